@@ -1,0 +1,3 @@
+//! The parts of `wharfd`, the server of Wharf.
+
+pub mod domain;
