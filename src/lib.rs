@@ -1,0 +1,23 @@
+//! Wharf's API for Rust: the types of `proto/wharf/v1`, and a client.
+//!
+//! - [`v1`]: the generated messages, clients and servers.
+//! - [`fanout`]: the one envelope of every call that reaches several hosts.
+//! - [`client`]: a connection to `wharfd` over a unix socket, TCP or TLS.
+//! - [`DESCRIPTORS`]: the contract itself, with comments and options, for reflection.
+
+#[cfg(feature = "client")]
+pub mod client;
+pub mod fanout;
+mod redact;
+
+/// The generated code of package `wharf.v1`.
+#[allow(clippy::all, clippy::needless_pass_by_value, missing_docs)]
+pub mod v1 {
+    tonic::include_proto!("wharf.v1");
+}
+
+/// The serialized `google.protobuf.FileDescriptorSet` of the contract and all its imports.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/wharf.bin"));
+
+/// `ErrorInfo.domain` of every error that Wharf makes.
+pub const ERROR_DOMAIN: &str = "wharf.v1";
