@@ -1,9 +1,9 @@
 //! Images for the tests: a busybox file system, made here, since there is no registry to pull
 //! from. An image is a description; `Engine::import` makes it on an Engine.
 
-use std::fs::File;
+use std::fs;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::json;
 use tar::{EntryType, Header};
 
@@ -87,10 +87,17 @@ impl Image {
         }
         archive.append_data(&mut header(EntryType::Directory, 0o1777, 0), "tmp", &[][..])?;
 
-        let mut program = File::open(&busybox).context("opening busybox")?;
-        let size = program.metadata()?.len();
-        let mut entry = header(EntryType::Regular, 0o755, size);
-        archive.append_data(&mut entry, "bin/busybox", &mut program)?;
+        let program = fs::read(&busybox).context("reading busybox")?;
+        // The name of the dynamic loader stands near the start of a program that needs one.
+        let start = &program[..program.len().min(4096)];
+        ensure!(
+            !start.windows(6).any(|bytes| bytes == b"ld-lin"),
+            "{} is not static and will not run in an image by itself; as root, run `{}`",
+            busybox.display(),
+            tools::APT_GET
+        );
+        let mut entry = header(EntryType::Regular, 0o755, program.len() as u64);
+        archive.append_data(&mut entry, "bin/busybox", &*program)?;
         for applet in APPLETS {
             let mut entry = header(EntryType::Symlink, 0o777, 0);
             archive.append_link(&mut entry, format!("bin/{applet}"), "busybox")?;

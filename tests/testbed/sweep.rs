@@ -102,6 +102,7 @@ fn end_processes(directory: &Path, cgroups: &[PathBuf]) -> anyhow::Result<()> {
         for process in processes {
             process.signal(Signal::KILL);
         }
+        #[expect(clippy::disallowed_methods, reason = "runs in `drop` and without a runtime")]
         std::thread::sleep(Duration::from_millis(10));
     }
 }
