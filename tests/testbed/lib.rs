@@ -22,14 +22,13 @@ pub mod engine;
 pub mod fleet;
 pub mod image;
 pub mod poll;
+pub mod process;
 pub mod registry;
 pub mod run;
 pub mod sweep;
 pub mod tls;
 pub mod tools;
 pub mod wharfd;
-
-mod process;
 
 pub use cli::{Output, Wharf};
 pub use engine::{Engine, EngineOptions, Listen};

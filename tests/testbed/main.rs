@@ -9,9 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use clap::{Parser, Subcommand};
 use futures_util::future::{OptionFuture, try_join_all};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
+use testbed::process::ProcessId;
 use testbed::run::{REAPER_READY, Run};
-use testbed::{Engine, Image, Registry, eventually, run, sweep};
+use testbed::{Engine, Image, Registry, Wharfd, eventually, run, sweep};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Docker Engines and a registry of their own for the tests and the demo of Wharf
@@ -50,8 +51,11 @@ struct Up {
     /// Make this image on the first Engine; its version is the tag. May be repeated
     #[arg(long = "image", value_name = "NAME:TAG")]
     images: Vec<String>,
-    /// Where to write the file `env`, which a shell can source: ENGINE_1, ENGINE_1_PID, … and
-    /// REGISTRY, REGISTRY_USER, REGISTRY_PASSWORD
+    /// Start a wharfd that knows no host
+    #[arg(long)]
+    wharfd: bool,
+    /// Where to write the file `env`, which a shell can source: ENGINE_1, ENGINE_1_PID, …,
+    /// REGISTRY, REGISTRY_USER, REGISTRY_PASSWORD, WHARF_SERVER
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
     /// End also when standard input is closed
@@ -90,7 +94,8 @@ impl Up {
                 let engine = engines.first().context("--image needs an Engine")?;
                 engine.import(reference, &image).await?;
             }
-            write_environment(&self.dir, &engines, registry.as_ref())?;
+            let wharfd = OptionFuture::from(self.wharfd.then(Wharfd::start)).await.transpose()?;
+            write_environment(&self.dir, &engines, registry.as_ref(), wharfd.as_ref())?;
             if self.until_stdin_closes {
                 stdin_closed().await;
                 return Ok(());
@@ -127,6 +132,7 @@ fn write_environment(
     directory: &Path,
     engines: &[Engine],
     registry: Option<&Registry>,
+    wharfd: Option<&Wharfd>,
 ) -> anyhow::Result<()> {
     let mut text = format!("TESTBED_PID={}\n", std::process::id());
     for (number, engine) in (1..).zip(engines) {
@@ -139,6 +145,9 @@ fn write_environment(
             text += &format!("REGISTRY_USER={}\n", quote(user));
             text += &format!("REGISTRY_PASSWORD={}\n", quote(password));
         }
+    }
+    if let Some(wharfd) = wharfd {
+        text += &format!("WHARF_SERVER={}\n", quote(&wharfd.address()));
     }
     fs::create_dir_all(directory)?;
     let partial = directory.join(".env.partial");
@@ -158,17 +167,17 @@ async fn down(directory: &Path) -> anyhow::Result<()> {
     let text = fs::read_to_string(&path)
         .with_context(|| format!("nothing is up in {}", directory.display()))?;
     let pid = text.lines().find_map(|line| line.strip_prefix("TESTBED_PID="));
-    let pid: i32 = pid.with_context(|| format!("no TESTBED_PID in {}", path.display()))?.parse()?;
+    let pid: u32 = pid.with_context(|| format!("no TESTBED_PID in {}", path.display()))?.parse()?;
     let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    if !String::from_utf8_lossy(&command).contains("wharf-testbed") {
+    let process =
+        ProcessId::of(pid).filter(|_| String::from_utf8_lossy(&command).contains("wharf-testbed"));
+    let Some(process) = process else {
         remove_environment(directory);
         bail!("the process {pid} of {} is gone; its reaper has cleaned up", path.display());
-    }
-    let pid = Pid::from_raw(pid).context("a process ID above 0")?;
-    kill_process(pid, Signal::TERM)?;
+    };
+    process.signal(Signal::TERM);
     eventually("the testbed to end", Duration::from_secs(60), async || {
-        ensure!(!path.exists(), "{} is still there", path.display());
-        ensure!(rustix::process::test_kill_process(pid).is_err(), "it still runs");
+        ensure!(!process.is_alive(), "it still runs");
         Ok(())
     })
     .await
