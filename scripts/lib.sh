@@ -80,5 +80,6 @@ install_python() {
     command -v python3 >/dev/null || apt_install python3
     python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
     python3 -m venv "$TOOLS/python" >&2
-    "$TOOLS/python/bin/pip" install --quiet --disable-pip-version-check grpcio grpcio-reflection >&2
+    "$TOOLS/python/bin/pip" install --quiet --disable-pip-version-check \
+        "grpcio>=1.60,<2" "grpcio-reflection>=1.60,<2" >&2
 }
