@@ -1,0 +1,4 @@
+//! The parts of `wharfd`, the server of Wharf.
+
+pub mod domain;
+pub mod store;
