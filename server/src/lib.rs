@@ -1,4 +1,5 @@
 //! The parts of `wharfd`, the server of Wharf.
 
 pub mod domain;
+pub mod engine;
 pub mod store;

@@ -90,11 +90,10 @@ mod tests {
 
     #[test]
     fn chunks_are_not_lines() {
-        assert_eq!(decode(&[b"{\"a\":", b"1}\r", b"\n{}\n\r\n{\"b\"", b":2}"]), [
-            "{\"a\":1}",
-            "{}",
-            "{\"b\":2}"
-        ]);
+        assert_eq!(
+            decode(&[b"{\"a\":", b"1}\r", b"\n{}\n\r\n{\"b\"", b":2}"]),
+            ["{\"a\":1}", "{}", "{\"b\":2}"]
+        );
         assert!(decode(&[b"", b"\r\n", b"\n"]).is_empty());
     }
 

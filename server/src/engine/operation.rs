@@ -59,8 +59,10 @@ pub(super) enum Access {
 pub(super) enum Pace {
     /// The Engine answers as fast as it can.
     Quick,
-    /// The Engine answers when something has happened: a stop, a transfer, a wait.
+    /// The Engine answers when it has done something: a stop, a transfer.
     Long,
+    /// The Engine answers when something has happened, which may be never: a wait.
+    Endless,
 }
 
 impl Operation {
@@ -70,6 +72,10 @@ impl Operation {
 
     const fn long(self) -> Self {
         Self { pace: Pace::Long, ..self }
+    }
+
+    const fn endless(self) -> Self {
+        Self { pace: Pace::Endless, ..self }
     }
 
     const fn cap(self, cap: usize) -> Self {
@@ -135,7 +141,7 @@ pub(super) const RENAME_CONTAINER: Operation =
 pub(super) const UPDATE_CONTAINER: Operation =
     Operation::new("POST /containers/{id}/update", Container, Write);
 pub(super) const WAIT_CONTAINER: Operation =
-    Operation::new("POST /containers/{id}/wait", Container, Read).long();
+    Operation::new("POST /containers/{id}/wait", Container, Read).endless();
 pub(super) const LIST_PROCESSES: Operation =
     Operation::new("GET /containers/{id}/top", Container, Read);
 pub(super) const CONTAINER_CHANGES: Operation =
