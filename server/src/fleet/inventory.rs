@@ -132,6 +132,13 @@ struct Sources {
     stored: BTreeMap<HostName, StoredHost>,
 }
 
+impl std::fmt::Debug for Inventory {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let hosts = self.shared.current.borrow().len();
+        formatter.debug_struct("Inventory").field("hosts", &hosts).finish_non_exhaustive()
+    }
+}
+
 impl Inventory {
     /// Takes the hosts of the store and of the file together.
     pub async fn open(store: Store, file: FileHosts) -> Result<Self, InventoryError> {

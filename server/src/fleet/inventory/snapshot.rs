@@ -55,16 +55,6 @@ impl Snapshot {
         self.warnings.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// Hosts of an earlier snapshot to which open connections are of no use any more: they are
-    /// gone, or are reached in another way.
-    pub fn disconnected_since(&self, earlier: &Self) -> Vec<HostName> {
-        let same = |host: &Arc<Host>| {
-            self.get(&host.name)
-                .is_some_and(|now| Arc::ptr_eq(now, host) || now.same_connection(host))
-        };
-        earlier.hosts().filter(|host| !same(host)).map(|host| host.name.clone()).collect()
-    }
-
     fn warn(&mut self, name: &HostName, warning: String) {
         self.warnings.entry(name.clone()).or_default().push(warning);
     }
