@@ -72,7 +72,7 @@ pub struct SetArgs {
 pub fn run(app: &App, command: Command) -> Result<(), Failure> {
     match command {
         Command::Ls => list(app),
-        Command::Set(args) => set(app, args),
+        Command::Set(args) => set(app, &args),
         Command::Use { name } => Contexts::change(|contexts| {
             contexts.get(&name)?;
             contexts.current = Some(name.clone());
@@ -90,7 +90,7 @@ pub fn run(app: &App, command: Command) -> Result<(), Failure> {
     }
 }
 
-fn set(app: &App, args: SetArgs) -> Result<(), Failure> {
+fn set(app: &App, args: &SetArgs) -> Result<(), Failure> {
     if args.name.is_empty() || args.name.chars().any(char::is_control) {
         return Err(Failure::usage("a context needs a name without control characters"));
     }

@@ -15,6 +15,7 @@ use crate::report::{self, failed_of, host_failed, outcome_error, status_error};
 
 /// Arguments of `wharf inspect`.
 #[derive(clap::Args)]
+#[group(skip)]
 #[command(
     after_help = "Examples:\n  wharf inspect web1/web\n  wharf inspect -H web1 web | jq '.[0].State'\n  wharf inspect --type image -A app:v1"
 )]
@@ -79,7 +80,7 @@ pub async fn show<M: FanoutResponse>(
     if report.calls.iter().any(|call| call.hosts.is_some()) {
         inspection.print();
     }
-    report::finish(&app.printer, report)
+    report::finish(&app.printer, &report)
 }
 
 struct Inspection<'a, F> {

@@ -87,7 +87,7 @@ pub async fn login(app: &App, args: LoginArgs) -> Result<(), Failure> {
         let mut checks = Checks { printer: &app.printer, first: None };
         let report = fanout::read(calls, connection.timeout(), &mut checks).await;
         host = checks.first.take().unwrap_or_default();
-        report::finish(&app.printer, report)?;
+        report::finish(&app.printer, &report)?;
     }
     let request = LoginRequest { credentials: Some(credentials), host };
     let mut client = connection.registries();

@@ -86,7 +86,7 @@ pub async fn observe<M: FanoutResponse>(
 ) -> Result<(), Failure> {
     let report = fanout::read(calls, connection.timeout(), &mut observer).await;
     drop(observer);
-    report::finish(&app.printer, report)
+    report::finish(&app.printer, &report)
 }
 
 /// Reads a call whose answers fill a table.
@@ -105,7 +105,7 @@ where
     let mut listing = Listing::new(&app.printer, Timestamp::now(), extract);
     let report = fanout::read(calls, connection.timeout(), &mut listing).await;
     listing.finish();
-    report::finish(&app.printer, report)
+    report::finish(&app.printer, &report)
 }
 
 /// An ID that makes a write safe to repeat.

@@ -106,7 +106,12 @@ pub async fn run(app: &App, args: RunArgs) -> Result<(), Failure> {
 
 async fn send(app: &App, what: What, start: bool) -> Result<(), Failure> {
     let targets = app.targets(&what.targets);
-    let selector = targets.select(Access::Write)?;
+    let selector = targets.select(Access::Write).map_err(|failure| match failure {
+        Failure::Usage(message) if !what.command.is_empty() => {
+            Failure::Usage(format!("{message} (flags behind the image belong to its command)"))
+        }
+        other => other,
+    })?;
     let body = what.file.as_deref().map(body::read).transpose()?;
     let image =
         what.image.clone().or_else(|| body.as_ref().and_then(Body::image)).ok_or_else(|| {
@@ -151,7 +156,7 @@ async fn send(app: &App, what: What, start: bool) -> Result<(), Failure> {
     });
     let report = fanout::read(calls, connection.timeout(), &mut transfers).await;
     transfers.finish();
-    report::finish(&app.printer, report)
+    report::finish(&app.printer, &report)
 }
 
 impl Transferred for CreatedContainer {

@@ -39,7 +39,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let mut processes = Processes { printer: &app.printer, lists: Vec::new() };
     let report = fanout::read(calls, connection.timeout(), &mut processes).await;
     processes.print();
-    report::finish(&app.printer, report)
+    report::finish(&app.printer, &report)
 }
 
 struct Processes<'a> {

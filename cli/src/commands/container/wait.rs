@@ -67,7 +67,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let mut exits =
         Exits { printer: &app.printer, containers, hosts: 0, codes: Vec::new(), told: false };
     let report = fanout::read(calls, connection.timeout(), &mut exits).await;
-    report::finish(&app.printer, report)?;
+    report::finish(&app.printer, &report)?;
     exits.end()
 }
 

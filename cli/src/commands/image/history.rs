@@ -50,7 +50,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let mut histories = Histories { printer: &app.printer, found: Vec::new() };
     let report = fanout::read(calls, connection.timeout(), &mut histories).await;
     histories.print(Timestamp::now());
-    report::finish(&app.printer, report)
+    report::finish(&app.printer, &report)
 }
 
 struct Histories<'a> {

@@ -60,7 +60,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     });
     let report = fanout::read(calls, connection.timeout(), &mut transfers).await;
     transfers.finish();
-    report::finish(&app.printer, report)
+    report::finish(&app.printer, &report)
 }
 
 impl Transferred for PulledImage {
