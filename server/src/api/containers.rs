@@ -16,9 +16,11 @@ use self::actions::{Action, resolve};
 use super::convert;
 use super::edge::{Edge, ResponseStream};
 use super::items::{ItemDone, each_item};
+use super::problem::Finish;
 use super::problem::Problem;
-use super::violation::Violations;
-use super::{update_body, views};
+use super::views;
+use crate::body::update::update_body;
+use crate::body::violation::Violations;
 use crate::domain::{ContainerName, ContainerRef};
 use crate::engine::{Change, ContainerListing, WaitCondition};
 use crate::fleet::Done;
@@ -269,7 +271,7 @@ impl ContainerService for Containers {
         let message = request.get_ref();
         let containers =
             convert::container_refs(&mut violations, "containers", &message.containers);
-        let body = violations.take(update_body::update_body(message));
+        let body = violations.take(update_body(message));
         violations.finish()?;
         let order = Arc::new((containers, valid(body)?));
         let call =

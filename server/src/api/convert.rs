@@ -9,8 +9,9 @@ use uuid::Uuid;
 use wharf::v1;
 use wharf::v1::host_selector::Selection as Wanted;
 
+use super::problem::Finish;
 use super::problem::Problem;
-use super::violation::Violations;
+use crate::body::violation::Violations;
 use crate::domain::{
     ContainerRef, HostName, ImageName, LabelSelector, RegistryHost, RegistryLogin, Secret,
 };

@@ -13,9 +13,10 @@ use wharf::v1::host_service_server::HostService;
 
 use super::convert;
 use super::edge::{Edge, ResponseStream};
+use super::problem::Finish;
 use super::problem::Problem;
 use super::system_views;
-use super::violation::Violations;
+use crate::body::violation::Violations;
 use crate::domain::{
     Host, HostAddress, HostName, HostSource, LabelKey, Labels, Secret, TlsMaterial, TlsPart,
     Transport,

@@ -2,13 +2,12 @@
 //!
 //! - [`edge`]: what all services share; [`answer`]: the envelope of a fan-out.
 //! - One file a service: [`hosts`], [`images`], [`containers`], [`registries`], [`system`].
-//! - [`convert`], [`container_body`], [`update_body`]: requests in; [`views`]: answers out.
+//! - [`convert`]: requests in; [`views`]: answers out.
 //! - [`table`]: the one table from cause to gRPC code; [`problem`]: how errors are sent.
 //! - [`auth`]: who calls and what they may do, by the roles in the contract ([`methods`]).
 
 pub mod answer;
 pub mod auth;
-pub mod container_body;
 pub mod containers;
 pub mod convert;
 pub mod deadline;
@@ -25,6 +24,4 @@ pub mod system;
 mod system_views;
 pub mod table;
 pub mod transfer;
-pub mod update_body;
 pub mod views;
-pub mod violation;

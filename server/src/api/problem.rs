@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 use tonic_types::pb;
 use wharf::ERROR_DOMAIN;
 
-use super::violation::FieldViolation;
+use crate::body::violation::{FieldViolation, Violations};
 
 /// An error on its way to a caller.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,6 +105,18 @@ impl Problem {
             details.push(any("BadRequest", &pb::BadRequest { field_violations }));
         }
         pb::Status { code: self.code as i32, message: self.message.clone(), details }
+    }
+}
+
+/// Turns what was found wrong with a request into its answer.
+pub trait Finish {
+    /// INVALID_ARGUMENT where anything was found.
+    fn finish(self) -> Result<(), Problem>;
+}
+
+impl Finish for Violations {
+    fn finish(self) -> Result<(), Problem> {
+        self.or(()).map_err(Problem::invalid)
     }
 }
 

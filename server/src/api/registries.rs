@@ -9,9 +9,10 @@ use wharf::v1::registry_service_server::RegistryService;
 
 use super::convert;
 use super::edge::{Edge, ResponseStream};
+use super::problem::Finish;
 use super::problem::Problem;
 use super::table::host_problem;
-use super::violation::Violations;
+use crate::body::violation::Violations;
 use crate::domain::{Host, HostName, RegistryHost, RegistryLogin};
 use crate::engine::{EngineError, ErrorKind, LoginAnswer};
 use crate::fleet::{Done, HostError};

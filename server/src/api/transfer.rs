@@ -9,8 +9,9 @@ use wharf::v1;
 
 use super::convert;
 use super::edge::Edge;
+use super::problem::Finish;
 use super::problem::Problem;
-use super::violation::Violations;
+use crate::body::violation::Violations;
 use crate::domain::{ImageReference, RegistryLogin};
 use crate::engine::{ProgressSink, Pulled, Transfer};
 use crate::fleet::HostError;

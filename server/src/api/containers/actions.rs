@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{QUICK, SLOW};
 use crate::api::items::ItemDone;
 use crate::api::views::{null_to_default, parse};
-use crate::api::violation::Violations;
+use crate::body::violation::Violations;
 use crate::domain::ContainerRef;
 use crate::engine::{Change, EngineError, ErrorKind};
 use crate::fleet::HostError;

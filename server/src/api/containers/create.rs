@@ -9,11 +9,12 @@ use wharf::v1;
 use wharf::v1::create_container_response::Event;
 
 use super::views;
-use crate::api::container_body::container_body;
 use crate::api::edge::{Edge, FanoutCall, TRANSFER_LIMIT};
+use crate::api::problem::Finish;
 use crate::api::problem::Problem;
 use crate::api::transfer::{self, PullOrder};
-use crate::api::violation::Violations;
+use crate::body::create::container_body;
+use crate::body::violation::Violations;
 use crate::domain::{ContainerName, ContainerRef, ImageName};
 use crate::engine::{Created, EngineError, ErrorKind};
 use crate::fleet::fanout::HostCall;

@@ -5,11 +5,11 @@ use wharf::v1::RestartPolicy;
 
 use super::Draft;
 use super::document::{ENGINE_JSON, lookup};
-use crate::api::violation::Violations;
+use crate::body::violation::Violations;
 use crate::domain::quoted;
 
 /// The Engine's form. `field` is the path of the policy in the request.
-pub(in crate::api) fn restart_policy(
+pub(in crate::body) fn restart_policy(
     policy: &RestartPolicy,
     field: &str,
     violations: &mut Violations,

@@ -11,15 +11,15 @@
 //! the JSON, and `checks`.
 
 mod checks;
-pub(in crate::api) mod document;
+pub(in crate::body) mod document;
 mod health;
 mod image;
 mod isolation;
 mod mount;
 mod network;
 mod process;
-pub(in crate::api) mod resources;
-pub(in crate::api) mod restart;
+pub(in crate::body) mod resources;
+pub(in crate::body) mod restart;
 mod storage;
 
 use serde_json::{Map, Value};

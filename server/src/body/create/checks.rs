@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::api::violation::Violations;
+use crate::body::violation::Violations;
 use crate::domain::quoted;
 
 /// A path in a container where something is mounted, in the one spelling by which the Engine

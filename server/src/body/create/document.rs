@@ -10,19 +10,19 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use crate::api::violation::Violations;
+use crate::body::violation::Violations;
 use crate::domain::quoted;
 use wharf::v1::EngineJson;
 
 /// Field path of every violation that concerns the JSON.
-pub(in crate::api) const ENGINE_JSON: &str = "engine.json";
+pub(in crate::body) const ENGINE_JSON: &str = "engine.json";
 
 /// Most bytes of JSON in a request; `EngineJson.json` in the contract.
 const LONGEST: usize = 4 * 1024 * 1024;
 
 /// An object of the body with its path, for messages.
 #[derive(Debug, Default)]
-pub(in crate::api) struct Section {
+pub(in crate::body) struct Section {
     path: &'static str,
     fields: Map<String, Value>,
 }
@@ -30,7 +30,7 @@ pub(in crate::api) struct Section {
 impl Section {
     /// `path` is empty for the body itself, else ends with a dot. `known` are the keys that are
     /// merged into.
-    pub(in crate::api) fn new(
+    pub(in crate::body) fn new(
         path: &'static str,
         mut fields: Map<String, Value>,
         known: &[&str],
@@ -40,45 +40,45 @@ impl Section {
         Self { path, fields }
     }
 
-    pub(in crate::api) fn into_fields(self) -> Map<String, Value> {
+    pub(in crate::body) fn into_fields(self) -> Map<String, Value> {
         self.fields
     }
 
-    pub(in crate::api) fn is_empty(&self) -> bool {
+    pub(in crate::body) fn is_empty(&self) -> bool {
         self.fields.is_empty()
     }
 
     /// Replaces the value, in its place.
-    pub(in crate::api) fn set(&mut self, key: &str, value: impl Into<Value>) {
+    pub(in crate::body) fn set(&mut self, key: &str, value: impl Into<Value>) {
         self.fields.insert(key.to_owned(), value.into());
     }
 
     /// Takes the key away and keeps the order of the others.
-    pub(in crate::api) fn remove(&mut self, key: &str) {
+    pub(in crate::body) fn remove(&mut self, key: &str) {
         self.fields.shift_remove(key);
     }
 
     /// The value; `null` is none, as for the Engine.
-    pub(in crate::api) fn get(&self, key: &str) -> Option<&Value> {
+    pub(in crate::body) fn get(&self, key: &str) -> Option<&Value> {
         self.fields.get(key).filter(|value| !value.is_null())
     }
 
-    pub(in crate::api) fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
+    pub(in crate::body) fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
         self.fields.get_mut(key)
     }
 
     /// The text; none where it is no text or empty.
-    pub(in crate::api) fn text(&self, key: &str) -> Option<&str> {
+    pub(in crate::body) fn text(&self, key: &str) -> Option<&str> {
         self.get(key)?.as_str().filter(|text| !text.is_empty())
     }
 
     /// The number; 0 where there is none, as for the Engine.
-    pub(in crate::api) fn integer(&self, key: &str) -> i64 {
+    pub(in crate::body) fn integer(&self, key: &str) -> i64 {
         self.get(key).and_then(Value::as_i64).unwrap_or_default()
     }
 
     /// The object to merge into, made where there is none. `known` as in [`Section::new`].
-    pub(in crate::api) fn object(
+    pub(in crate::body) fn object(
         &mut self,
         key: &str,
         known: &[&str],
@@ -89,7 +89,7 @@ impl Section {
     }
 
     /// The list to merge into, made where there is none.
-    pub(in crate::api) fn list(
+    pub(in crate::body) fn list(
         &mut self,
         key: &str,
         violations: &mut Violations,
@@ -107,7 +107,7 @@ impl Section {
 
 /// Reads the JSON of a request. `None` where it cannot be used, which is then among the
 /// violations; an empty object where `engine` is unset.
-pub(in crate::api) fn parse(
+pub(in crate::body) fn parse(
     engine: Option<&EngineJson>,
     violations: &mut Violations,
 ) -> Option<Map<String, Value>> {
@@ -137,7 +137,7 @@ pub(in crate::api) fn parse(
 }
 
 /// The object at `key`, made where there is none; `path` names it in a message.
-pub(in crate::api) fn object_in<'a>(
+pub(in crate::body) fn object_in<'a>(
     fields: &'a mut Map<String, Value>,
     key: &str,
     path: &str,
@@ -161,7 +161,7 @@ pub(in crate::api) fn object_in<'a>(
 }
 
 /// The value of `key` in whatever spelling.
-pub(in crate::api) fn lookup<'a>(fields: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+pub(in crate::body) fn lookup<'a>(fields: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     fields.get(key).or_else(|| {
         let folded = fold(key);
         fields.iter().find(|(name, _)| fold(name) == folded).map(|(_, value)| value)

@@ -5,7 +5,7 @@ use wharf::v1::{ContainerSpec, Ulimit};
 
 use super::document::{Section, object_in};
 use super::{Draft, checks};
-use crate::api::violation::Violations;
+use crate::body::violation::Violations;
 use crate::domain::quoted;
 
 /// Least memory that the Engine accepts (6 MiB since 20.10, 4 before).
@@ -15,7 +15,7 @@ const LEAST_NANO_CPUS: i64 = 10_000_000;
 
 /// The limits that can be changed while a container exists. `None` and empty leave the body's.
 #[derive(Debug, Default)]
-pub(in crate::api) struct Limits<'a> {
+pub(in crate::body) struct Limits<'a> {
     /// What stands before the names of the fields: `spec.` or nothing.
     pub prefix: &'a str,
     /// Whether a container that exists is changed. The Engine takes 0 for "as it was" there and
@@ -39,7 +39,7 @@ pub(in crate::api) struct Limits<'a> {
 
 impl Limits<'_> {
     /// Sets the limits, and checks them together with those that the body has.
-    pub(in crate::api) fn apply(&self, section: &mut Section, violations: &mut Violations) {
+    pub(in crate::body) fn apply(&self, section: &mut Section, violations: &mut Violations) {
         let memory = (LEAST_MEMORY..=i64::MAX, "must be at least 6291456 (6 MiB)");
         let swap = (1..=i64::MAX, "must be -1 for no limit, or a number of bytes");
         let processors = (

@@ -5,8 +5,6 @@
 
 use std::fmt;
 
-use super::problem::Problem;
-
 /// One thing that is wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldViolation {
@@ -40,11 +38,6 @@ impl Violations {
     /// The value where nothing was found.
     pub fn or<T>(self, value: T) -> Result<T, Vec<FieldViolation>> {
         if self.0.is_empty() { Ok(value) } else { Err(self.0) }
-    }
-
-    /// INVALID_ARGUMENT where anything was found.
-    pub fn finish(self) -> Result<(), Problem> {
-        self.or(()).map_err(Problem::invalid)
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use wharf::v1::ContainerSpec;
 
 use super::{Draft, checks};
-use crate::api::violation::Violations;
+use crate::body::violation::Violations;
 use crate::domain::quoted;
 
 pub(super) fn apply(spec: &ContainerSpec, draft: &mut Draft) {

@@ -10,7 +10,7 @@ use wharf::v1::ContainerSpec;
 
 use super::document::lookup;
 use super::{Draft, checks, mount};
-use crate::api::violation::Violations;
+use crate::body::violation::Violations;
 use crate::domain::quoted;
 
 /// Where an entry goes in the body.

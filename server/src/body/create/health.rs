@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use wharf::v1::HealthCheck;
 
 use super::Draft;
-use crate::api::violation::Violations;
+use crate::body::violation::Violations;
 use crate::domain::quoted;
 
 /// Shortest time that the Engine accepts.

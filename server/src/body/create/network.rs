@@ -8,7 +8,7 @@ use wharf::v1::{ContainerSpec, PortMapping};
 
 use super::document::object_in;
 use super::{Draft, checks};
-use crate::api::violation::Violations;
+use crate::body::violation::Violations;
 use crate::domain::quoted;
 
 pub(super) fn apply(spec: &ContainerSpec, draft: &mut Draft) {

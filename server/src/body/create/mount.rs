@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use wharf::v1::Mount;
 
 use super::checks;
-use crate::api::violation::Violations;
+use crate::body::violation::Violations;
 use crate::domain::quoted;
 
 const PROPAGATIONS: [&str; 6] = ["rprivate", "private", "rshared", "shared", "rslave", "slave"];

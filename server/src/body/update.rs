@@ -6,9 +6,9 @@
 use serde_json::Value;
 use wharf::v1::UpdateContainersRequest;
 
-use super::container_body::document::{ENGINE_JSON, Section, parse};
-use super::container_body::resources::Limits;
-use super::container_body::restart::restart_policy;
+use super::create::document::{ENGINE_JSON, Section, parse};
+use super::create::resources::Limits;
+use super::create::restart::restart_policy;
 use super::violation::{FieldViolation, Violations};
 
 /// Keys of the body that are read or merged into.

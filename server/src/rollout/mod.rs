@@ -1,0 +1,6 @@
+//! Rolling upgrades: a container replaced on many hosts, a few at a time, behind gates, with
+//! a state that survives the end of the server at any moment.
+
+pub mod clock;
+pub mod model;
+pub mod spec;

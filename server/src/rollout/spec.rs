@@ -1,0 +1,309 @@
+//! What a rollout was asked to do, and how: checked values with the defaults of
+//! docs/rollout.md. [`Policy`] is stored in the journal and shown to everybody; [`Change`]
+//! may hold secrets and is kept sealed.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use wharf::v1;
+
+use crate::domain::{ContainerName, ImageReference};
+
+/// What a rollout was asked to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RolloutSpec {
+    /// The container, by the same name on every host.
+    pub container: ContainerName,
+    /// What becomes different.
+    pub change: Change,
+    /// How it is carried out.
+    pub policy: Policy,
+}
+
+/// What becomes different. Nothing set: the container is made anew as it is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Change {
+    /// The new image; `None` keeps that of each host.
+    pub image: Option<ImageReference>,
+    /// Settings to set, merged over what is there as `CreateContainer` merges them.
+    pub set: v1::ContainerSpec,
+    /// Settings to take away, such as `env.DEBUG`, `labels.tier`, `ports.80/tcp`, `volumes./data`,
+    /// `command`, `memory_bytes`.
+    pub unset: Vec<String>,
+    /// RFC 7396 over the Engine's body, last of all.
+    pub merge_patch: Option<Value>,
+    /// The whole body of the container: nothing is taken over from the old one, and the
+    /// container is created where it is missing.
+    pub whole: Option<Value>,
+}
+
+/// How a rollout is carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Hosts at work at once: a sliding window; a percentage is of all hosts, at least 1.
+    pub max_parallel: Amount,
+    /// Waves, as cumulative amounts that rise to 100 %; empty: one wave of all hosts.
+    pub batches: Vec<Amount>,
+    /// A first wave of its own before all others; `None`: none.
+    pub canary: Option<Amount>,
+    /// What happens after the canary.
+    pub promote: Promote,
+    /// A host is begun only while hosts at work and targets that are bad are fewer; `None`: as
+    /// `max_parallel`.
+    pub max_unavailable: Option<Amount>,
+    /// Which of old and new goes first.
+    pub order: OrderWish,
+    /// Pause between one host and the next, for each place of the window.
+    pub delay: Duration,
+    /// Watch after each wave; failures during it count.
+    pub bake: Duration,
+    /// How a new container proves itself.
+    pub gate: Gate,
+    /// Good without interruption for this long.
+    pub min_healthy_time: Duration,
+    /// Watch of a host after its gate.
+    pub monitor: Duration,
+    /// From the start of the new container to the end of the gate; pulls do not count.
+    pub healthy_deadline: Duration,
+    /// Longest standstill of a pull.
+    pub pull_timeout: Duration,
+    /// Grace period of a stop; `None`: the container's own.
+    pub stop_timeout: Option<Duration>,
+    /// No host finished for this long: the action of [`Policy::on_failure`] that stops.
+    pub progress_deadline: Duration,
+    /// Failed hosts that are put up with; a percentage is of all hosts, rounded down.
+    pub max_failures: Amount,
+    /// What happens when more fail.
+    pub on_failure: OnFailure,
+    /// Which hosts a rollback puts back.
+    pub rollback_scope: RollbackScope,
+    /// Hosts at work at once in a rollback; `None`: as `max_parallel`.
+    pub rollback_parallel: Option<Amount>,
+    /// What happens with a host that does not answer before work on it began.
+    pub on_unreachable: OnUnreachable,
+    /// Hosts that may be skipped for that.
+    pub max_unreachable: Amount,
+    /// When images are pulled.
+    pub pull: PullWhen,
+    /// Old containers that are kept, stopped, for an undo.
+    pub keep_old: u32,
+    /// For how long.
+    pub keep_old_for: Duration,
+    /// What becomes of anonymous volumes.
+    pub anonymous_volumes: AnonymousVolumes,
+    /// What becomes of containers that share a namespace of this one.
+    pub dependents: Dependents,
+    /// Command in the old container before it is stopped; must end with 0.
+    pub drain: Option<Vec<String>>,
+    /// Command in the new container after its gate; must end with 0.
+    pub verify: Option<Vec<String>>,
+    /// Fail a host when the new container's settings differ from what was asked for.
+    pub strict: bool,
+}
+
+/// A number of hosts, or a part of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Amount {
+    /// So many.
+    Count(u32),
+    /// So many of a hundred; 0 to 100.
+    Percent(u32),
+}
+
+/// What happens after the canary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Promote {
+    /// The next wave begins.
+    Auto,
+    /// The rollout pauses until it is promoted.
+    Manual,
+}
+
+/// Which of old and new goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderWish {
+    /// The old one stops, then the new one starts.
+    StopFirst,
+    /// The new one starts first; a plan error where it cannot.
+    StartFirst,
+    /// The new one first where it can; the plan says where it cannot.
+    Auto,
+}
+
+/// How a container proves itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "gate", rename_all = "snake_case")]
+pub enum Gate {
+    /// Docker's health check where it has one, else that it runs.
+    Auto,
+    /// Docker's health check; a plan error where there is none.
+    Docker,
+    /// That it runs, without a restart.
+    Running,
+    /// An HTTP request is answered as expected.
+    Http {
+        /// Port in the container.
+        port: u16,
+        /// Path, with its slash.
+        path: String,
+        /// Status that is expected; `None`: any from 200 to 399.
+        status: Option<u16>,
+        /// Text that the body must contain; empty: any body.
+        body: String,
+        /// Whether the published port of the host is asked, or the container's own address.
+        through: Through,
+    },
+    /// A TCP connection to the container's own address succeeds.
+    Tcp {
+        /// Port in the container.
+        port: u16,
+    },
+    /// A command in the container ends with 0.
+    Exec {
+        /// Program and arguments.
+        command: Vec<String>,
+    },
+    /// Nothing is looked at beyond that it started.
+    None,
+}
+
+/// How a probe reaches a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Through {
+    /// The port on the host that the container's port is published on; with the network of
+    /// the host, the port itself.
+    PublishedPort,
+    /// The container's own address.
+    ContainerAddress,
+}
+
+/// What happens when more hosts fail than the budget allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// Pause and wait for a person.
+    Pause,
+    /// Put back what was replaced.
+    Rollback,
+    /// Go on; the rollout ends as failed.
+    Continue,
+    /// Stop and leave the mix.
+    Abort,
+}
+
+/// Which hosts a rollback puts back. A failed host is restored in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RollbackScope {
+    /// None but the failed ones.
+    Failed,
+    /// Those of the wave that failed.
+    Wave,
+    /// All.
+    All,
+}
+
+/// What happens with a host that does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnreachable {
+    /// It is tried again until it answers or the progress deadline passes.
+    Wait,
+    /// It is left out.
+    Skip,
+    /// It counts as failed.
+    Fail,
+}
+
+/// When images are pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PullWhen {
+    /// On every host.
+    Always,
+    /// Where the image is missing.
+    Missing,
+    /// Never; a plan error where it is missing.
+    Never,
+}
+
+/// What becomes of anonymous volumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnonymousVolumes {
+    /// The new container gets those of the old one.
+    Keep,
+    /// The new container gets new ones.
+    Renew,
+}
+
+/// What becomes of containers that share a namespace of the one that is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dependents {
+    /// A plan error where there are any.
+    Refuse,
+    /// They are made anew after it.
+    Recreate,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        const fn seconds(seconds: u64) -> Duration {
+            Duration::from_secs(seconds)
+        }
+        Self {
+            max_parallel: Amount::Count(1),
+            batches: Vec::new(),
+            canary: None,
+            promote: Promote::Auto,
+            max_unavailable: None,
+            order: OrderWish::StopFirst,
+            delay: Duration::ZERO,
+            bake: Duration::ZERO,
+            gate: Gate::Auto,
+            min_healthy_time: seconds(10),
+            monitor: seconds(30),
+            healthy_deadline: seconds(300),
+            pull_timeout: seconds(900),
+            stop_timeout: None,
+            progress_deadline: seconds(900),
+            max_failures: Amount::Count(0),
+            on_failure: OnFailure::Pause,
+            rollback_scope: RollbackScope::All,
+            rollback_parallel: None,
+            on_unreachable: OnUnreachable::Wait,
+            max_unreachable: Amount::Count(0),
+            pull: PullWhen::Missing,
+            keep_old: 1,
+            keep_old_for: seconds(24 * 3600),
+            anonymous_volumes: AnonymousVolumes::Keep,
+            dependents: Dependents::Refuse,
+            drain: None,
+            verify: None,
+            strict: false,
+        }
+    }
+}
+
+impl Amount {
+    /// So many of `hosts` as a width: a percentage is rounded down, at least 1.
+    #[must_use]
+    pub fn width(self, hosts: usize) -> usize {
+        self.budget(hosts).max(1)
+    }
+
+    /// So many of `hosts` as a budget: a percentage is rounded down, maybe to 0.
+    #[must_use]
+    pub fn budget(self, hosts: usize) -> usize {
+        match self {
+            Self::Count(count) => count as usize,
+            Self::Percent(percent) => hosts * percent as usize / 100,
+        }
+    }
+}
