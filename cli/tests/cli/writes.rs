@@ -132,7 +132,7 @@ fn hosts_before_containers_become_a_call_for_each_set_of_hosts() {
     assert_eq!(server.methods()[0], "ListHosts", "all hosts are checked before the first call");
     let mut calls: Vec<(HostSelector, Vec<String>)> = server.recorded()[1..]
         .iter()
-        .map(|recorded| recorded.message::<StopContainersRequest>())
+        .map(crate::script::Recorded::message::<StopContainersRequest>)
         .map(|request| (request.targets.unwrap(), request.containers))
         .collect();
     calls.sort_by_key(|(_, containers)| containers.len());
