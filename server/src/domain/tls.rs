@@ -1,0 +1,243 @@
+//! Certificates and keys: those for a connection to an Engine, and those that `wharfd` itself
+//! is reached with.
+//!
+//! Everything that can be wrong with them is found here, when they are given, rather than at the
+//! first connection. Called by the configuration, the API and the store.
+
+use std::fmt;
+
+use rustls::RootCertStore;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+
+use super::secret::Secret;
+
+/// Checked PEM texts: the authorities to trust, and the client certificate with its key if one
+/// is presented.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TlsMaterial {
+    ca_pem: String,
+    client: Option<(String, Secret)>,
+}
+
+/// Checked PEM texts of a TLS server: its certificate with its chain, its key, and the
+/// authorities whose clients it lets in, if it asks for certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerIdentity {
+    certificate_pem: String,
+    private_key_pem: Secret,
+    client_ca_pem: Option<String>,
+}
+
+/// One of the three texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsPart {
+    /// Certificates of the authorities.
+    Ca,
+    /// Our own certificate.
+    Certificate,
+    /// Private key of our own certificate.
+    Key,
+}
+
+/// Why the texts cannot secure a connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the {part} {problem}")]
+pub struct TlsMaterialError {
+    /// Which text is wrong.
+    pub part: TlsPart,
+    /// What is wrong with it and what would be right, to follow the name of the part.
+    pub problem: String,
+}
+
+impl TlsMaterial {
+    /// Checks the three texts; an empty one is one that was not given. The certificate and the
+    /// key come together or not at all.
+    pub fn new(
+        ca_pem: impl Into<String>,
+        certificate_pem: impl Into<String>,
+        private_key_pem: Secret,
+    ) -> Result<Self, TlsMaterialError> {
+        let (ca_pem, certificate_pem) = (ca_pem.into(), certificate_pem.into());
+        check_authorities(&ca_pem)?;
+        let client = match (certificate_pem.is_empty(), private_key_pem.is_empty()) {
+            (true, true) => None,
+            (false, true) => {
+                return Err(error(
+                    TlsPart::Key,
+                    "is missing, but a certificate is given; give both or neither",
+                ));
+            }
+            (true, false) => {
+                return Err(error(
+                    TlsPart::Certificate,
+                    "is missing, but a private key is given; give both or neither",
+                ));
+            }
+            (false, false) => {
+                check_identity(&certificate_pem, &private_key_pem)?;
+                Some((certificate_pem, private_key_pem))
+            }
+        };
+        Ok(Self { ca_pem, client })
+    }
+
+    /// Certificates of the authorities that may have signed the Engine's certificate.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// The client certificate with its chain, where one is presented.
+    pub fn certificate_pem(&self) -> Option<&str> {
+        self.client.as_ref().map(|(certificate, _)| certificate.as_str())
+    }
+
+    /// The key of the client certificate.
+    pub fn private_key_pem(&self) -> Option<&Secret> {
+        self.client.as_ref().map(|(_, key)| key)
+    }
+}
+
+impl ServerIdentity {
+    /// Checks the texts.
+    pub fn new(
+        certificate_pem: impl Into<String>,
+        private_key_pem: Secret,
+        client_ca_pem: Option<String>,
+    ) -> Result<Self, TlsMaterialError> {
+        let certificate_pem = certificate_pem.into();
+        check_identity(&certificate_pem, &private_key_pem)?;
+        client_ca_pem.as_deref().map(check_authorities).transpose()?;
+        Ok(Self { certificate_pem, private_key_pem, client_ca_pem })
+    }
+
+    /// The certificate with its chain.
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// The key of the certificate.
+    pub fn private_key_pem(&self) -> &Secret {
+        &self.private_key_pem
+    }
+
+    /// Authorities whose client certificates are accepted; none: no certificate is asked for.
+    pub fn client_ca_pem(&self) -> Option<&str> {
+        self.client_ca_pem.as_deref()
+    }
+}
+
+impl fmt::Display for TlsPart {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Ca => "CA certificate",
+            Self::Certificate => "certificate",
+            Self::Key => "private key",
+        })
+    }
+}
+
+fn error(part: TlsPart, problem: impl Into<String>) -> TlsMaterialError {
+    TlsMaterialError { part, problem: problem.into() }
+}
+
+fn check_authorities(pem: &str) -> Result<(), TlsMaterialError> {
+    if pem.is_empty() {
+        return Err(error(
+            TlsPart::Ca,
+            "is missing; give that of the authority which signed the other side's certificate, usually ca.pem",
+        ));
+    }
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(TlsPart::Ca, pem)? {
+        roots.add(certificate).map_err(|cause| {
+            error(TlsPart::Ca, format!("is PEM, but not a certificate that can be read ({cause})"))
+        })?;
+    }
+    Ok(())
+}
+
+fn check_identity(certificate_pem: &str, key_pem: &Secret) -> Result<(), TlsMaterialError> {
+    let chain = certificates(TlsPart::Certificate, certificate_pem)?;
+    let key = PrivateKeyDer::from_pem_slice(key_pem.expose().as_bytes())
+        .ok()
+        .filter(|_| !is_encrypted(key_pem.expose()))
+        .ok_or_else(|| key_error(key_pem.expose()))?;
+    let signing_key = ring::default_provider().key_provider.load_private_key(key).map_err(|_| {
+        error(TlsPart::Key, "is of a kind that is not supported; use an RSA key of at least 2048 bits, ECDSA P-256 or P-384, or Ed25519")
+    })?;
+    use rustls::{Error, InconsistentKeys};
+    match CertifiedKey::new(chain, signing_key).keys_match() {
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(()),
+        Err(Error::InconsistentKeys(_)) => Err(error(
+            TlsPart::Key,
+            "does not belong to the certificate; give the two that were made together",
+        )),
+        Err(cause) => Err(error(
+            TlsPart::Certificate,
+            format!("is PEM, but not a certificate that can be read ({cause})"),
+        )),
+    }
+}
+
+fn certificates(
+    part: TlsPart,
+    pem: &str,
+) -> Result<Vec<CertificateDer<'static>>, TlsMaterialError> {
+    match CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>() {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => {
+            let found = found(pem);
+            Err(error(part, format!("must be PEM with -----BEGIN CERTIFICATE-----, but {found}")))
+        }
+        Err(_) => Err(error(part, "is damaged PEM; give the file as it was made, whole")),
+    }
+}
+
+fn key_error(pem: &str) -> TlsMaterialError {
+    if is_encrypted(pem) {
+        return error(
+            TlsPart::Key,
+            "is encrypted; decrypt it with `openssl pkey -in KEY -out NEW_KEY` and give the result",
+        );
+    }
+    let known = ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"];
+    if section_names(pem).iter().any(|name| known.contains(name)) {
+        return error(TlsPart::Key, "is damaged PEM; give the file as it was made, whole");
+    }
+    let found = found(pem);
+    error(
+        TlsPart::Key,
+        format!(
+            "must be PEM with -----BEGIN PRIVATE KEY----- (PKCS#8, PKCS#1 or SEC1), but {found}"
+        ),
+    )
+}
+
+/// PKCS#8 says so in its first line, the older formats in a header.
+fn is_encrypted(pem: &str) -> bool {
+    pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || pem.contains("Proc-Type: 4,ENCRYPTED")
+}
+
+/// What is there instead, without showing any of it: it may be a key.
+fn found(pem: &str) -> String {
+    match section_names(pem).first() {
+        Some(name) => format!("it has {name}"),
+        None => "it is not PEM".to_owned(),
+    }
+}
+
+fn section_names(pem: &str) -> Vec<&str> {
+    let plain = |name: &&str| {
+        name.len() <= 40 && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b' ')
+    };
+    pem.lines()
+        .filter_map(|line| line.trim().strip_prefix("-----BEGIN ")?.strip_suffix("-----"))
+        .filter(plain)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! What can go wrong with a call on an Engine.
+//!
+//! Implementations classify once, here, by endpoint, status and message; the gRPC edge maps
+//! [`ErrorKind`] to codes in one table and never looks at Docker's texts.
+
+use std::fmt;
+
+/// A call on an Engine that failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{operation}: {message}")]
+pub struct EngineError {
+    /// What kind of failure this is.
+    pub kind: ErrorKind,
+    /// Method and path pattern, such as `POST /containers/{id}/start`.
+    pub operation: &'static str,
+    /// HTTP status of the answer, where there was one.
+    pub http_status: Option<u16>,
+    /// The Engine's own message whole, or what happened to the connection. Never a secret.
+    pub message: String,
+}
+
+/// The kinds of failure that callers tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// 400, or user errors that the Engine reports as 500: the request makes no sense to it.
+    BadRequest,
+    /// 401 or 403 of the Engine itself, of its TLS or of an authorization plugin.
+    Forbidden,
+    /// The registry wants other credentials, or refuses those it got.
+    RegistryAuthRequired,
+    /// 429: the registry's rate limit.
+    RegistryRateLimited,
+    /// The registry could not be reached by the Engine, or failed.
+    RegistryUnavailable,
+    /// 404 for a container.
+    ContainerNotFound,
+    /// 404 for an image, on the host or in the registry.
+    ImageNotFound,
+    /// 404 for a network.
+    NetworkNotFound,
+    /// 404 for a volume.
+    VolumeNotFound,
+    /// 404 for an endpoint that this Engine does not have.
+    EndpointNotFound,
+    /// 409 on create and rename: another container has the name.
+    NameInUse,
+    /// 409: the container is being removed.
+    RemovalInProgress,
+    /// Any other 409: it runs, it does not run, it is in use.
+    Conflict,
+    /// 500 and whatever has no better kind.
+    Engine,
+    /// 501, or the Engine's API is too old for the request.
+    Unsupported,
+    /// The Engine and this server share no API version.
+    NoCommonApiVersion,
+    /// 503.
+    Unavailable,
+    /// No connection: DNS, refused, no route, no socket. Nothing was sent.
+    Unreachable,
+    /// TLS failed: bad chain, wrong name, client certificate refused or missing.
+    Tls,
+    /// The answer of a read did not come, or broke off.
+    ConnectionLost,
+    /// A write was sent and the answer did not come: it may have been done or not.
+    ResultUnknown,
+    /// The answer is not what the Engine API says: no JSON, garbage.
+    BadAnswer,
+    /// The answer is larger than the cap for its kind.
+    AnswerTooLarge,
+    /// An error line, or a missing end, in the 200 stream of a pull.
+    PullFailed,
+    /// The same of a push.
+    PushFailed,
+    /// No progress for too long in a pull or push.
+    TransferStalled,
+}
+
+impl EngineError {
+    /// An error without an HTTP answer.
+    pub fn new(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, operation, http_status: None, message: message.into() }
+    }
+
+    /// An error with the status of the answer.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.http_status = Some(status);
+        self
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{self:?}")
+    }
+}

@@ -1,0 +1,347 @@
+//! What goes to an Engine and what comes back, as plain values.
+//!
+//! Answers are read leniently: every field may be missing or null, unknown fields are
+//! ignored, because Engines of 2017 to today differ (Engine API changelog, 1.24 to 1.5x).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use crate::domain::Secret;
+
+/// A version of the Engine API, such as 1.41. Ordered by number, so 1.9 is below 1.10.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ApiVersion {
+    /// Always 1 so far.
+    pub major: u16,
+    /// Such as 41.
+    pub minor: u16,
+}
+
+/// The answer to a ping.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ping {
+    /// The version that is spoken with this Engine.
+    pub api_version: ApiVersion,
+    /// The highest version the Engine speaks; `None` where it does not say.
+    pub max_api_version: Option<ApiVersion>,
+    /// The lowest version the Engine accepts; `None` before `GET /version` was read.
+    pub min_api_version: Option<ApiVersion>,
+    /// Round trip of the request on an open connection.
+    pub latency: Duration,
+}
+
+/// One JSON answer of an Engine, whole and as it was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineDocument {
+    /// The JSON text.
+    pub json: String,
+    /// The version it was read with.
+    pub api_version: ApiVersion,
+}
+
+/// A list that an Engine gave, and the version it was read with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listing<T> {
+    /// In the Engine's order.
+    pub items: Vec<T>,
+    /// The version it was read with.
+    pub api_version: ApiVersion,
+}
+
+/// Filters of the Engine API: key to values. Empty: none are sent.
+pub type Filters = BTreeMap<String, Vec<String>>;
+
+/// Which images to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageListing {
+    /// Also layers without name.
+    pub all: bool,
+    /// The Engine's filters.
+    pub filters: Filters,
+    /// Keep the Engine's JSON of each item.
+    pub keep_json: bool,
+}
+
+/// An image of a list.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ImageSummary {
+    /// `sha256:…`.
+    pub id: String,
+    /// Names with tag; `<none>:<none>` is left out.
+    pub repo_tags: Vec<String>,
+    /// Names with digest; `<none>@<none>` is left out.
+    pub repo_digests: Vec<String>,
+    /// Unix seconds; `None` where the Engine does not say.
+    pub created: Option<i64>,
+    /// Bytes.
+    pub size: i64,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// -1 where the Engine did not count.
+    pub containers: i64,
+    /// The Engine's JSON, where it was asked for.
+    pub json: Option<String>,
+}
+
+/// One step of the build of an image.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HistoryLayer {
+    /// `<missing>` where it was built elsewhere.
+    pub id: String,
+    /// Unix seconds; `None` where the Engine does not say.
+    pub created: Option<i64>,
+    /// The instruction.
+    pub created_by: String,
+    /// Bytes.
+    pub size: i64,
+    /// Comment.
+    pub comment: String,
+    /// Names.
+    pub tags: Vec<String>,
+}
+
+/// Where a pull or push stands, over all its layers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Transfer {
+    /// The Engine's last status line.
+    pub status: String,
+    /// Layers that are finished.
+    pub layers_done: u32,
+    /// Layers known so far.
+    pub layers_total: u32,
+    /// Bytes moved so far.
+    pub bytes_done: u64,
+    /// Bytes of the layers whose size is known so far.
+    pub bytes_total: u64,
+}
+
+/// Takes the latest [`Transfer`]; never blocks, and a reader that is slow misses steps.
+pub type ProgressSink = tokio::sync::watch::Sender<Transfer>;
+
+/// A pull that succeeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pulled {
+    /// The digest that the registry gave, where the Engine said it.
+    pub digest: Option<String>,
+    /// Whether the image was not there, or another one, before. `None` where the Engine did
+    /// not say (Podman).
+    pub newer: Option<bool>,
+    /// The inspection of the image after the pull.
+    pub image: EngineDocument,
+}
+
+/// A push that succeeded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pushed {
+    /// The digest in the registry, where the Engine said it.
+    pub digest: Option<String>,
+    /// Bytes of the manifest; 0 where the Engine did not say.
+    pub size: u64,
+}
+
+/// What the removal of an image removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageRemoval {
+    /// Names that were taken away.
+    pub untagged: Vec<String>,
+    /// IDs that were deleted.
+    pub deleted: Vec<String>,
+}
+
+/// What a prune of images removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PrunedImages {
+    /// Names and IDs.
+    pub removal: ImageRemoval,
+    /// Bytes that became free.
+    pub space_reclaimed: u64,
+}
+
+/// Which containers to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContainerListing {
+    /// Also containers that do not run.
+    pub all: bool,
+    /// The Engine's filters.
+    pub filters: Filters,
+    /// Only the newest so many; 0: all.
+    pub limit: u32,
+    /// With sizes.
+    pub size: bool,
+    /// Keep the Engine's JSON of each item.
+    pub keep_json: bool,
+}
+
+/// A container of a list.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ContainerSummary {
+    /// Full ID.
+    pub id: String,
+    /// All names without the leading slash; the first is its own, links are others.
+    pub names: Vec<String>,
+    /// As given at creation, or an ID once the name has moved on.
+    pub image: String,
+    /// ID of the image.
+    pub image_id: String,
+    /// Command line.
+    pub command: String,
+    /// Unix seconds.
+    pub created: i64,
+    /// Such as `running`.
+    pub state: String,
+    /// Such as `Up 5 minutes`.
+    pub status: String,
+    /// Ports.
+    pub ports: Vec<Port>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Names of networks, sorted.
+    pub networks: Vec<String>,
+    /// Bytes of the writable layer, where asked for.
+    pub size_rw: i64,
+    /// Bytes of everything, where asked for.
+    pub size_root_fs: i64,
+    /// The Engine's JSON, where it was asked for.
+    pub json: Option<String>,
+}
+
+/// A port of a container of a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Port {
+    /// In the container.
+    pub private: u16,
+    /// On the host; 0 where not published.
+    pub public: u16,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
+    /// Address on the host.
+    pub ip: String,
+}
+
+/// A container that was created.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Created {
+    /// Full ID.
+    pub id: String,
+    /// What the Engine warns of.
+    pub warnings: Vec<String>,
+}
+
+/// Whether a call changed anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It did.
+    Made,
+    /// It was so already (HTTP 304).
+    Already,
+}
+
+/// What to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitCondition {
+    /// That it does not run.
+    NotRunning,
+    /// That it stops the next time.
+    NextExit,
+    /// That it is removed.
+    Removed,
+}
+
+/// A container that stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerExit {
+    /// Exit status.
+    pub exit_code: i64,
+    /// What went wrong with the wait, in the Engine's words.
+    pub error: Option<String>,
+}
+
+/// The processes in a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProcessTable {
+    /// Titles of the columns.
+    pub titles: Vec<String>,
+    /// Rows.
+    pub processes: Vec<Vec<String>>,
+}
+
+/// One change in a container's file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileChange {
+    /// What happened.
+    pub kind: FileChangeKind,
+    /// The path.
+    pub path: String,
+}
+
+/// What happened to a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileChangeKind {
+    /// Content or metadata changed (0 in the Engine API).
+    Modified,
+    /// New (1).
+    Added,
+    /// Deleted (2).
+    Deleted,
+}
+
+/// What a prune of containers removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PrunedContainers {
+    /// IDs.
+    pub ids: Vec<String>,
+    /// Bytes that became free.
+    pub space_reclaimed: u64,
+}
+
+/// What an Engine said of credentials that the registry accepted.
+#[derive(Debug, Clone)]
+pub struct LoginAnswer {
+    /// Such as "Login Succeeded".
+    pub status: String,
+    /// To be kept instead of the password, where the registry gave one.
+    pub identity_token: Option<Secret>,
+}
+
+/// Text that is no API version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is no Engine API version, which looks like 1.41")]
+pub struct InvalidApiVersion(String);
+
+impl ApiVersion {
+    /// `major.minor`.
+    #[must_use]
+    pub const fn new(major: u16, minor: u16) -> Self {
+        Self { major, minor }
+    }
+}
+
+impl fmt::Display for ApiVersion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}", self.major, self.minor)
+    }
+}
+
+impl FromStr for ApiVersion {
+    type Err = InvalidApiVersion;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || InvalidApiVersion(text.to_owned());
+        let (major, minor) = text.split_once('.').ok_or_else(invalid)?;
+        Ok(Self {
+            major: major.parse().map_err(|_| invalid())?,
+            minor: minor.parse().map_err(|_| invalid())?,
+        })
+    }
+}
+
+impl EngineDocument {
+    /// Reads the text as `T`.
+    pub fn parse<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_str(&self.json)
+    }
+}

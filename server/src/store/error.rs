@@ -1,0 +1,142 @@
+//! What can go wrong with the store. Read by the composition root, which ends with the text, and
+//! by the API, which maps `HostTaken` and calls the rest internal.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why the store could not be opened or used. Each text is one line that names the file and the
+/// way out; a `source` adds what the system said.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The directory or a file in it cannot be made, read or written.
+    #[error("{path}: cannot {action}; give wharfd a directory that it may write with --data-dir")]
+    File {
+        /// The directory or file.
+        path: PathBuf,
+        /// What was to be done with it.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another `wharfd` holds the lock.
+    #[error(
+        "{path}: in use by another wharfd{}; stop that one, or give this one another --data-dir",
+        .process.map(|id| format!(" (process {id})")).unwrap_or_default()
+    )]
+    InUse {
+        /// The data directory.
+        path: PathBuf,
+        /// The other's process ID, if it left it.
+        process: Option<u32>,
+    },
+    /// The file is something else, or damaged beyond reading.
+    #[error(
+        "{path}: not a database of wharfd, or damaged; move it away to begin anew, or put a copy back"
+    )]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: sqlx::Error,
+    },
+    /// A later version of `wharfd` has been here.
+    #[error(
+        "{path}: written by a newer wharfd (schema {found}, this one knows {known}); run that version, or put back a copy from before the upgrade"
+    )]
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+        /// Schema of the file.
+        found: i64,
+        /// Newest schema of this program.
+        known: i64,
+    },
+    /// A schema with a known number but other contents.
+    #[error(
+        "{path}: its schema {version} is not that of a released wharfd; run the version that made it"
+    )]
+    ForeignSchema {
+        /// The file.
+        path: PathBuf,
+        /// Number of the schema that differs.
+        version: i64,
+    },
+    /// Sealed rows, but no key.
+    #[error(
+        "{path}: missing, but the store has secrets that were sealed with it; put the key back, or name its place with --secret-key-file"
+    )]
+    KeyMissing {
+        /// Where the key was looked for.
+        path: PathBuf,
+    },
+    /// Sealed rows, but another key.
+    #[error(
+        "{path}: not the key that the store's secrets were sealed with; put that key back, or name its place with --secret-key-file"
+    )]
+    WrongKey {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The key file is not 32 bytes long.
+    #[error("{path}: has {length} bytes where a key has 32; put the right file back")]
+    KeyLength {
+        /// The key file.
+        path: PathBuf,
+        /// Its length.
+        length: u64,
+    },
+    /// Every user of the machine can read the key.
+    #[error("{path}: can be read by every user of this machine; run `chmod 600 {path}`")]
+    KeyExposed {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// One sealed value does not open.
+    #[error("the store's {table} has a secret for {row} that does not open; set it anew")]
+    Unsealable {
+        /// Its table.
+        table: &'static str,
+        /// Its row.
+        row: String,
+    },
+    /// A row that this program would never have written.
+    #[error("the store's {table} has a row {row} that cannot be read: {problem}")]
+    Row {
+        /// Its table.
+        table: &'static str,
+        /// Its key.
+        row: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A host of this name is there already.
+    #[error("a host {0} is there already")]
+    HostTaken(crate::domain::HostName),
+    /// The random numbers of the system are not to be had.
+    #[error("the system gives no random numbers")]
+    Random,
+    /// Anything else that SQLite refused, such as a full disk.
+    #[error("the store cannot {action}")]
+    Database {
+        /// What was to be done.
+        action: &'static str,
+        /// What SQLite said.
+        source: sqlx::Error,
+    },
+}
+
+impl StoreError {
+    /// For `map_err`: SQLite refused to do `action`.
+    pub(super) fn database(action: &'static str) -> impl Fn(sqlx::Error) -> Self {
+        move |source| Self::Database { action, source }
+    }
+
+    /// A row that does not parse.
+    pub(super) fn row(
+        table: &'static str,
+        row: impl Into<String>,
+        problem: impl std::fmt::Display,
+    ) -> Self {
+        Self::Row { table, row: row.into(), problem: problem.to_string() }
+    }
+}

@@ -1,0 +1,96 @@
+//! What survives a restart: hosts added over the API, registry logins, and the writes that a
+//! caller may retry. One SQLite file in the data directory, secrets in it sealed.
+//!
+//! | file            | what it holds                                                  |
+//! |-----------------|----------------------------------------------------------------|
+//! | `wharf.db`      | the database, with `-wal` and `-shm` beside it                  |
+//! | `secret.key`    | the key that seals passwords, tokens and private keys           |
+//! | `wharfd.lock`   | held while a `wharfd` uses the directory                        |
+//!
+//! Opened by the composition root; called by the inventory (hosts) and the API (logins,
+//! operations). Every method is one transaction: it is done whole or not at all, also when its
+//! future is dropped, and what it reported done is on the disk.
+
+mod error;
+mod hosts;
+mod logins;
+mod open;
+mod operations;
+mod seal;
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use sqlx::SqlitePool;
+
+pub use error::StoreError;
+pub use hosts::{StoredHost, StoredTls};
+pub use open::StoreOptions;
+pub use operations::{Begun, HostProgress, NewOperation, StoredOperation};
+
+use seal::Sealer;
+
+/// The store. Clones share it; the lock on the data directory ends with the last one.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    pool: SqlitePool,
+    sealer: Sealer,
+    epoch: uuid::Uuid,
+    /// Keeps a second `wharfd` out of the data directory.
+    _lock: File,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Store").field("epoch", &self.shared.epoch).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store of a data directory, which is made if it is missing, and brings its
+    /// schema up to date.
+    pub async fn open(options: &StoreOptions) -> Result<Self, StoreError> {
+        open::open(options).await
+    }
+
+    /// Names this store for good: it differs from that of any other data directory.
+    pub fn epoch(&self) -> uuid::Uuid {
+        self.shared.epoch
+    }
+
+    /// Ends all connections after what is running; the files are then at rest.
+    pub async fn close(&self) {
+        self.shared.pool.close().await;
+    }
+
+    fn pool(&self) -> &SqlitePool {
+        &self.shared.pool
+    }
+
+    fn sealer(&self) -> &Sealer {
+        &self.shared.sealer
+    }
+
+    /// A transaction that takes the write lock at its beginning, so that it cannot fail half-way
+    /// because another one was faster.
+    async fn begin(&self) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
+        self.pool().begin_with("BEGIN IMMEDIATE").await
+    }
+}
+
+fn to_millis(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn from_millis(millis: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests;

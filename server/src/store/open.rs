@@ -1,0 +1,207 @@
+//! Opening the store: the directory, the lock, the database, the key, in this order.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::SqlitePool;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use super::error::StoreError;
+use super::seal::Sealer;
+use super::{Shared, Store};
+use crate::domain::Secret;
+
+/// Where the store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// The data directory.
+    pub data_dir: PathBuf,
+    /// The key that seals secrets; unset: `secret.key` in the data directory.
+    pub secret_key_file: Option<PathBuf>,
+}
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+pub(super) async fn open(options: &StoreOptions) -> Result<Store, StoreError> {
+    let directory = &options.data_dir;
+    create_directory(directory)?;
+    let lock = lock(directory)?;
+    let path = directory.join("wharf.db");
+    let pool = open_database(&path).await?;
+    migrate(&pool, &path).await?;
+    let key_path = options.secret_key_file.clone().unwrap_or_else(|| directory.join("secret.key"));
+    let sealer = sealer(&pool, &key_path).await?;
+    let epoch = epoch(&pool).await?;
+    Ok(Store { shared: Arc::new(Shared { pool, sealer, epoch, _lock: lock }) })
+}
+
+fn create_directory(path: &Path) -> Result<(), StoreError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| StoreError::File {
+        path: path.to_owned(),
+        action: "make the data directory",
+        source,
+    })
+}
+
+/// A lock that ends with the process, however that ends.
+fn lock(directory: &Path) -> Result<File, StoreError> {
+    let path = directory.join("wharfd.lock");
+    let failed = |source| StoreError::File { path: path.clone(), action: "lock it", source };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            let read = file.read_to_string(&mut text);
+            let process = read.ok().and_then(|_| text.trim().parse().ok());
+            return Err(StoreError::InUse { path: directory.to_owned(), process });
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(failed)?;
+    Ok(file)
+}
+
+async fn open_database(path: &Path) -> Result<SqlitePool, StoreError> {
+    create_private(path).map_err(|source| StoreError::File {
+        path: path.to_owned(),
+        action: "open the database",
+        source,
+    })?;
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        // What was answered must survive a power cut; NORMAL may lose the last commits.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(5));
+    // One connection: a commit takes a fraction of a millisecond, a queue in the pool is fairer
+    // than SQLite's own waiting for locks, and each further connection costs a thread and a cache.
+    SqlitePoolOptions::new()
+        .max_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options)
+        .await
+        .map_err(|source| opening_failed(path, source))
+}
+
+/// SQLite makes its other files with the permissions of this one.
+fn create_private(path: &Path) -> io::Result<()> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        fs::set_permissions(path, Permissions::from_mode(mode & 0o700))?;
+    }
+    Ok(())
+}
+
+async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), StoreError> {
+    let path = path.to_owned();
+    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    match MIGRATIONS.run(pool).await {
+        Ok(()) => Ok(()),
+        Err(MigrateError::VersionMissing(found)) if found > known => {
+            let newest: Option<i64> =
+                sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+                    .fetch_one(pool)
+                    .await
+                    .unwrap_or(None);
+            Err(StoreError::NewerSchema { path, found: newest.unwrap_or(found), known })
+        }
+        Err(
+            MigrateError::VersionMissing(version)
+            | MigrateError::VersionMismatch(version)
+            | MigrateError::Dirty(version),
+        ) => Err(StoreError::ForeignSchema { path, version }),
+        Err(MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)) => {
+            Err(opening_failed(&path, source))
+        }
+        Err(error) => Err(opening_failed(&path, sqlx::Error::Migrate(Box::new(error)))),
+    }
+}
+
+fn opening_failed(path: &Path, source: sqlx::Error) -> StoreError {
+    // SQLITE_CORRUPT, SQLITE_NOTADB; the low byte is the primary code.
+    let code = source.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    match code.map(|code| code & 0xff) {
+        Some(11 | 26) => StoreError::NotADatabase { path: path.to_owned(), source },
+        _ => StoreError::Database { action: "open its database", source },
+    }
+}
+
+/// The key in its file, proved by a value that was sealed with it; a new key where nothing is
+/// sealed yet.
+async fn sealer(pool: &SqlitePool, path: &Path) -> Result<Sealer, StoreError> {
+    const KEY_CHECK: &str = "key_check";
+    let failed = StoreError::database("read its key check");
+    let in_use: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM registry_logins)
+             OR EXISTS (SELECT 1 FROM host_tls WHERE sealed IS NOT NULL)",
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(&failed)?;
+    let check: Option<Vec<u8>> = sqlx::query_scalar("SELECT value FROM meta WHERE key = ?")
+        .bind(KEY_CHECK)
+        .fetch_optional(pool)
+        .await
+        .map_err(&failed)?;
+    let (sealer, proved) = match Sealer::from_file(path)? {
+        Some(sealer) => {
+            let proved =
+                check.is_some_and(|sealed| sealer.open("meta", KEY_CHECK, &sealed).is_ok());
+            if in_use && !proved {
+                return Err(StoreError::WrongKey { path: path.to_owned() });
+            }
+            (sealer, proved)
+        }
+        None if in_use => return Err(StoreError::KeyMissing { path: path.to_owned() }),
+        None => (Sealer::create_file(path)?, false),
+    };
+    if !proved {
+        let sealed = sealer.seal("meta", KEY_CHECK, &Secret::new(KEY_CHECK))?;
+        sqlx::query("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)")
+            .bind(KEY_CHECK)
+            .bind(sealed)
+            .execute(pool)
+            .await
+            .map_err(StoreError::database("write its key check"))?;
+    }
+    Ok(sealer)
+}
+
+async fn epoch(pool: &SqlitePool) -> Result<uuid::Uuid, StoreError> {
+    let failed = StoreError::database("read its own name");
+    sqlx::query("INSERT OR IGNORE INTO meta (key, value) VALUES ('epoch', ?)")
+        .bind(uuid::Uuid::new_v4().as_bytes().as_slice())
+        .execute(pool)
+        .await
+        .map_err(&failed)?;
+    let bytes: Vec<u8> = sqlx::query_scalar("SELECT value FROM meta WHERE key = 'epoch'")
+        .fetch_one(pool)
+        .await
+        .map_err(&failed)?;
+    uuid::Uuid::from_slice(&bytes).map_err(|error| StoreError::row("meta", "epoch", error))
+}

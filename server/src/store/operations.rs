@@ -1,0 +1,213 @@
+//! Writes that carried a `request_id`: which hosts were begun and how they ended, so that a
+//! retry gets the first answer instead of doing it again. Called by the API.
+//!
+//! A host that is begun but not done after a restart has an unknown result: the caller is told
+//! so, and nothing is repeated behind its back.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use super::{Store, StoreError, from_millis, to_millis};
+
+/// A write that is about to begin.
+#[derive(Debug, Clone, Copy)]
+pub struct NewOperation<'a> {
+    /// Chosen by the caller.
+    pub request_id: &'a str,
+    /// Who calls.
+    pub principal: &'a str,
+    /// The full gRPC method, such as `/wharf.v1.ImageService/PullImages`.
+    pub method: &'a str,
+    /// SHA-256 of the request without its `request_id`.
+    pub request_sha256: [u8; 32],
+}
+
+/// What the store knows of a `request_id`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begun {
+    /// Nothing until now; the operation is recorded as begun.
+    New,
+    /// The same request of the same caller came before.
+    Again(StoredOperation),
+    /// Another request, method or caller used this `request_id` before.
+    Different,
+}
+
+/// A recorded write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredOperation {
+    /// Who called.
+    pub principal: String,
+    /// The full gRPC method.
+    pub method: String,
+    /// SHA-256 of the request.
+    pub request_sha256: [u8; 32],
+    /// When it began.
+    pub created_at: SystemTime,
+    /// When its last host had ended; none while it runs, and after a crash.
+    pub finished_at: Option<SystemTime>,
+    /// How far each host got, by name. Hosts that were never begun are not in it.
+    pub hosts: BTreeMap<String, HostProgress>,
+}
+
+/// How far the work on one host got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostProgress {
+    /// It may have had an effect, and its end is not known.
+    Begun,
+    /// It ended; the bytes that the API gave to keep.
+    Done(Vec<u8>),
+}
+
+type OperationRow = (String, String, Vec<u8>, i64, Option<i64>);
+
+impl Store {
+    /// Records a write before anything is done, or finds the one that it repeats.
+    pub async fn begin_operation(
+        &self,
+        new: NewOperation<'_>,
+        now: SystemTime,
+    ) -> Result<Begun, StoreError> {
+        let failed = StoreError::database("record a request");
+        let mut transaction = self.begin().await.map_err(&failed)?;
+        let inserted = sqlx::query(
+            "INSERT INTO operations (request_id, principal, method, request_sha256, created_at)
+             VALUES (?, ?, ?, ?, ?) ON CONFLICT (request_id) DO NOTHING",
+        )
+        .bind(new.request_id)
+        .bind(new.principal)
+        .bind(new.method)
+        .bind(new.request_sha256.as_slice())
+        .bind(to_millis(now))
+        .execute(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        let begun = if inserted.rows_affected() == 1 {
+            Begun::New
+        } else {
+            match load(&mut transaction, new.request_id).await? {
+                Some(stored)
+                    if stored.principal == new.principal
+                        && stored.method == new.method
+                        && stored.request_sha256 == new.request_sha256 =>
+                {
+                    Begun::Again(stored)
+                }
+                _ => Begun::Different,
+            }
+        };
+        transaction.commit().await.map_err(&failed)?;
+        Ok(begun)
+    }
+
+    /// Records that a host is about to be asked. One that is recorded already stays as it is.
+    pub async fn operation_host_begun(
+        &self,
+        request_id: &str,
+        host: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO operation_hosts (request_id, host, state) VALUES (?, ?, 'begun')
+             ON CONFLICT (request_id, host) DO NOTHING",
+        )
+        .bind(request_id)
+        .bind(host)
+        .execute(self.pool())
+        .await
+        .map_err(StoreError::database("record that a host was begun"))?;
+        Ok(())
+    }
+
+    /// Records how a host ended.
+    pub async fn operation_host_done(
+        &self,
+        request_id: &str,
+        host: &str,
+        outcome: &[u8],
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO operation_hosts (request_id, host, state, outcome)
+             VALUES (?, ?, 'done', ?)
+             ON CONFLICT (request_id, host)
+             DO UPDATE SET state = excluded.state, outcome = excluded.outcome",
+        )
+        .bind(request_id)
+        .bind(host)
+        .bind(outcome)
+        .execute(self.pool())
+        .await
+        .map_err(StoreError::database("record how a host ended"))?;
+        Ok(())
+    }
+
+    /// Records that every host has ended.
+    pub async fn finish_operation(
+        &self,
+        request_id: &str,
+        now: SystemTime,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE operations SET finished_at = ? WHERE request_id = ?")
+            .bind(to_millis(now))
+            .bind(request_id)
+            .execute(self.pool())
+            .await
+            .map_err(StoreError::database("record the end of a request"))?;
+        Ok(())
+    }
+
+    /// What is known of a `request_id`.
+    pub async fn operation(&self, request_id: &str) -> Result<Option<StoredOperation>, StoreError> {
+        let failed = StoreError::database("read a request");
+        let mut transaction = self.pool().begin().await.map_err(&failed)?;
+        let operation = load(&mut transaction, request_id).await?;
+        transaction.commit().await.map_err(&failed)?;
+        Ok(operation)
+    }
+
+    /// Forgets writes that began before `before`; gives how many they were.
+    pub async fn prune_operations(&self, before: SystemTime) -> Result<u64, StoreError> {
+        let pruned = sqlx::query("DELETE FROM operations WHERE created_at < ?")
+            .bind(to_millis(before))
+            .execute(self.pool())
+            .await
+            .map_err(StoreError::database("forget old requests"))?;
+        Ok(pruned.rows_affected())
+    }
+}
+
+async fn load(
+    connection: &mut sqlx::SqliteConnection,
+    request_id: &str,
+) -> Result<Option<StoredOperation>, StoreError> {
+    let failed = StoreError::database("read a request");
+    let row: Option<OperationRow> = sqlx::query_as(
+        "SELECT principal, method, request_sha256, created_at, finished_at
+         FROM operations WHERE request_id = ?",
+    )
+    .bind(request_id)
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(&failed)?;
+    let Some((principal, method, sha256, created_at, finished_at)) = row else {
+        return Ok(None);
+    };
+    let hosts: Vec<(String, Option<Vec<u8>>)> =
+        sqlx::query_as("SELECT host, outcome FROM operation_hosts WHERE request_id = ?")
+            .bind(request_id)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(&failed)?;
+    Ok(Some(StoredOperation {
+        principal,
+        method,
+        request_sha256: sha256
+            .try_into()
+            .map_err(|_| StoreError::row("operations", request_id, "no SHA-256"))?,
+        created_at: from_millis(created_at),
+        finished_at: finished_at.map(from_millis),
+        hosts: hosts
+            .into_iter()
+            .map(|(host, outcome)| (host, outcome.map_or(HostProgress::Begun, HostProgress::Done)))
+            .collect(),
+    }))
+}
