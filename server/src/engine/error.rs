@@ -6,7 +6,7 @@
 use std::fmt;
 
 /// A call on an Engine that failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{operation}: {message}")]
 pub struct EngineError {
     /// What kind of failure this is.

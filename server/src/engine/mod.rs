@@ -11,19 +11,30 @@
 //!   and creates are not (`POST /stop` of some versions even kills at once). Callers run
 //!   long calls in tasks of their own.
 
+mod classify;
 mod error;
+mod files;
+pub mod http;
+mod lines;
+mod operation;
+mod progress;
+mod registry_auth;
 mod types;
+mod version;
+mod wire;
 
 use async_trait::async_trait;
 use serde_json::Value;
 
 pub use error::{EngineError, ErrorKind};
+pub use files::raise_file_limit;
 pub use types::{
     ApiVersion, Change, ContainerExit, ContainerListing, ContainerSummary, Created, EngineDocument,
     FileChange, FileChangeKind, Filters, HistoryLayer, ImageListing, ImageRemoval, ImageSummary,
     Listing, LoginAnswer, Ping, Port, ProcessTable, ProgressSink, PrunedContainers, PrunedImages,
     Pulled, Pushed, Transfer, WaitCondition,
 };
+pub use version::{CLIENT_MAX, CLIENT_MIN};
 
 use crate::domain::{ContainerName, ContainerRef, ImageName, ImageReference, RegistryLogin};
 
@@ -100,8 +111,11 @@ pub trait Engine: Send + Sync + 'static {
     /// `POST /containers/{id}/start`.
     async fn start_container(&self, container: &ContainerRef) -> Result<Change>;
     /// `POST /containers/{id}/stop`; `timeout` in whole seconds, `None` the container's own.
-    async fn stop_container(&self, container: &ContainerRef, timeout: Option<i64>)
-    -> Result<Change>;
+    async fn stop_container(
+        &self,
+        container: &ContainerRef,
+        timeout: Option<i64>,
+    ) -> Result<Change>;
     /// `POST /containers/{id}/restart`; `timeout` as for a stop.
     async fn restart_container(&self, container: &ContainerRef, timeout: Option<i64>)
     -> Result<()>;
@@ -118,11 +132,8 @@ pub trait Engine: Send + Sync + 'static {
         name: &ContainerName,
     ) -> Result<Change>;
     /// `POST /containers/{id}/update`; returns the Engine's warnings.
-    async fn update_container(
-        &self,
-        container: &ContainerRef,
-        body: &Value,
-    ) -> Result<Vec<String>>;
+    async fn update_container(&self, container: &ContainerRef, body: &Value)
+    -> Result<Vec<String>>;
     /// `POST /containers/{id}/wait`.
     async fn wait_container(
         &self,

@@ -1,0 +1,272 @@
+//! What kind of failure an answer of an Engine is, by endpoint, status and message.
+//!
+//! The one place that looks at the texts of Docker, Podman and registries. Pure; called by
+//! the HTTP client for every answer that is no success and for every error line of a
+//! transfer. The texts are from Engines 17.12 to 29, Podman 4 and 5, and the distribution
+//! registry; statuses alone do not tell the cases apart (a wrong password is a 500).
+
+use serde::Deserialize;
+
+use super::operation::{Access, Operation, Subject};
+use super::{ErrorKind, operation};
+
+/// Longest message that is kept, in characters: it travels in the headers of a gRPC answer.
+const LONGEST_MESSAGE: usize = 2000;
+/// Longest part that is kept of a body that no Engine wrote, such as a proxy's page.
+const LONGEST_FOREIGN_MESSAGE: usize = 300;
+
+/// What the body of a failed call says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Complaint {
+    /// One line, never empty.
+    pub message: String,
+    /// Whether it came as the JSON of an Engine.
+    pub from_engine: bool,
+}
+
+impl Complaint {
+    /// Reads the body of an answer with `status`.
+    pub(super) fn read(status: u16, body: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Body {
+            message: Option<String>,
+            // Podman puts the cause beside the message, and in old versions into it alone.
+            cause: Option<String>,
+        }
+        if let Ok(body) = serde_json::from_slice::<Body>(body)
+            && let Some(message) = body.message.or(body.cause).map(|text| one_line(&text))
+            && !message.is_empty()
+        {
+            let message = shortened(&message, LONGEST_MESSAGE);
+            return Self { message, from_engine: true };
+        }
+        let text = one_line(&without_markup(&String::from_utf8_lossy(body)));
+        let message = if text.is_empty() {
+            format!("the answer was status {status} without a message")
+        } else {
+            shortened(&text, LONGEST_FOREIGN_MESSAGE)
+        };
+        Self { message, from_engine: false }
+    }
+}
+
+/// The kind of an answer with a status that is no success.
+pub(super) fn classify(operation: &Operation, status: u16, complaint: &Complaint) -> ErrorKind {
+    let text = complaint.message.to_lowercase();
+    let has = |needle: &str| text.contains(needle);
+    if matches!(operation.subject, Subject::Transfer | Subject::Login)
+        && let Some(kind) = registry_failure(&text)
+    {
+        return kind;
+    }
+    match status {
+        300..=399 => ErrorKind::BadAnswer,
+        400 if has("client sent an http request to an https server") => ErrorKind::Tls,
+        400 if is_version_refusal(&text) => ErrorKind::NoCommonApiVersion,
+        // The body of a create names an image, a network, a volume that is not there.
+        400 | 404 | 409 | 500 => by_text(operation, &text).unwrap_or(match status {
+            400 => ErrorKind::BadRequest,
+            404 => missing(operation, complaint),
+            409 => ErrorKind::Conflict,
+            _ => ErrorKind::Engine,
+        }),
+        401 | 403 if has("reserved name") => ErrorKind::BadRequest,
+        401 | 403 if has("authorization denied by plugin") => ErrorKind::Forbidden,
+        401 | 403 => match operation.subject {
+            Subject::Transfer | Subject::Login => ErrorKind::RegistryAuthRequired,
+            _ => ErrorKind::Forbidden,
+        },
+        405 => ErrorKind::EndpointNotFound,
+        429 => ErrorKind::RegistryRateLimited,
+        // A proxy gave up waiting: whether the Engine did it is not known.
+        502 | 504 => match operation.access {
+            Access::Read => ErrorKind::Unavailable,
+            Access::Write => ErrorKind::ResultUnknown,
+        },
+        501 => ErrorKind::Unsupported,
+        503 => ErrorKind::Unavailable,
+        402..=499 => ErrorKind::BadRequest,
+        _ => ErrorKind::Engine,
+    }
+}
+
+/// The kind of an error line in the stream of a pull or push.
+pub(super) fn classify_line(operation: &Operation, message: &str) -> ErrorKind {
+    registry_failure(&message.to_lowercase()).unwrap_or(if *operation == operation::PUSH_IMAGE {
+        ErrorKind::PushFailed
+    } else {
+        ErrorKind::PullFailed
+    })
+}
+
+/// The text on one line: line ends, tabs and other control characters become single spaces.
+pub(super) fn one_line(text: &str) -> String {
+    let spaced = text.replace(char::is_control, " ");
+    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether an Engine refuses the API version in the path: "client version 1.42 is too new.
+/// Maximum supported API version is 1.41".
+fn is_version_refusal(text: &str) -> bool {
+    text.contains("client version") && (text.contains("is too old") || text.contains("is too new"))
+}
+
+/// What a registry complained of, as an Engine hands it on in whatever status.
+fn registry_failure(text: &str) -> Option<ErrorKind> {
+    let any = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
+    if any(&["toomanyrequests", "too many requests", "rate limit"]) {
+        Some(ErrorKind::RegistryRateLimited)
+    } else if any(&[
+        "unauthorized",
+        "no basic auth credentials",
+        "pull access denied",
+        "push access denied",
+        "authentication required",
+        "authorization failed",
+        "requested access to the resource is denied",
+        "denied: requested access",
+        "access forbidden",
+        "incorrect username or password",
+        "invalid username/password",
+        "invalid username or password",
+        "403 forbidden",
+    ]) {
+        Some(ErrorKind::RegistryAuthRequired)
+    } else if any(&[
+        "manifest unknown",
+        "not found: manifest",
+        "manifest for ",
+        "name unknown",
+        "repository does not exist",
+        "repository name not known",
+        "no such image",
+        "image not known",
+        "does not exist locally",
+        "tag does not exist",
+        "no matching manifest for",
+        "no match for platform",
+        "reference does not exist",
+    ]) {
+        Some(ErrorKind::ImageNotFound)
+    } else if any(&[
+        "no such host",
+        "connection refused",
+        "connection reset",
+        "no route to host",
+        "network is unreachable",
+        "dial tcp",
+        "server misbehaving",
+        "i/o timeout",
+        "handshake timeout",
+        "client.timeout exceeded",
+        "request canceled while waiting for connection",
+        "gave http response to https client",
+        "x509:",
+        "tls: ",
+        "received unexpected http status: 5",
+        "unexpected status code 5",
+        "internal server error",
+        "service unavailable",
+        "bad gateway",
+        "gateway timeout",
+        "pinging container registry",
+    ]) {
+        Some(ErrorKind::RegistryUnavailable)
+    } else {
+        None
+    }
+}
+
+/// What the text says more exactly than the status does.
+fn by_text(operation: &Operation, text: &str) -> Option<ErrorKind> {
+    let has = |needle: &str| text.contains(needle);
+    let any = |needles: &[&str]| needles.iter().any(|needle| has(needle));
+    if has("page not found") {
+        Some(ErrorKind::EndpointNotFound)
+    } else if has("removal of container") && has("already in progress") {
+        Some(ErrorKind::RemovalInProgress)
+    } else if any(&["name", "names"]) && any(&["is already in use", "already in use by"]) {
+        // Podman reports it as 500: "the container name "x" is already in use by …".
+        Some(ErrorKind::NameInUse)
+    } else if any(&["no such container", "no container with name or id"]) {
+        Some(ErrorKind::ContainerNotFound)
+    } else if any(&["no such image", "image not known", "manifest unknown"]) {
+        Some(ErrorKind::ImageNotFound)
+    } else if any(&["no such network", "network not found"])
+        || (has("network ") && has(" not found"))
+    {
+        Some(ErrorKind::NetworkNotFound)
+    } else if any(&["no such volume", "volume not found"]) {
+        Some(ErrorKind::VolumeNotFound)
+    } else if operation.subject == Subject::Container
+        && any(&[
+            "is not running",
+            "is not paused",
+            "is already paused",
+            "can only kill running containers",
+            "container state improper",
+            "is paused",
+        ])
+    {
+        Some(ErrorKind::Conflict)
+    } else if any(&[
+        "strconv.",
+        "json: cannot unmarshal",
+        "cannot unmarshal",
+        "invalid reference format",
+        "repository name must be lowercase",
+        "invalid volume spec",
+        "invalid mount config",
+        "invalid character",
+    ]) {
+        Some(ErrorKind::BadRequest)
+    } else {
+        None
+    }
+}
+
+/// What a 404 without a telling text is about.
+fn missing(operation: &Operation, complaint: &Complaint) -> ErrorKind {
+    if !complaint.from_engine {
+        // A proxy's page, or Podman's plain text for a route it does not have.
+        return ErrorKind::EndpointNotFound;
+    }
+    match operation.subject {
+        Subject::System | Subject::Login => ErrorKind::EndpointNotFound,
+        Subject::Image | Subject::Transfer | Subject::Creation => ErrorKind::ImageNotFound,
+        Subject::Container => ErrorKind::ContainerNotFound,
+    }
+}
+
+fn shortened(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// An HTML page without its tags; other text as it is.
+fn without_markup(text: &str) -> String {
+    let start = text.trim_start().get(..5).unwrap_or_default().to_ascii_lowercase();
+    if !(start.starts_with("<html") || start.starts_with("<!doc")) {
+        return text.to_owned();
+    }
+    let mut plain = String::new();
+    let mut in_tag = false;
+    for character in text.chars() {
+        match character {
+            '<' => in_tag = true,
+            '>' => {
+                in_tag = false;
+                plain.push(' ');
+            }
+            _ if !in_tag => plain.push(character),
+            _ => {}
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+#[path = "classify/tests.rs"]
+mod tests;

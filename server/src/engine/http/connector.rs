@@ -1,0 +1,268 @@
+//! Makes the clients of hosts, and shares what can be shared between them.
+//!
+//! A client costs memory and, with certificates, time; connections are pooled within one. So
+//! all hosts over plain TCP share one, hosts with the same certificates share one, and each
+//! unix socket has a small one of its own.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use url::Url;
+
+use super::HttpEngine;
+use super::lanes::{Lanes, PacingLayer};
+use super::link::Link;
+use super::negotiate::VersionCell;
+use crate::domain::{HostAddress, TlsMaterial};
+use crate::engine::{Engine, EngineError, ErrorKind, Result};
+
+/// What connections are made with in errors.
+const CONNECT: &str = "connect";
+/// Idle connections that are kept for each host, and for how long.
+const IDLE_CONNECTIONS: usize = 4;
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long the client waits of its own accord. All other deadlines are those of its callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectorSettings {
+    /// For a connection: name resolution, TCP and TLS. 5 seconds by default.
+    pub connect: Duration,
+    /// For the negotiation of the API version with a host. 10 seconds by default.
+    pub negotiation: Duration,
+    /// For the next byte of a pull or push. 5 minutes by default: Engines verify and unpack
+    /// large layers without a word.
+    pub stall: Duration,
+}
+
+/// Makes an [`Engine`] of an address. Cheap to ask: the same address and certificates give
+/// the same client, with its connections and its negotiated version.
+pub struct HttpConnector {
+    settings: ConnectorSettings,
+    cache: Mutex<Cache>,
+}
+
+#[derive(Default)]
+struct Cache {
+    plain: Option<reqwest::Client>,
+    identities: HashMap<TlsMaterial, Identity>,
+    next_identity: u64,
+    engines: HashMap<(HostAddress, Option<u64>), Arc<HttpEngine>>,
+}
+
+/// The client that all hosts with the same certificates share.
+#[derive(Clone)]
+struct Identity {
+    number: u64,
+    client: reqwest::Client,
+}
+
+impl Default for ConnectorSettings {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            negotiation: Duration::from_secs(10),
+            stall: Duration::from_secs(300),
+        }
+    }
+}
+
+impl HttpConnector {
+    /// A connector without clients.
+    #[must_use]
+    pub fn new(settings: ConnectorSettings) -> Self {
+        Self { settings, cache: Mutex::default() }
+    }
+
+    /// The Engine at an address, secured with `tls` where that is given. Opens no connection.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Tls`] for certificates or a key that cannot be used, and for any with a
+    /// unix socket.
+    pub fn engine(
+        &self,
+        address: &HostAddress,
+        tls: Option<&TlsMaterial>,
+    ) -> Result<Arc<dyn Engine>> {
+        let mut cache = self.cache();
+        let identity = match tls {
+            Some(_) if matches!(address, HostAddress::Unix(_)) => {
+                return Err(unusable(format!("{address} is a unix socket, which takes no TLS")));
+            }
+            Some(tls) => Some(self.identity(&mut cache, tls)?),
+            None => None,
+        };
+        let key = (address.clone(), identity.as_ref().map(|identity| identity.number));
+        if let Some(engine) = cache.engines.get(&key) {
+            return Ok(Arc::clone(engine) as Arc<dyn Engine>);
+        }
+        let secured = identity.is_some();
+        let client = match (address, identity) {
+            (_, Some(identity)) => identity.client,
+            (HostAddress::Unix(path), None) => {
+                self.client(without_tls()?, |builder| builder.unix_socket(path.as_str()))?
+            }
+            (HostAddress::Tcp(_), None) => match &cache.plain {
+                Some(client) => client.clone(),
+                None => {
+                    let client = self.client(without_tls()?, |builder| builder)?;
+                    cache.plain = Some(client.clone());
+                    client
+                }
+            },
+        };
+        let engine = Arc::new(HttpEngine::new(Link {
+            client,
+            base: base_url(address, secured)?,
+            address: address.clone(),
+            secured,
+            stall: self.settings.stall,
+            negotiation: self.settings.negotiation,
+            lanes: Arc::new(Lanes::new()),
+            version: VersionCell::default(),
+        }));
+        cache.engines.insert(key, Arc::clone(&engine));
+        Ok(engine)
+    }
+
+    /// Lets go of clients for addresses and certificates that `is_used` does not know, once no
+    /// call uses them any more. To be called when hosts were removed or changed.
+    pub fn retain(&self, is_used: impl Fn(&HostAddress, Option<&TlsMaterial>) -> bool) {
+        let mut cache = self.cache();
+        let Cache { identities, engines, plain, .. } = &mut *cache;
+        let materials: HashMap<u64, &TlsMaterial> =
+            identities.iter().map(|(material, identity)| (identity.number, material)).collect();
+        engines.retain(|(address, number), _| {
+            is_used(address, number.and_then(|number| materials.get(&number).copied()))
+        });
+        identities.retain(|_, identity| {
+            engines.keys().any(|(_, number)| *number == Some(identity.number))
+        });
+        let is_plain = |key: &(HostAddress, Option<u64>)| {
+            key.1.is_none() && matches!(key.0, HostAddress::Tcp(_))
+        };
+        if !engines.keys().any(is_plain) {
+            *plain = None;
+        }
+    }
+
+    fn identity(&self, cache: &mut Cache, tls: &TlsMaterial) -> Result<Identity> {
+        if let Some(identity) = cache.identities.get(tls) {
+            return Ok(identity.clone());
+        }
+        let client = self.client(with_tls(tls)?, |builder| builder)?;
+        let identity = Identity { number: cache.next_identity, client };
+        cache.next_identity += 1;
+        cache.identities.insert(tls.clone(), identity.clone());
+        Ok(identity)
+    }
+
+    fn client(
+        &self,
+        tls: ClientConfig,
+        configure: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<reqwest::Client> {
+        let builder = reqwest::Client::builder()
+            // A TLS configuration of our own: reqwest would load the system's authorities for
+            // each client, 7 ms and 100 kB, and no Engine's certificate is signed by those.
+            .tls_backend_preconfigured(tls)
+            .no_proxy()
+            // Newer Engines offer HTTP/2 over TLS, over which they attach to nothing.
+            .http1_only()
+            // Following a 301 would make a GET of a POST.
+            .redirect(Policy::none())
+            .referer(false)
+            .connect_timeout(self.settings.connect)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .connector_layer(PacingLayer);
+        configure(builder).build().map_err(|error| unusable(error.to_string()))
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        // A panic cannot leave the maps half changed.
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for HttpConnector {
+    fn default() -> Self {
+        Self::new(ConnectorSettings::default())
+    }
+}
+
+/// Without the clients, whose keys are certificates and private keys.
+impl fmt::Debug for HttpConnector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("HttpConnector")
+            .field("settings", &self.settings)
+            .field("engines", &self.cache().engines.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn base_url(address: &HostAddress, secured: bool) -> Result<Url> {
+    let text = match address {
+        // The host of a socket is a formality, and this is the one Docker's own tools send.
+        HostAddress::Unix(_) => "http://localhost/".to_owned(),
+        HostAddress::Tcp(tcp) if secured => format!("https://{tcp}/"),
+        HostAddress::Tcp(tcp) => format!("http://{tcp}/"),
+    };
+    Url::parse(&text).map_err(|error| {
+        let message = format!("{address} is no address that can be connected to: {error}");
+        EngineError::new(ErrorKind::Unreachable, CONNECT, message)
+    })
+}
+
+/// For plain connections: trusts nobody, and so cannot be used for TLS by mistake.
+fn without_tls() -> Result<ClientConfig> {
+    Ok(builder()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}
+
+fn with_tls(tls: &TlsMaterial) -> Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(tls.ca_pem(), "CA certificate")? {
+        roots
+            .add(certificate)
+            .map_err(|error| unusable(format!("the CA certificate cannot be read: {error}")))?;
+    }
+    let config = builder()?.with_root_certificates(roots);
+    let (Some(chain), Some(key)) = (tls.certificate_pem(), tls.private_key_pem()) else {
+        return Ok(config.with_no_client_auth());
+    };
+    let chain = certificates(chain, "client certificate")?;
+    let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes())
+        // The error is left out: it may quote the text.
+        .map_err(|_| unusable("the private key is not PEM that can be read".to_owned()))?;
+    config.with_client_auth_cert(chain, key).map_err(|error| {
+        unusable(format!("the client certificate and key cannot be used: {error}"))
+    })
+}
+
+fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>> {
+    // Named, so that nothing depends on which provider the process has installed.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(error.to_string()))
+}
+
+fn certificates(pem: &str, what: &str) -> Result<Vec<CertificateDer<'static>>> {
+    let found: std::result::Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    match found {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(unusable(format!("the {what} is not PEM that can be read"))),
+    }
+}
+
+fn unusable(problem: String) -> EngineError {
+    EngineError::new(ErrorKind::Tls, CONNECT, problem)
+}

@@ -1,0 +1,237 @@
+//! The calls about containers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::link::{Answer, Call, Link, bad_answer};
+use crate::domain::{ContainerName, ContainerRef};
+use crate::engine::operation::{
+    CONTAINER_CHANGES, CREATE_CONTAINER, INSPECT_CONTAINER, KILL_CONTAINER, LIST_CONTAINERS,
+    LIST_PROCESSES, Operation, PAUSE_CONTAINER, PRUNE_CONTAINERS, REMOVE_CONTAINER,
+    RENAME_CONTAINER, RESTART_CONTAINER, START_CONTAINER, STOP_CONTAINER, UNPAUSE_CONTAINER,
+    UPDATE_CONTAINER, WAIT_CONTAINER,
+};
+use crate::engine::wire::{
+    self, ChangeItem, ContainerItem, ContainerPrune, ContainerState, Creation, Top, Update, Wait,
+};
+use crate::engine::{
+    ApiVersion, Change, ContainerExit, ContainerListing, ContainerSummary, Created, EngineDocument,
+    ErrorKind, FileChange, Filters, Listing, ProcessTable, PrunedContainers, Result, WaitCondition,
+};
+
+/// The API version that brought `platform` to creations.
+const PLATFORM_SINCE: ApiVersion = ApiVersion::new(1, 41);
+/// The API version that brought conditions to waits. Older Engines ignore them.
+const CONDITION_SINCE: ApiVersion = ApiVersion::new(1, 30);
+/// How often a removal that is under way is looked after: at first, and at most.
+const REMOVAL_POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(800));
+
+pub(super) async fn list(
+    link: &Arc<Link>,
+    listing: &ContainerListing,
+) -> Result<Listing<ContainerSummary>> {
+    let call = Call::new(&LIST_CONTAINERS, &["containers", "json"])
+        .with_flag("all", listing.all)
+        .with_flag("size", listing.size)
+        .with_some("limit", (listing.limit > 0).then(|| listing.limit.to_string()))
+        .with_filters(&listing.filters);
+    let keep_json = listing.keep_json;
+    link.list(call, move |text| wire::parse_list::<ContainerItem, _>(text, keep_json)).await
+}
+
+pub(super) async fn create(
+    link: &Arc<Link>,
+    name: Option<&ContainerName>,
+    platform: Option<&str>,
+    body: &Value,
+) -> Result<Created> {
+    if platform.is_some() {
+        link.require(&CREATE_CONTAINER, PLATFORM_SINCE, "a container for a platform").await?;
+    }
+    let call = Call::new(&CREATE_CONTAINER, &["containers", "create"])
+        .with_some("name", name.map(ContainerName::as_str))
+        .with_some("platform", platform)
+        .with_json(body.to_string());
+    Ok(link.send(call).await?.json::<Creation>().await?.into())
+}
+
+pub(super) async fn inspect(
+    link: &Arc<Link>,
+    container: &ContainerRef,
+    size: bool,
+) -> Result<EngineDocument> {
+    link.document(on(&INSPECT_CONTAINER, container, &["json"]).with_flag("size", size)).await
+}
+
+pub(super) async fn start(link: &Arc<Link>, container: &ContainerRef) -> Result<Change> {
+    // Without a body: Engines take one for the configuration of the host.
+    Ok(change(&link.send(on(&START_CONTAINER, container, &["start"])).await?))
+}
+
+pub(super) async fn stop(
+    link: &Arc<Link>,
+    container: &ContainerRef,
+    timeout: Option<i64>,
+) -> Result<Change> {
+    let call = on(&STOP_CONTAINER, container, &["stop"])
+        .with_some("t", timeout.map(|seconds| seconds.to_string()));
+    Ok(change(&link.send(call).await?))
+}
+
+pub(super) async fn restart(
+    link: &Arc<Link>,
+    container: &ContainerRef,
+    timeout: Option<i64>,
+) -> Result<()> {
+    let call = on(&RESTART_CONTAINER, container, &["restart"])
+        .with_some("t", timeout.map(|seconds| seconds.to_string()));
+    link.send(call).await.map(drop)
+}
+
+pub(super) async fn kill(
+    link: &Arc<Link>,
+    container: &ContainerRef,
+    signal: Option<&str>,
+) -> Result<()> {
+    link.send(on(&KILL_CONTAINER, container, &["kill"]).with_some("signal", signal)).await.map(drop)
+}
+
+pub(super) async fn pause(link: &Arc<Link>, container: &ContainerRef) -> Result<Change> {
+    let call = on(&PAUSE_CONTAINER, container, &["pause"]);
+    unless(link, call, container, |found| found.state.paused).await
+}
+
+pub(super) async fn unpause(link: &Arc<Link>, container: &ContainerRef) -> Result<Change> {
+    let call = on(&UNPAUSE_CONTAINER, container, &["unpause"]);
+    unless(link, call, container, |found| found.state.running && !found.state.paused).await
+}
+
+pub(super) async fn rename(
+    link: &Arc<Link>,
+    container: &ContainerRef,
+    name: &ContainerName,
+) -> Result<Change> {
+    let call = on(&RENAME_CONTAINER, container, &["rename"]).with("name", name.as_str());
+    unless(link, call, container, |found| found.name.trim_start_matches('/') == name.as_str()).await
+}
+
+pub(super) async fn update(
+    link: &Arc<Link>,
+    container: &ContainerRef,
+    body: &Value,
+) -> Result<Vec<String>> {
+    let call = on(&UPDATE_CONTAINER, container, &["update"]).with_json(body.to_string());
+    Ok(link.send(call).await?.json::<Update>().await?.warnings)
+}
+
+pub(super) async fn wait(
+    link: &Arc<Link>,
+    container: &ContainerRef,
+    condition: WaitCondition,
+) -> Result<ContainerExit> {
+    let condition = match condition {
+        WaitCondition::NotRunning => None,
+        WaitCondition::NextExit => Some("next-exit"),
+        WaitCondition::Removed => Some("removed"),
+    };
+    if condition.is_some() {
+        link.require(&WAIT_CONTAINER, CONDITION_SINCE, "a wait with a condition").await?;
+    }
+    let call = on(&WAIT_CONTAINER, container, &["wait"]).with_some("condition", condition);
+    Ok(link.send(call).await?.json::<Wait>().await?.into())
+}
+
+pub(super) async fn processes(
+    link: &Arc<Link>,
+    container: &ContainerRef,
+    ps_args: Option<&str>,
+) -> Result<ProcessTable> {
+    let call = on(&LIST_PROCESSES, container, &["top"]).with_some("ps_args", ps_args);
+    Ok(link.send(call).await?.json::<Top>().await?.into())
+}
+
+pub(super) async fn changes(link: &Arc<Link>, container: &ContainerRef) -> Result<Vec<FileChange>> {
+    let answer = link.send(on(&CONTAINER_CHANGES, container, &["changes"])).await?;
+    let items: Option<Vec<ChangeItem>> = answer.json().await?;
+    Ok(items.unwrap_or_default().into_iter().map(Into::into).collect())
+}
+
+/// Removes a container. Where someone else is removing it already, waits until that is done.
+pub(super) async fn remove(
+    link: &Arc<Link>,
+    container: &ContainerRef,
+    force: bool,
+    remove_volumes: bool,
+) -> Result<()> {
+    let call = |container: &ContainerRef| {
+        on(&REMOVE_CONTAINER, container, &[])
+            .with_flag("force", force)
+            .with_flag("v", remove_volumes)
+    };
+    match link.send(call(container)).await {
+        Err(error) if error.kind == ErrorKind::RemovalInProgress => {}
+        result => return result.map(drop),
+    }
+    // From here on by ID: once it is gone, its name may be that of another container.
+    let id = match state(link, container).await {
+        Ok(found) => ContainerRef::parse(&found.id)
+            .map_err(|error| bad_answer(&INSPECT_CONTAINER, &error.to_string()))?,
+        Err(error) if error.kind == ErrorKind::ContainerNotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let (mut pause, longest) = REMOVAL_POLL;
+    loop {
+        sleep(pause).await;
+        match link.send(call(&id)).await {
+            Ok(_) => return Ok(()),
+            Err(error) => match error.kind {
+                ErrorKind::ContainerNotFound => return Ok(()),
+                ErrorKind::RemovalInProgress => pause = (pause * 2).min(longest),
+                _ => return Err(error),
+            },
+        }
+    }
+}
+
+pub(super) async fn prune(link: &Arc<Link>, filters: &Filters) -> Result<PrunedContainers> {
+    let call = Call::new(&PRUNE_CONTAINERS, &["containers", "prune"]).with_filters(filters);
+    Ok(link.send(call).await?.json::<ContainerPrune>().await?.into())
+}
+
+fn on(operation: &'static Operation, container: &ContainerRef, rest: &[&str]) -> Call {
+    let mut segments = vec!["containers", container.as_str()];
+    segments.extend(rest);
+    Call::new(operation, &segments)
+}
+
+fn change(answer: &Answer) -> Change {
+    if answer.status == http::StatusCode::NOT_MODIFIED { Change::Already } else { Change::Made }
+}
+
+/// Makes a call that fails where nothing is to be done, and looks then whether that is why:
+/// the statuses and texts for it differ between Engines.
+async fn unless(
+    link: &Arc<Link>,
+    call: Call,
+    container: &ContainerRef,
+    is_so: impl Fn(&ContainerState) -> bool,
+) -> Result<Change> {
+    let Err(error) = link.send(call).await else { return Ok(Change::Made) };
+    let refused = matches!(
+        error.kind,
+        ErrorKind::BadRequest | ErrorKind::Conflict | ErrorKind::NameInUse | ErrorKind::Engine
+    );
+    if refused && state(link, container).await.is_ok_and(|found| is_so(&found)) {
+        Ok(Change::Already)
+    } else {
+        Err(error)
+    }
+}
+
+async fn state(link: &Arc<Link>, container: &ContainerRef) -> Result<ContainerState> {
+    let found = inspect(link, container, false).await?;
+    found.parse().map_err(|error| bad_answer(&INSPECT_CONTAINER, &error.to_string()))
+}

@@ -1,0 +1,281 @@
+//! Which calls to one host go at the same time, so that racing calls share one connection.
+//!
+//! hyper's pool opens a connection for every call that finds none idle, so a burst on a cold
+//! host opens as many as there are calls. Here short calls take turns on a *lane*: a call
+//! gives it up when it is done or a moment ([`GRACE`]) after it was sent, so a call that
+//! hangs holds the others back for that moment only. Long calls give it up as soon as they
+//! have a connection.
+//!
+//! The pool gets a connection back shortly *after* the end of an answer, and the next call
+//! must not open another one in between. [`PacingLayer`] sits in the connector for that: an
+//! attempt to connect waits while a connection is due back, and is given up when the call
+//! got that one.
+//!
+//! Called by [`super::link`] for every request.
+
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tower::{BoxError, Layer, Service};
+
+use crate::engine::operation::{Operation, Pace};
+use crate::engine::{EngineError, ErrorKind};
+
+/// How long a short call that was sent keeps the others waiting.
+const GRACE: Duration = Duration::from_millis(100);
+/// How long a connection may take to come back to the pool. It takes microseconds unless the
+/// machine is overloaded; a host that closed it costs the next call this much.
+const RETURN: Duration = Duration::from_millis(200);
+/// Calls to one host at the same time, of each pace: a host that hangs must not use up the
+/// files of the process, nor long calls keep short ones out.
+const MOST_CALLS: usize = 32;
+
+/// The turns of one host.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    lane: Semaphore,
+    quick: Semaphore,
+    long: Semaphore,
+    endless: Semaphore,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Until when a connection is due back in the pool.
+    returning_until: Option<Instant>,
+    /// How often no connection came about, and why the last time: whoever waited for the
+    /// attempt shares its result.
+    failures: u64,
+    last_failure: Option<EngineError>,
+}
+
+/// What one call and the connector tell each other.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    lanes: Arc<Lanes>,
+    connecting: AtomicBool,
+    connects: AtomicU32,
+    connecting_changed: Notify,
+    served: CancellationToken,
+    whole: AtomicBool,
+}
+
+tokio::task_local! {
+    /// The ticket of the call that the task is making. hyper starts to connect within the poll
+    /// of the call, and hands the connector nothing but a URL.
+    static TICKET: Arc<Ticket>;
+}
+
+impl Lanes {
+    pub(super) fn new() -> Self {
+        Self {
+            lane: Semaphore::new(1),
+            quick: Semaphore::new(MOST_CALLS),
+            long: Semaphore::new(MOST_CALLS),
+            endless: Semaphore::new(MOST_CALLS),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Runs a call when it is its turn. Dropping the future gives everything up.
+    pub(super) async fn run<T, F>(
+        self: &Arc<Self>,
+        operation: &Operation,
+        call: impl FnOnce(Arc<Ticket>) -> F,
+    ) -> Result<T, EngineError>
+    where
+        F: Future<Output = Result<T, EngineError>>,
+    {
+        let (calls, grace) = match operation.pace {
+            Pace::Quick => (&self.quick, GRACE),
+            Pace::Long => (&self.long, Duration::ZERO),
+            Pace::Endless => (&self.endless, Duration::ZERO),
+        };
+        let _call_permit = acquire(calls).await;
+        let failures_before = self.state().failures;
+        let lane = acquire(&self.lane).await;
+        if let Some(error) = self.failure_since(failures_before) {
+            return Err(EngineError { operation: operation.name, ..error });
+        }
+        let ticket = Arc::new(Ticket {
+            lanes: Arc::clone(self),
+            connecting: AtomicBool::new(false),
+            connects: AtomicU32::new(0),
+            connecting_changed: Notify::new(),
+            served: CancellationToken::new(),
+            whole: AtomicBool::new(false),
+        });
+        let _served_at_the_end = ticket.served.clone().drop_guard();
+        let call = TICKET.scope(Arc::clone(&ticket), call(Arc::clone(&ticket)));
+        let mut call = pin!(call);
+        let give_up = async {
+            ticket.has_connection().await;
+            sleep(grace).await;
+        };
+        let result = tokio::select! {
+            biased;
+            result = &mut call => {
+                self.finished(&ticket, &result);
+                result
+            }
+            () = give_up => {
+                drop(lane);
+                let result = call.await;
+                self.finished(&ticket, &result);
+                result
+            }
+        };
+        result
+    }
+
+    fn finished<T>(&self, ticket: &Ticket, result: &Result<T, EngineError>) {
+        let mut state = self.state();
+        if ticket.whole.load(Ordering::Acquire) {
+            state.returning_until = Some(Instant::now() + RETURN);
+        }
+        if let Err(error) = result
+            && matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Tls)
+            && error.http_status.is_none()
+        {
+            state.failures += 1;
+            state.last_failure = Some(error.clone());
+        }
+    }
+
+    fn failure_since(&self, failures_before: u64) -> Option<EngineError> {
+        let state = self.state();
+        if state.failures == failures_before { None } else { state.last_failure.clone() }
+    }
+
+    fn returning_until(&self) -> Option<Instant> {
+        self.state().returning_until.filter(|until| *until > Instant::now())
+    }
+
+    fn nothing_returns(&self) {
+        self.state().returning_until = None;
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        // Nothing that can panic runs under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ticket {
+    /// To be called when the head of the answer is there: from then on no other connection is
+    /// needed.
+    pub(super) fn served(&self) {
+        self.served.cancel();
+    }
+
+    /// To be called when the answer was read to its end and the connection stays open.
+    pub(super) fn whole(&self) {
+        self.whole.store(true, Ordering::Release);
+    }
+
+    /// Whether a connection was opened for this call.
+    pub(super) fn connected(&self) -> bool {
+        self.connects.load(Ordering::Acquire) > 0
+    }
+
+    /// Waits until the call is no longer about to connect. The call must have been polled
+    /// before: it then has an idle connection, or has begun to connect.
+    async fn has_connection(&self) {
+        if !self.connecting.load(Ordering::Acquire) {
+            self.lanes.nothing_returns();
+            return;
+        }
+        while self.connecting.load(Ordering::Acquire) {
+            self.connecting_changed.notified().await;
+        }
+    }
+}
+
+/// The semaphores are never closed.
+async fn acquire(semaphore: &Semaphore) -> Option<SemaphorePermit<'_>> {
+    semaphore.acquire().await.ok()
+}
+
+/// Puts [`Pacing`] around reqwest's connector.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PacingLayer;
+
+/// Holds an attempt to connect back while a connection of the same host is due back.
+#[derive(Debug, Clone)]
+pub(super) struct Pacing<S> {
+    inner: S,
+}
+
+/// Why an attempt to connect was given up. Seen by nobody: the call has its connection.
+#[derive(Debug, thiserror::Error)]
+#[error("another connection was used")]
+struct NotNeeded;
+
+/// Marks the ticket as connecting for as long as it lives.
+struct Connecting<'a>(&'a Ticket);
+
+impl<S> Layer<S> for PacingLayer {
+    type Service = Pacing<S>;
+
+    fn layer(&self, inner: S) -> Pacing<S> {
+        Pacing { inner }
+    }
+}
+
+impl<S, R> Service<R> for Pacing<S>
+where
+    S: Service<R, Error = BoxError> + Clone + Send + 'static,
+    S::Future: Send,
+    R: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, target: R) -> Self::Future {
+        let clone = self.inner.clone();
+        // The one that was polled ready is the one to call.
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let Ok(ticket) = TICKET.try_with(Arc::clone) else {
+            return Box::pin(inner.call(target));
+        };
+        Box::pin(async move {
+            let _connecting = Connecting::new(&ticket);
+            if let Some(until) = ticket.lanes.returning_until() {
+                tokio::select! {
+                    biased;
+                    () = ticket.served.cancelled() => return Err(NotNeeded.into()),
+                    () = sleep_until(until) => ticket.lanes.nothing_returns(),
+                }
+            }
+            let connection = inner.call(target).await?;
+            ticket.connects.fetch_add(1, Ordering::AcqRel);
+            Ok(connection)
+        })
+    }
+}
+
+impl<'a> Connecting<'a> {
+    fn new(ticket: &'a Ticket) -> Self {
+        ticket.connecting.store(true, Ordering::Release);
+        Self(ticket)
+    }
+}
+
+impl Drop for Connecting<'_> {
+    fn drop(&mut self) {
+        self.0.connecting.store(false, Ordering::Release);
+        self.0.connecting_changed.notify_one();
+    }
+}

@@ -1,0 +1,332 @@
+//! The way to one Engine: sends calls with the negotiated version, reads answers up to their
+//! caps, and classifies what went wrong. Called by the files of this folder that know what
+//! the calls mean.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use reqwest::Response;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::lanes::{Lanes, Ticket};
+use super::negotiate::VersionCell;
+use super::path;
+use super::transport::{Phase, doubtful, transport_error};
+use crate::domain::HostAddress;
+use crate::engine::classify::{Complaint, classify};
+use crate::engine::operation::{ERROR_CAP, Operation};
+use crate::engine::{ApiVersion, EngineError, ErrorKind, Result, registry_auth, wire};
+
+/// Answers above this size are parsed on a thread of their own, so that a huge one of one host
+/// does not hold back the others: parsing takes some 3 ms a megabyte.
+const PARSED_IN_PLACE: usize = 1 << 20;
+
+/// One Engine and what is known of it.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) client: reqwest::Client,
+    pub(super) base: Url,
+    pub(super) address: HostAddress,
+    pub(super) secured: bool,
+    /// How long a transfer may stand still.
+    pub(super) stall: Duration,
+    /// How long the negotiation may take.
+    pub(super) negotiation: Duration,
+    pub(super) lanes: Arc<Lanes>,
+    pub(super) version: VersionCell,
+}
+
+/// A request that is to be made.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) operation: &'static Operation,
+    segments: Vec<String>,
+    query: Vec<(&'static str, String)>,
+    body: Option<Bytes>,
+    registry_auth: Option<HeaderValue>,
+}
+
+/// A whole answer with a status of success, or 304.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+    /// The version it was asked with.
+    pub(super) version: Option<ApiVersion>,
+    /// From the first byte of the request to the head of the answer.
+    pub(super) latency: Duration,
+    /// Whether a connection was opened for it.
+    pub(super) connected: bool,
+    operation: &'static Operation,
+}
+
+impl Call {
+    pub(super) fn new(operation: &'static Operation, segments: &[&str]) -> Self {
+        Self {
+            operation,
+            segments: segments.iter().map(|segment| (*segment).to_owned()).collect(),
+            query: Vec::new(),
+            body: None,
+            registry_auth: None,
+        }
+    }
+
+    /// Adds a parameter to the query.
+    pub(super) fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((key, value.into()));
+        self
+    }
+
+    /// Adds a parameter where there is a value.
+    pub(super) fn with_some(self, key: &'static str, value: Option<impl Into<String>>) -> Self {
+        match value {
+            Some(value) => self.with(key, value),
+            None => self,
+        }
+    }
+
+    /// Adds `key=1` where it is so. The Engine takes an absent one for false.
+    pub(super) fn with_flag(self, key: &'static str, is_set: bool) -> Self {
+        if is_set { self.with(key, "1") } else { self }
+    }
+
+    /// Adds filters, which the Engine wants as JSON; none where there are none.
+    pub(super) fn with_filters(self, filters: &crate::engine::Filters) -> Self {
+        if filters.is_empty() {
+            return self;
+        }
+        let json = serde_json::to_string(filters).expect("strings and lists of them are JSON");
+        self.with("filters", json)
+    }
+
+    /// Sends a JSON text.
+    pub(super) fn with_json(mut self, json: String) -> Self {
+        self.body = Some(json.into());
+        self
+    }
+
+    /// Sends credentials for a registry.
+    pub(super) fn with_registry_auth(mut self, header: HeaderValue) -> Self {
+        self.registry_auth = Some(header);
+        self
+    }
+}
+
+impl Answer {
+    /// The body as text.
+    pub(super) fn into_text(self) -> Result<String> {
+        let operation = self.operation;
+        String::from_utf8(self.body).map_err(|_| bad_answer(operation, "it is not UTF-8"))
+    }
+
+    /// Reads the body with `read`.
+    pub(super) async fn read<T: Send + 'static>(
+        self,
+        read: impl FnOnce(&str) -> serde_json::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let operation = self.operation;
+        let text = self.into_text()?;
+        let parsed = if text.len() <= PARSED_IN_PLACE {
+            read(&text)
+        } else {
+            let parsing = tokio::task::spawn_blocking(move || read(&text));
+            parsing.await.map_err(|_| bad_answer(operation, "it could not be read"))?
+        };
+        parsed.map_err(|error| bad_answer(operation, &error.to_string()))
+    }
+
+    /// Reads the body as one JSON value.
+    pub(super) async fn json<T: DeserializeOwned + Send + 'static>(self) -> Result<T> {
+        self.read(wire::parse).await
+    }
+}
+
+/// An answer that is not what the Engine API says.
+pub(super) fn bad_answer(operation: &Operation, problem: &str) -> EngineError {
+    EngineError::new(
+        ErrorKind::BadAnswer,
+        operation.name,
+        format!("the answer is not what an Engine says: {problem}"),
+    )
+}
+
+impl Link {
+    /// Makes a call with one whole answer, in the negotiated version.
+    pub(super) async fn send(self: &Arc<Self>, call: Call) -> Result<Answer> {
+        let spoken = self.negotiated(call.operation).await?.version;
+        match self.send_with(&call, Some(spoken)).await {
+            // The Engine was exchanged for another version. It refused before it did anything.
+            Err(error) if error.kind == ErrorKind::NoCommonApiVersion => {
+                let spoken = self.negotiate_again(call.operation, spoken).await?.version;
+                self.send_with(&call, Some(spoken)).await
+            }
+            result => result,
+        }
+    }
+
+    /// Makes a call with one whole answer, with the version that is given or with none.
+    pub(super) async fn send_with(
+        &self,
+        call: &Call,
+        version: Option<ApiVersion>,
+    ) -> Result<Answer> {
+        let operation = call.operation;
+        self.lanes
+            .run(operation, async |ticket: Arc<Ticket>| {
+                let begun = Instant::now();
+                let response = self.head(call, version).await?;
+                let latency = begun.elapsed();
+                ticket.served();
+                let (status, headers) = (response.status(), response.headers().clone());
+                let stays_open = stays_open(&response);
+                let cap = operation.cap;
+                let body = self.body(operation, response, cap).await?;
+                if stays_open {
+                    ticket.whole();
+                }
+                let connected = ticket.connected();
+                Ok(Answer { status, headers, body, version, latency, connected, operation })
+            })
+            .await
+    }
+
+    /// Sends the request and returns the answer, of which the head is there: a success or 304.
+    pub(super) async fn head(&self, call: &Call, version: Option<ApiVersion>) -> Result<Response> {
+        let operation = call.operation;
+        let begun = Instant::now();
+        let request = self.request(call, version)?;
+        let sent = self.client.execute(request).await;
+        let elapsed = begun.elapsed();
+        let response = sent.map_err(|error| {
+            let phase = Phase::Head;
+            transport_error(operation, &self.address, self.secured, phase, &error)
+        });
+        match response {
+            Ok(response) => {
+                let status = response.status();
+                tracing::debug!(
+                    operation = operation.name, host = %self.address,
+                    status = status.as_u16(), ?elapsed, "answered"
+                );
+                if status.is_success() || status == StatusCode::NOT_MODIFIED {
+                    Ok(response)
+                } else {
+                    Err(self.refusal(operation, response).await)
+                }
+            }
+            Err(error) => {
+                tracing::debug!(
+                    operation = operation.name, host = %self.address,
+                    kind = %error.kind, ?elapsed, "failed"
+                );
+                Err(error)
+            }
+        }
+    }
+
+    fn request(&self, call: &Call, version: Option<ApiVersion>) -> Result<reqwest::Request> {
+        let operation = call.operation;
+        let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
+        let url = path::url(&self.base, version, &segments, &call.query).map_err(|error| {
+            EngineError::new(ErrorKind::BadRequest, operation.name, error.to_string())
+        })?;
+        let method = Method::from_bytes(operation.method().as_bytes())
+            .expect("operations begin with a method");
+        let mut request = reqwest::Request::new(method, url);
+        if let Some(body) = &call.body {
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(CONTENT_TYPE, json);
+            *request.body_mut() = Some(body.clone().into());
+        }
+        if let Some(header) = &call.registry_auth {
+            request.headers_mut().insert(registry_auth::HEADER, header.clone());
+        }
+        Ok(request)
+    }
+
+    /// Reads a body up to its cap.
+    async fn body(
+        &self,
+        operation: &Operation,
+        mut response: Response,
+        cap: usize,
+    ) -> Result<Vec<u8>> {
+        let too_large = || {
+            let message = format!("the answer is larger than the {cap} bytes that are accepted");
+            EngineError::new(ErrorKind::AnswerTooLarge, operation.name, message)
+        };
+        if response.content_length().is_some_and(|length| length > cap as u64) {
+            return Err(too_large());
+        }
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() > cap => return Err(too_large()),
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => return Ok(body),
+                Err(error) => {
+                    let phase = Phase::Body;
+                    return Err(transport_error(
+                        operation,
+                        &self.address,
+                        self.secured,
+                        phase,
+                        &error,
+                    ));
+                }
+            }
+        }
+    }
+
+    /// The error that an answer without success is.
+    async fn refusal(&self, operation: &Operation, mut response: Response) -> EngineError {
+        let status = response.status().as_u16();
+        let location = response.headers().get(http::header::LOCATION).cloned();
+        let mut body = Vec::new();
+        // The status says enough if the text breaks off or never ends.
+        while let Ok(Some(chunk)) = response.chunk().await {
+            let room = ERROR_CAP - body.len();
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if body.len() == ERROR_CAP {
+                break;
+            }
+        }
+        let complaint = Complaint::read(status, &body);
+        let kind = classify(operation, status, &complaint);
+        let message = match (kind, location) {
+            (_, Some(location)) if (300..400).contains(&status) => format!(
+                "the answer is a redirect to {:?}, which no Engine sends; check that the address is that of an Engine",
+                String::from_utf8_lossy(location.as_bytes())
+            ),
+            (ErrorKind::Tls, _) => format!(
+                "{} speaks TLS, but no certificates are given for this host ({})",
+                self.address, complaint.message
+            ),
+            (ErrorKind::ResultUnknown, _) => doubtful(operation, kind, complaint.message).message,
+            _ => complaint.message,
+        };
+        EngineError::new(kind, operation.name, message).with_status(status)
+    }
+}
+
+/// Whether the connection can serve another call after this answer.
+pub(super) fn stays_open(response: &Response) -> bool {
+    let closes = response
+        .headers()
+        .get_all(CONNECTION)
+        .iter()
+        .any(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+    response.version() == Version::HTTP_11 && !closes
+}
+
+/// Whether the answer says where its body ends. One that ends with the connection may have
+/// been cut anywhere.
+pub(super) fn has_an_end(response: &Response) -> bool {
+    let headers = response.headers();
+    headers.contains_key(TRANSFER_ENCODING) || headers.contains_key(CONTENT_LENGTH)
+}

@@ -1,0 +1,106 @@
+//! The calls about the Engine itself, and what the calls of the other files share.
+
+use std::sync::Arc;
+
+use super::link::{Answer, Call, Link, bad_answer};
+use super::negotiate::maximum_of;
+use crate::domain::RegistryLogin;
+use crate::engine::operation::{DISK_USAGE, INFO, LOGIN, Operation, PING, VERSION};
+use crate::engine::{
+    ApiVersion, EngineDocument, EngineError, ErrorKind, Listing, LoginAnswer, Ping, Result,
+    registry_auth, wire,
+};
+
+pub(super) async fn ping(link: &Arc<Link>) -> Result<Ping> {
+    let mut agreed = link.negotiated(&PING).await?;
+    let call = Call::new(&PING, &["_ping"]);
+    let mut answer = link.send_with(&call, None).await?;
+    if answer.connected {
+        // What was measured is the opening of a connection.
+        answer = link.send_with(&call, None).await?;
+    }
+    if let Some(max) = maximum_of(&answer)?
+        && agreed.max != Some(max)
+    {
+        agreed = link.negotiate_again(&PING, agreed.version).await?;
+    }
+    Ok(Ping {
+        api_version: agreed.version,
+        max_api_version: agreed.max,
+        min_api_version: agreed.min,
+        latency: answer.latency,
+    })
+}
+
+pub(super) async fn version(link: &Arc<Link>) -> Result<EngineDocument> {
+    let document = link.document(Call::new(&VERSION, &["version"])).await?;
+    let min = document.parse::<wire::Versions>().ok().and_then(|versions| versions.min);
+    if let Some(min) = min.and_then(|text| text.parse().ok()) {
+        link.version.learn_minimum(min);
+    }
+    Ok(document)
+}
+
+pub(super) async fn info(link: &Arc<Link>) -> Result<EngineDocument> {
+    link.document(Call::new(&INFO, &["info"])).await
+}
+
+pub(super) async fn disk_usage(link: &Arc<Link>) -> Result<EngineDocument> {
+    link.document(Call::new(&DISK_USAGE, &["system", "df"])).await
+}
+
+pub(super) async fn check_login(link: &Arc<Link>, login: &RegistryLogin) -> Result<LoginAnswer> {
+    let call = Call::new(&LOGIN, &["auth"]).with_json(registry_auth::body(login));
+    let answer = link.send(call).await.map_err(|error| EngineError {
+        message: registry_auth::redact(error.message, Some(login)),
+        ..error
+    })?;
+    if answer.body.is_empty() {
+        // 204: accepted, and nothing to keep.
+        return Ok(LoginAnswer { status: "Login Succeeded".to_owned(), identity_token: None });
+    }
+    Ok(answer.json::<wire::Login>().await?.into())
+}
+
+impl Link {
+    /// Makes a call that answers with one JSON object, and keeps that as it is.
+    pub(super) async fn document(self: &Arc<Self>, call: Call) -> Result<EngineDocument> {
+        let operation = call.operation;
+        let answer = self.send(call).await?;
+        let api_version = spoken(&answer);
+        let json = answer.into_text()?;
+        wire::check_object(&json).map_err(|problem| bad_answer(operation, &problem))?;
+        Ok(EngineDocument { json, api_version })
+    }
+
+    /// Makes a call that answers with a list.
+    pub(super) async fn list<T: Send + 'static>(
+        self: &Arc<Self>,
+        call: Call,
+        read: impl FnOnce(&str) -> serde_json::Result<Vec<T>> + Send + 'static,
+    ) -> Result<Listing<T>> {
+        let answer = self.send(call).await?;
+        let api_version = spoken(&answer);
+        Ok(Listing { items: answer.read(read).await?, api_version })
+    }
+
+    /// Refuses what the Engine is too old for: it would ignore it and do something else.
+    pub(super) async fn require(
+        self: &Arc<Self>,
+        operation: &Operation,
+        since: ApiVersion,
+        what: &str,
+    ) -> Result<()> {
+        let version = self.negotiated(operation).await?.version;
+        if version >= since {
+            return Ok(());
+        }
+        let message = format!("{what} needs API version {since}, and the Engine speaks {version}");
+        Err(EngineError::new(ErrorKind::Unsupported, operation.name, message))
+    }
+}
+
+/// The version of a call that was made with the negotiated one.
+fn spoken(answer: &Answer) -> ApiVersion {
+    answer.version.expect("calls other than pings have a version")
+}

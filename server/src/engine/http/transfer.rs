@@ -1,0 +1,328 @@
+//! Pulls and pushes: JSON lines under status 200, in which a failure is one line among
+//! others.
+//!
+//! A transfer succeeded only if the status is a success, every line is JSON and none reports
+//! an error, the answer ended as its framing says, and (for a pull) the image is there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Response;
+use tokio::time::timeout;
+
+use super::images;
+use super::link::{Call, Link, bad_answer, has_an_end, stays_open};
+use super::transport::{Phase, transport_error};
+use crate::domain::{ImageName, ImageReference, RegistryLogin};
+use crate::engine::classify::classify_line;
+use crate::engine::lines::{LineDecoder, LineTooLong};
+use crate::engine::operation::{LINE_CAP, Operation, PULL_IMAGE, PUSH_IMAGE};
+use crate::engine::progress::{Progress, Step};
+use crate::engine::{
+    ApiVersion, EngineDocument, EngineError, ErrorKind, ProgressSink, Pulled, Pushed, Result,
+    registry_auth, wire,
+};
+
+/// The API version that brought `platform` to pulls.
+const PLATFORM_SINCE: ApiVersion = ApiVersion::new(1, 32);
+
+pub(super) async fn pull(
+    link: &Arc<Link>,
+    reference: &ImageReference,
+    platform: Option<&str>,
+    login: Option<&RegistryLogin>,
+    progress: &ProgressSink,
+) -> Result<Pulled> {
+    check_login(&PULL_IMAGE, reference, login)?;
+    if platform.is_some() {
+        link.require(&PULL_IMAGE, PLATFORM_SINCE, "a pull for a platform").await?;
+    }
+    let parameters = reference.engine_pull_params();
+    let mut call = Call::new(&PULL_IMAGE, &["images", "create"])
+        .with("fromImage", parameters.from_image)
+        .with("tag", parameters.tag)
+        .with_some("platform", platform);
+    if login.is_some() {
+        call = call.with_registry_auth(registry_auth::header(login));
+    }
+    let end = link.transfer(&call, login, progress).await?;
+    let image = arrived(link, reference).await?;
+    if let Some(platform) = platform {
+        check_platform(&image, platform)?;
+    }
+    Ok(Pulled { digest: end.digest(), newer: end.newer(), image })
+}
+
+pub(super) async fn push(
+    link: &Arc<Link>,
+    reference: &ImageReference,
+    login: Option<&RegistryLogin>,
+    progress: &ProgressSink,
+) -> Result<Pushed> {
+    check_login(&PUSH_IMAGE, reference, login)?;
+    if reference.digest().is_some() {
+        return Err(EngineError::new(
+            ErrorKind::BadRequest,
+            PUSH_IMAGE.name,
+            format!("{reference} has a digest, and only tags can be pushed; write it without"),
+        ));
+    }
+    let repository = reference.repository();
+    let mut segments = vec!["images"];
+    segments.extend(repository.split('/'));
+    segments.push("push");
+    // Without a tag the Engine would push every tag of the repository.
+    let call = Call::new(&PUSH_IMAGE, &segments)
+        .with("tag", reference.tag().unwrap_or("latest"))
+        .with_registry_auth(registry_auth::header(login));
+    let end = link.transfer(&call, login, progress).await?;
+    Ok(Pushed { digest: end.digest(), size: end.pushed_size().unwrap_or(0) })
+}
+
+impl Link {
+    /// Makes a call with an answer of progress lines, and reads it to its end.
+    async fn transfer(
+        self: &Arc<Self>,
+        call: &Call,
+        login: Option<&RegistryLogin>,
+        sink: &ProgressSink,
+    ) -> Result<Progress> {
+        let redacted = |error: EngineError| EngineError {
+            message: registry_auth::redact(error.message, login),
+            ..error
+        };
+        let spoken = self.negotiated(call.operation).await?.version;
+        let result = match self.transfer_with(call, spoken, sink).await {
+            Err(error) if error.kind == ErrorKind::NoCommonApiVersion => {
+                let spoken = self.negotiate_again(call.operation, spoken).await?.version;
+                self.transfer_with(call, spoken, sink).await
+            }
+            result => result,
+        };
+        result.map_err(redacted)
+    }
+
+    async fn transfer_with(
+        &self,
+        call: &Call,
+        version: ApiVersion,
+        sink: &ProgressSink,
+    ) -> Result<Progress> {
+        let operation = call.operation;
+        self.lanes
+            .run(operation, async |ticket| {
+                let head = timeout(self.stall, self.head(call, Some(version))).await;
+                let response = head.map_err(|_| stalled(operation, self.stall))??;
+                ticket.served();
+                let stays_open = stays_open(&response);
+                let progress = self.read_progress(operation, response, sink).await?;
+                if stays_open {
+                    ticket.whole();
+                }
+                Ok(progress)
+            })
+            .await
+    }
+
+    async fn read_progress(
+        &self,
+        operation: &Operation,
+        mut response: Response,
+        sink: &ProgressSink,
+    ) -> Result<Progress> {
+        let has_an_end = has_an_end(&response);
+        let mut decoder = LineDecoder::new(LINE_CAP);
+        let mut progress = Progress::default();
+        let mut read = |line: &[u8]| match progress.read(line) {
+            Ok(Step::Moved) => {
+                sink.send_replace(progress.transfer());
+                Ok(())
+            }
+            Ok(Step::Failed(message)) => Err(Broken::Reported(message)),
+            Err(error) => Err(Broken::NoJson(error.to_string())),
+        };
+        loop {
+            let chunk = timeout(self.stall, response.chunk()).await;
+            let chunk = chunk.map_err(|_| stalled(operation, self.stall))?.map_err(|error| {
+                let phase = Phase::Body;
+                transport_error(operation, &self.address, self.secured, phase, &error)
+            })?;
+            let Some(chunk) = chunk else { break };
+            decoder.push(&chunk, &mut read).map_err(|broken| broken.into_error(operation))?;
+        }
+        decoder.finish(&mut read).map_err(|broken| broken.into_error(operation))?;
+        if has_an_end {
+            Ok(progress)
+        } else {
+            let message = "the answer ended with the connection, so that it may be cut; check for a proxy that speaks HTTP/1.0";
+            Err(EngineError::new(failed(operation), operation.name, message))
+        }
+    }
+}
+
+/// Why the lines of a transfer were read no further.
+enum Broken {
+    Reported(String),
+    NoJson(String),
+    TooLong(LineTooLong),
+}
+
+impl From<LineTooLong> for Broken {
+    fn from(error: LineTooLong) -> Self {
+        Self::TooLong(error)
+    }
+}
+
+impl Broken {
+    fn into_error(self, operation: &Operation) -> EngineError {
+        match self {
+            Self::Reported(message) => {
+                EngineError::new(classify_line(operation, &message), operation.name, message)
+            }
+            Self::NoJson(problem) => bad_answer(operation, &problem),
+            Self::TooLong(error) => {
+                EngineError::new(ErrorKind::AnswerTooLarge, operation.name, error.to_string())
+            }
+        }
+    }
+}
+
+/// Looks whether the image is there; one that was pulled by digest also gets its tag, which
+/// the Engine does not make then.
+async fn arrived(link: &Arc<Link>, reference: &ImageReference) -> Result<EngineDocument> {
+    let Some(digest) = reference.digest() else {
+        let name = ImageName::Reference(reference.clone().with_default_tag());
+        return images::inspect(link, &name).await;
+    };
+    let by_digest = format!("{}@{digest}", reference.repository());
+    let by_digest = ImageName::parse(&by_digest)
+        .map_err(|error| bad_answer(&PULL_IMAGE, &error.to_string()))?;
+    if let Some(tag) = reference.tag() {
+        let tagged =
+            reference.with_tag(tag).map_err(|error| bad_answer(&PULL_IMAGE, &error.to_string()))?;
+        images::tag(link, &by_digest, &tagged).await?;
+    }
+    images::inspect(link, &by_digest).await
+}
+
+/// Credentials go to the registry they are for and to no other.
+fn check_login(
+    operation: &Operation,
+    reference: &ImageReference,
+    login: Option<&RegistryLogin>,
+) -> Result<()> {
+    match login {
+        Some(login) if *login.registry() != reference.registry() => Err(EngineError::new(
+            ErrorKind::BadRequest,
+            operation.name,
+            format!(
+                "the login is for {} and the image is at {}; nothing was sent",
+                login.registry(),
+                reference.registry()
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Engines pull an image of one platform whatever platform was asked for, and say nothing.
+fn check_platform(image: &EngineDocument, platform: &str) -> Result<()> {
+    let facts: wire::ImageFacts =
+        image.parse().map_err(|error| bad_answer(&PULL_IMAGE, &error.to_string()))?;
+    // The containerd store keeps several platforms under one name and shows its own first.
+    let of_containerd = facts
+        .repo_digests
+        .iter()
+        .any(|digest| digest.split_once('@').is_some_and(|(_, digest)| digest == facts.id));
+    let (os, architecture) = parts(platform);
+    let differs = |wanted: Option<&str>, found: &str| {
+        wanted.is_some_and(|wanted| !found.is_empty() && canonical(wanted) != canonical(found))
+    };
+    if !of_containerd && (differs(os, &facts.os) || differs(architecture, &facts.architecture)) {
+        return Err(EngineError::new(
+            ErrorKind::PullFailed,
+            PULL_IMAGE.name,
+            format!(
+                "the registry has this image for {}/{} and not for {platform}; it was pulled all the same",
+                facts.os, facts.architecture
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Operating system and architecture of `os/arch[/variant]`, or of `os` or `arch` alone.
+fn parts(platform: &str) -> (Option<&str>, Option<&str>) {
+    match platform.split_once('/') {
+        Some((os, rest)) => (Some(os), rest.split('/').next()),
+        None if matches!(platform, "linux" | "windows" | "darwin" | "freebsd") => {
+            (Some(platform), None)
+        }
+        None => (None, Some(platform)),
+    }
+}
+
+/// The name that Docker gives an architecture that has several.
+fn canonical(name: &str) -> &str {
+    match name {
+        "x86_64" | "x86-64" => "amd64",
+        "aarch64" => "arm64",
+        "armhf" | "armel" => "arm",
+        "i386" | "i686" => "386",
+        other => other,
+    }
+}
+
+fn failed(operation: &Operation) -> ErrorKind {
+    if *operation == PUSH_IMAGE { ErrorKind::PushFailed } else { ErrorKind::PullFailed }
+}
+
+fn stalled(operation: &Operation, stall: Duration) -> EngineError {
+    let message = format!("the Engine reported nothing for {stall:?}");
+    EngineError::new(ErrorKind::TransferStalled, operation.name, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{RegistryHost, Secret};
+
+    fn image(os: &str, architecture: &str, digests: &str) -> EngineDocument {
+        let json = format!(
+            r#"{{"Id":"sha256:1","Os":"{os}","Architecture":"{architecture}","RepoDigests":{digests}}}"#
+        );
+        EngineDocument { json, api_version: ApiVersion::new(1, 41) }
+    }
+
+    #[test]
+    fn another_platform_than_the_one_asked_for_is_an_error() {
+        let amd64 = image("linux", "amd64", "null");
+        for platform in ["linux/amd64", "linux/x86_64", "amd64", "linux", "linux/amd64/v2"] {
+            assert!(check_platform(&amd64, platform).is_ok(), "{platform}");
+        }
+        for platform in ["linux/arm64", "arm64", "windows/amd64", "windows"] {
+            let error = check_platform(&amd64, platform).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::PullFailed);
+            assert!(error.message.contains("linux/amd64"), "{}", error.message);
+        }
+        assert!(check_platform(&image("", "", "[]"), "linux/arm64").is_ok());
+        let containerd = image("linux", "amd64", r#"["app@sha256:1"]"#);
+        assert!(check_platform(&containerd, "linux/arm64").is_ok());
+    }
+
+    #[test]
+    fn credentials_go_to_their_own_registry_only() {
+        let login = |registry: &str| {
+            let registry = RegistryHost::parse(registry).unwrap();
+            RegistryLogin::new(registry, "ann", Secret::new("hunter2"), Secret::new("")).unwrap()
+        };
+        let image = ImageReference::parse("r.io:5000/app").unwrap();
+        assert!(check_login(&PULL_IMAGE, &image, None).is_ok());
+        assert!(check_login(&PULL_IMAGE, &image, Some(&login("r.io:5000"))).is_ok());
+        let error = check_login(&PULL_IMAGE, &image, Some(&login("r.io"))).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BadRequest);
+        assert!(!error.to_string().contains("hunter2"));
+        let hub = ImageReference::parse("team/app").unwrap();
+        assert!(check_login(&PULL_IMAGE, &hub, Some(&login("index.docker.io"))).is_ok());
+    }
+}

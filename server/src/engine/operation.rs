@@ -1,0 +1,152 @@
+//! The calls of the Engine API as data: what each is called in messages, what it is about,
+//! whether it changes anything, how long it may take and how large its answer may be.
+//!
+//! Used by the HTTP client, which sends them, and by [`super::classify`], which reads what
+//! comes back. The caps are those of the scale sheet: an Engine is not trusted to be brief.
+
+/// Lists: 64 MiB, which is some 40,000 containers with Compose labels.
+const LIST_CAP: usize = 64 << 20;
+/// Inspections: 4 MiB.
+const INSPECT_CAP: usize = 4 << 20;
+/// Everything else with one answer: 4 MiB.
+const UNARY_CAP: usize = 4 << 20;
+/// Bodies of errors: 1 MiB, as Docker's own client has it.
+pub(super) const ERROR_CAP: usize = 1 << 20;
+/// One line of the progress of a pull or push: 1 MiB.
+pub(super) const LINE_CAP: usize = 1 << 20;
+
+/// One call of the Engine API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Operation {
+    /// Method and path pattern.
+    pub name: &'static str,
+    /// What a 404 is about, and whose credentials a 401.
+    pub subject: Subject,
+    /// Whether a lost answer leaves a doubt.
+    pub access: Access,
+    /// Whether the answer comes at once.
+    pub pace: Pace,
+    /// Bytes that the body of the answer may have.
+    pub cap: usize,
+}
+
+/// What a call is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// The Engine itself.
+    System,
+    /// Credentials for a registry.
+    Login,
+    /// An image on the host.
+    Image,
+    /// An image on its way from or to a registry.
+    Transfer,
+    /// A container that exists.
+    Container,
+    /// A container that is to be created.
+    Creation,
+}
+
+/// Whether a call changes anything on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+/// How long a call takes by its nature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// The Engine answers as fast as it can.
+    Quick,
+    /// The Engine answers when it has done something: a stop, a transfer.
+    Long,
+    /// The Engine answers when something has happened, which may be never: a wait.
+    Endless,
+}
+
+impl Operation {
+    const fn new(name: &'static str, subject: Subject, access: Access) -> Self {
+        Self { name, subject, access, pace: Pace::Quick, cap: UNARY_CAP }
+    }
+
+    const fn long(self) -> Self {
+        Self { pace: Pace::Long, ..self }
+    }
+
+    const fn endless(self) -> Self {
+        Self { pace: Pace::Endless, ..self }
+    }
+
+    const fn cap(self, cap: usize) -> Self {
+        Self { cap, ..self }
+    }
+
+    /// The HTTP method, with which the name begins.
+    pub(super) fn method(&self) -> &'static str {
+        self.name.split(' ').next().unwrap_or(self.name)
+    }
+}
+
+use Access::{Read, Write};
+use Subject::{Container, Creation, Image, Login, System, Transfer};
+
+pub(super) const PING_HEAD: Operation = Operation::new("HEAD /_ping", System, Read);
+pub(super) const PING: Operation = Operation::new("GET /_ping", System, Read);
+pub(super) const VERSION: Operation = Operation::new("GET /version", System, Read);
+pub(super) const INFO: Operation = Operation::new("GET /info", System, Read);
+// The Engine walks all its layers and volumes for it.
+pub(super) const DISK_USAGE: Operation =
+    Operation::new("GET /system/df", System, Read).long().cap(LIST_CAP);
+// The Engine asks the registry.
+pub(super) const LOGIN: Operation = Operation::new("POST /auth", Login, Read).long();
+
+pub(super) const LIST_IMAGES: Operation =
+    Operation::new("GET /images/json", Image, Read).cap(LIST_CAP);
+pub(super) const INSPECT_IMAGE: Operation =
+    Operation::new("GET /images/{name}/json", Image, Read).cap(INSPECT_CAP);
+pub(super) const IMAGE_HISTORY: Operation =
+    Operation::new("GET /images/{name}/history", Image, Read);
+pub(super) const PULL_IMAGE: Operation =
+    Operation::new("POST /images/create", Transfer, Write).long();
+pub(super) const PUSH_IMAGE: Operation =
+    Operation::new("POST /images/{name}/push", Transfer, Write).long();
+pub(super) const TAG_IMAGE: Operation = Operation::new("POST /images/{name}/tag", Image, Write);
+pub(super) const REMOVE_IMAGE: Operation =
+    Operation::new("DELETE /images/{name}", Image, Write).long();
+pub(super) const PRUNE_IMAGES: Operation =
+    Operation::new("POST /images/prune", System, Write).long().cap(LIST_CAP);
+
+pub(super) const LIST_CONTAINERS: Operation =
+    Operation::new("GET /containers/json", System, Read).cap(LIST_CAP);
+// On a slow disk it takes seconds, and must not be lost.
+pub(super) const CREATE_CONTAINER: Operation =
+    Operation::new("POST /containers/create", Creation, Write).long();
+pub(super) const INSPECT_CONTAINER: Operation =
+    Operation::new("GET /containers/{id}/json", Container, Read).cap(INSPECT_CAP);
+pub(super) const START_CONTAINER: Operation =
+    Operation::new("POST /containers/{id}/start", Container, Write).long();
+pub(super) const STOP_CONTAINER: Operation =
+    Operation::new("POST /containers/{id}/stop", Container, Write).long();
+pub(super) const RESTART_CONTAINER: Operation =
+    Operation::new("POST /containers/{id}/restart", Container, Write).long();
+pub(super) const KILL_CONTAINER: Operation =
+    Operation::new("POST /containers/{id}/kill", Container, Write).long();
+pub(super) const PAUSE_CONTAINER: Operation =
+    Operation::new("POST /containers/{id}/pause", Container, Write);
+pub(super) const UNPAUSE_CONTAINER: Operation =
+    Operation::new("POST /containers/{id}/unpause", Container, Write);
+pub(super) const RENAME_CONTAINER: Operation =
+    Operation::new("POST /containers/{id}/rename", Container, Write);
+pub(super) const UPDATE_CONTAINER: Operation =
+    Operation::new("POST /containers/{id}/update", Container, Write);
+pub(super) const WAIT_CONTAINER: Operation =
+    Operation::new("POST /containers/{id}/wait", Container, Read).endless();
+pub(super) const LIST_PROCESSES: Operation =
+    Operation::new("GET /containers/{id}/top", Container, Read);
+pub(super) const CONTAINER_CHANGES: Operation =
+    Operation::new("GET /containers/{id}/changes", Container, Read).cap(LIST_CAP);
+pub(super) const REMOVE_CONTAINER: Operation =
+    Operation::new("DELETE /containers/{id}", Container, Write).long();
+pub(super) const PRUNE_CONTAINERS: Operation =
+    Operation::new("POST /containers/prune", System, Write).long().cap(LIST_CAP);

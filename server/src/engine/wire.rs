@@ -1,0 +1,443 @@
+//! The Engine's JSON, as far as lists and small answers are read field by field.
+//!
+//! Engines of different ages leave fields out or send null for them, so every field may be
+//! either. Pure; private to the Engine client, which hands on the types of [`super::types`].
+
+use std::collections::BTreeMap;
+
+use serde::de::{Deserializer, IgnoredAny};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use super::{
+    ContainerExit, ContainerSummary, Created, FileChange, FileChangeKind, HistoryLayer,
+    ImageRemoval, ImageSummary, LoginAnswer, Port, ProcessTable, PrunedContainers, PrunedImages,
+};
+use crate::domain::Secret;
+
+/// Go's zero time, 0001-01-01T00:00:00Z, in Unix seconds: the Engine's "not set".
+const GO_ZERO_TIME: i64 = -62_135_596_800;
+
+/// Reads a whole answer of one JSON value.
+pub(super) fn parse<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
+    serde_json::from_str(text)
+}
+
+/// Checks that `text` is one JSON object, without reading its fields.
+pub(super) fn check_object(text: &str) -> Result<(), String> {
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| error.to_string())?;
+    if text.trim_start().starts_with('{') { Ok(()) } else { Err("it is no JSON object".to_owned()) }
+}
+
+/// Reads a list, and keeps each item's own JSON where `keep_json` says so.
+pub(super) fn parse_list<W, T>(text: &str, keep_json: bool) -> serde_json::Result<Vec<T>>
+where
+    W: DeserializeOwned + Into<T>,
+    T: KeepJson,
+{
+    if !keep_json {
+        let items: Option<Vec<W>> = serde_json::from_str(text)?;
+        return Ok(items.unwrap_or_default().into_iter().map(Into::into).collect());
+    }
+    let items: Option<Vec<&RawValue>> = serde_json::from_str(text)?;
+    items
+        .unwrap_or_default()
+        .into_iter()
+        .map(|raw| {
+            let mut item: T = serde_json::from_str::<W>(raw.get())?.into();
+            item.keep_json(raw.get().to_owned());
+            Ok(item)
+        })
+        .collect()
+}
+
+/// An item of a list that can carry its own JSON.
+pub(super) trait KeepJson {
+    fn keep_json(&mut self, json: String);
+}
+
+impl KeepJson for ImageSummary {
+    fn keep_json(&mut self, json: String) {
+        self.json = Some(json);
+    }
+}
+
+impl KeepJson for ContainerSummary {
+    fn keep_json(&mut self, json: String) {
+        self.json = Some(json);
+    }
+}
+
+/// `GET /containers/json`, one item.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ContainerItem {
+    #[serde(default, deserialize_with = "nullable")]
+    id: String,
+    #[serde(default, deserialize_with = "nullable")]
+    names: Vec<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    image: String,
+    #[serde(default, rename = "ImageID", deserialize_with = "nullable")]
+    image_id: String,
+    #[serde(default, deserialize_with = "nullable")]
+    command: String,
+    #[serde(default, deserialize_with = "nullable")]
+    created: i64,
+    #[serde(default, deserialize_with = "nullable")]
+    state: String,
+    #[serde(default, deserialize_with = "nullable")]
+    status: String,
+    #[serde(default, deserialize_with = "nullable")]
+    ports: Vec<PortItem>,
+    #[serde(default, deserialize_with = "nullable")]
+    labels: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "nullable")]
+    network_settings: NetworkSettings,
+    #[serde(default, deserialize_with = "nullable")]
+    size_rw: i64,
+    #[serde(default, deserialize_with = "nullable")]
+    size_root_fs: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PortItem {
+    #[serde(default, deserialize_with = "nullable")]
+    private_port: i64,
+    #[serde(default, deserialize_with = "nullable")]
+    public_port: i64,
+    #[serde(default, rename = "Type", deserialize_with = "nullable")]
+    protocol: String,
+    #[serde(default, rename = "IP", deserialize_with = "nullable")]
+    ip: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase")]
+struct NetworkSettings {
+    // A map that is ordered by name, so the names come out sorted.
+    #[serde(default, deserialize_with = "nullable")]
+    networks: BTreeMap<String, IgnoredAny>,
+}
+
+impl From<ContainerItem> for ContainerSummary {
+    fn from(item: ContainerItem) -> Self {
+        let bare = |name: String| name.strip_prefix('/').map(str::to_owned).unwrap_or(name);
+        // The name that is no link has no second slash: links are "/other/alias".
+        let mut names: Vec<String> = item.names.into_iter().map(bare).collect();
+        names.sort_by_key(|name| name.contains('/'));
+        Self {
+            id: item.id,
+            names,
+            image: item.image,
+            image_id: item.image_id,
+            command: item.command,
+            created: item.created,
+            state: item.state,
+            status: item.status,
+            ports: item.ports.into_iter().map(Into::into).collect(),
+            labels: item.labels,
+            networks: item.network_settings.networks.into_keys().collect(),
+            size_rw: item.size_rw,
+            size_root_fs: item.size_root_fs,
+            json: None,
+        }
+    }
+}
+
+impl From<PortItem> for Port {
+    fn from(item: PortItem) -> Self {
+        Self {
+            private: u16::try_from(item.private_port).unwrap_or(0),
+            public: u16::try_from(item.public_port).unwrap_or(0),
+            protocol: item.protocol,
+            ip: item.ip,
+        }
+    }
+}
+
+/// `GET /images/json`, one item.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ImageItem {
+    #[serde(default, deserialize_with = "nullable")]
+    id: String,
+    #[serde(default, deserialize_with = "nullable")]
+    repo_tags: Vec<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    repo_digests: Vec<String>,
+    created: Option<i64>,
+    #[serde(default, deserialize_with = "nullable")]
+    size: i64,
+    #[serde(default, deserialize_with = "nullable")]
+    labels: BTreeMap<String, String>,
+    containers: Option<i64>,
+}
+
+impl From<ImageItem> for ImageSummary {
+    fn from(item: ImageItem) -> Self {
+        Self {
+            id: item.id,
+            repo_tags: named(item.repo_tags),
+            repo_digests: named(item.repo_digests),
+            created: set_time(item.created),
+            size: item.size,
+            labels: item.labels,
+            containers: item.containers.unwrap_or(-1).max(-1),
+            json: None,
+        }
+    }
+}
+
+/// `GET /images/{name}/history`, one item.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct HistoryItem {
+    #[serde(default, deserialize_with = "nullable")]
+    id: String,
+    created: Option<i64>,
+    #[serde(default, deserialize_with = "nullable")]
+    created_by: String,
+    #[serde(default, deserialize_with = "nullable")]
+    size: i64,
+    #[serde(default, deserialize_with = "nullable")]
+    comment: String,
+    #[serde(default, deserialize_with = "nullable")]
+    tags: Vec<String>,
+}
+
+impl From<HistoryItem> for HistoryLayer {
+    fn from(item: HistoryItem) -> Self {
+        Self {
+            id: item.id,
+            created: set_time(item.created),
+            created_by: item.created_by,
+            size: item.size,
+            comment: item.comment,
+            tags: named(item.tags),
+        }
+    }
+}
+
+/// One entry of what the removal of an image removed.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct RemovalItem {
+    untagged: Option<String>,
+    deleted: Option<String>,
+}
+
+pub(super) fn removal(items: Option<Vec<RemovalItem>>) -> ImageRemoval {
+    let mut removal = ImageRemoval::default();
+    for item in items.into_iter().flatten() {
+        removal.untagged.extend(item.untagged);
+        removal.deleted.extend(item.deleted);
+    }
+    removal
+}
+
+/// `POST /images/prune`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ImagePrune {
+    images_deleted: Option<Vec<RemovalItem>>,
+    #[serde(default, deserialize_with = "nullable")]
+    space_reclaimed: i64,
+}
+
+impl From<ImagePrune> for PrunedImages {
+    fn from(answer: ImagePrune) -> Self {
+        Self {
+            removal: removal(answer.images_deleted),
+            space_reclaimed: u64::try_from(answer.space_reclaimed).unwrap_or(0),
+        }
+    }
+}
+
+/// `POST /containers/prune`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ContainerPrune {
+    #[serde(default, deserialize_with = "nullable")]
+    containers_deleted: Vec<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    space_reclaimed: i64,
+}
+
+impl From<ContainerPrune> for PrunedContainers {
+    fn from(answer: ContainerPrune) -> Self {
+        Self {
+            ids: answer.containers_deleted,
+            space_reclaimed: u64::try_from(answer.space_reclaimed).unwrap_or(0),
+        }
+    }
+}
+
+/// `POST /containers/create`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Creation {
+    id: String,
+    #[serde(default, deserialize_with = "nullable")]
+    warnings: Vec<String>,
+}
+
+impl From<Creation> for Created {
+    fn from(answer: Creation) -> Self {
+        Self { id: answer.id, warnings: answer.warnings }
+    }
+}
+
+/// `POST /containers/{id}/update`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Update {
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) warnings: Vec<String>,
+}
+
+/// `POST /containers/{id}/wait`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Wait {
+    status_code: i64,
+    error: Option<WaitError>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WaitError {
+    #[serde(default, deserialize_with = "nullable")]
+    message: String,
+}
+
+impl From<Wait> for ContainerExit {
+    fn from(answer: Wait) -> Self {
+        let error = answer.error.map(|error| error.message).filter(|message| !message.is_empty());
+        Self { exit_code: answer.status_code, error }
+    }
+}
+
+/// `GET /containers/{id}/top`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Top {
+    #[serde(default, deserialize_with = "nullable")]
+    titles: Vec<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    processes: Vec<Vec<String>>,
+}
+
+impl From<Top> for ProcessTable {
+    fn from(answer: Top) -> Self {
+        Self { titles: answer.titles, processes: answer.processes }
+    }
+}
+
+/// `GET /containers/{id}/changes`, one item.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ChangeItem {
+    #[serde(default, deserialize_with = "nullable")]
+    path: String,
+    #[serde(default, deserialize_with = "nullable")]
+    kind: i64,
+}
+
+impl From<ChangeItem> for FileChange {
+    fn from(item: ChangeItem) -> Self {
+        let kind = match item.kind {
+            1 => FileChangeKind::Added,
+            2 => FileChangeKind::Deleted,
+            _ => FileChangeKind::Modified,
+        };
+        Self { kind, path: item.path }
+    }
+}
+
+/// `POST /auth`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Login {
+    #[serde(default, deserialize_with = "nullable")]
+    status: String,
+    #[serde(default, deserialize_with = "nullable")]
+    identity_token: String,
+}
+
+impl From<Login> for LoginAnswer {
+    fn from(answer: Login) -> Self {
+        let identity_token =
+            (!answer.identity_token.is_empty()).then(|| Secret::new(answer.identity_token));
+        Self { status: answer.status, identity_token }
+    }
+}
+
+/// What is read of an inspected container.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ContainerState {
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) id: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) name: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) state: RunState,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct RunState {
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) running: bool,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) paused: bool,
+}
+
+/// What is read of an inspected image.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ImageFacts {
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) id: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) repo_tags: Vec<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) repo_digests: Vec<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) os: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) architecture: String,
+}
+
+/// What is read of `GET /version`.
+#[derive(Deserialize)]
+pub(super) struct Versions {
+    #[serde(rename = "ApiVersion")]
+    pub(super) max: Option<String>,
+    #[serde(rename = "MinAPIVersion")]
+    pub(super) min: Option<String>,
+}
+
+fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// The names that are names: an untagged image has `<none>:<none>`.
+fn named(mut names: Vec<String>) -> Vec<String> {
+    names.retain(|name| !name.contains("<none>"));
+    names
+}
+
+fn set_time(seconds: Option<i64>) -> Option<i64> {
+    seconds.filter(|seconds| *seconds != GO_ZERO_TIME)
+}
+
+#[cfg(test)]
+#[path = "wire/tests.rs"]
+mod tests;
