@@ -4,6 +4,7 @@ mod answers;
 mod calls;
 pub mod engine;
 pub mod host;
+pub mod http;
 pub mod model;
 pub mod operation;
 pub mod rules;
