@@ -414,8 +414,6 @@ pub(super) struct ImageFacts {
 /// What is read of `GET /version`.
 #[derive(Deserialize)]
 pub(super) struct Versions {
-    #[serde(rename = "ApiVersion")]
-    pub(super) max: Option<String>,
     #[serde(rename = "MinAPIVersion")]
     pub(super) min: Option<String>,
 }
