@@ -40,6 +40,8 @@ pub trait Observer<E> {
 pub struct Report {
     /// In the order of the calls.
     pub calls: Vec<CallReport>,
+    /// Whether the rest was not read because nobody wanted it.
+    pub abandoned: bool,
 }
 
 /// How one call went.
@@ -72,7 +74,8 @@ pub async fn read<M: FanoutResponse>(
     timeout: Option<Duration>,
     observer: &mut impl Observer<M::Event>,
 ) -> Report {
-    let mut report = Report { calls: calls.iter().map(|_| CallReport::default()).collect() };
+    let mut report =
+        Report { calls: calls.iter().map(|_| CallReport::default()).collect(), abandoned: false };
     let mut messages: SelectAll<BoxStream<'static, (usize, Result<M, Status>)>> = calls
         .into_iter()
         .enumerate()
@@ -103,6 +106,7 @@ pub async fn read<M: FanoutResponse>(
             }
         }
     }
+    report.abandoned = observer.is_done();
     report
 }
 

@@ -39,7 +39,7 @@ pub struct Listing<'a, V, F> {
     printer: &'a Printer,
     extract: F,
     now: Timestamp,
-    waiting: usize,
+    begun: bool,
     ticks: u32,
     new_items: bool,
     header_done: bool,
@@ -58,7 +58,7 @@ impl<'a, V: View, F> Listing<'a, V, F> {
             printer,
             extract,
             now,
-            waiting: 0,
+            begun: false,
             ticks: 0,
             new_items: false,
             header_done: false,
@@ -71,9 +71,12 @@ impl<'a, V: View, F> Listing<'a, V, F> {
         }
     }
 
-    /// Prints what has not been printed yet, and the title line even where there is nothing.
+    /// Prints what has not been printed yet, and the title line even where there is nothing;
+    /// but nothing of a call that was refused.
     pub fn finish(&mut self) {
-        self.flush();
+        if self.begun {
+            self.flush();
+        }
     }
 
     fn flush(&mut self) {
@@ -120,8 +123,8 @@ where
     I: IntoIterator<Item = V>,
     F: FnMut(&str, E) -> I,
 {
-    fn started(&mut self, hosts: &[String]) {
-        self.waiting += hosts.len();
+    fn started(&mut self, _hosts: &[String]) {
+        self.begun = true;
     }
 
     fn payload(&mut self, host: &str, event: E) {
@@ -142,7 +145,6 @@ where
     }
 
     fn outcome(&mut self, host: &str, outcome: &HostOutcome) {
-        self.waiting = self.waiting.saturating_sub(1);
         if let Some(error) = outcome_error(outcome) {
             if self.printer.is_json() {
                 host_failed(self.printer, host, &error);
