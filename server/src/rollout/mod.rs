@@ -2,5 +2,6 @@
 //! a state that survives the end of the server at any moment.
 
 pub mod clock;
+pub mod journal;
 pub mod model;
 pub mod spec;
