@@ -71,7 +71,7 @@ mod tests {
             let value = header(Some(&login("r.io:5000", password, "")));
             assert!(value.is_sensitive());
             let text = value.to_str().unwrap();
-            assert!(!text.contains(['+', '/']) && text.len() % 4 == 0, "{text}");
+            assert!(!text.contains(['+', '/']) && text.len().is_multiple_of(4), "{text}");
             let json: serde_json::Value =
                 serde_json::from_slice(&URL_SAFE.decode(text).unwrap()).unwrap();
             assert_eq!(
