@@ -1,1 +1,79 @@
-fn main() {}
+//! `wharf`: the command line of Wharf, a thin gRPC client of `wharfd`.
+//!
+//! ```text
+//! args ─> commands/VERB ─> targets, spec ─> request ─> app (connection) ─> wharfd
+//!                                                                            │
+//! exit <─ report (observer) <─ view, table, json (pure) <─ fanout (reader) <─┘
+//!              └─> printer: data to stdout, everything else to stderr
+//! ```
+//!
+//! - [`args`]: the command line as typed; [`commands`]: a file a verb.
+//! - [`targets`], [`spec`], [`duration`]: what was typed as parts of a request; pure.
+//! - [`server`], [`contexts`], [`credentials`]: files and environment of the user.
+//! - [`fanout`], [`report`], [`progress`]: answers of many hosts, told as they come.
+//! - [`view`], [`table`], [`json`], [`status`]: messages in words; pure.
+//! - [`exit`]: the exit status.
+
+mod app;
+mod args;
+mod commands;
+mod contexts;
+mod credentials;
+mod duration;
+mod exit;
+mod fanout;
+mod json;
+mod printer;
+mod progress;
+mod report;
+mod server;
+mod spec;
+mod status;
+mod table;
+mod targets;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use app::App;
+use args::Arguments;
+use exit::Failure;
+use printer::Printer;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // Fails only where a provider is there already, and that is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let app = App {
+        printer: Printer::new(arguments.output, arguments.quiet),
+        server: arguments.server,
+        server_tls: arguments.server_tls,
+        targets: arguments.targets,
+        timeout: arguments.timeout,
+    };
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                app.printer.error(&format!("cannot start: {error}"));
+                return ExitCode::from(2);
+            }
+        };
+    let hint = arguments.command.goes_on();
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = commands::run(&app, arguments.command) => result,
+            _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted(hint)),
+        }
+    });
+    // A prompt or a credential helper may still block a thread; nothing waits for it.
+    runtime.shutdown_background();
+    if let Err(failure) = &result {
+        for line in failure.lines() {
+            if failure.is_error() { app.printer.error(&line) } else { app.printer.stderr(&line) }
+        }
+    }
+    exit::code(&result)
+}

@@ -1,5 +1,15 @@
-//! The parts of `wharfd`, the server of Wharf.
+//! `wharfd`, the server of Wharf: one gRPC API in front of many Docker Engines.
+//!
+//! A request goes one way: [`api`] converts and checks it, [`fleet`] chooses the hosts and
+//! fans the work out, [`engine`] speaks to one host each, and the outcomes come back as a
+//! stream. [`store`] keeps what must survive a restart, [`config`] is what the operator said,
+//! [`domain`] are the plain values that all of them share. [`app`] puts the parts together.
 
+pub mod api;
+pub mod app;
+pub mod config;
 pub mod domain;
 pub mod engine;
+pub mod fleet;
+pub mod listener;
 pub mod store;

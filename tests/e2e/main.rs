@@ -1,1 +1,3 @@
-fn main() {}
+//! End to end: real Docker Engines, real registries, the real binaries. A file is a behaviour.
+
+mod testbed_works;

@@ -1,0 +1,47 @@
+//! Real daemons for the end-to-end tests and for `scripts/demo`: Docker Engines, registries,
+//! `wharfd` and the `wharf` command line.
+//!
+//! ```text
+//! fleet ──> engine, registry        the fixture that the tests of one process share
+//! engine ─> tls, image              one Docker Engine: containerd and dockerd
+//! wharfd, cli                       the real binaries of this workspace
+//!    └────> daemon ──> run ──> sweep
+//! ```
+//!
+//! Every daemon lives below the directory of its run ([`run::Run`]), and nothing outlives the
+//! process that owns the run: a second process, the reaper, waits for its end, however it comes,
+//! and then ends the daemons and removes the directory. Should the reaper be killed as well, the
+//! next run sweeps up what is left ([`sweep`]).
+//!
+//! The Engines have nothing in common with the Docker of the machine: they have a containerd,
+//! directories, cgroups and a configuration of their own, no bridge and no packet filter.
+
+pub mod cli;
+pub mod daemon;
+pub mod engine;
+pub mod fleet;
+pub mod image;
+pub mod poll;
+pub mod process;
+pub mod registry;
+pub mod run;
+pub mod sweep;
+pub mod tls;
+pub mod tools;
+pub mod wharfd;
+
+pub use cli::{Output, Wharf};
+pub use engine::{Engine, EngineOptions, Listen};
+pub use fleet::Fleet;
+pub use image::Image;
+pub use poll::eventually;
+pub use registry::{Registry, registry_auth};
+pub use reqwest::Method;
+pub use wharfd::{Wharfd, WharfdOptions};
+
+/// A name that no other test uses, such as `web-3f2a9c41`: tests that share an Engine must not
+/// meet in the names of their containers and images.
+pub fn unique(prefix: &str) -> String {
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    format!("{prefix}-{}", &id[..8])
+}

@@ -106,6 +106,12 @@ impl FromIterator<(LabelKey, LabelValue)> for Labels {
     }
 }
 
+impl Extend<(LabelKey, LabelValue)> for Labels {
+    fn extend<T: IntoIterator<Item = (LabelKey, LabelValue)>>(&mut self, pairs: T) {
+        self.0.extend(pairs);
+    }
+}
+
 impl LabelKey {
     /// Checks a key.
     pub fn parse(text: &str) -> Result<Self, InvalidLabel> {

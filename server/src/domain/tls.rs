@@ -1,4 +1,5 @@
-//! Certificates and keys for a TLS connection to an Engine.
+//! Certificates and keys: those for a connection to an Engine, and those that `wharfd` itself
+//! is reached with.
 //!
 //! Everything that can be wrong with them is found here, when they are given, rather than at the
 //! first connection. Called by the configuration, the API and the store.
@@ -19,6 +20,15 @@ use super::secret::Secret;
 pub struct TlsMaterial {
     ca_pem: String,
     client: Option<(String, Secret)>,
+}
+
+/// Checked PEM texts of a TLS server: its certificate with its chain, its key, and the
+/// authorities whose clients it lets in, if it asks for certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerIdentity {
+    certificate_pem: String,
+    private_key_pem: Secret,
+    client_ca_pem: Option<String>,
 }
 
 /// One of the three texts.
@@ -67,7 +77,7 @@ impl TlsMaterial {
                 ));
             }
             (false, false) => {
-                check_client(&certificate_pem, &private_key_pem)?;
+                check_identity(&certificate_pem, &private_key_pem)?;
                 Some((certificate_pem, private_key_pem))
             }
         };
@@ -90,6 +100,35 @@ impl TlsMaterial {
     }
 }
 
+impl ServerIdentity {
+    /// Checks the texts.
+    pub fn new(
+        certificate_pem: impl Into<String>,
+        private_key_pem: Secret,
+        client_ca_pem: Option<String>,
+    ) -> Result<Self, TlsMaterialError> {
+        let certificate_pem = certificate_pem.into();
+        check_identity(&certificate_pem, &private_key_pem)?;
+        client_ca_pem.as_deref().map(check_authorities).transpose()?;
+        Ok(Self { certificate_pem, private_key_pem, client_ca_pem })
+    }
+
+    /// The certificate with its chain.
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// The key of the certificate.
+    pub fn private_key_pem(&self) -> &Secret {
+        &self.private_key_pem
+    }
+
+    /// Authorities whose client certificates are accepted; none: no certificate is asked for.
+    pub fn client_ca_pem(&self) -> Option<&str> {
+        self.client_ca_pem.as_deref()
+    }
+}
+
 impl fmt::Display for TlsPart {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
@@ -108,7 +147,7 @@ fn check_authorities(pem: &str) -> Result<(), TlsMaterialError> {
     if pem.is_empty() {
         return Err(error(
             TlsPart::Ca,
-            "is missing; give the certificate of the authority that signed the Engine's, usually ca.pem",
+            "is missing; give that of the authority which signed the other side's certificate, usually ca.pem",
         ));
     }
     let mut roots = RootCertStore::empty();
@@ -120,7 +159,7 @@ fn check_authorities(pem: &str) -> Result<(), TlsMaterialError> {
     Ok(())
 }
 
-fn check_client(certificate_pem: &str, key_pem: &Secret) -> Result<(), TlsMaterialError> {
+fn check_identity(certificate_pem: &str, key_pem: &Secret) -> Result<(), TlsMaterialError> {
     let chain = certificates(TlsPart::Certificate, certificate_pem)?;
     let key = PrivateKeyDer::from_pem_slice(key_pem.expose().as_bytes())
         .ok()

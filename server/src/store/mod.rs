@@ -45,6 +45,12 @@ struct Shared {
     _lock: File,
 }
 
+impl std::fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Store").field("epoch", &self.shared.epoch).finish_non_exhaustive()
+    }
+}
+
 impl Store {
     /// Opens the store of a data directory, which is made if it is missing, and brings its
     /// schema up to date.

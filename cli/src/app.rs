@@ -1,0 +1,165 @@
+//! What every command works with: the printer, the flags before the verb, and the connection.
+
+use std::time::Duration;
+
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Response, Status};
+use wharf::client::Bearer;
+use wharf::v1::container_service_client::ContainerServiceClient;
+use wharf::v1::host_service_client::HostServiceClient;
+use wharf::v1::image_service_client::ImageServiceClient;
+use wharf::v1::registry_service_client::RegistryServiceClient;
+use wharf::v1::system_service_client::SystemServiceClient;
+
+use crate::exit::Failure;
+use crate::printer::Printer;
+use crate::server::{self, Environment, Server, ServerArgs, ServerTlsArgs};
+use crate::targets::TargetArgs;
+
+/// Longest answer of a server: one message holds at most an Engine's JSON of 4 MiB, escaped
+/// nowhere, and little else.
+const MESSAGE_LIMIT: usize = 16 << 20;
+
+/// What a call that asks no host gets when `--timeout` says nothing: the server answers it from
+/// its own store.
+const UNARY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One run of the program.
+pub struct App {
+    /// The way out.
+    pub printer: Printer,
+    /// How the server was named.
+    pub server: ServerArgs,
+    /// What secures the server.
+    pub server_tls: ServerTlsArgs,
+    /// Hosts given before the verb.
+    pub targets: TargetArgs,
+    /// `--timeout`: the deadline of each call.
+    pub timeout: Option<Duration>,
+}
+
+/// A connected server.
+#[derive(Clone)]
+pub struct Connection {
+    channel: InterceptedService<Channel, Bearer>,
+    timeout: Option<Duration>,
+}
+
+/// The channel that all clients use.
+pub type Wire = InterceptedService<Channel, Bearer>;
+
+impl App {
+    /// The server that flags, environment and contexts choose.
+    pub fn server(&self) -> Result<Server, Failure> {
+        let environment = Environment::of_process();
+        let load = crate::contexts::Contexts::load;
+        let context = server::choose(&self.server, &self.server_tls, &environment, load)?;
+        server::open(&context, environment.token.as_deref())
+    }
+
+    /// Connects to the server.
+    pub async fn connect(&self) -> Result<Connection, Failure> {
+        let server = self.server()?;
+        let channel = server.target.connect().await.map_err(|error| {
+            Failure::Connection(format!(
+                "cannot reach wharfd at {}: {}; start wharfd, or name another server with --server, \
+                 --context or WHARF_SERVER",
+                server.address,
+                root_cause(&error)
+            ))
+        })?;
+        let channel = InterceptedService::new(channel, server.bearer);
+        Ok(Connection { channel, timeout: self.timeout })
+    }
+
+    /// The hosts of a command: those given after the verb, else those before it.
+    pub fn targets<'a>(&'a self, after: &'a TargetArgs) -> &'a TargetArgs {
+        if after.is_empty() { &self.targets } else { after }
+    }
+}
+
+macro_rules! clients {
+    ($($name:ident: $client:ident),* $(,)?) => {
+        $(
+            #[doc = concat!("A `", stringify!($client), "`.")]
+            pub fn $name(&self) -> $client<Wire> {
+                $client::new(self.channel.clone()).max_decoding_message_size(MESSAGE_LIMIT)
+            }
+        )*
+    };
+}
+
+impl Connection {
+    clients! {
+        containers: ContainerServiceClient,
+        images: ImageServiceClient,
+        hosts: HostServiceClient,
+        registries: RegistryServiceClient,
+        system: SystemServiceClient,
+    }
+
+    /// `--timeout`, where it was given.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// A request of a call that reaches hosts: with the deadline of `--timeout`, else none, since
+    /// the server has a budget for each host.
+    pub fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(timeout) = self.timeout {
+            request.set_timeout(timeout);
+        }
+        request
+    }
+
+    /// Sends a call with one answer. `usual` is its deadline where `--timeout` says nothing.
+    pub async fn unary<T, M, F>(
+        &self,
+        message: T,
+        call: impl FnOnce(Request<T>) -> F,
+    ) -> Result<M, Failure>
+    where
+        F: Future<Output = Result<Response<M>, Status>>,
+    {
+        self.unary_within(UNARY_TIMEOUT, message, call).await
+    }
+
+    /// As [`Self::unary`], with another deadline where `--timeout` says nothing.
+    pub async fn unary_within<T, M, F>(
+        &self,
+        usual: Duration,
+        message: T,
+        call: impl FnOnce(Request<T>) -> F,
+    ) -> Result<M, Failure>
+    where
+        F: Future<Output = Result<Response<M>, Status>>,
+    {
+        let timeout = self.timeout.unwrap_or(usual);
+        let mut request = Request::new(message);
+        request.set_timeout(timeout);
+        match tokio::time::timeout(timeout, call(request)).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) if !is_timeout(&status) => Err(status.into()),
+            _ => Err(Failure::Connection(format!(
+                "the server did not answer within {timeout:?}; --timeout allows longer"
+            ))),
+        }
+    }
+}
+
+/// Whether this is the client's own clock: tonic names it so.
+pub fn is_timeout(status: &Status) -> bool {
+    status.code() == Code::DeadlineExceeded
+        || status.code() == Code::Cancelled && status.message() == "Timeout expired"
+}
+
+/// The innermost cause, which is the one that says something: "connection refused".
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

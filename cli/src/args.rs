@@ -1,0 +1,185 @@
+//! The command line as it is typed. What the verbs take stands in the file of each verb.
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{
+    completion, container, context, host, image, inspect, login, man, registry, system,
+};
+use crate::duration;
+use crate::printer::Format;
+use crate::server::{ServerArgs, ServerTlsArgs};
+use crate::targets::TargetArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  wharf host add web1 tcp://10.0.0.1:2376 --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem
+  wharf ps                                  containers of every host
+  wharf pull -l env=prod registry/app:v2    pull on some hosts, in parallel
+  wharf run -d -H web1,web2 --name web -p 80:8080 registry/app:v2
+  wharf stop web1/web web2/web              containers as HOST/CONTAINER
+  wharf ps -A -o json | jq -r .name
+
+Exit status: 0 all done, 1 some host failed, 2 wrong usage, no connection or request refused.";
+
+/// One command line for every Docker host you own
+#[derive(Parser)]
+#[command(name = "wharf", version, after_help = EXAMPLES, max_term_width = 100, subcommand_required = true,
+          arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub server_tls: ServerTlsArgs,
+    /// Format of the data on stdout
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT",
+        help_heading = "Output",
+        hide_possible_values = false
+    )]
+    pub output: Format,
+    /// No progress and no remarks; ps and images print IDs only
+    #[arg(short, long, global = true, help_heading = "Output")]
+    pub quiet: bool,
+    /// Deadline of each call to the server, such as 30s or 5m [default: none where hosts work, each
+    /// host has its own time limit in the server; 30s for what the server answers by itself]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration::parse_positive,
+          help_heading = "Server", hide_short_help = true)]
+    pub timeout: Option<Duration>,
+    #[command(flatten)]
+    pub targets: TargetArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Docker hosts: add, rm, ls, inspect, label, check, import
+    #[command(subcommand)]
+    Host(host::Command),
+    /// Images: ls, pull, push, tag, rm, inspect, history, prune
+    #[command(subcommand)]
+    Image(image::Command),
+    /// Containers: ls, create, run, start, stop, rm, prune and more
+    #[command(subcommand)]
+    Container(container::Command),
+    /// Registry logins that the server keeps: ls, login, logout
+    #[command(subcommand)]
+    Registry(registry::Command),
+    /// Servers by name: ls, set, use, show, rm
+    #[command(subcommand)]
+    Context(context::Command),
+
+    /// List containers
+    Ps(container::list::Args),
+    /// List images
+    Images(image::list::Args),
+    /// Pull an image
+    Pull(image::pull::Args),
+    /// Push an image to its registry
+    Push(image::push::Args),
+    /// Give an image another name
+    Tag(image::tag::Args),
+    /// Remove images
+    Rmi(image::remove::Args),
+    /// Create a container
+    Create(container::create::CreateArgs),
+    /// Create a container and start it
+    Run(container::create::RunArgs),
+    /// Start containers
+    Start(container::lifecycle::StartArgs),
+    /// Stop containers
+    Stop(container::lifecycle::StopArgs),
+    /// Restart containers
+    Restart(container::lifecycle::RestartArgs),
+    /// Send a signal to containers
+    Kill(container::lifecycle::KillArgs),
+    /// Freeze containers
+    Pause(container::lifecycle::PauseArgs),
+    /// Let frozen containers go on
+    Unpause(container::lifecycle::UnpauseArgs),
+    /// Give a container another name
+    Rename(container::rename::Args),
+    /// Change limits and the restart policy of containers
+    Update(container::update::Args),
+    /// Wait until containers stop, and print their exit statuses
+    Wait(container::wait::Args),
+    /// Remove containers
+    Rm(container::remove::Args),
+    /// Show what Engines know of containers or images
+    Inspect(inspect::Args),
+    /// Show the processes of a container
+    Top(container::top::Args),
+    /// Show what changed in the file system of a container
+    #[command(alias = "diff")]
+    Changes(container::changes::Args),
+
+    /// Have the server keep credentials for a registry
+    Login(login::LoginArgs),
+    /// Have the server forget the credentials for a registry
+    Logout(login::LogoutArgs),
+    /// Show what Engines say of their hosts
+    Info(system::InfoArgs),
+    /// Show versions: of this program and the server, and of Engines with -H, -l or -A
+    Version(system::VersionArgs),
+    /// Show what takes up space on hosts
+    Df(system::DfArgs),
+    /// Print a completion script for a shell
+    Completion(completion::Args),
+    /// Write the manual pages into a directory
+    Man(man::Args),
+}
+
+impl Command {
+    /// What is told on Ctrl-C: some work goes on without us.
+    pub fn goes_on(&self) -> Option<String> {
+        let what = match self {
+            Self::Pull(_) | Self::Image(image::Command::Pull(_)) => "pulls that have begun go on",
+            Self::Push(_) | Self::Image(image::Command::Push(_)) => "pushes that have begun go on",
+            Self::Create(_)
+            | Self::Run(_)
+            | Self::Container(container::Command::Create(_) | container::Command::Run(_)) => {
+                "pulls that have begun go on, and containers may have been created"
+            }
+            Self::Stop(_)
+            | Self::Restart(_)
+            | Self::Container(container::Command::Stop(_) | container::Command::Restart(_)) => {
+                "what has begun goes on"
+            }
+            _ => return None,
+        };
+        Some(format!("interrupted; {what} on the hosts"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_before_or_after_the_verb() {
+        for line in
+            ["wharf -o json --server unix:///x ps -a", "wharf ps -a -o json --server unix:///x"]
+        {
+            let arguments = Arguments::parse_from(line.split(' '));
+            assert_eq!(arguments.output, Format::Json);
+            assert_eq!(arguments.server.server.as_deref(), Some("unix:///x"));
+        }
+        let arguments = Arguments::parse_from(["wharf", "-H", "a,b", "ps"]);
+        assert_eq!(arguments.targets.host, ["a", "b"]);
+    }
+}

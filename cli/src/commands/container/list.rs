@@ -1,0 +1,60 @@
+//! `wharf ps`.
+
+use wharf::v1::ListContainersRequest;
+use wharf::v1::list_containers_response::Event;
+
+use crate::app::App;
+use crate::commands::{call, filters, list};
+use crate::exit::Failure;
+use crate::targets::{Access, TargetArgs};
+
+const EXAMPLES: &str = "\
+Examples:
+  wharf ps                             running containers of every host
+  wharf ps -a -H web1                  also those that do not run, of one host
+  wharf ps -l env=prod -f name=web     of some hosts, filtered
+  wharf ps -o name | xargs wharf stop  HOST/CONTAINER, as other commands take it";
+
+/// Arguments of `wharf ps`.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Also containers that do not run
+    #[arg(short, long)]
+    all: bool,
+    /// Only matching containers, such as name=web, label=a=b, status=exited; may be repeated
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+    /// Only the newest so many of each host, in any state
+    #[arg(short = 'n', long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    last: Option<u32>,
+    /// Add sizes; slow
+    #[arg(short, long)]
+    size: bool,
+    /// With -o json: add the Engine's own JSON
+    #[arg(long)]
+    engine_json: bool,
+    #[command(flatten)]
+    targets: TargetArgs,
+}
+
+/// Lists containers.
+pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
+    let targets = app.targets(&args.targets);
+    let request = ListContainersRequest {
+        targets: Some(targets.select(Access::Read)?),
+        fanout: Some(targets.options()),
+        all: args.all,
+        filters: filters(&args.filter)?,
+        limit: args.last.unwrap_or(0),
+        size: args.size,
+        include_engine_json: args.engine_json,
+    };
+    let connection = app.connect().await?;
+    let calls = vec![call!(connection, containers.list_containers, request)];
+    list(app, &connection, calls, |_, event| match event {
+        Event::Batch(batch) => batch.containers,
+        _ => Vec::new(),
+    })
+    .await
+}

@@ -1,0 +1,132 @@
+//! Containers.
+
+pub mod changes;
+pub mod create;
+pub mod inspect;
+pub mod lifecycle;
+pub mod list;
+pub mod prune;
+pub mod remove;
+pub mod rename;
+pub mod top;
+pub mod update;
+pub mod wait;
+
+use crate::app::{App, Connection};
+use crate::commands::verify_hosts;
+use crate::exit::Failure;
+use crate::targets::{Access, ContainerCall, TargetArgs};
+
+/// `wharf container …`
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// List containers
+    #[command(alias = "list", alias = "ps")]
+    Ls(list::Args),
+    /// Create a container
+    Create(create::CreateArgs),
+    /// Create a container and start it
+    Run(create::RunArgs),
+    /// Start containers
+    Start(lifecycle::StartArgs),
+    /// Stop containers
+    Stop(lifecycle::StopArgs),
+    /// Restart containers
+    Restart(lifecycle::RestartArgs),
+    /// Send a signal to containers
+    Kill(lifecycle::KillArgs),
+    /// Freeze containers
+    Pause(lifecycle::PauseArgs),
+    /// Let frozen containers go on
+    Unpause(lifecycle::UnpauseArgs),
+    /// Give a container another name
+    Rename(rename::Args),
+    /// Change limits and the restart policy of containers
+    Update(update::Args),
+    /// Wait until containers stop, and print their exit statuses
+    Wait(wait::Args),
+    /// Remove containers
+    Rm(remove::Args),
+    /// Show what Engines know of containers
+    Inspect(inspect::Args),
+    /// Show the processes of a container
+    Top(top::Args),
+    /// Show what changed in the file system of a container
+    #[command(alias = "diff")]
+    Changes(changes::Args),
+    /// Remove containers that do not run
+    Prune(prune::Args),
+}
+
+/// Runs a verb of the group.
+pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Ls(args) => list::run(app, args).await,
+        Command::Create(args) => create::create(app, args).await,
+        Command::Run(args) => create::run(app, args).await,
+        Command::Start(args) => lifecycle::start(app, args).await,
+        Command::Stop(args) => lifecycle::stop(app, args).await,
+        Command::Restart(args) => lifecycle::restart(app, args).await,
+        Command::Kill(args) => lifecycle::kill(app, args).await,
+        Command::Pause(args) => lifecycle::pause(app, args).await,
+        Command::Unpause(args) => lifecycle::unpause(app, args).await,
+        Command::Rename(args) => rename::run(app, args).await,
+        Command::Update(args) => update::run(app, args).await,
+        Command::Wait(args) => wait::run(app, args).await,
+        Command::Rm(args) => remove::run(app, args).await,
+        Command::Inspect(args) => inspect::run(app, args).await,
+        Command::Top(args) => top::run(app, args).await,
+        Command::Changes(args) => changes::run(app, args).await,
+        Command::Prune(args) => prune::run(app, args).await,
+    }
+}
+
+/// Hosts and containers of a command, as typed.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Which {
+    /// Containers by name or ID, also as HOST/CONTAINER
+    #[arg(required = true, value_name = "CONTAINER")]
+    pub containers: Vec<String>,
+    #[command(flatten)]
+    pub targets: TargetArgs,
+}
+
+impl Which {
+    /// The connection, and the calls; usage is checked before the connection is made.
+    async fn connect(
+        &self,
+        app: &App,
+        access: Access,
+    ) -> Result<(Connection, Vec<ContainerCall>), Failure> {
+        let calls = app.targets(&self.targets).container_calls(&self.containers, access)?;
+        let connection = app.connect().await?;
+        if access == Access::Write {
+            verify_hosts(&connection, &calls).await?;
+        }
+        Ok((connection, calls))
+    }
+}
+
+/// Hosts and the one container of a command, as typed.
+#[derive(Debug, Clone, clap::Args)]
+pub struct WhichOne {
+    /// Container by name or ID, also as HOST/CONTAINER
+    #[arg(value_name = "CONTAINER")]
+    pub container: String,
+    #[command(flatten)]
+    pub targets: TargetArgs,
+}
+
+impl WhichOne {
+    /// The one call: its hosts and the container.
+    fn call(&self, app: &App, access: Access) -> Result<ContainerCall, Failure> {
+        let targets = app.targets(&self.targets);
+        if self.container.contains('/') && !targets.is_empty() {
+            return Err(Failure::usage(
+                "the container names its host; leave out either HOST/ or -H, -l and -A",
+            ));
+        }
+        let mut calls = targets.container_calls(std::slice::from_ref(&self.container), access)?;
+        Ok(calls.remove(0))
+    }
+}

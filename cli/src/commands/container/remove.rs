@@ -1,0 +1,54 @@
+//! `wharf rm`.
+
+use wharf::v1::RemoveContainersRequest;
+use wharf::v1::remove_containers_response::Event;
+
+use super::Which;
+use crate::app::App;
+use crate::commands::{call, observe, request_id};
+use crate::exit::Failure;
+use crate::report::actions::Actions;
+use crate::targets::Access;
+
+/// Arguments of `wharf rm`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  wharf rm web1/web\n  wharf rm -f -v -l env=test web worker")]
+pub struct Args {
+    /// Kill it first where it runs
+    #[arg(short, long)]
+    force: bool,
+    /// Remove its anonymous volumes too
+    #[arg(short, long)]
+    volumes: bool,
+    /// A container that is not there is no error
+    #[arg(long)]
+    allow_missing: bool,
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Removes containers.
+pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
+    let (connection, calls) = args.which.connect(app, Access::Write).await?;
+    let fanout = app.targets(&args.which.targets).options();
+    let calls = calls
+        .into_iter()
+        .map(|call| {
+            let request = RemoveContainersRequest {
+                targets: Some(call.targets),
+                fanout: Some(fanout),
+                request_id: request_id(),
+                containers: call.containers,
+                force: args.force,
+                remove_volumes: args.volumes,
+                allow_missing: args.allow_missing,
+            };
+            call!(connection, containers.remove_containers, request)
+        })
+        .collect();
+    let actions = Actions::new(&app.printer, "not there", |_, _, event| match event {
+        Event::Item(item) => Some(item),
+        _ => None,
+    });
+    observe(app, &connection, calls, actions).await
+}

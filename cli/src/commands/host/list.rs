@@ -1,0 +1,81 @@
+//! `wharf host ls`.
+
+use crate::app::App;
+use crate::exit::Failure;
+use crate::printer::{Format, width};
+use crate::status::ErrorText;
+use crate::table;
+use crate::targets::{Access, TargetArgs};
+use crate::view::hosts::{COLUMNS, Known};
+
+const EXAMPLES: &str = "\
+A host that does not answer is part of the answer: the exit status is 0. wharf host check fails.
+
+Examples:
+  wharf host ls
+  wharf host ls -o wide -l env=prod
+  wharf host ls --no-check -o name";
+
+/// Arguments of `wharf host ls`.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Only the inventory; ask no host
+    #[arg(long)]
+    no_check: bool,
+    #[command(flatten)]
+    targets: TargetArgs,
+}
+
+/// Lists hosts.
+pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
+    let targets = app.targets(&args.targets);
+    let selector = targets.select(Access::Read)?;
+    let printer = &app.printer;
+    let connection = app.connect().await?;
+    let hosts = super::inventory(&connection, selector.clone()).await?;
+    if hosts.is_empty() {
+        printer.note("no host is known; add one with: wharf host add NAME ADDRESS");
+    }
+    if printer.format == Format::Name {
+        hosts.iter().for_each(|host| printer.data(&host.name));
+        return Ok(());
+    }
+    let mut lost = None;
+    let mut answers = super::Answers::new();
+    if !args.no_check && !hosts.is_empty() {
+        let (answered, report) = super::check(&connection, selector, targets.options()).await;
+        lost = report.calls.into_iter().find(|call| call.summary.is_none()).map(|call| call.end);
+        answers = answered;
+    }
+    let known: Vec<Known> = hosts
+        .into_iter()
+        .map(|host| {
+            let answer = answers.remove(&host.name);
+            Known { host, answer }
+        })
+        .collect();
+    if printer.is_json() {
+        known.iter().for_each(|known| printer.data(&known.json()));
+    } else {
+        let rows: Vec<Vec<String>> = known.iter().map(Known::row).collect();
+        let lines = table::render(COLUMNS, &rows, printer.format == Format::Wide, width());
+        lines.iter().for_each(|line| printer.data(line));
+        for known in &known {
+            for warning in known.warnings() {
+                printer.note(&format!("{}: warning: {warning}", known.host.name));
+            }
+        }
+    }
+    match lost {
+        None => Ok(()),
+        Some(end) => {
+            let why = end.map_or_else(
+                || "the answer of the server ended early".to_owned(),
+                |status| ErrorText::of_status(&status).line(),
+            );
+            printer.error(&format!("not every host was asked: {why}"));
+            Err(Failure::Hosts)
+        }
+    }
+}

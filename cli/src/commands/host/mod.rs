@@ -1,0 +1,121 @@
+//! Docker hosts: the server's inventory.
+
+pub mod add;
+pub mod check;
+pub mod import;
+pub mod inspect;
+pub mod label;
+pub mod list;
+pub mod remove;
+
+use std::collections::{BTreeMap, HashMap};
+
+use wharf::v1::check_hosts_response::Event;
+use wharf::v1::{
+    CheckHostsRequest, FanoutOptions, Host, HostOutcome, HostSelector, HostStatus, ListHostsRequest,
+};
+
+use crate::app::{App, Connection};
+use crate::commands::call;
+use crate::exit::Failure;
+use crate::fanout::{self, Observer, Report};
+use crate::report::outcome_error;
+use crate::status::ErrorText;
+
+/// `wharf host …`
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Add a host
+    Add(add::Args),
+    /// Forget hosts; nothing is done on the hosts themselves
+    Rm(remove::Args),
+    /// List hosts, and ask each whether it answers
+    #[command(alias = "list")]
+    Ls(list::Args),
+    /// Show hosts with all that is known of them, as JSON
+    Inspect(inspect::Args),
+    /// Set and remove labels of hosts
+    Label(label::Args),
+    /// Ask hosts whether they answer; fails where one does not
+    Check(check::Args),
+    /// Add the hosts of this machine's Docker contexts
+    Import(import::Args),
+}
+
+/// Runs a verb of the group.
+pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Add(args) => add::run(app, args).await,
+        Command::Rm(args) => remove::run(app, args).await,
+        Command::Ls(args) => list::run(app, args).await,
+        Command::Inspect(args) => inspect::run(app, args).await,
+        Command::Label(args) => label::run(app, args).await,
+        Command::Check(args) => check::run(app, args).await,
+        Command::Import(args) => import::run(app, args).await,
+    }
+}
+
+/// What hosts answer to a check.
+pub type Answers = BTreeMap<String, Result<HostStatus, ErrorText>>;
+
+/// Asks hosts whether they answer.
+async fn check(
+    connection: &Connection,
+    targets: HostSelector,
+    options: FanoutOptions,
+) -> (Answers, Report) {
+    let request = CheckHostsRequest { targets: Some(targets), fanout: Some(options) };
+    let calls = vec![call!(connection, hosts.check_hosts, request)];
+    let mut answers = Checked(Answers::new());
+    let report = fanout::read(calls, connection.timeout(), &mut answers).await;
+    (answers.0, report)
+}
+
+struct Checked(Answers);
+
+impl Observer<Event> for Checked {
+    fn payload(&mut self, host: &str, event: Event) {
+        if let Event::Status(status) = event {
+            self.0.insert(host.to_owned(), Ok(status));
+        }
+    }
+
+    fn outcome(&mut self, host: &str, outcome: &HostOutcome) {
+        if let Some(error) = outcome_error(outcome) {
+            self.0.insert(host.to_owned(), Err(error));
+        }
+    }
+}
+
+/// The inventory, all pages of it.
+async fn inventory(connection: &Connection, targets: HostSelector) -> Result<Vec<Host>, Failure> {
+    let mut hosts = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request =
+            ListHostsRequest { page_size: 1000, page_token, targets: Some(targets.clone()) };
+        let mut client = connection.hosts();
+        let page =
+            connection.unary(request, async |request| client.list_hosts(request).await).await?;
+        hosts.extend(page.hosts);
+        if page.next_page_token.is_empty() {
+            return Ok(hosts);
+        }
+        page_token = page.next_page_token;
+    }
+}
+
+/// `KEY=VALUE` as typed; a key alone has an empty value.
+fn labels(given: &[String]) -> Result<HashMap<String, String>, Failure> {
+    let mut labels = HashMap::new();
+    for label in given {
+        let (key, value) = label.split_once('=').unwrap_or((label, ""));
+        if key.is_empty() {
+            return Err(Failure::Usage(format!("label \"{}\" has no key", label.escape_debug())));
+        }
+        if labels.insert(key.to_owned(), value.to_owned()).is_some() {
+            return Err(Failure::Usage(format!("label {key} is given twice")));
+        }
+    }
+    Ok(labels)
+}

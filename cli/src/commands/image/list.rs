@@ -1,0 +1,56 @@
+//! `wharf images`.
+
+use wharf::v1::ListImagesRequest;
+use wharf::v1::list_images_response::Event;
+
+use crate::app::App;
+use crate::commands::{call, filters, list};
+use crate::exit::Failure;
+use crate::targets::{Access, TargetArgs};
+
+const EXAMPLES: &str = "\
+Examples:
+  wharf images                     images of every host
+  wharf images -H web1 app         images of one host whose name matches
+  wharf images -o wide             with digests, which can be compared between hosts";
+
+/// Arguments of `wharf images`.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Only images whose name matches, such as app or app:v*
+    #[arg(value_name = "REPOSITORY[:TAG]")]
+    reference: Option<String>,
+    /// Also images without a name that are layers of others
+    #[arg(short, long)]
+    all: bool,
+    /// Only matching images, such as dangling=true, label=a=b, reference=app:*; may be repeated
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+    /// With -o json: add the Engine's own JSON
+    #[arg(long)]
+    engine_json: bool,
+    #[command(flatten)]
+    targets: TargetArgs,
+}
+
+/// Lists images.
+pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
+    let targets = app.targets(&args.targets);
+    let mut given = args.filter;
+    given.extend(args.reference.map(|reference| format!("reference={reference}")));
+    let request = ListImagesRequest {
+        targets: Some(targets.select(Access::Read)?),
+        fanout: Some(targets.options()),
+        all: args.all,
+        filters: filters(&given)?,
+        include_engine_json: args.engine_json,
+    };
+    let connection = app.connect().await?;
+    let calls = vec![call!(connection, images.list_images, request)];
+    list(app, &connection, calls, |_, event| match event {
+        Event::Batch(batch) => batch.images,
+        _ => Vec::new(),
+    })
+    .await
+}

@@ -1,0 +1,86 @@
+//! `wharf push`.
+
+use wharf::v1::push_image_response::Event;
+use wharf::v1::{PushImageRequest, PushedImage};
+
+use crate::app::App;
+use crate::commands::{call, request_id};
+use crate::credentials;
+use crate::exit::Failure;
+use crate::fanout;
+use crate::report;
+use crate::report::transfers::{Step, Transferred, Transfers};
+use crate::table::Column;
+use crate::targets::{Access, TargetArgs};
+use crate::view::units;
+
+const EXAMPLES: &str = "\
+Credentials come from ~/.docker/config.json, its helpers included, else from wharf login.
+
+Examples:
+  wharf push -H build1 registry.example.com/app:v2";
+
+/// Arguments of `wharf push`.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Image, such as registry.example.com:5000/team/app:v1
+    #[arg(value_name = "IMAGE")]
+    reference: String,
+    /// Stop the pushes when this command ends early
+    #[arg(long)]
+    cancel_on_disconnect: bool,
+    #[command(flatten)]
+    targets: TargetArgs,
+}
+
+/// Pushes an image.
+pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
+    let targets = app.targets(&args.targets);
+    let selector = targets.select(Access::Write)?;
+    let request = PushImageRequest {
+        targets: Some(selector),
+        fanout: Some(targets.options()),
+        request_id: request_id(),
+        credentials: credentials::for_image(&app.printer, &args.reference).await,
+        reference: args.reference,
+        cancel_on_disconnect: args.cancel_on_disconnect,
+    };
+    let connection = app.connect().await?;
+    let calls = vec![call!(connection, images.push_image, request)];
+    let mut transfers = Transfers::new(&app.printer, |event| match event {
+        Event::Progress(progress) => Some(Step::Progress(progress)),
+        Event::Image(image) => Some(Step::Result(image)),
+        _ => None,
+    });
+    let report = fanout::read(calls, connection.timeout(), &mut transfers).await;
+    transfers.finish();
+    report::finish(&app.printer, &report)
+}
+
+impl Transferred for PushedImage {
+    const COLUMNS: &'static [Column] = &[
+        Column::new("IMAGE"),
+        Column::new("RESULT"),
+        Column::new("DIGEST").shrinks(),
+        Column::new("MANIFEST SIZE").wide().number(),
+    ];
+
+    fn row(&self, changed: bool) -> Vec<String> {
+        vec![
+            self.reference.clone(),
+            if changed { "pushed" } else { "there already" }.to_owned(),
+            self.digest.clone(),
+            units::size(self.size_bytes as f64),
+        ]
+    }
+
+    fn name(&self) -> &str {
+        &self.reference
+    }
+
+    fn line(&self, changed: bool) -> String {
+        let result = if changed { "pushed" } else { "there already:" };
+        format!("{result} {} {}", self.reference, self.digest).trim_end().to_owned()
+    }
+}

@@ -1,0 +1,170 @@
+//! The verbs, a file each: arguments to request, request to calls, answers to a view.
+
+pub mod completion;
+pub mod container;
+pub mod context;
+pub mod host;
+pub mod image;
+pub mod inspect;
+pub mod login;
+pub mod man;
+pub mod registry;
+pub mod system;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use wharf::fanout::FanoutResponse;
+use wharf::v1::host_selector::Selection;
+use wharf::v1::{Filter, ListHostsRequest};
+
+use crate::app::{App, Connection};
+use crate::args::Command;
+use crate::exit::Failure;
+use crate::fanout::{self, Observer, Opening};
+use crate::report;
+use crate::report::listing::{Listing, View};
+use crate::targets::{ContainerCall, named};
+
+/// A call that is about to be opened: `call!(connection, containers.list_containers, message)`.
+macro_rules! call {
+    ($connection:expr, $service:ident.$method:ident, $message:expr) => {{
+        let mut client = $connection.$service();
+        let request = $connection.request($message);
+        let opening: $crate::fanout::Opening<_> =
+            Box::pin(async move { client.$method(request).await });
+        opening
+    }};
+}
+pub(crate) use call;
+
+/// Runs a verb.
+pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Host(command) => host::run(app, command).await,
+        Command::Image(command) => image::run(app, command).await,
+        Command::Container(command) => container::run(app, command).await,
+        Command::Registry(command) => registry::run(app, command).await,
+        Command::Context(command) => context::run(app, command),
+        Command::Ps(args) => container::list::run(app, args).await,
+        Command::Images(args) => image::list::run(app, args).await,
+        Command::Pull(args) => image::pull::run(app, args).await,
+        Command::Push(args) => image::push::run(app, args).await,
+        Command::Tag(args) => image::tag::run(app, args).await,
+        Command::Rmi(args) => image::remove::run(app, args).await,
+        Command::Create(args) => container::create::create(app, args).await,
+        Command::Run(args) => container::create::run(app, args).await,
+        Command::Start(args) => container::lifecycle::start(app, args).await,
+        Command::Stop(args) => container::lifecycle::stop(app, args).await,
+        Command::Restart(args) => container::lifecycle::restart(app, args).await,
+        Command::Kill(args) => container::lifecycle::kill(app, args).await,
+        Command::Pause(args) => container::lifecycle::pause(app, args).await,
+        Command::Unpause(args) => container::lifecycle::unpause(app, args).await,
+        Command::Rename(args) => container::rename::run(app, args).await,
+        Command::Update(args) => container::update::run(app, args).await,
+        Command::Wait(args) => container::wait::run(app, args).await,
+        Command::Rm(args) => container::remove::run(app, args).await,
+        Command::Inspect(args) => inspect::run(app, args).await,
+        Command::Top(args) => container::top::run(app, args).await,
+        Command::Changes(args) => container::changes::run(app, args).await,
+        Command::Login(args) => login::login(app, args).await,
+        Command::Logout(args) => login::logout(app, args).await,
+        Command::Info(args) => system::info(app, args).await,
+        Command::Version(args) => system::version(app, args).await,
+        Command::Df(args) => system::df(app, args).await,
+        Command::Completion(args) => completion::run(app, &args),
+        Command::Man(args) => man::run(app, &args),
+    }
+}
+
+/// Reads calls and tells how they ended.
+pub async fn observe<M: FanoutResponse>(
+    app: &App,
+    connection: &Connection,
+    calls: Vec<Opening<M>>,
+    mut observer: impl Observer<M::Event>,
+) -> Result<(), Failure> {
+    let report = fanout::read(calls, connection.timeout(), &mut observer).await;
+    drop(observer);
+    report::finish(&app.printer, &report)
+}
+
+/// Reads a call whose answers fill a table.
+pub async fn list<M, V, I, F>(
+    app: &App,
+    connection: &Connection,
+    calls: Vec<Opening<M>>,
+    extract: F,
+) -> Result<(), Failure>
+where
+    M: FanoutResponse,
+    V: View,
+    I: IntoIterator<Item = V>,
+    F: FnMut(&str, M::Event) -> I,
+{
+    let mut listing = Listing::new(&app.printer, Timestamp::now(), extract);
+    let report = fanout::read(calls, connection.timeout(), &mut listing).await;
+    listing.finish();
+    report::finish(&app.printer, &report)
+}
+
+/// An ID that makes a write safe to repeat.
+pub fn request_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// Where a write becomes several calls: that all their hosts are known, before the first of
+/// them does anything.
+pub async fn verify_hosts(connection: &Connection, calls: &[ContainerCall]) -> Result<(), Failure> {
+    if calls.len() < 2 {
+        return Ok(());
+    }
+    let mut names: Vec<String> = Vec::new();
+    for call in calls {
+        if let Some(Selection::Hosts(hosts)) = &call.targets.selection {
+            names.extend(hosts.names.iter().cloned());
+        }
+    }
+    let request =
+        ListHostsRequest { page_size: 1, targets: Some(named(names)), ..Default::default() };
+    let mut hosts = connection.hosts();
+    connection.unary(request, async |request| hosts.list_hosts(request).await).await.map(drop)
+}
+
+/// Filters as typed, `KEY=VALUE` each; values of a key are put together.
+pub fn filters(given: &[String]) -> Result<Vec<Filter>, Failure> {
+    let mut by_key: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for filter in given {
+        let (key, value) =
+            filter.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
+                Failure::Usage(format!("filter \"{}\" is not KEY=VALUE", filter.escape_debug()))
+            })?;
+        // docker writes label!=x for "without label x"; the Engine's key is `label!`.
+        by_key.entry(key).or_default().push(value.to_owned());
+    }
+    Ok(by_key.into_iter().map(|(key, values)| Filter { key: key.to_owned(), values }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_of_one_key_are_put_together() {
+        let given = ["label=a=b", "status=running", "label=c", "label!=d"].map(str::to_owned);
+        let filter = |key: &str, values: &[&str]| Filter {
+            key: key.into(),
+            values: values.iter().map(|&value| value.into()).collect(),
+        };
+        assert_eq!(
+            filters(&given).unwrap(),
+            [
+                filter("label", &["a=b", "c"]),
+                filter("label!", &["d"]),
+                filter("status", &["running"])
+            ]
+        );
+        assert!(filters(&["x".to_owned()]).is_err());
+        assert!(filters(&["=x".to_owned()]).is_err());
+    }
+}

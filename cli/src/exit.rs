@@ -1,0 +1,108 @@
+//! How `wharf` ends: the one place that turns what happened into an exit status.
+//!
+//! - 0: everything was done.
+//! - 1: some host, container or registry failed; what failed has been printed.
+//! - 2: wrong usage, no connection, or the server refused the whole request; nothing was done.
+//! - 130: ended by Ctrl-C.
+//! - `wait` hands on the exit status of the one container it waited for.
+
+use std::process::ExitCode;
+
+use tonic::Status;
+
+use crate::status::ErrorText;
+
+/// Why a command did not end with 0.
+#[derive(Debug)]
+pub enum Failure {
+    /// What was typed, or a file that it names, is wrong. One line that says the way out.
+    Usage(String),
+    /// No connection to the server.
+    Connection(String),
+    /// The server refused the whole request.
+    Refused(Box<Status>),
+    /// Some hosts failed; they have been reported already.
+    Hosts,
+    /// The exit status of the container that was waited for.
+    Container(u8),
+    /// Ctrl-C. Holds what the user should know, such as what goes on by itself.
+    Interrupted(Option<String>),
+}
+
+impl Failure {
+    /// A usage failure.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::Usage(message.into())
+    }
+
+    /// What is still to be printed on stderr, a line each.
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Usage(message) | Self::Connection(message) => vec![message.clone()],
+            Self::Refused(status) => ErrorText::of_status(status).lines(),
+            Self::Interrupted(hint) => hint.iter().cloned().collect(),
+            Self::Hosts | Self::Container(_) => Vec::new(),
+        }
+    }
+
+    /// Whether the lines are an error; else they are a remark.
+    pub fn is_error(&self) -> bool {
+        !matches!(self, Self::Interrupted(_))
+    }
+
+    fn number(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Connection(_) => 2,
+            Self::Refused(status) => refusal(status),
+            Self::Hosts => 1,
+            Self::Container(status) => *status,
+            Self::Interrupted(_) => 130,
+        }
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        Self::Refused(Box::new(status))
+    }
+}
+
+/// The exit status of a command.
+pub fn code(result: &Result<(), Failure>) -> ExitCode {
+    result.as_ref().map_or_else(|failure| ExitCode::from(failure.number()), |()| ExitCode::SUCCESS)
+}
+
+/// A call for one host that fails because of the host or its registry is a failed host (1); a
+/// call that the server would not take on at all is 2.
+fn refusal(status: &Status) -> u8 {
+    let error = ErrorText::of_status(status);
+    let by_a_host = error.host.is_some()
+        || ["ENGINE_", "REGISTRY_", "HOST_UNREACHABLE", "HOST_TIMEOUT", "HOST_TLS_FAILED"]
+            .iter()
+            .any(|prefix| error.reason.starts_with(prefix));
+    if by_a_host { 1 } else { 2 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use tonic::Code;
+    use tonic_types::{ErrorDetails, StatusExt};
+
+    use super::*;
+
+    fn refused(code: Code, reason: &str) -> Failure {
+        let details = ErrorDetails::with_error_info(reason, "wharf.v1", HashMap::new());
+        Status::with_error_details(code, "no", details).into()
+    }
+
+    #[test]
+    fn a_refused_request_is_2_and_a_failed_registry_is_1() {
+        assert_eq!(refused(Code::NotFound, "HOST_NOT_FOUND").number(), 2);
+        assert_eq!(refused(Code::InvalidArgument, "INVALID_FIELD").number(), 2);
+        assert_eq!(refused(Code::PermissionDenied, "REGISTRY_AUTH_REQUIRED").number(), 1);
+        assert_eq!(refused(Code::Unavailable, "HOST_UNREACHABLE").number(), 1);
+        assert_eq!(Failure::from(Status::unavailable("gone")).number(), 2);
+    }
+}

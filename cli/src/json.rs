@@ -1,0 +1,79 @@
+//! Messages as proto3 JSON, one object a line. Pure.
+//!
+//! Fields without presence are always there, empty or not, so that a script can rely on them.
+
+use std::sync::LazyLock;
+
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use serde_json::{Map, Value};
+use tonic_types::pb;
+
+use crate::status::{ErrorText, is_ok};
+
+static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    DescriptorPool::decode(wharf::DESCRIPTORS).expect("the descriptors of this program are valid")
+});
+
+/// The JSON of a message.
+pub fn message<M: Message + prost::Name>(message: &M) -> Map<String, Value> {
+    let descriptor = POOL
+        .get_message_by_name(&M::full_name())
+        .expect("every message of the contract is among its descriptors");
+    let dynamic = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())
+        .expect("what was just encoded can be decoded");
+    let options = SerializeOptions::new().skip_default_fields(false);
+    match dynamic.serialize_with_options(serde_json::value::Serializer, &options) {
+        Ok(Value::Object(object)) => object,
+        _ => unreachable!("a message serializes to an object"),
+    }
+}
+
+/// A line: `host` first, then the fields.
+pub fn line(host: &str, fields: Map<String, Value>) -> String {
+    let mut object = Map::new();
+    object.insert("host".to_owned(), host.into());
+    object.extend(fields);
+    Value::Object(object).to_string()
+}
+
+/// The line of a host that failed.
+pub fn error_line(host: &str, error: &ErrorText) -> String {
+    line(host, Map::from_iter([("error".to_owned(), error.json())]))
+}
+
+/// Puts `error` where a message has `status`; takes away a `status` that is success.
+pub fn status_as_error(fields: &mut Map<String, Value>, status: Option<&pb::Status>) {
+    fields.shift_remove("status");
+    if let Some(status) = status.filter(|status| !is_ok(Some(status))) {
+        fields.insert("error".to_owned(), ErrorText::of_rpc(status).json());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf::v1::{Container, ItemResult};
+
+    use super::*;
+
+    #[test]
+    fn the_host_comes_first_and_empty_fields_are_there() {
+        let container = Container { id: "abc".into(), size_bytes: 5, ..Container::default() };
+        let text = line("web1", message(&container));
+        assert!(text.starts_with(r#"{"host":"web1","id":"abc","name":"","#), "{text}");
+        assert!(text.contains(r#""sizeBytes":"5""#), "{text}");
+        assert!(!text.contains("engine"), "{text}");
+    }
+
+    #[test]
+    fn a_failed_item_has_an_error_and_no_status() {
+        let status = pb::Status { code: 5, message: "no such container".into(), details: vec![] };
+        let item = ItemResult { name: "web".into(), status: Some(status), ..ItemResult::default() };
+        let mut fields = message(&item);
+        status_as_error(&mut fields, item.status.as_ref());
+        assert_eq!(
+            line("a", fields),
+            r#"{"host":"a","name":"web","id":"","changed":false,"error":{"code":"NOT_FOUND","reason":"","message":"no such container"}}"#
+        );
+    }
+}

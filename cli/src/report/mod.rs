@@ -1,0 +1,114 @@
+//! What is told of a fan-out: the observers that print answers as they come, and the end.
+//!
+//! - [`listing`]: reads that fill a table.
+//! - [`actions`]: writes on containers and images by name.
+//! - [`transfers`]: pull, push and create, with progress.
+
+pub mod actions;
+pub mod listing;
+pub mod transfers;
+
+use tonic::Code;
+use tonic_types::pb;
+use wharf::v1::HostOutcome;
+
+use crate::app::is_timeout;
+use crate::exit::Failure;
+use crate::fanout::{CallReport, Report};
+use crate::json;
+use crate::printer::Printer;
+use crate::status::{ErrorText, code_name, is_ok};
+
+/// Tells of a host that failed: a line on stdout for programs, on stderr for people.
+pub fn host_failed(printer: &Printer, host: &str, error: &ErrorText) {
+    if printer.is_json() {
+        printer.data(&json::error_line(host, error));
+    } else {
+        failed_of(printer, host, error);
+    }
+}
+
+/// Tells of a failed host or item on stderr.
+pub fn failed_of(printer: &Printer, what: &str, error: &ErrorText) {
+    let mut lines = error.lines().into_iter();
+    printer.error_of(what, &lines.next().unwrap_or_default());
+    lines.for_each(|line| printer.stderr(&line));
+}
+
+/// The error of an outcome, unless it is success.
+pub fn outcome_error(outcome: &HostOutcome) -> Option<ErrorText> {
+    status_error(outcome.status.as_ref())
+}
+
+/// The error of a status, unless it is success.
+pub fn status_error(status: Option<&pb::Status>) -> Option<ErrorText> {
+    status.filter(|status| !is_ok(Some(status))).map(ErrorText::of_rpc)
+}
+
+/// Says what is left to say after the last host, and turns it into the end of the command.
+/// Failed hosts have been told of as they came.
+pub fn finish(printer: &Printer, report: &Report) -> Result<(), Failure> {
+    if report.abandoned {
+        return Ok(());
+    }
+    if report.calls.iter().all(|call| call.hosts.is_none())
+        && let Some(status) = report.calls.iter().find_map(|call| call.end.clone())
+    {
+        return Err(refused(status));
+    }
+    let (mut succeeded, mut all) = (0, 0);
+    for call in &report.calls {
+        match &call.hosts {
+            Some(hosts) => {
+                succeeded += call.outcomes.values().filter(|o| is_ok(o.status.as_ref())).count();
+                all += hosts.len();
+            }
+            // Another call of this command was taken on; this one was not.
+            None => {
+                all += 1;
+                if let Some(status) = &call.end {
+                    ErrorText::of_status(status)
+                        .lines()
+                        .iter()
+                        .for_each(|line| printer.error(line));
+                }
+            }
+        }
+        unheard(printer, call);
+    }
+    if succeeded == all {
+        return Ok(());
+    }
+    if !printer.is_json() {
+        printer.stderr(&format!("{succeeded} of {all} hosts succeeded"));
+    }
+    Err(Failure::Hosts)
+}
+
+fn refused(status: tonic::Status) -> Failure {
+    if is_timeout(&status) {
+        return Failure::Connection(
+            "the server did not answer in time; --timeout allows longer".to_owned(),
+        );
+    }
+    status.into()
+}
+
+fn unheard(printer: &Printer, call: &CallReport) {
+    let hosts = call.unheard();
+    if hosts.is_empty() {
+        return;
+    }
+    let why = match &call.end {
+        Some(status) if is_timeout(status) => "the time given with --timeout is over".to_owned(),
+        Some(status) => format!(
+            "the connection to the server ended: {} ({})",
+            status.message(),
+            code_name(status.code())
+        ),
+        None => "the answer of the server ended early".to_owned(),
+    };
+    let message = format!("unknown how this ended: {why}; look at the host before a retry");
+    let error = ErrorText::local(Code::Unknown, "RESULT_UNKNOWN", message);
+    hosts.iter().for_each(|host| host_failed(printer, host, &error));
+}

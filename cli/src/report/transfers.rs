@@ -1,0 +1,128 @@
+//! Pull, push and create: progress while a host is at work, then one result for each host.
+
+use std::collections::BTreeMap;
+
+use prost::Name;
+use wharf::v1::{HostOutcome, TransferProgress};
+
+use super::{host_failed, outcome_error};
+use crate::fanout::Observer;
+use crate::json;
+use crate::printer::{Format, Printer, width};
+use crate::progress::Progress;
+use crate::table::{self, Column};
+
+/// A payload of a transfer.
+pub enum Step<T> {
+    /// Where it stands.
+    Progress(TransferProgress),
+    /// What it came to; printed once the host ended with success.
+    Result(T),
+}
+
+/// What is shown of a result.
+pub trait Transferred: prost::Message + Name {
+    /// Columns after HOST of the table that is printed at the end. Empty: `HOST/NAME` is
+    /// printed at once instead.
+    const COLUMNS: &'static [Column];
+
+    /// The row of the table.
+    fn row(&self, changed: bool) -> Vec<String>;
+
+    /// What is behind the slash in `HOST/NAME`.
+    fn name(&self) -> &str;
+
+    /// The line about a host that is done, for a pipe.
+    fn line(&self, changed: bool) -> String;
+
+    /// What the host warns of.
+    fn warnings(&self) -> &[String] {
+        &[]
+    }
+
+    /// Whether there is something to show although the host failed.
+    fn survives_failure(&self) -> bool {
+        false
+    }
+}
+
+/// Shows progress and results.
+pub struct Transfers<'a, T, F> {
+    printer: &'a Printer,
+    progress: Progress<'a>,
+    extract: F,
+    results: BTreeMap<String, T>,
+    rows: Vec<Vec<String>>,
+}
+
+impl<'a, T: Transferred, F> Transfers<'a, T, F> {
+    /// `extract` tells progress from results.
+    pub fn new(printer: &'a Printer, extract: F) -> Self {
+        let progress = Progress::new(printer);
+        Self { printer, progress, extract, results: BTreeMap::new(), rows: Vec::new() }
+    }
+
+    /// Takes the bars away and prints the table.
+    pub fn finish(&mut self) {
+        self.progress.close();
+        if self.rows.is_empty() {
+            return;
+        }
+        self.rows.sort();
+        let columns: Vec<Column> =
+            [Column::new("HOST")].iter().chain(T::COLUMNS).copied().collect();
+        let wide = self.printer.format == Format::Wide;
+        for line in table::render(&columns, &self.rows, wide, width()) {
+            self.printer.data(&line);
+        }
+    }
+
+    fn print(&mut self, host: &str, result: &T, changed: bool) {
+        for warning in result.warnings() {
+            self.printer.warning(&format!("{host}: {warning}"));
+        }
+        let line = format!("{host}/{}", result.name());
+        match self.printer.format {
+            Format::Json => {
+                let mut fields = json::message(result);
+                fields.insert("changed".to_owned(), changed.into());
+                self.printer.data(&json::line(host, fields));
+            }
+            Format::Table | Format::Wide if !T::COLUMNS.is_empty() => {
+                let mut row = result.row(changed);
+                row.insert(0, host.to_owned());
+                self.rows.push(row);
+            }
+            _ => self.printer.data(&line),
+        }
+    }
+}
+
+impl<T: Transferred, E, F: FnMut(E) -> Option<Step<T>>> Observer<E> for Transfers<'_, T, F> {
+    fn started(&mut self, hosts: &[String]) {
+        self.progress.started(hosts.len());
+    }
+
+    fn payload(&mut self, host: &str, event: E) {
+        match (self.extract)(event) {
+            Some(Step::Progress(progress)) => self.progress.update(host, &progress),
+            Some(Step::Result(result)) => {
+                self.results.insert(host.to_owned(), result);
+            }
+            None => {}
+        }
+    }
+
+    fn outcome(&mut self, host: &str, outcome: &HostOutcome) {
+        let result = self.results.remove(host);
+        let error = outcome_error(outcome);
+        let line = result.as_ref().filter(|_| error.is_none()).map(|r| r.line(outcome.changed));
+        self.progress.ended(host, line.as_deref());
+        if let Some(result) = result.filter(|result| error.is_none() || result.survives_failure()) {
+            self.print(host, &result, outcome.changed);
+        }
+        if let Some(error) = error {
+            host_failed(self.printer, host, &error);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The Engine's own JSON body (`-f body.json`): read, freed of comment lines, checked to be an
+//! object, and sent as it stands. The server merges it and joins `Tag` to `Image`.
+
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use wharf::v1::EngineJson;
+
+use crate::exit::Failure;
+
+/// The most that a request may hold.
+const LIMIT: usize = 4 << 20;
+
+/// A body that is a JSON object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    text: String,
+    object: Map<String, Value>,
+}
+
+impl Body {
+    /// The value of `Image` with `Tag`, if there is one.
+    pub fn image(&self) -> Option<String> {
+        let text =
+            |key| self.object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let image = text("Image")?;
+        Some(text("Tag").map_or_else(|| image.to_owned(), |tag| format!("{image}:{tag}")))
+    }
+
+    /// The text, for a request.
+    pub fn into_engine_json(self) -> EngineJson {
+        EngineJson { json: self.text, api_version: String::new() }
+    }
+}
+
+/// Reads a file, or stdin where it is `-`.
+pub fn read(path: &Path) -> Result<Body, Failure> {
+    let name = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
+    let mut bytes = Vec::new();
+    let limit = LIMIT as u64 + 1;
+    let read = if path == Path::new("-") {
+        std::io::stdin().take(limit).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
+    };
+    read.map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
+    parse(&bytes).map_err(|problem| Failure::Usage(format!("{name}: {problem}")))
+}
+
+/// Takes the text of a body.
+fn parse(bytes: &[u8]) -> Result<Body, String> {
+    if bytes.len() > LIMIT {
+        return Err("it is larger than 4 MiB".to_owned());
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+    let text = without_comments(text.trim_start_matches('\u{feff}'));
+    let value: Value = serde_json::from_str(&text).map_err(|error| {
+        let message = error.to_string();
+        let what = message.split(" at line ").next().unwrap_or_default();
+        format!("line {}, column {}: not valid JSON: {what}", error.line(), error.column())
+    })?;
+    match value {
+        Value::Object(object) => Ok(Body { text, object }),
+        _ => Err("line 1, column 1: the body must be a JSON object, {…}".to_owned()),
+    }
+}
+
+/// Lines that begin with `#` become empty, so that later lines keep their numbers. No JSON
+/// value holds a line that begins so: a line end in a string is written `\n`.
+fn without_comments(text: &str) -> String {
+    let keep = |line: &str| {
+        if line.trim_start().starts_with('#') { String::new() } else { line.to_owned() }
+    };
+    text.split('\n').map(keep).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comment_lines_go_and_the_rest_stays_as_written() {
+        let body = parse(
+            b"# a comment\n{\"Image\": \"app\",\n  # another\n  \"Tag\":\"v1\", \"X\": 1.10}\n",
+        )
+        .unwrap();
+        assert_eq!(body.image().as_deref(), Some("app:v1"));
+        assert_eq!(
+            body.into_engine_json().json,
+            "\n{\"Image\": \"app\",\n\n  \"Tag\":\"v1\", \"X\": 1.10}\n"
+        );
+    }
+
+    #[test]
+    fn mistakes_are_told_with_line_and_column() {
+        let error = parse(b"# one\n{\"Image\": }\n").unwrap_err();
+        assert!(error.starts_with("line 2, column 11: not valid JSON: expected value"), "{error}");
+        assert!(parse(b"[1]").unwrap_err().contains("must be a JSON object"));
+        assert!(parse(b"").unwrap_err().contains("not valid JSON"));
+        assert!(parse(&vec![b' '; LIMIT + 1]).unwrap_err().contains("4 MiB"));
+        assert!(parse(b"\xff").unwrap_err().contains("UTF-8"));
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let Err(Failure::Usage(message)) = read(Path::new("/nonexistent/body.json")) else {
+            panic!()
+        };
+        assert!(message.starts_with("cannot read /nonexistent/body.json"), "{message}");
+    }
+}

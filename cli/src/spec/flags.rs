@@ -1,0 +1,184 @@
+//! The flags that describe a container, spelled as docker spells them. `-h`, `-l` and `-H` are
+//! taken: host name and labels have their long flags only. `build.rs` makes a spec of them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use wharf::v1::{Mount, PortMapping, RestartPolicy, Ulimit};
+
+use super::{mounts, ports, values};
+use crate::duration;
+
+/// The flags. Unset ones leave what the body, the image or the Engine says.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Container")]
+pub struct ContainerFlags {
+    /// Variable; without =VALUE that of this environment, or the image's taken away
+    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    pub env: Vec<String>,
+    /// File of variables, a line each
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Vec<PathBuf>,
+    /// Label
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    pub label: Vec<String>,
+    /// File of labels, a line each
+    #[arg(long, value_name = "FILE")]
+    pub label_file: Vec<PathBuf>,
+    /// Publish a port: [IP:][HOST_PORT:]PORT[/PROTOCOL]; ranges too
+    #[arg(short, long, value_name = "PORT", value_parser = ports::publish)]
+    pub publish: Vec<Vec<PortMapping>>,
+    /// Publish every exposed port on a free port of the host
+    #[arg(short = 'P', long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    pub publish_all: Option<bool>,
+    /// Expose a port without publishing it
+    #[arg(long, value_name = "PORT", value_parser = ports::expose)]
+    pub expose: Vec<Vec<String>>,
+    /// Bind or volume: SOURCE:/PATH[:OPTIONS] or /PATH
+    #[arg(short, long, value_name = "VOLUME", value_parser = mounts::volume)]
+    pub volume: Vec<String>,
+    /// Mount: type=bind|volume|tmpfs,source=…,target=…[,readonly]
+    #[arg(long, value_name = "MOUNT", value_parser = mounts::mount)]
+    pub mount: Vec<Mount>,
+    /// Directory in memory: /PATH[:OPTIONS]
+    #[arg(long, value_name = "TMPFS", value_parser = values::tmpfs)]
+    pub tmpfs: Vec<(String, String)>,
+    /// Take the volumes of another container: NAME[:ro]
+    #[arg(long, value_name = "CONTAINER")]
+    pub volumes_from: Vec<String>,
+    /// bridge, host, none, container:NAME or a network
+    #[arg(
+        long,
+        visible_alias = "net",
+        value_name = "NETWORK",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub network: String,
+    /// Further name in the network
+    #[arg(long, alias = "net-alias", value_name = "NAME")]
+    pub network_alias: Vec<String>,
+    /// Host name in the container
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub hostname: String,
+    /// Domain name in the container
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub domainname: String,
+    /// Name server
+    #[arg(long, value_name = "ADDRESS")]
+    pub dns: Vec<std::net::IpAddr>,
+    /// Line of /etc/hosts: NAME:ADDRESS
+    #[arg(long, value_name = "NAME:ADDRESS", value_parser = values::extra_host)]
+    pub add_host: Vec<String>,
+    /// Restart policy: no, always, unless-stopped, on-failure[:MAXIMUM]
+    #[arg(long, value_name = "POLICY", value_parser = values::restart_policy)]
+    pub restart: Option<RestartPolicy>,
+    /// Remove the container when it stops
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    pub rm: Option<bool>,
+    /// Program instead of the image's; empty takes the image's away
+    #[arg(long, value_name = "PROGRAM")]
+    pub entrypoint: Option<String>,
+    /// User: NAME|UID[:GROUP|GID]
+    #[arg(short, long, default_value = "", hide_default_value = true)]
+    pub user: String,
+    /// Further group
+    #[arg(long, value_name = "GROUP")]
+    pub group_add: Vec<String>,
+    /// Working directory
+    #[arg(short, long, value_name = "PATH", default_value = "", hide_default_value = true)]
+    pub workdir: String,
+    /// Memory limit, such as 512m
+    #[arg(short, long, value_name = "BYTES", value_parser = values::bytes)]
+    pub memory: Option<i64>,
+    /// Memory and swap together; -1: no limit of swap
+    #[arg(long, value_name = "BYTES", value_parser = values::bytes_or_unlimited, allow_negative_numbers = true)]
+    pub memory_swap: Option<i64>,
+    /// Processors, such as 1.5
+    #[arg(long, value_name = "COUNT", value_parser = values::nano_cpus)]
+    pub cpus: Option<i64>,
+    /// Weight against other containers
+    #[arg(short, long, value_name = "WEIGHT")]
+    pub cpu_shares: Option<i64>,
+    /// Processors to run on, such as 0-2,5
+    #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
+    pub cpuset_cpus: String,
+    /// Most processes; -1: no limit
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    pub pids_limit: Option<i64>,
+    /// Limit of the kernel: NAME=SOFT[:HARD]
+    #[arg(long, value_name = "LIMIT", value_parser = values::ulimit)]
+    pub ulimit: Vec<Ulimit>,
+    /// Size of /dev/shm
+    #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
+    pub shm_size: Option<i64>,
+    /// Health check: a command line for a shell
+    #[arg(long, value_name = "COMMAND")]
+    pub health_cmd: Option<String>,
+    /// Time between two health checks
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub health_interval: Option<Duration>,
+    /// Longest time of a health check
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub health_timeout: Option<Duration>,
+    /// Time after the start in which failures do not count
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub health_start_period: Option<Duration>,
+    /// Time between health checks in the start period
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub health_start_interval: Option<Duration>,
+    /// Failures in a row after which it is unhealthy
+    #[arg(long, value_name = "COUNT")]
+    pub health_retries: Option<u32>,
+    /// No health check, although the image has one
+    #[arg(long)]
+    pub no_healthcheck: bool,
+    /// Capability to add
+    #[arg(long, value_name = "CAPABILITY")]
+    pub cap_add: Vec<String>,
+    /// Capability to take away; ALL for all
+    #[arg(long, value_name = "CAPABILITY")]
+    pub cap_drop: Vec<String>,
+    /// All capabilities and all devices
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    pub privileged: Option<bool>,
+    /// Device: /dev/HOST[:/dev/CONTAINER[:rwm]]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Vec<String>,
+    /// Security option, such as no-new-privileges; seccomp=FILE is read here
+    #[arg(long, value_name = "OPTION")]
+    pub security_opt: Vec<String>,
+    /// Root file system read-only
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    pub read_only: Option<bool>,
+    /// An init process that reaps zombies and forwards signals
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    pub init: Option<bool>,
+    /// A terminal
+    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    pub tty: Option<bool>,
+    /// Standard input stays open
+    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    pub interactive: Option<bool>,
+    /// Log driver
+    #[arg(long, value_name = "DRIVER", default_value = "", hide_default_value = true)]
+    pub log_driver: String,
+    /// Option of the log driver
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::key_value)]
+    pub log_opt: Vec<(String, String)>,
+    /// Signal that stops it
+    #[arg(long, value_name = "SIGNAL", default_value = "", hide_default_value = true)]
+    pub stop_signal: String,
+    /// Seconds between stop signal and SIGKILL
+    #[arg(long, value_name = "SECONDS")]
+    pub stop_timeout: Option<u32>,
+    /// Process namespace: host or container:NAME
+    #[arg(long, value_name = "MODE", default_value = "", hide_default_value = true)]
+    pub pid: String,
+    /// Memory sharing: private, shareable, host, container:NAME or none
+    #[arg(long, value_name = "MODE", default_value = "", hide_default_value = true)]
+    pub ipc: String,
+    /// Kernel parameter of its namespaces
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::key_value)]
+    pub sysctl: Vec<(String, String)>,
+}

@@ -1,0 +1,14 @@
+//! What describes a container on the command line, in docker's own spelling, as parts of a
+//! request. Pure but for [`body::read`].
+//!
+//! - [`flags`]: the flags of `create` and `run`; [`build`]: the `ContainerSpec` they make.
+//! - [`values`], [`ports`], [`mounts`], [`files`]: the syntax of single values and files.
+//! - [`body`]: the Engine's own JSON.
+
+pub mod body;
+pub mod build;
+pub mod files;
+pub mod flags;
+pub mod mounts;
+pub mod ports;
+pub mod values;

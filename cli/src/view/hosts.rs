@@ -1,0 +1,123 @@
+//! Hosts in a listing: the inventory's entry beside what the host says of itself.
+
+use serde_json::{Map, Value};
+use wharf::v1::{Host, HostSource, HostStatus};
+
+use super::labels;
+use crate::duration;
+use crate::json;
+use crate::status::ErrorText;
+use crate::table::Column;
+
+/// Columns of `host ls`.
+pub const COLUMNS: &[Column] = &[
+    Column::new("HOST"),
+    Column::new("STATUS").shrinks(),
+    Column::new("ENGINE"),
+    Column::new("API"),
+    Column::new("RUNNING").number(),
+    Column::new("LATENCY").number(),
+    Column::new("LABELS").shrinks(),
+    Column::new("ADDRESS").wide(),
+    Column::new("SOURCE").wide(),
+    Column::new("TLS").wide(),
+    Column::new("PLATFORM").wide(),
+    Column::new("WARNINGS").wide().shrinks(),
+];
+
+/// What is known of a host.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The inventory's entry.
+    pub host: Host,
+    /// What the host answered; `None` where it was not asked.
+    pub answer: Option<Result<HostStatus, ErrorText>>,
+}
+
+impl Known {
+    /// The row of a table.
+    pub fn row(&self) -> Vec<String> {
+        let status = self.answer.as_ref().and_then(|answer| answer.as_ref().ok());
+        let of = |text: fn(&HostStatus) -> String| status.map(text).unwrap_or_default();
+        vec![
+            self.host.name.clone(),
+            match &self.answer {
+                None => "not asked".to_owned(),
+                Some(Ok(_)) => "reachable".to_owned(),
+                Some(Err(error)) => error.line(),
+            },
+            of(|status| status.engine_version.clone()),
+            of(|status| status.api_version.clone()),
+            of(|status| format!("{}/{}", status.containers_running, status.containers)),
+            of(|status| {
+                let latency = status.latency.as_ref().map(duration::milliseconds);
+                latency.map(|latency| format!("{latency:.1}ms")).unwrap_or_default()
+            }),
+            labels(&self.host.labels),
+            self.host.address.clone(),
+            source(self.host.source()).to_owned(),
+            tls(&self.host),
+            of(|status| format!("{}/{}", status.os, status.arch)),
+            self.warnings().join("; "),
+        ]
+    }
+
+    /// What the operator should know.
+    pub fn warnings(&self) -> Vec<String> {
+        let of_host = self.answer.iter().flatten().flat_map(|status| status.warnings.iter());
+        self.host.warnings.iter().chain(of_host).cloned().collect()
+    }
+
+    /// The line for programs: the entry, and `status` or `error` where the host was asked.
+    pub fn json(&self) -> String {
+        let mut fields: Map<String, Value> = json::message(&self.host);
+        match &self.answer {
+            None => {}
+            Some(Ok(status)) => {
+                fields.insert("status".to_owned(), json::message(status).into());
+            }
+            Some(Err(error)) => {
+                fields.insert("error".to_owned(), error.json());
+            }
+        }
+        json::line(&self.host.name, fields)
+    }
+}
+
+/// Where an entry comes from, for people.
+pub fn source(source: HostSource) -> &'static str {
+    match source {
+        HostSource::File => "file",
+        HostSource::Api => "api",
+        HostSource::Local => "local",
+        HostSource::Unspecified => "",
+    }
+}
+
+fn tls(host: &Host) -> String {
+    match &host.tls {
+        None => String::new(),
+        Some(tls) if !tls.group.is_empty() => format!("group {}", tls.group),
+        Some(tls) if tls.client_certificate => "mutual".to_owned(),
+        Some(_) => "server".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    #[test]
+    fn a_host_that_does_not_answer_says_why_and_keeps_its_entry() {
+        let host = Host { name: "web1".into(), address: "tcp://a:1".into(), ..Host::default() };
+        let error = ErrorText::local(Code::Unavailable, "HOST_UNREACHABLE", "connection refused");
+        let known = Known { host, answer: Some(Err(error)) };
+        let row = known.row();
+        assert_eq!(row.len(), COLUMNS.len());
+        assert_eq!(row[..3], ["web1", "connection refused (HOST_UNREACHABLE)", ""]);
+        assert!(known.json().starts_with(r#"{"host":"web1","name":"web1","address":"tcp://a:1""#));
+        assert!(known.json().contains(r#""error":{"code":"UNAVAILABLE""#));
+    }
+}

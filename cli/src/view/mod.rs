@@ -1,0 +1,24 @@
+//! How messages look in tables. Pure: the present time is an argument.
+
+pub mod containers;
+pub mod hosts;
+pub mod images;
+pub mod system;
+pub mod units;
+
+use std::collections::HashMap;
+
+/// Labels as `a=b,c=d`, sorted.
+pub fn labels(labels: &HashMap<String, String>) -> String {
+    let mut pairs: Vec<String> = labels
+        .iter()
+        .map(|(key, value)| if value.is_empty() { key.clone() } else { format!("{key}={value}") })
+        .collect();
+    pairs.sort();
+    pairs.join(",")
+}
+
+/// An ID as docker shortens it: twelve digits, without `sha256:`.
+pub fn short_id(id: &str) -> String {
+    id.strip_prefix("sha256:").unwrap_or(id).chars().take(12).collect()
+}

@@ -1,0 +1,102 @@
+//! Sizes and ages in docker's words. Pure.
+
+use jiff::Timestamp;
+
+/// Bytes with three digits and decimal units, as docker lists images: `1.23MB`, `12B`.
+pub fn size(bytes: f64) -> String {
+    let mut value = bytes.max(0.0);
+    let mut units = ["B", "kB", "MB", "GB", "TB", "PB"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    for next in units {
+        if value < 999.5 {
+            break;
+        }
+        value /= 1000.0;
+        unit = next;
+    }
+    let digits = if value >= 99.95 || unit == "B" {
+        0
+    } else if value >= 9.995 {
+        1
+    } else {
+        2
+    };
+    let text = format!("{value:.digits$}");
+    let text =
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text}{unit}")
+}
+
+/// `5 minutes ago`; empty where the time is not known.
+pub fn ago(time: Option<&prost_types::Timestamp>, now: Timestamp) -> String {
+    let Some(time) = time else { return String::new() };
+    let seconds = now.as_second().saturating_sub(time.seconds);
+    format!("{} ago", span(seconds.max(0)))
+}
+
+/// The time itself, RFC 3339, in whole seconds and UTC; empty where it is not known.
+pub fn rfc3339(time: Option<&prost_types::Timestamp>) -> String {
+    time.and_then(|time| Timestamp::from_second(time.seconds).ok())
+        .map(|time| time.to_string())
+        .unwrap_or_default()
+}
+
+fn span(seconds: i64) -> String {
+    let (minutes, hours) = (seconds / 60, (seconds + 1800) / 3600);
+    match () {
+        () if seconds < 1 => "Less than a second".to_owned(),
+        () if seconds == 1 => "1 second".to_owned(),
+        () if seconds < 60 => format!("{seconds} seconds"),
+        () if minutes == 1 => "About a minute".to_owned(),
+        () if minutes < 46 => format!("{minutes} minutes"),
+        () if hours == 1 => "About an hour".to_owned(),
+        () if hours < 48 => format!("{hours} hours"),
+        () if hours < 24 * 14 => format!("{} days", hours / 24),
+        () if hours < 24 * 60 => format!("{} weeks", hours / 24 / 7),
+        () if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
+        () => format!("{} years", hours / 24 / 365),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_three_digits() {
+        for (bytes, text) in [
+            (0.0, "0B"),
+            (999.0, "999B"),
+            (1000.0, "1kB"),
+            (1234.0, "1.23kB"),
+            (12_345.0, "12.3kB"),
+            (123_456.0, "123kB"),
+            (999_600.0, "1MB"),
+            (4.86e6, "4.86MB"),
+            (1.2e10, "12GB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn ages_are_told_as_docker_tells_them() {
+        let now = Timestamp::from_second(10_000_000).unwrap();
+        for (seconds, text) in [
+            (0, "Less than a second ago"),
+            (1, "1 second ago"),
+            (59, "59 seconds ago"),
+            (60, "About a minute ago"),
+            (300, "5 minutes ago"),
+            (3600, "About an hour ago"),
+            (7200, "2 hours ago"),
+            (86_400 * 3, "3 days ago"),
+            (86_400 * 21, "3 weeks ago"),
+            (86_400 * 90, "3 months ago"),
+        ] {
+            let time = prost_types::Timestamp { seconds: 10_000_000 - seconds, nanos: 0 };
+            assert_eq!(ago(Some(&time), now), text);
+        }
+        assert_eq!(ago(None, now), "");
+    }
+}

@@ -1,0 +1,210 @@
+//! The stream that answers a fan-out: the envelope of `common.proto` around what the hosts
+//! say, and the status at its end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status};
+use wharf::fanout::{Envelope, FanoutResponse};
+use wharf::v1;
+
+use super::problem::Problem;
+use super::table::host_problem;
+use crate::domain::HostName;
+use crate::fleet::{HostEvent, HostOutcome};
+
+/// Silence after which a heartbeat is sent; below the idle limits of common proxies.
+const HEARTBEAT_AFTER: Duration = Duration::from_secs(15);
+
+/// Host names that stand in the message of a failed call; the rest is counted.
+const NAMED_FAILURES: usize = 10;
+
+/// A part of the answer that is ready: from a host, or from an earlier call with the same
+/// request ID.
+#[derive(Debug)]
+pub enum Part<R: FanoutResponse> {
+    /// From a host that is at work.
+    Live(HostEvent<R::Event>),
+    /// A message as it was recorded.
+    Recorded(R),
+}
+
+/// What the answer needs to know of its call.
+#[derive(Debug)]
+pub struct Answer {
+    /// All hosts of the call, sorted.
+    pub hosts: Vec<HostName>,
+    /// Names the call in the log.
+    pub operation_id: String,
+    /// Whether the call ends OK although some hosts failed.
+    pub allow_partial: bool,
+    /// Whether the call changes anything; only then `unchanged` is counted.
+    pub mutates: bool,
+}
+
+impl Answer {
+    /// The stream. It ends UNAVAILABLE when `stopping` is cancelled, which tells the caller
+    /// that the server went away and not that the hosts failed.
+    pub fn stream<R: FanoutResponse>(
+        self,
+        parts: BoxStream<'static, Part<R>>,
+        stopping: CancellationToken,
+    ) -> impl Stream<Item = Result<R, Status>> + Send + use<R> {
+        let state =
+            State { answer: self, parts, stopping, tally: Tally::default(), next: Next::Started };
+        futures_util::stream::unfold(state, |mut state| async move {
+            state.next().await.map(|item| (item, state))
+        })
+    }
+}
+
+struct State<R: FanoutResponse> {
+    answer: Answer,
+    parts: BoxStream<'static, Part<R>>,
+    stopping: CancellationToken,
+    tally: Tally,
+    next: Next,
+}
+
+enum Next {
+    Started,
+    Parts,
+    Status,
+    End,
+}
+
+/// The outcomes so far.
+#[derive(Debug, Default)]
+struct Tally {
+    summary: v1::FanoutSummary,
+    failed: BTreeMap<String, i32>,
+}
+
+impl<R: FanoutResponse> State<R> {
+    async fn next(&mut self) -> Option<Result<R, Status>> {
+        match self.next {
+            Next::Started => {
+                self.next = Next::Parts;
+                let hosts = self.answer.hosts.iter().map(ToString::to_string).collect();
+                let operation_id = self.answer.operation_id.clone();
+                let started = v1::FanoutStarted { hosts, operation_id };
+                Some(Ok(R::from_envelope(String::new(), Envelope::Started(started))))
+            }
+            Next::Parts => Some(self.part().await),
+            Next::Status => {
+                self.next = Next::End;
+                self.tally.problem(&self.answer).map(|problem| Err(problem.into()))
+            }
+            Next::End => None,
+        }
+    }
+
+    async fn part(&mut self) -> Result<R, Status> {
+        let silence = sleep_until(Instant::now() + HEARTBEAT_AFTER);
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => {
+                self.next = Next::End;
+                Err(stopping().into())
+            }
+            part = self.parts.next() => match part {
+                Some(part) => Ok(self.message(part)),
+                None => {
+                    self.next = Next::Status;
+                    let summary = Envelope::Summary(self.tally.summary);
+                    Ok(R::from_envelope(String::new(), summary))
+                }
+            },
+            () = silence => Ok(R::from_envelope(String::new(), Envelope::Heartbeat)),
+        }
+    }
+
+    fn message(&mut self, part: Part<R>) -> R {
+        let (host, envelope) = match part {
+            Part::Live(HostEvent::Payload(host, event)) => {
+                (host.to_string(), Envelope::Payload(event))
+            }
+            Part::Live(HostEvent::Outcome(host, outcome)) => {
+                let outcome = outcome_message(&host, &outcome);
+                (host.to_string(), Envelope::Outcome(outcome))
+            }
+            Part::Recorded(response) => match response.into_envelope() {
+                (host, Some(envelope)) => (host, envelope),
+                (host, None) => (host, Envelope::Heartbeat),
+            },
+        };
+        if let Envelope::Outcome(outcome) = &envelope {
+            self.tally.count(&host, outcome, self.answer.mutates);
+        }
+        R::from_envelope(host, envelope)
+    }
+}
+
+/// The problem of every call that the end of the server cuts short.
+pub fn stopping() -> Problem {
+    Problem::new(
+        Code::Unavailable,
+        "SERVER_STOPPING",
+        "wharfd is stopping; what was begun on a host may have been finished there",
+    )
+}
+
+/// An outcome as it is sent.
+pub fn outcome_message(host: &HostName, outcome: &HostOutcome) -> v1::HostOutcome {
+    let status = match &outcome.result {
+        Ok(_) => tonic_types::pb::Status::default(),
+        Err(error) => host_problem(host, error).to_proto(),
+    };
+    v1::HostOutcome {
+        status: Some(status),
+        elapsed: prost_types::Duration::try_from(outcome.elapsed).ok(),
+        changed: outcome.result.as_ref().is_ok_and(|done| done.changed),
+    }
+}
+
+impl Tally {
+    fn count(&mut self, host: &str, outcome: &v1::HostOutcome, mutates: bool) {
+        let code = outcome.status.as_ref().map_or(0, |status| status.code);
+        if code == 0 {
+            self.summary.succeeded += 1;
+            if mutates && !outcome.changed {
+                self.summary.unchanged += 1;
+            }
+        } else {
+            self.summary.failed += 1;
+            self.failed.insert(host.to_owned(), code);
+        }
+    }
+
+    /// The status of the call; `None` is OK.
+    fn problem(&self, answer: &Answer) -> Option<Problem> {
+        let (failed, total) = (self.failed.len(), answer.hosts.len());
+        if failed == 0 {
+            return None;
+        }
+        let names: Vec<_> = self.failed.keys().take(NAMED_FAILURES).map(String::as_str).collect();
+        let mut list = names.join(", ");
+        if failed > names.len() {
+            list.push_str(&format!(" and {} more", failed - names.len()));
+        }
+        let problem = if self.summary.succeeded == 0 {
+            let mut codes = self.failed.values();
+            let first = codes.next().copied().unwrap_or_default();
+            let shared = codes.all(|code| *code == first);
+            let code = if shared { Code::from_i32(first) } else { Code::Aborted };
+            let message = format!("all {total} hosts failed: {list}; their outcomes say why");
+            Problem::new(code, "ALL_HOSTS_FAILED", message)
+        } else if answer.allow_partial {
+            return None;
+        } else {
+            let message =
+                format!("{failed} of {total} hosts failed: {list}; their outcomes say why");
+            Problem::new(Code::Aborted, "SOME_HOSTS_FAILED", message)
+        };
+        Some(problem.with("failed", failed.to_string()).with("total", total.to_string()))
+    }
+}

@@ -1,0 +1,209 @@
+//! Who calls, and what they may do. A layer around all services, because only here is the
+//! path of the method known and the answer can still be given before any handler runs.
+//!
+//! A unix socket's file mode decides who can connect, and the peer's uid names the caller.
+//! Over TLS a client certificate (CN is the name, O such as `wharf:operator` the role) or a
+//! bearer token is the credential. Health checks are open to everybody who can connect,
+//! reflection to every known caller; everything else asks the role that the contract names.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::{Either, Ready, ready};
+use http::{Request, Response};
+use sha2::{Digest, Sha256};
+use tonic::body::Body;
+use tonic::transport::CertificateDer;
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo, UdsConnectInfo};
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+
+use super::methods::Methods;
+use super::problem::Problem;
+use crate::domain::Role;
+
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Such as `uid:1000`, `ci`, `anonymous`.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// How callers of a listener are known.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// Whoever the socket's mode lets in.
+    UnixSocket,
+    /// Everybody; plain TCP that the operator opened expressly.
+    Everybody,
+    /// By client certificate or token.
+    Credentials(Arc<[Token]>),
+}
+
+/// A bearer token that is accepted.
+#[derive(Clone)]
+pub struct Token {
+    /// Names the caller.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// SHA-256 of the token.
+    pub sha256: [u8; 32],
+}
+
+/// Puts [`Authenticated`] around the services of one listener.
+#[derive(Debug, Clone)]
+pub struct AuthLayer {
+    methods: Arc<Methods>,
+    access: Access,
+}
+
+/// Lets only those calls through that their caller may make.
+#[derive(Debug, Clone)]
+pub struct Authenticated<S> {
+    inner: S,
+    layer: AuthLayer,
+}
+
+impl Principal {
+    /// The caller of a request that came through the layer.
+    pub fn of<T>(request: &tonic::Request<T>) -> Self {
+        let unknown = || Self { name: "unknown".to_owned(), role: Role::Reader };
+        request.extensions().get().cloned().unwrap_or_else(unknown)
+    }
+
+    fn anonymous() -> Self {
+        Self { name: "anonymous".to_owned(), role: Role::Admin }
+    }
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.name)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Token").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl AuthLayer {
+    /// A layer for a listener.
+    pub fn new(methods: Arc<Methods>, access: Access) -> Self {
+        Self { methods, access }
+    }
+
+    /// The caller, or why the call is refused. `None` for calls that need no caller.
+    fn admit<B>(&self, request: &Request<B>) -> Result<Option<Principal>, Problem> {
+        let path = request.uri().path();
+        if path.starts_with("/grpc.health.v1.") {
+            return Ok(None);
+        }
+        let principal = self.authenticate(request)?;
+        if path.starts_with("/grpc.reflection.") {
+            return Ok(Some(principal));
+        }
+        let Some(method) = self.methods.get(path) else {
+            let message = format!("{path} is not a method of this server");
+            return Err(Problem::new(Code::Unimplemented, "METHOD_NOT_FOUND", message));
+        };
+        if principal.role < method.role {
+            return Err(Problem::new(
+                Code::PermissionDenied,
+                "ROLE_REQUIRED",
+                format!(
+                    "{principal} has the role {} and {path} needs {}",
+                    principal.role, method.role
+                ),
+            ));
+        }
+        Ok(Some(principal))
+    }
+
+    fn authenticate<B>(&self, request: &Request<B>) -> Result<Principal, Problem> {
+        match &self.access {
+            Access::UnixSocket => {
+                let info = request.extensions().get::<UdsConnectInfo>();
+                let uid = info.and_then(|info| info.peer_cred).map(|peer| peer.uid());
+                let name = uid.map_or_else(|| "unix".to_owned(), |uid| format!("uid:{uid}"));
+                Ok(Principal { name, role: Role::Admin })
+            }
+            Access::Everybody => Ok(Principal::anonymous()),
+            Access::Credentials(tokens) => by_token(request, tokens)
+                .or_else(|| by_certificate(request))
+                .ok_or_else(unauthenticated),
+        }
+    }
+}
+
+impl<S> Layer<S> for AuthLayer {
+    type Service = Authenticated<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Authenticated { inner, layer: self.clone() }
+    }
+}
+
+impl<S, B> Service<Request<B>> for Authenticated<S>
+where
+    S: Service<Request<B>, Response = Response<Body>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Either<S::Future, Ready<Result<S::Response, S::Error>>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        match self.layer.admit(&request) {
+            Ok(principal) => {
+                if let Some(principal) = principal {
+                    request.extensions_mut().insert(principal);
+                }
+                Either::Left(self.inner.call(request))
+            }
+            Err(problem) => {
+                tracing::info!(path = request.uri().path(), reason = problem.reason, "refused");
+                Either::Right(ready(Ok(Status::from(problem).into_http())))
+            }
+        }
+    }
+}
+
+fn by_token<B>(request: &Request<B>, tokens: &[Token]) -> Option<Principal> {
+    let header = request.headers().get(http::header::AUTHORIZATION)?.to_str().ok()?;
+    let given = header.strip_prefix("Bearer ")?.trim();
+    let digest: [u8; 32] = Sha256::digest(given).into();
+    // Comparing digests in variable time tells an attacker nothing that helps to find one.
+    let token = tokens.iter().find(|token| token.sha256 == digest)?;
+    Some(Principal { name: token.name.clone(), role: token.role })
+}
+
+fn by_certificate<B>(request: &Request<B>) -> Option<Principal> {
+    let info = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>()?;
+    let certificates = info.peer_certs()?;
+    let certificate: &CertificateDer<'_> = certificates.first()?;
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let subject = certificate.subject();
+    let name = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
+    let role = subject
+        .iter_organization()
+        .filter_map(|organization| organization.as_str().ok()?.strip_prefix("wharf:"))
+        .find_map(|name| Role::parse(name).ok())?;
+    Some(Principal { name, role })
+}
+
+fn unauthenticated() -> Problem {
+    Problem::new(
+        Code::Unauthenticated,
+        "CREDENTIALS_REQUIRED",
+        "this server wants a known token (WHARF_TOKEN) or a client certificate whose O is wharf:reader, wharf:operator or wharf:admin",
+    )
+}

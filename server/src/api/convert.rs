@@ -1,0 +1,227 @@
+//! From the messages of the API to checked values. Every wrong field is named; nothing that
+//! was not checked here goes further in.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use tonic::Code;
+use uuid::Uuid;
+use wharf::v1;
+use wharf::v1::host_selector::Selection as Wanted;
+
+use super::problem::Problem;
+use super::violation::Violations;
+use crate::domain::{
+    ContainerRef, HostName, ImageName, LabelSelector, RegistryHost, RegistryLogin, Secret,
+};
+use crate::engine::{EngineDocument, Filters};
+use crate::fleet::select::{SelectError, Selection, Targets};
+
+/// Most names of containers or images in one call; a guard against mistakes, far above use.
+const MOST_NAMES: usize = 1000;
+
+/// How a caller wants a fan-out carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FanoutWishes {
+    /// Longest time for one host.
+    pub host_timeout: Option<Duration>,
+    /// Hosts at once.
+    pub max_parallel: Option<usize>,
+    /// Whether some failures leave the call OK.
+    pub allow_partial: Option<bool>,
+}
+
+/// The options of a fan-out.
+pub fn fanout_options(options: Option<&v1::FanoutOptions>) -> Result<FanoutWishes, Problem> {
+    let default = v1::FanoutOptions::default();
+    let options = options.unwrap_or(&default);
+    let host_timeout = match &options.host_timeout {
+        None => None,
+        Some(timeout) => {
+            let timeout =
+                duration(timeout)
+                    .and_then(|timeout| {
+                        if timeout.is_zero() { Err("must be above zero") } else { Ok(timeout) }
+                    })
+                    .map_err(|error| Problem::invalid_field("fanout.host_timeout", error))?;
+            Some(timeout)
+        }
+    };
+    let max_parallel = (options.max_parallel > 0).then_some(options.max_parallel as usize);
+    Ok(FanoutWishes { host_timeout, max_parallel, allow_partial: options.allow_partial })
+}
+
+/// The ID that makes a retry safe; `None` where there is none.
+pub fn request_id(text: &str) -> Result<Option<Uuid>, Problem> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match Uuid::try_parse(text) {
+        Ok(id) if !id.is_nil() => Ok(Some(id)),
+        _ => Err(Problem::invalid_field(
+            "request_id",
+            "must be a UUID, such as 0e2a7f5e-3f4c-4d0e-9d43-1f6f0c1d2b3a, or empty",
+        )),
+    }
+}
+
+/// Which hosts a call is for. Unset is left to the selection itself to refuse.
+pub fn selection(targets: Option<&v1::HostSelector>) -> Result<Selection, Problem> {
+    let Some(selector) = targets else { return Ok(Selection::default()) };
+    let mut violations = Violations::default();
+    let targets = match &selector.selection {
+        None => None,
+        Some(Wanted::Hosts(hosts)) => {
+            Some(Targets::Hosts(host_names(&mut violations, "targets.hosts.names", &hosts.names)))
+        }
+        Some(Wanted::Labels(text)) => {
+            violations.check("targets.labels", LabelSelector::parse(text)).map(Targets::Labels)
+        }
+        Some(Wanted::All(v1::AllHosts {})) => Some(Targets::All),
+    };
+    let exclude = host_names(&mut violations, "targets.exclude", &selector.exclude);
+    violations.finish()?;
+    Ok(Selection { targets, exclude })
+}
+
+fn host_names(violations: &mut Violations, field: &str, names: &[String]) -> Vec<HostName> {
+    let mut valid = Vec::with_capacity(names.len());
+    for (index, name) in names.iter().enumerate() {
+        valid.extend(violations.check(&format!("{field}[{index}]"), HostName::parse(name)));
+    }
+    valid
+}
+
+/// Why a selection gives no hosts.
+pub fn select_problem(error: &SelectError) -> Problem {
+    let reason = match error {
+        SelectError::Unset => return Problem::invalid_field("targets", error),
+        SelectError::UnknownHosts(_) => "HOST_NOT_FOUND",
+        _ => "NO_HOSTS_MATCHED",
+    };
+    Problem::new(Code::NotFound, reason, error.to_string())
+}
+
+/// Containers by name or ID, at least one, each once.
+pub fn container_refs(
+    violations: &mut Violations,
+    field: &str,
+    names: &[String],
+) -> Vec<ContainerRef> {
+    each_name(violations, field, names, ContainerRef::parse)
+}
+
+/// Images by reference or ID, at least one, each once.
+pub fn image_names(violations: &mut Violations, field: &str, names: &[String]) -> Vec<ImageName> {
+    each_name(violations, field, names, ImageName::parse)
+}
+
+fn each_name<T: PartialEq, E: fmt::Display>(
+    violations: &mut Violations,
+    field: &str,
+    names: &[String],
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Vec<T> {
+    if names.is_empty() {
+        violations.add(field, "must name at least one");
+    }
+    if names.len() > MOST_NAMES {
+        violations.add(field, format!("must name at most {MOST_NAMES} in one call"));
+        return Vec::new();
+    }
+    let mut valid = Vec::with_capacity(names.len());
+    for (index, name) in names.iter().enumerate() {
+        if let Some(value) = violations.check(&format!("{field}[{index}]"), parse(name))
+            && !valid.contains(&value)
+        {
+            valid.push(value);
+        }
+    }
+    valid
+}
+
+/// Filters of a listing or prune; an entry without values is wrong.
+pub fn filters(violations: &mut Violations, filters: &[v1::Filter]) -> Filters {
+    let mut valid = Filters::new();
+    for (index, filter) in filters.iter().enumerate() {
+        if filter.key.is_empty() {
+            violations.add(format!("filters[{index}].key"), "must not be empty");
+        } else if filter.values.is_empty() {
+            violations.add(format!("filters[{index}].values"), "must have at least one value");
+        } else {
+            valid.entry(filter.key.clone()).or_default().extend(filter.values.iter().cloned());
+        }
+    }
+    valid
+}
+
+/// Credentials that came with a call. `fallback` is the registry where they name none.
+pub fn login(
+    violations: &mut Violations,
+    field: &str,
+    credentials: &v1::RegistryCredentials,
+    fallback: Option<RegistryHost>,
+) -> Option<RegistryLogin> {
+    let registry = match (credentials.registry.is_empty(), fallback) {
+        (true, Some(fallback)) => fallback,
+        (true, None) => {
+            violations.add(
+                format!("{field}.registry"),
+                "must name the registry, such as registry.example.com:5000",
+            );
+            return None;
+        }
+        (false, _) => violations
+            .check(&format!("{field}.registry"), RegistryHost::parse(&credentials.registry))?,
+    };
+    let login = RegistryLogin::new(
+        registry,
+        &credentials.username,
+        Secret::new(credentials.password.as_str()),
+        Secret::new(credentials.identity_token.as_str()),
+    );
+    violations.check(field, login)
+}
+
+/// A duration of the API; negative and unrepresentable ones are wrong.
+pub fn duration(duration: &prost_types::Duration) -> Result<Duration, &'static str> {
+    Duration::try_from(*duration).map_err(|_| "must be a duration that is not negative")
+}
+
+/// A duration in whole seconds, as the Engine takes it for stops.
+pub fn whole_seconds(
+    violations: &mut Violations,
+    field: &str,
+    value: Option<&prost_types::Duration>,
+) -> Option<i64> {
+    let value = value?;
+    if value.nanos != 0 {
+        violations.add(field, "must be whole seconds; the Engine takes no fractions");
+        return None;
+    }
+    let duration = violations.check(field, duration(value))?;
+    violations.check(field, i64::try_from(duration.as_secs()))
+}
+
+/// A point in time from Unix seconds.
+pub fn timestamp(seconds: i64) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds, nanos: 0 }
+}
+
+/// A point in time as the Engine's inspections write it; `None` for the zero time.
+pub fn timestamp_from_text(text: &str) -> Option<prost_types::Timestamp> {
+    let timestamp: prost_types::Timestamp = text.parse().ok()?;
+    // Go's zero time, the year 1, stands for "never".
+    (timestamp.seconds > 0).then_some(timestamp)
+}
+
+/// A point in time of this machine.
+pub fn system_time(time: SystemTime) -> prost_types::Timestamp {
+    time.into()
+}
+
+/// The Engine's own JSON.
+pub fn engine_json(document: EngineDocument) -> v1::EngineJson {
+    let api_version = document.api_version.to_string();
+    v1::EngineJson { json: document.json, api_version }
+}

@@ -1,0 +1,226 @@
+//! What all services share: from a request to the hosts it is for, and from the work on
+//! them to the stream that answers.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_util::{Stream, StreamExt};
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+use wharf::fanout::FanoutResponse;
+use wharf::v1;
+
+use super::answer::{Answer, Part};
+use super::auth::Principal;
+use super::convert;
+use super::deadline::work_deadline;
+use super::methods::{Method, Methods};
+use super::operations::{Operations, Resumed};
+use super::problem::Problem;
+use super::requests::FanoutRequest;
+use crate::domain::Host;
+use crate::fleet::fanout::{self, FanoutOptions, HostCall};
+use crate::fleet::inventory::Inventory;
+use crate::fleet::pool::EnginePool;
+use crate::fleet::{Done, HostError, select};
+use crate::store::Store;
+
+/// The answer of a fan-out.
+pub type ResponseStream<R> = Pin<Box<dyn Stream<Item = Result<R, Status>> + Send>>;
+
+/// Longest time that work goes on for after its caller stopped waiting. Engines that hang
+/// longer do not come back; a stop with a longer grace period is its own exception.
+const BACKGROUND_LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// The same for pulls and pushes, which watch for standstill themselves.
+pub const TRANSFER_LIMIT: Duration = Duration::from_secs(24 * 3600);
+
+/// What all services share.
+#[derive(Debug)]
+pub struct Edge {
+    /// The hosts.
+    pub inventory: Inventory,
+    /// Their Engines.
+    pub pool: Arc<EnginePool>,
+    /// What survives a restart.
+    pub store: Store,
+    /// Work that goes on without its caller.
+    pub background: TaskTracker,
+    /// Cancelled when the server stops.
+    pub stopping: CancellationToken,
+    /// Hosts at work at once where the call does not say.
+    pub default_max_parallel: usize,
+    /// When the process started.
+    pub started_at: SystemTime,
+    methods: Methods,
+    operations: Operations,
+}
+
+/// A fan-out that was checked and can begin.
+#[derive(Debug)]
+pub struct FanoutCall {
+    path: &'static str,
+    method: Method,
+    principal: Principal,
+    hosts: Vec<Arc<Host>>,
+    options: FanoutOptions,
+    allow_partial: bool,
+    operation_id: Uuid,
+    request_id: Option<Uuid>,
+    request_digest: [u8; 32],
+}
+
+impl Edge {
+    /// Puts the shared parts together.
+    pub fn new(
+        inventory: Inventory,
+        pool: Arc<EnginePool>,
+        store: Store,
+        default_max_parallel: usize,
+        stopping: CancellationToken,
+    ) -> Self {
+        Self {
+            inventory,
+            pool,
+            operations: Operations::new(store.clone()),
+            store,
+            background: TaskTracker::new(),
+            stopping,
+            default_max_parallel,
+            started_at: SystemTime::now(),
+            methods: Methods::load(),
+        }
+    }
+
+    /// Chooses the hosts of a call and its limits. Asks no host.
+    ///
+    /// `default_timeout` is that of the method for one host; `None` is none.
+    pub fn accept<T: FanoutRequest>(
+        &self,
+        path: &'static str,
+        request: &Request<T>,
+        default_timeout: Option<Duration>,
+    ) -> Result<FanoutCall, Problem> {
+        let message = request.get_ref();
+        let method = self.methods.get(path).ok_or_else(|| {
+            Problem::invalid_field("method", format!("{path} is not in the contract"))
+        })?;
+        let wishes = convert::fanout_options(message.fanout())?;
+        let request_id = convert::request_id(message.request_id())?;
+        let hosts = self.select(message.targets())?;
+        let options = FanoutOptions {
+            host_timeout: wishes.host_timeout.or(default_timeout),
+            caller_deadline: work_deadline(request.metadata(), Instant::now()),
+            max_parallel: wishes.max_parallel.unwrap_or(self.default_max_parallel),
+            detached: method.mutates,
+            background_limit: BACKGROUND_LIMIT,
+        };
+        Ok(FanoutCall {
+            path,
+            method,
+            principal: Principal::of(request),
+            hosts,
+            options,
+            allow_partial: wishes.allow_partial.unwrap_or(!method.mutates),
+            operation_id: Uuid::new_v4(),
+            request_id,
+            request_digest: Operations::digest(path, message),
+        })
+    }
+
+    /// The hosts of a selection, sorted by name.
+    pub fn select(&self, targets: Option<&v1::HostSelector>) -> Result<Vec<Arc<Host>>, Problem> {
+        let selection = convert::selection(targets)?;
+        select::select(&selection, &self.inventory.snapshot())
+            .map_err(|e| convert::select_problem(&e))
+    }
+
+    /// Does `work` on every host of the call and answers with the envelope around it.
+    pub async fn run<R, W, F>(
+        &self,
+        call: FanoutCall,
+        work: W,
+    ) -> Result<Response<ResponseStream<R>>, Status>
+    where
+        R: FanoutResponse,
+        R::Event: Clone + Sync,
+        W: Fn(HostCall<R::Event>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<Done, HostError>> + Send + 'static,
+    {
+        call.log();
+        let answer = call.answer();
+        let Resumed { recorder, recorded, hosts } = match call.request_id {
+            Some(id) => {
+                let repeatable = call.method.repeatable;
+                self.operations
+                    .resume::<R>(
+                        id,
+                        &call.principal,
+                        call.path,
+                        call.request_digest,
+                        repeatable,
+                        call.hosts,
+                    )
+                    .await?
+            }
+            None => Resumed::fresh(call.hosts),
+        };
+        let work = move |call: HostCall<R::Event>| {
+            let recorder = recorder.clone();
+            match recorder {
+                Some(recorder) => {
+                    let (call, tape) = recorder.tape::<R>(call);
+                    let work = work(call);
+                    futures_util::future::Either::Left(tape.record(work))
+                }
+                None => futures_util::future::Either::Right(work(call)),
+            }
+        };
+        let live =
+            fanout::start(hosts, call.options, Arc::clone(&self.pool), &self.background, work);
+        let parts = futures_util::stream::iter(recorded.into_iter().map(Part::Recorded))
+            .chain(ReceiverStream::new(live).map(Part::Live))
+            .boxed();
+        Ok(Response::new(Box::pin(answer.stream(parts, self.stopping.clone()))))
+    }
+}
+
+impl FanoutCall {
+    /// Work that runs is stopped when the caller goes away.
+    #[must_use]
+    pub fn cancelled_with_caller(mut self, cancelled: bool) -> Self {
+        self.options.detached &= !cancelled;
+        self
+    }
+
+    /// Work may go on for this long without a caller.
+    #[must_use]
+    pub fn background_limit(mut self, limit: Duration) -> Self {
+        self.options.background_limit = limit;
+        self
+    }
+
+    fn answer(&self) -> Answer {
+        Answer {
+            hosts: self.hosts.iter().map(|host| host.name.clone()).collect(),
+            operation_id: self.operation_id.to_string(),
+            allow_partial: self.allow_partial,
+            mutates: self.method.mutates,
+        }
+    }
+
+    fn log(&self) {
+        let (method, hosts, operation) = (self.path, self.hosts.len(), self.operation_id);
+        let principal = &self.principal;
+        if self.method.mutates {
+            tracing::info!(%method, hosts, %operation, %principal, "call");
+        } else {
+            tracing::debug!(%method, hosts, %operation, %principal, "call");
+        }
+    }
+}

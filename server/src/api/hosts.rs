@@ -1,0 +1,298 @@
+//! `HostService`: the inventory, and whether its hosts answer.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use tonic::{Code, Request, Response, Status};
+use wharf::v1;
+use wharf::v1::add_host_request::Tls;
+use wharf::v1::host_service_server::HostService;
+
+use super::convert;
+use super::edge::{Edge, ResponseStream};
+use super::problem::Problem;
+use super::system_views;
+use super::violation::Violations;
+use crate::domain::{
+    Host, HostAddress, HostName, HostSource, LabelKey, Labels, Secret, TlsMaterial, TlsPart,
+    Transport,
+};
+use crate::fleet::Done;
+use crate::fleet::inventory::{InventoryError, NewHost, NewTls, Snapshot};
+
+/// A host that does not answer a ping and `/info` in this time is in trouble.
+const CHECK: Duration = Duration::from_secs(10);
+
+/// Hosts in a page where the caller does not say.
+const DEFAULT_PAGE: usize = 100;
+
+/// Most hosts in a page: some 300 KiB with many labels, far below the limit of a message.
+const MOST_PAGE: usize = 1000;
+
+/// What every page token begins with, so that one of another kind is refused.
+const TOKEN_PREFIX: &str = "hosts-after:";
+
+/// The service.
+#[derive(Debug, Clone)]
+pub struct Hosts {
+    edge: Arc<Edge>,
+    /// The Engine IDs that hosts gave, to warn of cloned machines.
+    engine_ids: Arc<Mutex<HashMap<HostName, String>>>,
+}
+
+impl Hosts {
+    /// The service.
+    pub fn new(edge: Arc<Edge>) -> Self {
+        Self { edge, engine_ids: Arc::default() }
+    }
+}
+
+#[tonic::async_trait]
+impl HostService for Hosts {
+    type CheckHostsStream = ResponseStream<v1::CheckHostsResponse>;
+
+    async fn add_host(
+        &self,
+        request: Request<v1::AddHostRequest>,
+    ) -> Result<Response<v1::AddHostResponse>, Status> {
+        let new = new_host(request.into_inner())?;
+        let added = self.edge.inventory.add(new, SystemTime::now()).await;
+        let host = added.map_err(|error| inventory_problem(&error))?;
+        tracing::info!(host = %host.name, address = %host.address, "host added");
+        let snapshot = self.edge.inventory.snapshot();
+        Ok(Response::new(v1::AddHostResponse { host: Some(view(&host, &snapshot)) }))
+    }
+
+    async fn get_host(
+        &self,
+        request: Request<v1::GetHostRequest>,
+    ) -> Result<Response<v1::GetHostResponse>, Status> {
+        let name = HostName::parse(&request.get_ref().name)
+            .map_err(|error| Problem::invalid_field("name", error))?;
+        let snapshot = self.edge.inventory.snapshot();
+        let host = snapshot.get(&name).ok_or_else(|| not_found(&name))?;
+        Ok(Response::new(v1::GetHostResponse { host: Some(view(host, &snapshot)) }))
+    }
+
+    async fn list_hosts(
+        &self,
+        request: Request<v1::ListHostsRequest>,
+    ) -> Result<Response<v1::ListHostsResponse>, Status> {
+        let request = request.into_inner();
+        let after = read_token(&request.page_token)?;
+        let size = match request.page_size as usize {
+            0 => DEFAULT_PAGE,
+            size => size.min(MOST_PAGE),
+        };
+        let snapshot = self.edge.inventory.snapshot();
+        let hosts = match &request.targets {
+            Some(targets) => self.edge.select(Some(targets))?,
+            None => snapshot.hosts().cloned().collect(),
+        };
+        let mut rest =
+            hosts.iter().filter(|host| after.as_ref().is_none_or(|after| host.name > *after));
+        let page: Vec<_> = rest.by_ref().take(size).map(|host| view(host, &snapshot)).collect();
+        let next_page_token = match (page.last(), rest.next()) {
+            (Some(last), Some(_)) => write_token(&last.name),
+            _ => String::new(),
+        };
+        Ok(Response::new(v1::ListHostsResponse { hosts: page, next_page_token }))
+    }
+
+    async fn update_host_labels(
+        &self,
+        request: Request<v1::UpdateHostLabelsRequest>,
+    ) -> Result<Response<v1::UpdateHostLabelsResponse>, Status> {
+        let request = request.into_inner();
+        let mut violations = Violations::default();
+        let set = violations.check("set", Labels::from_pairs(&request.set)).unwrap_or_default();
+        let mut remove = Vec::new();
+        for (index, key) in request.remove.iter().enumerate() {
+            remove.extend(violations.check(&format!("remove[{index}]"), LabelKey::parse(key)));
+        }
+        for key in remove.iter().filter(|key| set.get(key.as_str()).is_some()) {
+            violations.add("remove", format!("must not name {key}, which is set as well"));
+        }
+        if request.set.is_empty() && request.remove.is_empty() {
+            violations.add("set", "must have a label, or `remove` must");
+        }
+        violations.finish()?;
+        let names = self
+            .edge
+            .select(request.targets.as_ref())?
+            .iter()
+            .map(|host| host.name.clone())
+            .collect();
+        let hosts = self
+            .edge
+            .inventory
+            .update_labels(names, set, remove)
+            .await
+            .map_err(|error| inventory_problem(&error))?;
+        let snapshot = self.edge.inventory.snapshot();
+        let hosts = hosts.iter().map(|host| view(host, &snapshot)).collect();
+        Ok(Response::new(v1::UpdateHostLabelsResponse { hosts }))
+    }
+
+    async fn remove_host(
+        &self,
+        request: Request<v1::RemoveHostRequest>,
+    ) -> Result<Response<v1::RemoveHostResponse>, Status> {
+        let request = request.into_inner();
+        let name = HostName::parse(&request.name)
+            .map_err(|error| Problem::invalid_field("name", error))?;
+        let removed = self.edge.inventory.remove(name.clone()).await;
+        if removed.map_err(|error| inventory_problem(&error))? {
+            tracing::info!(host = %name, "host removed");
+        } else if !request.allow_missing {
+            return Err(not_found(&name).into());
+        }
+        Ok(Response::new(v1::RemoveHostResponse {}))
+    }
+
+    async fn check_hosts(
+        &self,
+        request: Request<v1::CheckHostsRequest>,
+    ) -> Result<Response<Self::CheckHostsStream>, Status> {
+        use v1::check_hosts_response::Event;
+        let call = self.edge.accept("/wharf.v1.HostService/CheckHosts", &request, Some(CHECK))?;
+        let service = self.clone();
+        self.edge
+            .run(call, move |call| {
+                let service = service.clone();
+                async move {
+                    let version = call.engine.version().await?;
+                    let info = call.engine.info().await?;
+                    // Last, when the connection is open for certain.
+                    let ping = call.engine.ping().await?;
+                    let mut status = system_views::host_status(&info, &version)?;
+                    status.latency = prost_types::Duration::try_from(ping.latency).ok();
+                    status.warnings = service.same_engine(call.host_name(), &status.engine_id);
+                    call.emit(Event::Status(status)).await;
+                    Ok(Done::UNCHANGED)
+                }
+            })
+            .await
+    }
+}
+
+impl Hosts {
+    /// Notes the Engine ID of a host; warnings where other hosts gave the same.
+    fn same_engine(&self, host: &HostName, engine_id: &str) -> Vec<String> {
+        if engine_id.is_empty() {
+            return Vec::new();
+        }
+        let snapshot = self.edge.inventory.snapshot();
+        let mut ids = self.engine_ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.retain(|name, _| snapshot.get(name).is_some());
+        ids.insert(host.clone(), engine_id.to_owned());
+        let others: BTreeSet<_> =
+            ids.iter().filter(|(name, id)| *name != host && *id == engine_id).collect();
+        others
+            .into_iter()
+            .map(|(name, _)| {
+                format!("{name} has the same Engine ID: one host added twice, or a cloned machine")
+            })
+            .collect()
+    }
+}
+
+fn new_host(request: v1::AddHostRequest) -> Result<NewHost, Problem> {
+    let mut violations = Violations::default();
+    let name = violations.check("name", HostName::parse(&request.name));
+    let transport = if request.tls.is_some() { Transport::Tls } else { Transport::Plain };
+    let address = violations.check("address", HostAddress::parse(&request.address, transport));
+    let labels = violations.check("labels", Labels::from_pairs(&request.labels));
+    let tls = match request.tls {
+        None => Some(NewTls::Plain),
+        Some(Tls::TlsGroup(group)) => Some(NewTls::Group(group)),
+        Some(Tls::TlsMaterial(pem)) => {
+            let key = Secret::new(pem.private_key_pem);
+            match TlsMaterial::new(pem.ca_pem, pem.certificate_pem, key) {
+                Ok(material) => Some(NewTls::Own(material)),
+                Err(error) => {
+                    let field = match error.part {
+                        TlsPart::Ca => "tls_material.ca_pem",
+                        TlsPart::Certificate => "tls_material.certificate_pem",
+                        TlsPart::Key => "tls_material.private_key_pem",
+                    };
+                    violations.add(field, error);
+                    None
+                }
+            }
+        }
+    };
+    violations.finish()?;
+    match (name, address, labels, tls) {
+        (Some(name), Some(address), Some(labels), Some(tls)) => {
+            Ok(NewHost { name, address, labels, tls, insecure: request.insecure })
+        }
+        _ => Err(Problem::invalid_field("name", "must be given")),
+    }
+}
+
+fn view(host: &Host, snapshot: &Snapshot) -> v1::Host {
+    v1::Host {
+        name: host.name.to_string(),
+        address: host.address.to_string(),
+        labels: host
+            .labels
+            .iter()
+            .map(|(key, value)| (key.to_string(), value.to_string()))
+            .collect(),
+        source: match host.source {
+            HostSource::File => v1::HostSource::File,
+            HostSource::Api => v1::HostSource::Api,
+            HostSource::Local => v1::HostSource::Local,
+        }
+        .into(),
+        tls: host.tls.as_ref().map(|tls| v1::TlsSummary {
+            group: tls.group.clone().unwrap_or_default(),
+            client_certificate: tls.material.certificate_pem().is_some(),
+        }),
+        created_at: host.created_at.map(convert::system_time),
+        warnings: snapshot.warnings(&host.name).to_vec(),
+    }
+}
+
+fn inventory_problem(error: &InventoryError) -> Problem {
+    let message = error.to_string();
+    match error {
+        InventoryError::Exists(_) => Problem::new(Code::AlreadyExists, "HOST_EXISTS", message),
+        InventoryError::NotFound(_) => Problem::new(Code::NotFound, "HOST_NOT_FOUND", message),
+        InventoryError::ReadOnly { .. } | InventoryError::GroupMissing { .. } => {
+            Problem::new(Code::FailedPrecondition, "HOST_READ_ONLY", message)
+        }
+        InventoryError::UnknownGroup { .. } => Problem::invalid_field("tls_group", message),
+        InventoryError::Host(_) => Problem::invalid_field("address", message),
+        InventoryError::Store(error) => Problem::internal(error),
+    }
+}
+
+fn not_found(name: &HostName) -> Problem {
+    let message = format!("no host is named {name}; `wharf host ls` shows which there are");
+    Problem::new(Code::NotFound, "HOST_NOT_FOUND", message)
+}
+
+fn write_token(last: &str) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(format!("{TOKEN_PREFIX}{last}"))
+}
+
+fn read_token(token: &str) -> Result<Option<HostName>, Problem> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let name = BASE64_URL_SAFE_NO_PAD
+        .decode(token)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .and_then(|text| HostName::parse(text.strip_prefix(TOKEN_PREFIX)?).ok());
+    let invalid = || {
+        let message = "must be the `next_page_token` of an answer of this server, or empty";
+        Problem::invalid_field("page_token", message)
+    };
+    name.map(Some).ok_or_else(invalid)
+}

@@ -1,0 +1,30 @@
+//! The gRPC edge: from messages to checked values, from the fleet's outcomes to messages.
+//!
+//! - [`edge`]: what all services share; [`answer`]: the envelope of a fan-out.
+//! - One file a service: [`hosts`], [`images`], [`containers`], [`registries`], [`system`].
+//! - [`convert`], [`container_body`], [`update_body`]: requests in; [`views`]: answers out.
+//! - [`table`]: the one table from cause to gRPC code; [`problem`]: how errors are sent.
+//! - [`auth`]: who calls and what they may do, by the roles in the contract ([`methods`]).
+
+pub mod answer;
+pub mod auth;
+pub mod container_body;
+pub mod containers;
+pub mod convert;
+pub mod deadline;
+pub mod edge;
+pub mod hosts;
+pub mod images;
+pub mod items;
+pub mod methods;
+pub mod operations;
+pub mod problem;
+pub mod registries;
+pub mod requests;
+pub mod system;
+mod system_views;
+pub mod table;
+pub mod transfer;
+pub mod update_body;
+pub mod views;
+pub mod violation;

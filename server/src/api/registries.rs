@@ -1,0 +1,199 @@
+//! `RegistryService`: credentials, checked by Engines and kept by the server.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tonic::{Code, Request, Response, Status};
+use wharf::v1;
+use wharf::v1::registry_service_server::RegistryService;
+
+use super::convert;
+use super::edge::{Edge, ResponseStream};
+use super::problem::Problem;
+use super::table::host_problem;
+use super::violation::Violations;
+use crate::domain::{Host, HostName, RegistryHost, RegistryLogin};
+use crate::engine::{EngineError, ErrorKind, LoginAnswer};
+use crate::fleet::{Done, HostError};
+
+/// An Engine waits for the registry, which may be far away.
+const CHECK: Duration = Duration::from_secs(60);
+
+/// The service.
+#[derive(Debug, Clone)]
+pub struct Registries(pub Arc<Edge>);
+
+#[tonic::async_trait]
+impl RegistryService for Registries {
+    type CheckLoginStream = ResponseStream<v1::CheckLoginResponse>;
+
+    async fn login(
+        &self,
+        request: Request<v1::LoginRequest>,
+    ) -> Result<Response<v1::LoginResponse>, Status> {
+        let request = request.into_inner();
+        let login = given_login(request.credentials.as_ref())?;
+        let (host, answer) = self.check_somewhere(&login, &request.host).await?;
+        let login = match answer.identity_token {
+            Some(token) => login.with_identity_token(token),
+            None => login,
+        };
+        let now = SystemTime::now();
+        self.0.store.put_login(&login, now).await.map_err(|error| Problem::internal(&error))?;
+        tracing::info!(registry = %login.registry(), "login kept");
+        Ok(Response::new(v1::LoginResponse {
+            login: Some(v1::RegistryLogin {
+                registry: login.registry().to_string(),
+                username: login.username().to_owned(),
+                updated_at: Some(convert::system_time(now)),
+            }),
+            host: host.to_string(),
+        }))
+    }
+
+    async fn logout(
+        &self,
+        request: Request<v1::LogoutRequest>,
+    ) -> Result<Response<v1::LogoutResponse>, Status> {
+        let registry = RegistryHost::parse(&request.get_ref().registry)
+            .map_err(|error| Problem::invalid_field("registry", error))?;
+        let removed = self
+            .0
+            .store
+            .remove_login(&registry)
+            .await
+            .map_err(|error| Problem::internal(&error))?;
+        if !removed {
+            return Err(not_kept(&registry).into());
+        }
+        tracing::info!(%registry, "login forgotten");
+        Ok(Response::new(v1::LogoutResponse {}))
+    }
+
+    async fn list_logins(
+        &self,
+        _request: Request<v1::ListLoginsRequest>,
+    ) -> Result<Response<v1::ListLoginsResponse>, Status> {
+        let kept = self.0.store.logins().await.map_err(|error| Problem::internal(&error))?;
+        let login =
+            |(registry, username, updated): (RegistryHost, String, SystemTime)| v1::RegistryLogin {
+                registry: registry.to_string(),
+                username,
+                updated_at: Some(convert::system_time(updated)),
+            };
+        Ok(Response::new(v1::ListLoginsResponse { logins: kept.into_iter().map(login).collect() }))
+    }
+
+    async fn check_login(
+        &self,
+        request: Request<v1::CheckLoginRequest>,
+    ) -> Result<Response<Self::CheckLoginStream>, Status> {
+        use v1::check_login_response::Event;
+        let login = Arc::new(self.given_or_kept(request.get_ref().credentials.as_ref()).await?);
+        let call = self.0.accept("/wharf.v1.RegistryService/CheckLogin", &request, Some(CHECK))?;
+        self.0
+            .run(call, move |call| {
+                let login = Arc::clone(&login);
+                async move {
+                    let LoginAnswer { status, .. } = call.engine.check_login(&login).await?;
+                    call.emit(Event::Check(v1::LoginCheck { status })).await;
+                    Ok(Done::UNCHANGED)
+                }
+            })
+            .await
+    }
+}
+
+impl Registries {
+    /// Checks credentials on the host of that name, or on the first in order of name that
+    /// answers.
+    async fn check_somewhere(
+        &self,
+        login: &RegistryLogin,
+        name: &str,
+    ) -> Result<(HostName, LoginAnswer), Problem> {
+        let snapshot = self.0.inventory.snapshot();
+        if !name.is_empty() {
+            let name =
+                HostName::parse(name).map_err(|error| Problem::invalid_field("host", error))?;
+            let names = vec![name.to_string()];
+            let selection = v1::host_selector::Selection::Hosts(v1::HostNames { names });
+            let selector = v1::HostSelector { selection: Some(selection), exclude: Vec::new() };
+            let host = self.0.select(Some(&selector))?.swap_remove(0);
+            let answer = self.check_on(&host, login).await;
+            return answer
+                .map(|answer| (name, answer))
+                .map_err(|error| host_problem(&host.name, &error));
+        }
+        let mut last = None;
+        for host in snapshot.hosts() {
+            match self.check_on(host, login).await {
+                Ok(answer) => return Ok((host.name.clone(), answer)),
+                Err(error) if answers(&error) => return Err(host_problem(&host.name, &error)),
+                Err(error) => last = Some(host_problem(&host.name, &error)),
+            }
+        }
+        Err(last.unwrap_or_else(|| {
+            Problem::new(
+                Code::FailedPrecondition,
+                "NO_HOSTS",
+                "a host is needed to check the credentials, and none is known; add one with `wharf host add`",
+            )
+        }))
+    }
+
+    async fn check_on(
+        &self,
+        host: &Arc<Host>,
+        login: &RegistryLogin,
+    ) -> Result<LoginAnswer, HostError> {
+        let engine = self.0.pool.engine(host)?;
+        match tokio::time::timeout(CHECK, engine.check_login(login)).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(HostError::Timeout { budget: CHECK, goes_on: false }),
+        }
+    }
+
+    async fn given_or_kept(
+        &self,
+        credentials: Option<&v1::RegistryCredentials>,
+    ) -> Result<RegistryLogin, Problem> {
+        if let Some(credentials) = credentials
+            && credentials.username.is_empty()
+            && credentials.password.is_empty()
+            && credentials.identity_token.is_empty()
+        {
+            let registry = RegistryHost::parse(&credentials.registry)
+                .map_err(|error| Problem::invalid_field("credentials.registry", error))?;
+            let kept = self.0.store.login(&registry).await;
+            return kept
+                .map_err(|error| Problem::internal(&error))?
+                .ok_or_else(|| not_kept(&registry));
+        }
+        given_login(credentials)
+    }
+}
+
+/// Whether the error says something of the credentials, and not only of the host.
+fn answers(error: &HostError) -> bool {
+    let HostError::Engine(EngineError { kind, .. }) = error else { return false };
+    matches!(
+        kind,
+        ErrorKind::RegistryAuthRequired | ErrorKind::RegistryRateLimited | ErrorKind::BadRequest
+    )
+}
+
+fn given_login(credentials: Option<&v1::RegistryCredentials>) -> Result<RegistryLogin, Problem> {
+    let credentials =
+        credentials.ok_or_else(|| Problem::invalid_field("credentials", "must be given"))?;
+    let mut violations = Violations::default();
+    let login = convert::login(&mut violations, "credentials", credentials, None);
+    violations.finish()?;
+    login.ok_or_else(|| Problem::invalid_field("credentials", "must be given"))
+}
+
+fn not_kept(registry: &RegistryHost) -> Problem {
+    let message =
+        format!("no credentials are kept for {registry}; `wharf registry ls` shows which are");
+    Problem::new(Code::NotFound, "LOGIN_NOT_FOUND", message)
+}

@@ -1,0 +1,160 @@
+//! The one table from cause to gRPC code and reason.
+//!
+//! UNAVAILABLE stands only where provably nothing was done, because it is the code that
+//! clients retry by themselves. INTERNAL is for bugs of this server, so an Engine's 500 is
+//! UNKNOWN. UNAUTHENTICATED is about credentials for this server, so whatever an Engine or
+//! a registry refuses is PERMISSION_DENIED.
+
+use std::time::Duration;
+
+use tonic::Code;
+
+use super::problem::Problem;
+use crate::domain::HostName;
+use crate::engine::{EngineError, ErrorKind};
+use crate::fleet::HostError;
+
+/// The problem that an error on a host is for the caller.
+pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
+    let problem = match error {
+        HostError::Engine(error) => engine_problem(error),
+        HostError::Refused(message) => {
+            Problem::new(Code::InvalidArgument, "ENGINE_BAD_REQUEST", message)
+        }
+        HostError::Items { failed, total, .. } => {
+            Problem::new(Code::Aborted, "SOME_ITEMS_FAILED", error.to_string())
+                .with("failed", failed.to_string())
+                .with("total", total.to_string())
+        }
+        HostError::Timeout { goes_on, .. } => {
+            let hint = if *goes_on {
+                "what was begun goes on there; look at the host before trying again"
+            } else {
+                "give it more time with a longer deadline, or look why the Engine is slow"
+            };
+            Problem::new(Code::DeadlineExceeded, "HOST_TIMEOUT", format!("{error}; {hint}"))
+        }
+        HostError::NotBegun => Problem::new(
+            Code::Cancelled,
+            "HOST_SKIPPED",
+            format!("{error}; nothing was done there, try again with a longer deadline"),
+        ),
+        HostError::EarlierResultUnknown => Problem::new(
+            Code::Unknown,
+            "RESULT_UNKNOWN",
+            format!("{error}; look at the host, then try again with a new request ID"),
+        ),
+        HostError::NotRecorded => Problem::new(
+            Code::Internal,
+            "STORE_FAILED",
+            format!("{error}; look at the disk of wharfd and at its log"),
+        ),
+        HostError::Panicked => Problem::new(
+            Code::Internal,
+            "INTERNAL",
+            "wharfd failed; its log says why, and the report belongs to its makers",
+        ),
+    };
+    problem.with("host", host.as_str())
+}
+
+/// The problem that an error of an Engine is for the caller.
+pub fn engine_problem(error: &EngineError) -> Problem {
+    let row = row(error.kind);
+    let mut message = error.message.clone();
+    if !row.hint.is_empty() {
+        message = format!("{}; {}", message.trim_end_matches('.'), row.hint);
+    }
+    let mut problem = Problem::new(row.code, row.reason, message).with("endpoint", error.operation);
+    if let Some(status) = error.http_status {
+        problem = problem.with("http_status", status.to_string());
+    }
+    problem.retry_after = row.retry_after;
+    problem
+}
+
+struct Row {
+    code: Code,
+    reason: &'static str,
+    /// What to do, where the Engine's message does not say it.
+    hint: &'static str,
+    retry_after: Option<Duration>,
+}
+
+/// The registries that limit pulls count them over hours; a minute is the least that helps.
+const RATE_LIMIT_RETRY: Duration = Duration::from_secs(60);
+
+fn row(kind: ErrorKind) -> Row {
+    use ErrorKind as Kind;
+    let (code, reason, hint) = match kind {
+        Kind::BadRequest => (Code::InvalidArgument, "ENGINE_BAD_REQUEST", ""),
+        Kind::Forbidden => (
+            Code::PermissionDenied,
+            "ENGINE_FORBIDDEN",
+            "the Engine, or a plugin of it, does not let this server do that",
+        ),
+        Kind::RegistryAuthRequired => (
+            Code::PermissionDenied,
+            "REGISTRY_AUTH_REQUIRED",
+            "check the name of the image, and log in with: wharf login REGISTRY -u USER",
+        ),
+        Kind::RegistryRateLimited => (
+            Code::ResourceExhausted,
+            "REGISTRY_RATE_LIMITED",
+            "log in, wait, or use a registry of your own",
+        ),
+        Kind::RegistryUnavailable => (
+            Code::Unavailable,
+            "REGISTRY_UNAVAILABLE",
+            "the Engine could not reach the registry; check its address as seen from that host",
+        ),
+        Kind::ContainerNotFound => (Code::NotFound, "CONTAINER_NOT_FOUND", ""),
+        Kind::ImageNotFound => (Code::NotFound, "IMAGE_NOT_FOUND", ""),
+        Kind::NetworkNotFound => (Code::NotFound, "NETWORK_NOT_FOUND", ""),
+        Kind::VolumeNotFound => (Code::NotFound, "VOLUME_NOT_FOUND", ""),
+        Kind::EndpointNotFound | Kind::Unsupported => {
+            (Code::Unimplemented, "ENGINE_UNSUPPORTED", "this Engine cannot do that")
+        }
+        Kind::NoCommonApiVersion => (
+            Code::Unimplemented,
+            "ENGINE_API_VERSION",
+            "upgrade the older of the two, or lower the Engine's min-api-version",
+        ),
+        Kind::NameInUse => (Code::AlreadyExists, "NAME_IN_USE", ""),
+        Kind::RemovalInProgress => (Code::Aborted, "REMOVAL_IN_PROGRESS", "try again in a moment"),
+        Kind::Conflict => (Code::FailedPrecondition, "ENGINE_CONFLICT", ""),
+        Kind::Engine => (Code::Unknown, "ENGINE_ERROR", ""),
+        Kind::Unavailable => {
+            (Code::Unavailable, "ENGINE_UNAVAILABLE", "the Engine is starting or overloaded")
+        }
+        Kind::Unreachable => (
+            Code::Unavailable,
+            "HOST_UNREACHABLE",
+            "check the address with `wharf host inspect`, and that the Engine runs and listens there",
+        ),
+        Kind::Tls => (
+            Code::FailedPrecondition,
+            "HOST_TLS_FAILED",
+            "check the CA, the certificate and the key that the host was added with",
+        ),
+        Kind::ConnectionLost => (Code::Unavailable, "HOST_CONNECTION_LOST", "try again"),
+        Kind::ResultUnknown => (
+            Code::Unknown,
+            "RESULT_UNKNOWN",
+            "it may have been done or not; look at the host before trying again",
+        ),
+        Kind::BadAnswer => {
+            (Code::Unknown, "ENGINE_BAD_ANSWER", "is that address really a Docker Engine?")
+        }
+        Kind::AnswerTooLarge => (Code::ResourceExhausted, "ENGINE_ANSWER_TOO_LARGE", ""),
+        Kind::PullFailed => (Code::Unknown, "PULL_FAILED", "try again; what was loaded is kept"),
+        Kind::PushFailed => (Code::Unknown, "PUSH_FAILED", "try again; what was sent is kept"),
+        Kind::TransferStalled => (
+            Code::DeadlineExceeded,
+            "TRANSFER_STALLED",
+            "check the network between that host and the registry",
+        ),
+    };
+    let retry_after = (kind == Kind::RegistryRateLimited).then_some(RATE_LIMIT_RETRY);
+    Row { code, reason, hint, retry_after }
+}

@@ -1,0 +1,267 @@
+//! From what an Engine says to the messages of the API. Pure; a field that the Engine left
+//! out stays empty.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
+use wharf::v1;
+
+use super::convert::{self, timestamp, timestamp_from_text};
+use crate::domain::{ContainerRef, ImageName, ImageReference};
+use crate::engine::{
+    ApiVersion, ContainerSummary, EngineDocument, EngineError, ErrorKind, FileChange,
+    FileChangeKind, HistoryLayer, ImageSummary, Listing, ProcessTable, Pulled,
+};
+
+/// Containers or images in one message: some 256 KiB at the usual size, far below the 4 MiB
+/// that gRPC clients accept.
+const BATCH: usize = 256;
+
+/// File changes in one message.
+const CHANGES_BATCH: usize = 4096;
+
+/// Images of a listing, in messages of bounded size.
+pub fn image_batches(listing: Listing<ImageSummary>) -> impl Iterator<Item = v1::ImageBatch> {
+    let version = listing.api_version;
+    batches(listing.items, BATCH).map(move |images| v1::ImageBatch {
+        images: images.into_iter().map(|image| self::image(image, version)).collect(),
+    })
+}
+
+/// Containers of a listing, in messages of bounded size.
+pub fn container_batches(
+    listing: Listing<ContainerSummary>,
+) -> impl Iterator<Item = v1::ContainerBatch> {
+    let version = listing.api_version;
+    batches(listing.items, BATCH).map(move |containers| v1::ContainerBatch {
+        containers: containers.into_iter().map(|each| container(each, version)).collect(),
+    })
+}
+
+/// File changes, in messages of bounded size.
+pub fn change_batches(changes: Vec<FileChange>) -> impl Iterator<Item = v1::ContainerChanges> {
+    batches(changes, CHANGES_BATCH).map(|changes| v1::ContainerChanges {
+        changes: changes
+            .into_iter()
+            .map(|change| v1::ContainerChange {
+                kind: match change.kind {
+                    FileChangeKind::Modified => v1::ChangeKind::Modified,
+                    FileChangeKind::Added => v1::ChangeKind::Added,
+                    FileChangeKind::Deleted => v1::ChangeKind::Deleted,
+                }
+                .into(),
+                path: change.path,
+            })
+            .collect(),
+    })
+}
+
+/// A pull that succeeded.
+pub fn pulled_image(
+    reference: &ImageReference,
+    pulled: Pulled,
+) -> Result<v1::PulledImage, EngineError> {
+    let image: ImageJson = parse(&pulled.image, "GET /images/{name}/json")?;
+    Ok(v1::PulledImage {
+        reference: reference.to_string(),
+        id: image.id,
+        digest: pulled.digest.unwrap_or_default(),
+        architecture: image.architecture,
+        os: image.os,
+    })
+}
+
+/// An inspection of an image.
+pub fn image_details(
+    name: &ImageName,
+    document: EngineDocument,
+) -> Result<v1::ImageDetails, EngineError> {
+    let image: ImageJson = parse(&document, "GET /images/{name}/json")?;
+    Ok(v1::ImageDetails {
+        name: name.to_string(),
+        id: image.id,
+        repo_tags: image.repo_tags,
+        repo_digests: image.repo_digests,
+        architecture: image.architecture,
+        os: image.os,
+        size_bytes: image.size,
+        created_at: timestamp_from_text(&image.created),
+        engine: Some(convert::engine_json(document)),
+    })
+}
+
+/// The history of an image.
+pub fn image_history(layers: Vec<HistoryLayer>) -> v1::ImageHistory {
+    let layer = |layer: HistoryLayer| v1::ImageLayer {
+        id: layer.id,
+        created_at: layer.created.map(timestamp),
+        created_by: layer.created_by,
+        size_bytes: layer.size,
+        comment: layer.comment,
+        tags: layer.tags,
+    };
+    v1::ImageHistory { layers: layers.into_iter().map(layer).collect() }
+}
+
+/// An inspection of a container.
+pub fn container_details(
+    asked: &ContainerRef,
+    document: EngineDocument,
+) -> Result<v1::ContainerDetails, EngineError> {
+    let container: ContainerJson = parse(&document, "GET /containers/{id}/json")?;
+    Ok(v1::ContainerDetails {
+        name_in_request: asked.to_string(),
+        id: container.id,
+        name: container.name.trim_start_matches('/').to_owned(),
+        image: container.config.image,
+        image_id: container.image,
+        health: container.state.health.status,
+        state: container.state.status,
+        exit_code: container.state.exit_code,
+        created_at: timestamp_from_text(&container.created),
+        started_at: timestamp_from_text(&container.state.started_at),
+        finished_at: timestamp_from_text(&container.state.finished_at),
+        restart_count: u32::try_from(container.restart_count).unwrap_or_default(),
+        engine: Some(convert::engine_json(document)),
+    })
+}
+
+/// The processes of a container.
+pub fn process_list(table: ProcessTable) -> v1::ProcessList {
+    let row = |values| v1::ProcessRow { values };
+    v1::ProcessList { titles: table.titles, rows: table.processes.into_iter().map(row).collect() }
+}
+
+/// Reads a document as `T`; garbage is the Engine's fault.
+pub fn parse<T: for<'de> Deserialize<'de>>(
+    document: &EngineDocument,
+    operation: &'static str,
+) -> Result<T, EngineError> {
+    document.parse().map_err(|error| {
+        EngineError::new(ErrorKind::BadAnswer, operation, format!("unexpected JSON: {error}"))
+    })
+}
+
+/// Takes null for the default, which Engines send for empty collections.
+pub fn null_to_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+fn batches<T>(items: Vec<T>, size: usize) -> impl Iterator<Item = Vec<T>> {
+    let mut items = items.into_iter();
+    std::iter::from_fn(move || {
+        let batch: Vec<T> = items.by_ref().take(size).collect();
+        (!batch.is_empty()).then_some(batch)
+    })
+}
+
+fn image(image: ImageSummary, version: ApiVersion) -> v1::Image {
+    v1::Image {
+        id: image.id,
+        repo_tags: image.repo_tags,
+        repo_digests: image.repo_digests,
+        created_at: image.created.map(timestamp),
+        size_bytes: image.size,
+        labels: hash_map(image.labels),
+        containers: image.containers,
+        engine: image.json.map(|json| kept_json(json, version)),
+    }
+}
+
+fn container(container: ContainerSummary, version: ApiVersion) -> v1::Container {
+    v1::Container {
+        id: container.id,
+        name: container.names.into_iter().next().unwrap_or_default(),
+        image: container.image,
+        image_id: container.image_id,
+        command: container.command,
+        created_at: Some(timestamp(container.created)),
+        state: container.state,
+        status: container.status,
+        ports: container
+            .ports
+            .into_iter()
+            .map(|port| v1::ContainerPort {
+                private_port: port.private.into(),
+                public_port: port.public.into(),
+                protocol: port.protocol,
+                host_ip: port.ip,
+            })
+            .collect(),
+        labels: hash_map(container.labels),
+        networks: container.networks,
+        size_bytes: container.size_rw,
+        root_size_bytes: container.size_root_fs,
+        engine: container.json.map(|json| kept_json(json, version)),
+    }
+}
+
+fn hash_map(map: BTreeMap<String, String>) -> std::collections::HashMap<String, String> {
+    map.into_iter().collect()
+}
+
+fn kept_json(json: String, version: ApiVersion) -> v1::EngineJson {
+    v1::EngineJson { json, api_version: version.to_string() }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct ImageJson {
+    id: String,
+    #[serde(deserialize_with = "null_to_default")]
+    repo_tags: Vec<String>,
+    #[serde(deserialize_with = "null_to_default")]
+    repo_digests: Vec<String>,
+    #[serde(deserialize_with = "null_to_default")]
+    architecture: String,
+    #[serde(deserialize_with = "null_to_default")]
+    os: String,
+    #[serde(deserialize_with = "null_to_default")]
+    size: i64,
+    #[serde(deserialize_with = "null_to_default")]
+    created: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct ContainerJson {
+    id: String,
+    name: String,
+    image: String,
+    created: String,
+    #[serde(deserialize_with = "null_to_default")]
+    restart_count: i64,
+    #[serde(deserialize_with = "null_to_default")]
+    config: ConfigJson,
+    #[serde(deserialize_with = "null_to_default")]
+    state: StateJson,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct ConfigJson {
+    #[serde(deserialize_with = "null_to_default")]
+    image: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct StateJson {
+    #[serde(deserialize_with = "null_to_default")]
+    status: String,
+    exit_code: i64,
+    started_at: String,
+    finished_at: String,
+    #[serde(deserialize_with = "null_to_default")]
+    health: HealthJson,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct HealthJson {
+    status: String,
+}

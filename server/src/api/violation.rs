@@ -1,0 +1,55 @@
+//! What is wrong with a request, field by field.
+//!
+//! Made by the conversions of this module's siblings, which collect everything that is wrong
+//! rather than stop at the first; the services turn it into INVALID_ARGUMENT with `BadRequest`.
+
+use std::fmt;
+
+use super::problem::Problem;
+
+/// One thing that is wrong with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldViolation {
+    /// Path of the field in the request, such as `spec.ports[1].container_port`.
+    pub field: String,
+    /// What is wrong and what would be right, on one line.
+    pub description: String,
+}
+
+/// Violations in the order in which they were found, so that a caller hears of all at once.
+#[derive(Debug, Default)]
+pub struct Violations(Vec<FieldViolation>);
+
+impl Violations {
+    /// Notes that a field is wrong.
+    pub fn add(&mut self, field: impl Into<String>, description: impl fmt::Display) {
+        let description = description.to_string();
+        self.0.push(FieldViolation { field: field.into(), description });
+    }
+
+    /// Takes the value, or notes why there is none.
+    pub fn check<T, E: fmt::Display>(&mut self, field: &str, value: Result<T, E>) -> Option<T> {
+        value.map_err(|error| self.add(field, error)).ok()
+    }
+
+    /// Takes the value, or takes over what was found elsewhere.
+    pub fn take<T>(&mut self, value: Result<T, Vec<FieldViolation>>) -> Option<T> {
+        value.map_err(|found| self.0.extend(found)).ok()
+    }
+
+    /// The value where nothing was found.
+    pub fn or<T>(self, value: T) -> Result<T, Vec<FieldViolation>> {
+        if self.0.is_empty() { Ok(value) } else { Err(self.0) }
+    }
+
+    /// INVALID_ARGUMENT where anything was found.
+    pub fn finish(self) -> Result<(), Problem> {
+        self.or(()).map_err(Problem::invalid)
+    }
+}
+
+impl fmt::Display for FieldViolation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.field, self.description)
+    }
+}

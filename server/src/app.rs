@@ -1,0 +1,274 @@
+//! The composition root: the only place that names the concrete parts and puts them together.
+//!
+//! Start: store, inventory, listeners, services, then the ready line. Stop: health says so,
+//! open streams end UNAVAILABLE, what is in flight gets a moment, then the process ends.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::os::unix::fs::FileTypeExt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::UnixListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic_web::GrpcWebLayer;
+use wharf::v1;
+
+use crate::api::auth::{self, AuthLayer};
+use crate::api::containers::Containers;
+use crate::api::edge::Edge;
+use crate::api::hosts::Hosts;
+use crate::api::images::Images;
+use crate::api::methods::Methods;
+use crate::api::registries::Registries;
+use crate::api::system::System;
+use crate::config::{Access, Config, ConfigFile};
+use crate::domain::{Host, UnixPath};
+use crate::engine::http::{ConnectorSettings, HttpConnector};
+use crate::engine::{Engine, EngineError, raise_file_limit};
+use crate::fleet::inventory::{Inventory, Reloaded, Snapshot};
+use crate::fleet::pool::{Connector, EnginePool};
+use crate::listener::Listener;
+use crate::store::Store;
+
+/// Time for what is in flight after a stop was asked for. Supervisors send SIGKILL after 10 s
+/// or so; people expect a stop to be quick.
+const GRACE: Duration = Duration::from_millis(1500);
+
+/// HTTP/2 pings, so that a client that vanished is noticed.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// Where Docker listens on a machine that was not told otherwise.
+const LOCAL_SOCKET: &str = "/var/run/docker.sock";
+
+/// Runs the server until SIGTERM or SIGINT.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    raise_file_limit();
+    let store = Store::open(&config.store).await?;
+    let inventory = Inventory::open(store.clone(), config.hosts.clone()).await?;
+    if config.local {
+        take_in_local(&inventory).await?;
+    }
+    let pool =
+        Arc::new(EnginePool::new(HttpHosts(HttpConnector::new(ConnectorSettings::default()))));
+    tokio::spawn(follow(inventory.clone(), Arc::clone(&pool)));
+    let stopping = CancellationToken::new();
+    let edge = Arc::new(Edge::new(
+        inventory.clone(),
+        pool,
+        store.clone(),
+        config.max_parallel,
+        stopping.clone(),
+    ));
+
+    let mut listeners = Vec::with_capacity(config.listen.len());
+    for listen in &config.listen {
+        listeners.push(Listener::bind(listen).await?);
+    }
+    let ready_line = ready_line(&listeners);
+    let (health, health_service) = tonic_health::server::health_reporter();
+    announce(&health, tonic_health::ServingStatus::Serving).await;
+    let routes = routes(&edge)?.add_service(health_service);
+    let mut servers = JoinSet::new();
+    for listener in listeners {
+        let serve = serve(listener, routes.clone(), &config.access, stopping.clone())?;
+        servers.spawn(serve);
+    }
+    let mut hangups = signal(SignalKind::hangup())?;
+    let mut terminations = signal(SignalKind::terminate())?;
+    // The one line that scripts wait for.
+    writeln!(std::io::stdout(), "{ready_line}").ok();
+
+    loop {
+        tokio::select! {
+            _ = terminations.recv() => break,
+            _ = tokio::signal::ctrl_c() => break,
+            _ = hangups.recv() => reload(&config.file, &inventory).await,
+            Some(ended) = servers.join_next() => ended??,
+        }
+    }
+    tracing::info!("stopping");
+    announce(&health, tonic_health::ServingStatus::NotServing).await;
+    stopping.cancel();
+    edge.background.close();
+    let finish = async {
+        while servers.join_next().await.is_some() {}
+        edge.background.wait().await;
+    };
+    if tokio::time::timeout(GRACE, finish).await.is_err() {
+        tracing::warn!("calls were still in flight; what was begun on a host may go on there");
+    }
+    store.close().await;
+    Ok(())
+}
+
+/// The HTTP client for the hosts of the inventory.
+struct HttpHosts(HttpConnector);
+
+impl Connector for HttpHosts {
+    fn engine(&self, host: &Host) -> Result<Arc<dyn Engine>, EngineError> {
+        self.0.engine(&host.address, host.tls.as_ref().map(|tls| &*tls.material))
+    }
+
+    fn keep_only(&self, hosts: &Snapshot) {
+        let used: HashSet<_> = hosts
+            .hosts()
+            .map(|host| (&host.address, host.tls.as_ref().map(|tls| &*tls.material)))
+            .collect();
+        self.0.retain(|address, tls| used.contains(&(address, tls)));
+    }
+}
+
+/// All services of the contract but health, which has a state of its own.
+fn routes(edge: &Arc<Edge>) -> anyhow::Result<Routes> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(wharf::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    // Both versions: the tools of Python still ask for v1alpha.
+    Ok(Routes::new(v1::host_service_server::HostServiceServer::new(Hosts::new(Arc::clone(edge))))
+        .add_service(v1::image_service_server::ImageServiceServer::new(Images(Arc::clone(edge))))
+        .add_service(v1::container_service_server::ContainerServiceServer::new(Containers(
+            Arc::clone(edge),
+        )))
+        .add_service(v1::registry_service_server::RegistryServiceServer::new(Registries(
+            Arc::clone(edge),
+        )))
+        .add_service(v1::system_service_server::SystemServiceServer::new(System(Arc::clone(edge))))
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?))
+}
+
+/// Serves one listener until `stopping`.
+fn serve(
+    listener: Listener,
+    routes: Routes,
+    access: &Access,
+    stopping: CancellationToken,
+) -> anyhow::Result<impl Future<Output = Result<(), tonic::transport::Error>> + use<>> {
+    let mut server = Server::builder()
+        // gRPC-Web comes over HTTP/1.1; it also lets the server close a connection on which
+        // nothing was ever said, which an HTTP/2-only server waits for at its end.
+        .accept_http1(true)
+        .http2_keepalive_interval(Some(KEEP_ALIVE));
+    let admission = match (&listener, access) {
+        (Listener::Unix(..), _) => auth::Access::UnixSocket,
+        (Listener::Tcp(_), Access::Secured { identity, tokens }) => {
+            let mut tls = ServerTlsConfig::new().identity(Identity::from_pem(
+                identity.certificate_pem(),
+                identity.private_key_pem().expose(),
+            ));
+            if let Some(authorities) = identity.client_ca_pem() {
+                // Optional, because a token is as good.
+                tls = tls
+                    .client_ca_root(Certificate::from_pem(authorities))
+                    .client_auth_optional(true);
+            }
+            server = server.tls_config(tls)?;
+            let tokens = tokens.iter().map(|token| auth::Token {
+                name: token.name.clone(),
+                role: token.role,
+                sha256: token.sha256,
+            });
+            auth::Access::Credentials(tokens.collect())
+        }
+        (Listener::Tcp(_), Access::InsecureWithoutAuthentication) => {
+            tracing::warn!(
+                %listener,
+                "plain TCP without authentication: whoever reaches it is root on every host"
+            );
+            auth::Access::Everybody
+        }
+        (Listener::Tcp(_), Access::UnixOnly) => anyhow::bail!("no credentials for {listener}"),
+    };
+    let router = server
+        .layer(GrpcWebLayer::new())
+        .layer(AuthLayer::new(Arc::new(Methods::load()), admission))
+        .add_routes(routes);
+    Ok(async move {
+        let stopped = stopping.cancelled_owned();
+        match listener {
+            Listener::Unix(listener, _file) => {
+                let incoming = UnixListenerStream::new(listener);
+                router.serve_with_incoming_shutdown(incoming, stopped).await
+            }
+            Listener::Tcp(listener) => {
+                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                router.serve_with_incoming_shutdown(incoming, stopped).await
+            }
+        }
+    })
+}
+
+fn ready_line(listeners: &[Listener]) -> String {
+    let places: Vec<_> = listeners.iter().map(ToString::to_string).collect();
+    format!("wharfd {} is ready on {}", env!("CARGO_PKG_VERSION"), places.join(" "))
+}
+
+async fn announce(
+    health: &tonic_health::server::HealthReporter,
+    status: tonic_health::ServingStatus,
+) {
+    // The empty name stands for the server as a whole.
+    for service in [
+        "",
+        "wharf.v1.HostService",
+        "wharf.v1.ImageService",
+        "wharf.v1.ContainerService",
+        "wharf.v1.RegistryService",
+        "wharf.v1.SystemService",
+    ] {
+        health.set_service_status(service, status).await;
+    }
+}
+
+/// Takes this machine's Docker socket in where no host is known and one is there, so that
+/// `wharfd` and then `wharf ps` is all a first try takes.
+async fn take_in_local(inventory: &Inventory) -> anyhow::Result<()> {
+    if !std::fs::metadata(LOCAL_SOCKET).is_ok_and(|file| file.file_type().is_socket()) {
+        return Ok(());
+    }
+    let socket = UnixPath::parse(LOCAL_SOCKET).map_err(anyhow::Error::msg)?;
+    if let Some(host) = inventory.take_in_local(socket, SystemTime::now()).await? {
+        tracing::info!(
+            "no host was known, so this machine's Docker at {} is now the host {}; --no-local prevents it",
+            host.address,
+            host.name
+        );
+    }
+    Ok(())
+}
+
+/// Lets go of the connections to hosts that are gone or are reached in another way now.
+async fn follow(inventory: Inventory, pool: Arc<EnginePool>) {
+    let mut snapshots = inventory.subscribe();
+    while snapshots.changed().await.is_ok() {
+        let now = snapshots.borrow_and_update().clone();
+        pool.keep_only(&now);
+    }
+}
+
+/// Takes in a changed configuration file. A bad one is refused whole and changes nothing.
+async fn reload(file: &ConfigFile, inventory: &Inventory) {
+    let refused = |error: &dyn std::fmt::Display| {
+        tracing::error!("configuration refused, and the one before stays in force: {error}");
+    };
+    match file.load_hosts() {
+        Ok(hosts) => match inventory.reload_file(hosts).await {
+            Ok(Reloaded { added, changed, removed }) => tracing::info!(
+                added = added.len(),
+                changed = changed.len(),
+                removed = removed.len(),
+                "configuration taken in"
+            ),
+            Err(error) => refused(&error),
+        },
+        Err(error) => refused(&error),
+    }
+}

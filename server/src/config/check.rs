@@ -1,0 +1,217 @@
+//! What each setting must be, and what it is where nobody gave it. Called by `settings` once the
+//! sources are merged.
+
+use std::fs;
+use std::path::PathBuf;
+
+use tracing::level_filters::LevelFilter;
+
+use super::settings::{Given, Settings};
+use super::{
+    Access, Config, ConfigError, ConfigFile, Environment, FileHosts, Listen, LogFormat, tokens,
+};
+use crate::domain::{Secret, ServerIdentity, TlsPart, UnixPath, quoted};
+use crate::store::StoreOptions;
+
+impl Settings {
+    /// Checks every value and fills in the defaults.
+    pub(super) fn check(
+        self,
+        environment: &Environment,
+        file: ConfigFile,
+        hosts: FileHosts,
+    ) -> Result<Config, ConfigError> {
+        let listen = check_listen(self.listen.as_ref(), environment)?;
+        let access = self.access(&listen)?;
+        let data_dir = match self.data_dir {
+            Some(given) => given.value,
+            None => default_data_dir(environment)?,
+        };
+        Ok(Config {
+            file,
+            store: StoreOptions {
+                data_dir,
+                secret_key_file: self.secret_key_file.map(|given| given.value),
+            },
+            listen,
+            access,
+            local: !self.no_local.is_some_and(|given| given.value),
+            max_parallel: check_max_parallel(self.max_parallel)?,
+            log_level: check_log_level(self.log_level)?,
+            log_format: check_log_format(self.log_format)?,
+            hosts,
+        })
+    }
+
+    /// Who is let in over TCP; nothing half-open passes.
+    fn access(&self, listen: &[Listen]) -> Result<Access, ConfigError> {
+        let tcp = listen.iter().find(|listen| matches!(listen, Listen::Tcp { .. }));
+        let open = self.open_tcp.as_ref().filter(|given| given.value);
+        let secured = [&self.tls_cert, &self.tls_key, &self.tls_client_ca, &self.token_file];
+        if let (Some(open), Some(other)) = (open, secured.into_iter().flatten().next()) {
+            let problem =
+                format!("lets everyone in, which {} contradicts; leave one out", other.by);
+            return Err(ConfigError::value(&open.by, problem));
+        }
+        let identity = self.identity()?;
+        let tokens = match &self.token_file {
+            None => Vec::new(),
+            Some(given) => {
+                let place = format!("{}: {}", given.by, given.value.display());
+                tokens::parse(&read(given)?)
+                    .map_err(|problem| ConfigError::value(place, problem))?
+            }
+        };
+        let refuse = |tcp: &Listen, problem: &str| {
+            let by = self.listen.as_ref().map_or("--listen", |given| &given.by);
+            ConfigError::value(by, format!("{tcp} {problem}"))
+        };
+        match (tcp, identity, open) {
+            (None, None, _) => Ok(Access::UnixOnly),
+            (Some(_), None, Some(_)) => Ok(Access::InsecureWithoutAuthentication),
+            (Some(tcp), None, None) => Err(refuse(
+                tcp,
+                "needs TLS and a credential: give --tls-cert and --tls-key, and --tls-client-ca or --token-file; or let everyone in with --insecure-tcp-without-authentication",
+            )),
+            (Some(tcp), Some(identity), _)
+                if identity.client_ca_pem().is_none() && tokens.is_empty() =>
+            {
+                Err(refuse(
+                    tcp,
+                    "has TLS but nothing that callers could show: give --tls-client-ca or --token-file",
+                ))
+            }
+            (_, Some(identity), _) => Ok(Access::Secured { identity, tokens }),
+        }
+    }
+
+    fn identity(&self) -> Result<Option<ServerIdentity>, ConfigError> {
+        let (cert, key) = match (&self.tls_cert, &self.tls_key) {
+            (Some(cert), Some(key)) => (cert, key),
+            (Some(cert), None) => {
+                return Err(ConfigError::value(&cert.by, "needs the private key too: --tls-key"));
+            }
+            (None, Some(key)) => {
+                return Err(ConfigError::value(&key.by, "needs the certificate too: --tls-cert"));
+            }
+            (None, None) => {
+                return match &self.tls_client_ca {
+                    None => Ok(None),
+                    Some(ca) => Err(ConfigError::value(
+                        &ca.by,
+                        "needs the certificate of this server too: --tls-cert and --tls-key",
+                    )),
+                };
+            }
+        };
+        let ca = self.tls_client_ca.as_ref();
+        let client_ca = ca.map(read).transpose()?;
+        let identity = ServerIdentity::new(read(cert)?, Secret::new(read(key)?), client_ca);
+        identity.map(Some).map_err(|error| {
+            let given = match error.part {
+                TlsPart::Ca => ca.unwrap_or(cert),
+                TlsPart::Certificate => cert,
+                TlsPart::Key => key,
+            };
+            ConfigError::value(format!("{}: {}", given.by, given.value.display()), error)
+        })
+    }
+}
+
+fn read(given: &Given<PathBuf>) -> Result<String, ConfigError> {
+    fs::read_to_string(&given.value).map_err(|source| ConfigError::Read {
+        by: given.by.clone(),
+        path: given.value.clone(),
+        source,
+    })
+}
+
+fn check_listen(
+    given: Option<&Given<Vec<String>>>,
+    environment: &Environment,
+) -> Result<Vec<Listen>, ConfigError> {
+    let Some(given) = given else { return Ok(vec![default_listen(environment)?]) };
+    let mut listen = Vec::new();
+    for text in &given.value {
+        let address =
+            Listen::parse(text).map_err(|problem| ConfigError::value(&given.by, problem))?;
+        if listen.contains(&address) {
+            let problem = format!("{address} is there twice; leave one out");
+            return Err(ConfigError::value(&given.by, problem));
+        }
+        listen.push(address);
+    }
+    if listen.is_empty() {
+        return Err(ConfigError::value(&given.by, "is empty; write unix:///PATH or leave it out"));
+    }
+    Ok(listen)
+}
+
+fn default_listen(environment: &Environment) -> Result<Listen, ConfigError> {
+    let directory = if environment.is_root() {
+        Some(PathBuf::from("/run"))
+    } else {
+        environment.directory("XDG_RUNTIME_DIR")
+    };
+    directory
+        .map(|directory| directory.join("wharf/wharfd.sock"))
+        .and_then(|path| UnixPath::parse(path.to_str()?).ok())
+        .map(Listen::Unix)
+        .ok_or_else(|| {
+            let problem = "XDG_RUNTIME_DIR names no usable place for a socket; say where to listen with --listen unix:///PATH";
+            ConfigError::value("--listen", problem)
+        })
+}
+
+fn default_data_dir(environment: &Environment) -> Result<PathBuf, ConfigError> {
+    if environment.is_root() {
+        return Ok(PathBuf::from("/var/lib/wharf"));
+    }
+    environment
+        .directory("XDG_DATA_HOME")
+        .or_else(|| environment.directory("HOME").map(|home| home.join(".local/share")))
+        .map(|directory| directory.join("wharf"))
+        .ok_or_else(|| {
+            let problem = "neither XDG_DATA_HOME nor HOME names a directory; say where to keep data with --data-dir DIR";
+            ConfigError::value("--data-dir", problem)
+        })
+}
+
+fn check_max_parallel(given: Option<Given<String>>) -> Result<usize, ConfigError> {
+    let Some(Given { value, by }) = given else { return Ok(256) };
+    match value.parse::<usize>() {
+        Ok(number) if (1..=10_000).contains(&number) => Ok(number),
+        _ => {
+            let problem = format!("{} is not a number from 1 to 10000", quoted(&value));
+            Err(ConfigError::value(by, problem))
+        }
+    }
+}
+
+fn check_log_level(given: Option<Given<String>>) -> Result<LevelFilter, ConfigError> {
+    let Some(Given { value, by }) = given else { return Ok(LevelFilter::INFO) };
+    match value.to_ascii_lowercase().as_str() {
+        "off" => Ok(LevelFilter::OFF),
+        "error" => Ok(LevelFilter::ERROR),
+        "warn" => Ok(LevelFilter::WARN),
+        "info" => Ok(LevelFilter::INFO),
+        "debug" => Ok(LevelFilter::DEBUG),
+        "trace" => Ok(LevelFilter::TRACE),
+        _ => {
+            let problem = "is not a level; use off, error, warn, info, debug or trace";
+            Err(ConfigError::value(by, format!("{} {problem}", quoted(&value))))
+        }
+    }
+}
+
+fn check_log_format(given: Option<Given<String>>) -> Result<LogFormat, ConfigError> {
+    let Some(Given { value, by }) = given else { return Ok(LogFormat::Text) };
+    match value.to_ascii_lowercase().as_str() {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => {
+            let problem = format!("{} is not a format; use text or json", quoted(&value));
+            Err(ConfigError::value(by, problem))
+        }
+    }
+}

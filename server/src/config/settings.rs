@@ -1,0 +1,195 @@
+//! Flags over environment over file. Called by [`Config::load`]; what each value must be is
+//! decided in `check`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::file::{Document, Source};
+use super::{Arguments, Config, ConfigError, ConfigFile, Environment, FileHosts, hosts};
+
+/// A value and what it came from: a flag, a variable or a key of the file.
+#[derive(Debug, Clone)]
+pub(super) struct Given<T> {
+    pub value: T,
+    pub by: String,
+}
+
+/// What one source says; text that is not checked yet.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    pub data_dir: Option<Given<PathBuf>>,
+    pub secret_key_file: Option<Given<PathBuf>>,
+    pub listen: Option<Given<Vec<String>>>,
+    pub no_local: Option<Given<bool>>,
+    pub max_parallel: Option<Given<String>>,
+    pub log_level: Option<Given<String>>,
+    pub log_format: Option<Given<String>>,
+    pub tls_cert: Option<Given<PathBuf>>,
+    pub tls_key: Option<Given<PathBuf>>,
+    pub tls_client_ca: Option<Given<PathBuf>>,
+    pub token_file: Option<Given<PathBuf>>,
+    pub open_tcp: Option<Given<bool>>,
+}
+
+pub(super) fn load(arguments: Arguments, environment: &Environment) -> Result<Config, ConfigError> {
+    let (file, by) = config_file(&arguments, environment);
+    let (from_file, hosts) = match file.path() {
+        None => (Settings::default(), FileHosts::default()),
+        Some(path) => {
+            let source = Source::read(path, &by)?;
+            let document = source.document()?;
+            let hosts = hosts::hosts(&source, &document)?;
+            (Settings::from_file(document, &source), hosts)
+        }
+    };
+    let settings = Settings::from_arguments(arguments)
+        .or(Settings::from_environment(environment)?)
+        .or(from_file);
+    settings.check(environment, file, hosts)
+}
+
+/// The file that is named, else the default place; and what named it.
+fn config_file(arguments: &Arguments, environment: &Environment) -> (ConfigFile, String) {
+    if let Some(path) = &arguments.config {
+        return (ConfigFile::Required(path.clone()), "--config".to_owned());
+    }
+    if let Some(path) = environment.get("WHARFD_CONFIG") {
+        return (ConfigFile::Required(path.into()), "WHARFD_CONFIG".to_owned());
+    }
+    let directory = if environment.is_root() {
+        Some(PathBuf::from("/etc"))
+    } else {
+        environment
+            .directory("XDG_CONFIG_HOME")
+            .or_else(|| environment.directory("HOME").map(|home| home.join(".config")))
+    };
+    let file = match directory.map(|directory| directory.join("wharf/wharfd.toml")) {
+        Some(path) if path.exists() => ConfigFile::Required(path),
+        Some(path) => ConfigFile::Optional(path),
+        None => ConfigFile::None,
+    };
+    (file, "configuration file".to_owned())
+}
+
+impl Settings {
+    fn from_arguments(arguments: Arguments) -> Self {
+        fn given<T>(flag: &str, value: Option<T>) -> Option<Given<T>> {
+            value.map(|value| Given { value, by: format!("--{flag}") })
+        }
+        let listen = Some(arguments.listen).filter(|addresses| !addresses.is_empty());
+        let open_tcp = arguments.insecure_tcp_without_authentication.then_some(true);
+        Self {
+            data_dir: given("data-dir", arguments.data_dir),
+            secret_key_file: given("secret-key-file", arguments.secret_key_file),
+            listen: given("listen", listen),
+            no_local: given("no-local", arguments.no_local.then_some(true)),
+            max_parallel: given("max-parallel", arguments.max_parallel),
+            log_level: given("log-level", arguments.log_level),
+            log_format: given("log-format", arguments.log_format),
+            tls_cert: given("tls-cert", arguments.tls_cert),
+            tls_key: given("tls-key", arguments.tls_key),
+            tls_client_ca: given("tls-client-ca", arguments.tls_client_ca),
+            token_file: given("token-file", arguments.token_file),
+            open_tcp: given("insecure-tcp-without-authentication", open_tcp),
+        }
+    }
+
+    fn from_environment(environment: &Environment) -> Result<Self, ConfigError> {
+        let raw = |name: &str| {
+            let by = format!("WHARFD_{name}");
+            environment.get(&by).map(|value| Given { value, by })
+        };
+        let path = |name| raw(name).map(|given| given.map(PathBuf::from));
+        let text = |name| {
+            raw(name).map(|Given { value, by }| match value.into_string() {
+                Ok(value) => Ok(Given { value, by }),
+                Err(_) => Err(ConfigError::value(by, "is not UTF-8; write it in UTF-8")),
+            })
+        };
+        let switch = |name| {
+            raw(name).map(|Given { value, by }| match parse_switch(&value) {
+                Some(value) => Ok(Given { value, by }),
+                None => Err(ConfigError::value(by, "write true or false")),
+            })
+        };
+        let listen = text("LISTEN").transpose()?.map(|given| {
+            given.map(|list| list.split(',').map(|part| part.trim().to_owned()).collect())
+        });
+        Ok(Self {
+            data_dir: path("DATA_DIR"),
+            secret_key_file: path("SECRET_KEY_FILE"),
+            listen,
+            no_local: switch("NO_LOCAL").transpose()?,
+            max_parallel: text("MAX_PARALLEL").transpose()?,
+            log_level: text("LOG_LEVEL").transpose()?,
+            log_format: text("LOG_FORMAT").transpose()?,
+            tls_cert: path("TLS_CERT"),
+            tls_key: path("TLS_KEY"),
+            tls_client_ca: path("TLS_CLIENT_CA"),
+            token_file: path("TOKEN_FILE"),
+            open_tcp: switch("INSECURE_TCP_WITHOUT_AUTHENTICATION").transpose()?,
+        })
+    }
+
+    fn from_file(document: Document, source: &Source) -> Self {
+        fn given<T>(source: &Source, key: &str, value: Option<T>) -> Option<Given<T>> {
+            value.map(|value| Given { value, by: format!("{}: {key}", source.path.display()) })
+        }
+        let path = |key, value: Option<PathBuf>| {
+            given(source, key, value.map(|path| source.resolve(&path)))
+        };
+        Self {
+            data_dir: path("data_dir", document.data_dir),
+            secret_key_file: path("secret_key_file", document.secret_key_file),
+            listen: given(source, "listen", document.listen),
+            no_local: given(source, "no_local", document.no_local),
+            max_parallel: given(
+                source,
+                "max_parallel",
+                document.max_parallel.map(|number| number.to_string()),
+            ),
+            log_level: given(source, "log_level", document.log_level),
+            log_format: given(source, "log_format", document.log_format),
+            tls_cert: path("tls_cert", document.tls_cert),
+            tls_key: path("tls_key", document.tls_key),
+            tls_client_ca: path("tls_client_ca", document.tls_client_ca),
+            token_file: path("token_file", document.token_file),
+            open_tcp: given(
+                source,
+                "insecure_tcp_without_authentication",
+                document.insecure_tcp_without_authentication,
+            ),
+        }
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self {
+            data_dir: self.data_dir.or(other.data_dir),
+            secret_key_file: self.secret_key_file.or(other.secret_key_file),
+            listen: self.listen.or(other.listen),
+            no_local: self.no_local.or(other.no_local),
+            max_parallel: self.max_parallel.or(other.max_parallel),
+            log_level: self.log_level.or(other.log_level),
+            log_format: self.log_format.or(other.log_format),
+            tls_cert: self.tls_cert.or(other.tls_cert),
+            tls_key: self.tls_key.or(other.tls_key),
+            tls_client_ca: self.tls_client_ca.or(other.tls_client_ca),
+            token_file: self.token_file.or(other.token_file),
+            open_tcp: self.open_tcp.or(other.open_tcp),
+        }
+    }
+}
+
+impl<T> Given<T> {
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Given<U> {
+        Given { value: change(self.value), by: self.by }
+    }
+}
+
+fn parse_switch(value: &OsString) -> Option<bool> {
+    match value.to_str()?.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Some(true),
+        "0" | "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}

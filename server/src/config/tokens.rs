@@ -1,0 +1,129 @@
+//! The file of tokens: lines of `name:role:token` or `name:role:SHA256-OF-TOKEN`. Read by
+//! `settings` at start.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::{Role, quoted};
+
+/// One token that is accepted. Only its digest is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Who presents it; for the log.
+    pub name: String,
+    /// What its bearer may do.
+    pub role: Role,
+    /// SHA-256 of the token.
+    pub sha256: [u8; 32],
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Token({}, {})", self.name, self.role)
+    }
+}
+
+/// Reads the lines; those that are empty or begin with `#` are left out. The error says the line
+/// and what is wrong with it, without the token.
+pub(super) fn parse(text: &str) -> Result<Vec<Token>, String> {
+    let mut names = BTreeSet::new();
+    let mut tokens = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let token = parse_line(line).map_err(|problem| format!("line {}: {problem}", index + 1))?;
+        if !names.insert(token.name.clone()) {
+            let name = quoted(&token.name);
+            return Err(format!("line {}: the name {name} is there twice; rename one", index + 1));
+        }
+        tokens.push(token);
+    }
+    if tokens.is_empty() {
+        return Err("has no token; write lines of name:role:token".to_owned());
+    }
+    Ok(tokens)
+}
+
+fn parse_line(line: &str) -> Result<Token, String> {
+    /// What nobody guesses: 16 characters of base64 are 96 bits.
+    const SHORTEST: usize = 16;
+    let mut parts = line.splitn(3, ':');
+    let (Some(name), Some(role), Some(secret)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err("write name:role:token, the role being reader, operator or admin".to_owned());
+    };
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte);
+    if name.is_empty() || name.len() > 63 || !name.bytes().all(known) {
+        return Err(format!(
+            "{} cannot be a name: use 1 to 63 of a-z A-Z 0-9 . _ @ -",
+            quoted(name)
+        ));
+    }
+    let role = Role::parse(role).map_err(|error| error.to_string())?;
+    let sha256 = match decode_sha256(secret) {
+        Some(sha256) => sha256,
+        None if secret.len() < SHORTEST => {
+            return Err(format!(
+                "the token of {name} is shorter than {SHORTEST} characters; make one with `openssl rand -hex 32`"
+            ));
+        }
+        None if !secret.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            return Err(format!("the token of {name} has spaces or characters beyond ASCII"));
+        }
+        None => Sha256::digest(secret).into(),
+    };
+    Ok(Token { name: name.to_owned(), role, sha256 })
+}
+
+fn decode_sha256(text: &str) -> Option<[u8; 32]> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
+    if text.len() != 64 {
+        return None;
+    }
+    let mut sha256 = [0; 32];
+    for (byte, pair) in sha256.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?;
+    }
+    Some(sha256)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_and_its_digest_are_the_same() {
+        let token = "correct-horse-battery";
+        let digest: String =
+            Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = format!("# for people\nann:admin:{token}\n\n ci:operator:{digest} \n");
+        let tokens = parse(&text).unwrap();
+        assert_eq!((&*tokens[0].name, tokens[0].role), ("ann", Role::Admin));
+        assert_eq!((&*tokens[1].name, tokens[1].role), ("ci", Role::Operator));
+        assert_eq!(tokens[0].sha256, tokens[1].sha256);
+        assert!(!format!("{tokens:?}").contains("horse"));
+    }
+
+    #[test]
+    fn a_bad_line_is_named_without_its_token() {
+        for (text, expected) in [
+            ("", "has no token"),
+            ("# nothing\n", "has no token"),
+            ("ann:admin", "line 1: write name:role:token"),
+            ("\nann:root:correct-horse-battery", "line 2: \"root\" is not a role"),
+            ("a b:admin:correct-horse-battery", "cannot be a name"),
+            (":admin:correct-horse-battery", "cannot be a name"),
+            ("ann:admin:short-horse", "shorter than 16"),
+            ("ann:admin:", "shorter than 16"),
+            ("ann:admin:correct horse battery", "has spaces"),
+            ("a:admin:correct-horse-battery\na:reader:correct-horse-batterz", "line 2: the name"),
+        ] {
+            let problem = parse(text).unwrap_err();
+            assert!(problem.contains(expected), "{text:?}: {problem}");
+            assert!(!problem.contains("horse"), "{problem}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The fan-out: one piece of work on many hosts, in parallel, one outcome per host.
+//!
+//! Called by the gRPC edge with the hosts that [`super::select`] chose. A driver task keeps
+//! up to `max_parallel` hosts at work and passes what they say on through a bounded channel,
+//! so that a reader that does not read holds the hosts up instead of filling the memory.
+//!
+//! When the reader goes away, hosts that wait are not begun. Work that is
+//! [detached](FanoutOptions::detached) and has begun is finished all the same, because an
+//! Engine that loses its client in the middle of a stop or a pull does unwelcome things;
+//! everything else is dropped, which closes its connection.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::budget::{Budget, within};
+use super::outcome::{Done, HostError, HostEvent, HostOutcome};
+use super::pool::EnginePool;
+use crate::domain::{Host, HostName};
+use crate::engine::Engine;
+
+/// Messages that may wait for the reader. A few hosts' worth: enough that a quick reader
+/// never waits for a hand-over, little enough that a slow one costs no memory.
+const CHANNEL_CAPACITY: usize = 16;
+
+/// How a fan-out is carried out.
+#[derive(Debug, Clone)]
+pub struct FanoutOptions {
+    /// Longest time for one host, from when its work starts. `None`: no limit.
+    pub host_timeout: Option<Duration>,
+    /// When the caller stops listening, less a reserve for the answer.
+    pub caller_deadline: Option<Instant>,
+    /// Hosts at work at once; at least 1.
+    pub max_parallel: usize,
+    /// Work that has begun is finished although nobody listens any more.
+    pub detached: bool,
+    /// Longest time that detached work may go on for; a guard against Engines that hang.
+    pub background_limit: Duration,
+}
+
+/// What the work on one host has at hand.
+pub struct HostCall<P> {
+    /// The host.
+    pub host: Arc<Host>,
+    /// Its Engine.
+    pub engine: Arc<dyn Engine>,
+    budget: Arc<Budget>,
+    sender: mpsc::Sender<HostEvent<P>>,
+    tap: Option<Tap<P>>,
+}
+
+/// Sees every payload before it is sent.
+type Tap<P> = Box<dyn Fn(&P) + Send + Sync>;
+
+/// Starts `work` on every host and returns what the hosts say, in the order in which they
+/// say it. Each host ends with exactly one [`HostEvent::Outcome`]; the channel closes after
+/// the last.
+pub fn start<P, W, F>(
+    hosts: Vec<Arc<Host>>,
+    options: FanoutOptions,
+    pool: Arc<EnginePool>,
+    background: &TaskTracker,
+    work: W,
+) -> mpsc::Receiver<HostEvent<P>>
+where
+    P: Send + 'static,
+    W: Fn(HostCall<P>) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<Done, HostError>> + Send + 'static,
+{
+    let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
+    let driver =
+        Driver { options, pool, background: background.clone(), work: Arc::new(work), sender };
+    tokio::spawn(driver.run(hosts));
+    receiver
+}
+
+struct Driver<P, W> {
+    options: FanoutOptions,
+    pool: Arc<EnginePool>,
+    background: TaskTracker,
+    work: Arc<W>,
+    sender: mpsc::Sender<HostEvent<P>>,
+}
+
+impl<P, W, F> Driver<P, W>
+where
+    P: Send + 'static,
+    W: Fn(HostCall<P>) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<Done, HostError>> + Send + 'static,
+{
+    async fn run(self, hosts: Vec<Arc<Host>>) {
+        let driver = Arc::new(self);
+        let mut waiting = hosts.into_iter();
+        let mut running = JoinSet::new();
+        loop {
+            while running.len() < driver.options.max_parallel.max(1) {
+                let Some(host) = waiting.next() else { break };
+                running.spawn(Arc::clone(&driver).one_host(host));
+            }
+            tokio::select! {
+                // Returning drops the set and with it all work that is not detached.
+                () = driver.sender.closed() => return,
+                finished = running.join_next() => if finished.is_none() { return },
+            }
+        }
+    }
+
+    async fn one_host(self: Arc<Self>, host: Arc<Host>) {
+        let started = Instant::now();
+        let name = host.name.clone();
+        let result = self.attempt(host).await;
+        let outcome = HostOutcome { result, elapsed: started.elapsed() };
+        // Nobody listens any more: the driver is about to end.
+        let _ = self.sender.send(HostEvent::Outcome(name, outcome)).await;
+    }
+
+    async fn attempt(&self, host: Arc<Host>) -> Result<Done, HostError> {
+        let budget = Arc::new(Budget::new(self.options.host_timeout, self.options.caller_deadline));
+        if budget.is_spent() {
+            return Err(HostError::NotBegun);
+        }
+        let engine = self.pool.engine(&host)?;
+        let call = HostCall {
+            host,
+            engine,
+            budget: Arc::clone(&budget),
+            sender: self.sender.clone(),
+            tap: None,
+        };
+        let work = (self.work)(call);
+        if self.options.detached {
+            let limit = self.options.background_limit;
+            let task = self.background.spawn(async move {
+                tokio::time::timeout(limit, work)
+                    .await
+                    .unwrap_or(Err(HostError::Timeout { budget: limit, goes_on: false }))
+            });
+            match within(&budget, task).await {
+                Ok(joined) => joined.unwrap_or_else(|error| Err(panicked(&error))),
+                Err(spent) => Err(HostError::Timeout { budget: spent, goes_on: true }),
+            }
+        } else {
+            match within(&budget, AssertUnwindSafe(work).catch_unwind()).await {
+                Ok(finished) => finished.unwrap_or(Err(HostError::Panicked)),
+                Err(spent) => Err(HostError::Timeout { budget: spent, goes_on: false }),
+            }
+        }
+    }
+}
+
+impl<P> HostCall<P> {
+    /// Passes a payload to the caller. The time that the caller takes to read it does not
+    /// count against the budget of the host. Without effect once nobody listens.
+    pub async fn emit(&self, payload: P) {
+        if let Some(tap) = &self.tap {
+            tap(&payload);
+        }
+        let event = HostEvent::Payload(self.host.name.clone(), payload);
+        let event = match self.sender.try_send(event) {
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => return,
+            Err(mpsc::error::TrySendError::Full(event)) => event,
+        };
+        let _waiting = self.budget.pause();
+        let _ = self.sender.send(event).await;
+    }
+
+    /// Passes a payload that may be missed, such as progress: dropped when the caller is slow.
+    pub fn emit_lossy(&self, payload: P) {
+        let _ = self.sender.try_send(HostEvent::Payload(self.host.name.clone(), payload));
+    }
+
+    /// Lets `tap` see every payload but those that may be missed.
+    #[must_use]
+    pub fn with_tap(mut self, tap: impl Fn(&P) + Send + Sync + 'static) -> Self {
+        self.tap = Some(Box::new(tap));
+        self
+    }
+
+    /// Makes the budget at least `duration` from now, where it is the default of the method
+    /// and not the caller's wish: a container may ask for a longer stop than anybody knew.
+    pub fn allow_at_least(&self, duration: Duration) {
+        self.budget.extend(duration);
+    }
+
+    /// The name of the host.
+    pub fn host_name(&self) -> &HostName {
+        &self.host.name
+    }
+}
+
+fn panicked(error: &JoinError) -> HostError {
+    tracing::error!(%error, "work on a host panicked");
+    HostError::Panicked
+}

@@ -1,0 +1,382 @@
+//! The inventory: every host that the server knows, from the configuration file and from the
+//! store, as one immutable snapshot at a time.
+//!
+//! A change is written to the store first and then seen by everyone at once. Who keeps
+//! connections follows [`Inventory::subscribe`]. Called by the API; opened, and given a changed
+//! file, by the composition root.
+
+mod snapshot;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{Mutex, watch};
+
+use crate::config::FileHosts;
+use crate::domain::{
+    Host, HostAddress, HostError, HostName, HostSource, LabelKey, Labels, TlsMaterial, UnixPath,
+    quoted,
+};
+use crate::store::{Store, StoreError, StoredHost, StoredTls};
+
+pub use snapshot::Snapshot;
+
+/// The inventory. Clones share it.
+#[derive(Clone)]
+pub struct Inventory {
+    shared: Arc<Shared>,
+}
+
+/// A host that is to be added.
+#[derive(Debug, Clone)]
+pub struct NewHost {
+    /// Its name.
+    pub name: HostName,
+    /// Where its Engine listens.
+    pub address: HostAddress,
+    /// Its labels.
+    pub labels: Labels,
+    /// How its connection is secured.
+    pub tls: NewTls,
+    /// Whether plain TCP to another machine is accepted.
+    pub insecure: bool,
+}
+
+/// How the connection of a new host is secured.
+#[derive(Debug, Clone)]
+pub enum NewTls {
+    /// Not at all.
+    Plain,
+    /// By a group of the configuration file.
+    Group(String),
+    /// By the host's own certificates.
+    Own(TlsMaterial),
+}
+
+/// What a changed configuration file made of the inventory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Hosts that were not there before.
+    pub added: Vec<HostName>,
+    /// Hosts that are something else now, in address, certificates, labels or source.
+    pub changed: Vec<HostName>,
+    /// Hosts that are gone.
+    pub removed: Vec<HostName>,
+}
+
+/// Why the inventory stays as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum InventoryError {
+    /// The name is taken by a host that differs.
+    #[error("there is another host {0} already; choose another name, or remove that one first")]
+    Exists(HostName),
+    /// The hosts come from the configuration file.
+    #[error(
+        "{} from {file} and cannot be changed over the API; change the file and send wharfd a SIGHUP",
+        come(.hosts)
+    )]
+    ReadOnly {
+        /// The hosts, sorted.
+        hosts: Vec<HostName>,
+        /// The file.
+        file: PathBuf,
+    },
+    /// There are no such hosts.
+    #[error("no such host: {}; `wharf host ls` lists those there are", join(.0))]
+    NotFound(Vec<HostName>),
+    /// The configuration file has no such group.
+    #[error(
+        "there is no group of certificates {}; the configuration file has {}",
+        quoted(.group),
+        if .known.is_empty() { "none".to_owned() } else { .known.join(", ") }
+    )]
+    UnknownGroup {
+        /// The group that was asked for.
+        group: String,
+        /// The groups there are, sorted.
+        known: Vec<String>,
+    },
+    /// Hosts that were added over the API use a group that the configuration file lacks.
+    #[error(
+        "{} with the group of certificates {}, which the configuration file does not have; put [tls.{group}] back",
+        added(.hosts), quoted(.group)
+    )]
+    GroupMissing {
+        /// The missing group.
+        group: String,
+        /// Hosts that use it, sorted.
+        hosts: Vec<HostName>,
+    },
+    /// Address and security do not go together.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+struct Shared {
+    store: Store,
+    /// Held through a whole change, so that the store and the snapshot go in step.
+    sources: Mutex<Sources>,
+    current: watch::Sender<Arc<Snapshot>>,
+}
+
+/// What a snapshot is made of.
+#[derive(Debug, Clone)]
+struct Sources {
+    file: FileHosts,
+    stored: BTreeMap<HostName, StoredHost>,
+}
+
+impl std::fmt::Debug for Inventory {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let hosts = self.shared.current.borrow().len();
+        formatter.debug_struct("Inventory").field("hosts", &hosts).finish_non_exhaustive()
+    }
+}
+
+impl Inventory {
+    /// Takes the hosts of the store and of the file together.
+    pub async fn open(store: Store, file: FileHosts) -> Result<Self, InventoryError> {
+        let stored = store.hosts().await?;
+        let stored = stored.into_iter().map(|host| (host.name.clone(), host)).collect();
+        let sources = Sources { file, stored };
+        let snapshot = snapshot::compose(&Snapshot::default(), &sources.file, &sources.stored)?;
+        let (current, _) = watch::channel(Arc::new(snapshot));
+        Ok(Self { shared: Arc::new(Shared { store, sources: Mutex::new(sources), current }) })
+    }
+
+    /// The hosts as they are now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.current.borrow().clone()
+    }
+
+    /// Every snapshot from now on; a slow reader sees the newest only.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.shared.current.subscribe()
+    }
+
+    /// Adds a host. One that is there with the same definition is given back as it is.
+    pub async fn add(&self, new: NewHost, now: SystemTime) -> Result<Arc<Host>, InventoryError> {
+        self.change(move |shared| async move {
+            let mut sources = shared.sources.lock().await;
+            let stored = stored_host(new, HostSource::Api, now);
+            let host = snapshot::resolve(&stored, &sources.file).ok_or_else(|| {
+                let known = sources.file.tls_groups.keys().cloned().collect();
+                InventoryError::UnknownGroup { group: group_of(&stored), known }
+            })?;
+            host.check()?;
+            match shared.current.borrow().get(&host.name) {
+                Some(known) if known.same_definition(&host) => return Ok(known.clone()),
+                Some(_) => return Err(InventoryError::Exists(host.name)),
+                None => {}
+            }
+            shared.insert(&mut sources, stored).await
+        })
+        .await
+    }
+
+    /// Takes this machine's own Docker socket in as `local`, if no host is known at all.
+    pub async fn take_in_local(
+        &self,
+        socket: UnixPath,
+        now: SystemTime,
+    ) -> Result<Option<Arc<Host>>, InventoryError> {
+        self.change(move |shared| async move {
+            let mut sources = shared.sources.lock().await;
+            if !shared.current.borrow().is_empty() {
+                return Ok(None);
+            }
+            let new = NewHost {
+                name: HostName::parse("local").expect("\"local\" is a host name"),
+                address: HostAddress::Unix(socket),
+                labels: Labels::default(),
+                tls: NewTls::Plain,
+                insecure: false,
+            };
+            let stored = stored_host(new, HostSource::Local, now);
+            shared.insert(&mut sources, stored).await.map(Some)
+        })
+        .await
+    }
+
+    /// Takes labels away from hosts and then sets others, on all or on none of them; gives the
+    /// hosts as they are then, sorted.
+    pub async fn update_labels(
+        &self,
+        names: Vec<HostName>,
+        set: Labels,
+        remove: Vec<LabelKey>,
+    ) -> Result<Vec<Arc<Host>>, InventoryError> {
+        self.change(move |shared| async move {
+            let mut sources = shared.sources.lock().await;
+            let snapshot = shared.current.borrow().clone();
+            let missing: Vec<_> =
+                names.iter().filter(|name| snapshot.get(name).is_none()).cloned().collect();
+            if !missing.is_empty() {
+                return Err(InventoryError::NotFound(missing));
+            }
+            sources.require_writable(&names)?;
+            let changed = names.iter().filter_map(|name| sources.stored.get(name)).map(|host| {
+                let mut labels = host.labels.clone();
+                for key in &remove {
+                    labels.remove(key.as_str());
+                }
+                labels.extend(set.iter().map(|(key, value)| (key.clone(), value.clone())));
+                (host.name.clone(), labels)
+            });
+            let changes: BTreeMap<HostName, Labels> = changed.collect();
+            shared.store.set_host_labels(&changes).await?;
+            for (name, labels) in &changes {
+                if let Some(host) = sources.stored.get_mut(name) {
+                    host.labels = labels.clone();
+                }
+            }
+            let snapshot = shared.publish(&sources)?;
+            Ok(changes.keys().filter_map(|name| snapshot.get(name).cloned()).collect())
+        })
+        .await
+    }
+
+    /// Forgets a host; false where there is none of this name.
+    pub async fn remove(&self, name: HostName) -> Result<bool, InventoryError> {
+        self.change(move |shared| async move {
+            let mut sources = shared.sources.lock().await;
+            sources.require_writable(std::slice::from_ref(&name))?;
+            let removed = shared.store.remove_host(&name).await?;
+            sources.stored.remove(&name);
+            shared.publish(&sources)?;
+            Ok(removed)
+        })
+        .await
+    }
+
+    /// Puts a newly read configuration file in the place of the one before. It is refused whole
+    /// if hosts that were added over the API would lose their group of certificates.
+    pub async fn reload_file(&self, file: FileHosts) -> Result<Reloaded, InventoryError> {
+        let shared = &self.shared;
+        let mut sources = shared.sources.lock().await;
+        let before = self.snapshot();
+        let after = Sources { file, stored: sources.stored.clone() };
+        let snapshot = shared.publish(&after)?;
+        *sources = after;
+        Ok(Reloaded::between(&before, &snapshot))
+    }
+
+    /// Runs a change to its end even if the caller goes away half-way, when the store may have
+    /// it and the snapshot not yet.
+    async fn change<T, F>(&self, change: impl FnOnce(Arc<Shared>) -> F) -> Result<T, InventoryError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, InventoryError>> + Send + 'static,
+    {
+        match tokio::spawn(change(self.shared.clone())).await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is ending, and with it the caller.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+}
+
+impl Shared {
+    async fn insert(
+        &self,
+        sources: &mut Sources,
+        host: StoredHost,
+    ) -> Result<Arc<Host>, InventoryError> {
+        self.store.insert_host(&host).await?;
+        let name = host.name.clone();
+        sources.stored.insert(name.clone(), host);
+        let snapshot = self.publish(sources)?;
+        Ok(snapshot.get(&name).expect("the host was just put there").clone())
+    }
+
+    fn publish(&self, sources: &Sources) -> Result<Arc<Snapshot>, InventoryError> {
+        let before = self.current.borrow().clone();
+        let snapshot = Arc::new(snapshot::compose(&before, &sources.file, &sources.stored)?);
+        self.current.send_replace(snapshot.clone());
+        Ok(snapshot)
+    }
+}
+
+impl Sources {
+    fn require_writable(&self, names: &[HostName]) -> Result<(), InventoryError> {
+        let mut hosts: Vec<_> =
+            names.iter().filter(|name| self.file.hosts.contains_key(*name)).cloned().collect();
+        if hosts.is_empty() {
+            return Ok(());
+        }
+        hosts.sort();
+        Err(InventoryError::ReadOnly { hosts, file: self.file.path.clone().unwrap_or_default() })
+    }
+}
+
+impl Reloaded {
+    fn between(before: &Snapshot, after: &Snapshot) -> Self {
+        let mut reloaded = Self::default();
+        for host in after.hosts() {
+            match before.get(&host.name) {
+                None => reloaded.added.push(host.name.clone()),
+                Some(old) if old != host => reloaded.changed.push(host.name.clone()),
+                Some(_) => {}
+            }
+        }
+        let gone = before.hosts().filter(|host| after.get(&host.name).is_none());
+        reloaded.removed = gone.map(|host| host.name.clone()).collect();
+        reloaded
+    }
+}
+
+fn stored_host(new: NewHost, source: HostSource, now: SystemTime) -> StoredHost {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    // As precise as the store, so that the host is the same before and after a restart.
+    let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    StoredHost {
+        name: new.name,
+        source,
+        address: new.address,
+        labels: new.labels,
+        tls: match new.tls {
+            NewTls::Plain => StoredTls::Plain,
+            NewTls::Group(group) => StoredTls::Group(group),
+            NewTls::Own(material) => StoredTls::Own(Arc::new(material)),
+        },
+        insecure: new.insecure,
+        created_at: SystemTime::UNIX_EPOCH + Duration::from_millis(millis),
+    }
+}
+
+fn group_of(host: &StoredHost) -> String {
+    match &host.tls {
+        StoredTls::Group(group) => group.clone(),
+        _ => String::new(),
+    }
+}
+
+fn join(names: &[HostName]) -> String {
+    names.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn come(names: &[HostName]) -> String {
+    match names {
+        [name] => format!("host {name} comes"),
+        _ => format!("hosts {} come", join(names)),
+    }
+}
+
+fn added(names: &[HostName]) -> String {
+    match names {
+        [name] => format!("host {name} was added over the API"),
+        _ => format!("hosts {} were added over the API", join(names)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! What becomes of the work on one host.
+
+use std::time::Duration;
+
+use crate::domain::HostName;
+use crate::engine::EngineError;
+
+/// What one host says.
+#[derive(Debug)]
+pub enum HostEvent<P> {
+    /// A part of its answer.
+    Payload(HostName, P),
+    /// Its end; nothing comes after it.
+    Outcome(HostName, HostOutcome),
+}
+
+/// How the work on one host ended.
+#[derive(Debug)]
+pub struct HostOutcome {
+    /// Success, or why not.
+    pub result: Result<Done, HostError>,
+    /// From the start of its work to the end.
+    pub elapsed: Duration,
+}
+
+/// Success, and whether anything was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    /// False where it was so already, and for work that only reads.
+    pub changed: bool,
+}
+
+/// Why the work on one host failed.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// A call on the Engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The request is wrong in a way that only the host could tell.
+    #[error("{0}")]
+    Refused(String),
+    /// Several things were asked for and some failed; each has an error of its own.
+    #[error("{failed} of {total} failed, the first: {first}")]
+    Items {
+        /// How many failed.
+        failed: usize,
+        /// How many were asked for.
+        total: usize,
+        /// The first failure.
+        first: Box<HostError>,
+    },
+    /// The budget of the host was spent.
+    #[error("no answer within {}", seconds(*.budget))]
+    Timeout {
+        /// What it was.
+        budget: Duration,
+        /// Whether the work goes on without anybody waiting for it.
+        goes_on: bool,
+    },
+    /// The budget was spent before its turn came; nothing was sent to the host.
+    #[error("the deadline passed before its turn came")]
+    NotBegun,
+    /// An earlier call with this request ID began the work and its end is not known.
+    #[error("an earlier call with this request ID began here and its result is not known")]
+    EarlierResultUnknown,
+    /// The store did not take the record that makes retries safe; nothing was begun.
+    #[error("the request could not be recorded, so nothing was begun")]
+    NotRecorded,
+    /// A bug of this server.
+    #[error("the server failed")]
+    Panicked,
+}
+
+impl Done {
+    /// Something was changed.
+    pub const CHANGED: Self = Self { changed: true };
+    /// Nothing was changed.
+    pub const UNCHANGED: Self = Self { changed: false };
+}
+
+/// A duration for a person: `800 ms`, `2.5 s`.
+fn seconds(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) {
+        format!("{} ms", duration.as_millis())
+    } else {
+        format!("{:.1} s", duration.as_secs_f64())
+    }
+}

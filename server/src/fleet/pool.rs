@@ -1,0 +1,71 @@
+//! The Engines of the fleet: one for each host, made when it is first needed and kept, with
+//! its connections and negotiated version, until the host changes.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::inventory::Snapshot;
+use crate::domain::{Host, HostName};
+use crate::engine::{Engine, EngineError};
+
+/// Makes the Engine of a host. The HTTP client is one; tests bring models.
+pub trait Connector: Send + Sync + 'static {
+    /// Does not connect yet; fails only where the host's settings make no connection.
+    fn engine(&self, host: &Host) -> Result<Arc<dyn Engine>, EngineError>;
+
+    /// Lets go of what no host of the inventory uses any more.
+    fn keep_only(&self, hosts: &Snapshot);
+}
+
+/// The Engines of the fleet.
+pub struct EnginePool {
+    connector: Box<dyn Connector>,
+    engines: Mutex<HashMap<HostName, Entry>>,
+}
+
+struct Entry {
+    host: Arc<Host>,
+    engine: Arc<dyn Engine>,
+}
+
+impl EnginePool {
+    /// An empty pool.
+    pub fn new(connector: impl Connector) -> Self {
+        Self { connector: Box::new(connector), engines: Mutex::default() }
+    }
+
+    /// The Engine of a host. A host whose connection settings changed gets a new one.
+    pub fn engine(&self, host: &Arc<Host>) -> Result<Arc<dyn Engine>, EngineError> {
+        let mut engines = self.lock();
+        if let Some(entry) = engines.get_mut(&host.name)
+            && (Arc::ptr_eq(&entry.host, host) || entry.host.same_connection(host))
+        {
+            entry.host = Arc::clone(host);
+            return Ok(Arc::clone(&entry.engine));
+        }
+        let engine = self.connector.engine(host)?;
+        let entry = Entry { host: Arc::clone(host), engine: Arc::clone(&engine) };
+        engines.insert(host.name.clone(), entry);
+        Ok(engine)
+    }
+
+    /// Lets go of the Engines of hosts that are gone or are reached in another way now. Calls
+    /// in flight finish.
+    pub fn keep_only(&self, hosts: &Snapshot) {
+        self.lock().retain(|name, entry| {
+            hosts.get(name).is_some_and(|host| host.same_connection(&entry.host))
+        });
+        self.connector.keep_only(hosts);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<HostName, Entry>> {
+        self.engines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for EnginePool {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("EnginePool").field("engines", &self.lock().len()).finish()
+    }
+}

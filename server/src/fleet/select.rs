@@ -1,0 +1,145 @@
+//! Which hosts a call is for. Pure; called by the API before any host is touched.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use super::inventory::Snapshot;
+use crate::domain::{Host, HostName, LabelSelector};
+
+/// What a caller chose.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// How the hosts are chosen; unset is an error, never "all".
+    pub targets: Option<Targets>,
+    /// Hosts to leave out. They must exist, chosen or not.
+    pub exclude: Vec<HostName>,
+}
+
+/// How hosts are chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Targets {
+    /// By name; a repeated name counts once.
+    Hosts(Vec<HostName>),
+    /// By label.
+    Labels(LabelSelector),
+    /// Every host there is.
+    All,
+}
+
+/// Why no host is chosen.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SelectError {
+    /// The caller did not say which hosts.
+    #[error("no hosts are chosen; give host names, a label selector, or say all hosts")]
+    Unset,
+    /// Names that no host has.
+    #[error("no such host: {}", join(.0))]
+    UnknownHosts(Vec<UnknownHost>),
+    /// No host is known at all.
+    #[error("no host is known; add one with `wharf host add NAME ADDRESS`")]
+    EmptyInventory,
+    /// No host has the labels.
+    #[error("no host matches {selector}; {known} are known, `wharf host ls` shows their labels", known = count(*.known))]
+    NoneMatched {
+        /// What was asked for.
+        selector: LabelSelector,
+        /// How many hosts there are.
+        known: usize,
+    },
+    /// Everything that was chosen was left out again.
+    #[error("every chosen host is excluded; exclude fewer")]
+    AllExcluded,
+}
+
+/// A name that no host has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownHost {
+    /// The name.
+    pub name: HostName,
+    /// A name that is there and may have been meant.
+    pub suggestion: Option<HostName>,
+}
+
+/// The chosen hosts, sorted by name; at least one.
+pub fn select(selection: &Selection, snapshot: &Snapshot) -> Result<Vec<Arc<Host>>, SelectError> {
+    let targets = match &selection.targets {
+        None => return Err(SelectError::Unset),
+        Some(Targets::Hosts(names)) if names.is_empty() => return Err(SelectError::Unset),
+        Some(targets) => targets,
+    };
+    let named: &[HostName] = match targets {
+        Targets::Hosts(names) => names,
+        _ => &[],
+    };
+    let unknown: BTreeSet<&HostName> = named
+        .iter()
+        .chain(&selection.exclude)
+        .filter(|name| snapshot.get(name).is_none())
+        .collect();
+    if !unknown.is_empty() {
+        let unknown = unknown
+            .into_iter()
+            .map(|name| UnknownHost { name: name.clone(), suggestion: nearest(name, snapshot) });
+        return Err(SelectError::UnknownHosts(unknown.collect()));
+    }
+    let chosen: Vec<Arc<Host>> = match targets {
+        Targets::Hosts(names) => {
+            let names: BTreeSet<&HostName> = names.iter().collect();
+            names.into_iter().filter_map(|name| snapshot.get(name)).cloned().collect()
+        }
+        Targets::Labels(selector) => {
+            snapshot.hosts().filter(|host| selector.matches(&host.labels)).cloned().collect()
+        }
+        Targets::All => snapshot.hosts().cloned().collect(),
+    };
+    if chosen.is_empty() {
+        return Err(match targets {
+            Targets::Labels(selector) if !snapshot.is_empty() => {
+                SelectError::NoneMatched { selector: selector.clone(), known: snapshot.len() }
+            }
+            _ => SelectError::EmptyInventory,
+        });
+    }
+    let excluded: BTreeSet<&HostName> = selection.exclude.iter().collect();
+    let left: Vec<_> = chosen.into_iter().filter(|host| !excluded.contains(&host.name)).collect();
+    if left.is_empty() { Err(SelectError::AllExcluded) } else { Ok(left) }
+}
+
+impl fmt::Display for UnknownHost {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.name)?;
+        match &self.suggestion {
+            Some(suggestion) => write!(formatter, " (did you mean {suggestion}?)"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The closest name, if it is close enough to be a slip: two keys, in a name long enough that
+/// two keys are few.
+fn nearest(name: &HostName, snapshot: &Snapshot) -> Option<HostName> {
+    let lower = name.as_str().to_ascii_lowercase();
+    snapshot
+        .hosts()
+        .map(|host| {
+            let known = host.name.as_str().to_ascii_lowercase();
+            (strsim::damerau_levenshtein(&lower, &known), &host.name)
+        })
+        .filter(|(distance, known)| {
+            *distance <= 2 && *distance * 3 <= known.as_str().len().max(lower.len())
+        })
+        .min()
+        .map(|(_, known)| known.clone())
+}
+
+fn join(unknown: &[UnknownHost]) -> String {
+    unknown.iter().map(UnknownHost::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn count(hosts: usize) -> String {
+    if hosts == 1 { "1 host".to_owned() } else { format!("{hosts} hosts") }
+}
+
+#[cfg(test)]
+mod tests;

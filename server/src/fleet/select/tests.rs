@@ -1,0 +1,113 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{HostAddress, HostSource, Labels, Transport};
+
+fn name(text: &str) -> HostName {
+    HostName::parse(text).unwrap()
+}
+
+fn fleet(hosts: &[(&str, &str)]) -> Snapshot {
+    Snapshot::of_hosts(hosts.iter().map(|(host, labels)| Host {
+        name: name(host),
+        address: HostAddress::parse(&format!("unix:///{host}"), Transport::Plain).unwrap(),
+        labels: labels.split_terminator(',').map(|l| Labels::parse_pair(l).unwrap()).collect(),
+        source: HostSource::Api,
+        tls: None,
+        insecure: false,
+        created_at: None,
+    }))
+}
+
+fn three() -> Snapshot {
+    fleet(&[("web1", "env=prod"), ("web2", "env=prod,canary="), ("db1", "")])
+}
+
+fn selection(targets: Targets, exclude: &[&str]) -> Selection {
+    let exclude = exclude.iter().map(|text| name(text)).collect();
+    Selection { targets: Some(targets), exclude }
+}
+
+fn by_name(names: &[&str]) -> Targets {
+    Targets::Hosts(names.iter().map(|text| name(text)).collect())
+}
+
+fn by_label(text: &str) -> Targets {
+    Targets::Labels(LabelSelector::parse(text).unwrap())
+}
+
+fn chosen(selection: &Selection, snapshot: &Snapshot) -> Result<Vec<String>, String> {
+    match select(selection, snapshot) {
+        Ok(hosts) => Ok(hosts.iter().map(|host| host.name.to_string()).collect()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[test]
+fn hosts_are_chosen_sorted_and_once() {
+    for (targets, exclude, expected) in [
+        (by_name(&["web2", "db1", "web2"]), &[][..], &["db1", "web2"][..]),
+        (by_label("env=prod"), &[], &["web1", "web2"]),
+        (by_label("env=prod,!canary"), &[], &["web1"]),
+        (by_label("env!=prod"), &[], &["db1"]),
+        (Targets::All, &[], &["db1", "web1", "web2"]),
+        (Targets::All, &["web1"], &["db1", "web2"]),
+        (by_name(&["web1"]), &["db1"], &["web1"]),
+    ] {
+        let selection = selection(targets, exclude);
+        assert_eq!(chosen(&selection, &three()).unwrap(), expected, "{selection:?}");
+    }
+}
+
+#[test]
+fn nothing_chosen_is_never_everything() {
+    for (selection, expected) in [
+        (Selection::default(), "no hosts are chosen"),
+        (selection(by_name(&[]), &[]), "no hosts are chosen"),
+        (selection(by_name(&["web1", "wbe2"]), &[]), "no such host: wbe2 (did you mean web2?)"),
+        (selection(by_name(&["unlike"]), &[]), "no such host: unlike"),
+        (selection(Targets::All, &["WEB9"]), "no such host: WEB9 (did you mean web1?)"),
+        (selection(by_label("env=test"), &[]), "no host matches env=test; 3 hosts are known"),
+        (selection(by_name(&["web1"]), &["web1"]), "every chosen host is excluded"),
+    ] {
+        let text = chosen(&selection, &three()).unwrap_err();
+        assert!(text.starts_with(expected), "{selection:?}: {text}");
+    }
+    let empty = Snapshot::default();
+    for targets in [Targets::All, by_label("env=prod")] {
+        let text = chosen(&selection(targets, &[]), &empty).unwrap_err();
+        assert!(text.contains("wharf host add"), "{text}");
+    }
+}
+
+#[test]
+fn a_suggestion_is_a_slip_and_not_a_guess() {
+    let suggestion = |text: &str| nearest(&name(text), &three()).map(|name| name.to_string());
+    assert_eq!(suggestion("web"), Some("web1".to_owned()));
+    assert_eq!(suggestion("dbl"), Some("db1".to_owned()));
+    assert_eq!(suggestion("x"), None);
+    assert_eq!(suggestion("mail"), None);
+}
+
+proptest! {
+    #[test]
+    fn what_is_chosen_is_what_was_asked_for(
+        names in proptest::collection::vec("[a-c]", 0..5),
+        exclude in proptest::collection::vec("[a-c]", 0..3),
+    ) {
+        let snapshot = fleet(&[("a", ""), ("b", ""), ("c", "")]);
+        let to_names = |texts: &[String]| texts.iter().map(|text| name(text)).collect::<Vec<_>>();
+        let selection = Selection {
+            targets: Some(Targets::Hosts(to_names(&names))),
+            exclude: to_names(&exclude),
+        };
+        let expected: BTreeSet<_> = names.iter().filter(|n| !exclude.contains(n)).collect();
+        match select(&selection, &snapshot) {
+            Ok(hosts) => {
+                let got: Vec<_> = hosts.iter().map(|host| host.name.to_string()).collect();
+                prop_assert_eq!(got.iter().collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>());
+            }
+            Err(error) => prop_assert!(expected.is_empty(), "{}", error),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Waiting for a condition, instead of sleeping and hoping.
+
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+
+/// Asks `probe` again and again until it succeeds; its last error is part of the error that is
+/// returned when `within` has passed. An attempt that hangs is given up at the same moment.
+pub async fn eventually<T, F>(what: &str, within: Duration, mut probe: F) -> anyhow::Result<T>
+where
+    F: AsyncFnMut() -> anyhow::Result<T>,
+{
+    let deadline = Instant::now() + within;
+    let mut last = anyhow!("no attempt came to an end");
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(last.context(format!("waited {} s for {what}", within.as_secs_f32())));
+        }
+        match tokio::time::timeout(left, probe()).await {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => last = error,
+            Err(_) => continue,
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
