@@ -17,6 +17,7 @@ mod lanes;
 mod link;
 mod negotiate;
 mod path;
+pub mod probe;
 mod system;
 mod transfer;
 mod transport;
