@@ -70,7 +70,8 @@ fn engine_problem(error: &EngineError, registry: &str) -> Problem {
         let hint = row.hint.replace("REGISTRY", registry);
         message = format!("{}; {hint}", message.trim_end_matches('.'));
     }
-    let mut problem = Problem::new(row.code, row.reason, message).with("endpoint", error.operation);
+    let mut problem =
+        Problem::new(row.code, error.kind.reason(), message).with("endpoint", error.operation);
     if let Some(status) = error.http_status {
         problem = problem.with("http_status", status.to_string());
     }
@@ -80,7 +81,6 @@ fn engine_problem(error: &EngineError, registry: &str) -> Problem {
 
 struct Row {
     code: Code,
-    reason: &'static str,
     /// What to do, where the Engine's message does not say it.
     hint: &'static str,
     retry_after: Option<Duration>,
@@ -91,75 +91,59 @@ const RATE_LIMIT_RETRY: Duration = Duration::from_secs(60);
 
 fn row(kind: ErrorKind) -> Row {
     use ErrorKind as Kind;
-    let (code, reason, hint) = match kind {
-        Kind::BadRequest => (Code::InvalidArgument, "ENGINE_BAD_REQUEST", ""),
+    let (code, hint) = match kind {
+        Kind::BadRequest => (Code::InvalidArgument, ""),
         Kind::Forbidden => (
             Code::PermissionDenied,
-            "ENGINE_FORBIDDEN",
             "the Engine, or a plugin of it, does not let this server do that",
         ),
         Kind::RegistryAuthRequired => (
             Code::PermissionDenied,
-            "REGISTRY_AUTH_REQUIRED",
             "check the name of the image, and log in with: wharf login REGISTRY -u USER",
         ),
-        Kind::RegistryRateLimited => (
-            Code::ResourceExhausted,
-            "REGISTRY_RATE_LIMITED",
-            "log in, wait, or use a registry of your own",
-        ),
+        Kind::RegistryRateLimited => {
+            (Code::ResourceExhausted, "log in, wait, or use a registry of your own")
+        }
         Kind::RegistryUnavailable => (
             Code::Unavailable,
-            "REGISTRY_UNAVAILABLE",
             "the Engine could not reach the registry; check its address as seen from that host",
         ),
-        Kind::ContainerNotFound => (Code::NotFound, "CONTAINER_NOT_FOUND", ""),
-        Kind::ImageNotFound => (Code::NotFound, "IMAGE_NOT_FOUND", ""),
-        Kind::NetworkNotFound => (Code::NotFound, "NETWORK_NOT_FOUND", ""),
-        Kind::VolumeNotFound => (Code::NotFound, "VOLUME_NOT_FOUND", ""),
+        Kind::ContainerNotFound => (Code::NotFound, ""),
+        Kind::ImageNotFound => (Code::NotFound, ""),
+        Kind::NetworkNotFound => (Code::NotFound, ""),
+        Kind::VolumeNotFound => (Code::NotFound, ""),
         Kind::EndpointNotFound | Kind::Unsupported => {
-            (Code::Unimplemented, "ENGINE_UNSUPPORTED", "this Engine cannot do that")
+            (Code::Unimplemented, "this Engine cannot do that")
         }
         Kind::NoCommonApiVersion => (
             Code::Unimplemented,
-            "ENGINE_API_VERSION",
             "upgrade the older of the two, or lower the Engine's min-api-version",
         ),
-        Kind::NameInUse => (Code::AlreadyExists, "NAME_IN_USE", ""),
-        Kind::RemovalInProgress => (Code::Aborted, "REMOVAL_IN_PROGRESS", "try again in a moment"),
-        Kind::Conflict => (Code::FailedPrecondition, "ENGINE_CONFLICT", ""),
-        Kind::Engine => (Code::Unknown, "ENGINE_ERROR", ""),
-        Kind::Unavailable => {
-            (Code::Unavailable, "ENGINE_UNAVAILABLE", "the Engine is starting or overloaded")
-        }
+        Kind::NameInUse => (Code::AlreadyExists, ""),
+        Kind::RemovalInProgress => (Code::Aborted, "try again in a moment"),
+        Kind::Conflict => (Code::FailedPrecondition, ""),
+        Kind::Engine => (Code::Unknown, ""),
+        Kind::Unavailable => (Code::Unavailable, "the Engine is starting or overloaded"),
         Kind::Unreachable => (
             Code::Unavailable,
-            "HOST_UNREACHABLE",
             "check the address with `wharf host inspect`, and that the Engine runs and listens there",
         ),
         Kind::Tls => (
             Code::FailedPrecondition,
-            "HOST_TLS_FAILED",
             "check the CA, the certificate and the key that the host was added with",
         ),
-        Kind::ConnectionLost => (Code::Unavailable, "HOST_CONNECTION_LOST", "try again"),
-        Kind::ResultUnknown => (
-            Code::Unknown,
-            "RESULT_UNKNOWN",
-            "it may have been done or not; look at the host before trying again",
-        ),
-        Kind::BadAnswer => {
-            (Code::Unknown, "ENGINE_BAD_ANSWER", "is that address really a Docker Engine?")
+        Kind::ConnectionLost => (Code::Unavailable, "try again"),
+        Kind::ResultUnknown => {
+            (Code::Unknown, "it may have been done or not; look at the host before trying again")
         }
-        Kind::AnswerTooLarge => (Code::ResourceExhausted, "ENGINE_ANSWER_TOO_LARGE", ""),
-        Kind::PullFailed => (Code::Unknown, "PULL_FAILED", "try again; what was loaded is kept"),
-        Kind::PushFailed => (Code::Unknown, "PUSH_FAILED", "try again; what was sent is kept"),
-        Kind::TransferStalled => (
-            Code::DeadlineExceeded,
-            "TRANSFER_STALLED",
-            "check the network between that host and the registry",
-        ),
+        Kind::BadAnswer => (Code::Unknown, "is that address really a Docker Engine?"),
+        Kind::AnswerTooLarge => (Code::ResourceExhausted, ""),
+        Kind::PullFailed => (Code::Unknown, "try again; what was loaded is kept"),
+        Kind::PushFailed => (Code::Unknown, "try again; what was sent is kept"),
+        Kind::TransferStalled => {
+            (Code::DeadlineExceeded, "check the network between that host and the registry")
+        }
     };
     let retry_after = (kind == Kind::RegistryRateLimited).then_some(RATE_LIMIT_RETRY);
-    Row { code, reason, hint, retry_after }
+    Row { code, hint, retry_after }
 }

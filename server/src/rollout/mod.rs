@@ -2,8 +2,11 @@
 //! a state that survives the end of the server at any moment.
 
 pub mod clock;
+pub mod executor;
 pub mod fleet_hosts;
 pub mod hosts;
 pub mod journal;
 pub mod model;
+pub mod reason;
 pub mod spec;
+pub mod step;
