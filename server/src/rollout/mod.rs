@@ -6,4 +6,6 @@ pub mod fleet_hosts;
 pub mod hosts;
 pub mod journal;
 pub mod model;
+pub mod reason;
 pub mod spec;
+pub mod step;

@@ -1,0 +1,12 @@
+//! Reasons of troubles that only rollouts have; docs/errors.md explains each.
+
+/// What is found on a host is not what the rollout left there: a person must look.
+pub const NEEDS_ATTENTION: &str = "ROLLOUT_NEEDS_ATTENTION";
+/// A name that the rollout needs is taken by a container that is not its own.
+pub const NAME_IN_USE: &str = "NAME_IN_USE";
+/// A container of the rollout is not there any more.
+pub const CONTAINER_NOT_FOUND: &str = "CONTAINER_NOT_FOUND";
+/// A container is not any more as it was when the rollout was planned.
+pub const CONTAINER_CHANGED: &str = "ROLLOUT_CONTAINER_CHANGED";
+/// The new container did not stay good.
+pub const GATE_FAILED: &str = "ROLLOUT_GATE_FAILED";
