@@ -58,10 +58,11 @@ impl View<'_> {
         if !standing.restart.same_as(&old.restart) {
             return Next::Do(Step::UnfenceOld);
         }
-        if old.running && (rolling_back || self.was_touched()) {
-            if let Some(next) = self.revive(standing) {
-                return next;
-            }
+        if old.running
+            && (rolling_back || self.was_touched())
+            && let Some(next) = self.revive(standing)
+        {
+            return next;
         }
         if let Some(next) = self.put_away() {
             return next;
@@ -86,8 +87,18 @@ impl View<'_> {
     /// Takes the name from the new container, which stops first: one that restarts all the
     /// time cannot be renamed.
     fn clear_the_name(&self) -> Option<Next> {
-        let new = self.seen.new.as_ref().filter(|new| !new.is_going())?;
+        let new = self.seen.new.as_ref()?;
         let place = self.place(new);
+        if new.is_going() {
+            // With auto-remove it goes by itself, and has the name until then.
+            return (place == Place::Target).then(|| {
+                if self.is_adopted() {
+                    Next::Attention(self.attention("the adopted container is being removed"))
+                } else {
+                    Next::Do(Step::RemoveNew)
+                }
+            });
+        }
         if !self.is_adopted() && matches!(place, Place::Elsewhere | Place::Backup) {
             return Some(Next::Attention(self.attention("the new container has another name")));
         }

@@ -134,7 +134,9 @@ impl View<'_> {
 
     /// The old container has its backup name.
     fn after_the_swap(&self, standing: &ContainerFacts) -> Next {
-        let Some(new) = &self.seen.new else { return Next::Fail(self.new_is_gone()) };
+        let Some(new) = self.seen.new.as_ref().filter(|new| !new.is_going()) else {
+            return Next::Fail(self.new_is_gone());
+        };
         if standing.is_going() {
             return Next::Attention(self.attention("the old container is being removed"));
         }
@@ -180,7 +182,7 @@ impl View<'_> {
             return Err(Next::Fail(self.new_is_gone()));
         }
         match self.place(new) {
-            _ if self.is_adopted() => return Ok(new),
+            Place::Candidate | Place::Elsewhere if self.is_adopted() => return Ok(new),
             Place::Candidate => {}
             Place::Target => return Ok(new),
             Place::Reject => return Err(Next::Fail(self.new_was_rejected())),

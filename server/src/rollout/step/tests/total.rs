@@ -131,7 +131,8 @@ fn assert_harmless(plan: &HostPlan, seen: &Observed, direction: Direction, step:
             assert!(!new.running, "{}", context());
             assert_ne!(plan.kind, adopt(), "{}", context());
             let useless = new.started_at.is_none() && direction == Direction::Forward;
-            let replaced = standing.is_some_and(|standing| standing.name == "web");
+            let replaced =
+                new.is_going() || standing.is_some_and(|standing| standing.name == "web");
             assert!(plan.old.is_none() || useless || replaced, "{}", context());
         }
         Step::RemoveTwin => {
