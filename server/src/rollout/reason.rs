@@ -10,3 +10,11 @@ pub const CONTAINER_NOT_FOUND: &str = "CONTAINER_NOT_FOUND";
 pub const CONTAINER_CHANGED: &str = "ROLLOUT_CONTAINER_CHANGED";
 /// The new container did not stay good.
 pub const GATE_FAILED: &str = "ROLLOUT_GATE_FAILED";
+/// A drain or verify command did not end with 0.
+pub const HOOK_FAILED: &str = "ROLLOUT_HOOK_FAILED";
+/// The image under the name is not any more what was pulled.
+pub const IMAGE_MOVED: &str = "ROLLOUT_IMAGE_MOVED";
+/// The image is not there.
+pub const IMAGE_NOT_FOUND: &str = "IMAGE_NOT_FOUND";
+/// An Engine did not answer in time.
+pub const HOST_TIMEOUT: &str = "HOST_TIMEOUT";
