@@ -2,8 +2,10 @@
 //! a state that survives the end of the server at any moment.
 
 pub mod clock;
+pub mod facts;
 pub mod fleet_hosts;
 pub mod hosts;
 pub mod journal;
 pub mod model;
+pub mod recreate;
 pub mod spec;
