@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{
     ContainerExit, ContainerSummary, Created, FileChange, FileChangeKind, HistoryLayer,
-    ImageRemoval, ImageSummary, LoginAnswer, Port, ProcessTable, PrunedContainers, PrunedImages,
+    ImageRemoval, ImageSummary, LoginAnswer, NetworkSummary, Port, ProcessTable, PrunedContainers, PrunedImages,
 };
 use crate::domain::Secret;
 
@@ -98,6 +98,25 @@ pub(super) struct ContainerItem {
     size_rw: i64,
     #[serde(default, deserialize_with = "null_to_default")]
     size_root_fs: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct NetworkItem {
+    #[serde(default, deserialize_with = "nullable")]
+    id: String,
+    #[serde(default, deserialize_with = "nullable")]
+    name: String,
+    #[serde(default, deserialize_with = "nullable")]
+    driver: String,
+    #[serde(default, deserialize_with = "nullable")]
+    scope: String,
+}
+
+impl From<NetworkItem> for NetworkSummary {
+    fn from(item: NetworkItem) -> Self {
+        Self { id: item.id, name: item.name, driver: item.driver, scope: item.scope }
+    }
 }
 
 #[derive(Deserialize)]

@@ -3,10 +3,12 @@
 
 pub mod clock;
 pub mod executor;
+pub mod facts;
 pub mod fleet_hosts;
 pub mod hosts;
 pub mod journal;
 pub mod model;
 pub mod reason;
+pub mod recreate;
 pub mod spec;
 pub mod step;
