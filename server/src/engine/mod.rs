@@ -14,6 +14,7 @@
 mod classify;
 mod error;
 mod files;
+mod frames;
 pub mod http;
 mod lines;
 mod operation;
@@ -29,14 +30,16 @@ use serde_json::Value;
 pub use error::{EngineError, ErrorKind};
 pub use files::raise_file_limit;
 pub use types::{
-    ApiVersion, Change, ContainerExit, ContainerListing, ContainerSummary, Created, EngineDocument,
-    FileChange, FileChangeKind, Filters, HistoryLayer, ImageListing, ImageRemoval, ImageSummary,
-    Listing, LoginAnswer, Ping, Port, ProcessTable, ProgressSink, PrunedContainers, PrunedImages,
-    Pulled, Pushed, Transfer, WaitCondition,
+    ApiVersion, Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created,
+    EngineDocument, FileChange, FileChangeKind, Filters, HistoryLayer, ImageListing, ImageRemoval,
+    ImageSummary, Listing, LoginAnswer, Ping, Port, ProcessTable, ProgressSink, PrunedContainers,
+    PrunedImages, Pulled, Pushed, Transfer, WaitCondition,
 };
 pub use version::{CLIENT_MAX, CLIENT_MIN};
 
-use crate::domain::{ContainerName, ContainerRef, ImageName, ImageReference, RegistryLogin};
+use crate::domain::{
+    ContainerName, ContainerRef, Digest, ImageName, ImageReference, RegistryLogin,
+};
 
 /// The result of a call on an Engine.
 pub type Result<T> = std::result::Result<T, EngineError>;
@@ -155,6 +158,31 @@ pub trait Engine: Send + Sync + 'static {
         force: bool,
         remove_volumes: bool,
     ) -> Result<()>;
+    /// `POST /networks/{id}/connect`: `endpoint` is the Engine's own JSON of the endpoint.
+    /// [`Change::Already`] where the container is in the network.
+    async fn connect_network(
+        &self,
+        network: &str,
+        container: &ContainerRef,
+        endpoint: &Value,
+    ) -> Result<Change>;
+    /// `POST /containers/{id}/exec` and what follows: runs a command to its end. There is no
+    /// way to end it from here; a future that is dropped leaves it running.
+    async fn run_in_container(
+        &self,
+        container: &ContainerRef,
+        command: &[String],
+    ) -> Result<CommandResult>;
+    /// `GET /containers/{id}/logs`: the last lines of both streams, oldest first; a line is cut
+    /// after 4096 bytes. Empty where the log driver cannot be read.
+    async fn log_tail(&self, container: &ContainerRef, lines: u32) -> Result<Vec<String>>;
+    /// `GET /distribution/{name}/json`: the digest that a reference stands for in its registry
+    /// at this moment.
+    async fn resolve_digest(
+        &self,
+        reference: &ImageReference,
+        login: Option<&RegistryLogin>,
+    ) -> Result<Digest>;
     /// `POST /containers/prune`.
     async fn prune_containers(&self, filters: &Filters) -> Result<PrunedContainers>;
 }

@@ -146,6 +146,19 @@ pub(super) const LIST_PROCESSES: Operation =
     Operation::new("GET /containers/{id}/top", Container, Read);
 pub(super) const CONTAINER_CHANGES: Operation =
     Operation::new("GET /containers/{id}/changes", Container, Read).cap(LIST_CAP);
+pub(super) const CONNECT_NETWORK: Operation =
+    Operation::new("POST /networks/{id}/connect", Container, Write);
+pub(super) const CREATE_EXEC: Operation =
+    Operation::new("POST /containers/{id}/exec", Container, Write);
+// The answer lasts as long as the command.
+pub(super) const START_EXEC: Operation =
+    Operation::new("POST /exec/{id}/start", Container, Write).endless();
+pub(super) const INSPECT_EXEC: Operation = Operation::new("GET /exec/{id}/json", Container, Read);
+pub(super) const CONTAINER_LOGS: Operation =
+    Operation::new("GET /containers/{id}/logs", Container, Read).long();
+// The Engine asks the registry.
+pub(super) const INSPECT_DISTRIBUTION: Operation =
+    Operation::new("GET /distribution/{name}/json", Transfer, Read).long();
 pub(super) const REMOVE_CONTAINER: Operation =
     Operation::new("DELETE /containers/{id}", Container, Write).long();
 pub(super) const PRUNE_CONTAINERS: Operation =

@@ -260,6 +260,15 @@ pub struct ContainerExit {
     pub error: Option<String>,
 }
 
+/// A command that ran in a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CommandResult {
+    /// Exit status; 126 and 127 where it could not be started.
+    pub exit_code: i64,
+    /// The end of what it wrote to both streams, at most 16 KiB.
+    pub output: String,
+}
+
 /// The processes in a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProcessTable {

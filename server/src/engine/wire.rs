@@ -411,6 +411,20 @@ pub(super) struct ImageFacts {
     pub(super) architecture: String,
 }
 
+/// What is read of `GET /distribution/{name}/json`.
+#[derive(Deserialize)]
+pub(super) struct Distribution {
+    #[serde(rename = "Descriptor")]
+    pub(super) descriptor: Descriptor,
+}
+
+/// What a registry has under a name.
+#[derive(Deserialize)]
+pub(super) struct Descriptor {
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) digest: String,
+}
+
 /// What is read of `GET /version`.
 #[derive(Deserialize)]
 pub(super) struct Versions {

@@ -2,5 +2,8 @@
 //! a state that survives the end of the server at any moment.
 
 pub mod clock;
+pub mod fleet_hosts;
+pub mod hosts;
+pub mod journal;
 pub mod model;
 pub mod spec;

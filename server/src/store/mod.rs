@@ -16,6 +16,7 @@ mod hosts;
 mod logins;
 mod open;
 mod operations;
+mod rollouts;
 mod seal;
 
 use std::fs::File;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sqlx::SqlitePool;
+use tokio::sync::watch;
 
 pub use error::StoreError;
 pub use hosts::{StoredHost, StoredTls};
@@ -30,6 +32,8 @@ pub use open::StoreOptions;
 pub use operations::{Begun, HostProgress, NewOperation, StoredOperation};
 
 use seal::Sealer;
+
+use crate::rollout::model::Revision;
 
 /// The store. Clones share it; the lock on the data directory ends with the last one.
 #[derive(Clone)]
@@ -41,6 +45,8 @@ struct Shared {
     pool: SqlitePool,
     sealer: Sealer,
     epoch: uuid::Uuid,
+    /// The newest revision of the journal, for those who watch it.
+    revisions: watch::Sender<Revision>,
     /// Keeps a second `wharfd` out of the data directory.
     _lock: File,
 }
@@ -70,6 +76,10 @@ impl Store {
 
     fn pool(&self) -> &SqlitePool {
         &self.shared.pool
+    }
+
+    fn revisions(&self) -> &watch::Sender<Revision> {
+        &self.shared.revisions
     }
 
     fn sealer(&self) -> &Sealer {

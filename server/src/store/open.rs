@@ -10,11 +10,13 @@ use std::time::Duration;
 use sqlx::SqlitePool;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tokio::sync::watch;
 
 use super::error::StoreError;
 use super::seal::Sealer;
 use super::{Shared, Store};
 use crate::domain::Secret;
+use crate::rollout::model::Revision;
 
 /// Where the store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +39,8 @@ pub(super) async fn open(options: &StoreOptions) -> Result<Store, StoreError> {
     let key_path = options.secret_key_file.clone().unwrap_or_else(|| directory.join("secret.key"));
     let sealer = sealer(&pool, &key_path).await?;
     let epoch = epoch(&pool).await?;
-    Ok(Store { shared: Arc::new(Shared { pool, sealer, epoch, _lock: lock }) })
+    let (revisions, _) = watch::channel(newest_revision(&pool).await?);
+    Ok(Store { shared: Arc::new(Shared { pool, sealer, epoch, revisions, _lock: lock }) })
 }
 
 fn create_directory(path: &Path) -> Result<(), StoreError> {
@@ -190,6 +193,14 @@ async fn sealer(pool: &SqlitePool, path: &Path) -> Result<Sealer, StoreError> {
             .map_err(StoreError::database("write its key check"))?;
     }
     Ok(sealer)
+}
+
+async fn newest_revision(pool: &SqlitePool) -> Result<Revision, StoreError> {
+    let newest: Option<i64> = sqlx::query_scalar("SELECT max(revision) FROM journal")
+        .fetch_one(pool)
+        .await
+        .map_err(StoreError::database("read the journal"))?;
+    Ok(Revision(newest.and_then(|newest| u64::try_from(newest).ok()).unwrap_or(0)))
 }
 
 async fn epoch(pool: &SqlitePool) -> Result<uuid::Uuid, StoreError> {

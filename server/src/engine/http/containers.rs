@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::link::{Answer, Call, Link, bad_answer};
 use crate::domain::{ContainerName, ContainerRef};
 use crate::engine::operation::{
-    CONTAINER_CHANGES, CREATE_CONTAINER, INSPECT_CONTAINER, KILL_CONTAINER, LIST_CONTAINERS,
-    LIST_PROCESSES, Operation, PAUSE_CONTAINER, PRUNE_CONTAINERS, REMOVE_CONTAINER,
-    RENAME_CONTAINER, RESTART_CONTAINER, START_CONTAINER, STOP_CONTAINER, UNPAUSE_CONTAINER,
-    UPDATE_CONTAINER, WAIT_CONTAINER,
+    CONNECT_NETWORK, CONTAINER_CHANGES, CREATE_CONTAINER, INSPECT_CONTAINER, KILL_CONTAINER,
+    LIST_CONTAINERS, LIST_PROCESSES, Operation, PAUSE_CONTAINER, PRUNE_CONTAINERS,
+    REMOVE_CONTAINER, RENAME_CONTAINER, RESTART_CONTAINER, START_CONTAINER, STOP_CONTAINER,
+    UNPAUSE_CONTAINER, UPDATE_CONTAINER, WAIT_CONTAINER,
 };
 use crate::engine::wire::{
     self, ChangeItem, ContainerItem, ContainerPrune, ContainerState, Creation, Top, Update, Wait,
@@ -194,6 +194,23 @@ pub(super) async fn remove(
             },
         }
     }
+}
+
+pub(super) async fn connect(
+    link: &Arc<Link>,
+    network: &str,
+    container: &ContainerRef,
+    endpoint: &Value,
+) -> Result<Change> {
+    let body = json!({ "Container": container.as_str(), "EndpointConfig": endpoint });
+    let call =
+        Call::new(&CONNECT_NETWORK, &["networks", network, "connect"]).with_json(body.to_string());
+    let Err(error) = link.send(call).await else { return Ok(Change::Made) };
+    // "endpoint with name web already exists in network front", as 403 or 500.
+    if error.message.contains("already exists in network") {
+        return Ok(Change::Already);
+    }
+    Err(error)
 }
 
 pub(super) async fn prune(link: &Arc<Link>, filters: &Filters) -> Result<PrunedContainers> {

@@ -9,6 +9,7 @@
 //!       lanes       which calls go at the same time, over which connection
 //! ```
 
+mod command;
 mod connector;
 mod containers;
 mod images;
@@ -16,6 +17,7 @@ mod lanes;
 mod link;
 mod negotiate;
 mod path;
+pub mod probe;
 mod system;
 mod transfer;
 mod transport;
@@ -29,12 +31,14 @@ pub use connector::{ConnectorSettings, HttpConnector};
 
 use self::link::Link;
 use super::{
-    Change, ContainerExit, ContainerListing, ContainerSummary, Created, Engine, EngineDocument,
-    FileChange, Filters, HistoryLayer, ImageListing, ImageRemoval, ImageSummary, Listing,
-    LoginAnswer, Ping, ProcessTable, ProgressSink, PrunedContainers, PrunedImages, Pulled, Pushed,
-    Result, WaitCondition,
+    Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created, Engine,
+    EngineDocument, FileChange, Filters, HistoryLayer, ImageListing, ImageRemoval, ImageSummary,
+    Listing, LoginAnswer, Ping, ProcessTable, ProgressSink, PrunedContainers, PrunedImages, Pulled,
+    Pushed, Result, WaitCondition,
 };
-use crate::domain::{ContainerName, ContainerRef, ImageName, ImageReference, RegistryLogin};
+use crate::domain::{
+    ContainerName, ContainerRef, Digest, ImageName, ImageReference, RegistryLogin,
+};
 
 /// One Docker Engine over HTTP. Made by [`HttpConnector::engine`].
 #[derive(Debug)]
@@ -217,6 +221,35 @@ impl Engine for HttpEngine {
         remove_volumes: bool,
     ) -> Result<()> {
         containers::remove(&self.link, container, force, remove_volumes).await
+    }
+
+    async fn connect_network(
+        &self,
+        network: &str,
+        container: &ContainerRef,
+        endpoint: &Value,
+    ) -> Result<Change> {
+        containers::connect(&self.link, network, container, endpoint).await
+    }
+
+    async fn run_in_container(
+        &self,
+        container: &ContainerRef,
+        command: &[String],
+    ) -> Result<CommandResult> {
+        command::run(&self.link, container, command).await
+    }
+
+    async fn log_tail(&self, container: &ContainerRef, lines: u32) -> Result<Vec<String>> {
+        command::log_tail(&self.link, container, lines).await
+    }
+
+    async fn resolve_digest(
+        &self,
+        reference: &ImageReference,
+        login: Option<&RegistryLogin>,
+    ) -> Result<Digest> {
+        transfer::resolve(&self.link, reference, login).await
     }
 
     async fn prune_containers(&self, filters: &Filters) -> Result<PrunedContainers> {

@@ -13,10 +13,10 @@ use tokio::time::timeout;
 use super::images;
 use super::link::{Call, Link, bad_answer, has_an_end, stays_open};
 use super::transport::{Phase, transport_error};
-use crate::domain::{ImageName, ImageReference, RegistryLogin};
+use crate::domain::{Digest, ImageName, ImageReference, RegistryLogin};
 use crate::engine::classify::classify_line;
 use crate::engine::lines::{LineDecoder, LineTooLong};
-use crate::engine::operation::{LINE_CAP, Operation, PULL_IMAGE, PUSH_IMAGE};
+use crate::engine::operation::{INSPECT_DISTRIBUTION, LINE_CAP, Operation, PULL_IMAGE, PUSH_IMAGE};
 use crate::engine::progress::{Progress, Step};
 use crate::engine::{
     ApiVersion, EngineDocument, EngineError, ErrorKind, ProgressSink, Pulled, Pushed, Result,
@@ -25,6 +25,8 @@ use crate::engine::{
 
 /// The API version that brought `platform` to pulls.
 const PLATFORM_SINCE: ApiVersion = ApiVersion::new(1, 32);
+/// The API version that brought questions to registries.
+const DISTRIBUTION_SINCE: ApiVersion = ApiVersion::new(1, 30);
 
 pub(super) async fn pull(
     link: &Arc<Link>,
@@ -77,6 +79,28 @@ pub(super) async fn push(
         .with_registry_auth(registry_auth::header(login));
     let end = link.transfer(&call, login, progress).await?;
     Ok(Pushed { digest: end.digest(), size: end.pushed_size().unwrap_or(0) })
+}
+
+/// Asks the registry, through the Engine, what a reference stands for.
+pub(super) async fn resolve(
+    link: &Arc<Link>,
+    reference: &ImageReference,
+    login: Option<&RegistryLogin>,
+) -> Result<Digest> {
+    check_login(&INSPECT_DISTRIBUTION, reference, login)?;
+    link.require(&INSPECT_DISTRIBUTION, DISTRIBUTION_SINCE, "asking the registry for a digest")
+        .await?;
+    let name = reference.clone().with_default_tag().to_string();
+    let mut segments = vec!["distribution"];
+    segments.extend(name.split('/'));
+    segments.push("json");
+    let mut call = Call::new(&INSPECT_DISTRIBUTION, &segments);
+    if login.is_some() {
+        call = call.with_registry_auth(registry_auth::header(login));
+    }
+    let found: wire::Distribution = link.send(call).await?.json().await?;
+    Digest::parse(&found.descriptor.digest)
+        .map_err(|error| bad_answer(&INSPECT_DISTRIBUTION, &error.to_string()))
 }
 
 impl Link {

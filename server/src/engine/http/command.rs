@@ -1,0 +1,143 @@
+//! Commands in containers, and the ends of logs: answers that are streams of frames, of which
+//! only the end is kept.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::link::{Call, Link, bad_answer, stays_open};
+use super::transport::{Phase, transport_error};
+use crate::domain::ContainerRef;
+use crate::engine::frames::without_frames;
+use crate::engine::operation::{CONTAINER_LOGS, CREATE_EXEC, INSPECT_EXEC, START_EXEC};
+use crate::engine::{CommandResult, ErrorKind, Result};
+
+/// What is kept of the output of a command: enough for an error message of any length that
+/// people read.
+const OUTPUT_KEPT: usize = 16 << 10;
+/// What is kept of a log.
+const LOG_KEPT: usize = 256 << 10;
+/// What is kept of one line.
+const LINE_KEPT: usize = 4096;
+/// What is read beyond what is kept before the beginning is dropped.
+const SLACK: usize = 64 << 10;
+
+#[derive(Deserialize)]
+struct Made {
+    #[serde(rename = "Id")]
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Ended {
+    #[serde(rename = "ExitCode")]
+    exit_code: Option<i64>,
+}
+
+pub(super) async fn run(
+    link: &Arc<Link>,
+    container: &ContainerRef,
+    command: &[String],
+) -> Result<CommandResult> {
+    let body = json!({ "AttachStdout": true, "AttachStderr": true, "Cmd": command });
+    let create = Call::new(&CREATE_EXEC, &["containers", container.as_str(), "exec"])
+        .with_json(body.to_string());
+    let Made { id } = link.send(create).await?.json().await?;
+    // Without a body the Engine refuses the start.
+    let start = Call::new(&START_EXEC, &["exec", &id, "start"])
+        .with_json(json!({ "Detach": false, "Tty": false }).to_string());
+    let output = tail(link, &start, OUTPUT_KEPT).await?;
+    let inspect = Call::new(&INSPECT_EXEC, &["exec", &id, "json"]);
+    let Ended { exit_code } = link.send(inspect).await?.json().await?;
+    let exit_code =
+        exit_code.ok_or_else(|| bad_answer(&INSPECT_EXEC, "the command ended without a status"))?;
+    Ok(CommandResult { exit_code, output: String::from_utf8_lossy(&output).into_owned() })
+}
+
+pub(super) async fn log_tail(
+    link: &Arc<Link>,
+    container: &ContainerRef,
+    lines: u32,
+) -> Result<Vec<String>> {
+    let call = Call::new(&CONTAINER_LOGS, &["containers", container.as_str(), "logs"])
+        .with_flag("stdout", true)
+        .with_flag("stderr", true)
+        .with("tail", lines.to_string());
+    let bytes = match tail(link, &call, LOG_KEPT).await {
+        Ok(bytes) => bytes,
+        // Drivers such as `none` and `syslog` cannot be read.
+        Err(error) if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::Engine) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error),
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let mut kept: Vec<String> =
+        text.lines().map(|line| line.chars().take(LINE_KEPT).collect()).collect();
+    let surplus = kept.len().saturating_sub(lines as usize);
+    kept.drain(..surplus);
+    Ok(kept)
+}
+
+/// The end of an answer that is a stream of frames.
+async fn tail(link: &Arc<Link>, call: &Call, keep: usize) -> Result<Vec<u8>> {
+    let operation = call.operation;
+    let version = link.negotiated(operation).await?.version;
+    link.lanes
+        .run(operation, async |ticket| {
+            let mut response = link.head(call, Some(version)).await?;
+            ticket.served();
+            let stays_open = stays_open(&response);
+            let mut bytes = Vec::new();
+            loop {
+                match response.chunk().await {
+                    Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
+                    Ok(None) => break,
+                    Err(error) => {
+                        let (address, secured) = (&link.address, link.secured);
+                        return Err(transport_error(
+                            operation,
+                            address,
+                            secured,
+                            Phase::Body,
+                            &error,
+                        ));
+                    }
+                }
+                if bytes.len() > keep + SLACK {
+                    bytes = drop_frames(bytes, keep);
+                }
+            }
+            if stays_open {
+                ticket.whole();
+            }
+            let mut plain = without_frames(&bytes);
+            let surplus = plain.len().saturating_sub(keep);
+            plain.drain(..surplus);
+            Ok(plain)
+        })
+        .await
+}
+
+/// Drops whole frames from the beginning until about `keep` bytes are left; bytes without
+/// frames are cut anywhere.
+fn drop_frames(bytes: Vec<u8>, keep: usize) -> Vec<u8> {
+    let mut start = 0;
+    while bytes.len() - start > keep {
+        match bytes.get(start..start + 8) {
+            Some([0..=2, 0, 0, 0, a, b, c, d]) => {
+                let next = start + 8 + u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+                if next > bytes.len() {
+                    break;
+                }
+                start = next;
+            }
+            _ => {
+                start = bytes.len() - keep;
+                break;
+            }
+        }
+    }
+    bytes[start..].to_vec()
+}

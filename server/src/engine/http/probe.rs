@@ -1,0 +1,55 @@
+//! A plain HTTP request to a container, for the gates of rollouts. Here because this folder
+//! is the only user of reqwest.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+
+/// What is read of a body: a probe looks for a word, not for a download.
+const BODY_CAP: usize = 64 << 10;
+
+/// No proxy, no redirects and no certificates: it goes where it was told and nowhere else. No
+/// connection is kept, because a probe is to see whether a new one is taken.
+static CLIENT: LazyLock<reqwest::Result<reqwest::Client>> = LazyLock::new(|| {
+    reqwest::Client::builder()
+        .no_proxy()
+        .http1_only()
+        .redirect(Policy::none())
+        .tls_certs_only([])
+        .pool_max_idle_per_host(0)
+        .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
+        .build()
+});
+
+/// `GET http://{authority}{path}`: the status and the beginning of the body, or why there is
+/// no answer, in words.
+pub async fn get(authority: &str, path: &str, limit: Duration) -> Result<(u16, String), String> {
+    let client = CLIENT.as_ref().map_err(|error| error.to_string())?;
+    let url = format!("http://{authority}{path}");
+    let attempt = async {
+        let mut response = client.get(&url).send().await.map_err(|error| cause(&error))?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while body.len() < BODY_CAP
+            && let Some(chunk) = response.chunk().await.map_err(|error| cause(&error))?
+        {
+            body.extend_from_slice(&chunk);
+        }
+        body.truncate(BODY_CAP);
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    };
+    match tokio::time::timeout(limit, attempt).await {
+        Ok(result) => result,
+        Err(_) => Err(format!("no answer within {limit:?}")),
+    }
+}
+
+/// The innermost cause, which says what happened; the outer ones only say that it did.
+fn cause(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

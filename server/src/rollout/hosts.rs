@@ -1,0 +1,68 @@
+//! The hosts as a rollout sees them: an Engine for each, and probes of what runs there. The
+//! seam between a rollout and the world; simulations put models behind it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::model::Trouble;
+use crate::domain::{HostName, RegistryHost, RegistryLogin};
+use crate::engine::Engine;
+
+/// The hosts as a rollout sees them.
+#[async_trait]
+pub trait Hosts: Send + Sync + 'static {
+    /// The Engine of a host; fails where the host is not in the inventory any more.
+    fn engine(&self, host: &HostName) -> Result<Arc<dyn Engine>, Trouble>;
+
+    /// Where published ports of a host are reached: its name or address; `None` where the
+    /// host is not in the inventory any more.
+    fn published_at(&self, host: &HostName) -> Option<String>;
+
+    /// The credentials that the server keeps for a registry.
+    async fn login(&self, registry: &RegistryHost) -> Option<Arc<RegistryLogin>>;
+
+    /// Makes an HTTP request to `http://{target}{path}`.
+    async fn probe_http(&self, target: &ProbeTarget, path: &str, timeout: Duration) -> HttpProbe;
+
+    /// Opens a TCP connection; the error is in words.
+    async fn probe_tcp(&self, target: &ProbeTarget, timeout: Duration) -> Result<(), String>;
+}
+
+/// Where a probe goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeTarget {
+    /// The host that the container is on; simulations find their model by it.
+    pub host: HostName,
+    /// A name or an address.
+    pub address: String,
+    /// The port there.
+    pub port: u16,
+}
+
+/// What an HTTP probe saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HttpProbe {
+    /// An answer.
+    Answered {
+        /// Its status.
+        status: u16,
+        /// The beginning of its body.
+        body: String,
+    },
+    /// None; why, in words.
+    Failed(String),
+}
+
+impl ProbeTarget {
+    /// `address:port`, an IPv6 address in brackets.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        match self.address.parse() {
+            Ok(IpAddr::V6(address)) => format!("[{address}]:{}", self.port),
+            _ => format!("{}:{}", self.address, self.port),
+        }
+    }
+}

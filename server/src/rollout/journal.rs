@@ -1,0 +1,176 @@
+//! Where rollouts are written down: records that only grow, in one sequence for the whole
+//! store, and sealed blobs beside them for what may hold secrets.
+//!
+//! A driver writes what it is about to do before it does it and what came of it after; so
+//! an append that fails stops the driver. Watchers read here and nowhere else, and so never
+//! hear of a thing that is not stored. [`crate::store`] keeps a journal in SQLite,
+//! [`MemoryJournal`] in memory for simulations; the same contract tests hold for both.
+
+mod memory;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::model::{Epoch, Millis, Record, Revision, RolloutId};
+use crate::domain::{ContainerName, HostName};
+
+pub use memory::MemoryJournal;
+
+/// The result of a call on the journal.
+pub type Result<T> = std::result::Result<T, JournalError>;
+
+/// Where rollouts are written down.
+#[async_trait]
+pub trait Journal: Send + Sync + 'static {
+    /// Names the store: a cursor of another store means nothing here.
+    fn store_id(&self) -> Uuid;
+
+    /// Becomes the only writer: appends of all earlier epochs are refused from now on.
+    async fn take_over(&self) -> Result<Epoch>;
+
+    /// Writes a new rollout with its first record, its locks and its sealed blobs, all or
+    /// nothing. [`JournalError::Locked`] where another rollout holds one of the containers.
+    async fn create(&self, epoch: Epoch, rollout: NewRollout) -> Result<Revision>;
+
+    /// Appends records, all or none, and returns the revision of the last. A terminal phase
+    /// among them gives the locks back.
+    async fn append(&self, epoch: Epoch, id: RolloutId, records: &[Record]) -> Result<Revision>;
+
+    /// All records of a rollout, oldest first; empty where there is none.
+    async fn records(&self, id: RolloutId) -> Result<Vec<Entry>>;
+
+    /// Up to `limit` records after a revision, of one rollout or of all, oldest first.
+    async fn after(
+        &self,
+        revision: Revision,
+        id: Option<RolloutId>,
+        limit: usize,
+    ) -> Result<Vec<Entry>>;
+
+    /// The rollouts that have not ended, oldest first.
+    async fn open(&self) -> Result<Vec<RolloutId>>;
+
+    /// What lists show, newest first.
+    async fn list(&self) -> Result<Vec<Summary>>;
+
+    /// A sealed blob of a rollout, or of a host in it.
+    async fn secret(
+        &self,
+        id: RolloutId,
+        host: Option<&HostName>,
+        kind: SecretKind,
+    ) -> Result<Option<String>>;
+
+    /// The newest revision; changes with every append.
+    fn changes(&self) -> watch::Receiver<Revision>;
+}
+
+/// A rollout that is to be written.
+#[derive(Debug, Clone)]
+pub struct NewRollout {
+    /// Its ID.
+    pub id: RolloutId,
+    /// The container it is about.
+    pub container: ContainerName,
+    /// The hosts whose container it locks.
+    pub hosts: Vec<HostName>,
+    /// Its first record.
+    pub record: Record,
+    /// What may hold secrets.
+    pub secrets: Vec<NewSecret>,
+}
+
+/// A blob that is to be sealed.
+#[derive(Clone)]
+pub struct NewSecret {
+    /// The host; `None` for the rollout as a whole.
+    pub host: Option<HostName>,
+    /// What it is.
+    pub kind: SecretKind,
+    /// JSON.
+    pub text: String,
+}
+
+/// What a sealed blob is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SecretKind {
+    /// The request as it came.
+    Request,
+    /// How a host's new container is created.
+    Body,
+    /// What a host's old container was, for an undo without it.
+    Snapshot,
+}
+
+/// A record with its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Its place.
+    pub revision: Revision,
+    /// The rollout it belongs to.
+    pub id: RolloutId,
+    /// The record.
+    pub record: Record,
+}
+
+/// What lists show of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Its ID.
+    pub id: RolloutId,
+    /// The container it is about.
+    pub container: ContainerName,
+    /// When it was asked for.
+    pub created_at: Millis,
+    /// When it ended; `None` while it has not.
+    pub ended_at: Option<Millis>,
+}
+
+/// Why the journal did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Another `wharfd` took the store over.
+    #[error("another wharfd has taken over; this one writes no more")]
+    Fenced,
+    /// Another rollout is at work on the container.
+    #[error(
+        "{container} on {host} is being changed by rollout {by}; wait for its end, or abort it"
+    )]
+    Locked {
+        /// The host.
+        host: HostName,
+        /// The container.
+        container: ContainerName,
+        /// The other rollout.
+        by: RolloutId,
+    },
+    /// There is no such rollout.
+    #[error("no rollout {0}")]
+    NotFound(RolloutId),
+    /// The store failed.
+    #[error("the journal cannot be read or written")]
+    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl SecretKind {
+    /// Its name in the store.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Body => "body",
+            Self::Snapshot => "snapshot",
+        }
+    }
+}
+
+impl std::fmt::Debug for NewSecret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("NewSecret")
+            .field("host", &self.host)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
