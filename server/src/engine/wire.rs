@@ -103,13 +103,13 @@ pub(super) struct ContainerItem {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct NetworkItem {
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     id: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     name: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     driver: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     scope: String,
 }
 
