@@ -15,14 +15,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
 
 use super::clock::Clock;
 use super::hosts::Hosts;
-use super::model::{HostEnd, HostEvent, HostPlan, Millis, PlannedImage, Step, Trouble, Work};
+use super::model::{
+    HostEnd, HostEvent, HostPlan, Millis, PlannedImage, RolloutId, Step, Trouble, Work,
+};
 use super::reason;
+use super::requests::PullProgress;
 use super::spec::Policy;
 use super::step::{self, Direction, HostProgress, Names, Next, Observed};
-use crate::domain::HostName;
+use crate::domain::{HostName, RegistryLogin};
 use crate::engine::{Engine, EngineError, ErrorKind};
 
 pub use look::container_facts;
@@ -52,6 +57,8 @@ pub struct Stopped;
 
 /// Everything that the work on one host needs to know.
 pub struct Task {
+    /// The rollout.
+    pub rollout: RolloutId,
     /// The host.
     pub host: HostName,
     /// What is to be done there.
@@ -68,6 +75,10 @@ pub struct Task {
     pub clock: Clock,
     /// Bodies of containers.
     pub bodies: Bodies,
+    /// Credentials that came with the rollout; `None`: those that the server keeps.
+    pub login: Option<Arc<RegistryLogin>>,
+    /// Hears where a pull stands.
+    pub pulls: broadcast::Sender<PullProgress>,
     /// Where the journal stands.
     pub start: Start,
 }
@@ -90,7 +101,7 @@ pub struct Start {
 }
 
 /// Bodies of the containers of one host, as they are sent to the Engine.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Bodies {
     /// Of the new container; `None` where none is created.
     pub new: Option<NewBody>,
@@ -99,7 +110,7 @@ pub struct Bodies {
 }
 
 /// A container that is to be created.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct NewBody {
     /// `POST /containers/create`.
     pub body: serde_json::Value,

@@ -18,3 +18,5 @@ pub const IMAGE_MOVED: &str = "ROLLOUT_IMAGE_MOVED";
 pub const IMAGE_NOT_FOUND: &str = "IMAGE_NOT_FOUND";
 /// An Engine did not answer in time.
 pub const HOST_TIMEOUT: &str = "HOST_TIMEOUT";
+/// A bug of this server.
+pub const INTERNAL: &str = "INTERNAL";

@@ -100,13 +100,21 @@ impl Run<'_> {
             }
             _ => reference,
         };
-        let login = self.task.hosts.login(&pinned.registry()).await;
+        let login = match &self.task.login {
+            Some(login) => Some(login.clone()),
+            None => self.task.hosts.login(&pinned.registry()).await,
+        };
         let (sink, mut progress) = watch::channel(Transfer::default());
         let pull = self.engine.pull_image(&pinned, None, login.as_deref(), &sink);
         let stalled = self.task.policy.pull_timeout;
         let standstill = async {
             // The limit is on standstill, not on the whole: large images take their time.
-            while let Ok(Ok(())) = tokio::time::timeout(stalled, progress.changed()).await {}
+            while let Ok(Ok(())) = tokio::time::timeout(stalled, progress.changed()).await {
+                let transfer = progress.borrow_and_update().clone();
+                let (rollout, host) = (self.task.rollout, self.task.host.clone());
+                // Nobody may be watching.
+                let _ = self.task.pulls.send(PullProgress { rollout, host, transfer });
+            }
         };
         let pulled = tokio::select! {
             biased;
