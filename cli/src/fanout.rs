@@ -55,6 +55,13 @@ pub struct CallReport {
     pub end: Option<Status>,
 }
 
+impl Report {
+    /// Whether the server took any of the calls on.
+    pub fn was_begun(&self) -> bool {
+        self.calls.iter().any(|call| call.hosts.is_some())
+    }
+}
+
 impl CallReport {
     /// Hosts that never got an outcome: what became of them is unknown.
     pub fn unheard(&self) -> Vec<&str> {

@@ -3,6 +3,8 @@
 mod containers;
 mod credentials;
 mod images;
+mod partial_failure;
 mod pulls;
+mod refusals;
 mod support;
 mod testbed_works;
