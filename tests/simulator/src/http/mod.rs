@@ -1,0 +1,24 @@
+//! The model over HTTP/1.1: many Engines in one process, on loopback addresses or unix sockets.
+//!
+//! ```text
+//! SimServer   listeners, one for each host or one for all, and their connections
+//!   wire        bytes: resets, garbage, slow writing
+//!   service     one request: latency, faults, version, counters
+//!     route       method and path -> operation
+//!     dispatch    operation -> model -> status and JSON
+//!     stream      bodies that take their time: pulls, pushes, endless ones
+//! ```
+
+mod counters;
+mod dispatch;
+mod fault;
+mod reply;
+mod route;
+mod server;
+mod service;
+mod stream;
+mod wire;
+
+pub use counters::{Counters, Snapshot};
+pub use fault::HttpFault;
+pub use server::{HttpHost, SimServer};

@@ -1,0 +1,53 @@
+//! Answers before they are HTTP.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use serde_json::{Value, json};
+
+use crate::model::{PullPlan, PushPlan, Refusal};
+
+/// The body of an answer. An error in it ends the connection in the middle.
+pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// What the model makes of a call.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// A status without a body.
+    Status(u16),
+    /// Status and JSON.
+    Json(u16, Value),
+    /// Status and text.
+    Text(u16, String),
+    /// The lines of a pull, and what it does.
+    Pull(Vec<PullPlan>),
+    /// The lines of a push, and what it does.
+    Push(Box<PushPlan>),
+}
+
+impl From<Refusal> for Reply {
+    fn from(refusal: Refusal) -> Self {
+        Self::Json(refusal.status, json!({"message": refusal.message}))
+    }
+}
+
+/// A response with a whole body.
+pub(super) fn whole(status: u16, content_type: &str, body: impl Into<Bytes>) -> Response<Body> {
+    let body = Full::new(body.into()).map_err(|never| match never {}).boxed_unsync();
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    if let Ok(value) = HeaderValue::from_str(content_type)
+        && !value.is_empty()
+    {
+        response.headers_mut().insert(header::CONTENT_TYPE, value);
+    }
+    response
+}
+
+/// A JSON body as Go's encoder writes it, with a line end.
+pub(super) fn json_bytes(value: &Value) -> Vec<u8> {
+    let mut bytes = value.to_string().into_bytes();
+    bytes.push(b'\n');
+    bytes
+}

@@ -1,0 +1,133 @@
+//! Bodies that take their time.
+
+use std::future::pending;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt, stream};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::counters::InFlight;
+use super::fault::HttpFault;
+use super::reply::Body;
+use crate::host::SimHost;
+use crate::model::{PullPlan, PushPlan, Step};
+
+/// A pull or a push under way.
+pub(super) struct Transfer {
+    pub host: Arc<SimHost>,
+    pub work: Work,
+    pub fault: Option<HttpFault>,
+    pub in_flight: InFlight,
+}
+
+/// What is done at the end.
+pub(super) enum Work {
+    Pull(Vec<PullPlan>),
+    Push(PushPlan),
+}
+
+/// Where a transfer stands.
+struct Position {
+    transfer: Transfer,
+    steps: std::vec::IntoIter<Step>,
+    lines: usize,
+}
+
+impl Transfer {
+    /// The lines, and with the last one the effect. Who stops reading stops the transfer.
+    pub(super) fn into_body(self) -> Body {
+        let steps: Vec<Step> = match &self.work {
+            Work::Pull(plans) => plans.iter().flat_map(|plan| plan.steps.clone()).collect(),
+            Work::Push(plan) => plan.steps.clone(),
+        };
+        let begin = Position { transfer: self, steps: steps.into_iter(), lines: 0 };
+        body(stream::unfold(Some(begin), |position| async { next(position?).await }))
+    }
+
+    fn finish(self) {
+        self.host.with(|model, now| match &self.work {
+            Work::Pull(plans) => {
+                for plan in plans {
+                    model.finish_pull(now, plan);
+                }
+            }
+            Work::Push(plan) => model.finish_push(now, plan),
+        });
+        self.in_flight.whole();
+    }
+}
+
+/// A body of these bytes that stops before its end, as if the Engine hung.
+pub(super) fn stalled(bytes: Bytes, in_flight: InFlight) -> Body {
+    let begin = (Some(bytes), in_flight);
+    body(stream::unfold(begin, |(bytes, in_flight)| async move {
+        match bytes {
+            Some(bytes) => Some((Ok(bytes), (None, in_flight))),
+            None => pending().await,
+        }
+    }))
+}
+
+/// A body that never ends.
+pub(super) fn endless(chunk: Bytes, in_flight: InFlight) -> Body {
+    let begin = (chunk, in_flight);
+    body(stream::unfold(begin, |(chunk, in_flight)| async move {
+        Some((Ok(chunk.clone()), (chunk, in_flight)))
+    }))
+}
+
+async fn next(mut position: Position) -> Option<(io::Result<Bytes>, Option<Position>)> {
+    let lines = position.lines;
+    match &position.transfer.fault {
+        Some(HttpFault::StreamError { after_lines, message }) if *after_lines <= lines => {
+            let error = json!({"errorDetail": {"message": message}, "error": message});
+            position.transfer.in_flight.whole();
+            return Some((Ok(line(&error)), None));
+        }
+        Some(HttpFault::CutStream { after_lines }) if *after_lines <= lines => {
+            position.transfer.in_flight.whole();
+            // Lines before this one are sent only while the stream waits.
+            sleep(std::time::Duration::from_millis(1)).await;
+            return Some((Err(io::Error::other("cut by the script")), None));
+        }
+        Some(HttpFault::StallStream { after_lines }) if *after_lines <= lines => pending().await,
+        Some(HttpFault::EndlessStream) => {
+            let detail = json!({"current": lines, "total": u64::MAX});
+            let endless =
+                json!({"status": "Downloading", "progressDetail": detail, "id": "0123456789ab"});
+            position.lines += 1;
+            return Some((Ok(line(&endless)), Some(position)));
+        }
+        _ => {}
+    }
+    let Some(step) = position.steps.next() else {
+        position.transfer.in_flight.whole();
+        return None;
+    };
+    if !step.after.is_zero() {
+        sleep(step.after).await;
+    }
+    position.lines += 1;
+    let line = line(&step.line);
+    if position.steps.len() == 0 && position.transfer.fault.is_none() {
+        // With the last line, not after it: who has read it finds the effect.
+        position.transfer.finish();
+        return Some((Ok(line), None));
+    }
+    Some((Ok(line), Some(position)))
+}
+
+fn line(value: &Value) -> Bytes {
+    let mut bytes = value.to_string().into_bytes();
+    bytes.extend_from_slice(b"\r\n");
+    bytes.into()
+}
+
+fn body(stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Body {
+    StreamBody::new(stream.map_ok(Frame::data)).boxed_unsync()
+}

@@ -1,0 +1,121 @@
+//! The calls of the Engine API as data: what faults, latencies and counters are keyed by.
+
+/// A call of the Engine API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Operation {
+    /// `GET` or `HEAD /_ping`.
+    Ping,
+    /// `GET /version`.
+    Version,
+    /// `GET /info`.
+    Info,
+    /// `GET /system/df`.
+    DiskUsage,
+    /// `POST /auth`.
+    Login,
+    /// `GET /images/json`.
+    ListImages,
+    /// `GET /images/{name}/json`.
+    InspectImage,
+    /// `GET /images/{name}/history`.
+    ImageHistory,
+    /// `POST /images/create`.
+    Pull,
+    /// `POST /images/{name}/push`.
+    Push,
+    /// `POST /images/{name}/tag`.
+    Tag,
+    /// `DELETE /images/{name}`.
+    RemoveImage,
+    /// `POST /images/prune`.
+    PruneImages,
+    /// `GET /containers/json`.
+    ListContainers,
+    /// `POST /containers/create`.
+    Create,
+    /// `GET /containers/{id}/json`.
+    Inspect,
+    /// `POST /containers/{id}/start`.
+    Start,
+    /// `POST /containers/{id}/stop`.
+    Stop,
+    /// `POST /containers/{id}/restart`.
+    Restart,
+    /// `POST /containers/{id}/kill`.
+    Kill,
+    /// `POST /containers/{id}/pause`.
+    Pause,
+    /// `POST /containers/{id}/unpause`.
+    Unpause,
+    /// `POST /containers/{id}/rename`.
+    Rename,
+    /// `POST /containers/{id}/update`.
+    Update,
+    /// `POST /containers/{id}/wait`.
+    Wait,
+    /// `GET /containers/{id}/top`.
+    Top,
+    /// `GET /containers/{id}/changes`.
+    Changes,
+    /// `DELETE /containers/{id}`.
+    Remove,
+    /// `POST /containers/prune`.
+    PruneContainers,
+}
+
+impl Operation {
+    /// Method and path pattern, as errors name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ping => "GET /_ping",
+            Self::Version => "GET /version",
+            Self::Info => "GET /info",
+            Self::DiskUsage => "GET /system/df",
+            Self::Login => "POST /auth",
+            Self::ListImages => "GET /images/json",
+            Self::InspectImage => "GET /images/{name}/json",
+            Self::ImageHistory => "GET /images/{name}/history",
+            Self::Pull => "POST /images/create",
+            Self::Push => "POST /images/{name}/push",
+            Self::Tag => "POST /images/{name}/tag",
+            Self::RemoveImage => "DELETE /images/{name}",
+            Self::PruneImages => "POST /images/prune",
+            Self::ListContainers => "GET /containers/json",
+            Self::Create => "POST /containers/create",
+            Self::Inspect => "GET /containers/{id}/json",
+            Self::Start => "POST /containers/{id}/start",
+            Self::Stop => "POST /containers/{id}/stop",
+            Self::Restart => "POST /containers/{id}/restart",
+            Self::Kill => "POST /containers/{id}/kill",
+            Self::Pause => "POST /containers/{id}/pause",
+            Self::Unpause => "POST /containers/{id}/unpause",
+            Self::Rename => "POST /containers/{id}/rename",
+            Self::Update => "POST /containers/{id}/update",
+            Self::Wait => "POST /containers/{id}/wait",
+            Self::Top => "GET /containers/{id}/top",
+            Self::Changes => "GET /containers/{id}/changes",
+            Self::Remove => "DELETE /containers/{id}",
+            Self::PruneContainers => "POST /containers/prune",
+        }
+    }
+
+    /// Whether it changes anything on the host, so that a lost answer leaves a doubt.
+    pub fn is_write(self) -> bool {
+        !matches!(
+            self,
+            Self::Ping
+                | Self::Version
+                | Self::Info
+                | Self::DiskUsage
+                | Self::Login
+                | Self::ListImages
+                | Self::InspectImage
+                | Self::ImageHistory
+                | Self::ListContainers
+                | Self::Inspect
+                | Self::Wait
+                | Self::Top
+                | Self::Changes
+        )
+    }
+}
