@@ -59,21 +59,29 @@ async fn a_connection_that_the_engine_closed_is_replaced_by_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_call_that_hangs_holds_back_no_other() {
+async fn calls_that_hang_hold_back_no_other() {
     let server = Server::engine(|request| {
         if request.target.contains("/stuck/") { vec![Step::Hang] } else { answer(200, "[]") }
     })
     .await;
     let engine = server.client();
-    let stuck = Arc::clone(&engine);
-    let stuck = tokio::spawn(async move {
-        stuck.inspect_container(&ContainerRef::parse("stuck").unwrap(), false).await
-    });
-    server.until_requests(1).await;
-    race(&engine, 20).await;
-    assert!(!stuck.is_finished());
-    assert_eq!(server.accepted(), 2, "the one that hangs, and one for all others");
-    stuck.abort();
+    for stuck in [1, 12] {
+        let calls: Vec<_> = (0..stuck)
+            .map(|_| {
+                let engine = Arc::clone(&engine);
+                let container = ContainerRef::parse("stuck").unwrap();
+                tokio::spawn(async move { engine.inspect_container(&container, false).await })
+            })
+            .collect();
+        let before = server.requests().len();
+        server.until_requests(before + stuck).await;
+        let accepted = server.accepted();
+        race(&engine, 20).await;
+        assert!(calls.iter().all(|call| !call.is_finished()));
+        assert!(server.accepted() <= accepted + 1, "one connection for all others");
+        calls.iter().for_each(tokio::task::JoinHandle::abort);
+        server.until_closed_but(1).await;
+    }
 }
 
 #[tokio::test]

@@ -139,8 +139,13 @@ impl Server {
 
     /// Waits until no connection is open.
     pub async fn until_closed(&self) {
-        self.until(|server| server.state.open.load(Ordering::SeqCst) == 0, "closed connections")
-            .await;
+        self.until_closed_but(0).await;
+    }
+
+    /// Waits until so many connections are open at most.
+    pub async fn until_closed_but(&self, count: usize) {
+        let closed = |server: &Self| server.state.open.load(Ordering::SeqCst) <= count;
+        self.until(closed, "closed connections").await;
     }
 
     /// Closes all connections from this end.
