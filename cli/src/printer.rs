@@ -83,17 +83,17 @@ impl Printer {
 
     /// A warning on stderr.
     pub fn warning(&self, line: &str) {
-        self.stderr(&format!("{} {line}", self.paint("33", "warning:")));
+        self.stderr(&format!("{} {}", self.paint("33", "warning:"), printable(line)));
     }
 
     /// An error on stderr.
     pub fn error(&self, line: &str) {
-        self.stderr(&format!("{} {line}", self.paint("31", "error:")));
+        self.stderr(&format!("{} {}", self.paint("31", "error:"), printable(line)));
     }
 
     /// An error of one host or item on stderr.
     pub fn error_of(&self, what: &str, line: &str) {
-        self.stderr(&format!("{what}: {} {line}", self.paint("31", "error:")));
+        self.stderr(&format!("{what}: {} {}", self.paint("31", "error:"), printable(line)));
     }
 
     /// A plain line on stderr, whatever `--quiet` says.
@@ -107,6 +107,11 @@ impl Printer {
     fn paint(&self, code: &str, text: &str) -> String {
         if self.colour { format!("\x1b[1;{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+/// One line without control characters: what a host says must do nothing to a terminal.
+pub fn printable(text: &str) -> String {
+    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// Columns of the terminal on stdout: `COLUMNS`, else its size. `None` elsewhere, where

@@ -4,6 +4,8 @@ use comfy_table::{
     CellAlignment, ColumnConstraint, ContentArrangement, Row, Table as Grid, presets,
 };
 
+use crate::printer::printable;
+
 /// A column of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {
@@ -73,7 +75,7 @@ pub fn render(
         fits || fixed_width(columns, rows, &shown) <= usize::from(width.unwrap_or(u16::MAX));
     for cells in rows {
         let mut row =
-            Row::from(shown.iter().map(|index| single_line(&cells[*index])).collect::<Vec<_>>());
+            Row::from(shown.iter().map(|index| printable(&cells[*index])).collect::<Vec<_>>());
         if one_line {
             row.max_height(1);
         }
@@ -112,11 +114,6 @@ fn total(widths: impl Iterator<Item = usize>) -> usize {
 fn content_width(columns: &[Column], rows: &[Vec<String>], index: usize) -> usize {
     let cells = rows.iter().map(|row| row[index].chars().count());
     cells.chain([columns[index].title.len()]).max().unwrap_or(0)
-}
-
-/// Whatever a host answers, a row is a line and its control characters do nothing to a terminal.
-fn single_line(cell: &str) -> String {
-    cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -32,6 +32,9 @@ pub trait View: prost::Message + Name {
 
     /// The short ID, where `--quiet` shows nothing else.
     const QUIET_ID: Option<fn(&Self) -> String> = None;
+
+    /// Whether the rows of a host are sorted; else they stay as they came.
+    const SORTED: bool = true;
 }
 
 /// Collects items and prints them.
@@ -39,7 +42,7 @@ pub struct Listing<'a, V, F> {
     printer: &'a Printer,
     extract: F,
     now: Timestamp,
-    waiting: usize,
+    begun: bool,
     ticks: u32,
     new_items: bool,
     header_done: bool,
@@ -58,7 +61,7 @@ impl<'a, V: View, F> Listing<'a, V, F> {
             printer,
             extract,
             now,
-            waiting: 0,
+            begun: false,
             ticks: 0,
             new_items: false,
             header_done: false,
@@ -71,13 +74,20 @@ impl<'a, V: View, F> Listing<'a, V, F> {
         }
     }
 
-    /// Prints what has not been printed yet, and the title line even where there is nothing.
+    /// Prints what has not been printed yet, and the title line even where there is nothing;
+    /// but nothing of a call that was refused.
     pub fn finish(&mut self) {
-        self.flush();
+        if self.begun {
+            self.flush();
+        }
     }
 
     fn flush(&mut self) {
-        self.rows.sort();
+        if V::SORTED {
+            self.rows.sort();
+        } else {
+            self.rows.sort_by(|left, right| left[0].cmp(&right[0]));
+        }
         self.names.sort();
         self.ids.sort();
         let format = self.printer.format;
@@ -120,8 +130,8 @@ where
     I: IntoIterator<Item = V>,
     F: FnMut(&str, E) -> I,
 {
-    fn started(&mut self, hosts: &[String]) {
-        self.waiting += hosts.len();
+    fn started(&mut self, _hosts: &[String]) {
+        self.begun = true;
     }
 
     fn payload(&mut self, host: &str, event: E) {
@@ -142,7 +152,6 @@ where
     }
 
     fn outcome(&mut self, host: &str, outcome: &HostOutcome) {
-        self.waiting = self.waiting.saturating_sub(1);
         if let Some(error) = outcome_error(outcome) {
             if self.printer.is_json() {
                 host_failed(self.printer, host, &error);

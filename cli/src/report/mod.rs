@@ -48,7 +48,7 @@ pub fn status_error(status: Option<&pb::Status>) -> Option<ErrorText> {
 /// Says what is left to say after the last host, and turns it into the end of the command.
 /// Failed hosts have been told of as they came.
 pub fn finish(printer: &Printer, report: &Report) -> Result<(), Failure> {
-    if printer.is_closed() {
+    if report.abandoned {
         return Ok(());
     }
     if report.calls.iter().all(|call| call.hosts.is_none())

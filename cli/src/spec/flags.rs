@@ -1,15 +1,13 @@
-//! The flags that describe a container, spelled as docker spells them, and the `ContainerSpec`
-//! they make. `-h`, `-l` and `-H` are taken: host name and labels have their long flags only.
+//! The flags that describe a container, spelled as docker spells them. `-h`, `-l` and `-H` are
+//! taken: host name and labels have their long flags only. `build.rs` makes a spec of them.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use wharf::v1::{ContainerSpec, HealthCheck, Mount, PortMapping, RestartPolicy, Ulimit};
+use wharf::v1::{Mount, PortMapping, RestartPolicy, Ulimit};
 
-use super::{files, mounts, ports, values};
+use super::{mounts, ports, values};
 use crate::duration;
-use crate::exit::Failure;
 
 /// The flags. Unset ones leave what the body, the image or the Engine says.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -31,7 +29,7 @@ pub struct ContainerFlags {
     #[arg(short, long, value_name = "PORT", value_parser = ports::publish)]
     pub publish: Vec<Vec<PortMapping>>,
     /// Publish every exposed port on a free port of the host
-    #[arg(short = 'P', long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(short = 'P', long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     pub publish_all: Option<bool>,
     /// Expose a port without publishing it
     #[arg(long, value_name = "PORT", value_parser = ports::expose)]
@@ -76,7 +74,7 @@ pub struct ContainerFlags {
     #[arg(long, value_name = "POLICY", value_parser = values::restart_policy)]
     pub restart: Option<RestartPolicy>,
     /// Remove the container when it stops
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     pub rm: Option<bool>,
     /// Program instead of the image's; empty takes the image's away
     #[arg(long, value_name = "PROGRAM")]
@@ -142,7 +140,7 @@ pub struct ContainerFlags {
     #[arg(long, value_name = "CAPABILITY")]
     pub cap_drop: Vec<String>,
     /// All capabilities and all devices
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     pub privileged: Option<bool>,
     /// Device: /dev/HOST[:/dev/CONTAINER[:rwm]]
     #[arg(long, value_name = "DEVICE")]
@@ -151,16 +149,16 @@ pub struct ContainerFlags {
     #[arg(long, value_name = "OPTION")]
     pub security_opt: Vec<String>,
     /// Root file system read-only
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     pub read_only: Option<bool>,
     /// An init process that reaps zombies and forwards signals
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     pub init: Option<bool>,
     /// A terminal
-    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     pub tty: Option<bool>,
     /// Standard input stays open
-    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     pub interactive: Option<bool>,
     /// Log driver
     #[arg(long, value_name = "DRIVER", default_value = "", hide_default_value = true)]
@@ -183,180 +181,4 @@ pub struct ContainerFlags {
     /// Kernel parameter of its namespaces
     #[arg(long, value_name = "KEY=VALUE", value_parser = values::key_value)]
     pub sysctl: Vec<(String, String)>,
-}
-
-impl ContainerFlags {
-    /// The spec. `read` reads files, `variable` is this environment.
-    pub fn spec(
-        self,
-        image: String,
-        command: Vec<String>,
-        read: impl Fn(&Path) -> std::io::Result<Vec<u8>>,
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<ContainerSpec, Failure> {
-        Ok(ContainerSpec {
-            env: environment(&self.env, &self.env_file, &read, &variable)?,
-            labels: labels(&self.label, &self.label_file, &read)?,
-            health_check: self.health_check()?,
-            security_opt: security_options(self.security_opt, &read)?,
-            image,
-            command,
-            entrypoint: self.entrypoint.into_iter().collect(),
-            user: self.user,
-            working_dir: absolute("--workdir", self.workdir)?,
-            hostname: self.hostname,
-            domainname: self.domainname,
-            ports: self.publish.into_iter().flatten().collect(),
-            expose: self.expose.into_iter().flatten().collect(),
-            volumes: self.volume,
-            mounts: self.mount,
-            network: self.network,
-            network_aliases: self.network_alias,
-            restart_policy: self.restart,
-            cap_add: self.cap_add,
-            cap_drop: self.cap_drop,
-            privileged: self.privileged,
-            memory_bytes: self.memory,
-            memory_swap_bytes: self.memory_swap,
-            nano_cpus: self.cpus,
-            cpu_shares: self.cpu_shares,
-            cpuset_cpus: self.cpuset_cpus,
-            pids_limit: self.pids_limit,
-            init: self.init,
-            auto_remove: self.rm,
-            ulimits: self.ulimit,
-            log_driver: self.log_driver,
-            log_options: self.log_opt.into_iter().collect(),
-            dns: self.dns.iter().map(ToString::to_string).collect(),
-            extra_hosts: self.add_host,
-            tmpfs: self.tmpfs.into_iter().collect(),
-            read_only: self.read_only,
-            devices: self.device,
-            stop_signal: self.stop_signal,
-            stop_timeout: self
-                .stop_timeout
-                .map(|s| duration::to_proto(Duration::from_secs(s.into()))),
-            tty: self.tty,
-            open_stdin: self.interactive,
-            pid_mode: self.pid,
-            ipc_mode: self.ipc,
-            sysctls: self.sysctl.into_iter().collect(),
-            shm_size_bytes: self.shm_size,
-            publish_all_ports: self.publish_all,
-            group_add: self.group_add,
-            volumes_from: self.volumes_from,
-        })
-    }
-
-    fn health_check(&self) -> Result<Option<HealthCheck>, Failure> {
-        let check = HealthCheck {
-            test: match &self.health_cmd {
-                Some(command) => vec!["CMD-SHELL".to_owned(), command.clone()],
-                None => Vec::new(),
-            },
-            interval: self.health_interval.map(duration::to_proto),
-            timeout: self.health_timeout.map(duration::to_proto),
-            start_period: self.health_start_period.map(duration::to_proto),
-            start_interval: self.health_start_interval.map(duration::to_proto),
-            retries: self.health_retries.unwrap_or(0),
-        };
-        let given = check != HealthCheck::default();
-        match (self.no_healthcheck, given) {
-            (true, true) => {
-                Err(Failure::usage("--no-healthcheck goes with no other --health-… flag"))
-            }
-            (true, false) => {
-                Ok(Some(HealthCheck { test: vec!["NONE".to_owned()], ..HealthCheck::default() }))
-            }
-            (false, given) => Ok(given.then_some(check)),
-        }
-    }
-}
-
-type Read<'a> = &'a dyn Fn(&Path) -> std::io::Result<Vec<u8>>;
-
-/// Files first, then flags: the later entry of a name wins, and stands alone.
-fn environment(
-    flags: &[String],
-    paths: &[PathBuf],
-    read: Read<'_>,
-    variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<Vec<String>, Failure> {
-    let mut entries: Vec<String> = Vec::new();
-    let mut push = |key: &str, entry: String| {
-        entries.retain(|known| known.split('=').next() != Some(key));
-        entries.push(entry);
-    };
-    for path in paths {
-        for entry in parse_file(path, read)? {
-            // A name alone in a file that is not set here is left out, as docker does.
-            if let Some(value) = entry.value.or_else(|| variable(&entry.key)) {
-                push(&entry.key, format!("{}={value}", entry.key));
-            }
-        }
-    }
-    for flag in flags {
-        let (key, value) =
-            flag.split_once('=').map_or((flag.as_str(), None), |(k, v)| (k, Some(v)));
-        if key.is_empty() {
-            return Err(Failure::Usage(format!("-e \"{}\" has no name", flag.escape_debug())));
-        }
-        let value = value.map(str::to_owned).or_else(|| variable(key));
-        push(key, value.map_or_else(|| key.to_owned(), |value| format!("{key}={value}")));
-    }
-    Ok(entries)
-}
-
-fn labels(
-    flags: &[String],
-    paths: &[PathBuf],
-    read: Read<'_>,
-) -> Result<HashMap<String, String>, Failure> {
-    let mut labels = HashMap::new();
-    for path in paths {
-        for entry in parse_file(path, read)? {
-            labels.insert(entry.key, entry.value.unwrap_or_default());
-        }
-    }
-    for flag in flags {
-        let (key, value) = flag.split_once('=').unwrap_or((flag, ""));
-        if key.is_empty() {
-            return Err(Failure::Usage(format!("--label \"{}\" has no name", flag.escape_debug())));
-        }
-        labels.insert(key.to_owned(), value.to_owned());
-    }
-    Ok(labels)
-}
-
-fn parse_file(path: &Path, read: Read<'_>) -> Result<Vec<files::Entry>, Failure> {
-    let content = read(path)
-        .map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))?;
-    files::parse(&content)
-        .map_err(|problem| Failure::Usage(format!("{}: {problem}", path.display())))
-}
-
-/// The Engine takes a seccomp profile as JSON, so a file that is named is read here, as docker
-/// does.
-fn security_options(options: Vec<String>, read: Read<'_>) -> Result<Vec<String>, Failure> {
-    let inline = |option: String| match option.split_once(['=', ':']) {
-        Some(("seccomp", "unconfined" | "builtin")) => Ok(option),
-        Some(("seccomp", path)) => {
-            let wrong = |problem: String| {
-                Failure::Usage(format!("--security-opt seccomp: {path}: {problem}"))
-            };
-            let content = read(Path::new(path)).map_err(|error| wrong(error.to_string()))?;
-            let profile: serde_json::Value =
-                serde_json::from_slice(&content).map_err(|error| wrong(error.to_string()))?;
-            Ok(format!("seccomp={profile}"))
-        }
-        _ => Ok(option),
-    };
-    options.into_iter().map(inline).collect()
-}
-
-fn absolute(flag: &str, path: String) -> Result<String, Failure> {
-    if path.is_empty() || path.starts_with('/') {
-        return Ok(path);
-    }
-    Err(Failure::Usage(format!("{flag} {path}: the path must be absolute")))
 }

@@ -1,11 +1,12 @@
 //! What describes a container on the command line, in docker's own spelling, as parts of a
-//! request. Pure but for [`body::read`] and the files that [`flags`] names.
+//! request. Pure but for [`body::read`].
 //!
-//! - [`flags`]: the flags of `create` and `run`, and the `ContainerSpec` they make.
+//! - [`flags`]: the flags of `create` and `run`; [`build`]: the `ContainerSpec` they make.
 //! - [`values`], [`ports`], [`mounts`], [`files`]: the syntax of single values and files.
 //! - [`body`]: the Engine's own JSON.
 
 pub mod body;
+pub mod build;
 pub mod files;
 pub mod flags;
 pub mod mounts;

@@ -36,7 +36,7 @@ Examples:
 
 /// Arguments of `wharf create`.
 #[derive(clap::Args)]
-#[command(after_help = CREATE_NOTES)]
+#[command(after_help = CREATE_NOTES, override_usage = "wharf create [OPTIONS] [IMAGE] [COMMAND]...")]
 pub struct CreateArgs {
     #[command(flatten)]
     what: What,
@@ -44,7 +44,7 @@ pub struct CreateArgs {
 
 /// Arguments of `wharf run`.
 #[derive(clap::Args)]
-#[command(after_help = RUN_NOTES)]
+#[command(after_help = RUN_NOTES, override_usage = "wharf run -d [OPTIONS] [IMAGE] [COMMAND]...")]
 pub struct RunArgs {
     /// Leave it running and return
     #[arg(short, long)]
@@ -71,12 +71,10 @@ struct What {
     flags: Box<ContainerFlags>,
     #[command(flatten)]
     targets: TargetArgs,
-    /// Image; may be left out where the body names one
-    #[arg(value_name = "IMAGE")]
-    image: Option<String>,
-    /// Command with its arguments
-    #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
-    command: Vec<String>,
+    /// Image, then the command with its arguments; flags behind the image are the command's.
+    /// May be left out where the body names an image
+    #[arg(value_name = "IMAGE", trailing_var_arg = true)]
+    words: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -105,24 +103,26 @@ pub async fn run(app: &App, args: RunArgs) -> Result<(), Failure> {
 }
 
 async fn send(app: &App, what: What, start: bool) -> Result<(), Failure> {
+    let mut words = what.words.into_iter();
+    let (image, command) = (words.next(), words.collect::<Vec<String>>());
     let targets = app.targets(&what.targets);
     let selector = targets.select(Access::Write).map_err(|failure| match failure {
-        Failure::Usage(message) if !what.command.is_empty() => {
+        Failure::Usage(message) if !command.is_empty() => {
             Failure::Usage(format!("{message} (flags behind the image belong to its command)"))
         }
         other => other,
     })?;
     let body = what.file.as_deref().map(body::read).transpose()?;
-    let image =
-        what.image.clone().or_else(|| body.as_ref().and_then(Body::image)).ok_or_else(|| {
+    let pulled =
+        image.clone().or_else(|| body.as_ref().and_then(Body::image)).ok_or_else(|| {
             Failure::usage(match body {
                 Some(_) => "neither the command line nor the body names an image",
                 None => "no image was given",
             })
         })?;
     let spec = what.flags.spec(
-        what.image.unwrap_or_default(),
-        what.command,
+        image.unwrap_or_default(),
+        command,
         |path| std::fs::read(path),
         |name| std::env::var(name).ok(),
     )?;
@@ -133,7 +133,7 @@ async fn send(app: &App, what: What, start: bool) -> Result<(), Failure> {
     };
     let credentials = match pull {
         PullPolicy::Never => None,
-        _ => credentials::for_image(&app.printer, &image).await,
+        _ => credentials::for_image(&app.printer, &pulled).await,
     };
     let request = CreateContainerRequest {
         targets: Some(selector),

@@ -17,15 +17,14 @@ use url::Url;
 
 use super::HttpEngine;
 use super::lanes::{Lanes, PacingLayer};
-use super::link::Link;
+use super::link::{IDLE_CONNECTIONS, Link};
 use super::negotiate::VersionCell;
 use crate::domain::{HostAddress, TlsMaterial};
 use crate::engine::{Engine, EngineError, ErrorKind, Result};
 
 /// What connections are made with in errors.
 const CONNECT: &str = "connect";
-/// Idle connections that are kept for each host, and for how long.
-const IDLE_CONNECTIONS: usize = 4;
+/// How long an idle connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long the client waits of its own accord. All other deadlines are those of its callers.

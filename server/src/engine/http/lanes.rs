@@ -27,11 +27,12 @@ use tower::{BoxError, Layer, Service};
 use crate::engine::operation::{Operation, Pace};
 use crate::engine::{EngineError, ErrorKind};
 
-/// How long a short call that was sent keeps the others waiting.
-const GRACE: Duration = Duration::from_millis(100);
+/// How long a short call that was sent keeps the others waiting, as long as no other call is
+/// overdue; each that is shortens it, so that all that may hang together cost a second.
+const GRACE: Duration = Duration::from_millis(250);
 /// How long a connection may take to come back to the pool. It takes microseconds unless the
 /// machine is overloaded; a host that closed it costs the next call this much.
-const RETURN: Duration = Duration::from_millis(200);
+const RETURN: Duration = Duration::from_millis(400);
 /// Calls to one host at the same time, of each pace: a host that hangs must not use up the
 /// files of the process, nor long calls keep short ones out.
 const MOST_CALLS: usize = 32;
@@ -44,6 +45,8 @@ pub(super) struct Lanes {
     long: Semaphore,
     endless: Semaphore,
     state: Mutex<State>,
+    /// Short calls that were not done when they gave up the lane.
+    overdue: AtomicU32,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +84,7 @@ impl Lanes {
             long: Semaphore::new(MOST_CALLS),
             endless: Semaphore::new(MOST_CALLS),
             state: Mutex::default(),
+            overdue: AtomicU32::new(0),
         }
     }
 
@@ -117,21 +121,22 @@ impl Lanes {
         let mut call = pin!(call);
         let give_up = async {
             ticket.has_connection().await;
-            sleep(grace).await;
+            sleep(grace / (1 + self.overdue.load(Ordering::Acquire))).await;
         };
-        let result = tokio::select! {
+        let in_time = tokio::select! {
             biased;
-            result = &mut call => {
-                self.finished(&ticket, &result);
-                result
-            }
-            () = give_up => {
+            result = &mut call => Some(result),
+            () = give_up => None,
+        };
+        let result = match in_time {
+            Some(result) => result,
+            None => {
+                let _overdue = (operation.pace == Pace::Quick).then(|| Overdue::new(&self.overdue));
                 drop(lane);
-                let result = call.await;
-                self.finished(&ticket, &result);
-                result
+                call.await
             }
         };
+        self.finished(&ticket, &result);
         result
     }
 
@@ -195,6 +200,22 @@ impl Ticket {
         while self.connecting.load(Ordering::Acquire) {
             self.connecting_changed.notified().await;
         }
+    }
+}
+
+/// Counts a call as overdue for as long as it lives.
+struct Overdue<'a>(&'a AtomicU32);
+
+impl<'a> Overdue<'a> {
+    fn new(count: &'a AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count)
+    }
+}
+
+impl Drop for Overdue<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

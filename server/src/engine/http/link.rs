@@ -24,6 +24,8 @@ use crate::engine::{ApiVersion, EngineError, ErrorKind, Result, registry_auth, w
 /// Answers above this size are parsed on a thread of their own, so that a huge one of one host
 /// does not hold back the others: parsing takes some 3 ms a megabyte.
 const PARSED_IN_PLACE: usize = 1 << 20;
+/// Idle connections that are kept for each host.
+pub(super) const IDLE_CONNECTIONS: usize = 4;
 
 /// One Engine and what is known of it.
 #[derive(Debug)]
@@ -178,8 +180,20 @@ impl Link {
         let operation = call.operation;
         self.lanes
             .run(operation, async |ticket: Arc<Ticket>| {
-                let begun = Instant::now();
-                let response = self.head(call, version).await?;
+                let mut begun = Instant::now();
+                let mut response = self.head(call, version).await;
+                // An idle connection may have been closed from the other end unnoticed. For a
+                // read, another one is tried until all idle ones are used up.
+                let mut attempts = 0;
+                while attempts < IDLE_CONNECTIONS
+                    && !ticket.connected()
+                    && matches!(&response, Err(error) if error.kind == ErrorKind::ConnectionLost)
+                {
+                    begun = Instant::now();
+                    response = self.head(call, version).await;
+                    attempts += 1;
+                }
+                let response = response?;
                 let latency = begun.elapsed();
                 ticket.served();
                 let (status, headers) = (response.status(), response.headers().clone());

@@ -124,7 +124,7 @@ fn cannot_connect(address: &HostAddress, error: &reqwest::Error) -> String {
 fn tls_problem(error: &rustls::Error) -> String {
     use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage};
     match error {
-        InvalidCertificate(CertificateError::UnknownIssuer) => {
+        InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "the Engine's certificate is not signed by the CA given for this host".to_owned()
         }
         InvalidCertificate(

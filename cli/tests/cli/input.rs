@@ -1,0 +1,92 @@
+//! Bad input: one clear line, exit status 2, nothing sent.
+
+use crate::run_alone;
+
+fn refused(arguments: &[&str], expected: &str) {
+    let home = tempfile::tempdir().unwrap();
+    let run = run_alone(home.path(), arguments);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{arguments:?}: {}", run.stderr);
+    assert!(run.stderr.contains(expected), "{arguments:?}: {}", run.stderr);
+    assert!(!run.stderr.contains("cannot reach"), "{arguments:?} reached for the server");
+}
+
+#[test]
+fn unknown_verbs_and_flags() {
+    refused(&["frobnicate"], "unrecognized subcommand");
+    refused(&["ps", "--frobnicate"], "unexpected argument '--frobnicate'");
+    refused(&["ps", "-o", "yaml"], "invalid value 'yaml'");
+    refused(&["ps", "--timeout", "soon"], "is not a duration");
+    refused(&["ps", "-f", "running"], "is not KEY=VALUE");
+}
+
+#[test]
+fn hosts_that_contradict_each_other() {
+    refused(&["ps", "-A", "-H", "a"], "three ways to choose hosts");
+    refused(&["ps", "-l", ""], "the selector is empty");
+    refused(&["stop", "-H", "", "web"], "empty host name");
+    refused(&["stop", "a/b/c"], "is not a container");
+    refused(&["rename", "-A", "web1/web", "x"], "names its host");
+}
+
+#[test]
+fn flags_of_containers() {
+    refused(&["run", "-A", "app"], "wharf run needs -d");
+    refused(&["create", "-A"], "no image was given");
+    refused(&["create", "-A", "-p", "99999", "app"], "is not a port");
+    refused(&["create", "-A", "-v", "./here:/x", "app"], "must be absolute");
+    refused(&["create", "-A", "--mount", "type=bind,target=/x", "app"], "must be an absolute path");
+    refused(&["create", "-A", "-m", "lots", "app"], "is not a size");
+    refused(&["create", "-A", "--restart", "sometimes", "app"], "is not a restart policy");
+    refused(
+        &["create", "-A", "--env-file", "/nonexistent/env", "app"],
+        "cannot read /nonexistent/env",
+    );
+    refused(&["create", "-A", "--no-healthcheck", "--health-cmd", "x", "app"], "--no-healthcheck");
+    refused(&["create", "-A", "-w", "here", "app"], "--workdir here: the path must be absolute");
+    refused(&["update", "-A", "web"], "nothing to change");
+}
+
+#[test]
+fn bodies_that_are_not_json_objects() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("body.json");
+    let path = file.to_str().unwrap();
+    std::fs::write(&file, "# comment\n{\"Image\": \"app\",,}\n").unwrap();
+    refused(&["create", "-A", "-f", path], &format!("{path}: line 2, column 17: not valid JSON"));
+    std::fs::write(&file, "[]").unwrap();
+    refused(&["create", "-A", "-f", path], "must be a JSON object");
+    std::fs::write(&file, "{}").unwrap();
+    refused(&["create", "-A", "-f", path], "neither the command line nor the body names an image");
+    refused(&["create", "-A", "-f", "/nonexistent.json"], "cannot read /nonexistent.json");
+}
+
+#[test]
+fn certificates_that_are_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("ca.pem");
+    std::fs::write(&file, "hello").unwrap();
+    let path = file.to_str().unwrap();
+    refused(
+        &["host", "add", "a", "tcp://a:2376", "--tls-ca", path],
+        "ca.pem: this is not a PEM file",
+    );
+    refused(
+        &["host", "add", "a", "tcp://a:2376", "--tls-ca", "/nonexistent"],
+        "cannot read /nonexistent",
+    );
+    refused(&["host", "add", "a", "tcp://a:2376", "--tls-cert", path], "--tls-key");
+    refused(&["--server", "https://a:1", "--tls-ca", path, "ps"], "ca.pem: this is not a PEM file");
+    refused(
+        &["--server", "unix:///x", "--tls-server-name", "a", "ps"],
+        "TLS options are for https://",
+    );
+    refused(&["--server", "http://a", "ps"], "invalid server address");
+}
+
+#[test]
+fn labels_and_contexts() {
+    refused(&["host", "label", "web1"], "no label was given");
+    refused(&["host", "label", "env=prod"], "say which host");
+    refused(&["host", "add", "a", "unix:///x", "--label", "=x"], "has no key");
+    refused(&["--context", "nope", "ps"], "there is no context \"nope\"");
+}

@@ -1,0 +1,34 @@
+//! Ctrl-C.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+use wharf::v1::pull_image_response::Event;
+use wharf::v1::{PullImageResponse, TransferProgress};
+
+use crate::command;
+use crate::script::{Reply, Server};
+
+#[test]
+fn ctrl_c_ends_with_130_and_says_what_goes_on() {
+    let progress = TransferProgress { status: "Downloading".into(), ..Default::default() };
+    let reply =
+        Reply::started::<PullImageResponse>(&["web1"]).payload("web1", Event::Progress(progress));
+    let server = Server::start([("PullImage", reply.hang())]);
+    let mut child = command(server.home(), &["pull", "-A", "app"])
+        .env("WHARF_SERVER", server.address())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    assert_eq!(line, "web1: Downloading\n");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(rest, "interrupted; pulls that have begun go on on the hosts\n");
+}

@@ -1,0 +1,123 @@
+//! On a terminal: bars that move, and tables that fit.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::process::{Command, Stdio};
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+use tonic::Code;
+use wharf::v1::pull_image_response::Event;
+use wharf::v1::{
+    Container, ContainerBatch, ListContainersResponse, PullImageResponse, PulledImage,
+    TransferProgress, list_containers_response,
+};
+
+use crate::command;
+use crate::script::{Reply, Server};
+
+/// Runs `wharf` with both outputs on a terminal of this size, and gives what is seen there.
+fn run(
+    server: &Server,
+    columns: u16,
+    arguments: &[&str],
+    more: impl FnOnce(&mut Command),
+) -> String {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let size = Winsize { ws_row: 10, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&terminal, size).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap();
+    let end = OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    let mut command = command(server.home(), arguments);
+    command
+        .env("WHARF_SERVER", server.address())
+        .env("TERM", "xterm")
+        .stdout(Stdio::from(end.try_clone().unwrap()))
+        .stderr(Stdio::from(end));
+    more(&mut command);
+    let mut child = command.spawn().unwrap();
+    // The last handle of this side must go, or the terminal never ends.
+    drop(command);
+    let mut seen = Vec::new();
+    let mut terminal = File::from(terminal);
+    let mut buffer = [0; 4096];
+    // A terminal whose other end is closed reads as an error on Linux.
+    while let Ok(count @ 1..) = terminal.read(&mut buffer) {
+        seen.extend_from_slice(&buffer[..count]);
+    }
+    child.wait().unwrap();
+    String::from_utf8(seen).unwrap()
+}
+
+#[test]
+fn a_pull_has_a_bar_for_each_host_and_a_total() {
+    let progress = TransferProgress {
+        status: "Downloading".into(),
+        layers_total: 2,
+        bytes_done: 5_000_000,
+        bytes_total: 10_000_000,
+        ..Default::default()
+    };
+    let image = PulledImage {
+        reference: "app:v1".into(),
+        digest: "sha256:77".into(),
+        ..Default::default()
+    };
+    let mut reply = Reply::started::<PullImageResponse>(&["web1", "web2"]);
+    for host in ["web1", "web2"] {
+        reply = reply.payload(host, Event::Progress(progress.clone()));
+    }
+    let reply = reply
+        .payload("web1", Event::Image(image))
+        .ok("web1", true)
+        .failed("web2", Code::Unavailable, "HOST_UNREACHABLE", "connection refused")
+        .aborted();
+    let server = Server::start([("PullImage", reply)]);
+    let seen = run(&server, 100, &["pull", "-A", "app:v1"], |_| {});
+    for part in [
+        "web1             [",
+        "Downloading 0/2 layers 5MB/10MB",
+        "total",
+        "of 2 hosts done",
+        "\x1b[1;31merror:\x1b[0m connection refused",
+        "web1   app:v1   pulled   sha256:77",
+        "1 of 2 hosts succeeded",
+    ] {
+        assert!(seen.contains(part), "{part}: {seen}");
+    }
+    let plain = run(&server, 100, &["pull", "-q", "-A", "app:v1"], |command| {
+        command.env("NO_COLOR", "1");
+    });
+    assert!(
+        !plain.contains('\x1b') && plain.contains("web2: error: connection refused"),
+        "{plain}"
+    );
+}
+
+#[test]
+fn a_table_fits_the_terminal_and_names_stay_whole() {
+    let container = Container {
+        id: "0123456789abcdef".into(),
+        name: "a-rather-long-name".into(),
+        image: "registry.example.com:5000/team/application:v1".into(),
+        status: "Up 5 minutes (healthy)".into(),
+        ..Container::default()
+    };
+    let batch =
+        list_containers_response::Event::Batch(ContainerBatch { containers: vec![container] });
+    let reply = Reply::started::<ListContainersResponse>(&["web1"])
+        .payload("web1", batch)
+        .ok("web1", false)
+        .done();
+    let server = Server::start([("ListContainers", reply)]);
+    for (columns, variable) in [(80, None), (200, Some("80"))] {
+        let seen = run(&server, columns, &["ps"], |command| {
+            command.envs(variable.map(|columns| ("COLUMNS", columns)));
+        });
+        assert_eq!(seen.lines().count(), 2, "{seen}");
+        assert!(seen.lines().all(|line| line.trim_end().chars().count() <= 80), "{seen}");
+        assert!(seen.contains("a-rather-long-name") && seen.contains('…'), "{seen}");
+    }
+}
