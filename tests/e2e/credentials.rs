@@ -10,7 +10,7 @@ use serde_json::json;
 use testbed::{Image, WharfdOptions, unique};
 use tonic::Code;
 use wharf::v1::{
-    CheckLoginRequest, CreateContainerRequest, ContainerSpec, ListLoginsRequest, LoginRequest,
+    CheckLoginRequest, ContainerSpec, CreateContainerRequest, ListLoginsRequest, LoginRequest,
     LogoutRequest, PullImageRequest, PushImageRequest, RegistryCredentials,
 };
 
@@ -143,7 +143,8 @@ async fn login_is_checked_and_kept_by_grpc() -> anyhow::Result<()> {
     let mut registries = locked.world.server.registries();
     let mut images = locked.world.server.images();
 
-    let check = |credentials| CheckLoginRequest { targets: all(), credentials, ..Default::default() };
+    let check =
+        |credentials| CheckLoginRequest { targets: all(), credentials, ..Default::default() };
     let checked = collect(registries.check_login(check(locked.wrong()))).await?;
     for host in HOSTS {
         let (code, reason, message) = checked.failure(host).context("an error")?;
@@ -273,7 +274,10 @@ async fn secrets_are_never_seen_again() -> anyhow::Result<()> {
         (&["pull", "-A", "-o", "json", &locked.reference][..], ""),
         (&["push", "-H", "alpha", &locked.local][..], ""),
         (&["host", "inspect", "alpha"][..], ""),
-        (&["login", "-A", locked.address(), "-u", user, "--password-stdin", "-o", "json"][..], password),
+        (
+            &["login", "-A", locked.address(), "-u", user, "--password-stdin", "-o", "json"][..],
+            password,
+        ),
     ] {
         let output = cli.run_with_input(arguments, input).await?;
         seen += &(output.stdout + &output.stderr);

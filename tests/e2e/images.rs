@@ -21,8 +21,8 @@ use crate::support::{HOSTS, World, all, collect, hosts, on_hosts, payload, sorte
 const NONE: [Value; 3] = [Value::Null, Value::Null, Value::Null];
 
 #[tokio::test]
-async fn images_are_tagged_pushed_pulled_and_removed_on_three_engines_by_grpc()
--> anyhow::Result<()> {
+async fn images_are_tagged_pushed_pulled_and_removed_on_three_engines_by_grpc() -> anyhow::Result<()>
+{
     let world = World::start().await?;
     let registry = &world.fleet.open_registry;
     let source = world.image(&Image::new("v1")).await?;
@@ -61,8 +61,7 @@ async fn images_are_tagged_pushed_pulled_and_removed_on_three_engines_by_grpc()
     let missing_is_fine = RemoveImagesRequest { allow_missing: true, ..remove };
     collect(client.remove_images(missing_is_fine)).await?.all_done(false);
 
-    let pull =
-        PullImageRequest { targets: all(), reference: target.clone(), ..Default::default() };
+    let pull = PullImageRequest { targets: all(), reference: target.clone(), ..Default::default() };
     let pulled = collect(client.pull_image(pull.clone())).await?.all_done(true);
     for host in HOSTS {
         let image = payload!(pulled, host, Pulled::Image);
@@ -106,12 +105,8 @@ async fn images_are_looked_at_and_pruned_on_three_engines_by_grpc() -> anyhow::R
         assert_eq!(layers[0].comment, expected[0]["Comment"]);
     }
 
-    let prune = PruneImagesRequest {
-        targets: all(),
-        all: true,
-        filters: marked(),
-        ..Default::default()
-    };
+    let prune =
+        PruneImagesRequest { targets: all(), all: true, filters: marked(), ..Default::default() };
     let pruned = collect(client.prune_images(prune.clone())).await?.all_done(true);
     for host in HOSTS {
         assert_eq!(payload!(pruned, host, Pruned::Pruned).untagged, [image.clone()]);

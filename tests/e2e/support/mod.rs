@@ -89,7 +89,11 @@ impl World {
     /// says `changed`.
     pub async fn act(&self, arguments: &[&str], changed: bool) -> anyhow::Result<()> {
         let output = self.cli.run(&[&["-A", "-o", "json"], arguments].concat()).await?.expect(0)?;
-        assert_eq!(changes(&output)?, HOSTS.map(|host| (host.to_owned(), changed)), "{arguments:?}");
+        assert_eq!(
+            changes(&output)?,
+            HOSTS.map(|host| (host.to_owned(), changed)),
+            "{arguments:?}"
+        );
         Ok(())
     }
 }
@@ -197,7 +201,8 @@ macro_rules! payload {
             $variant(payload) => Some(payload),
             _ => None,
         });
-        found.with_context(|| format!("no {} of {}: {:#?}", stringify!($variant), $host, $answer))?
+        found
+            .with_context(|| format!("no {} of {}: {:#?}", stringify!($variant), $host, $answer))?
     }};
 }
 pub(crate) use payload;
