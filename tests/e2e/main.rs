@@ -1,6 +1,5 @@
 //! End to end: real Docker Engines, real registries, the real binaries. A file is a behaviour.
 
-mod contract;
 mod containers;
 mod contract;
 mod credentials;
