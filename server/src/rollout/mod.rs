@@ -8,4 +8,5 @@ pub mod journal;
 pub mod model;
 pub mod reason;
 pub mod spec;
+pub mod state;
 pub mod step;
