@@ -11,4 +11,5 @@ pub mod model;
 pub mod reason;
 pub mod recreate;
 pub mod spec;
+pub mod state;
 pub mod step;
