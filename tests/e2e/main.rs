@@ -6,6 +6,7 @@ mod credentials;
 mod images;
 mod partial_failure;
 mod pulls;
+mod recreate;
 mod refusals;
 mod support;
 mod testbed_works;

@@ -10,6 +10,7 @@ pub mod journal;
 pub mod model;
 pub mod reason;
 pub mod recreate;
+pub mod requests;
 pub mod spec;
 pub mod state;
 pub mod step;
