@@ -8,6 +8,7 @@ use crate::domain::{ImageName, ImageReference};
 use crate::engine::{EngineDocument, EngineError, ErrorKind, Transfer, null_to_default};
 use crate::rollout::model::{HostEnd, HostEvent, Trouble};
 use crate::rollout::reason;
+use crate::rollout::requests::PullProgress;
 use crate::rollout::spec::PullWhen;
 
 #[derive(Deserialize)]
