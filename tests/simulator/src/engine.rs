@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio::time::sleep;
 use wharf_server::domain::{
-    ContainerName, ContainerRef, Credential, ImageName, ImageReference, RegistryLogin, Secret,
+    ContainerName, ContainerRef, Credential, Digest, ImageName, ImageReference, RegistryLogin,
+    Secret,
 };
 use wharf_server::engine::{
-    ApiVersion, Change, ContainerExit, ContainerListing, ContainerSummary, Created, Engine,
-    EngineDocument, EngineError, ErrorKind, FileChange, HistoryLayer, ImageListing, ImageRemoval,
-    ImageSummary, Listing, LoginAnswer, Ping, ProcessTable, ProgressSink, PrunedContainers,
-    PrunedImages, Pulled, Pushed, Result, WaitCondition,
+    ApiVersion, Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created,
+    Engine, EngineDocument, EngineError, ErrorKind, FileChange, HistoryLayer, ImageListing,
+    ImageRemoval, ImageSummary, Listing, LoginAnswer, Ping, ProcessTable, ProgressSink,
+    PrunedContainers, PrunedImages, Pulled, Pushed, Result, WaitCondition,
 };
 
 use crate::answers;
@@ -517,6 +518,57 @@ impl Engine for SimEngine {
             model.found(name).map(crate::model::Container::changes)
         })
         .await
+    }
+
+    async fn connect_network(
+        &self,
+        network: &str,
+        container: &ContainerRef,
+        endpoint: &Value,
+    ) -> Result<Change> {
+        let name = container.as_str();
+        let made = self
+            .at_once(Operation::ConnectNetwork, name, |model, _, _| {
+                model.connect_network(network, name, endpoint)
+            })
+            .await?;
+        Ok(if made { Change::Made } else { Change::Already })
+    }
+
+    async fn run_in_container(
+        &self,
+        container: &ContainerRef,
+        command: &[String],
+    ) -> Result<CommandResult> {
+        let name = container.as_str();
+        self.at_once(Operation::Exec, name, |model, _, _| model.run_command(name, command)).await
+    }
+
+    async fn log_tail(&self, container: &ContainerRef, lines: u32) -> Result<Vec<String>> {
+        let name = container.as_str();
+        let mut tail =
+            self.at_once(Operation::Logs, name, |model, _, _| model.log_tail(name)).await?;
+        let surplus = tail.len().saturating_sub(lines as usize);
+        tail.drain(..surplus);
+        Ok(tail)
+    }
+
+    async fn resolve_digest(
+        &self,
+        reference: &ImageReference,
+        login: Option<&RegistryLogin>,
+    ) -> Result<Digest> {
+        let parameters = reference.clone().with_default_tag().engine_pull_params();
+        let auth = login.map(registry_auth);
+        let digest = self
+            .at_once(Operation::Distribution, &reference.to_string(), |model, _, _| {
+                model.resolve_digest(&parameters.from_image, &parameters.tag, auth.as_ref())
+            })
+            .await?;
+        Digest::parse(&digest).map_err(|error| {
+            let operation = Operation::Distribution.name();
+            EngineError::new(ErrorKind::BadAnswer, operation, error.to_string())
+        })
     }
 
     async fn remove_container(
