@@ -70,7 +70,8 @@ async fn names_that_are_none_are_refused_and_nothing_is_sent() -> anyhow::Result
     for name in bad_names() {
         for (field, status) in refusals(&guarded.server, &name).await? {
             let seen = (status.code(), reason(&status), fields(&status));
-            let expected = (Code::InvalidArgument, "INVALID_FIELD".to_owned(), vec![field.to_owned()]);
+            let expected =
+                (Code::InvalidArgument, "INVALID_FIELD".to_owned(), vec![field.to_owned()]);
             assert_eq!(seen, expected, "{name:?}: {status:?}");
             assert!(status.message().contains(field), "{}", status.message());
             assert!(!status.message().contains('\n'), "{}", status.message());
@@ -194,23 +195,29 @@ async fn refusals(server: &Server, name: &str) -> anyhow::Result<Vec<(&'static s
             found.push(($field, refused.with_context(|| stringify!($method).to_owned())?));
         };
     }
-    unary!("name", inventory.add_host(AddHostRequest {
-        name: name.clone(),
-        address: "unix:///nowhere".to_owned(),
-        ..Default::default()
-    }));
+    unary!(
+        "name",
+        inventory.add_host(AddHostRequest {
+            name: name.clone(),
+            address: "unix:///nowhere".to_owned(),
+            ..Default::default()
+        })
+    );
     unary!("name", inventory.get_host(GetHostRequest { name: name.clone() }));
-    unary!("name", inventory.remove_host(RemoveHostRequest { name: name.clone(), ..Default::default() }));
+    unary!(
+        "name",
+        inventory.remove_host(RemoveHostRequest { name: name.clone(), ..Default::default() })
+    );
     let credentials = RegistryCredentials {
         registry: name.clone(),
         username: "u".to_owned(),
         password: "p".to_owned(),
         ..Default::default()
     };
-    unary!("credentials.registry", registries.login(LoginRequest {
-        credentials: Some(credentials),
-        host: String::new(),
-    }));
+    unary!(
+        "credentials.registry",
+        registries.login(LoginRequest { credentials: Some(credentials), host: String::new() })
+    );
     unary!("registry", registries.logout(LogoutRequest { registry: name }));
     Ok(found)
 }
@@ -236,7 +243,10 @@ async fn command_line_refuses_names_that_are_none() -> anyhow::Result<()> {
             let output = guarded.cli.run(arguments).await?;
             assert_eq!(output.status, 2, "{arguments:?}: {output:#?}");
             assert_eq!(output.stdout, "", "{arguments:?}: {output:#?}");
-            assert!(output.stderr.starts_with("wharf: ") || output.stderr.starts_with("error: "), "{arguments:?}: {output:#?}");
+            assert!(
+                output.stderr.starts_with("wharf: ") || output.stderr.starts_with("error: "),
+                "{arguments:?}: {output:#?}"
+            );
         }
     }
     guarded.untouched().await
@@ -279,7 +289,11 @@ async fn selections_that_are_none_are_refused_and_nothing_is_sent() -> anyhow::R
             refused!(containers, stop_containers, stop),
             refused!(guarded.server.hosts(), check_hosts, check),
         ] {
-            assert_eq!((status.code(), &*reason(&status)), (code, expected), "{targets:?}: {status:?}");
+            assert_eq!(
+                (status.code(), &*reason(&status)),
+                (code, expected),
+                "{targets:?}: {status:?}"
+            );
             assert_eq!(fields(&status), wrong, "{targets:?}: {status:?}");
             assert!(status.message().contains(said), "{targets:?}: {status:?}");
         }
