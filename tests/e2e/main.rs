@@ -2,12 +2,8 @@
 
 mod bad_input;
 mod containers;
-<<<<<<< HEAD
 mod contract;
-=======
-
 mod create;
->>>>>>> wt-a
 mod credentials;
 mod durability;
 mod images;
