@@ -4,6 +4,8 @@ mod containers;
 mod contract;
 mod credentials;
 mod images;
+mod partial_failure;
 mod pulls;
+mod refusals;
 mod support;
 mod testbed_works;
