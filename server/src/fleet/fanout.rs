@@ -10,18 +10,13 @@
 //! everything else is dropped, which closes its connection.
 
 use std::panic::AssertUnwindSafe;
-<<<<<<< HEAD
 use std::sync::{Arc, Weak};
-=======
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
->>>>>>> wt-f
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::budget::{Budget, within};
@@ -56,22 +51,10 @@ pub struct HostCall<P> {
     /// Its Engine.
     pub engine: Arc<dyn Engine>,
     budget: Arc<Budget>,
-<<<<<<< HEAD
     /// Held by the driver, until the host has its outcome: work that goes on after that says
     /// nothing more, and does not keep the channel open.
     sender: Weak<mpsc::Sender<HostEvent<P>>>,
-=======
-    outlet: Arc<Outlet<P>>,
->>>>>>> wt-f
     tap: Option<Tap<P>>,
-}
-
-/// Where the payloads of one host go. Closed before its outcome is sent: detached work that
-/// goes on after its budget was spent must neither say anything after the outcome, nor keep
-/// the stream open.
-struct Outlet<P> {
-    sender: Mutex<Option<mpsc::Sender<HostEvent<P>>>>,
-    closed: CancellationToken,
 }
 
 /// Sees every payload before it is sent.
@@ -134,15 +117,13 @@ where
     async fn one_host(self: Arc<Self>, host: Arc<Host>) {
         let started = Instant::now();
         let name = host.name.clone();
-        let outlet = Arc::new(Outlet::new(self.sender.clone()));
-        let result = self.attempt(host, &outlet).await;
-        outlet.close();
+        let result = self.attempt(host).await;
         let outcome = HostOutcome { result, elapsed: started.elapsed() };
         // Nobody listens any more: the driver is about to end.
         let _ = self.sender.send(HostEvent::Outcome(name, outcome)).await;
     }
 
-    async fn attempt(&self, host: Arc<Host>, outlet: &Arc<Outlet<P>>) -> Result<Done, HostError> {
+    async fn attempt(&self, host: Arc<Host>) -> Result<Done, HostError> {
         let budget = Arc::new(Budget::new(self.options.host_timeout, self.options.caller_deadline));
         if budget.is_spent() {
             return Err(HostError::NotBegun);
@@ -153,11 +134,7 @@ where
             host,
             engine,
             budget: Arc::clone(&budget),
-<<<<<<< HEAD
             sender: Arc::downgrade(&sender),
-=======
-            outlet: Arc::clone(outlet),
->>>>>>> wt-f
             tap: None,
         };
         let work = (self.work)(call);
@@ -190,30 +167,19 @@ impl<P> HostCall<P> {
         }
         let Some(sender) = self.sender.upgrade() else { return };
         let event = HostEvent::Payload(self.host.name.clone(), payload);
-<<<<<<< HEAD
         let event = match sender.try_send(event) {
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => return,
             Err(mpsc::error::TrySendError::Full(event)) => event,
         };
         let _waiting = self.budget.pause();
         let _ = sender.send(event).await;
-=======
-        if let Some(event) = self.outlet.try_send(event) {
-            let _waiting = self.budget.pause();
-            self.outlet.send(event).await;
-        }
->>>>>>> wt-f
     }
 
     /// Passes a payload that may be missed, such as progress: dropped when the caller is slow.
     pub fn emit_lossy(&self, payload: P) {
-<<<<<<< HEAD
         if let Some(sender) = self.sender.upgrade() {
             let _ = sender.try_send(HostEvent::Payload(self.host.name.clone(), payload));
         }
-=======
-        let _missed = self.outlet.try_send(HostEvent::Payload(self.host.name.clone(), payload));
->>>>>>> wt-f
     }
 
     /// Lets `tap` see every payload but those that may be missed.
@@ -232,46 +198,6 @@ impl<P> HostCall<P> {
     /// The name of the host.
     pub fn host_name(&self) -> &HostName {
         &self.host.name
-    }
-}
-
-impl<P> Outlet<P> {
-    fn new(sender: mpsc::Sender<HostEvent<P>>) -> Self {
-        Self { sender: Mutex::new(Some(sender)), closed: CancellationToken::new() }
-    }
-
-    fn close(&self) {
-        self.lock().take();
-        self.closed.cancel();
-    }
-
-    /// Gives the event back where the reader has to read first.
-    fn try_send(&self, event: HostEvent<P>) -> Option<HostEvent<P>> {
-        match self.lock().as_ref()?.try_send(event) {
-            Err(mpsc::error::TrySendError::Full(event)) => Some(event),
-            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => None,
-        }
-    }
-
-    /// Waits for the reader.
-    async fn send(&self, event: HostEvent<P>) {
-        let Some(sender) = self.lock().clone() else { return };
-        let permit = tokio::select! {
-            biased;
-            () = self.closed.cancelled() => return,
-            permit = sender.reserve_owned() => permit,
-        };
-        let Ok(permit) = permit else { return };
-        // Under the lock, so that nothing slips in behind a close and thus behind the outcome.
-        let open = self.lock();
-        if open.is_some() {
-            permit.send(event);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<mpsc::Sender<HostEvent<P>>>> {
-        // Every change under the lock is a single assignment; a panic leaves nothing torn.
-        self.sender.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
