@@ -88,30 +88,36 @@ async fn c03_labels_of_the_image_are_replaced_and_those_of_the_operator_stay()
 #[tokio::test]
 async fn c04_directory_user_and_stop_signal_follow_the_image_unless_asked_for()
 -> anyhow::Result<()> {
-    let image = |version: &str, directory: &str, user: &str, signal: &str| {
-        Image::new(version)
-            .change(format!("WORKDIR {directory}"))
-            .change(format!("USER {user}"))
-            .change(format!("STOPSIGNAL {signal}"))
-    };
     for (asked, expected) in [
         (json!({}), ["/www", "0", "SIGINT"]),
         (
-            json!({"WorkingDir": "/tmp", "User": "65534", "StopSignal": "SIGUSR1"}),
-            ["/tmp", "65534", "SIGUSR1"],
+            json!({"WorkingDir": "/tmp", "User": "65534", "StopSignal": "2"}),
+            ["/tmp", "65534", "2"],
         ),
     ] {
         let scene = Scene::new().await?;
-        let v1 = scene.image("v1", image("v1", "/data", "nobody", "SIGTERM")).await?;
-        let v2 = scene.image("v2", image("v2", "/www", "0", "SIGINT")).await?;
+        let v1 = committed(&scene, "v1", ["/data", "nobody", "SIGTERM"]).await?;
+        let v2 = committed(&scene, "v2", ["/www", "0", "SIGINT"]).await?;
         let mut body = asked.clone();
         body["Image"] = json!(v1);
-        let id = scene.create(&scene.name, body).await?;
+        scene.run(body).await?;
         let new = scene.upgrade(&v2).await?;
         let found = ["WorkingDir", "User", "StopSignal"].map(|key| &new["Config"][key]);
-        assert_eq!(found, expected, "{asked} {id}");
+        assert_eq!(found, expected, "{asked}");
     }
     Ok(())
+}
+
+/// An image with a directory, a user and a stop signal: an import knows no stop signals.
+async fn committed(scene: &Scene, tag: &str, settings: [&str; 3]) -> anyhow::Result<String> {
+    let base = scene.image(&format!("{tag}-base"), Image::new(tag)).await?;
+    let [directory, user, signal] = settings;
+    let body =
+        json!({"Image": base, "WorkingDir": directory, "User": user, "StopSignal": signal});
+    let id = scene.create(&scene.other(tag), body).await?;
+    let path = format!("/commit?container={id}&repo={}&tag={tag}", scene.name);
+    scene.engine.post(&path, None).await?;
+    Ok(format!("{}:{tag}", scene.name))
 }
 
 #[tokio::test]
