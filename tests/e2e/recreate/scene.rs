@@ -177,7 +177,8 @@ impl Scene {
         let list = self.engine.get(&format!("/containers/json?all=1&filters={filters}")).await?;
         for container in list.as_array().into_iter().flatten() {
             let id = container["Id"].as_str().unwrap_or_default();
-            self.engine.delete(&format!("/containers/{id}?force=1&v=1")).await?;
+            // One that is being removed already is as good as gone.
+            let _ = self.engine.delete(&format!("/containers/{id}?force=1&v=1")).await;
         }
         let list = self.engine.get("/networks").await?;
         for network in list.as_array().into_iter().flatten() {
