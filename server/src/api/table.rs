@@ -73,6 +73,11 @@ pub fn engine_problem(error: &EngineError) -> Problem {
     problem
 }
 
+/// The code that goes with a reason of an Engine's error; `None` for other reasons.
+pub fn code_of_reason(reason: &str) -> Option<Code> {
+    ErrorKind::ALL.into_iter().map(row).find(|row| row.reason == reason).map(|row| row.code)
+}
+
 struct Row {
     code: Code,
     reason: &'static str,

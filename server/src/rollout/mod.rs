@@ -6,4 +6,5 @@ pub mod fleet_hosts;
 pub mod hosts;
 pub mod journal;
 pub mod model;
+pub mod requests;
 pub mod spec;
