@@ -122,6 +122,40 @@ impl EngineError {
     }
 }
 
+impl ErrorKind {
+    /// The constant of docs/errors.md that stands for this kind, wherever it is shown.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::BadRequest => "ENGINE_BAD_REQUEST",
+            Self::Forbidden => "ENGINE_FORBIDDEN",
+            Self::RegistryAuthRequired => "REGISTRY_AUTH_REQUIRED",
+            Self::RegistryRateLimited => "REGISTRY_RATE_LIMITED",
+            Self::RegistryUnavailable => "REGISTRY_UNAVAILABLE",
+            Self::ContainerNotFound => "CONTAINER_NOT_FOUND",
+            Self::ImageNotFound => "IMAGE_NOT_FOUND",
+            Self::NetworkNotFound => "NETWORK_NOT_FOUND",
+            Self::VolumeNotFound => "VOLUME_NOT_FOUND",
+            Self::EndpointNotFound | Self::Unsupported => "ENGINE_UNSUPPORTED",
+            Self::NoCommonApiVersion => "ENGINE_API_VERSION",
+            Self::NameInUse => "NAME_IN_USE",
+            Self::RemovalInProgress => "REMOVAL_IN_PROGRESS",
+            Self::Conflict => "ENGINE_CONFLICT",
+            Self::Engine => "ENGINE_ERROR",
+            Self::Unavailable => "ENGINE_UNAVAILABLE",
+            Self::Unreachable => "HOST_UNREACHABLE",
+            Self::Tls => "HOST_TLS_FAILED",
+            Self::ConnectionLost => "HOST_CONNECTION_LOST",
+            Self::ResultUnknown => "RESULT_UNKNOWN",
+            Self::BadAnswer => "ENGINE_BAD_ANSWER",
+            Self::AnswerTooLarge => "ENGINE_ANSWER_TOO_LARGE",
+            Self::PullFailed => "PULL_FAILED",
+            Self::PushFailed => "PUSH_FAILED",
+            Self::TransferStalled => "TRANSFER_STALLED",
+        }
+    }
+}
+
 impl fmt::Display for ErrorKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{self:?}")

@@ -13,12 +13,18 @@ use crate::body::violation::FieldViolation;
 use crate::domain::HostName;
 use crate::rollout::journal::JournalError;
 use crate::rollout::model::Trouble;
+use crate::rollout::reason;
 use crate::rollout::requests::{Refusal, RolloutError};
 
-/// Reasons that only rollouts have.
-const OF_ROLLOUTS: [(&str, Code); 2] = [
-    ("ROLLOUT_GATE_FAILED", Code::FailedPrecondition),
-    ("ROLLOUT_NEEDS_ATTENTION", Code::FailedPrecondition),
+/// Reasons that come from rollouts and not from Engines.
+const OF_ROLLOUTS: [(&str, Code); 7] = [
+    (reason::NEEDS_ATTENTION, Code::FailedPrecondition),
+    (reason::CONTAINER_CHANGED, Code::FailedPrecondition),
+    (reason::GATE_FAILED, Code::FailedPrecondition),
+    (reason::HOOK_FAILED, Code::FailedPrecondition),
+    (reason::IMAGE_MOVED, Code::FailedPrecondition),
+    (reason::HOST_TIMEOUT, Code::DeadlineExceeded),
+    (reason::INTERNAL, Code::Internal),
 ];
 
 /// The status of a trouble, on a host or of the rollout as a whole.
@@ -111,7 +117,7 @@ mod tests {
             let mut cells = row.split('|').map(str::trim).skip(1);
             let (reason, code) = (cells.next().unwrap().trim_matches('`'), cells.next().unwrap());
             // Those of calls, which the journal does not hold.
-            if ["HOST_TIMEOUT", "HOST_SKIPPED", "STORE_FAILED"].contains(&reason) {
+            if ["HOST_SKIPPED", "STORE_FAILED"].contains(&reason) {
                 continue;
             }
             let known = format!("{:?}", code_of(reason)).to_uppercase();
