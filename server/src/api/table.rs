@@ -79,6 +79,11 @@ fn engine_problem(error: &EngineError, registry: &str) -> Problem {
     problem
 }
 
+/// The code that goes with a reason of an Engine's error; `None` for other reasons.
+pub fn code_of_reason(reason: &str) -> Option<Code> {
+    ErrorKind::ALL.into_iter().find(|kind| kind.reason() == reason).map(|kind| row(kind).code)
+}
+
 struct Row {
     code: Code,
     /// What to do, where the Engine's message does not say it.

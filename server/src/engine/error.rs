@@ -76,6 +76,38 @@ pub enum ErrorKind {
     TransferStalled,
 }
 
+impl ErrorKind {
+    /// Every kind.
+    pub const ALL: [Self; 26] = [
+        Self::BadRequest,
+        Self::Forbidden,
+        Self::RegistryAuthRequired,
+        Self::RegistryRateLimited,
+        Self::RegistryUnavailable,
+        Self::ContainerNotFound,
+        Self::ImageNotFound,
+        Self::NetworkNotFound,
+        Self::VolumeNotFound,
+        Self::EndpointNotFound,
+        Self::NameInUse,
+        Self::RemovalInProgress,
+        Self::Conflict,
+        Self::Engine,
+        Self::Unsupported,
+        Self::NoCommonApiVersion,
+        Self::Unavailable,
+        Self::Unreachable,
+        Self::Tls,
+        Self::ConnectionLost,
+        Self::ResultUnknown,
+        Self::BadAnswer,
+        Self::AnswerTooLarge,
+        Self::PullFailed,
+        Self::PushFailed,
+        Self::TransferStalled,
+    ];
+}
+
 impl EngineError {
     /// An error without an HTTP answer.
     pub fn new(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
