@@ -37,6 +37,12 @@ pub struct Supervisor {
     tasks: TaskTracker,
 }
 
+impl std::fmt::Debug for Supervisor {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Supervisor").field("driven", &self.handles().len()).finish()
+    }
+}
+
 impl Supervisor {
     /// Takes the journal over and goes on with every rollout that has not ended.
     pub async fn start(
