@@ -2,10 +2,12 @@
 //! a state that survives the end of the server at any moment.
 
 pub mod clock;
+pub mod decide;
 pub mod fleet_hosts;
 pub mod hosts;
 pub mod journal;
 pub mod model;
+pub mod plan;
 pub mod reason;
 pub mod spec;
 pub mod state;

@@ -10,3 +10,21 @@ pub const CONTAINER_NOT_FOUND: &str = "CONTAINER_NOT_FOUND";
 pub const CONTAINER_CHANGED: &str = "ROLLOUT_CONTAINER_CHANGED";
 /// The new container did not stay good.
 pub const GATE_FAILED: &str = "ROLLOUT_GATE_FAILED";
+/// More hosts failed than the policy allows.
+pub const BUDGET_EXCEEDED: &str = "ROLLOUT_BUDGET_EXCEEDED";
+/// No host was finished within the progress deadline, or none may be begun.
+pub const STALLED: &str = "ROLLOUT_STALLED";
+/// More hosts were left out for not answering than the policy allows.
+pub const TOO_MANY_UNREACHABLE: &str = "ROLLOUT_TOO_MANY_UNREACHABLE";
+/// The canary is done and waits to be promoted.
+pub const AWAITS_PROMOTION: &str = "ROLLOUT_AWAITS_PROMOTION";
+/// The rollout ended, and some hosts are not where they should be.
+pub const INCOMPLETE: &str = "ROLLOUT_INCOMPLETE";
+/// A host got another image than the others.
+pub const IMAGE_DIFFERS: &str = "ROLLOUT_IMAGE_DIFFERS";
+/// The container belongs to Swarm.
+pub const SWARM_TASK: &str = "ROLLOUT_SWARM_TASK";
+/// The new container cannot start beside the old one.
+pub const START_FIRST_IMPOSSIBLE: &str = "ROLLOUT_START_FIRST_IMPOSSIBLE";
+/// No selected host has the container.
+pub const NOTHING_TO_DO: &str = "ROLLOUT_NOTHING_TO_DO";
