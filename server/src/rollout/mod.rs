@@ -11,6 +11,7 @@ pub mod hosts;
 pub mod journal;
 pub mod model;
 pub mod planning;
+pub mod plan;
 pub mod reason;
 pub mod recreate;
 pub mod requests;

@@ -2,6 +2,11 @@
 //! docs/rollout.md. [`Policy`] is stored in the journal and shown to everybody; [`Change`]
 //! may hold secrets and is kept sealed.
 
+mod amount;
+mod check;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +14,8 @@ use serde_json::Value;
 use wharf::v1;
 
 use crate::domain::{ContainerName, ImageReference};
+
+pub use amount::{InvalidAmount, InvalidDuration, parse_duration};
 
 /// What a rollout was asked to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -287,23 +294,6 @@ impl Default for Policy {
             drain: None,
             verify: None,
             strict: false,
-        }
-    }
-}
-
-impl Amount {
-    /// So many of `hosts` as a width: a percentage is rounded down, at least 1.
-    #[must_use]
-    pub fn width(self, hosts: usize) -> usize {
-        self.budget(hosts).max(1)
-    }
-
-    /// So many of `hosts` as a budget: a percentage is rounded down, maybe to 0.
-    #[must_use]
-    pub fn budget(self, hosts: usize) -> usize {
-        match self {
-            Self::Count(count) => count as usize,
-            Self::Percent(percent) => hosts * percent as usize / 100,
         }
     }
 }

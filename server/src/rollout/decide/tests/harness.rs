@@ -43,6 +43,8 @@ pub struct Fleet {
     pub begun: Vec<(u64, String, Work)>,
     pub pauses: Vec<PauseCause>,
     pub most_at_work: usize,
+    /// Hosts of earlier waves may be at work again.
+    retried: bool,
     journal: Vec<Record>,
     running: BTreeMap<HostName, u64>,
     events: u32,
@@ -61,6 +63,7 @@ impl Fleet {
             begun: Vec::new(),
             pauses: Vec::new(),
             most_at_work: 0,
+            retried: false,
             journal: vec![first],
             running: BTreeMap::new(),
             events: 0,
@@ -80,7 +83,7 @@ impl Fleet {
                     continue;
                 }
                 if !assignment.begun {
-                    self.assert_may_begin(assignment.work);
+                    self.assert_may_begin(&assignment.host, assignment.work);
                     let (work, attempt) = (assignment.work, assignment.attempt);
                     self.begun.push((self.now, assignment.host.to_string(), work));
                     self.take(happened(
@@ -132,6 +135,7 @@ impl Fleet {
         } else {
             self.answers.pop_front().unwrap_or(Control::Abort)
         };
+        self.retried |= control == Control::Resume { retry_failed: true };
         self.take(Event::Control { control, by: "anna".to_owned() });
     }
 
@@ -202,12 +206,17 @@ impl Fleet {
         self.journal.push(record);
     }
 
-    fn assert_may_begin(&self, work: Work) {
+    fn assert_may_begin(&self, name: &HostName, work: Work) {
         if work != Work::Forward {
             return;
         }
         let state = &self.state;
-        assert!(matches!(state.phase, Phase::Running { .. }), "{:?}", state.phase);
+        let Phase::Running { wave } = state.phase else { panic!("{:?}", state.phase) };
+        let waves = &state.plan.waves;
+        let own = waves.iter().position(|wave| wave.contains(name)).unwrap();
+        assert!(own <= wave);
+        let ended = |host: &HostName| state.hosts[host].end.is_some();
+        assert!(self.retried || waves[..own].iter().flatten().all(ended));
         let fresh =
             state.hosts.iter().any(|(name, host)| host.failed && !state.forgiven.contains(name));
         let exceeded = state.failed() > state.policy.max_failures.budget(state.size()) && fresh;

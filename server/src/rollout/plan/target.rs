@@ -1,0 +1,151 @@
+//! The plan of one host.
+
+use super::super::model::{HostPlan, Order, TargetKind, Trouble};
+use super::super::reason;
+use super::super::spec::{OnUnreachable, OrderWish};
+use super::{HostFacts, Input, NewContainer, Present, Replacement};
+
+pub(super) fn plan(input: &Input<'_>, facts: &HostFacts) -> Result<HostPlan, Vec<Trouble>> {
+    match facts {
+        HostFacts::Silent(trouble) => match input.policy.on_unreachable {
+            OnUnreachable::Skip => Ok(skipped(format!("it does not answer: {}", trouble.message))),
+            OnUnreachable::Wait | OnUnreachable::Fail => Err(vec![Trouble {
+                reason: trouble.reason.clone(),
+                message: format!(
+                    "{}; without it there is no plan: bring it back, or leave it out, or set \
+                     on_unreachable to skip and max_unreachable",
+                    trouble.message
+                ),
+            }]),
+        },
+        HostFacts::Refused(troubles) => Err(troubles.clone()),
+        HostFacts::Missing { new: None } => Ok(skipped(format!(
+            "it has no container {}; a whole spec would create it",
+            input.container
+        ))),
+        HostFacts::Missing { new: Some(new) } => Ok(alone(new)),
+        HostFacts::Present(present) => replaced(input, present),
+    }
+}
+
+fn skipped(reason: String) -> HostPlan {
+    HostPlan {
+        kind: TargetKind::Skip { reason },
+        old: None,
+        diff: Vec::new(),
+        risks: Vec::new(),
+        spec_sha: String::new(),
+        order: Order::StopFirst,
+        start: false,
+        unhealthy: false,
+    }
+}
+
+fn alone(new: &Replacement) -> HostPlan {
+    let (kind, container, start) = match new {
+        Replacement::New(container) => (TargetKind::Create, container, true),
+        Replacement::Retained { running, new: container, .. } => {
+            (adoption(new), container, *running)
+        }
+    };
+    // A host whose container is missing is as bad as one where it is down.
+    with(container, HostPlan { start, unhealthy: true, kind, ..skipped(String::new()) })
+}
+
+fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Trouble>> {
+    let name = input.container;
+    if present.swarm_task {
+        let message = format!(
+            "{name} is a task of Swarm, which would replace it at once: use docker service update"
+        );
+        return Err(vec![Trouble::new(reason::SWARM_TASK, message)]);
+    }
+    if present.paused {
+        return Ok(skipped(format!("{name} is paused; unpause it to take part")));
+    }
+    let new = present.new.as_ref().map_err(Clone::clone)?;
+    let (kind, container, start) = match new {
+        Replacement::New(container) => (TargetKind::Replace, container, present.old.running),
+        Replacement::Retained { running, new: container, .. } => {
+            (adoption(new), container, present.old.running || *running)
+        }
+    };
+    let mut planned = with(
+        container,
+        HostPlan {
+            old: Some(present.old.clone()),
+            start,
+            unhealthy: present.unhealthy,
+            kind,
+            ..skipped(String::new())
+        },
+    );
+    let obstacles = obstacles(present, &planned.kind);
+    match input.policy.order {
+        OrderWish::StopFirst => {}
+        // Without a running container there is no order.
+        _ if !present.old.running => {}
+        OrderWish::StartFirst if obstacles.is_empty() => planned.order = Order::StartFirst,
+        OrderWish::Auto if obstacles.is_empty() => planned.order = Order::StartFirst,
+        OrderWish::StartFirst => {
+            let message = format!(
+                "start-first is impossible: {}; use order stop-first or auto",
+                obstacles.join("; ")
+            );
+            return Err(vec![Trouble::new(reason::START_FIRST_IMPOSSIBLE, message)]);
+        }
+        OrderWish::Auto => {
+            planned
+                .risks
+                .push(format!("stops before the new one starts: {}", obstacles.join("; ")));
+        }
+    }
+    if present.old.running && planned.order == Order::StopFirst && present.old.auto_remove {
+        planned.risks.push(
+            "the Engine removes the old container when it stops; a copy of it is kept for the \
+             way back, without what was written into it"
+                .to_owned(),
+        );
+    }
+    planned.risks.sort();
+    planned.risks.dedup();
+    Ok(planned)
+}
+
+/// Why the new container cannot start beside the old one.
+fn obstacles(present: &Present, kind: &TargetKind) -> Vec<String> {
+    let mut obstacles = present.no_start_first.clone();
+    if matches!(kind, TargetKind::Adopt { .. }) {
+        obstacles.push("a retained container takes its place again".to_owned());
+    }
+    if present.old.auto_remove {
+        obstacles.push("the old container has auto-remove".to_owned());
+    }
+    obstacles.sort();
+    obstacles.dedup();
+    obstacles
+}
+
+fn adoption(new: &Replacement) -> TargetKind {
+    match new {
+        Replacement::Retained { id, name, restart, .. } => {
+            TargetKind::Adopt { id: id.clone(), name: name.clone(), restart: restart.clone() }
+        }
+        Replacement::New(_) => TargetKind::Replace,
+    }
+}
+
+fn with(container: &NewContainer, planned: HostPlan) -> HostPlan {
+    let sorted = |lines: &[String]| {
+        let mut lines = lines.to_vec();
+        lines.sort();
+        lines.dedup();
+        lines
+    };
+    HostPlan {
+        spec_sha: container.spec_sha.clone(),
+        diff: sorted(&container.diff),
+        risks: sorted(&container.risks),
+        ..planned
+    }
+}

@@ -1,0 +1,237 @@
+use std::time::Duration;
+
+use super::*;
+use crate::rollout::model::Order;
+use crate::rollout::spec::{Amount, OrderWish};
+
+fn host(name: &str) -> HostName {
+    name.parse().unwrap()
+}
+
+fn new() -> NewContainer {
+    NewContainer {
+        spec_sha: "sha".to_owned(),
+        diff: vec!["image: app:v1 -> app:v2".to_owned(), "env.A: set".to_owned()],
+        risks: vec!["the writable layer is lost".to_owned()],
+    }
+}
+
+fn retained() -> Replacement {
+    Replacement::Retained {
+        id: "kept".to_owned(),
+        name: "web.old-1".to_owned(),
+        restart: RestartPolicy::default(),
+        running: true,
+        new: new(),
+    }
+}
+
+fn present() -> Present {
+    Present {
+        old: OldFacts {
+            id: "old".to_owned(),
+            image: "app:v1".to_owned(),
+            image_id: "sha256:1".to_owned(),
+            running: true,
+            restart: RestartPolicy::default(),
+            auto_remove: false,
+        },
+        unhealthy: false,
+        paused: false,
+        swarm_task: false,
+        no_start_first: Vec::new(),
+        new: Ok(Replacement::New(new())),
+    }
+}
+
+fn there(change: impl FnOnce(&mut Present)) -> HostFacts {
+    let mut present = present();
+    change(&mut present);
+    HostFacts::Present(Box::new(present))
+}
+
+fn silent() -> HostFacts {
+    HostFacts::Silent(Trouble::new("HOST_UNREACHABLE", "connection refused"))
+}
+
+fn fleet(
+    hosts: impl IntoIterator<Item = (&'static str, HostFacts)>,
+) -> BTreeMap<HostName, HostFacts> {
+    hosts.into_iter().map(|(name, facts)| (host(name), facts)).collect()
+}
+
+fn planned(policy: &Policy, hosts: &BTreeMap<HostName, HostFacts>) -> Result<Plan, Vec<Refusal>> {
+    let digest = Some("sha256:2".to_owned());
+    let image = Some(PlannedImage { reference: "app:v2".to_owned(), digest });
+    plan(&Input { container: &"web".parse().unwrap(), policy, image, hosts, first: &[] })
+}
+
+fn reasons(refusals: Vec<Refusal>) -> Vec<String> {
+    refusals.into_iter().map(|refusal| refusal.trouble.reason).collect()
+}
+
+fn names(waves: &[Vec<HostName>]) -> Vec<Vec<&str>> {
+    waves.iter().map(|wave| wave.iter().map(HostName::as_str).collect()).collect()
+}
+
+#[test]
+fn the_same_facts_make_the_same_bytes() {
+    let hosts = fleet([("b", there(|_| {})), ("a", silent()), ("c", there(|_| {}))]);
+    let policy = Policy {
+        on_unreachable: OnUnreachable::Skip,
+        max_unreachable: Amount::Count(1),
+        ..Policy::default()
+    };
+    let text = || serde_json::to_string(&planned(&policy, &hosts).unwrap()).unwrap();
+    assert_eq!(text(), text());
+    let shuffled = fleet([
+        (
+            "c",
+            there(|present| {
+                let mut other = new();
+                other.diff.reverse();
+                present.new = Ok(Replacement::New(other));
+            }),
+        ),
+        ("a", silent()),
+        ("b", there(|_| {})),
+    ]);
+    assert_eq!(text(), serde_json::to_string(&planned(&policy, &shuffled).unwrap()).unwrap());
+}
+
+#[test]
+fn bad_hosts_come_first_then_those_that_were_named_then_the_alphabet() {
+    let hosts = fleet([
+        ("a", there(|_| {})),
+        ("b", there(|_| {})),
+        ("c", there(|_| {})),
+        ("d", there(|present| present.unhealthy = true)),
+    ]);
+    let policy = Policy::default();
+    let plan = plan(&Input {
+        container: &"web".parse().unwrap(),
+        policy: &policy,
+        image: None,
+        hosts: &hosts,
+        first: &[host("c"), host("b")],
+    })
+    .unwrap();
+    assert_eq!(names(&plan.waves), [["d", "c", "b", "a"]]);
+}
+
+#[test]
+fn waves_are_cut_as_the_policy_says() {
+    let all = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    let hosts = fleet(all.map(|name| (name, there(|_| {}))));
+    let sizes = |policy: Policy| {
+        let plan = planned(&policy, &hosts).unwrap();
+        assert_eq!(names(&plan.waves).concat(), all);
+        plan.waves.iter().map(Vec::len).collect::<Vec<_>>()
+    };
+    let batches = |texts: &[&str]| Policy {
+        batches: texts.iter().map(|text| text.parse().unwrap()).collect(),
+        ..Policy::default()
+    };
+    assert_eq!(sizes(Policy::default()), [10]);
+    assert_eq!(sizes(Policy { canary: Some(Amount::Count(2)), ..Policy::default() }), [2, 8]);
+    assert_eq!(sizes(Policy { canary: Some(Amount::Count(20)), ..Policy::default() }), [10]);
+    assert_eq!(sizes(batches(&["1", "10%", "50%", "100%"])), [1, 4, 5]);
+    assert_eq!(sizes(batches(&["3", "5", "10"])), [3, 2, 5]);
+}
+
+#[test]
+fn what_is_there_decides_what_is_done() {
+    let hosts = fleet([
+        ("a", there(|_| {})),
+        ("b", HostFacts::Missing { new: Some(Replacement::New(new())) }),
+        ("c", HostFacts::Missing { new: None }),
+        ("d", there(|present| present.paused = true)),
+        ("e", there(|present| present.old.running = false)),
+        ("f", there(|present| present.new = Ok(retained()))),
+        ("g", HostFacts::Missing { new: Some(retained()) }),
+    ]);
+    let plan = planned(&Policy::default(), &hosts).unwrap();
+    let of = |name: &str| &plan.hosts[name];
+    assert!(of("a").kind == TargetKind::Replace && of("a").start);
+    assert_eq!(of("a").diff, ["env.A: set", "image: app:v1 -> app:v2"]);
+    assert!(of("b").kind == TargetKind::Create && of("b").start && of("b").unhealthy);
+    assert!(matches!(of("c").kind, TargetKind::Skip { .. }));
+    assert!(matches!(of("d").kind, TargetKind::Skip { .. }));
+    assert!(of("e").kind == TargetKind::Replace && !of("e").start);
+    assert!(matches!(of("f").kind, TargetKind::Adopt { .. }));
+    assert!(matches!(of("g").kind, TargetKind::Adopt { .. }) && of("g").old.is_none());
+    assert_eq!(names(&plan.waves), [["b", "g", "a", "e", "f"]]);
+    assert_eq!(plan.warnings, ["left out: c, d"]);
+}
+
+#[test]
+fn start_first_is_refused_or_given_up_where_it_cannot_be() {
+    let obstacle = "port 80 of the host is fixed".to_owned();
+    let hosts = fleet([
+        ("a", there(|_| {})),
+        ("b", there(|present| present.no_start_first = vec![obstacle.clone()])),
+        ("c", there(|present| present.old.auto_remove = true)),
+    ]);
+    let with = |order| Policy { order, ..Policy::default() };
+    let refusals = planned(&with(OrderWish::StartFirst), &hosts).unwrap_err();
+    assert_eq!(reasons(refusals), [reason::START_FIRST_IMPOSSIBLE; 2]);
+    let plan = planned(&with(OrderWish::Auto), &hosts).unwrap();
+    assert_eq!(plan.hosts["a"].order, Order::StartFirst);
+    assert_eq!(plan.hosts["b"].order, Order::StopFirst);
+    assert!(plan.hosts["b"].risks.iter().any(|risk| risk.contains(&obstacle)));
+    let plan = planned(&with(OrderWish::StopFirst), &hosts).unwrap();
+    assert!(plan.hosts.values().all(|host| host.order == Order::StopFirst));
+}
+
+#[test]
+fn everything_that_speaks_against_it_is_told_at_once() {
+    let missing = Trouble::new("IMAGE_NOT_FOUND", "no image");
+    let hosts = fleet([
+        ("a", there(|present| present.swarm_task = true)),
+        ("b", HostFacts::Refused(vec![missing.clone(), Trouble::new("OTHER", "more")])),
+        ("c", silent()),
+        ("d", there(|present| present.new = Err(vec![missing]))),
+    ]);
+    let refusals = planned(&Policy::default(), &hosts).unwrap_err();
+    assert!(refusals[3].trouble.message.contains("on_unreachable"), "{refusals:?}");
+    assert_eq!(
+        reasons(refusals),
+        [reason::SWARM_TASK, "IMAGE_NOT_FOUND", "OTHER", "HOST_UNREACHABLE", "IMAGE_NOT_FOUND"]
+    );
+}
+
+#[test]
+fn hosts_that_do_not_answer_are_skipped_up_to_a_number() {
+    let hosts = fleet([("a", silent()), ("b", silent()), ("c", there(|_| {}))]);
+    let policy = |max_unreachable| Policy {
+        on_unreachable: OnUnreachable::Skip,
+        max_unreachable,
+        ..Policy::default()
+    };
+    let plan = planned(&policy(Amount::Count(2)), &hosts).unwrap();
+    assert_eq!(names(&plan.waves), [["c"]]);
+    let refusals = planned(&policy(Amount::Count(1)), &hosts).unwrap_err();
+    assert_eq!(reasons(refusals), [reason::TOO_MANY_UNREACHABLE]);
+}
+
+#[test]
+fn a_rollout_that_would_do_nothing_is_refused() {
+    let hosts = fleet([("a", HostFacts::Missing { new: None })]);
+    let refusals = planned(&Policy::default(), &hosts).unwrap_err();
+    assert!(refusals[0].trouble.message.contains("no container web"), "{refusals:?}");
+    assert_eq!(reasons(refusals), [reason::NOTHING_TO_DO]);
+}
+
+#[test]
+fn dangerous_policies_are_warned_of() {
+    let hosts = fleet([("a", there(|_| {})), ("b", there(|_| {}))]);
+    let policy = Policy {
+        max_parallel: Amount::Percent(100),
+        gate: Gate::None,
+        bake: Duration::from_secs(1),
+        ..Policy::default()
+    };
+    let plan = planned(&policy, &hosts).unwrap();
+    assert_eq!(plan.warnings.len(), 2, "{:?}", plan.warnings);
+    assert_eq!(planned(&Policy::default(), &hosts).unwrap().warnings, [""; 0]);
+}
