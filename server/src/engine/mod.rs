@@ -32,8 +32,8 @@ pub use files::raise_file_limit;
 pub use types::{
     ApiVersion, Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created,
     EngineDocument, FileChange, FileChangeKind, Filters, HistoryLayer, ImageListing, ImageRemoval,
-    ImageSummary, Listing, LoginAnswer, NetworkSummary, Ping, Port, ProcessTable, ProgressSink, PrunedContainers,
-    PrunedImages, Pulled, Pushed, Transfer, WaitCondition,
+    ImageSummary, Listing, LoginAnswer, NetworkSummary, Ping, Port, ProcessTable, ProgressSink,
+    PrunedContainers, PrunedImages, Pulled, Pushed, Transfer, WaitCondition,
 };
 pub use version::{CLIENT_MAX, CLIENT_MIN};
 

@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 
 use super::{
     ContainerExit, ContainerSummary, Created, FileChange, FileChangeKind, HistoryLayer,
-    ImageRemoval, ImageSummary, LoginAnswer, NetworkSummary, Port, ProcessTable, PrunedContainers, PrunedImages,
+    ImageRemoval, ImageSummary, LoginAnswer, NetworkSummary, Port, ProcessTable, PrunedContainers,
+    PrunedImages,
 };
 use crate::domain::Secret;
 

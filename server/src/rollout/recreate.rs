@@ -124,8 +124,11 @@ pub fn recreate(
     let dependents = dependents::find(old, host, options, &mut notes);
     let order = order::choose(old, &body, &dependents, options, &mut notes);
     order::warn_of_ports(&body, &mut notes);
-    let inherited_volumes =
-        if change.whole.is_some() { Vec::new() } else { storage::still_there(base.inherited, &body) };
+    let inherited_volumes = if change.whole.is_some() {
+        Vec::new()
+    } else {
+        storage::still_there(base.inherited, &body)
+    };
     storage::warn_of_leaks(&inherited_volumes, &mut notes);
     let diff = diff::diff(&before.body, &body);
     finish(body, host, diff, order, dependents, inherited_volumes, notes)
@@ -234,8 +237,7 @@ impl Base {
         identity::warn_of_frozen_defaults(&host_config, host, notes);
         let endpoints =
             networks::endpoints(&mut config, &mut host_config, inspect, host, options, notes);
-        let inherited =
-            storage::keep(&mut config, &mut host_config, inspect, host, options, notes);
+        let inherited = storage::keep(&mut config, &mut host_config, inspect, host, options, notes);
         let mut body = config;
         body.insert("HostConfig".to_owned(), host_config.into());
         if !endpoints.is_empty() {

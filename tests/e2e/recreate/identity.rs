@@ -43,11 +43,11 @@ async fn c11_a_host_name_that_was_asked_for_stays() -> anyhow::Result<()> {
 async fn c12_a_container_in_the_network_of_another_can_be_made_anew() -> anyhow::Result<()> {
     let scene = Scene::new().await?;
     let image = |version| Image::new(version).change("EXPOSE 80".to_owned());
-    let (v1, v2) =
-        (scene.image("v1", image("v1")).await?, scene.image("v2", image("v2")).await?);
+    let (v1, v2) = (scene.image("v1", image("v1")).await?, scene.image("v2", image("v2")).await?);
     let parent = scene.other("parent");
-    let parent_id =
-        scene.create(&parent, json!({"Image": v1, "Hostname": "parent", "Domainname": "a.b"})).await?;
+    let parent_id = scene
+        .create(&parent, json!({"Image": v1, "Hostname": "parent", "Domainname": "a.b"}))
+        .await?;
     scene.start(&parent).await?;
     let mode = format!("container:{parent}");
     scene.run(json!({"Image": v1, "HostConfig": {"NetworkMode": mode}})).await?;
@@ -179,8 +179,7 @@ async fn c26_compose_finds_the_new_image_and_swarm_keeps_its_tasks() -> anyhow::
     assert!(recreated.risks.iter().any(|risk| risk.contains("its next `up` undoes this")));
     let image = scene.engine.image(&v2).await?.expect("the image is there");
     let image_id = image["Id"].as_str().unwrap_or_default();
-    recreated.body =
-        complete(&recreated.body, image_id, [("io.wharf.rollout.id", "r1")]);
+    recreated.body = complete(&recreated.body, image_id, [("io.wharf.rollout.id", "r1")]);
     let new = scene.replace(&recreated).await?;
     assert_eq!(new["Config"]["Labels"]["com.docker.compose.image"], new["Image"]);
     assert_eq!(new["Config"]["Labels"]["com.docker.compose.config-hash"], "abc");
@@ -188,7 +187,8 @@ async fn c26_compose_finds_the_new_image_and_swarm_keeps_its_tasks() -> anyhow::
 
     let scene = Scene::new().await?;
     let v1 = scene.image("v1", Image::new("v1")).await?;
-    let task: Value = json!({"com.docker.swarm.task.id": "x", "com.docker.swarm.service.name": "s"});
+    let task: Value =
+        json!({"com.docker.swarm.task.id": "x", "com.docker.swarm.service.name": "s"});
     scene.run(json!({"Image": v1, "Labels": task})).await?;
     let refused = scene.plan(&Change::default(), &options()).await?.expect_err("it is Swarm's");
     assert_eq!(refused, ["SWARM_TASK"]);

@@ -83,9 +83,9 @@ impl Scene {
     pub async fn network(&self, what: &str) -> anyhow::Result<(String, String)> {
         let name = self.other(what);
         for attempt in 0..20_u8 {
-            let bytes = unique("x").bytes().fold(0_u32, |sum, byte| {
-                sum.wrapping_mul(31).wrapping_add(u32::from(byte))
-            });
+            let bytes = unique("x")
+                .bytes()
+                .fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
             let (second, third) = (64 + bytes % 64, (bytes / 64 + u32::from(attempt)) % 256);
             let prefix = format!("10.{second}.{third}");
             let body = json!({
@@ -166,7 +166,13 @@ impl Scene {
         let begins = format!("{{\"name\":[\"^/?{}\"]}}", self.name);
         let filters: String = begins
             .bytes()
-            .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+            .map(|byte| {
+                if byte.is_ascii_alphanumeric() {
+                    char::from(byte).to_string()
+                } else {
+                    format!("%{byte:02X}")
+                }
+            })
             .collect();
         let list = self.engine.get(&format!("/containers/json?all=1&filters={filters}")).await?;
         for container in list.as_array().into_iter().flatten() {
@@ -190,8 +196,7 @@ impl Drop for Scene {
         // A network that stayed would leave a network card on this machine.
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let runtime =
-                    tokio::runtime::Builder::new_current_thread().enable_all().build();
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 if let Ok(runtime) = runtime {
                     let _ = runtime.block_on(self.clean_up());
                 }
@@ -212,8 +217,13 @@ pub fn to_image(image: &str) -> anyhow::Result<Change> {
 
 /// The texts of a list, sorted.
 pub fn sorted(list: &Value) -> Vec<String> {
-    let mut texts: Vec<String> =
-        list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+    let mut texts: Vec<String> = list
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect();
     texts.sort();
     texts
 }

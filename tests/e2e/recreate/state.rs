@@ -131,7 +131,10 @@ async fn a_container_made_anew_is_made_anew_as_the_same() -> anyhow::Result<()> 
     let new = scene.replace(&first).await?;
 
     let id = new["Id"].as_str().unwrap_or_default();
-    scene.engine.post(&format!("/containers/{}/rename?name={}", scene.name, scene.other("old")), None).await?;
+    scene
+        .engine
+        .post(&format!("/containers/{}/rename?name={}", scene.name, scene.other("old")), None)
+        .await?;
     scene.engine.post(&format!("/containers/{id}/rename?name={}", scene.name), None).await?;
     let second = scene.planned(&Change::default()).await?;
     assert_eq!(second.body, first.body);

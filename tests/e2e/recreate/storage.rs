@@ -7,14 +7,14 @@ use wharf_server::rollout::spec::AnonymousVolumes;
 
 use super::scene::{Scene, options, to_image};
 
-const WRITE: &str = "for d in /data /more /tree /named; do echo kept > $d/file; done; exec /bin/idle";
+const WRITE: &str =
+    "for d in /data /more /tree /named; do echo kept > $d/file; done; exec /bin/idle";
 
 #[tokio::test]
 async fn c24_anonymous_volumes_go_over_with_what_is_in_them() -> anyhow::Result<()> {
     let scene = Scene::new().await?;
     let image = |version| Image::new(version).change("VOLUME /data".to_owned());
-    let (v1, v2) =
-        (scene.image("v1", image("v1")).await?, scene.image("v2", image("v2")).await?);
+    let (v1, v2) = (scene.image("v1", image("v1")).await?, scene.image("v2", image("v2")).await?);
     let named = scene.other("named");
     let body = json!({
         "Image": v1,
@@ -39,7 +39,8 @@ async fn c24_anonymous_volumes_go_over_with_what_is_in_them() -> anyhow::Result<
     };
     let recreated = scene.planned(&to_image(&v2)?).await?;
     assert_eq!(recreated.inherited_volumes.len(), 3);
-    let told = recreated.risks.iter().filter(|risk| risk.contains("no removal of a container")).count();
+    let told =
+        recreated.risks.iter().filter(|risk| risk.contains("no removal of a container")).count();
     assert_eq!(told, 3);
     let new = scene.replace(&recreated).await?;
     assert_eq!(volumes(&new), volumes(&old));
@@ -61,8 +62,7 @@ async fn c24_anonymous_volumes_go_over_with_what_is_in_them() -> anyhow::Result<
 async fn c24_anonymous_volumes_can_be_renewed() -> anyhow::Result<()> {
     let scene = Scene::new().await?;
     let image = |version| Image::new(version).change("VOLUME /data".to_owned());
-    let (v1, v2) =
-        (scene.image("v1", image("v1")).await?, scene.image("v2", image("v2")).await?);
+    let (v1, v2) = (scene.image("v1", image("v1")).await?, scene.image("v2", image("v2")).await?);
     scene.run(json!({"Image": v1})).await?;
     let renew = Options { anonymous_volumes: AnonymousVolumes::Renew, ..options() };
     let recreated = scene.plan(&to_image(&v2)?, &renew).await?.expect("nothing stands against it");
@@ -76,10 +76,8 @@ async fn c24_anonymous_volumes_can_be_renewed() -> anyhow::Result<()> {
 #[tokio::test]
 async fn c24_volumes_from_another_container_stay_with_it() -> anyhow::Result<()> {
     let scene = Scene::new().await?;
-    let (v1, v2) = (
-        scene.image("v1", Image::new("v1")).await?,
-        scene.image("v2", Image::new("v2")).await?,
-    );
+    let (v1, v2) =
+        (scene.image("v1", Image::new("v1")).await?, scene.image("v2", Image::new("v2")).await?);
     let source = scene.other("source");
     scene.create(&source, json!({"Image": v1, "Volumes": {"/data": {}}})).await?;
     scene.run(json!({"Image": v1, "HostConfig": {"VolumesFrom": [source]}})).await?;

@@ -33,8 +33,8 @@ use self::link::Link;
 use super::{
     Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created, Engine,
     EngineDocument, FileChange, Filters, HistoryLayer, ImageListing, ImageRemoval, ImageSummary,
-    Listing, LoginAnswer, NetworkSummary, Ping, ProcessTable, ProgressSink, PrunedContainers, PrunedImages, Pulled,
-    Pushed, Result, WaitCondition,
+    Listing, LoginAnswer, NetworkSummary, Ping, ProcessTable, ProgressSink, PrunedContainers,
+    PrunedImages, Pulled, Pushed, Result, WaitCondition,
 };
 use crate::domain::{
     ContainerName, ContainerRef, Digest, ImageName, ImageReference, RegistryLogin,

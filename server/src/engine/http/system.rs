@@ -7,8 +7,8 @@ use super::negotiate::maximum_of;
 use crate::domain::RegistryLogin;
 use crate::engine::operation::{DISK_USAGE, INFO, LIST_NETWORKS, LOGIN, Operation, PING, VERSION};
 use crate::engine::{
-    ApiVersion, EngineDocument, EngineError, ErrorKind, Listing, LoginAnswer, NetworkSummary, Ping, Result,
-    registry_auth, wire,
+    ApiVersion, EngineDocument, EngineError, ErrorKind, Listing, LoginAnswer, NetworkSummary, Ping,
+    Result, registry_auth, wire,
 };
 
 pub(super) async fn ping(link: &Arc<Link>) -> Result<Ping> {

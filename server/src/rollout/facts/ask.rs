@@ -5,9 +5,7 @@ use serde_json::Value;
 
 use super::{ContainerFacts, HostFacts, NetworkFacts, OldContainer};
 use crate::domain::{ContainerName, ContainerRef, ImageName};
-use crate::engine::{
-    ContainerListing, Engine, EngineDocument, EngineError, ErrorKind, Result,
-};
+use crate::engine::{ContainerListing, Engine, EngineDocument, EngineError, ErrorKind, Result};
 
 /// Inspections at a time: an Engine answers one in a third of a millisecond.
 const AT_ONCE: usize = 8;

@@ -64,7 +64,8 @@ fn names_on_bridge(body: &Value, notes: &mut Notes) {
 fn targets(body: &Value, notes: &mut Notes) {
     let host_config = &body["HostConfig"];
     let binds = texts(&host_config["Binds"]).map(|bind| (bind_target(bind), "Binds"));
-    let mounts = items(&host_config["Mounts"]).map(|mount| (clean(text(&mount["Target"])), "Mounts"));
+    let mounts =
+        items(&host_config["Mounts"]).map(|mount| (clean(text(&mount["Target"])), "Mounts"));
     let tmpfs = entries(&host_config["Tmpfs"]).map(|(path, _)| (clean(path), "Tmpfs"));
     let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
     for (target, place) in binds.chain(mounts).chain(tmpfs) {

@@ -75,9 +75,9 @@ fn matches(name: &str, asked: &Value, found: Option<&Value>) -> bool {
 /// Whether all that was asked for is in what was found.
 fn contains(found: &Value, asked: &Value) -> bool {
     match asked {
-        Value::Object(asked) => {
-            asked.iter().all(|(key, value)| is_empty(value) || contains(&found[key.as_str()], value))
-        }
+        Value::Object(asked) => asked
+            .iter()
+            .all(|(key, value)| is_empty(value) || contains(&found[key.as_str()], value)),
         Value::Array(asked) => asked.iter().all(|item| items(found).any(|other| other == item)),
         asked => asked == found,
     }

@@ -88,7 +88,8 @@ fn hostname(
 }
 
 fn links(host_config: &mut Object) {
-    let links: Vec<Value> = texts(get(host_config, "Links")).map(|shown| link(shown).into()).collect();
+    let links: Vec<Value> =
+        texts(get(host_config, "Links")).map(|shown| link(shown).into()).collect();
     if !links.is_empty() {
         host_config.insert("Links".to_owned(), links.into());
     }

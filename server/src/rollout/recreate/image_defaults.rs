@@ -61,9 +61,8 @@ pub(super) fn pin(config: &mut Object, old: &OldContainer, notes: &mut Notes) {
 fn usable_image(old: &OldContainer) -> Option<&Value> {
     let image = old.image.as_ref()?;
     let platform = &old.inspect["ImageManifestDescriptor"]["platform"];
-    let differs = |wanted: &Value, found: &Value| {
-        !is_empty(wanted) && !is_empty(found) && wanted != found
-    };
+    let differs =
+        |wanted: &Value, found: &Value| !is_empty(wanted) && !is_empty(found) && wanted != found;
     let other = differs(&platform["architecture"], &image["Architecture"])
         || differs(&platform["os"], &image["Os"]);
     (!other).then_some(image)

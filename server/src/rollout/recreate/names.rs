@@ -44,8 +44,7 @@ pub fn target_of(name: &str) -> Option<&str> {
 /// Which of the names that a rollout needs are taken by containers on the host: name and ID.
 #[must_use]
 pub fn taken(host: &HostFacts, target: &str, rollout: &str) -> Vec<(String, String)> {
-    let needed =
-        [candidate(target, rollout), backup(target, rollout), reject(target, rollout)];
+    let needed = [candidate(target, rollout), backup(target, rollout), reject(target, rollout)];
     let on_host = host.containers.iter();
     on_host
         .filter(|container| needed.contains(&container.name))
@@ -58,7 +57,9 @@ pub(super) fn refuse_retained(inspect: &Value, notes: &mut Notes) {
     if let Some(target) = target_of(name) {
         notes.refuse(
             "RETAINED_CONTAINER",
-            format!("{name} was left by a rollout of {target}; name {target}, or undo that rollout"),
+            format!(
+                "{name} was left by a rollout of {target}; name {target}, or undo that rollout"
+            ),
         );
     }
 }

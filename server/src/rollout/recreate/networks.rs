@@ -75,8 +75,9 @@ pub(super) fn split(mut body: Value, api_version: ApiVersion) -> (Value, Vec<(St
     };
     let Some(object) = body.as_object_mut() else { return (body, Vec::new()) };
     let mut extra = Vec::new();
-    if let Some(Value::Object(endpoints)) =
-        object.get_mut("NetworkingConfig").and_then(|networking| networking.get_mut("EndpointsConfig"))
+    if let Some(Value::Object(endpoints)) = object
+        .get_mut("NetworkingConfig")
+        .and_then(|networking| networking.get_mut("EndpointsConfig"))
     {
         if takes_no_endpoint(&mode) {
             endpoints.clear();
@@ -135,7 +136,10 @@ fn is_own(mode: &str, name: &str, network: Option<&NetworkFacts>) -> bool {
 fn missing(name: &str, notes: &mut Notes) {
     notes.refuse(
         "NETWORK_NOT_FOUND",
-        format!("the network {} is not on the host; create it there, or set another one", quoted(name)),
+        format!(
+            "the network {} is not on the host; create it there, or set another one",
+            quoted(name)
+        ),
     );
 }
 
@@ -194,9 +198,8 @@ fn aliases(shown: &Value, inspect: &Value, api_version: ApiVersion) -> Value {
     }
     let short_id = text(&inspect["Id"]).get(..12).unwrap_or_default();
     let hostname = text(&inspect["Config"]["Hostname"]);
-    let added = |alias: &str| {
-        alias == short_id || (api_version >= MANY_ENDPOINTS && alias == hostname)
-    };
+    let added =
+        |alias: &str| alias == short_id || (api_version >= MANY_ENDPOINTS && alias == hostname);
     texts(shown).filter(|alias| !added(alias)).map(Value::from).collect()
 }
 

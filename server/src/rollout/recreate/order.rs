@@ -38,7 +38,10 @@ pub(super) fn choose(
     } else {
         notes.refuse(
             "START_FIRST_IMPOSSIBLE",
-            format!("start-first is not possible: {}; use stop-first or auto", obstacles.join("; ")),
+            format!(
+                "start-first is not possible: {}; use stop-first or auto",
+                obstacles.join("; ")
+            ),
         );
     }
     Order::StopFirst

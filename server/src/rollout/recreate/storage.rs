@@ -42,7 +42,8 @@ pub(super) fn keep(
         let target = text(&mount["Destination"]);
         let is_volume = mount["Type"] == "volume";
         let kept = options.anonymous_volumes == AnonymousVolumes::Keep;
-        if bind_targets(host_config).contains(clean(target)) || from_another(mount, host_config, host)
+        if bind_targets(host_config).contains(clean(target))
+            || from_another(mount, host_config, host)
         {
             continue;
         }
@@ -118,10 +119,7 @@ pub(super) fn warn_of_lost_files(old: &OldContainer, notes: &mut Notes) {
     let named = lost.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
     let more = if lost.len() > NAMED { ", …" } else { "" };
     let files = if lost.len() == 1 { "path" } else { "paths" };
-    notes.risk(format!(
-        "{} {files} changed in its own layer are lost: {named}{more}",
-        lost.len()
-    ));
+    notes.risk(format!("{} {files} changed in its own layer are lost: {named}{more}", lost.len()));
 }
 
 /// The Engine's spelling of a path, as far as slashes at its end go.
@@ -152,17 +150,16 @@ fn lost_files<'a>(changes: &'a [FileChange], targets: &[&str]) -> Vec<&'a str> {
         .collect();
     own.sort_by(|one, other| one.path.cmp(&other.path));
     let is_parent = |change: &FileChange| {
-        let of_another = |other: &&FileChange| {
-            other.path != change.path && below(&other.path, &change.path)
-        };
+        let of_another =
+            |other: &&FileChange| other.path != change.path && below(&other.path, &change.path);
         own.iter().any(of_another)
     };
     // A directory counts as changed when something in it changes, be that the Engine's.
     let only_touched = |change: &FileChange| {
         change.kind == FileChangeKind::Modified
-            && changes.iter().any(|other| {
-                other.path != change.path && below(&other.path, &change.path)
-            })
+            && changes
+                .iter()
+                .any(|other| other.path != change.path && below(&other.path, &change.path))
     };
     own.iter()
         .filter(|change| !is_parent(change) && !only_touched(change))

@@ -156,8 +156,9 @@ fn take_all(body: &mut Object, setting: &str) -> bool {
             let other = host(body).is_some_and(|host| host.shift_remove("NetworkMode").is_some());
             body.shift_remove("NetworkingConfig").is_some() || other
         }
-        "network_aliases" => own_endpoint(body)
-            .is_some_and(|endpoint| endpoint.shift_remove("Aliases").is_some()),
+        "network_aliases" => {
+            own_endpoint(body).is_some_and(|endpoint| endpoint.shift_remove("Aliases").is_some())
+        }
         "log_options" => host(body)
             .and_then(|host| host.get_mut("LogConfig")?.as_object_mut())
             .is_some_and(|log| log.shift_remove("Config").is_some()),
@@ -210,8 +211,9 @@ fn take_one(body: &mut Object, setting: &str, entry: &str) -> bool {
             host(body).is_some_and(|host| take_entry(host, "PortBindings", &port)) || exposed
         }
         "volumes" | "mounts" | "tmpfs" => take_target(body, clean(entry)),
-        "networks" => endpoints(body)
-            .is_some_and(|endpoints| endpoints.shift_remove(entry).is_some()),
+        "networks" => {
+            endpoints(body).is_some_and(|endpoints| endpoints.shift_remove(entry).is_some())
+        }
         "network_aliases" => own_endpoint(body)
             .is_some_and(|endpoint| retain(endpoint, "Aliases", |value| !is_text(value))),
         _ => host(body).is_some_and(|host| match setting {
@@ -225,7 +227,9 @@ fn take_one(body: &mut Object, setting: &str, entry: &str) -> bool {
             "extra_hosts" => {
                 retain(host, "ExtraHosts", |value| text(value).split(':').next() != Some(entry))
             }
-            "cap_add" => retain(host, "CapAdd", |value| capability(text(value)) != capability(entry)),
+            "cap_add" => {
+                retain(host, "CapAdd", |value| capability(text(value)) != capability(entry))
+            }
             "cap_drop" => {
                 retain(host, "CapDrop", |value| capability(text(value)) != capability(entry))
             }
