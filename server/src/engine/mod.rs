@@ -36,6 +36,7 @@ pub use types::{
     PrunedContainers, PrunedImages, Pulled, Pushed, Transfer, WaitCondition,
 };
 pub use version::{CLIENT_MAX, CLIENT_MIN};
+pub use wire::null_to_default;
 
 use crate::domain::{
     ContainerName, ContainerRef, Digest, ImageName, ImageReference, RegistryLogin,

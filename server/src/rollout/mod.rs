@@ -2,10 +2,15 @@
 //! a state that survives the end of the server at any moment.
 
 pub mod clock;
+pub mod executor;
 pub mod facts;
 pub mod fleet_hosts;
 pub mod hosts;
 pub mod journal;
 pub mod model;
+pub mod reason;
 pub mod recreate;
+pub mod requests;
 pub mod spec;
+pub mod state;
+pub mod step;

@@ -82,6 +82,8 @@ pub struct HostPlan {
     pub spec_sha: String,
     /// How the new container takes the place of the old one.
     pub order: Order,
+    /// Whether the new container is started and gated; not where the old one did not run.
+    pub start: bool,
     /// Whether the target was unhealthy or down already; such hosts are begun first.
     pub unhealthy: bool,
 }
@@ -98,6 +100,10 @@ pub enum TargetKind {
     Adopt {
         /// Full ID of the retained container.
         id: String,
+        /// Its name now; it gets that back where the adoption is taken back.
+        name: String,
+        /// The restart policy that it had before it was retained.
+        restart: RestartPolicy,
     },
     /// Nothing.
     Skip {
@@ -125,7 +131,7 @@ pub struct OldFacts {
     pub image: String,
     /// ID of its image.
     pub image_id: String,
-    /// Whether it ran. Only then is the new one started and gated.
+    /// Whether it ran. Only then is it started when it is put back.
     pub running: bool,
     /// Its restart policy: put back when it is restored.
     pub restart: RestartPolicy,
@@ -273,6 +279,8 @@ pub enum Work {
     Pull,
     /// Replace the container; a failure on the way is restored as part of it.
     Forward,
+    /// Watch a container that was replaced while its wave bakes; a failure is restored.
+    Watch,
     /// Put back what was there, on a host that was done.
     RollBack,
 }
@@ -404,7 +412,9 @@ pub enum Step {
     Retire,
     /// Stop the new container.
     StopNew,
-    /// Give the new container its reject name.
+    /// Take the restart policy from an adopted container again.
+    FenceNew,
+    /// Give the new container its reject name, an adopted one its former name.
     RenameBad,
     /// Give the old container its name again.
     RenameBack,
@@ -416,6 +426,33 @@ pub enum Step {
     GateOld,
     /// Remove the new container.
     RemoveNew,
+    /// Remove the twin of an old container that is still there.
+    RemoveTwin,
+}
+
+impl Trouble {
+    /// Trouble with a constant of docs/errors.md as its reason.
+    #[must_use]
+    pub fn new(reason: &str, message: impl Into<String>) -> Self {
+        Self { reason: reason.to_owned(), message: message.into() }
+    }
+}
+
+impl RestartPolicy {
+    /// Whether the Engine never starts it by itself.
+    #[must_use]
+    pub fn is_no(&self) -> bool {
+        matches!(self.name.as_str(), "" | "no")
+    }
+
+    /// Whether two policies do the same: the count means something with `on-failure` only.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        (self.is_no() && other.is_no())
+            || (self.name == other.name
+                && (self.name != "on-failure"
+                    || self.maximum_retry_count == other.maximum_retry_count))
+    }
 }
 
 impl Add<Duration> for Millis {

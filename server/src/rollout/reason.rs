@@ -1,0 +1,22 @@
+//! Reasons of troubles that only rollouts have; docs/errors.md explains each.
+
+/// What is found on a host is not what the rollout left there: a person must look.
+pub const NEEDS_ATTENTION: &str = "ROLLOUT_NEEDS_ATTENTION";
+/// A name that the rollout needs is taken by a container that is not its own.
+pub const NAME_IN_USE: &str = "NAME_IN_USE";
+/// A container of the rollout is not there any more.
+pub const CONTAINER_NOT_FOUND: &str = "CONTAINER_NOT_FOUND";
+/// A container is not any more as it was when the rollout was planned.
+pub const CONTAINER_CHANGED: &str = "ROLLOUT_CONTAINER_CHANGED";
+/// The new container did not stay good.
+pub const GATE_FAILED: &str = "ROLLOUT_GATE_FAILED";
+/// A drain or verify command did not end with 0.
+pub const HOOK_FAILED: &str = "ROLLOUT_HOOK_FAILED";
+/// The image under the name is not any more what was pulled.
+pub const IMAGE_MOVED: &str = "ROLLOUT_IMAGE_MOVED";
+/// The image is not there.
+pub const IMAGE_NOT_FOUND: &str = "IMAGE_NOT_FOUND";
+/// An Engine did not answer in time.
+pub const HOST_TIMEOUT: &str = "HOST_TIMEOUT";
+/// A bug of this server.
+pub const INTERNAL: &str = "INTERNAL";

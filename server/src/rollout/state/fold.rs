@@ -1,0 +1,231 @@
+//! What a legal record changes.
+
+use std::time::Duration;
+
+use super::super::model::{
+    Control, Event, HostEnd, HostEvent, Millis, PauseCause, Phase, Record, Step, Work,
+};
+use super::super::step::HostProgress;
+use super::{Failure, HostState, Pulled, RolloutState, Unreachable};
+
+impl RolloutState {
+    pub(super) fn fold(&mut self, record: &Record) {
+        match &record.event {
+            Event::Created { .. } => {}
+            Event::Phase { to, reason } => {
+                self.reason.clone_from(reason);
+                self.enter(to, record.at);
+            }
+            Event::Control { control, .. } => self.ask(*control),
+            Event::Host { host, happened } => {
+                let baking = match &self.phase {
+                    Phase::Baking { until, .. } => Some(*until),
+                    _ => None,
+                };
+                let Some(state) = self.hosts.get_mut(host) else { return };
+                let watching = state.work == Some(Work::Watch);
+                state.fold(happened, record.at, baking);
+                // A wave that bakes is not progress, it is the pause after it.
+                if matches!(happened, HostEvent::Ended { .. }) && !watching {
+                    self.last_progress = self.last_progress.max(record.at);
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, control: Control) {
+        match control {
+            Control::Pause => self.asked.pause = !matches!(self.phase, Phase::Paused { .. }),
+            Control::Resume { retry_failed } => self.asked.resume = Some(retry_failed),
+            Control::Promote => self.asked.promote = true,
+            Control::Abort => self.asked.abort = !matches!(self.phase, Phase::Aborting),
+        }
+    }
+
+    fn enter(&mut self, to: &Phase, at: Millis) {
+        let from = std::mem::replace(&mut self.phase, to.clone());
+        self.phase_since = at;
+        match to {
+            Phase::Paused { .. } => {
+                self.asked.pause = false;
+                return;
+            }
+            Phase::Aborting => self.asked = super::Asked::default(),
+            Phase::RollingBack if !matches!(from, Phase::Paused { .. }) => {
+                self.turned_in = wave_of(&from);
+            }
+            _ => {}
+        }
+        match from {
+            Phase::Paused { cause, since, .. } => {
+                let used = since.since(self.last_progress);
+                self.last_progress = match cause {
+                    PauseCause::Progress => at,
+                    _ => before(at, used),
+                };
+                if let Some(retry) = self.asked.resume.take() {
+                    self.resume(retry, *to == Phase::RollingBack);
+                }
+                self.asked.promote = false;
+            }
+            _ => self.last_progress = at,
+        }
+    }
+
+    /// Somebody has seen what failed and wants to go on.
+    fn resume(&mut self, retry: bool, rolling_back: bool) {
+        for (name, host) in &mut self.hosts {
+            let planned = self.plan.hosts.get(name);
+            let bad = planned.is_some_and(|planned| planned.unhealthy)
+                && host.end != Some(HostEnd::Committed);
+            if !host.went_wrong() {
+                if bad {
+                    self.forgiven.insert(name.clone());
+                }
+                continue;
+            }
+            if retry && host.work.is_none() {
+                host.failed = false;
+                self.forgiven.remove(name);
+                if rolling_back {
+                    host.retry = true;
+                } else {
+                    host.end = None;
+                    host.unreachable = None;
+                }
+            } else {
+                self.forgiven.insert(name.clone());
+            }
+        }
+    }
+}
+
+impl HostState {
+    fn fold(&mut self, happened: &HostEvent, at: Millis, baking: Option<Millis>) {
+        match happened {
+            HostEvent::Begun { work, attempt } => self.begin(*work, *attempt, at, baking),
+            HostEvent::Intent { step } => {
+                self.step = Some(*step);
+                self.step_at = Some(at);
+                self.progress.intended.insert(*step);
+                self.unreachable = None;
+            }
+            HostEvent::Did { step, id } => self.did(*step, id.as_ref()),
+            HostEvent::Pulled { image_id, digest } => {
+                self.pulled = Some(Pulled { image_id: image_id.clone(), digest: digest.clone() });
+                self.unreachable = None;
+            }
+            HostEvent::Gate { deadline } => self.gate_deadline = Some(*deadline),
+            HostEvent::Good { since, saw } => {
+                self.good_since = *since;
+                self.saw.clone_from(saw);
+            }
+            HostEvent::Passed { monitor_until } => self.monitor_until = Some(*monitor_until),
+            HostEvent::Failed { step, trouble, log_tail } => {
+                // A way back that fails does not hide why it was taken.
+                if !self.restoring {
+                    self.failure = Some(Failure {
+                        at,
+                        work: self.work,
+                        step: *step,
+                        trouble: trouble.clone(),
+                        log_tail: log_tail.clone(),
+                    });
+                }
+                self.restoring = self.work.is_some();
+                self.failed |= self.work != Some(Work::RollBack);
+                // The way back has a gate of its own.
+                self.gate_deadline = None;
+                self.good_since = None;
+            }
+            HostEvent::Unreachable { trouble } => {
+                let tries = self.unreachable.as_ref().map_or(0, |last| last.tries) + 1;
+                self.unreachable = Some(Unreachable { at, tries, trouble: trouble.clone() });
+                self.work = None;
+            }
+            HostEvent::Ended { end } => self.finish(end, at),
+        }
+    }
+
+    fn begin(&mut self, work: Work, attempt: u32, at: Millis, baking: Option<Millis>) {
+        if self.work.is_some() {
+            return;
+        }
+        let keeps_ids = matches!(work, Work::Watch | Work::RollBack);
+        let known = std::mem::take(&mut self.progress);
+        if keeps_ids {
+            self.progress = HostProgress {
+                new_id: known.new_id,
+                twin_id: known.twin_id,
+                ..HostProgress::default()
+            };
+        }
+        self.work = Some(work);
+        self.attempt = attempt;
+        self.begun_at = Some(at);
+        self.ended_at = None;
+        self.step = None;
+        self.step_at = None;
+        self.restoring = false;
+        self.gate_deadline = None;
+        self.good_since = None;
+        self.saw.clear();
+        self.monitor_until = if work == Work::Watch { baking } else { None };
+        self.failure = None;
+        self.retry = false;
+    }
+
+    fn did(&mut self, step: Step, id: Option<&String>) {
+        let times = self.progress.did.entry(step).or_default();
+        *times = times.saturating_add(1);
+        match step {
+            Step::Create if id.is_some() => self.progress.new_id = id.cloned(),
+            Step::CreateTwin if id.is_some() => self.progress.twin_id = id.cloned(),
+            // The next container is another one, from its creation on.
+            Step::RemoveNew => {
+                self.progress.new_id = None;
+                self.progress.did.remove(&Step::Create);
+            }
+            Step::RemoveTwin => self.progress.twin_id = None,
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, end: &HostEnd, at: Millis) {
+        let work = self.work.take();
+        self.ended_at = Some(at);
+        self.restoring = false;
+        if work == Some(Work::Watch) {
+            self.watched_until = self.monitor_until;
+        }
+        let failed =
+            matches!(end, HostEnd::Restored | HostEnd::Unchanged | HostEnd::NeedsAttention { .. });
+        if failed {
+            if let Some(work) = work {
+                let failures = self.failures.entry(work).or_default();
+                *failures = failures.saturating_add(1);
+            }
+            self.failed |= work != Some(Work::RollBack);
+        }
+        // A pull is the beginning of a host, not its end.
+        self.end = (*end != HostEnd::Pulled).then(|| end.clone());
+    }
+
+    /// Whether it is done with, and not as it should be.
+    fn went_wrong(&self) -> bool {
+        self.failed
+            || matches!(self.end, Some(HostEnd::NeedsAttention { .. }))
+            || self.is_skipped_unreachable()
+    }
+}
+
+fn wave_of(phase: &Phase) -> Option<usize> {
+    match phase {
+        Phase::Running { wave } | Phase::Baking { wave, .. } => Some(*wave),
+        _ => None,
+    }
+}
+
+fn before(at: Millis, used: Duration) -> Millis {
+    Millis(at.0.saturating_sub(u64::try_from(used.as_millis()).unwrap_or(u64::MAX)))
+}

@@ -1,0 +1,264 @@
+//! Which records may follow a state.
+
+use crate::domain::HostName;
+
+use super::super::model::{
+    Control, Event, HostEnd, HostEvent, PauseCause, Phase, TargetKind, Work,
+};
+use super::{HostState, RolloutState};
+
+/// A record that cannot follow; whoever wants to append it has an old view of the rollout.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Illegal {
+    /// A journal begins with its creation.
+    #[error("the journal does not begin with the creation of the rollout")]
+    NotCreated,
+    /// It was created already.
+    #[error("the rollout was created already")]
+    CreatedTwice,
+    /// Nothing follows an end.
+    #[error("the rollout has ended: it {}", told(.0))]
+    Over(Phase),
+    /// The phases do not follow each other.
+    #[error("a rollout that {} cannot become one that {}", told(.from), told(.to))]
+    Phase {
+        /// Where it stands.
+        from: Phase,
+        /// Where it cannot go.
+        to: Phase,
+    },
+    /// It cannot end while hosts are at work.
+    #[error("a rollout cannot end while work on {0} goes on")]
+    AtWork(HostName),
+    /// What was asked for makes no sense now.
+    #[error("a rollout that {} cannot be {control}", told(.phase))]
+    Control {
+        /// What was asked for: `paused`, `resumed`, `promoted`, `aborted`.
+        control: &'static str,
+        /// Where it stands.
+        phase: Phase,
+    },
+    /// The canary is done: that is not resumed but promoted.
+    #[error("the canary waits to be promoted: wharf rollout promote, or abort")]
+    AwaitsPromotion,
+    /// The host is not in the plan.
+    #[error("{0} is not a host of this rollout")]
+    NoSuchHost(HostName),
+    /// The plan leaves the host out.
+    #[error("{0} is left out by the plan")]
+    LeftOut(HostName),
+    /// The work cannot begin now.
+    #[error("{work:?} cannot begin on {host} while the rollout {}", told(.phase))]
+    Begin {
+        /// Where.
+        host: HostName,
+        /// What.
+        work: Work,
+        /// Where the rollout stands.
+        phase: Phase,
+    },
+    /// The number of an attempt is not the next.
+    #[error("attempt {attempt} cannot follow on {host}")]
+    Attempt {
+        /// Where.
+        host: HostName,
+        /// The number.
+        attempt: u32,
+    },
+    /// Nothing was begun there.
+    #[error("no work is begun on {0}")]
+    Idle(HostName),
+    /// The event does not fit to the work on the host.
+    #[error("that cannot happen to {0} now")]
+    Happened(HostName),
+    /// The work cannot end like this.
+    #[error("the work on {0} cannot end like this")]
+    End(HostName),
+}
+
+impl RolloutState {
+    /// Whether the event may follow.
+    pub fn check(&self, event: &Event) -> Result<(), Illegal> {
+        if matches!(event, Event::Created { .. }) {
+            return Err(Illegal::CreatedTwice);
+        }
+        if self.phase.is_terminal() {
+            return Err(Illegal::Over(self.phase.clone()));
+        }
+        match event {
+            Event::Created { .. } => Err(Illegal::CreatedTwice),
+            Event::Phase { to, .. } => self.check_phase(to),
+            Event::Control { control, .. } => self.check_control(*control),
+            Event::Host { host: name, happened } => {
+                let host = self.hosts.get(name).ok_or_else(|| Illegal::NoSuchHost(name.clone()))?;
+                let planned = self.plan.hosts.get(name).map(|planned| &planned.kind);
+                if matches!(planned, Some(TargetKind::Skip { .. })) {
+                    return Err(Illegal::LeftOut(name.clone()));
+                }
+                self.check_host(name, host, happened)
+            }
+        }
+    }
+
+    fn check_phase(&self, to: &Phase) -> Result<(), Illegal> {
+        if to.is_terminal()
+            && let Some((name, _)) = self.hosts.iter().find(|(_, host)| host.work.is_some())
+        {
+            return Err(Illegal::AtWork(name.clone()));
+        }
+        let waves = self.plan.waves.len();
+        if follows(&self.phase, to, waves) {
+            Ok(())
+        } else {
+            Err(Illegal::Phase { from: self.phase.clone(), to: to.clone() })
+        }
+    }
+
+    fn check_control(&self, control: Control) -> Result<(), Illegal> {
+        let refuse = |control| Err(Illegal::Control { control, phase: self.phase.clone() });
+        match (control, &self.phase) {
+            (Control::Pause, Phase::Aborting) => refuse("paused"),
+            (Control::Pause | Control::Abort, _) => Ok(()),
+            (Control::Resume { .. }, Phase::Paused { cause: PauseCause::Promotion, .. }) => {
+                Err(Illegal::AwaitsPromotion)
+            }
+            (Control::Resume { .. }, Phase::Paused { .. }) => Ok(()),
+            (Control::Resume { .. }, _) => refuse("resumed"),
+            (Control::Promote, Phase::Paused { cause: PauseCause::Promotion, .. }) => Ok(()),
+            (Control::Promote, _) => refuse("promoted"),
+        }
+    }
+
+    fn check_host(
+        &self,
+        name: &HostName,
+        host: &HostState,
+        happened: &HostEvent,
+    ) -> Result<(), Illegal> {
+        let only_if = |legal: bool| {
+            if legal { Ok(()) } else { Err(Illegal::Happened(name.clone())) }
+        };
+        match happened {
+            HostEvent::Begun { work, attempt } => self.check_begun(name, host, *work, *attempt),
+            HostEvent::Failed { .. } => only_if(host.work.is_some() || host.end.is_none()),
+            HostEvent::Ended { end } => {
+                if may_end(host, end) {
+                    Ok(())
+                } else {
+                    Err(Illegal::End(name.clone()))
+                }
+            }
+            _ if host.work.is_none() => Err(Illegal::Idle(name.clone())),
+            // What was touched is finished or put back; it is not left for another attempt.
+            HostEvent::Unreachable { .. } => {
+                only_if(host.progress.intended.is_empty() && !host.restoring)
+            }
+            HostEvent::Pulled { .. } => only_if(host.work == Some(Work::Pull)),
+            HostEvent::Intent { .. }
+            | HostEvent::Did { .. }
+            | HostEvent::Gate { .. }
+            | HostEvent::Good { .. }
+            | HostEvent::Passed { .. } => only_if(host.work != Some(Work::Pull)),
+        }
+    }
+
+    fn check_begun(
+        &self,
+        name: &HostName,
+        host: &HostState,
+        work: Work,
+        attempt: u32,
+    ) -> Result<(), Illegal> {
+        let refuse = || Illegal::Begin { host: name.clone(), work, phase: self.phase.clone() };
+        match host.work {
+            // After a crash: the same work goes on, whatever the phase is by now.
+            Some(current) if current != work => return Err(refuse()),
+            Some(_) => {}
+            None => {
+                let open = host.end.is_none();
+                let done = host.end == Some(HostEnd::Committed);
+                let stuck = matches!(host.end, Some(HostEnd::NeedsAttention { .. }));
+                let legal = match (work, &self.phase) {
+                    (Work::Pull, Phase::Pulling | Phase::Running { .. }) => open,
+                    (Work::Forward, Phase::Running { .. }) => open,
+                    (Work::Watch, Phase::Baking { .. }) => done,
+                    // What was rolled back is not rolled back again.
+                    (Work::RollBack, Phase::RollingBack) => done || (stuck && host.retry),
+                    _ => false,
+                };
+                if !legal {
+                    return Err(refuse());
+                }
+            }
+        }
+        if attempt != host.attempt_of(work) {
+            return Err(Illegal::Attempt { host: name.clone(), attempt });
+        }
+        Ok(())
+    }
+}
+
+fn follows(from: &Phase, to: &Phase, waves: usize) -> bool {
+    use Phase::{
+        Aborted, Aborting, Baking, Failed, Paused, Pulling, RolledBack, RollingBack, Running,
+        Succeeded,
+    };
+    match (from, to) {
+        (Paused { .. }, Paused { .. }) => false,
+        (_, Paused { cause, resume_to, .. }) => {
+            if *cause == PauseCause::Promotion {
+                matches!(resume_to.as_ref(), Running { .. }) && follows(from, resume_to, waves)
+            } else {
+                !matches!(from, Aborting) && **resume_to == *from
+            }
+        }
+        (Paused { resume_to, .. }, Baking { wave, .. }) => {
+            matches!(resume_to.as_ref(), Baking { wave: paused, .. } if paused == wave)
+        }
+        (Paused { resume_to, .. }, to) => **resume_to == *to || matches!(to, Aborting),
+        (Pulling, Running { wave }) => *wave == 0 && waves > 0,
+        (Pulling, Succeeded) => waves == 0,
+        (Running { wave } | Baking { wave, .. }, Running { wave: next }) => {
+            *next == wave + 1 && *next < waves
+        }
+        (Running { wave }, Baking { wave: same, .. }) => wave == same,
+        (Running { wave } | Baking { wave, .. }, Succeeded | Failed) => wave + 1 == waves,
+        (Pulling | Running { .. } | Baking { .. }, RollingBack | Aborting) => true,
+        (RollingBack, RolledBack | Failed | Aborting) | (Aborting, Aborted) => true,
+        _ => false,
+    }
+}
+
+fn may_end(host: &HostState, end: &HostEnd) -> bool {
+    match (host.work, end) {
+        (Some(Work::Pull), HostEnd::Pulled) => host.pulled.is_some() && !host.restoring,
+        (Some(Work::Pull), HostEnd::Unchanged) => host.restoring,
+        (Some(Work::Forward | Work::Watch), HostEnd::Committed) => !host.restoring,
+        (Some(Work::Forward | Work::Watch), HostEnd::Restored | HostEnd::Unchanged) => {
+            host.restoring
+        }
+        (Some(Work::RollBack), HostEnd::RolledBack) => true,
+        (Some(Work::Forward | Work::Watch | Work::RollBack), HostEnd::NeedsAttention { .. }) => {
+            true
+        }
+        // Without work: hosts that do not answer, or hold another image than the others.
+        (None, HostEnd::Skipped { .. }) => host.end.is_none(),
+        (None, HostEnd::Unchanged) => host.end.is_none() && host.failed,
+        _ => false,
+    }
+}
+
+fn told(phase: &Phase) -> &'static str {
+    match phase {
+        Phase::Pulling => "pulls its images",
+        Phase::Running { .. } => "runs",
+        Phase::Baking { .. } => "bakes",
+        Phase::Paused { .. } => "is paused",
+        Phase::RollingBack => "rolls back",
+        Phase::Aborting => "is being aborted",
+        Phase::Succeeded => "succeeded",
+        Phase::Failed => "failed",
+        Phase::RolledBack => "was rolled back",
+        Phase::Aborted => "was aborted",
+    }
+}

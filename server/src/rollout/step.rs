@@ -1,0 +1,186 @@
+//! What to do next on one host. The executor looks at the host, asks here, does that one
+//! step, and looks again; after a crash it does the same. So nothing is ever replayed, and
+//! the table of the recovery is the table of the normal course.
+//!
+//! Pure. The rows are in [`forward`](self) for the way to the new container and in `back` for
+//! the way to the old one.
+//!
+//! Why this order: the candidate is created before the old container stops, so that errors in
+//! its settings cost no downtime. The old one is fenced after it has stopped: a crash before
+//! leaves it able to start again under its own name. On the way back the new one stops first,
+//! since the Engine cannot rename a container that restarts all the time.
+
+mod back;
+mod forward;
+mod observed;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::model::{HostEnd, HostPlan, Step, TargetKind, Trouble};
+use super::reason;
+use super::spec::Policy;
+
+pub use observed::{ContainerFacts, Health, Names, Observed, Place, Status};
+
+/// Where the work on a host is going.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// To the new container.
+    Forward,
+    /// Nowhere: it is on the new container and is watched.
+    Watch,
+    /// Back to the old container, because the work failed.
+    Restore,
+    /// Back to the old container, because the rollout is taken back.
+    RollBack,
+}
+
+/// What the journal knows of the work on a host: for the steps that leave no trace there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostProgress {
+    /// Steps that were begun in this attempt.
+    pub intended: BTreeSet<Step>,
+    /// How often each step was done in this attempt.
+    pub did: BTreeMap<Step, u32>,
+    /// Full ID of the new container; kept from the attempt to the rollback.
+    pub new_id: Option<String>,
+    /// Full ID of the twin of an old container with auto-remove.
+    pub twin_id: Option<String>,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// This step, then look again.
+    Do(Step),
+    /// Nothing: the work is at its end.
+    Finished(HostEnd),
+    /// The work cannot succeed: record the failure and go on with [`Direction::Restore`].
+    Fail(Trouble),
+    /// Nothing, and nothing may be deleted: a person must look.
+    Attention(Trouble),
+}
+
+/// What to do next on a host where `seen` is what is there. Never fails, never waits.
+#[must_use]
+pub fn next(
+    names: &Names,
+    plan: &HostPlan,
+    policy: &Policy,
+    seen: &Observed,
+    direction: Direction,
+    progress: &HostProgress,
+) -> Next {
+    if let TargetKind::Skip { reason } = &plan.kind {
+        return Next::Finished(HostEnd::Skipped { reason: reason.clone() });
+    }
+    let view = View { names, plan, policy, seen, progress };
+    if let Some(trouble) = view.foreign() {
+        return Next::Attention(trouble);
+    }
+    match direction {
+        Direction::Forward => view.forward(),
+        Direction::Watch => view.watch(),
+        Direction::Restore => view.back(false),
+        Direction::RollBack => view.back(true),
+    }
+}
+
+/// All that a decision may look at.
+struct View<'a> {
+    names: &'a Names,
+    plan: &'a HostPlan,
+    policy: &'a Policy,
+    seen: &'a Observed,
+    progress: &'a HostProgress,
+}
+
+impl HostProgress {
+    /// Whether a step was done in this attempt.
+    #[must_use]
+    pub fn has_done(&self, step: Step) -> bool {
+        self.times(step) > 0
+    }
+
+    /// How often a step was done in this attempt.
+    #[must_use]
+    pub fn times(&self, step: Step) -> u32 {
+        self.did.get(&step).copied().unwrap_or(0)
+    }
+}
+
+impl View<'_> {
+    /// What is on the host and cannot be of this rollout. It is left alone in every direction.
+    fn foreign(&self) -> Option<Trouble> {
+        let seen = self.seen;
+        if let Some(new) = &seen.new
+            && !self.is_adopted()
+            && new.rollout.as_deref() != Some(self.names.rollout.as_str())
+        {
+            return Some(self.attention(&format!(
+                "container {} is known as the new one and lacks the label of this rollout",
+                new.short_id()
+            )));
+        }
+        if let Some(twin) = &seen.twin {
+            if twin.rollout.as_deref() != Some(self.names.rollout.as_str()) {
+                return Some(self.attention(&format!(
+                    "container {} is known as the twin and lacks the label of this rollout",
+                    twin.short_id()
+                )));
+            }
+            if twin.running && self.seen.old.is_some() {
+                return Some(self.attention("both the old container and its twin are there"));
+            }
+        }
+        let holder = seen.holder.as_deref()?;
+        if self.is_known(holder) {
+            return None;
+        }
+        Some(self.attention(&format!(
+            "container {} has the name {} and is neither the old nor the new one",
+            observed::short(holder),
+            self.names.target
+        )))
+    }
+
+    /// Whether an ID is one of the containers of the rollout.
+    fn is_known(&self, id: &str) -> bool {
+        [&self.seen.old, &self.seen.new, &self.seen.twin]
+            .into_iter()
+            .flatten()
+            .any(|container| container.id == id)
+    }
+
+    fn is_adopted(&self) -> bool {
+        matches!(self.plan.kind, TargetKind::Adopt { .. })
+    }
+
+    /// Whether the old container disappears when it stops, so that a twin stands in for it.
+    fn vanishes(&self) -> bool {
+        self.plan.old.as_ref().is_some_and(|old| old.auto_remove && old.running)
+    }
+
+    /// The container that the way back leads to: the old one, or its twin.
+    fn standing(&self) -> Option<&ContainerFacts> {
+        let twin = self.seen.twin.as_ref().filter(|_| self.vanishes());
+        self.seen.old.as_ref().or(twin)
+    }
+
+    fn place(&self, container: &ContainerFacts) -> Place {
+        self.names.place(&container.name)
+    }
+
+    fn attention(&self, found: &str) -> Trouble {
+        Trouble::new(
+            reason::NEEDS_ATTENTION,
+            format!(
+                "{found}; nothing was deleted. Found: {}. Put it right by hand (docs/rollout.md, \
+                 \"By hand\"), then resume with --retry-failed",
+                self.seen
+            ),
+        )
+    }
+}

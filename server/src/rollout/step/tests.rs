@@ -1,0 +1,4 @@
+mod model;
+mod rows;
+mod runs;
+mod total;
