@@ -11,8 +11,8 @@ use wharf_server::domain::{
 use wharf_server::engine::{
     ApiVersion, Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created,
     Engine, EngineDocument, EngineError, ErrorKind, FileChange, HistoryLayer, ImageListing,
-    ImageRemoval, ImageSummary, Listing, LoginAnswer, Ping, ProcessTable, ProgressSink,
-    PrunedContainers, PrunedImages, Pulled, Pushed, Result, WaitCondition,
+    ImageRemoval, ImageSummary, Listing, LoginAnswer, NetworkSummary, Ping, ProcessTable,
+    ProgressSink, PrunedContainers, PrunedImages, Pulled, Pushed, Result, WaitCondition,
 };
 
 use crate::answers;
@@ -393,6 +393,14 @@ impl Engine for SimEngine {
         let name = container.as_str();
         self.at_once(Operation::Changes, name, |model, _, _| {
             model.found(name).map(crate::model::Container::changes)
+        })
+        .await
+    }
+
+    async fn list_networks(&self) -> Result<Listing<NetworkSummary>> {
+        self.at_once(Operation::ListNetworks, "", |model, _, version| {
+            let items = model.list_networks().iter().map(answers::network).collect();
+            Ok(Listing { items, api_version: version })
         })
         .await
     }

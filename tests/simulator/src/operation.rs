@@ -61,6 +61,8 @@ pub enum Operation {
     Remove,
     /// `POST /containers/prune`.
     PruneContainers,
+    /// `GET /networks`.
+    ListNetworks,
     /// `POST /networks/{id}/connect`.
     ConnectNetwork,
     /// `POST /containers/{id}/exec` and what follows.
@@ -104,6 +106,7 @@ impl Operation {
             Self::Changes => "GET /containers/{id}/changes",
             Self::Remove => "DELETE /containers/{id}",
             Self::PruneContainers => "POST /containers/prune",
+            Self::ListNetworks => "GET /networks",
             Self::ConnectNetwork => "POST /networks/{id}/connect",
             Self::Exec => "POST /containers/{id}/exec",
             Self::Logs => "GET /containers/{id}/logs",
@@ -128,6 +131,7 @@ impl Operation {
                 | Self::Wait
                 | Self::Top
                 | Self::Changes
+                | Self::ListNetworks
                 | Self::Logs
                 | Self::Distribution
         )

@@ -135,6 +135,9 @@ pub(super) async fn dispatch(
             let (force, volumes) = (routed.flag("force"), routed.flag("v"));
             host.remove(name, force, volumes).await.map(done)
         }
+        Operation::ListNetworks => {
+            Ok(ok(host.with(|model, _| Value::Array(model.list_networks()))))
+        }
         Operation::PruneContainers => {
             let filters = filters()?;
             host.with(|model, _| model.prune_containers(&filters)).map(ok)

@@ -99,6 +99,7 @@ fn find(method: &str, segments: &[&str]) -> Option<(Operation, String)> {
         ("POST", ["images", name @ .., "push"]) => named(O::Push, name),
         ("POST", ["images", name @ .., "tag"]) => named(O::Tag, name),
         ("DELETE", ["images", name @ ..]) if !name.is_empty() => named(O::RemoveImage, name),
+        ("GET", ["networks"]) => plain(O::ListNetworks),
         ("GET", ["containers", "json"]) => plain(O::ListContainers),
         ("POST", ["containers", "create"]) => plain(O::Create),
         ("POST", ["containers", "prune"]) => plain(O::PruneContainers),
