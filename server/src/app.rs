@@ -27,6 +27,7 @@ use crate::api::hosts::Hosts;
 use crate::api::images::Images;
 use crate::api::methods::Methods;
 use crate::api::registries::Registries;
+use crate::api::rollouts::RolloutApi;
 use crate::api::system::System;
 use crate::config::{Access, Config, ConfigFile};
 use crate::domain::{Host, UnixPath};
@@ -35,6 +36,10 @@ use crate::engine::{Engine, EngineError, raise_file_limit};
 use crate::fleet::inventory::{Inventory, Reloaded, Snapshot};
 use crate::fleet::pool::{Connector, EnginePool};
 use crate::listener::Listener;
+use crate::rollout::clock::Clock;
+use crate::rollout::fleet_hosts::FleetHosts;
+use crate::rollout::journal::Journal;
+use crate::rollout::supervisor::Supervisor;
 use crate::store::Store;
 
 /// Time for what is in flight after a stop was asked for. Supervisors send SIGKILL after 10 s
@@ -53,6 +58,7 @@ const LOCAL_SOCKET: &str = "/var/run/docker.sock";
 pub struct Server {
     file: ConfigFile,
     edge: Arc<Edge>,
+    rollouts: Supervisor,
     health: HealthReporter,
     listening: Vec<String>,
     listeners: JoinSet<Result<(), tonic::transport::Error>>,
@@ -96,8 +102,13 @@ impl Server {
             Arc::new(EnginePool::new(HttpHosts(HttpConnector::new(ConnectorSettings::default()))));
         let stopping = CancellationToken::new();
         tokio::spawn(follow(inventory.clone(), Arc::clone(&pool), stopping.clone()));
-        let edge =
-            Arc::new(Edge::new(inventory, pool, store, config.max_parallel, stopping.clone()));
+        let edge = Arc::new(Edge::new(
+            inventory.clone(),
+            Arc::clone(&pool),
+            store.clone(),
+            config.max_parallel,
+            stopping.clone(),
+        ));
 
         // All are bound before any is served, so that a port in use leaves nothing half begun.
         let mut bound = Vec::with_capacity(config.listen.len());
@@ -107,12 +118,19 @@ impl Server {
         let listening = bound.iter().map(ToString::to_string).collect();
         let (health, health_service) = tonic_health::server::health_reporter();
         announce(&health, tonic_health::ServingStatus::Serving).await;
-        let routes = routes(&edge)?.add_service(health_service);
+        // Not before the places are bound: a second server that cannot begin must not take the
+        // rollouts of the first over.
+        let hosts = Arc::new(FleetHosts::new(inventory, pool, store.clone()));
+        let journal: Arc<dyn Journal> = Arc::new(store);
+        let rollouts =
+            Supervisor::start(Arc::clone(&journal), hosts, Clock::of_system(), stopping.clone())
+                .await?;
+        let routes = routes(&edge, &rollouts, journal)?.add_service(health_service);
         let mut listeners = JoinSet::new();
         for listener in bound {
             listeners.spawn(serve(listener, routes.clone(), &config.access, stopping.clone())?);
         }
-        Ok(Self { file: config.file, edge, health, listening, listeners })
+        Ok(Self { file: config.file, edge, rollouts, health, listening, listeners })
     }
 
     /// The places where it listens, with the ports that the system chose.
@@ -140,6 +158,7 @@ impl Server {
         self.edge.background.close();
         let finish = async {
             while self.listeners.join_next().await.is_some() {}
+            self.rollouts.stopped().await;
             self.edge.background.wait().await;
         };
         if tokio::time::timeout(GRACE, finish).await.is_err() {
@@ -167,7 +186,11 @@ impl Connector for HttpHosts {
 }
 
 /// All services of the contract but health, which has a state of its own.
-fn routes(edge: &Arc<Edge>) -> anyhow::Result<Routes> {
+fn routes(
+    edge: &Arc<Edge>,
+    rollouts: &Supervisor,
+    journal: Arc<dyn Journal>,
+) -> anyhow::Result<Routes> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(wharf::DESCRIPTORS)
@@ -181,6 +204,11 @@ fn routes(edge: &Arc<Edge>) -> anyhow::Result<Routes> {
         )))
         .add_service(v1::registry_service_server::RegistryServiceServer::new(Registries(
             Arc::clone(edge),
+        )))
+        .add_service(v1::rollout_service_server::RolloutServiceServer::new(RolloutApi::new(
+            Arc::clone(edge),
+            journal,
+            Arc::new(rollouts.clone()),
         )))
         .add_service(v1::system_service_server::SystemServiceServer::new(System(Arc::clone(edge))))
         .add_service(reflection().build_v1()?)
@@ -256,6 +284,7 @@ async fn announce(health: &HealthReporter, status: tonic_health::ServingStatus) 
         "wharf.v1.ImageService",
         "wharf.v1.ContainerService",
         "wharf.v1.RegistryService",
+        "wharf.v1.RolloutService",
         "wharf.v1.SystemService",
     ] {
         health.set_service_status(service, status).await;

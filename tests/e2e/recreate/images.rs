@@ -29,7 +29,8 @@ async fn c01_environment_of_the_image_is_replaced_and_that_of_the_operator_stays
 #[tokio::test]
 async fn c02_entrypoint_and_command_follow_the_image_unless_they_were_asked_for()
 -> anyhow::Result<()> {
-    let entry = |word: &str| format!("ENTRYPOINT [\"/bin/sh\", \"-c\", \"{word}; exec /bin/idle\"]");
+    let entry =
+        |word: &str| format!("ENTRYPOINT [\"/bin/sh\", \"-c\", \"{word}; exec /bin/idle\"]");
     for (asked, entrypoint, command) in [
         (json!({}), "v2", Some("two")),
         (json!({"Cmd": ["mine"]}), "v2", Some("mine")),
@@ -59,8 +60,7 @@ async fn c02_entrypoint_and_command_follow_the_image_unless_they_were_asked_for(
 async fn c02_an_entrypoint_that_was_taken_away_stays_away() -> anyhow::Result<()> {
     let scene = Scene::new().await?;
     let image = |version| Image::new(version).change("ENTRYPOINT [\"/bin/false\"]".to_owned());
-    let (v1, v2) =
-        (scene.image("v1", image("v1")).await?, scene.image("v2", image("v2")).await?);
+    let (v1, v2) = (scene.image("v1", image("v1")).await?, scene.image("v2", image("v2")).await?);
     scene.run(json!({"Image": v1, "Entrypoint": [""], "Cmd": ["/bin/idle"]})).await?;
     let new = scene.upgrade(&v2).await?;
     assert_eq!(new["Path"], "/bin/idle");
@@ -69,8 +69,8 @@ async fn c02_an_entrypoint_that_was_taken_away_stays_away() -> anyhow::Result<()
 }
 
 #[tokio::test]
-async fn c03_labels_of_the_image_are_replaced_and_those_of_the_operator_stay()
--> anyhow::Result<()> {
+async fn c03_labels_of_the_image_are_replaced_and_those_of_the_operator_stay() -> anyhow::Result<()>
+{
     let scene = Scene::new().await?;
     let old = Image::new("v1").label("version", "1").label("only-old", "x").label("tier", "image");
     let v1 = scene.image("v1", old).await?;
@@ -78,22 +78,16 @@ async fn c03_labels_of_the_image_are_replaced_and_those_of_the_operator_stay()
     let own = json!({"tier": "mine", "team": "a", "io.wharf.rollout.id": "earlier"});
     scene.run(json!({"Image": v1, "Labels": own})).await?;
     let new = scene.upgrade(&v2).await?;
-    assert_eq!(
-        new["Config"]["Labels"],
-        json!({"team": "a", "tier": "mine", "version": "2"})
-    );
+    assert_eq!(new["Config"]["Labels"], json!({"team": "a", "tier": "mine", "version": "2"}));
     Ok(())
 }
 
 #[tokio::test]
-async fn c04_directory_user_and_stop_signal_follow_the_image_unless_asked_for()
--> anyhow::Result<()> {
+async fn c04_directory_user_and_stop_signal_follow_the_image_unless_asked_for() -> anyhow::Result<()>
+{
     for (asked, expected) in [
         (json!({}), ["/www", "0", "SIGINT"]),
-        (
-            json!({"WorkingDir": "/tmp", "User": "65534", "StopSignal": "2"}),
-            ["/tmp", "65534", "2"],
-        ),
+        (json!({"WorkingDir": "/tmp", "User": "65534", "StopSignal": "2"}), ["/tmp", "65534", "2"]),
     ] {
         let scene = Scene::new().await?;
         let v1 = committed(&scene, "v1", ["/data", "nobody", "SIGTERM"]).await?;
@@ -112,8 +106,7 @@ async fn c04_directory_user_and_stop_signal_follow_the_image_unless_asked_for()
 async fn committed(scene: &Scene, tag: &str, settings: [&str; 3]) -> anyhow::Result<String> {
     let base = scene.image(&format!("{tag}-base"), Image::new(tag)).await?;
     let [directory, user, signal] = settings;
-    let body =
-        json!({"Image": base, "WorkingDir": directory, "User": user, "StopSignal": signal});
+    let body = json!({"Image": base, "WorkingDir": directory, "User": user, "StopSignal": signal});
     let id = scene.create(&scene.other(tag), body).await?;
     let path = format!("/commit?container={id}&repo={}&tag={tag}", scene.name);
     scene.engine.post(&path, None).await?;
@@ -132,10 +125,7 @@ async fn c05_exposed_ports_follow_the_image_and_published_ones_stay() -> anyhow:
     });
     scene.run(body).await?;
     let new = scene.upgrade(&v2).await?;
-    assert_eq!(
-        new["Config"]["ExposedPorts"],
-        json!({"80/tcp": {}, "90/tcp": {}, "7000/udp": {}})
-    );
+    assert_eq!(new["Config"]["ExposedPorts"], json!({"80/tcp": {}, "90/tcp": {}, "7000/udp": {}}));
     Ok(())
 }
 
@@ -208,8 +198,7 @@ async fn c08_without_the_old_image_nothing_is_guessed() -> anyhow::Result<()> {
 async fn c09_defaults_of_the_engine_that_were_frozen_are_kept_and_told() -> anyhow::Result<()> {
     let scene = Scene::new().await?;
     let image = |version| Image::new(version).change("ONBUILD RUN true".to_owned());
-    let (v1, v2) =
-        (scene.image("v1", image("v1")).await?, scene.image("v2", image("v2")).await?);
+    let (v1, v2) = (scene.image("v1", image("v1")).await?, scene.image("v2", image("v2")).await?);
     let body = json!({
         "Image": v1,
         "HostConfig": {
@@ -266,8 +255,8 @@ async fn c10_settings_of_the_host_go_through_as_they_are() -> anyhow::Result<()>
 }
 
 #[tokio::test]
-async fn c35_a_container_whose_image_lost_its_name_is_made_anew_from_the_id()
--> anyhow::Result<()> {
+async fn c35_a_container_whose_image_lost_its_name_is_made_anew_from_the_id() -> anyhow::Result<()>
+{
     let scene = Scene::new().await?;
     let v1 = scene.image("v1", Image::new("v1")).await?;
     scene.run(json!({"Image": v1})).await?;
