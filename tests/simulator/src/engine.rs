@@ -399,7 +399,8 @@ impl Engine for SimEngine {
 
     async fn list_networks(&self) -> Result<Listing<NetworkSummary>> {
         self.at_once(Operation::ListNetworks, "", |model, _, version| {
-            let items = model.list_networks().iter().map(answers::network).collect();
+            let items = model.list_networks();
+            let items = items.as_array().into_iter().flatten().map(answers::network).collect();
             Ok(Listing { items, api_version: version })
         })
         .await
@@ -412,12 +413,16 @@ impl Engine for SimEngine {
         endpoint: &Value,
     ) -> Result<Change> {
         let name = container.as_str();
-        let made = self
-            .at_once(Operation::ConnectNetwork, name, |model, _, _| {
-                model.connect_network(network, name, endpoint)
-            })
-            .await?;
-        Ok(if made { Change::Made } else { Change::Already })
+        self.at_once(Operation::ConnectNetwork, name, |model, _, _| {
+            match model.connect_network(network, name, endpoint) {
+                Ok(()) => Ok(Change::Made),
+                Err(refusal) if refusal.message.contains("already exists in network") => {
+                    Ok(Change::Already)
+                }
+                Err(refusal) => Err(refusal),
+            }
+        })
+        .await
     }
 
     async fn run_in_container(
@@ -443,6 +448,9 @@ impl Engine for SimEngine {
         reference: &ImageReference,
         login: Option<&RegistryLogin>,
     ) -> Result<Digest> {
+        check_login(Operation::Distribution, reference, login)?;
+        let since = ApiVersion::new(1, 30);
+        self.require(Operation::Distribution, since, "asking the registry for a digest")?;
         let parameters = reference.clone().with_default_tag().engine_pull_params();
         let auth = login.map(registry_auth);
         let digest = self

@@ -65,8 +65,12 @@ pub enum Operation {
     ListNetworks,
     /// `POST /networks/{id}/connect`.
     ConnectNetwork,
-    /// `POST /containers/{id}/exec` and what follows.
+    /// `POST /containers/{id}/exec`; in process, with what follows.
     Exec,
+    /// `POST /exec/{id}/start`.
+    StartExec,
+    /// `GET /exec/{id}/json`.
+    InspectExec,
     /// `GET /containers/{id}/logs`.
     Logs,
     /// `GET /distribution/{name}/json`.
@@ -109,6 +113,8 @@ impl Operation {
             Self::ListNetworks => "GET /networks",
             Self::ConnectNetwork => "POST /networks/{id}/connect",
             Self::Exec => "POST /containers/{id}/exec",
+            Self::StartExec => "POST /exec/{id}/start",
+            Self::InspectExec => "GET /exec/{id}/json",
             Self::Logs => "GET /containers/{id}/logs",
             Self::Distribution => "GET /distribution/{name}/json",
         }
@@ -132,6 +138,7 @@ impl Operation {
                 | Self::Top
                 | Self::Changes
                 | Self::ListNetworks
+                | Self::InspectExec
                 | Self::Logs
                 | Self::Distribution
         )

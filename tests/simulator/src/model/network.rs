@@ -131,7 +131,7 @@ impl Model {
         }
     }
 
-    fn address(&mut self, name: &str, fixed: Option<&str>) -> Result<Address, Refusal> {
+    pub(super) fn address(&mut self, name: &str, fixed: Option<&str>) -> Result<Address, Refusal> {
         let network = self.network(name).cloned().ok_or_else(|| {
             Refusal::new(404, ErrorKind::NetworkNotFound, format!("network {name} not found"))
         })?;
