@@ -376,7 +376,7 @@ async fn a_watch_goes_on_where_it_was_cut() {
     let mut watch = world.watch(&rollout.id, None).await;
     let first = watch.next().await.unwrap().unwrap();
     let Some(WatchEvent::Snapshot(snapshot)) = first.event else { panic!("{first:?}") };
-    assert_eq!(snapshot.rollouts, [rollout.clone()]);
+    assert_eq!(snapshot.rollouts, std::slice::from_ref(&rollout));
     drop(watch);
 
     let host = HostName::parse("web1").unwrap();

@@ -83,9 +83,9 @@ fn a_host_that_fails_is_seen_to_be_put_back() {
     let mut told = Told::new(plan("web", &[name("web1"), name("web2")]));
     told.phase(Phase::Running { wave: 0 });
     told.host(HostEvent::Begun { work: Work::Forward, attempt: 1 });
-    let id = Some("c".repeat(64));
-    let made = told.host(HostEvent::Did { step: Step::Create, id: id.clone() });
-    assert_eq!(made.new_container_id, id.unwrap());
+    let id = "c".repeat(64);
+    let made = told.host(HostEvent::Did { step: Step::Create, id: Some(id.clone()) });
+    assert_eq!(made.new_container_id, id);
     let stopping = told.host(HostEvent::Intent { step: Step::StopOld });
     assert_eq!(stopping.step(), v1::HostStep::StopOld);
     assert_eq!(stopping.since.unwrap(), prost_types::Timestamp { seconds: 7, nanos: 500_000_000 });
