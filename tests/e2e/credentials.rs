@@ -11,7 +11,7 @@ use testbed::{Image, WharfdOptions, unique};
 use tonic::Code;
 use wharf::v1::{
     CheckLoginRequest, ContainerSpec, CreateContainerRequest, ListLoginsRequest, LoginRequest,
-    LogoutRequest, PullImageRequest, PushImageRequest, RegistryCredentials,
+    LogoutRequest, PullImageRequest, PullPolicy, PushImageRequest, RegistryCredentials,
 };
 
 use crate::support::{HOSTS, World, all, collect, credentials, hosts, reason};
@@ -248,6 +248,7 @@ async fn create_pulls_with_credentials() -> anyhow::Result<()> {
             network: "none".to_owned(),
             ..Default::default()
         }),
+        pull: PullPolicy::Missing.into(),
         ..Default::default()
     };
     let refused = collect(client.create_container(request.clone())).await?;

@@ -15,13 +15,11 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
-use super::decide::decide;
+use super::decide::{Assignment, decide};
 use super::executor::{Bodies, Pen, Start, Stopped, Task};
 use super::hosts::Hosts;
 use super::journal::{Journal, JournalError, SecretKind};
-use super::model::{
-    Control, Epoch, Event, HostEvent, Record, Revision, RolloutId, Trouble, Work,
-};
+use super::model::{Control, Epoch, Event, HostEvent, Record, Revision, RolloutId, Trouble};
 use super::reason;
 use super::requests::{Effect, PullProgress, RolloutError, effect};
 use super::state::{Illegal, RolloutState};
@@ -99,7 +97,8 @@ pub struct Driver {
     wishes: mpsc::Receiver<Wish>,
     notes: (mpsc::Sender<Note>, mpsc::Receiver<Note>),
     tasks: JoinSet<Result<(), Stopped>>,
-    working: BTreeMap<HostName, (Id, Work)>,
+    /// The task of each host that is at work in this process.
+    working: BTreeMap<HostName, Id>,
 }
 
 #[async_trait]
@@ -163,9 +162,9 @@ impl Driver {
                 self.append(decision.records).await?;
                 continue;
             }
-            for (host, work) in decision.begin {
-                if !self.working.contains_key(&host) {
-                    self.begin(host, work).await?;
+            for assignment in decision.begin {
+                if !self.working.contains_key(&assignment.host) {
+                    self.begin(assignment).await?;
                 }
             }
             if self.state.phase.is_terminal() && self.working.is_empty() {
@@ -208,14 +207,16 @@ impl Driver {
         Ok(())
     }
 
-    async fn begin(&mut self, host: HostName, work: Work) -> Result<(), DriverError> {
-        let attempt = self.state.hosts.get(&host).map_or(1, |state| state.attempt_of(work));
-        let happened = HostEvent::Begun { work, attempt };
-        self.append(vec![Event::Host { host: host.clone(), happened }]).await?;
+    async fn begin(&mut self, assignment: Assignment) -> Result<(), DriverError> {
+        let Assignment { host, work, attempt, begun } = assignment;
+        if !begun {
+            let happened = HostEvent::Begun { work, attempt };
+            self.append(vec![Event::Host { host: host.clone(), happened }]).await?;
+        }
         let Some(task) = self.task(&host).await? else { return Ok(()) };
         let pen = HostPen { host: host.clone(), notes: self.notes.0.clone() };
         let spawned = self.tasks.spawn(async move { task.run(work, &pen).await });
-        self.working.insert(host, (spawned.id(), work));
+        self.working.insert(host, spawned.id());
         Ok(())
     }
 
@@ -228,9 +229,8 @@ impl Driver {
         let journal = &self.shared.journal;
         let bodies = journal.secret(self.id, Some(host), SecretKind::Body).await?;
         let bodies = match bodies {
-            Some(text) => serde_json::from_str(&text).map_err(|error| {
-                DriverError::Journal(JournalError::Store(Box::new(error)))
-            })?,
+            Some(text) => serde_json::from_str(&text)
+                .map_err(|error| DriverError::Journal(JournalError::Store(Box::new(error))))?,
             None => Bodies::default(),
         };
         Ok(Some(Task {
@@ -286,7 +286,7 @@ impl Driver {
     /// Work that ended without a word is a bug: the host counts as failed, and the way back
     /// is taken from what is there.
     async fn ended(&mut self, id: Id, panicked: bool) -> Result<(), DriverError> {
-        let found = self.working.iter().find(|(_, (task, _))| *task == id);
+        let found = self.working.iter().find(|(_, task)| **task == id);
         let Some(host) = found.map(|(host, _)| host.clone()) else { return Ok(()) };
         // What it wrote last is taken down before its place is given away.
         while let Ok(note) = self.notes.1.try_recv() {

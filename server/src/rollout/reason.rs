@@ -10,6 +10,18 @@ pub const CONTAINER_NOT_FOUND: &str = "CONTAINER_NOT_FOUND";
 pub const CONTAINER_CHANGED: &str = "ROLLOUT_CONTAINER_CHANGED";
 /// The new container did not stay good.
 pub const GATE_FAILED: &str = "ROLLOUT_GATE_FAILED";
+/// More hosts failed than the policy allows.
+pub const BUDGET_EXCEEDED: &str = "ROLLOUT_BUDGET_EXCEEDED";
+/// No host was finished within the progress deadline, or none may be begun.
+pub const STALLED: &str = "ROLLOUT_STALLED";
+/// More hosts were left out for not answering than the policy allows.
+pub const TOO_MANY_UNREACHABLE: &str = "ROLLOUT_TOO_MANY_UNREACHABLE";
+/// The canary is done and waits to be promoted.
+pub const AWAITS_PROMOTION: &str = "ROLLOUT_AWAITS_PROMOTION";
+/// The rollout ended, and some hosts are not where they should be.
+pub const INCOMPLETE: &str = "ROLLOUT_INCOMPLETE";
+/// A host got another image than the others.
+pub const IMAGE_DIFFERS: &str = "ROLLOUT_IMAGE_DIFFERS";
 /// A drain or verify command did not end with 0.
 pub const HOOK_FAILED: &str = "ROLLOUT_HOOK_FAILED";
 /// The image under the name is not any more what was pulled.

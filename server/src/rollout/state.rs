@@ -7,7 +7,7 @@
 mod fold;
 mod legal;
 #[cfg(test)]
-mod tests;
+pub(in crate::rollout) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::json::{entries, is_empty, items, object_of, text};
+use super::diff;
+use super::json::{Object, entries, is_empty, items, object_of, text};
 use super::networks::is_bridge;
 use super::settings;
-use super::{diff, mask};
 
 /// The settings of a requested body that the Engine shows otherwise, or not at all, as lines;
 /// empty where all is as asked for. What the Engine or the image adds is no difference.
@@ -17,9 +17,7 @@ pub fn compare(requested: &Value, inspect: &Value) -> Vec<String> {
         .iter()
         .filter(|(name, value)| !matches(name, value, found.get(*name)))
         .map(|(name, value)| {
-            let line = diff::line(name, Some(value), found.get(name));
-            debug_assert!(!line.contains('\n'), "{}", mask::HIDDEN);
-            format!("asked for and found: {line}")
+            format!("asked for and found: {}", diff::line(name, Some(value), found.get(name)))
         })
         .collect()
 }
@@ -41,14 +39,14 @@ fn canonical(body: &Value) -> Value {
     if is_bridge(&mode) && !mode.is_empty() {
         body["HostConfig"]["NetworkMode"] = "bridge".into();
     }
-    let mut endpoints = json::Object::new();
+    let mut endpoints = Object::new();
     for (name, endpoint) in entries(&body["NetworkingConfig"]["EndpointsConfig"]) {
         let name = if is_bridge(name) { "bridge" } else { name };
         endpoints.insert(name.to_owned(), endpoint.clone());
     }
-    if !is_empty(&body["MacAddress"])
-        && let Some(endpoint) = endpoints.get_mut(if is_bridge(&mode) { "bridge" } else { &mode })
-    {
+    if !is_empty(&body["MacAddress"]) {
+        let own = if is_bridge(&mode) { "bridge" } else { &mode };
+        let endpoint = endpoints.entry(own).or_insert_with(|| json!({}));
         endpoint["MacAddress"] = body["MacAddress"].take();
     }
     body["NetworkingConfig"]["EndpointsConfig"] = endpoints.into();
@@ -84,5 +82,3 @@ fn contains(found: &Value, asked: &Value) -> bool {
         asked => asked == found,
     }
 }
-
-use super::json;

@@ -69,12 +69,11 @@ pub(super) fn keep(
         if !list.is_array() {
             *list = json!([]);
         }
-        let added = json!({
-            "Type": mount["Type"],
-            "Source": source,
-            "Target": target,
-            "ReadOnly": mount["RW"] == false,
-        });
+        let mut added = json!({ "Type": mount["Type"], "Source": source, "Target": target });
+        if mount["RW"] == false {
+            // Where it is false, an inspection does not show it, and the body would differ.
+            added["ReadOnly"] = true.into();
+        }
         list.as_array_mut().into_iter().for_each(|list| list.push(added.clone()));
         if is_volume {
             inherited.push(name.to_owned());

@@ -88,10 +88,11 @@ impl RolloutState {
                 host.failed = false;
                 self.forgiven.remove(name);
                 if rolling_back {
-                    host.retry = true;
+                    host.retry = matches!(host.end, Some(HostEnd::NeedsAttention { .. }));
                 } else {
                     host.end = None;
                     host.unreachable = None;
+                    host.pulled = None;
                 }
             } else {
                 self.forgiven.insert(name.clone());

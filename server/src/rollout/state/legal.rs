@@ -215,6 +215,10 @@ fn follows(from: &Phase, to: &Phase, waves: usize) -> bool {
         (Paused { resume_to, .. }, Baking { wave, .. }) => {
             matches!(resume_to.as_ref(), Baking { wave: paused, .. } if paused == wave)
         }
+        // What failed while its wave baked is tried again.
+        (Paused { resume_to, .. }, Running { wave }) if matches!(resume_to.as_ref(), Baking { wave: paused, .. } if paused == wave) => {
+            true
+        }
         (Paused { resume_to, .. }, to) => **resume_to == *to || matches!(to, Aborting),
         (Pulling, Running { wave }) => *wave == 0 && waves > 0,
         (Pulling, Succeeded) => waves == 0,

@@ -1,0 +1,212 @@
+//! What a rollout does next, as data: phases to record, work to begin, when to look again.
+//! The driver asks after every record and at `wake_at`.
+//!
+//! A decision follows from the stored state and the time alone, so the one after a crash is
+//! the one before it: work that was begun and has not ended is in it again.
+//!
+//! Pure. `waves` has the way forward, `rollback` the way back.
+
+mod hosts;
+mod rollback;
+#[cfg(test)]
+mod tests;
+mod waves;
+
+use crate::domain::HostName;
+
+use super::model::{Event, Millis, PauseCause, Phase, Trouble, Work};
+use super::reason;
+use super::spec::OnFailure;
+use super::state::RolloutState;
+
+/// What a rollout does next.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Decision {
+    /// To be stored, in this order, before anything else; then decide again. Nothing new is
+    /// in `begin` and `wake_at` is `None` while there are any.
+    pub records: Vec<Event>,
+    /// All work that should be going on now; what goes on already is left alone.
+    pub begin: Vec<Assignment>,
+    /// When to decide again although nothing was recorded.
+    pub wake_at: Option<Millis>,
+}
+
+/// Work on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// Where.
+    pub host: HostName,
+    /// What.
+    pub work: Work,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// Whether its beginning is in the journal already: it is at work, or was cut off by a
+    /// crash. Else that is recorded first.
+    pub begun: bool,
+}
+
+/// What to do next.
+#[must_use]
+pub fn decide(state: &RolloutState, now: Millis) -> Decision {
+    let mut decision = Decision { begin: going_on(state), ..Decision::default() };
+    if state.phase.is_terminal() {
+        return decision;
+    }
+    if state.asked.abort && state.phase != Phase::Aborting {
+        decision.enter(Phase::Aborting, None);
+        return decision;
+    }
+    match &state.phase {
+        Phase::Paused { resume_to, since, .. } => {
+            if state.asked.promote || state.asked.resume.is_some() {
+                decision.enter(resumed(state, resume_to, *since, now), None);
+            }
+        }
+        Phase::Aborting => {
+            if !state.is_at_work() {
+                decision.enter(Phase::Aborted, state.reason.clone());
+            }
+        }
+        Phase::RollingBack => rollback::decide(state, now, &mut decision),
+        phase @ (Phase::Pulling | Phase::Running { .. } | Phase::Baking { .. }) => {
+            if let Some((to, reason)) = halt(state, now) {
+                decision.enter(to, reason);
+                return decision;
+            }
+            match phase {
+                Phase::Running { wave } => waves::running(state, *wave, now, &mut decision),
+                Phase::Baking { wave, until } => {
+                    waves::baking(state, *wave, *until, now, &mut decision);
+                }
+                _ => waves::pulling(state, now, &mut decision),
+            }
+        }
+        Phase::Succeeded | Phase::Failed | Phase::RolledBack | Phase::Aborted => {}
+    }
+    if !decision.records.is_empty() {
+        decision.begin.retain(|assignment| assignment.begun);
+        decision.wake_at = None;
+    }
+    decision
+}
+
+/// Work that was begun and has not ended, in the order of the plan.
+fn going_on(state: &RolloutState) -> Vec<Assignment> {
+    let assignment = |host: &HostName| {
+        let known = state.hosts.get(host)?;
+        let (work, attempt) = (known.work?, known.attempt);
+        Some(Assignment { host: host.clone(), work, attempt, begun: true })
+    };
+    state.plan.waves.iter().flatten().filter_map(assignment).collect()
+}
+
+/// Where a rollout goes on after a pause.
+fn resumed(state: &RolloutState, resume_to: &Phase, since: Millis, now: Millis) -> Phase {
+    match resume_to {
+        // What failed while its wave baked is replaced again, which is work of a wave.
+        Phase::Baking { wave, .. }
+            if state.asked.resume == Some(true) && state.hosts.values().any(|host| host.failed) =>
+        {
+            Phase::Running { wave: *wave }
+        }
+        Phase::Baking { wave, until } => {
+            Phase::Baking { wave: *wave, until: *until + now.since(since) }
+        }
+        other => other.clone(),
+    }
+}
+
+/// Why nothing further may begin on the way forward, and what becomes of the rollout.
+fn halt(state: &RolloutState, now: Millis) -> Option<(Phase, Option<Trouble>)> {
+    if state.asked.pause {
+        return Some((paused(state, PauseCause::User, now), None));
+    }
+    if let Some((to, trouble)) = needs_attention(state, now) {
+        return Some((to, Some(trouble)));
+    }
+    let unknown = |host: &HostName| !state.forgiven.contains(host);
+    let skipped: Vec<_> =
+        state.hosts.iter().filter(|(_, host)| host.is_skipped_unreachable()).collect();
+    if skipped.len() > state.policy.max_unreachable.budget(state.size())
+        && skipped.iter().any(|(name, _)| unknown(name))
+    {
+        let message = format!(
+            "{} left out for not answering, {} allowed; resume to do without them, or resume \
+             with --retry-failed when they answer",
+            count(skipped.len(), "host was", "hosts were"),
+            state.policy.max_unreachable.budget(state.size()),
+        );
+        let trouble = Trouble::new(reason::TOO_MANY_UNREACHABLE, message);
+        return Some((paused(state, PauseCause::Unreachable, now), Some(trouble)));
+    }
+    let budget = state.policy.max_failures.budget(state.size());
+    let fresh = state.hosts.iter().any(|(name, host)| host.failed && unknown(name));
+    if state.failed() > budget && fresh && state.policy.on_failure != OnFailure::Continue {
+        return Some(turn(state, PauseCause::Budget, over_budget(state, budget), now));
+    }
+    None
+}
+
+/// A host that only a person can put right stops everything, whatever the policy says.
+fn needs_attention(state: &RolloutState, now: Millis) -> Option<(Phase, Trouble)> {
+    let (name, trouble) = hosts::in_trouble(state).next()?;
+    let message = format!("{name}: {}", trouble.message);
+    let phase = paused(state, PauseCause::NeedsAttention, now);
+    Some((phase, Trouble::new(reason::NEEDS_ATTENTION, message)))
+}
+
+/// What the policy wants when things go wrong.
+fn turn(
+    state: &RolloutState,
+    cause: PauseCause,
+    trouble: Trouble,
+    now: Millis,
+) -> (Phase, Option<Trouble>) {
+    let to = match state.policy.on_failure {
+        OnFailure::Rollback => Phase::RollingBack,
+        OnFailure::Abort => Phase::Aborting,
+        OnFailure::Pause | OnFailure::Continue => paused(state, cause, now),
+    };
+    (to, Some(trouble))
+}
+
+fn paused(state: &RolloutState, cause: PauseCause, now: Millis) -> Phase {
+    Phase::Paused { cause, resume_to: Box::new(state.phase.clone()), since: now }
+}
+
+fn over_budget(state: &RolloutState, budget: usize) -> Trouble {
+    let failed: Vec<_> = state
+        .hosts
+        .iter()
+        .filter(|(_, host)| host.failed)
+        .map(|(name, host)| match &host.failure {
+            Some(failure) => format!("{name}: {}", failure.trouble.message),
+            None => name.to_string(),
+        })
+        .collect();
+    let message = format!(
+        "{} failed, {budget} allowed: {}",
+        count(failed.len(), "host", "hosts"),
+        hosts::some_of(&failed)
+    );
+    Trouble::new(reason::BUDGET_EXCEEDED, message)
+}
+
+fn count(number: usize, one: &str, more: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
+}
+
+impl Decision {
+    fn enter(&mut self, to: Phase, reason: Option<Trouble>) {
+        self.records.push(Event::Phase { to, reason });
+    }
+
+    fn start(&mut self, state: &RolloutState, host: &HostName, work: Work) {
+        let attempt = state.hosts.get(host).map_or(1, |known| known.attempt_of(work));
+        self.begin.push(Assignment { host: host.clone(), work, attempt, begun: false });
+    }
+
+    fn wake(&mut self, at: Millis) {
+        self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
+    }
+}
