@@ -2,10 +2,11 @@
 
 mod bad_input;
 mod containers;
-
+mod contract;
 mod create;
 mod credentials;
 mod durability;
+mod hosts;
 mod images;
 mod other_clients;
 mod partial_failure;
