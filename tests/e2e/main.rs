@@ -4,6 +4,7 @@ mod bad_input;
 mod containers;
 mod contract;
 mod create;
+mod create_flags;
 mod credentials;
 mod durability;
 mod hosts;
