@@ -61,8 +61,9 @@ pub struct HostCall<P> {
 type Tap<P> = Box<dyn Fn(&P) + Send + Sync>;
 
 /// Starts `work` on every host and returns what the hosts say, in the order in which they
-/// say it. Each host ends with exactly one [`HostEvent::Outcome`]; the channel closes after
-/// the last.
+/// say it. Each host has exactly one [`HostEvent::Outcome`]. The channel stays open after the
+/// last while work goes on whose budget was spent, and such work may still speak: who reads
+/// ends with the last outcome, and leaves out what a host says after its own.
 pub fn start<P, W, F>(
     hosts: Vec<Arc<Host>>,
     options: FanoutOptions,
