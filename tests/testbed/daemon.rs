@@ -74,7 +74,8 @@ impl Daemon {
             && !process::is_stopped(self.pid())
             && Instant::now() < deadline
         {
-            std::thread::sleep(Duration::from_millis(1));
+            // The kernel needs microseconds for it; not worth a wait of the runtime.
+            std::thread::yield_now();
         }
     }
 
