@@ -57,17 +57,25 @@ fn two_hosts() -> Server {
 fn host_ls_joins_the_inventory_with_what_hosts_answer() {
     let server = two_hosts();
     let run = run(&server, &["host", "ls"]);
-    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    assert_eq!(run.code, Some(0));
+    assert_eq!(run.stderr, "web2: error: connection refused (HOST_UNREACHABLE)\n");
     assert_eq!(
         run.lines(),
         [
-            "HOST   STATUS                                  ENGINE     API    RUNNING   LATENCY   LABELS",
-            "web1   reachable                               20.10.24   1.41       3/5     1.5ms   env=prod",
-            "web2   connection refused (HOST_UNREACHABLE)                                         env=prod",
+            "HOST   STATUS        ENGINE     API    RUNNING   LATENCY   LABELS",
+            "web1   reachable     20.10.24   1.41       3/5     1.5ms   env=prod",
+            "web2   unreachable                                         env=prod",
         ]
     );
     let second: ListHostsRequest = server.recorded()[1].message();
     assert_eq!(second.page_token, "more");
+}
+
+#[test]
+fn host_ls_wide_has_the_whole_error_in_its_row() {
+    let run = run(&two_hosts(), &["host", "ls", "-o", "wide"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    assert!(run.lines()[2].ends_with("connection refused (HOST_UNREACHABLE)"), "{}", run.stdout);
 }
 
 #[test]
