@@ -373,7 +373,9 @@ async fn containers_are_looked_at_on_three_engines_by_command_line() -> anyhow::
         cli.run(&["ps", "-a", "-f", &format!("name={name}"), "-o", "name"]).await?.expect(0)?;
     assert_eq!(sorted(&all), on_hosts(&name));
 
-    cli.run(&["container", "prune", "-A", "-f", &format!("label={mark}")]).await?.expect(0)?;
+    cli.run(&["container", "prune", "-A", "--filter", &format!("label={mark}")])
+        .await?
+        .expect(0)?;
     assert_eq!(world.states(&name).await?, [Value::Null, Value::Null, Value::Null]);
     Ok(())
 }

@@ -20,6 +20,8 @@ fn unknown_verbs_and_flags() {
     refused(&["ps", "-o", "yaml"], "invalid value 'yaml'");
     refused(&["ps", "--timeout", "soon"], "is not a duration");
     refused(&["ps", "-f", "running"], "is not KEY=VALUE");
+    refused(&["image", "prune", "-A", "--filter", "until"], "is not KEY=VALUE");
+    refused(&["container", "prune", "-f", "until=24h"], "unexpected argument 'until=24h'");
 }
 
 #[test]
