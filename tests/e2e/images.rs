@@ -180,7 +180,8 @@ async fn images_are_looked_at_and_pruned_on_three_engines_by_command_line() -> a
     assert!(HOSTS.iter().all(|host| history.stdout.contains(host)), "{history:?}");
 
     let filter = format!("label={mark}");
-    let pruned = cli.run(&["image", "prune", "-A", "--all", "-f", &filter]).await?.expect(0)?;
+    let pruned =
+        cli.run(&["image", "prune", "-A", "--all", "--filter", &filter]).await?.expect(0)?;
     assert!(HOSTS.iter().all(|host| pruned.stdout.contains(host)), "{pruned:?}");
     assert_eq!(ids(&world, &image).await?, NONE);
     Ok(())
