@@ -97,7 +97,7 @@ async fn next(mut position: Position) -> Option<(io::Result<Bytes>, Option<Posit
         }
         Some(HttpFault::StallStream { after_lines }) if *after_lines <= lines => pending().await,
         Some(HttpFault::EndlessStream) => {
-            let detail = json!({"current": lines, "total": u64::MAX});
+            let detail = json!({"current": lines, "total": i64::MAX});
             let endless =
                 json!({"status": "Downloading", "progressDetail": detail, "id": "0123456789ab"});
             position.lines += 1;
