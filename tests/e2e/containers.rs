@@ -17,7 +17,8 @@ use wharf::v1::{
     InspectContainersRequest, KillContainersRequest, ListContainersRequest, ListProcessesRequest,
     PauseContainersRequest, PruneContainersRequest, RemoveContainersRequest,
     RenameContainerRequest, RestartContainersRequest, RestartPolicy, StartContainersRequest,
-    StopContainersRequest, UnpauseContainersRequest, UpdateContainersRequest, WaitContainersRequest,
+    StopContainersRequest, UnpauseContainersRequest, UpdateContainersRequest,
+    WaitContainersRequest,
 };
 
 use crate::support::{HOSTS, World, all, collect, on_hosts, payload, sorted};
@@ -96,8 +97,14 @@ async fn containers_live_their_life_on_three_engines_by_grpc() -> anyhow::Result
     };
     collect(client.update_containers(update)).await?.all_done(true);
     let policy = json!({ "Name": "on-failure", "MaximumRetryCount": 4 });
-    assert_eq!(world.read(&name, "/HostConfig/RestartPolicy").await?, [policy.clone(), policy.clone(), policy]);
-    assert_eq!(world.read(&name, "/HostConfig/Memory").await?, [json!(96 << 20), json!(96 << 20), json!(96 << 20)]);
+    assert_eq!(
+        world.read(&name, "/HostConfig/RestartPolicy").await?,
+        [policy.clone(), policy.clone(), policy]
+    );
+    assert_eq!(
+        world.read(&name, "/HostConfig/Memory").await?,
+        [json!(96 << 20), json!(96 << 20), json!(96 << 20)]
+    );
 
     let new_name = unique("web");
     let rename = RenameContainerRequest {
@@ -121,8 +128,7 @@ async fn containers_live_their_life_on_three_engines_by_grpc() -> anyhow::Result
     assert_eq!(world.read(&new_name, "/State/ExitCode").await?, [0, 0, 0]);
     collect(client.stop_containers(stop)).await?.all_done(false);
 
-    let remove =
-        RemoveContainersRequest { targets: all(), containers, ..Default::default() };
+    let remove = RemoveContainersRequest { targets: all(), containers, ..Default::default() };
     collect(client.remove_containers(remove.clone())).await?.all_done(true);
     assert_eq!(world.states(&new_name).await?, [Value::Null, Value::Null, Value::Null]);
     let again = collect(client.remove_containers(remove.clone())).await?;
@@ -201,8 +207,11 @@ async fn containers_are_looked_at_on_three_engines_by_grpc() -> anyhow::Result<(
         ..Default::default()
     };
     let waited = collect(client.wait_containers(request)).await?.all_read();
-    let request =
-        GetContainerChangesRequest { targets: all(), container: writer.clone(), ..Default::default() };
+    let request = GetContainerChangesRequest {
+        targets: all(),
+        container: writer.clone(),
+        ..Default::default()
+    };
     let changes = collect(client.get_container_changes(request)).await?.all_read();
     for host in HOSTS {
         assert_eq!(payload!(waited, host, Waited::Exit).exit_code, 7);
@@ -360,7 +369,8 @@ async fn containers_are_looked_at_on_three_engines_by_command_line() -> anyhow::
     assert_eq!(waited.stdout.matches("137").count(), 3, "{waited:?}");
     let gone = cli.run(&["ps", "-f", &format!("name={name}"), "-o", "name"]).await?.expect(0)?;
     assert_eq!(gone.stdout, "");
-    let all = cli.run(&["ps", "-a", "-f", &format!("name={name}"), "-o", "name"]).await?.expect(0)?;
+    let all =
+        cli.run(&["ps", "-a", "-f", &format!("name={name}"), "-o", "name"]).await?.expect(0)?;
     assert_eq!(sorted(&all), on_hosts(&name));
 
     cli.run(&["container", "prune", "-A", "-f", &format!("label={mark}")]).await?.expect(0)?;

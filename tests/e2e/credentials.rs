@@ -10,8 +10,8 @@ use serde_json::json;
 use testbed::{Image, WharfdOptions, unique};
 use tonic::Code;
 use wharf::v1::{
-    CheckLoginRequest, CreateContainerRequest, ContainerSpec, ListLoginsRequest, LoginRequest,
-    LogoutRequest, PullImageRequest, PushImageRequest, RegistryCredentials,
+    CheckLoginRequest, ContainerSpec, CreateContainerRequest, ListLoginsRequest, LoginRequest,
+    LogoutRequest, PullImageRequest, PullPolicy, PushImageRequest, RegistryCredentials,
 };
 
 use crate::support::{HOSTS, World, all, collect, credentials, hosts, reason};
@@ -143,7 +143,8 @@ async fn login_is_checked_and_kept_by_grpc() -> anyhow::Result<()> {
     let mut registries = locked.world.server.registries();
     let mut images = locked.world.server.images();
 
-    let check = |credentials| CheckLoginRequest { targets: all(), credentials, ..Default::default() };
+    let check =
+        |credentials| CheckLoginRequest { targets: all(), credentials, ..Default::default() };
     let checked = collect(registries.check_login(check(locked.wrong()))).await?;
     for host in HOSTS {
         let (code, reason, message) = checked.failure(host).context("an error")?;
@@ -247,6 +248,7 @@ async fn create_pulls_with_credentials() -> anyhow::Result<()> {
             network: "none".to_owned(),
             ..Default::default()
         }),
+        pull: PullPolicy::Missing.into(),
         ..Default::default()
     };
     let refused = collect(client.create_container(request.clone())).await?;
@@ -273,7 +275,10 @@ async fn secrets_are_never_seen_again() -> anyhow::Result<()> {
         (&["pull", "-A", "-o", "json", &locked.reference][..], ""),
         (&["push", "-H", "alpha", &locked.local][..], ""),
         (&["host", "inspect", "alpha"][..], ""),
-        (&["login", "-A", locked.address(), "-u", user, "--password-stdin", "-o", "json"][..], password),
+        (
+            &["login", "-A", locked.address(), "-u", user, "--password-stdin", "-o", "json"][..],
+            password,
+        ),
     ] {
         let output = cli.run_with_input(arguments, input).await?;
         seen += &(output.stdout + &output.stderr);

@@ -1,7 +1,7 @@
 //! The stream that answers a fan-out: the envelope of `common.proto` around what the hosts
 //! say, and the status at its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
@@ -82,6 +82,7 @@ enum Next {
 struct Tally {
     summary: v1::FanoutSummary,
     failed: BTreeMap<String, i32>,
+    ended: BTreeSet<String>,
 }
 
 impl<R: FanoutResponse> State<R> {
@@ -104,26 +105,32 @@ impl<R: FanoutResponse> State<R> {
     }
 
     async fn part(&mut self) -> Result<R, Status> {
-        let silence = sleep_until(Instant::now() + HEARTBEAT_AFTER);
-        tokio::select! {
-            biased;
-            () = self.stopping.cancelled() => {
-                self.next = Next::End;
-                Err(stopping().into())
-            }
-            part = self.parts.next() => match part {
-                Some(part) => Ok(self.message(part)),
-                None => {
-                    self.next = Next::Status;
-                    let summary = Envelope::Summary(self.tally.summary);
-                    Ok(R::from_envelope(String::new(), summary))
+        let silence = Instant::now() + HEARTBEAT_AFTER;
+        // Not until the channel closes: work that goes on without its caller holds it open.
+        while self.tally.ended.len() < self.answer.hosts.len() {
+            tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => {
+                    self.next = Next::End;
+                    return Err(stopping().into());
                 }
-            },
-            () = silence => Ok(R::from_envelope(String::new(), Envelope::Heartbeat)),
+                part = self.parts.next() => match part.map(|part| self.message(part)) {
+                    Some(Some(message)) => return Ok(message),
+                    Some(None) => {}
+                    None => break,
+                },
+                () = sleep_until(silence) => {
+                    return Ok(R::from_envelope(String::new(), Envelope::Heartbeat));
+                }
+            }
         }
+        self.next = Next::Status;
+        Ok(R::from_envelope(String::new(), Envelope::Summary(self.tally.summary)))
     }
 
-    fn message(&mut self, part: Part<R>) -> R {
+    /// The message of a part. `None` for what a host says after its outcome: work that its
+    /// budget cut off and that goes on.
+    fn message(&mut self, part: Part<R>) -> Option<R> {
         let (host, envelope) = match part {
             Part::Live(HostEvent::Payload(host, event)) => {
                 (host.to_string(), Envelope::Payload(event))
@@ -137,10 +144,13 @@ impl<R: FanoutResponse> State<R> {
                 (host, None) => (host, Envelope::Heartbeat),
             },
         };
+        if self.tally.ended.contains(&host) {
+            return None;
+        }
         if let Envelope::Outcome(outcome) = &envelope {
             self.tally.count(&host, outcome, self.answer.mutates);
         }
-        R::from_envelope(host, envelope)
+        Some(R::from_envelope(host, envelope))
     }
 }
 
@@ -168,6 +178,7 @@ pub fn outcome_message(host: &HostName, outcome: &HostOutcome) -> v1::HostOutcom
 
 impl Tally {
     fn count(&mut self, host: &str, outcome: &v1::HostOutcome, mutates: bool) {
+        self.ended.insert(host.to_owned());
         let code = outcome.status.as_ref().map_or(0, |status| status.code);
         if code == 0 {
             self.summary.succeeded += 1;
@@ -210,102 +221,4 @@ impl Tally {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use tokio::sync::mpsc;
-    use tokio_stream::wrappers::ReceiverStream;
-    use v1::ListContainersResponse as Response;
-
-    use super::*;
-    use crate::fleet::Done;
-
-    type Events = mpsc::Sender<Part<Response>>;
-
-    /// A call on these hosts that is answered with what is sent.
-    fn call(
-        hosts: &[&str],
-        stopping: &CancellationToken,
-    ) -> (Events, impl Stream<Item = Result<Response, Status>> + use<>) {
-        let (events, parts) = mpsc::channel(16);
-        let answer = Answer {
-            hosts: hosts.iter().map(|name| HostName::parse(name).unwrap()).collect(),
-            operation_id: "1".to_owned(),
-            allow_partial: true,
-            mutates: false,
-        };
-        (events, answer.stream(ReceiverStream::new(parts).boxed(), stopping.clone()))
-    }
-
-    fn outcome(host: &str) -> Part<Response> {
-        let result = Ok(Done::UNCHANGED);
-        let outcome = HostOutcome { result, elapsed: Duration::from_millis(3) };
-        Part::Live(HostEvent::Outcome(HostName::parse(host).unwrap(), outcome))
-    }
-
-    async fn next(
-        stream: &mut (impl Stream<Item = Result<Response, Status>> + Unpin),
-    ) -> Envelope<<Response as FanoutResponse>::Event> {
-        stream.next().await.unwrap().unwrap().into_envelope().1.unwrap()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn silence_is_broken_by_a_heartbeat() {
-        let (events, stream) = call(&["a", "b"], &CancellationToken::new());
-        let mut stream = std::pin::pin!(stream);
-        assert!(matches!(next(&mut stream).await, Envelope::Started(_)));
-        let begun = Instant::now();
-        for beat in 1..=3 {
-            assert_eq!(next(&mut stream).await, Envelope::Heartbeat);
-            assert_eq!(begun.elapsed(), HEARTBEAT_AFTER * beat);
-        }
-        // Whatever is said counts: the silence begins anew.
-        tokio::time::advance(Duration::from_secs(10)).await;
-        events.send(outcome("a")).await.unwrap();
-        assert!(matches!(next(&mut stream).await, Envelope::Outcome(_)));
-        let spoken = Instant::now();
-        assert_eq!(next(&mut stream).await, Envelope::Heartbeat);
-        assert_eq!(spoken.elapsed(), HEARTBEAT_AFTER);
-
-        events.send(outcome("b")).await.unwrap();
-        drop(events);
-        assert!(matches!(next(&mut stream).await, Envelope::Outcome(_)));
-        let Envelope::Summary(summary) = next(&mut stream).await else { panic!("no summary") };
-        assert_eq!(summary.succeeded, 2);
-        assert!(stream.next().await.is_none(), "no heartbeat after the end");
-    }
-
-    #[tokio::test]
-    async fn a_server_that_stops_cuts_the_answer_short() {
-        let stopping = CancellationToken::new();
-        let (events, stream) = call(&["a"], &stopping);
-        let mut stream = std::pin::pin!(stream);
-        assert!(matches!(next(&mut stream).await, Envelope::Started(_)));
-        stopping.cancel();
-        events.send(outcome("a")).await.unwrap();
-        let status = stream.next().await.unwrap().unwrap_err();
-        assert_eq!(status.code(), Code::Unavailable);
-        assert!(stream.next().await.is_none());
-    }
-
-    #[test]
-    fn a_failed_call_names_some_hosts_and_counts_the_rest() {
-        let names: Vec<_> = (10..40).map(|number| format!("h{number}")).collect();
-        let hosts = names.iter().map(|name| HostName::parse(name).unwrap()).collect();
-        let operation_id = String::new();
-        let answer = Answer { hosts, operation_id, allow_partial: false, mutates: true };
-        let mut tally = Tally::default();
-        let failed = tonic_types::pb::Status { code: Code::Unknown.into(), ..Default::default() };
-        let failed = v1::HostOutcome { status: Some(failed), ..Default::default() };
-        tally.count("h10", &v1::HostOutcome { changed: true, ..Default::default() }, true);
-        for name in &names[1..] {
-            tally.count(name, &failed, true);
-        }
-        let problem = tally.problem(&answer).unwrap();
-        assert_eq!((problem.code, problem.reason), (Code::Aborted, "SOME_HOSTS_FAILED"));
-        let named: BTreeSet<_> =
-            names.iter().filter(|name| problem.message.contains(name.as_str())).collect();
-        assert_eq!(named.len(), NAMED_FAILURES);
-        assert!(problem.message.contains("29 of 30") && problem.message.contains("19 more"));
-    }
-}
+mod tests;

@@ -17,7 +17,10 @@ use crate::fleet::HostError;
 /// The problem that an error on a host is for the caller.
 pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
     let problem = match error {
-        HostError::Engine(error) => engine_problem(error),
+        HostError::Engine(error) => engine_problem(error, "REGISTRY"),
+        HostError::Registry { registry, error } => {
+            engine_problem(error, registry).with("registry", registry)
+        }
         HostError::Refused(message) => {
             Problem::new(Code::InvalidArgument, "ENGINE_BAD_REQUEST", message)
         }
@@ -58,12 +61,14 @@ pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
     problem.with("host", host.as_str())
 }
 
-/// The problem that an error of an Engine is for the caller.
-pub fn engine_problem(error: &EngineError) -> Problem {
+/// The problem that an error of an Engine is for the caller. `registry` is the one to log in
+/// to, where that is what to do.
+fn engine_problem(error: &EngineError, registry: &str) -> Problem {
     let row = row(error.kind);
     let mut message = error.message.clone();
     if !row.hint.is_empty() {
-        message = format!("{}; {}", message.trim_end_matches('.'), row.hint);
+        let hint = row.hint.replace("REGISTRY", registry);
+        message = format!("{}; {hint}", message.trim_end_matches('.'));
     }
     let mut problem = Problem::new(row.code, row.reason, message).with("endpoint", error.operation);
     if let Some(status) = error.http_status {

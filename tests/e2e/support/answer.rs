@@ -90,7 +90,10 @@ impl<E: std::fmt::Debug> Answer<E> {
     #[track_caller]
     pub fn done_on(self, hosts: &[&str], changed: bool) -> Self {
         assert!(self.end.is_none(), "{self:#?}");
-        assert_eq!(self.started.as_deref(), Some(&*hosts.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>()));
+        assert_eq!(
+            self.started.as_deref(),
+            Some(&*hosts.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>())
+        );
         for host in hosts {
             assert_eq!(self.failure(host), None, "{host}");
             assert_eq!(self.outcomes[*host].changed, changed, "{host}: {self:#?}");

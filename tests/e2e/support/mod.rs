@@ -18,7 +18,7 @@ use wharf::v1::registry_service_client::RegistryServiceClient;
 use wharf::v1::system_service_client::SystemServiceClient;
 use wharf::v1::{AddHostRequest, AllHosts, HostNames, HostSelector, RegistryCredentials};
 
-pub use answer::{Answer, collect, reason};
+pub use answer::{collect, reason};
 pub use recorder::Recorder;
 
 /// The hosts of [`World`], in the order of the fixture's Engines.
@@ -89,7 +89,11 @@ impl World {
     /// says `changed`.
     pub async fn act(&self, arguments: &[&str], changed: bool) -> anyhow::Result<()> {
         let output = self.cli.run(&[&["-A", "-o", "json"], arguments].concat()).await?.expect(0)?;
-        assert_eq!(changes(&output)?, HOSTS.map(|host| (host.to_owned(), changed)), "{arguments:?}");
+        assert_eq!(
+            changes(&output)?,
+            HOSTS.map(|host| (host.to_owned(), changed)),
+            "{arguments:?}"
+        );
         Ok(())
     }
 }
@@ -197,7 +201,8 @@ macro_rules! payload {
             $variant(payload) => Some(payload),
             _ => None,
         });
-        found.with_context(|| format!("no {} of {}: {:#?}", stringify!($variant), $host, $answer))?
+        found
+            .with_context(|| format!("no {} of {}: {:#?}", stringify!($variant), $host, $answer))?
     }};
 }
 pub(crate) use payload;

@@ -13,6 +13,7 @@
 //! follow from a seed. Tests look at the truth through [`SimHost::with`].
 
 mod answers;
+mod attempt;
 mod calls;
 pub mod contract;
 mod engine;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use wharf_server::engine::{Change, ErrorKind};
 
-use super::world::{World, kind};
+use super::world::{World, container_name, kind};
 
 super::cases![
     a_container_that_keeps_ending_restarts_until_it_is_stopped,
@@ -21,19 +21,21 @@ async fn a_container_that_keeps_ending_restarts_until_it_is_stopped(world: &Worl
     });
     let container = world.run("c", &image, more).await;
     let seen = world
-        .until(&container, "restarting for the third time", |seen| {
-            seen["State"]["Restarting"] == true && seen["RestartCount"].as_u64() >= Some(3)
+        .until(&container, "restarting for the fifth time", |seen| {
+            seen["State"]["Restarting"] == true && seen["RestartCount"].as_u64() >= Some(5)
         })
         .await;
     assert_eq!(seen["State"]["Status"], "restarting");
     assert_eq!(seen["State"]["Running"], true, "it counts as running meanwhile");
     assert_eq!(seen["State"]["ExitCode"], 3);
     assert_eq!(engine.start_container(&container).await.unwrap(), Change::Already);
+    let renamed = engine.rename_container(&container, &container_name(&world.name("d"))).await;
+    assert_eq!(kind(renamed), ErrorKind::Conflict, "it has no network between two runs");
     assert_eq!(kind(engine.remove_container(&container, false, false).await), ErrorKind::Conflict);
     engine.stop_container(&container, None).await.unwrap();
     let seen = world.inspect(&container).await;
     assert_eq!(seen["State"]["Status"], "exited");
-    assert!(seen["RestartCount"].as_u64() >= Some(3), "{seen}");
+    assert!(seen["RestartCount"].as_u64() >= Some(5), "{seen}");
     engine.remove_container(&container, false, false).await.unwrap();
     world.clean_images(&[&image]).await;
 }
