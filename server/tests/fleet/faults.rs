@@ -251,7 +251,7 @@ async fn pulls() {
             Code::DeadlineExceeded,
             "HOST_TIMEOUT",
         ),
-        ("HTML with 200", answer(200, "text/html", HTML), Code::Unknown, "PULL_FAILED"),
+        ("HTML with 200", answer(200, "text/html", HTML), Code::Unknown, "ENGINE_BAD_ANSWER"),
         ("429", refuse(429), Code::ResourceExhausted, "REGISTRY_RATE_LIMITED"),
     ];
     let fleet = fleet(&cases, Operation::Pull).await;
