@@ -129,14 +129,9 @@ fn row(kind: ErrorKind) -> Row {
         Kind::Conflict => (Code::FailedPrecondition, ""),
         Kind::Engine => (Code::Unknown, ""),
         Kind::Unavailable => (Code::Unavailable, "the Engine is starting or overloaded"),
-        Kind::Unreachable => (
-            Code::Unavailable,
-            "check the address with `wharf host inspect`, and that the Engine runs and listens there",
-        ),
-        Kind::Tls => (
-            Code::FailedPrecondition,
-            "check the CA, the certificate and the key that the host was added with",
-        ),
+        // The connection knows what exactly to look at, and its message says so.
+        Kind::Unreachable => (Code::Unavailable, ""),
+        Kind::Tls => (Code::FailedPrecondition, ""),
         Kind::ConnectionLost => (Code::Unavailable, "try again"),
         Kind::ResultUnknown => {
             (Code::Unknown, "it may have been done or not; look at the host before trying again")

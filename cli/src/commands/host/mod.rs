@@ -8,7 +8,7 @@ pub mod label;
 pub mod list;
 pub mod remove;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use wharf::v1::check_hosts_response::Event;
 use wharf::v1::host_selector::Selection;
@@ -110,8 +110,8 @@ async fn inventory(connection: &Connection, targets: HostSelector) -> Result<Vec
 }
 
 /// `KEY=VALUE` as typed; a key alone has an empty value.
-fn labels(given: &[String]) -> Result<HashMap<String, String>, Failure> {
-    let mut labels = HashMap::new();
+fn labels(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut labels = BTreeMap::new();
     for label in given {
         let (key, value) = label.split_once('=').unwrap_or((label, ""));
         if key.is_empty() {

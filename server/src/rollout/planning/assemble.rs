@@ -1,196 +1,163 @@
-//! The plan itself, of facts that are all there. Pure: the same facts give the same plan.
+//! The input of a plan, of facts that are all there. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::{Asked, HostBodies, Planned, Snapshot};
-use crate::domain::HostName;
 use crate::rollout::executor::{Bodies, NewBody};
 use crate::rollout::facts::Facts;
-use crate::rollout::model::{HostPlan, Order as Turn, Plan, PlannedImage, TargetKind};
+use crate::rollout::model::{HostPlan, Order as Turn, PlannedImage, TargetKind, Trouble};
+use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replacement};
+use crate::rollout::reason;
 use crate::rollout::recreate::{self, Options, Recreated};
 use crate::rollout::requests::{Order, Refusal};
-use crate::rollout::spec::{
-    AnonymousVolumes, Change, Dependents, OnUnreachable, OrderWish, Policy,
-};
+use crate::rollout::spec::{AnonymousVolumes, Change, Dependents, OrderWish};
 
-/// The plan, or everything that stands against it.
+/// The plan, or everything that stands against it. Hosts that are on the new version already
+/// are left out of it: a pipeline that runs twice upgrades once.
 pub(super) fn assemble(
     order: &Order,
     image: Option<PlannedImage>,
     asked: Vec<Asked>,
 ) -> Result<Planned, Vec<Refusal>> {
-    let mut draft = Draft { order, image: image.as_ref(), refusals: Vec::new(), unreachable: 0 };
+    let draft = Draft { order, image: image.as_ref() };
     let (mut hosts, mut bodies) = (BTreeMap::new(), BTreeMap::new());
-    let total = asked.len();
-    let warnings = same_content(image.as_ref(), &asked);
-    for host in asked {
-        let name = host.host.clone();
-        if let Some((plan, sealed)) = draft.host(host) {
-            hosts.insert(name.clone(), plan);
-            bodies.extend(sealed.map(|sealed| (name, sealed)));
+    let mut settled = BTreeMap::new();
+    for asked in asked {
+        let name = asked.host.clone();
+        match draft.host(asked) {
+            Ok((facts, sealed)) => {
+                hosts.insert(name.clone(), facts);
+                bodies.extend(sealed.map(|sealed| (name, sealed)));
+            }
+            Err(Settled(reason)) => {
+                settled.insert(name, skip(reason));
+            }
         }
     }
-    let policy = &order.spec.policy;
-    let allowed = policy.max_unreachable.budget(total);
-    if policy.on_unreachable == OnUnreachable::Skip && draft.unreachable > allowed {
-        let message = format!(
-            "{} hosts do not answer and max_unreachable is {allowed}; raise it, or leave them out \
-             with exclude",
-            draft.unreachable
-        );
-        draft.refusals.push(Refusal { host: None, message });
+    if hosts.is_empty() && !settled.is_empty() {
+        let message = format!("all {} hosts are on this version already", settled.len());
+        return Err(vec![Refusal { host: None, message }]);
     }
-    if !draft.refusals.is_empty() {
-        return Err(draft.refusals);
-    }
-    let waves = waves(policy, &hosts);
-    let container = order.spec.container.clone();
-    Ok(Planned { plan: Plan { container, image, waves, hosts, warnings }, bodies })
+    let (container, policy) = (&order.spec.container, &order.spec.policy);
+    let input = Input { container, policy, image, hosts: &hosts, first: &[] };
+    let mut plan = plan::plan(&input).map_err(refusals)?;
+    plan.hosts.extend(settled);
+    Ok(Planned { plan, bodies })
 }
 
-/// Hosts in the order in which they are begun: those that are bad already first, because they
-/// have nothing to lose; then by name. Skipped ones are in no wave.
-pub(super) fn waves(policy: &Policy, hosts: &BTreeMap<HostName, HostPlan>) -> Vec<Vec<HostName>> {
-    let active = || hosts.iter().filter(|(_, plan)| !matches!(plan.kind, TargetKind::Skip { .. }));
-    let bad = active().filter(|(_, plan)| plan.unhealthy);
-    let good = active().filter(|(_, plan)| !plan.unhealthy);
-    let mut rest: Vec<HostName> = bad.chain(good).map(|(name, _)| name.clone()).collect();
-    let total = rest.len();
-    let mut ends: Vec<usize> = policy.batches.iter().map(|part| part.width(total)).collect();
-    if let Some(canary) = policy.canary.filter(|_| ends.is_empty()) {
-        let first = canary.budget(total);
-        // A canary of no host is none; one of a part is at least one host.
-        if canary != crate::rollout::spec::Amount::Count(0) {
-            ends.push(first.max(1));
-        }
-    }
-    ends.push(total);
-    let mut waves = Vec::new();
-    let mut taken = 0;
-    for end in ends {
-        let end = end.min(total);
-        if end > taken {
-            waves.push(rest.drain(..end - taken).collect());
-            taken = end;
-        }
-    }
-    waves
+/// What stands against a plan, as callers are told.
+pub(super) fn refusals(found: Vec<plan::Refusal>) -> Vec<Refusal> {
+    found
+        .into_iter()
+        .map(|refusal| Refusal { host: refusal.host, message: refusal.trouble.message })
+        .collect()
 }
 
 struct Draft<'a> {
     order: &'a Order,
     image: Option<&'a PlannedImage>,
-    refusals: Vec<Refusal>,
-    unreachable: usize,
 }
 
+/// Nothing is to be done on a host, for this reason.
+struct Settled(String);
+
 impl Draft<'_> {
-    /// What is done on a host; `None` where that stands against the plan.
-    fn host(&mut self, asked: Asked) -> Option<(HostPlan, Option<HostBodies>)> {
-        let Asked { host, facts, image } = asked;
+    /// What is on a host, and what is sealed of it.
+    fn host(&self, asked: Asked) -> Result<(HostFacts, Option<HostBodies>), Settled> {
+        let Asked { facts, image, .. } = asked;
         match facts {
-            Ok(facts) => self.reachable(&host, &facts, image.as_ref()),
-            Err(trouble) => {
-                self.unreachable += 1;
-                if self.order.spec.policy.on_unreachable == OnUnreachable::Skip {
-                    return Some((skip(format!("it does not answer: {}", trouble.message)), None));
-                }
-                let message = format!(
-                    "it does not answer: {}; leave it out with exclude, or with on_unreachable skip",
-                    trouble.message
-                );
-                self.refuse(&host, message);
-                None
-            }
+            Ok(facts) => self.reachable(&facts, image.as_ref()),
+            Err(trouble) => Ok((HostFacts::Silent(trouble), None)),
         }
     }
 
     fn reachable(
-        &mut self,
-        host: &HostName,
+        &self,
         facts: &Facts,
         image: Option<&Value>,
-    ) -> Option<(HostPlan, Option<HostBodies>)> {
+    ) -> Result<(HostFacts, Option<HostBodies>), Settled> {
         let change = &self.order.spec.change;
         let container = self.order.spec.container.as_str();
-        for (name, id) in recreate::names::taken(&facts.host, container, &self.order.id.short()) {
-            let id = id.get(..12).unwrap_or(&id).to_owned();
-            self.refuse(host, format!("the name {name} is taken by container {id}"));
+        let taken = recreate::names::taken(&facts.host, container, &self.order.id.short());
+        if !taken.is_empty() {
+            let trouble = |(name, id): &(String, String)| {
+                let id = id.get(..12).unwrap_or(id);
+                let message = format!("the name {name} is taken by container {id}");
+                Trouble::new(reason::NAME_IN_USE, message)
+            };
+            return Ok((HostFacts::Refused(taken.iter().map(trouble).collect()), None));
         }
         let Some(old) = &facts.old else {
             if change.whole.is_none() {
-                let message = format!(
-                    "there is no container {container}; leave the host out, or give a whole spec that creates it"
-                );
-                self.refuse(host, message);
-                return None;
+                return Ok((HostFacts::Missing { new: None }, None));
             }
-            let made = recreate::fresh(&facts.host, change);
-            let made = self.made(host, made)?;
-            let plan = HostPlan {
-                kind: TargetKind::Create,
-                old: None,
-                diff: made.diff.clone(),
-                risks: made.risks.clone(),
-                spec_sha: made.spec_sha.clone(),
-                order: Turn::StopFirst,
-                start: true,
-                unhealthy: false,
-            };
-            return Some((plan, self.seal(host, &made, None, None)));
+            return Ok(match recreate::fresh(&facts.host, change) {
+                Ok(made) => {
+                    let new = Some(Replacement::New(container_of(&made)));
+                    (HostFacts::Missing { new }, seal(&made, None, None))
+                }
+                Err(troubles) => (HostFacts::Refused(troubles), None),
+            });
         };
-        if recreate::is_paused(&old.inspect) {
-            return Some((skip("it is paused; unpause it to have it upgraded".to_owned()), None));
-        }
-        let options = options(&self.order.spec.policy);
-        let made = recreate::recreate(old, &facts.host, change, &options);
-        let made = self.made(host, made)?;
-        if !made.dependents.is_empty() {
-            let names: Vec<_> = made.dependents.iter().map(|it| it.name.clone()).collect();
-            self.refuse(
-                host,
-                format!(
+        let options = Options::from(&self.order.spec.policy);
+        let facts_of_old = recreate::old_facts(&old.inspect);
+        let mut present = Present {
+            unhealthy: is_bad(&old.inspect),
+            paused: recreate::is_paused(&old.inspect),
+            swarm_task: false,
+            no_start_first: Vec::new(),
+            new: Err(Vec::new()),
+            old: facts_of_old.clone(),
+        };
+        let made = match recreate::recreate(old, &facts.host, change, &options) {
+            Ok(made) if made.dependents.is_empty() => made,
+            Ok(made) => {
+                let names: Vec<_> = made.dependents.iter().map(|it| it.name.clone()).collect();
+                let message = format!(
                     "{} depend on it and would have to be made anew, which rollouts do not do yet",
                     names.join(", ")
-                ),
-            );
-            return None;
-        }
+                );
+                present.new = Err(vec![Trouble::new(reason::CONTAINER_CHANGED, message)]);
+                return Ok((HostFacts::Present(Box::new(present)), None));
+            }
+            Err(troubles) => {
+                present.new = Err(troubles);
+                return Ok((HostFacts::Present(Box::new(present)), None));
+            }
+        };
         if change.image.is_some() && made.diff.is_empty() && self.is_same(old.image.as_ref(), image)
         {
-            return Some((skip("it is on this version already".to_owned()), None));
+            return Err(Settled("it is on this version already".to_owned()));
         }
-        let facts_of_old = recreate::old_facts(&old.inspect);
-        let unhealthy = old.inspect["State"]["Health"]["Status"] == "unhealthy"
-            || old.inspect["State"]["Restarting"] == true
-            || old.inspect["RestartCount"].as_i64().unwrap_or(0) > 0;
-        let twin = if facts_of_old.auto_remove && facts_of_old.running {
-            let twin = recreate::twin(old, &facts.host);
-            Some(self.made(host, twin)?)
-        } else {
-            None
+        if options.order == OrderWish::Auto && made.order == Turn::StopFirst {
+            present.no_start_first.push("it cannot run beside the old one".to_owned());
+        }
+        let vanishes = facts_of_old.auto_remove && facts_of_old.running;
+        let twin = match vanishes.then(|| recreate::twin(old, &facts.host)).transpose() {
+            Ok(twin) => twin,
+            Err(troubles) => {
+                present.new = Err(troubles);
+                return Ok((HostFacts::Present(Box::new(present)), None));
+            }
         };
-        let as_it_is = Options { assume_explicit: true, ..keep(&options) };
+        let as_it_is = Options {
+            anonymous_volumes: AnonymousVolumes::Keep,
+            dependents: Dependents::Recreate,
+            order: OrderWish::StopFirst,
+            assume_explicit: true,
+            ..options
+        };
         let before = recreate::recreate(old, &facts.host, &Change::default(), &as_it_is).ok();
         let before = before.map(|mut before| {
             // The name of its image may mean another one by the time that it is made again.
-            before.body["Image"] = Value::String(facts_of_old.image_id.clone());
+            before.body["Image"] = Value::String(facts_of_old.image_id);
             before
         });
-        let plan = HostPlan {
-            kind: TargetKind::Replace,
-            start: facts_of_old.running,
-            old: Some(facts_of_old),
-            diff: made.diff.clone(),
-            risks: made.risks.clone(),
-            spec_sha: made.spec_sha.clone(),
-            order: made.order,
-            unhealthy,
-        };
-        let sealed = self.seal(host, &made, twin.as_ref(), before.as_ref());
-        Some((plan, sealed))
+        present.new = Ok(Replacement::New(container_of(&made)));
+        let sealed = seal(&made, twin.as_ref(), before.as_ref());
+        Ok((HostFacts::Present(Box::new(present)), sealed))
     }
 
     /// Whether the old container has the image of the plan already.
@@ -206,48 +173,34 @@ impl Draft<'_> {
             None => named.is_some_and(|named| named["Id"] == old["Id"]),
         }
     }
+}
 
-    fn made(
-        &mut self,
-        host: &HostName,
-        made: Result<Recreated, Vec<crate::rollout::model::Trouble>>,
-    ) -> Option<Recreated> {
-        match made {
-            Ok(made) => Some(made),
-            Err(troubles) => {
-                for trouble in troubles {
-                    self.refuse(host, trouble.message);
-                }
-                None
-            }
-        }
-    }
+/// Whether it is down or unhealthy, so that it has little to lose.
+fn is_bad(inspect: &Value) -> bool {
+    let state = &inspect["State"];
+    let ended_badly = state["Status"] == "exited" && state["ExitCode"] != 0;
+    state["Health"]["Status"] == "unhealthy" || state["Restarting"] == true || ended_badly
+}
 
-    fn seal(
-        &mut self,
-        host: &HostName,
-        new: &Recreated,
-        twin: Option<&Recreated>,
-        before: Option<&Recreated>,
-    ) -> Option<HostBodies> {
-        let bodies = Bodies { new: Some(body(new)), twin: twin.map(body) };
-        let snapshot =
-            before.map(|before| Snapshot { new: body(before), spec_sha: before.spec_sha.clone() });
-        let written = serde_json::to_string(&bodies).and_then(|bodies| {
-            Ok((bodies, snapshot.map(|it| serde_json::to_string(&it)).transpose()?))
-        });
-        match written {
-            Ok((bodies, old)) => Some(HostBodies { bodies, old }),
-            Err(error) => {
-                self.refuse(host, format!("its body cannot be written down: {error}"));
-                None
-            }
-        }
+fn container_of(made: &Recreated) -> NewContainer {
+    NewContainer {
+        spec_sha: made.spec_sha.clone(),
+        diff: made.diff.clone(),
+        risks: made.risks.clone(),
     }
+}
 
-    fn refuse(&mut self, host: &HostName, message: String) {
-        self.refusals.push(Refusal { host: Some(host.clone()), message });
-    }
+fn seal(
+    new: &Recreated,
+    twin: Option<&Recreated>,
+    before: Option<&Recreated>,
+) -> Option<HostBodies> {
+    let bodies = Bodies { new: Some(body(new)), twin: twin.map(body) };
+    let snapshot =
+        before.map(|before| Snapshot { new: body(before), spec_sha: before.spec_sha.clone() });
+    // JSON values and strings are always written.
+    let old = snapshot.and_then(|snapshot| serde_json::to_string(&snapshot).ok());
+    Some(HostBodies { bodies: serde_json::to_string(&bodies).ok()?, old })
 }
 
 fn body(made: &Recreated) -> NewBody {
@@ -265,38 +218,4 @@ pub(super) fn skip(reason: String) -> HostPlan {
         start: false,
         unhealthy: false,
     }
-}
-
-fn options(policy: &Policy) -> Options {
-    Options {
-        anonymous_volumes: policy.anonymous_volumes,
-        dependents: policy.dependents,
-        order: policy.order,
-        assume_explicit: false,
-        pin_overlay_addresses: false,
-        share_volumes: false,
-    }
-}
-
-fn keep(options: &Options) -> Options {
-    Options {
-        anonymous_volumes: AnonymousVolumes::Keep,
-        dependents: Dependents::Recreate,
-        order: OrderWish::StopFirst,
-        ..*options
-    }
-}
-
-/// Warns where hosts have different content under the name and no registry says which is right.
-fn same_content(image: Option<&PlannedImage>, asked: &[Asked]) -> Vec<String> {
-    let Some(image) = image.filter(|image| image.digest.is_none()) else { return Vec::new() };
-    let ids: BTreeSet<_> =
-        asked.iter().filter_map(|it| it.image.as_ref()?["Id"].as_str()).collect();
-    if ids.len() < 2 {
-        return Vec::new();
-    }
-    vec![format!(
-        "{} is not the same image on all hosts, and no registry says which is right",
-        image.reference
-    )]
 }

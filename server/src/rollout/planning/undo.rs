@@ -4,13 +4,15 @@
 
 use std::collections::BTreeMap;
 
-use super::assemble::{skip, waves};
+use super::assemble::skip;
 use super::{HostBodies, Planned, Snapshot, facts_of};
 use crate::domain::{ContainerRef, HostName};
 use crate::rollout::executor::{Bodies, container_facts};
 use crate::rollout::hosts::Hosts;
 use crate::rollout::journal::{Journal, JournalError, SecretKind};
-use crate::rollout::model::{HostEnd, HostPlan, Order, Plan, RestartPolicy, RolloutId, TargetKind};
+use crate::rollout::model::{HostEnd, HostPlan, RolloutId, TargetKind, Trouble};
+use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replacement};
+use crate::rollout::reason;
 use crate::rollout::recreate;
 use crate::rollout::requests::{Refusal, RolloutError, UndoOrder};
 use crate::rollout::state::{HostState, RolloutState};
@@ -32,37 +34,40 @@ pub async fn plan_undo(
             "the rollout has not ended; abort it first, or let it roll back".to_owned(),
         ));
     }
-    let (mut plans, mut bodies) = (BTreeMap::new(), BTreeMap::new());
-    let mut refusals = Vec::new();
+    let (mut facts, mut bodies, mut left) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for (name, host) in &state.hosts {
         let done = matches!(host.end, Some(HostEnd::Committed));
         let Some(was) = state.plan.hosts.get(name).filter(|_| done) else {
-            plans.insert(name.clone(), skip("the rollout left it as it was".to_owned()));
+            left.insert(name.clone(), skip("the rollout left it as it was".to_owned()));
             continue;
         };
         let way = Way { hosts, journal, of: order.of, state: &state, name };
         match way.back(was, host).await? {
-            Ok((plan, sealed)) => {
-                plans.insert(name.clone(), plan);
+            Back::To(present, sealed) => {
+                facts.insert(name.clone(), *present);
                 bodies.extend(sealed.map(|sealed| (name.clone(), sealed)));
             }
-            Err(message) => refusals.push(Refusal { host: Some(name.clone()), message }),
+            Back::Left(reason) => {
+                left.insert(name.clone(), skip(reason));
+            }
         }
     }
-    if refusals.is_empty() && plans.values().all(|it| matches!(it.kind, TargetKind::Skip { .. })) {
+    if facts.is_empty() {
         let message = "the rollout changed no host, so that there is nothing to undo".to_owned();
-        refusals.push(Refusal { host: None, message });
+        return Err(RolloutError::PlanRefused(vec![Refusal { host: None, message }]));
     }
-    if !refusals.is_empty() {
-        return Err(RolloutError::PlanRefused(refusals));
-    }
-    let mut waves = waves(&order.policy, &plans);
-    // What came last goes back first.
-    for wave in &mut waves {
-        wave.reverse();
-    }
-    let container = state.plan.container.clone();
-    let plan = Plan { container, image: None, waves, hosts: plans, warnings: Vec::new() };
+    // What was replaced last goes back first.
+    let first: Vec<_> = state.plan.waves.iter().flatten().rev().cloned().collect();
+    let input = Input {
+        container: &state.plan.container,
+        policy: &order.policy,
+        image: None,
+        hosts: &facts,
+        first: &first,
+    };
+    let mut plan = plan::plan(&input)
+        .map_err(|found| RolloutError::PlanRefused(super::assemble::refusals(found)))?;
+    plan.hosts.extend(left);
     Ok(Planned { plan, bodies })
 }
 
@@ -75,23 +80,31 @@ struct Way<'a> {
     name: &'a HostName,
 }
 
-type Back = Result<(HostPlan, Option<HostBodies>), String>;
+/// What an undo finds on a host.
+enum Back {
+    /// A way back, with what is sealed of it.
+    To(Box<HostFacts>, Option<HostBodies>),
+    /// Nothing to do, for this reason.
+    Left(String),
+}
 
 impl Way<'_> {
     async fn back(&self, was: &HostPlan, host: &HostState) -> Result<Back, RolloutError> {
         let container = &self.state.plan.container;
         let Some(old) = &was.old else {
-            return Ok(Ok((
-                skip("the rollout created it; remove it with `wharf rm`".to_owned()),
-                None,
-            )));
+            let reason = "the rollout created it; remove it with `wharf rm`";
+            return Ok(Back::Left(reason.to_owned()));
         };
         let facts = match facts_of(self.hosts, self.name, container).await {
             Ok(facts) => facts,
-            Err(trouble) => return Ok(Err(format!("it does not answer: {}", trouble.message))),
+            Err(trouble) => return Ok(Back::To(Box::new(HostFacts::Silent(trouble)), None)),
+        };
+        let refused = |message: String| {
+            let trouble = Trouble::new(reason::CONTAINER_CHANGED, message);
+            Ok(Back::To(Box::new(HostFacts::Refused(vec![trouble])), None))
         };
         let Some(current) = &facts.old else {
-            return Ok(Err(format!("there is no container {container} any more")));
+            return refused(format!("there is no container {container} any more"));
         };
         let current_facts = recreate::old_facts(&current.inspect);
         let expected = match &was.kind {
@@ -99,37 +112,41 @@ impl Way<'_> {
             _ => host.progress.new_id.as_ref(),
         };
         if expected.is_some_and(|expected| *expected != current_facts.id) {
-            return Ok(Err(format!(
+            return refused(format!(
                 "{container} is not the container that the rollout made; somebody changed it since"
-            )));
+            ));
         }
-        let mut plan = HostPlan {
-            kind: TargetKind::Replace,
-            start: old.running,
+        let mut new = NewContainer {
             diff: vec![format!("image: {} -> {}", current_facts.image, old.image)],
-            risks: Vec::new(),
-            spec_sha: String::new(),
-            order: Order::StopFirst,
+            ..NewContainer::default()
+        };
+        let (replacement, sealed) = if let Some(name) = self.retained(&old.id).await {
+            let (id, restart, running) = (old.id.clone(), old.restart.clone(), old.running);
+            (Replacement::Retained { id, name, restart, running, new }, None)
+        } else {
+            let kind = SecretKind::Snapshot;
+            let written = self.journal.secret(self.of, Some(self.name), kind).await?;
+            let snapshot =
+                written.as_deref().and_then(|it| serde_json::from_str::<Snapshot>(it).ok());
+            let Some(Snapshot { new: body, spec_sha }) = snapshot else {
+                return refused("the old container is gone and was not written down".to_owned());
+            };
+            new.spec_sha = spec_sha;
+            new.risks.push("the old container is gone; one like it is made anew".to_owned());
+            let bodies = Bodies { new: Some(body), twin: None };
+            let bodies = serde_json::to_string(&bodies)
+                .map_err(|error| JournalError::Store(Box::new(error)))?;
+            (Replacement::New(new), Some(HostBodies { bodies, old: written }))
+        };
+        let present = Present {
+            paused: recreate::is_paused(&current.inspect),
             unhealthy: false,
-            old: Some(current_facts),
+            swarm_task: false,
+            no_start_first: Vec::new(),
+            new: Ok(replacement),
+            old: current_facts,
         };
-        if let Some(name) = self.retained(&old.id).await {
-            let restart = RestartPolicy { ..old.restart.clone() };
-            plan.kind = TargetKind::Adopt { id: old.id.clone(), name, restart };
-            return Ok(Ok((plan, None)));
-        }
-        let snapshot = self.journal.secret(self.of, Some(self.name), SecretKind::Snapshot).await?;
-        let snapshot = snapshot.and_then(|text| serde_json::from_str::<Snapshot>(&text).ok());
-        let Some(snapshot) = snapshot else {
-            return Ok(Err("the old container is gone and was not written down".to_owned()));
-        };
-        plan.spec_sha.clone_from(&snapshot.spec_sha);
-        plan.risks.push("the old container is gone; one like it is made anew".to_owned());
-        let old_snapshot = serde_json::to_string(&snapshot).ok();
-        let bodies = Bodies { new: Some(snapshot.new), twin: None };
-        let bodies =
-            serde_json::to_string(&bodies).map_err(|error| JournalError::Store(Box::new(error)))?;
-        Ok(Ok((plan, Some(HostBodies { bodies, old: old_snapshot }))))
+        Ok(Back::To(Box::new(HostFacts::Present(Box::new(present))), sealed))
     }
 
     /// The name of the retained container, if it is there and does not run.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
 use tonic::transport::Channel;
 use tracing::level_filters::LevelFilter;
 use wharf::client::Target;
 use wharf::v1::container_service_client::ContainerServiceClient;
-use wharf::v1::host_service_client::HostServiceClient;
 use wharf::v1::image_service_client::ImageServiceClient;
 use wharf::v1::registry_service_client::RegistryServiceClient;
 use wharf::v1::system_service_client::SystemServiceClient;
@@ -18,7 +19,7 @@ use wharf_server::app::Server;
 use wharf_server::config::{Access, Config, ConfigFile, FileHosts, Listen, LogFormat};
 use wharf_server::domain::{Host, HostAddress, HostName, HostSource, Labels, Transport, UnixPath};
 use wharf_server::engine::ApiVersion;
-use wharf_server::store::StoreOptions;
+use wharf_server::store::{Store, StoreOptions};
 use wharf_simulator::SimHost;
 use wharf_simulator::http::{HttpHost, SimServer};
 use wharf_simulator::model::{EngineOptions, ImageContent, Registries, SimRegistry};
@@ -46,6 +47,8 @@ pub struct Fleet {
     pub registries: Registries,
     simulation: SimServer,
     server: Option<Server>,
+    /// Set where the server is to be killed: it ends with its runtime.
+    runtime: Option<Runtime>,
     config: Config,
     directory: TempDir,
 }
@@ -108,7 +111,15 @@ impl Fleet {
         let hosts = inventory(&simulation);
         let config = config(directory.path(), hosts, options.max_parallel);
         let (server, channel) = serve(&config).await;
-        Self { channel, registries, simulation, server: Some(server), config, directory }
+        Self {
+            channel,
+            registries,
+            simulation,
+            server: Some(server),
+            runtime: None,
+            config,
+            directory,
+        }
     }
 
     /// The simulated host at a place.
@@ -143,6 +154,33 @@ impl Fleet {
         self.server = Some(server);
     }
 
+    /// Moves the server to a runtime of its own, so that it can be killed.
+    pub async fn in_a_runtime_of_its_own(mut self) -> Self {
+        self.stop().await;
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let config = self.config.clone();
+        let serving = runtime.spawn(async move { serve(&config).await.0 });
+        self.server = Some(serving.await.expect("the server starts"));
+        self.runtime = Some(runtime);
+        self.channel = connect(&self.config).await;
+        self.warm().await;
+        self
+    }
+
+    /// Ends the server in the middle of whatever it does.
+    pub async fn kill(&mut self) {
+        self.runtime.take().expect("a runtime of its own").shutdown_background();
+        drop(self.server.take());
+        let data = self.config.store.clone();
+        // Its tasks end at their next turn, and with the last the lock of its data.
+        let deadline = Instant::now() + secs(20);
+        while let Err(error) = Store::open(&data).await {
+            assert!(Instant::now() < deadline, "{error}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Lets every connection be open and every version negotiated.
     pub async fn warm(&self) {
         super::Answer::of(self.containers().list_containers(super::list(super::all())))
@@ -158,10 +196,6 @@ impl Fleet {
         ImageServiceClient::new(self.channel.clone())
     }
 
-    pub fn inventory(&self) -> HostServiceClient<Channel> {
-        HostServiceClient::new(self.channel.clone())
-    }
-
     pub fn registry(&self) -> RegistryServiceClient<Channel> {
         RegistryServiceClient::new(self.channel.clone())
     }
@@ -174,9 +208,12 @@ impl Fleet {
 /// Starts a server and connects to it.
 async fn serve(config: &Config) -> (Server, Channel) {
     let server = Server::start(config.clone()).await.expect("the server starts");
-    let place = server.listening()[0].clone();
-    let channel = Target::parse(&place).expect("a place").connect().await.expect("a connection");
-    (server, channel)
+    (server, connect(config).await)
+}
+
+async fn connect(config: &Config) -> Channel {
+    let target = Target::parse(&config.listen[0].to_string()).expect("a place");
+    target.connect().await.expect("a connection")
 }
 
 fn config(directory: &Path, hosts: FileHosts, max_parallel: usize) -> Config {
