@@ -74,8 +74,8 @@ impl App {
     }
 
     /// The hosts of a command: those given after the verb, else those before it.
-    pub fn targets<'a>(&'a self, after: &'a TargetArgs) -> &'a TargetArgs {
-        if after.is_empty() { &self.targets } else { after }
+    pub fn targets(&self, after: &TargetArgs) -> TargetArgs {
+        after.or(&self.targets)
     }
 }
 

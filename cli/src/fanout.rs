@@ -9,11 +9,13 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, SelectAll, StreamExt};
+use tokio::time::Instant;
 use tonic::{Response, Status, Streaming};
 use wharf::fanout::{Envelope, FanoutResponse};
-use wharf::v1::{FanoutSummary, HostOutcome};
+use wharf::v1::HostOutcome;
 
-/// How long after its deadline a call is given up although the server ought to have ended it.
+/// How long a call that the server ought to have ended is waited for: after its deadline, and
+/// after the outcome of its last host, when there is nothing left to learn.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Interval of [`Observer::tick`].
@@ -51,13 +53,24 @@ pub struct CallReport {
     pub hosts: Option<Vec<String>>,
     /// How each host ended that ended.
     pub outcomes: BTreeMap<String, HostOutcome>,
-    /// The last message.
-    pub summary: Option<FanoutSummary>,
     /// The status after the last message.
     pub end: Option<Status>,
 }
 
+impl Report {
+    /// Whether the server took any of the calls on.
+    pub fn was_begun(&self) -> bool {
+        self.calls.iter().any(|call| call.hosts.is_some())
+    }
+}
+
 impl CallReport {
+    /// Whether every host got its outcome.
+    fn is_settled(&self) -> bool {
+        self.end.is_some()
+            || self.hosts.as_ref().is_some_and(|hosts| hosts.len() == self.outcomes.len())
+    }
+
     /// Hosts that never got an outcome: what became of them is unknown.
     pub fn unheard(&self) -> Vec<&str> {
         let hosts = self.hosts.iter().flatten().map(String::as_str);
@@ -88,14 +101,20 @@ pub async fn read<M: FanoutResponse>(
         }
     };
     tokio::pin!(expired);
+    let settled = tokio::time::sleep(GRACE);
+    tokio::pin!(settled);
     let mut ticks = tokio::time::interval(TICK);
     ticks.reset();
     while !observer.is_done() {
         tokio::select! {
             next = messages.next() => match next {
-                Some((index, message)) => take(&mut report.calls[index], message, observer),
+                Some((index, message)) => {
+                    take(&mut report.calls[index], message, observer);
+                    settled.as_mut().reset(Instant::now() + GRACE);
+                }
                 None => break,
             },
+            () = &mut settled, if report.calls.iter().all(CallReport::is_settled) => break,
             _ = ticks.tick() => observer.tick(),
             () = &mut expired => {
                 for call in &mut report.calls {
@@ -131,10 +150,10 @@ fn take<M: FanoutResponse>(
             observer.outcome(&host, &outcome);
             call.outcomes.insert(host, outcome);
         }
-        (_, Some(Envelope::Summary(summary))) => call.summary = Some(summary),
         (host, Some(Envelope::Payload(event))) => observer.payload(&host, event),
-        // A newer server may say more than this version understands.
-        (_, Some(Envelope::Heartbeat) | None) => {}
+        // The outcomes have said what the summary counts, and a newer server may say more than
+        // this version understands.
+        (_, Some(Envelope::Summary(_) | Envelope::Heartbeat) | None) => {}
     }
 }
 

@@ -5,7 +5,9 @@
 use std::sync::LazyLock;
 
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, MessageDescriptor, ReflectMessage, SerializeOptions,
+};
 use serde_json::{Map, Value};
 use tonic_types::pb;
 
@@ -24,8 +26,28 @@ pub fn message<M: Message + prost::Name>(message: &M) -> Map<String, Value> {
         .expect("what was just encoded can be decoded");
     let options = SerializeOptions::new().skip_default_fields(false);
     match dynamic.serialize_with_options(serde_json::value::Serializer, &options) {
-        Ok(Value::Object(object)) => object,
+        Ok(Value::Object(mut object)) => {
+            sort_maps(&mut object, &dynamic.descriptor());
+            object
+        }
         _ => unreachable!("a message serializes to an object"),
+    }
+}
+
+/// Maps have no order of their own; sorted, two runs can be compared.
+fn sort_maps(object: &mut Map<String, Value>, descriptor: &MessageDescriptor) {
+    for field in descriptor.fields() {
+        let kind = field.kind();
+        match (object.get_mut(field.json_name()), kind.as_message()) {
+            (Some(Value::Object(map)), _) if field.is_map() => map.sort_keys(),
+            (Some(Value::Object(inner)), Some(message)) => sort_maps(inner, message),
+            (Some(Value::Array(items)), Some(message)) => {
+                for inner in items.iter_mut().filter_map(Value::as_object_mut) {
+                    sort_maps(inner, message);
+                }
+            }
+            _ => {}
+        }
     }
 }
 
@@ -63,6 +85,16 @@ mod tests {
         assert!(text.starts_with(r#"{"host":"web1","id":"abc","name":"","#), "{text}");
         assert!(text.contains(r#""sizeBytes":"5""#), "{text}");
         assert!(!text.contains("engine"), "{text}");
+    }
+
+    #[test]
+    fn maps_are_sorted_wherever_they_are() {
+        let labels =
+            || ["c", "a", "b", "e", "d"].map(|key| (key.to_owned(), "1".to_owned())).into();
+        let container = Container { labels: labels(), ..Container::default() };
+        let batch = wharf::v1::ContainerBatch { containers: vec![container] };
+        let text = line("web1", message(&batch));
+        assert!(text.contains(r#""labels":{"a":"1","b":"1","c":"1","d":"1","e":"1"}"#), "{text}");
     }
 
     #[test]

@@ -64,6 +64,16 @@ impl TargetArgs {
             && self.exclude.is_empty()
     }
 
+    /// These, and where they name no host, those of `before`; each option likewise.
+    pub fn or(&self, before: &Self) -> Self {
+        let hosts = if self.is_empty() { before } else { self };
+        Self {
+            host_timeout: self.host_timeout.or(before.host_timeout),
+            max_parallel: self.max_parallel.or(before.max_parallel),
+            ..hosts.clone()
+        }
+    }
+
     /// The selector of a call.
     pub fn select(&self, access: Access) -> Result<HostSelector, Failure> {
         let selection = match (&*self.host, &self.selector, self.all_hosts) {
@@ -216,6 +226,16 @@ mod tests {
         for wrong in [both, empty, hosts(&[""]), hosts(&["a", ""])] {
             assert!(matches!(wrong.select(Access::Read), Err(Failure::Usage(_))), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn options_after_the_verb_do_not_hide_hosts_before_it() {
+        let timeout = Some(Duration::from_secs(2));
+        let options = TargetArgs { host_timeout: timeout, ..TargetArgs::default() };
+        let both = options.or(&hosts(&["a"]));
+        assert_eq!((both.host.as_slice(), both.host_timeout), (&strings(&["a"])[..], timeout));
+        let after = hosts(&["b"]).or(&TargetArgs { host_timeout: timeout, ..hosts(&["a"]) });
+        assert_eq!((after.host.as_slice(), after.host_timeout), (&strings(&["b"])[..], timeout));
     }
 
     #[test]

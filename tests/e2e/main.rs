@@ -1,3 +1,19 @@
 //! End to end: real Docker Engines, real registries, the real binaries. A file is a behaviour.
 
+mod bad_input;
+mod containers;
+mod contract;
+mod create;
+mod credentials;
+mod durability;
+mod images;
+mod other_clients;
+mod partial_failure;
+mod pulls;
+mod recreate;
+mod refusals;
+mod reload;
+mod shutdown;
+mod support;
 mod testbed_works;
+mod tls;

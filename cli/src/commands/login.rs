@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Read};
 use std::time::Duration;
 
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use wharf::v1::check_login_response::Event;
 use wharf::v1::{CheckLoginRequest, HostOutcome, LoginRequest, LogoutRequest, RegistryCredentials};
 
@@ -141,6 +142,24 @@ impl Observer<Event> for Checks<'_> {
     }
 }
 
+/// Puts the terminal back as it was: Ctrl-C ends the program while the prompt hides what is typed.
+struct Echo(Option<Termios>);
+
+impl Echo {
+    fn keep() -> Self {
+        Self(tcgetattr(std::io::stdin()).ok())
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            // Nothing can be done about a terminal that has gone.
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
+        }
+    }
+}
+
 async fn secret(username: Option<String>, from_stdin: bool) -> Result<(String, String), Failure> {
     if from_stdin {
         let username = username
@@ -162,6 +181,7 @@ async fn secret(username: Option<String>, from_stdin: bool) -> Result<(String, S
             "there is no terminal to ask for the password; use --password-stdin",
         ));
     }
+    let _echo = Echo::keep();
     // Blocks a thread of its own, so that Ctrl-C works.
     let asked = tokio::task::spawn_blocking(move || {
         let username = match username {

@@ -32,6 +32,9 @@ pub trait View: prost::Message + Name {
 
     /// The short ID, where `--quiet` shows nothing else.
     const QUIET_ID: Option<fn(&Self) -> String> = None;
+
+    /// Whether the rows of a host are sorted; else they stay as they came.
+    const SORTED: bool = true;
 }
 
 /// Collects items and prints them.
@@ -80,7 +83,11 @@ impl<'a, V: View, F> Listing<'a, V, F> {
     }
 
     fn flush(&mut self) {
-        self.rows.sort();
+        if V::SORTED {
+            self.rows.sort();
+        } else {
+            self.rows.sort_by(|left, right| left[0].cmp(&right[0]));
+        }
         self.names.sort();
         self.ids.sort();
         let format = self.printer.format;

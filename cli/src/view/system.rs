@@ -72,6 +72,9 @@ impl View for EngineInfo {
 }
 
 impl View for DiskUsage {
+    /// As docker orders them.
+    const SORTED: bool = false;
+
     const COLUMNS: &'static [Column] = &[
         Column::new("TYPE"),
         Column::new("TOTAL").number(),

@@ -186,6 +186,22 @@ fn a_reader_that_goes_away_does_not_end_a_write() {
 }
 
 #[test]
+fn a_server_that_never_sums_up_is_not_waited_for() {
+    let reply = Reply::started::<StopContainersResponse>(&["web1", "web2"])
+        .payload("web1", item("web", true))
+        .ok("web1", true)
+        .failed("web2", Code::DeadlineExceeded, "HOST_TIMEOUT", "no answer within 3s")
+        .hang();
+    let server = Server::start([("StopContainers", reply)]);
+    let run = run(&server, &["stop", "-A", "web"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), "web1/web\n"));
+    assert_eq!(
+        run.stderr,
+        "web2: error: no answer within 3s (HOST_TIMEOUT)\n1 of 2 hosts succeeded\n"
+    );
+}
+
+#[test]
 fn a_call_without_payload_has_a_line_for_each_host() {
     let reply = Reply::started::<TagImageResponse>(&["a", "b"]).ok("a", true).ok("b", false).done();
     let server = Server::start([("TagImage", reply)]);

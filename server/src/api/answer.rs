@@ -1,7 +1,7 @@
 //! The stream that answers a fan-out: the envelope of `common.proto` around what the hosts
 //! say, and the status at its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
@@ -82,6 +82,7 @@ enum Next {
 struct Tally {
     summary: v1::FanoutSummary,
     failed: BTreeMap<String, i32>,
+    ended: BTreeSet<String>,
 }
 
 impl<R: FanoutResponse> State<R> {
@@ -104,26 +105,32 @@ impl<R: FanoutResponse> State<R> {
     }
 
     async fn part(&mut self) -> Result<R, Status> {
-        let silence = sleep_until(Instant::now() + HEARTBEAT_AFTER);
-        tokio::select! {
-            biased;
-            () = self.stopping.cancelled() => {
-                self.next = Next::End;
-                Err(stopping().into())
-            }
-            part = self.parts.next() => match part {
-                Some(part) => Ok(self.message(part)),
-                None => {
-                    self.next = Next::Status;
-                    let summary = Envelope::Summary(self.tally.summary);
-                    Ok(R::from_envelope(String::new(), summary))
+        let silence = Instant::now() + HEARTBEAT_AFTER;
+        // Not until the channel closes: work that goes on without its caller holds it open.
+        while self.tally.ended.len() < self.answer.hosts.len() {
+            tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => {
+                    self.next = Next::End;
+                    return Err(stopping().into());
                 }
-            },
-            () = silence => Ok(R::from_envelope(String::new(), Envelope::Heartbeat)),
+                part = self.parts.next() => match part.map(|part| self.message(part)) {
+                    Some(Some(message)) => return Ok(message),
+                    Some(None) => {}
+                    None => break,
+                },
+                () = sleep_until(silence) => {
+                    return Ok(R::from_envelope(String::new(), Envelope::Heartbeat));
+                }
+            }
         }
+        self.next = Next::Status;
+        Ok(R::from_envelope(String::new(), Envelope::Summary(self.tally.summary)))
     }
 
-    fn message(&mut self, part: Part<R>) -> R {
+    /// The message of a part. `None` for what a host says after its outcome: work that its
+    /// budget cut off and that goes on.
+    fn message(&mut self, part: Part<R>) -> Option<R> {
         let (host, envelope) = match part {
             Part::Live(HostEvent::Payload(host, event)) => {
                 (host.to_string(), Envelope::Payload(event))
@@ -137,10 +144,13 @@ impl<R: FanoutResponse> State<R> {
                 (host, None) => (host, Envelope::Heartbeat),
             },
         };
+        if self.tally.ended.contains(&host) {
+            return None;
+        }
         if let Envelope::Outcome(outcome) = &envelope {
             self.tally.count(&host, outcome, self.answer.mutates);
         }
-        R::from_envelope(host, envelope)
+        Some(R::from_envelope(host, envelope))
     }
 }
 
@@ -168,6 +178,7 @@ pub fn outcome_message(host: &HostName, outcome: &HostOutcome) -> v1::HostOutcom
 
 impl Tally {
     fn count(&mut self, host: &str, outcome: &v1::HostOutcome, mutates: bool) {
+        self.ended.insert(host.to_owned());
         let code = outcome.status.as_ref().map_or(0, |status| status.code);
         if code == 0 {
             self.summary.succeeded += 1;
@@ -206,5 +217,55 @@ impl Tally {
             Problem::new(Code::Aborted, "SOME_HOSTS_FAILED", message)
         };
         Some(problem.with("failed", failed.to_string()).with("total", total.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+    use tokio_stream::wrappers::ReceiverStream;
+
+    use super::*;
+    use crate::fleet::{Done, HostError};
+
+    fn outcome(host: &str, result: Result<Done, HostError>) -> Part<v1::StopContainersResponse> {
+        let outcome = HostOutcome { result, elapsed: Duration::from_millis(1) };
+        Part::Live(HostEvent::Outcome(HostName::parse(host).unwrap(), outcome))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_outcome_ends_the_stream_although_work_goes_on() {
+        use v1::stop_containers_response::Event;
+        let (sender, receiver) = mpsc::channel(8);
+        let timeout = HostError::Timeout { budget: Duration::from_secs(3), goes_on: true };
+        sender.send(outcome("web1", Err(timeout))).await.unwrap();
+        let late = Event::Item(v1::ItemResult::default());
+        let late = HostEvent::Payload(HostName::parse("web1").unwrap(), late);
+        sender.send(Part::Live(late)).await.unwrap();
+        sender.send(outcome("web2", Ok(Done::CHANGED))).await.unwrap();
+        let answer = Answer {
+            hosts: ["web1", "web2"].map(|name| HostName::parse(name).unwrap()).to_vec(),
+            operation_id: "operation".to_owned(),
+            allow_partial: false,
+            mutates: true,
+        };
+        let parts = ReceiverStream::new(receiver).boxed();
+        // The sender lives on, as that of work without a caller does.
+        let messages: Vec<_> = answer.stream(parts, CancellationToken::new()).collect().await;
+        let (status, messages) = messages.split_last().unwrap();
+        assert_eq!(status.as_ref().unwrap_err().code(), Code::Aborted);
+        let envelopes: Vec<_> = messages
+            .iter()
+            .map(|message| message.clone().unwrap().into_envelope())
+            .map(|(host, envelope)| (host, envelope.unwrap()))
+            .collect();
+        assert!(
+            matches!(&envelopes[0], (_, Envelope::Started(started)) if started.hosts.len() == 2)
+        );
+        assert!(matches!(&envelopes[1], (host, Envelope::Outcome(_)) if host == "web1"));
+        assert!(matches!(&envelopes[2], (host, Envelope::Outcome(_)) if host == "web2"));
+        let summary = v1::FanoutSummary { succeeded: 1, failed: 1, unchanged: 0 };
+        assert_eq!(envelopes[3].1, Envelope::Summary(summary));
+        drop(sender);
     }
 }

@@ -133,7 +133,9 @@ impl ImageService for Images {
                     let (reference, login) = &*order;
                     let (sink, progress) = transfer::progress_channel();
                     let push = call.engine.push_image(reference, login.as_deref(), &sink);
-                    let pushed = with_progress(&call, progress, Event::Progress, push).await?;
+                    let pushed = with_progress(&call, progress, Event::Progress, push).await;
+                    let pushed = pushed
+                        .map_err(|error| HostError::at_registry(&reference.registry(), error))?;
                     let image = v1::PushedImage {
                         reference: reference.to_string(),
                         digest: pushed.digest.unwrap_or_default(),

@@ -1,7 +1,8 @@
 //! The gRPC edge: from messages to checked values, from the fleet's outcomes to messages.
 //!
 //! - [`edge`]: what all services share; [`answer`]: the envelope of a fan-out.
-//! - One file a service: [`hosts`], [`images`], [`containers`], [`registries`], [`system`].
+//! - One file a service: [`hosts`], [`images`], [`containers`], [`rollouts`], [`registries`],
+//!   [`system`].
 //! - [`convert`]: requests in; [`views`]: answers out.
 //! - [`table`]: the one table from cause to gRPC code; [`problem`]: how errors are sent.
 //! - [`auth`]: who calls and what they may do, by the roles in the contract ([`methods`]).
@@ -20,6 +21,7 @@ pub mod operations;
 pub mod problem;
 pub mod registries;
 pub mod requests;
+pub mod rollouts;
 pub mod system;
 mod system_views;
 pub mod table;

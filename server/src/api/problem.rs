@@ -25,7 +25,8 @@ pub struct Problem {
     pub message: String,
     /// Coordinates for a program: `host`, `endpoint`, `http_status`.
     pub metadata: Vec<(&'static str, String)>,
-    /// The fields that are wrong.
+    /// The fields that are wrong; with FAILED_PRECONDITION, what stands in the way, with the
+    /// host it stands on in place of a field.
     pub violations: Vec<FieldViolation>,
     /// When a retry may succeed.
     pub retry_after: Option<Duration>,
@@ -92,19 +93,30 @@ impl Problem {
             details.push(any("RetryInfo", &pb::RetryInfo { retry_delay }));
         }
         if !self.violations.is_empty() {
-            let field_violations = self
-                .violations
-                .iter()
-                .map(|violation| pb::bad_request::FieldViolation {
-                    field: violation.field.clone(),
-                    description: violation.description.clone(),
-                    reason: self.reason.to_owned(),
-                    localized_message: None,
-                })
-                .collect();
-            details.push(any("BadRequest", &pb::BadRequest { field_violations }));
+            details.push(self.details_of_violations());
         }
         pb::Status { code: self.code as i32, message: self.message.clone(), details }
+    }
+
+    fn details_of_violations(&self) -> prost_types::Any {
+        let reason = || self.reason.to_owned();
+        if self.code == Code::FailedPrecondition {
+            let precondition = |violation: &FieldViolation| pb::precondition_failure::Violation {
+                r#type: reason(),
+                subject: violation.field.clone(),
+                description: violation.description.clone(),
+            };
+            let violations = self.violations.iter().map(precondition).collect();
+            return any("PreconditionFailure", &pb::PreconditionFailure { violations });
+        }
+        let field_violation = |violation: &FieldViolation| pb::bad_request::FieldViolation {
+            field: violation.field.clone(),
+            description: violation.description.clone(),
+            reason: reason(),
+            localized_message: None,
+        };
+        let field_violations = self.violations.iter().map(field_violation).collect();
+        any("BadRequest", &pb::BadRequest { field_violations })
     }
 }
 

@@ -96,7 +96,9 @@ impl RegistryService for Registries {
             .run(call, move |call| {
                 let login = Arc::clone(&login);
                 async move {
-                    let LoginAnswer { status, .. } = call.engine.check_login(&login).await?;
+                    let checked = call.engine.check_login(&login).await;
+                    let LoginAnswer { status, .. } =
+                        checked.map_err(|error| HostError::at_registry(login.registry(), error))?;
                     call.emit(Event::Check(v1::LoginCheck { status })).await;
                     Ok(Done::UNCHANGED)
                 }
@@ -150,7 +152,7 @@ impl Registries {
     ) -> Result<LoginAnswer, HostError> {
         let engine = self.0.pool.engine(host)?;
         match tokio::time::timeout(CHECK, engine.check_login(login)).await {
-            Ok(answer) => Ok(answer?),
+            Ok(answer) => answer.map_err(|error| HostError::at_registry(login.registry(), error)),
             Err(_) => Err(HostError::Timeout { budget: CHECK, goes_on: false }),
         }
     }
@@ -177,11 +179,13 @@ impl Registries {
 
 /// Whether the error says something of the credentials, and not only of the host.
 fn answers(error: &HostError) -> bool {
-    let HostError::Engine(EngineError { kind, .. }) = error else { return false };
-    matches!(
-        kind,
-        ErrorKind::RegistryAuthRequired | ErrorKind::RegistryRateLimited | ErrorKind::BadRequest
-    )
+    match error {
+        HostError::Registry { .. } => true,
+        HostError::Engine(EngineError { kind, .. }) => {
+            matches!(kind, ErrorKind::RegistryRateLimited | ErrorKind::BadRequest)
+        }
+        _ => false,
+    }
 }
 
 fn given_login(credentials: Option<&v1::RegistryCredentials>) -> Result<RegistryLogin, Problem> {

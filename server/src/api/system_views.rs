@@ -4,8 +4,8 @@ use serde::Deserialize;
 use wharf::v1;
 
 use super::convert::engine_json;
-use super::views::{null_to_default, parse};
-use crate::engine::{EngineDocument, EngineError};
+use super::views::parse;
+use crate::engine::{EngineDocument, EngineError, null_to_default};
 
 /// `GET /version`.
 pub fn engine_version(document: EngineDocument) -> Result<v1::EngineVersion, EngineError> {

@@ -17,7 +17,10 @@ use crate::fleet::HostError;
 /// The problem that an error on a host is for the caller.
 pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
     let problem = match error {
-        HostError::Engine(error) => engine_problem(error),
+        HostError::Engine(error) => engine_problem(error, "REGISTRY"),
+        HostError::Registry { registry, error } => {
+            engine_problem(error, registry).with("registry", registry)
+        }
         HostError::Refused(message) => {
             Problem::new(Code::InvalidArgument, "ENGINE_BAD_REQUEST", message)
         }
@@ -58,14 +61,17 @@ pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
     problem.with("host", host.as_str())
 }
 
-/// The problem that an error of an Engine is for the caller.
-pub fn engine_problem(error: &EngineError) -> Problem {
+/// The problem that an error of an Engine is for the caller. `registry` is the one to log in
+/// to, where that is what to do.
+fn engine_problem(error: &EngineError, registry: &str) -> Problem {
     let row = row(error.kind);
     let mut message = error.message.clone();
     if !row.hint.is_empty() {
-        message = format!("{}; {}", message.trim_end_matches('.'), row.hint);
+        let hint = row.hint.replace("REGISTRY", registry);
+        message = format!("{}; {hint}", message.trim_end_matches('.'));
     }
-    let mut problem = Problem::new(row.code, row.reason, message).with("endpoint", error.operation);
+    let mut problem =
+        Problem::new(row.code, error.kind.reason(), message).with("endpoint", error.operation);
     if let Some(status) = error.http_status {
         problem = problem.with("http_status", status.to_string());
     }
@@ -73,9 +79,13 @@ pub fn engine_problem(error: &EngineError) -> Problem {
     problem
 }
 
+/// The code that goes with a reason of an Engine's error; `None` for other reasons.
+pub fn code_of_reason(reason: &str) -> Option<Code> {
+    ErrorKind::ALL.into_iter().find(|kind| kind.reason() == reason).map(|kind| row(kind).code)
+}
+
 struct Row {
     code: Code,
-    reason: &'static str,
     /// What to do, where the Engine's message does not say it.
     hint: &'static str,
     retry_after: Option<Duration>,
@@ -86,75 +96,59 @@ const RATE_LIMIT_RETRY: Duration = Duration::from_secs(60);
 
 fn row(kind: ErrorKind) -> Row {
     use ErrorKind as Kind;
-    let (code, reason, hint) = match kind {
-        Kind::BadRequest => (Code::InvalidArgument, "ENGINE_BAD_REQUEST", ""),
+    let (code, hint) = match kind {
+        Kind::BadRequest => (Code::InvalidArgument, ""),
         Kind::Forbidden => (
             Code::PermissionDenied,
-            "ENGINE_FORBIDDEN",
             "the Engine, or a plugin of it, does not let this server do that",
         ),
         Kind::RegistryAuthRequired => (
             Code::PermissionDenied,
-            "REGISTRY_AUTH_REQUIRED",
             "check the name of the image, and log in with: wharf login REGISTRY -u USER",
         ),
-        Kind::RegistryRateLimited => (
-            Code::ResourceExhausted,
-            "REGISTRY_RATE_LIMITED",
-            "log in, wait, or use a registry of your own",
-        ),
+        Kind::RegistryRateLimited => {
+            (Code::ResourceExhausted, "log in, wait, or use a registry of your own")
+        }
         Kind::RegistryUnavailable => (
             Code::Unavailable,
-            "REGISTRY_UNAVAILABLE",
             "the Engine could not reach the registry; check its address as seen from that host",
         ),
-        Kind::ContainerNotFound => (Code::NotFound, "CONTAINER_NOT_FOUND", ""),
-        Kind::ImageNotFound => (Code::NotFound, "IMAGE_NOT_FOUND", ""),
-        Kind::NetworkNotFound => (Code::NotFound, "NETWORK_NOT_FOUND", ""),
-        Kind::VolumeNotFound => (Code::NotFound, "VOLUME_NOT_FOUND", ""),
+        Kind::ContainerNotFound => (Code::NotFound, ""),
+        Kind::ImageNotFound => (Code::NotFound, ""),
+        Kind::NetworkNotFound => (Code::NotFound, ""),
+        Kind::VolumeNotFound => (Code::NotFound, ""),
         Kind::EndpointNotFound | Kind::Unsupported => {
-            (Code::Unimplemented, "ENGINE_UNSUPPORTED", "this Engine cannot do that")
+            (Code::Unimplemented, "this Engine cannot do that")
         }
         Kind::NoCommonApiVersion => (
             Code::Unimplemented,
-            "ENGINE_API_VERSION",
             "upgrade the older of the two, or lower the Engine's min-api-version",
         ),
-        Kind::NameInUse => (Code::AlreadyExists, "NAME_IN_USE", ""),
-        Kind::RemovalInProgress => (Code::Aborted, "REMOVAL_IN_PROGRESS", "try again in a moment"),
-        Kind::Conflict => (Code::FailedPrecondition, "ENGINE_CONFLICT", ""),
-        Kind::Engine => (Code::Unknown, "ENGINE_ERROR", ""),
-        Kind::Unavailable => {
-            (Code::Unavailable, "ENGINE_UNAVAILABLE", "the Engine is starting or overloaded")
-        }
+        Kind::NameInUse => (Code::AlreadyExists, ""),
+        Kind::RemovalInProgress => (Code::Aborted, "try again in a moment"),
+        Kind::Conflict => (Code::FailedPrecondition, ""),
+        Kind::Engine => (Code::Unknown, ""),
+        Kind::Unavailable => (Code::Unavailable, "the Engine is starting or overloaded"),
         Kind::Unreachable => (
             Code::Unavailable,
-            "HOST_UNREACHABLE",
             "check the address with `wharf host inspect`, and that the Engine runs and listens there",
         ),
         Kind::Tls => (
             Code::FailedPrecondition,
-            "HOST_TLS_FAILED",
             "check the CA, the certificate and the key that the host was added with",
         ),
-        Kind::ConnectionLost => (Code::Unavailable, "HOST_CONNECTION_LOST", "try again"),
-        Kind::ResultUnknown => (
-            Code::Unknown,
-            "RESULT_UNKNOWN",
-            "it may have been done or not; look at the host before trying again",
-        ),
-        Kind::BadAnswer => {
-            (Code::Unknown, "ENGINE_BAD_ANSWER", "is that address really a Docker Engine?")
+        Kind::ConnectionLost => (Code::Unavailable, "try again"),
+        Kind::ResultUnknown => {
+            (Code::Unknown, "it may have been done or not; look at the host before trying again")
         }
-        Kind::AnswerTooLarge => (Code::ResourceExhausted, "ENGINE_ANSWER_TOO_LARGE", ""),
-        Kind::PullFailed => (Code::Unknown, "PULL_FAILED", "try again; what was loaded is kept"),
-        Kind::PushFailed => (Code::Unknown, "PUSH_FAILED", "try again; what was sent is kept"),
-        Kind::TransferStalled => (
-            Code::DeadlineExceeded,
-            "TRANSFER_STALLED",
-            "check the network between that host and the registry",
-        ),
+        Kind::BadAnswer => (Code::Unknown, "is that address really a Docker Engine?"),
+        Kind::AnswerTooLarge => (Code::ResourceExhausted, ""),
+        Kind::PullFailed => (Code::Unknown, "try again; what was loaded is kept"),
+        Kind::PushFailed => (Code::Unknown, "try again; what was sent is kept"),
+        Kind::TransferStalled => {
+            (Code::DeadlineExceeded, "check the network between that host and the registry")
+        }
     };
     let retry_after = (kind == Kind::RegistryRateLimited).then_some(RATE_LIMIT_RETRY);
-    Row { code, reason, hint, retry_after }
+    Row { code, hint, retry_after }
 }

@@ -41,7 +41,8 @@ impl PullOrder {
         let (sink, progress) = watch::channel(Transfer::default());
         let platform = self.platform.as_deref();
         let pull = call.engine.pull_image(&self.reference, platform, self.login.as_deref(), &sink);
-        Ok(with_progress(call, progress, wrap, pull).await?)
+        let pulled = with_progress(call, progress, wrap, pull).await;
+        pulled.map_err(|error| HostError::at_registry(&self.reference.registry(), error))
     }
 }
 

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use wharf::v1;
 
 use super::convert::{self, timestamp, timestamp_from_text};
 use crate::domain::{ContainerRef, ImageName, ImageReference};
 use crate::engine::{
     ApiVersion, ContainerSummary, EngineDocument, EngineError, ErrorKind, FileChange,
-    FileChangeKind, HistoryLayer, ImageSummary, Listing, ProcessTable, Pulled,
+    FileChangeKind, HistoryLayer, ImageSummary, Listing, ProcessTable, Pulled, null_to_default,
 };
 
 /// Containers or images in one message: some 256 KiB at the usual size, far below the 4 MiB
@@ -140,15 +140,6 @@ pub fn parse<T: for<'de> Deserialize<'de>>(
     document.parse().map_err(|error| {
         EngineError::new(ErrorKind::BadAnswer, operation, format!("unexpected JSON: {error}"))
     })
-}
-
-/// Takes null for the default, which Engines send for empty collections.
-pub fn null_to_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 fn batches<T>(items: Vec<T>, size: usize) -> impl Iterator<Item = Vec<T>> {

@@ -76,6 +76,38 @@ pub enum ErrorKind {
     TransferStalled,
 }
 
+impl ErrorKind {
+    /// Every kind.
+    pub const ALL: [Self; 26] = [
+        Self::BadRequest,
+        Self::Forbidden,
+        Self::RegistryAuthRequired,
+        Self::RegistryRateLimited,
+        Self::RegistryUnavailable,
+        Self::ContainerNotFound,
+        Self::ImageNotFound,
+        Self::NetworkNotFound,
+        Self::VolumeNotFound,
+        Self::EndpointNotFound,
+        Self::NameInUse,
+        Self::RemovalInProgress,
+        Self::Conflict,
+        Self::Engine,
+        Self::Unsupported,
+        Self::NoCommonApiVersion,
+        Self::Unavailable,
+        Self::Unreachable,
+        Self::Tls,
+        Self::ConnectionLost,
+        Self::ResultUnknown,
+        Self::BadAnswer,
+        Self::AnswerTooLarge,
+        Self::PullFailed,
+        Self::PushFailed,
+        Self::TransferStalled,
+    ];
+}
+
 impl EngineError {
     /// An error without an HTTP answer.
     pub fn new(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
@@ -87,6 +119,40 @@ impl EngineError {
     pub fn with_status(mut self, status: u16) -> Self {
         self.http_status = Some(status);
         self
+    }
+}
+
+impl ErrorKind {
+    /// The constant of docs/errors.md that stands for this kind, wherever it is shown.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::BadRequest => "ENGINE_BAD_REQUEST",
+            Self::Forbidden => "ENGINE_FORBIDDEN",
+            Self::RegistryAuthRequired => "REGISTRY_AUTH_REQUIRED",
+            Self::RegistryRateLimited => "REGISTRY_RATE_LIMITED",
+            Self::RegistryUnavailable => "REGISTRY_UNAVAILABLE",
+            Self::ContainerNotFound => "CONTAINER_NOT_FOUND",
+            Self::ImageNotFound => "IMAGE_NOT_FOUND",
+            Self::NetworkNotFound => "NETWORK_NOT_FOUND",
+            Self::VolumeNotFound => "VOLUME_NOT_FOUND",
+            Self::EndpointNotFound | Self::Unsupported => "ENGINE_UNSUPPORTED",
+            Self::NoCommonApiVersion => "ENGINE_API_VERSION",
+            Self::NameInUse => "NAME_IN_USE",
+            Self::RemovalInProgress => "REMOVAL_IN_PROGRESS",
+            Self::Conflict => "ENGINE_CONFLICT",
+            Self::Engine => "ENGINE_ERROR",
+            Self::Unavailable => "ENGINE_UNAVAILABLE",
+            Self::Unreachable => "HOST_UNREACHABLE",
+            Self::Tls => "HOST_TLS_FAILED",
+            Self::ConnectionLost => "HOST_CONNECTION_LOST",
+            Self::ResultUnknown => "RESULT_UNKNOWN",
+            Self::BadAnswer => "ENGINE_BAD_ANSWER",
+            Self::AnswerTooLarge => "ENGINE_ANSWER_TOO_LARGE",
+            Self::PullFailed => "PULL_FAILED",
+            Self::PushFailed => "PUSH_FAILED",
+            Self::TransferStalled => "TRANSFER_STALLED",
+        }
     }
 }
 

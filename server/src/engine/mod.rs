@@ -32,10 +32,11 @@ pub use files::raise_file_limit;
 pub use types::{
     ApiVersion, Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created,
     EngineDocument, FileChange, FileChangeKind, Filters, HistoryLayer, ImageListing, ImageRemoval,
-    ImageSummary, Listing, LoginAnswer, Ping, Port, ProcessTable, ProgressSink, PrunedContainers,
-    PrunedImages, Pulled, Pushed, Transfer, WaitCondition,
+    ImageSummary, Listing, LoginAnswer, NetworkSummary, Ping, Port, ProcessTable, ProgressSink,
+    PrunedContainers, PrunedImages, Pulled, Pushed, Transfer, WaitCondition,
 };
 pub use version::{CLIENT_MAX, CLIENT_MIN};
+pub use wire::null_to_default;
 
 use crate::domain::{
     ContainerName, ContainerRef, Digest, ImageName, ImageReference, RegistryLogin,
@@ -158,6 +159,8 @@ pub trait Engine: Send + Sync + 'static {
         force: bool,
         remove_volumes: bool,
     ) -> Result<()>;
+    /// `GET /networks`.
+    async fn list_networks(&self) -> Result<Listing<NetworkSummary>>;
     /// `POST /networks/{id}/connect`: `endpoint` is the Engine's own JSON of the endpoint.
     /// [`Change::Already`] where the container is in the network.
     async fn connect_network(

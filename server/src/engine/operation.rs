@@ -146,6 +146,8 @@ pub(super) const LIST_PROCESSES: Operation =
     Operation::new("GET /containers/{id}/top", Container, Read);
 pub(super) const CONTAINER_CHANGES: Operation =
     Operation::new("GET /containers/{id}/changes", Container, Read).cap(LIST_CAP);
+pub(super) const LIST_NETWORKS: Operation =
+    Operation::new("GET /networks", System, Read).cap(LIST_CAP);
 pub(super) const CONNECT_NETWORK: Operation =
     Operation::new("POST /networks/{id}/connect", Container, Write);
 pub(super) const CREATE_EXEC: Operation =

@@ -222,6 +222,19 @@ pub struct Port {
     pub ip: String,
 }
 
+/// A network of a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkSummary {
+    /// Full ID.
+    pub id: String,
+    /// Its name; not always the only one of that name.
+    pub name: String,
+    /// Such as `bridge` or `overlay`.
+    pub driver: String,
+    /// `local`, `swarm` or `global`.
+    pub scope: String,
+}
+
 /// A container that was created.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Created {

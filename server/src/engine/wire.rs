@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 
 use super::{
     ContainerExit, ContainerSummary, Created, FileChange, FileChangeKind, HistoryLayer,
-    ImageRemoval, ImageSummary, LoginAnswer, Port, ProcessTable, PrunedContainers, PrunedImages,
+    ImageRemoval, ImageSummary, LoginAnswer, NetworkSummary, Port, ProcessTable, PrunedContainers,
+    PrunedImages,
 };
 use crate::domain::Secret;
 
@@ -72,44 +73,63 @@ impl KeepJson for ContainerSummary {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ContainerItem {
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     id: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     names: Vec<String>,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     image: String,
-    #[serde(default, rename = "ImageID", deserialize_with = "nullable")]
+    #[serde(default, rename = "ImageID", deserialize_with = "null_to_default")]
     image_id: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     command: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     created: i64,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     state: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     status: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     ports: Vec<PortItem>,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     labels: BTreeMap<String, String>,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     network_settings: NetworkSettings,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     size_rw: i64,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     size_root_fs: i64,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
+pub(super) struct NetworkItem {
+    #[serde(default, deserialize_with = "null_to_default")]
+    id: String,
+    #[serde(default, deserialize_with = "null_to_default")]
+    name: String,
+    #[serde(default, deserialize_with = "null_to_default")]
+    driver: String,
+    #[serde(default, deserialize_with = "null_to_default")]
+    scope: String,
+}
+
+impl From<NetworkItem> for NetworkSummary {
+    fn from(item: NetworkItem) -> Self {
+        Self { id: item.id, name: item.name, driver: item.driver, scope: item.scope }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct PortItem {
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     private_port: i64,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     public_port: i64,
-    #[serde(default, rename = "Type", deserialize_with = "nullable")]
+    #[serde(default, rename = "Type", deserialize_with = "null_to_default")]
     protocol: String,
-    #[serde(default, rename = "IP", deserialize_with = "nullable")]
+    #[serde(default, rename = "IP", deserialize_with = "null_to_default")]
     ip: String,
 }
 
@@ -117,7 +137,7 @@ struct PortItem {
 #[serde(rename_all = "PascalCase")]
 struct NetworkSettings {
     // A map that is ordered by name, so the names come out sorted.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     networks: BTreeMap<String, IgnoredAny>,
 }
 
@@ -161,16 +181,16 @@ impl From<PortItem> for Port {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ImageItem {
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     id: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     repo_tags: Vec<String>,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     repo_digests: Vec<String>,
     created: Option<i64>,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     size: i64,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     labels: BTreeMap<String, String>,
     containers: Option<i64>,
 }
@@ -194,16 +214,16 @@ impl From<ImageItem> for ImageSummary {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct HistoryItem {
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     id: String,
     created: Option<i64>,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     created_by: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     size: i64,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     comment: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     tags: Vec<String>,
 }
 
@@ -242,7 +262,7 @@ pub(super) fn removal(items: Option<Vec<RemovalItem>>) -> ImageRemoval {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ImagePrune {
     images_deleted: Option<Vec<RemovalItem>>,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     space_reclaimed: i64,
 }
 
@@ -259,9 +279,9 @@ impl From<ImagePrune> for PrunedImages {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ContainerPrune {
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     containers_deleted: Vec<String>,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     space_reclaimed: i64,
 }
 
@@ -279,7 +299,7 @@ impl From<ContainerPrune> for PrunedContainers {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Creation {
     id: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     warnings: Vec<String>,
 }
 
@@ -293,7 +313,7 @@ impl From<Creation> for Created {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Update {
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     pub(super) warnings: Vec<String>,
 }
 
@@ -308,7 +328,7 @@ pub(super) struct Wait {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct WaitError {
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     message: String,
 }
 
@@ -323,9 +343,9 @@ impl From<Wait> for ContainerExit {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Top {
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     titles: Vec<String>,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     processes: Vec<Vec<String>>,
 }
 
@@ -339,9 +359,9 @@ impl From<Top> for ProcessTable {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ChangeItem {
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     path: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     kind: i64,
 }
 
@@ -360,9 +380,9 @@ impl From<ChangeItem> for FileChange {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Login {
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     status: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     identity_token: String,
 }
 
@@ -378,20 +398,20 @@ impl From<Login> for LoginAnswer {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ContainerState {
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     pub(super) id: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     pub(super) name: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     pub(super) state: RunState,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct RunState {
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     pub(super) running: bool,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     pub(super) paused: bool,
 }
 
@@ -399,15 +419,15 @@ pub(super) struct RunState {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ImageFacts {
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     pub(super) id: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     pub(super) repo_tags: Vec<String>,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     pub(super) repo_digests: Vec<String>,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     pub(super) os: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     pub(super) architecture: String,
 }
 
@@ -421,7 +441,7 @@ pub(super) struct Distribution {
 /// What a registry has under a name.
 #[derive(Deserialize)]
 pub(super) struct Descriptor {
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "null_to_default")]
     pub(super) digest: String,
 }
 
@@ -432,7 +452,8 @@ pub(super) struct Versions {
     pub(super) min: Option<String>,
 }
 
-fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+/// Takes null for the default, which Engines send for empty collections.
+pub fn null_to_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: Default + Deserialize<'de>,

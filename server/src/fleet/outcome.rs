@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::domain::HostName;
-use crate::engine::EngineError;
+use crate::domain::{HostName, RegistryHost};
+use crate::engine::{EngineError, ErrorKind};
 
 /// What one host says.
 #[derive(Debug)]
@@ -36,6 +36,14 @@ pub enum HostError {
     /// A call on the Engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A registry refused what an Engine asked it for.
+    #[error("{error}")]
+    Registry {
+        /// Which, as the command line takes it.
+        registry: String,
+        /// What the Engine said.
+        error: EngineError,
+    },
     /// The request is wrong in a way that only the host could tell.
     #[error("{0}")]
     Refused(String),
@@ -69,6 +77,17 @@ pub enum HostError {
     /// A bug of this server.
     #[error("the server failed")]
     Panicked,
+}
+
+impl HostError {
+    /// The error of a call that goes through to `registry`.
+    pub fn at_registry(registry: &RegistryHost, error: EngineError) -> Self {
+        if error.kind == ErrorKind::RegistryAuthRequired {
+            Self::Registry { registry: registry.to_string(), error }
+        } else {
+            Self::Engine(error)
+        }
+    }
 }
 
 impl Done {

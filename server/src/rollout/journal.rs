@@ -99,6 +99,8 @@ pub enum SecretKind {
     Request,
     /// How a host's new container is created.
     Body,
+    /// The credentials that came with the request.
+    Login,
     /// What a host's old container was, for an undo without it.
     Snapshot,
 }
@@ -160,6 +162,7 @@ impl SecretKind {
         match self {
             Self::Request => "request",
             Self::Body => "body",
+            Self::Login => "login",
             Self::Snapshot => "snapshot",
         }
     }

@@ -3,12 +3,19 @@
 
 pub mod clock;
 pub mod decide;
+pub mod driver;
+pub mod executor;
+pub mod facts;
 pub mod fleet_hosts;
 pub mod hosts;
 pub mod journal;
 pub mod model;
 pub mod plan;
+pub mod planning;
 pub mod reason;
+pub mod recreate;
+pub mod requests;
 pub mod spec;
 pub mod state;
 pub mod step;
+pub mod supervisor;

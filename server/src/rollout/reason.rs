@@ -28,3 +28,13 @@ pub const SWARM_TASK: &str = "ROLLOUT_SWARM_TASK";
 pub const START_FIRST_IMPOSSIBLE: &str = "ROLLOUT_START_FIRST_IMPOSSIBLE";
 /// No selected host has the container.
 pub const NOTHING_TO_DO: &str = "ROLLOUT_NOTHING_TO_DO";
+/// A drain or verify command did not end with 0.
+pub const HOOK_FAILED: &str = "ROLLOUT_HOOK_FAILED";
+/// The image under the name is not any more what was pulled.
+pub const IMAGE_MOVED: &str = "ROLLOUT_IMAGE_MOVED";
+/// The image is not there.
+pub const IMAGE_NOT_FOUND: &str = "IMAGE_NOT_FOUND";
+/// An Engine did not answer in time.
+pub const HOST_TIMEOUT: &str = "HOST_TIMEOUT";
+/// A bug of this server.
+pub const INTERNAL: &str = "INTERNAL";

@@ -61,6 +61,14 @@ pub enum Operation {
     Remove,
     /// `POST /containers/prune`.
     PruneContainers,
+    /// `POST /networks/{id}/connect`.
+    ConnectNetwork,
+    /// `POST /containers/{id}/exec` and what follows.
+    Exec,
+    /// `GET /containers/{id}/logs`.
+    Logs,
+    /// `GET /distribution/{name}/json`.
+    Distribution,
 }
 
 impl Operation {
@@ -96,6 +104,10 @@ impl Operation {
             Self::Changes => "GET /containers/{id}/changes",
             Self::Remove => "DELETE /containers/{id}",
             Self::PruneContainers => "POST /containers/prune",
+            Self::ConnectNetwork => "POST /networks/{id}/connect",
+            Self::Exec => "POST /containers/{id}/exec",
+            Self::Logs => "GET /containers/{id}/logs",
+            Self::Distribution => "GET /distribution/{name}/json",
         }
     }
 
@@ -116,6 +128,8 @@ impl Operation {
                 | Self::Wait
                 | Self::Top
                 | Self::Changes
+                | Self::Logs
+                | Self::Distribution
         )
     }
 }

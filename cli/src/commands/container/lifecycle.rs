@@ -115,7 +115,7 @@ pub async fn stop(app: &App, args: StopArgs) -> Result<(), Failure> {
         stop_containers,
         StopContainersRequest { timeout: timeout },
         stop_containers_response,
-        "not running already"
+        "already stopped"
     )
 }
 

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::exit::Failure;
+use crate::fanout::CallReport;
 use crate::printer::{Format, width};
 use crate::status::ErrorText;
 use crate::table;
@@ -45,7 +46,8 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let mut answers = super::Answers::new();
     if !args.no_check && !hosts.is_empty() {
         let (answered, report) = super::check(&connection, selector, targets.options()).await;
-        lost = report.calls.into_iter().find(|call| call.summary.is_none()).map(|call| call.end);
+        let broken = |call: &CallReport| call.hosts.is_none() || !call.unheard().is_empty();
+        lost = report.calls.into_iter().find(broken).map(|call| call.end);
         answers = answered;
     }
     let known: Vec<Known> = hosts

@@ -9,10 +9,10 @@ use serde::Deserialize;
 
 use super::{QUICK, SLOW};
 use crate::api::items::ItemDone;
-use crate::api::views::{null_to_default, parse};
+use crate::api::views::parse;
 use crate::body::violation::Violations;
 use crate::domain::ContainerRef;
-use crate::engine::{Change, EngineError, ErrorKind};
+use crate::engine::{Change, EngineError, ErrorKind, null_to_default};
 use crate::fleet::HostError;
 use crate::fleet::fanout::HostCall;
 

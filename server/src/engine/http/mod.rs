@@ -33,8 +33,8 @@ use self::link::Link;
 use super::{
     Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created, Engine,
     EngineDocument, FileChange, Filters, HistoryLayer, ImageListing, ImageRemoval, ImageSummary,
-    Listing, LoginAnswer, Ping, ProcessTable, ProgressSink, PrunedContainers, PrunedImages, Pulled,
-    Pushed, Result, WaitCondition,
+    Listing, LoginAnswer, NetworkSummary, Ping, ProcessTable, ProgressSink, PrunedContainers,
+    PrunedImages, Pulled, Pushed, Result, WaitCondition,
 };
 use crate::domain::{
     ContainerName, ContainerRef, Digest, ImageName, ImageReference, RegistryLogin,
@@ -221,6 +221,10 @@ impl Engine for HttpEngine {
         remove_volumes: bool,
     ) -> Result<()> {
         containers::remove(&self.link, container, force, remove_volumes).await
+    }
+
+    async fn list_networks(&self) -> Result<Listing<NetworkSummary>> {
+        system::networks(&self.link).await
     }
 
     async fn connect_network(

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::link::{Answer, Call, Link, bad_answer};
 use super::negotiate::maximum_of;
 use crate::domain::RegistryLogin;
-use crate::engine::operation::{DISK_USAGE, INFO, LOGIN, Operation, PING, VERSION};
+use crate::engine::operation::{DISK_USAGE, INFO, LIST_NETWORKS, LOGIN, Operation, PING, VERSION};
 use crate::engine::{
-    ApiVersion, EngineDocument, EngineError, ErrorKind, Listing, LoginAnswer, Ping, Result,
-    registry_auth, wire,
+    ApiVersion, EngineDocument, EngineError, ErrorKind, Listing, LoginAnswer, NetworkSummary, Ping,
+    Result, registry_auth, wire,
 };
 
 pub(super) async fn ping(link: &Arc<Link>) -> Result<Ping> {
@@ -47,6 +47,15 @@ pub(super) async fn info(link: &Arc<Link>) -> Result<EngineDocument> {
 
 pub(super) async fn disk_usage(link: &Arc<Link>) -> Result<EngineDocument> {
     link.document(Call::new(&DISK_USAGE, &["system", "df"])).await
+}
+
+pub(super) async fn networks(link: &Arc<Link>) -> Result<Listing<NetworkSummary>> {
+    let call = Call::new(&LIST_NETWORKS, &["networks"]);
+    link.list(call, |text| {
+        let items: Option<Vec<wire::NetworkItem>> = wire::parse(text)?;
+        Ok(items.unwrap_or_default().into_iter().map(Into::into).collect())
+    })
+    .await
 }
 
 pub(super) async fn check_login(link: &Arc<Link>, login: &RegistryLogin) -> Result<LoginAnswer> {

@@ -23,6 +23,7 @@ mod process;
 mod reference;
 mod refusal;
 mod registry;
+mod rollout_calls;
 mod signal;
 mod system;
 mod time;

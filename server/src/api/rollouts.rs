@@ -1,0 +1,340 @@
+//! `RolloutService`: rollouts as resources.
+//!
+//! What only reads ([`reads`], [`watch`]) goes to the journal; what changes something goes to
+//! the supervisor behind [`Rollouts`]. [`spec`] and [`policy`] check what comes in; [`plan`],
+//! [`view`] and [`trouble`] make what goes out.
+
+mod plan;
+mod policy;
+mod reads;
+mod spec;
+mod trouble;
+mod view;
+mod watch;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use prost::Message;
+use sha2::{Digest, Sha256};
+use tonic::{Code, Request, Response, Status};
+use uuid::Uuid;
+use wharf::v1;
+use wharf::v1::rollout_service_server::RolloutService;
+
+use self::reads::Reads;
+use self::trouble::journal_problem;
+use super::auth::Principal;
+use super::convert;
+use super::edge::{Edge, ResponseStream};
+use super::problem::{Finish, Problem};
+use super::transfer;
+use crate::body::violation::Violations;
+use crate::rollout::journal::{Journal, SecretKind};
+use crate::rollout::model::{Control, Revision, RolloutId};
+use crate::rollout::requests::{Order, RequestText, Rollouts, UndoOrder};
+
+/// The service.
+#[derive(Clone)]
+pub struct RolloutApi {
+    edge: Arc<Edge>,
+    reads: Reads,
+    rollouts: Arc<dyn Rollouts>,
+    /// IDs of rollouts that are being planned under a request ID.
+    claimed: Arc<Mutex<HashSet<RolloutId>>>,
+}
+
+/// The ID of a rollout that is to be made.
+enum NewId {
+    /// It is free, and nobody else takes it while this lives.
+    Free(Claim),
+    /// The same request made it before.
+    Made(RolloutId),
+}
+
+/// Gives the ID free at its end.
+struct Claim {
+    id: RolloutId,
+    claimed: Arc<Mutex<HashSet<RolloutId>>>,
+}
+
+impl RolloutApi {
+    /// The service. `journal` is the one that `rollouts` writes.
+    pub fn new(edge: Arc<Edge>, journal: Arc<dyn Journal>, rollouts: Arc<dyn Rollouts>) -> Self {
+        Self { edge, reads: Reads::new(journal), rollouts, claimed: Arc::default() }
+    }
+}
+
+#[tonic::async_trait]
+impl RolloutService for RolloutApi {
+    type WatchRolloutsStream = ResponseStream<v1::WatchRolloutsResponse>;
+
+    async fn create_rollout(
+        &self,
+        request: Request<v1::CreateRolloutRequest>,
+    ) -> Result<Response<v1::CreateRolloutResponse>, Status> {
+        let principal = Principal::of(&request);
+        let message = request.into_inner();
+        let mut violations = Violations::default();
+        let spec = spec::read(&mut violations, message.spec.as_ref());
+        violations.finish()?;
+        let spec = spec.ok_or_else(|| Problem::invalid_field("spec", "must be set"))?;
+        let request_id = convert::request_id(&message.request_id)?;
+        let targets = message.spec.as_ref().and_then(|spec| spec.targets.as_ref());
+        let hosts = self.edge.select(targets).map_err(in_spec)?;
+        let login = match &spec.change.image {
+            Some(image) => {
+                let credentials = message.credentials.as_ref();
+                transfer::login_for(&self.edge, image, credentials).await?
+            }
+            None if message.credentials.is_some() => {
+                let problem = "are for the pull of an image, and `spec.image` is empty";
+                return Err(Problem::invalid_field("credentials", problem).into());
+            }
+            None => None,
+        };
+        let request = RequestText(BASE64_STANDARD.encode(message.encode_to_vec()));
+        let by = principal.to_string();
+        let claim = match self.new_id(request_id, &message, message.validate_only).await? {
+            NewId::Free(claim) => claim,
+            NewId::Made(id) => {
+                let rollout = Some(self.reads.view(id).await?.whole());
+                return Ok(Response::new(v1::CreateRolloutResponse { rollout, plan: None }));
+            }
+        };
+        let order = Order { id: claim.id, spec, hosts, login, by, request };
+        let answer = if message.validate_only {
+            let plan = self.rollouts.plan(&order).await.map_err(trouble::problem)?;
+            v1::CreateRolloutResponse { rollout: None, plan: Some(plan::view(&plan)) }
+        } else {
+            let (container, hosts) = (order.spec.container.clone(), order.hosts.len());
+            // Not in the caller's future: a caller that goes away while the plan is made does
+            // not leave it half-way.
+            let rollouts = Arc::clone(&self.rollouts);
+            let created = self.edge.background.spawn(async move { rollouts.create(order).await });
+            created.await.map_err(|e| Problem::internal(&e))?.map_err(trouble::problem)?;
+            let id = claim.id;
+            tracing::info!(rollout = %id, %container, hosts, %principal, "rollout begun");
+            let rollout = Some(self.reads.view(id).await?.whole());
+            v1::CreateRolloutResponse { rollout, plan: None }
+        };
+        Ok(Response::new(answer))
+    }
+
+    async fn get_rollout(
+        &self,
+        request: Request<v1::GetRolloutRequest>,
+    ) -> Result<Response<v1::GetRolloutResponse>, Status> {
+        let id = self.reads.resolve(&request.get_ref().id).await?;
+        let rollout = Some(self.reads.view(id).await?.whole());
+        Ok(Response::new(v1::GetRolloutResponse { rollout }))
+    }
+
+    async fn list_rollouts(
+        &self,
+        request: Request<v1::ListRolloutsRequest>,
+    ) -> Result<Response<v1::ListRolloutsResponse>, Status> {
+        Ok(Response::new(self.reads.list(request.get_ref()).await?))
+    }
+
+    async fn watch_rollouts(
+        &self,
+        request: Request<v1::WatchRolloutsRequest>,
+    ) -> Result<Response<Self::WatchRolloutsStream>, Status> {
+        let message = request.into_inner();
+        let id = match message.id.as_str() {
+            "" => None,
+            id => Some(self.reads.view(self.reads.resolve(id).await?).await?.id()),
+        };
+        let pulls = message.progress.then(|| self.rollouts.pulls());
+        let wish = watch::Wish { id, after: message.after, pulls };
+        let journal = Arc::clone(&self.reads.journal);
+        let stream = watch::stream(journal, wish, self.edge.stopping.clone()).await?;
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn pause_rollout(
+        &self,
+        request: Request<v1::PauseRolloutRequest>,
+    ) -> Result<Response<v1::PauseRolloutResponse>, Status> {
+        let principal = Principal::of(&request);
+        let message = request.get_ref();
+        let rollout =
+            self.steer(principal, &message.id, message.expected_revision, Control::Pause).await?;
+        Ok(Response::new(v1::PauseRolloutResponse { rollout: Some(rollout) }))
+    }
+
+    async fn resume_rollout(
+        &self,
+        request: Request<v1::ResumeRolloutRequest>,
+    ) -> Result<Response<v1::ResumeRolloutResponse>, Status> {
+        let principal = Principal::of(&request);
+        let message = request.get_ref();
+        let control = Control::Resume { retry_failed: message.retry_failed };
+        let rollout =
+            self.steer(principal, &message.id, message.expected_revision, control).await?;
+        Ok(Response::new(v1::ResumeRolloutResponse { rollout: Some(rollout) }))
+    }
+
+    async fn abort_rollout(
+        &self,
+        request: Request<v1::AbortRolloutRequest>,
+    ) -> Result<Response<v1::AbortRolloutResponse>, Status> {
+        let principal = Principal::of(&request);
+        let message = request.get_ref();
+        let rollout =
+            self.steer(principal, &message.id, message.expected_revision, Control::Abort).await?;
+        Ok(Response::new(v1::AbortRolloutResponse { rollout: Some(rollout) }))
+    }
+
+    async fn promote_rollout(
+        &self,
+        request: Request<v1::PromoteRolloutRequest>,
+    ) -> Result<Response<v1::PromoteRolloutResponse>, Status> {
+        let principal = Principal::of(&request);
+        let message = request.get_ref();
+        let rollout =
+            self.steer(principal, &message.id, message.expected_revision, Control::Promote).await?;
+        Ok(Response::new(v1::PromoteRolloutResponse { rollout: Some(rollout) }))
+    }
+
+    async fn undo_rollout(
+        &self,
+        request: Request<v1::UndoRolloutRequest>,
+    ) -> Result<Response<v1::UndoRolloutResponse>, Status> {
+        let principal = Principal::of(&request);
+        let message = request.into_inner();
+        let request_id = convert::request_id(&message.request_id)?;
+        let view = self.reads.view(self.reads.resolve(&message.id).await?).await?;
+        let of = view.id();
+        if !view.has_ended() {
+            let message = format!(
+                "rollout {} has not ended; abort it first, then undo it, or let it roll back",
+                of.short()
+            );
+            return Err(Problem::new(Code::FailedPrecondition, "ROLLOUT_STATE", message).into());
+        }
+        let mut policy = view.policy().clone();
+        // Waves are for a version that nobody knows yet.
+        (policy.canary, policy.batches) = (None, Vec::new());
+        let mut violations = Violations::default();
+        if let Some(changes) = &message.policy {
+            policy = policy::read(&mut violations, "policy", changes, policy);
+        }
+        violations.finish()?;
+        let claim = match self.new_id(request_id, &message, message.validate_only).await? {
+            NewId::Free(claim) => claim,
+            NewId::Made(id) => {
+                let rollout = Some(self.reads.view(id).await?.whole());
+                return Ok(Response::new(v1::UndoRolloutResponse { rollout, plan: None }));
+            }
+        };
+        let request = RequestText(BASE64_STANDARD.encode(message.encode_to_vec()));
+        let by = principal.to_string();
+        let order = UndoOrder { id: claim.id, of, policy, by, request };
+        if message.validate_only {
+            let plan = self.rollouts.plan_undo(&order).await.map_err(trouble::problem)?;
+            let plan = Some(plan::view(&plan));
+            return Ok(Response::new(v1::UndoRolloutResponse { rollout: None, plan }));
+        }
+        let rollouts = Arc::clone(&self.rollouts);
+        let created = self.edge.background.spawn(async move { rollouts.undo(order).await });
+        created.await.map_err(|e| Problem::internal(&e))?.map_err(trouble::problem)?;
+        tracing::info!(rollout = %claim.id, undo_of = %of, %principal, "rollout begun");
+        let rollout = Some(self.reads.view(claim.id).await?.whole());
+        Ok(Response::new(v1::UndoRolloutResponse { rollout, plan: None }))
+    }
+}
+
+impl RolloutApi {
+    async fn steer(
+        &self,
+        principal: Principal,
+        id: &str,
+        expected_revision: u64,
+        control: Control,
+    ) -> Result<v1::Rollout, Problem> {
+        let id = self.reads.resolve(id).await?;
+        let expected = (expected_revision > 0).then_some(Revision(expected_revision));
+        let by = principal.to_string();
+        self.rollouts.control(id, control, expected, &by).await.map_err(trouble::problem)?;
+        tracing::info!(rollout = %id, ?control, %principal, "rollout steered");
+        Ok(self.reads.view(id).await?.summary())
+    }
+
+    /// The ID of a new rollout. With a request ID it follows from that, so that a retry finds
+    /// what the first call made; `message` must then be what made it.
+    async fn new_id<M: Message + Default + PartialEq>(
+        &self,
+        request_id: Option<Uuid>,
+        message: &M,
+        validate_only: bool,
+    ) -> Result<NewId, Problem> {
+        let claim = |id| Claim { id, claimed: Arc::clone(&self.claimed) };
+        let Some(request_id) = request_id.filter(|_| !validate_only) else {
+            return Ok(NewId::Free(claim(RolloutId(Uuid::new_v4()))));
+        };
+        let id = rollout_id(request_id);
+        let is_new = self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        if !is_new {
+            let message =
+                format!("the call with request ID {request_id} is still at work; try again");
+            let mut problem = Problem::new(Code::Aborted, "REQUEST_IN_PROGRESS", message);
+            problem.retry_after = Some(Duration::from_secs(1));
+            return Err(problem);
+        }
+        let claim = claim(id);
+        if self.reads.find(id).await?.is_none() {
+            return Ok(NewId::Free(claim));
+        }
+        let earlier = self.reads.journal.secret(id, None, SecretKind::Request).await;
+        let earlier = earlier.map_err(|error| journal_problem(&error))?;
+        // Messages are compared and not their bytes, which hold maps in any order.
+        let earlier = earlier
+            .and_then(|text| BASE64_STANDARD.decode(text).ok())
+            .and_then(|bytes| M::decode(bytes.as_slice()).ok());
+        if earlier.as_ref() == Some(message) {
+            return Ok(NewId::Made(id));
+        }
+        let problem = format!(
+            "request ID {request_id} stands for another request; make a new one for each request"
+        );
+        Err(Problem::new(Code::AlreadyExists, "REQUEST_ID_REUSED", problem))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+impl fmt::Debug for RolloutApi {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("RolloutApi").finish_non_exhaustive()
+    }
+}
+
+/// Hashed, because callers may choose IDs that begin with the time: the first digits stand in
+/// the names of containers and must differ.
+fn rollout_id(request_id: Uuid) -> RolloutId {
+    let hash = Sha256::new().chain_update("rollout").chain_update(request_id).finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    RolloutId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}
+
+/// The selection of hosts stands in the spec.
+fn in_spec(mut problem: Problem) -> Problem {
+    for violation in &mut problem.violations {
+        violation.field = format!("spec.{}", violation.field);
+    }
+    if !problem.violations.is_empty() {
+        return Problem::invalid(problem.violations);
+    }
+    problem
+}

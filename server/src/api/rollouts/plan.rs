@@ -1,0 +1,64 @@
+//! A plan as a message. The same plan gives the same message.
+
+use wharf::v1;
+
+use crate::domain::HostName;
+use crate::rollout::model::{HostPlan, Order, Plan, TargetKind};
+
+/// The whole plan.
+pub fn view(plan: &Plan) -> v1::RolloutPlan {
+    let image = plan.image.as_ref();
+    v1::RolloutPlan {
+        container: plan.container.to_string(),
+        image: image.map(|image| image.reference.clone()).unwrap_or_default(),
+        image_digest: image.and_then(|image| image.digest.clone()).unwrap_or_default(),
+        waves: plan
+            .waves
+            .iter()
+            .map(|hosts| v1::RolloutWave { hosts: hosts.iter().map(ToString::to_string).collect() })
+            .collect(),
+        hosts: plan.hosts.iter().map(|(name, host)| host_view(plan, name, host)).collect(),
+        warnings: plan.warnings.clone(),
+    }
+}
+
+/// The wave of a host, from 1; 0 where it is in none.
+pub fn wave_of(plan: &Plan, host: &HostName) -> u32 {
+    let place = plan.waves.iter().position(|wave| wave.contains(host));
+    place.map_or(0, number)
+}
+
+/// A wave as people count: from 1.
+pub fn number(index: usize) -> u32 {
+    u32::try_from(index.saturating_add(1)).unwrap_or(u32::MAX)
+}
+
+fn host_view(plan: &Plan, name: &HostName, host: &HostPlan) -> v1::RolloutPlanHost {
+    let old = host.old.as_ref();
+    let (action, skip_reason, adopted) = match &host.kind {
+        TargetKind::Replace => (v1::RolloutAction::Replace, "", ""),
+        TargetKind::Create => (v1::RolloutAction::Create, "", ""),
+        TargetKind::Adopt { id, .. } => (v1::RolloutAction::Adopt, "", id.as_str()),
+        TargetKind::Skip { reason } => (v1::RolloutAction::Skip, reason.as_str(), ""),
+    };
+    v1::RolloutPlanHost {
+        host: name.to_string(),
+        wave: wave_of(plan, name),
+        action: action.into(),
+        skip_reason: skip_reason.to_owned(),
+        order: match host.order {
+            Order::StopFirst => v1::RolloutOrder::StopFirst,
+            Order::StartFirst => v1::RolloutOrder::StartFirst,
+        }
+        .into(),
+        old_image: old.map(|old| old.image.clone()).unwrap_or_default(),
+        old_image_id: old.map(|old| old.image_id.clone()).unwrap_or_default(),
+        old_container_id: old.map(|old| old.id.clone()).unwrap_or_default(),
+        running: old.is_some_and(|old| old.running),
+        unhealthy: host.unhealthy,
+        diff: host.diff.clone(),
+        risks: host.risks.clone(),
+        spec_sha256: host.spec_sha.clone(),
+        adopted_container_id: adopted.to_owned(),
+    }
+}

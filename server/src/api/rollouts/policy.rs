@@ -1,0 +1,504 @@
+//! The policy of a rollout, both ways: every parameter under its own name.
+
+use std::time::Duration;
+
+use wharf::v1;
+
+use crate::api::convert;
+use crate::body::violation::Violations;
+use crate::domain::quoted;
+use crate::rollout::spec::{
+    Amount, AnonymousVolumes, Dependents, Gate, OnFailure, OnUnreachable, OrderWish, Policy,
+    Promote, PullWhen, RollbackScope, Through,
+};
+
+/// Old containers that a host keeps at most; more is a mistake, and fills its disk.
+const MOST_KEPT: u32 = 100;
+
+/// A part of a request, with what is wrong in it.
+struct Reader<'a> {
+    violations: &'a mut Violations,
+    /// Path of the message in the request, such as `spec.policy`.
+    path: &'a str,
+}
+
+/// The policy `base` with what `message` sets. `path` is the place of the message in the
+/// request.
+pub fn read(
+    violations: &mut Violations,
+    path: &str,
+    message: &v1::RolloutPolicy,
+    base: Policy,
+) -> Policy {
+    let mut reader = Reader { violations, path };
+    let policy = reader.policy(message, base);
+    reader.deadlines(&policy);
+    policy
+}
+
+/// Every parameter with its value.
+pub fn view(policy: &Policy) -> v1::RolloutPolicy {
+    let (health, probe) = gate_view(&policy.gate);
+    v1::RolloutPolicy {
+        max_parallel: amount_text(policy.max_parallel),
+        batches: policy.batches.iter().copied().map(amount_text).collect(),
+        canary: amount_text(policy.canary.unwrap_or(Amount::Count(0))),
+        promote: match policy.promote {
+            Promote::Auto => v1::Promote::Auto,
+            Promote::Manual => v1::Promote::Manual,
+        }
+        .into(),
+        max_unavailable: amount_text(policy.max_unavailable.unwrap_or(policy.max_parallel)),
+        order: match policy.order {
+            OrderWish::StopFirst => v1::RolloutOrder::StopFirst,
+            OrderWish::StartFirst => v1::RolloutOrder::StartFirst,
+            OrderWish::Auto => v1::RolloutOrder::Auto,
+        }
+        .into(),
+        delay: duration_view(policy.delay),
+        bake: duration_view(policy.bake),
+        health: health.into(),
+        probe,
+        min_healthy_time: duration_view(policy.min_healthy_time),
+        monitor: duration_view(policy.monitor),
+        healthy_deadline: duration_view(policy.healthy_deadline),
+        pull_timeout: duration_view(policy.pull_timeout),
+        stop_timeout: policy.stop_timeout.and_then(duration_view),
+        progress_deadline: duration_view(policy.progress_deadline),
+        max_failures: amount_text(policy.max_failures),
+        on_failure: match policy.on_failure {
+            OnFailure::Pause => v1::FailureAction::Pause,
+            OnFailure::Rollback => v1::FailureAction::Rollback,
+            OnFailure::Continue => v1::FailureAction::Continue,
+            OnFailure::Abort => v1::FailureAction::Abort,
+        }
+        .into(),
+        rollback_scope: match policy.rollback_scope {
+            RollbackScope::Failed => v1::RollbackScope::Failed,
+            RollbackScope::Wave => v1::RollbackScope::Wave,
+            RollbackScope::All => v1::RollbackScope::All,
+        }
+        .into(),
+        rollback_parallel: amount_text(policy.rollback_parallel.unwrap_or(policy.max_parallel)),
+        on_unreachable: match policy.on_unreachable {
+            OnUnreachable::Wait => v1::UnreachableAction::Wait,
+            OnUnreachable::Skip => v1::UnreachableAction::Skip,
+            OnUnreachable::Fail => v1::UnreachableAction::Fail,
+        }
+        .into(),
+        max_unreachable: amount_text(policy.max_unreachable),
+        pull_policy: match policy.pull {
+            PullWhen::Always => v1::PullPolicy::Always,
+            PullWhen::Missing => v1::PullPolicy::Missing,
+            PullWhen::Never => v1::PullPolicy::Never,
+        }
+        .into(),
+        keep_old: Some(policy.keep_old),
+        keep_old_for: duration_view(policy.keep_old_for),
+        anonymous_volumes: match policy.anonymous_volumes {
+            AnonymousVolumes::Keep => v1::AnonymousVolumes::Keep,
+            AnonymousVolumes::Renew => v1::AnonymousVolumes::Renew,
+        }
+        .into(),
+        dependents: match policy.dependents {
+            Dependents::Refuse => v1::Dependents::Refuse,
+            Dependents::Recreate => v1::Dependents::Recreate,
+        }
+        .into(),
+        drain: policy.drain.clone().unwrap_or_default(),
+        verify: policy.verify.clone().unwrap_or_default(),
+        strict: policy.strict,
+    }
+}
+
+impl Reader<'_> {
+    fn policy(&mut self, message: &v1::RolloutPolicy, base: Policy) -> Policy {
+        let parallel = self.at_least_one("max_parallel", &message.max_parallel);
+        let gate = self.gate(message);
+        let keep_old = message.keep_old;
+        if keep_old.is_some_and(|kept| kept > MOST_KEPT) {
+            self.wrong("keep_old", format!("must be at most {MOST_KEPT}"));
+        }
+        Policy {
+            max_parallel: parallel.unwrap_or(base.max_parallel),
+            batches: match message.batches.as_slice() {
+                [] => base.batches,
+                batches => self.batches(batches),
+            },
+            canary: match self.amount("canary", &message.canary) {
+                None => base.canary,
+                Some(Amount::Count(0) | Amount::Percent(0)) => None,
+                canary => canary,
+            },
+            promote: match self.choice("promote", message.promote) {
+                v1::Promote::Unspecified => base.promote,
+                v1::Promote::Auto => Promote::Auto,
+                v1::Promote::Manual => Promote::Manual,
+            },
+            max_unavailable: self
+                .at_least_one("max_unavailable", &message.max_unavailable)
+                .or(base.max_unavailable),
+            order: match self.choice("order", message.order) {
+                v1::RolloutOrder::Unspecified => base.order,
+                v1::RolloutOrder::StopFirst => OrderWish::StopFirst,
+                v1::RolloutOrder::StartFirst => OrderWish::StartFirst,
+                v1::RolloutOrder::Auto => OrderWish::Auto,
+            },
+            delay: self.duration("delay", message.delay, base.delay),
+            bake: self.duration("bake", message.bake, base.bake),
+            gate: gate.unwrap_or(base.gate),
+            min_healthy_time: self.duration(
+                "min_healthy_time",
+                message.min_healthy_time,
+                base.min_healthy_time,
+            ),
+            monitor: self.duration("monitor", message.monitor, base.monitor),
+            healthy_deadline: self.duration(
+                "healthy_deadline",
+                message.healthy_deadline,
+                base.healthy_deadline,
+            ),
+            pull_timeout: self.above_zero("pull_timeout", message.pull_timeout, base.pull_timeout),
+            stop_timeout: self.stop_timeout(message.stop_timeout.as_ref()).or(base.stop_timeout),
+            progress_deadline: self.duration(
+                "progress_deadline",
+                message.progress_deadline,
+                base.progress_deadline,
+            ),
+            max_failures: self
+                .amount("max_failures", &message.max_failures)
+                .unwrap_or(base.max_failures),
+            on_failure: match self.choice("on_failure", message.on_failure) {
+                v1::FailureAction::Unspecified => base.on_failure,
+                v1::FailureAction::Pause => OnFailure::Pause,
+                v1::FailureAction::Rollback => OnFailure::Rollback,
+                v1::FailureAction::Continue => OnFailure::Continue,
+                v1::FailureAction::Abort => OnFailure::Abort,
+            },
+            rollback_scope: match self.choice("rollback_scope", message.rollback_scope) {
+                v1::RollbackScope::Unspecified => base.rollback_scope,
+                v1::RollbackScope::Failed => RollbackScope::Failed,
+                v1::RollbackScope::Wave => RollbackScope::Wave,
+                v1::RollbackScope::All => RollbackScope::All,
+            },
+            rollback_parallel: self
+                .at_least_one("rollback_parallel", &message.rollback_parallel)
+                .or(base.rollback_parallel),
+            on_unreachable: match self.choice("on_unreachable", message.on_unreachable) {
+                v1::UnreachableAction::Unspecified => base.on_unreachable,
+                v1::UnreachableAction::Wait => OnUnreachable::Wait,
+                v1::UnreachableAction::Skip => OnUnreachable::Skip,
+                v1::UnreachableAction::Fail => OnUnreachable::Fail,
+            },
+            max_unreachable: self
+                .amount("max_unreachable", &message.max_unreachable)
+                .unwrap_or(base.max_unreachable),
+            pull: match self.choice("pull_policy", message.pull_policy) {
+                v1::PullPolicy::Unspecified => base.pull,
+                v1::PullPolicy::Missing => PullWhen::Missing,
+                v1::PullPolicy::Always => PullWhen::Always,
+                v1::PullPolicy::Never => PullWhen::Never,
+            },
+            keep_old: keep_old.unwrap_or(base.keep_old),
+            keep_old_for: self.duration("keep_old_for", message.keep_old_for, base.keep_old_for),
+            anonymous_volumes: match self.choice("anonymous_volumes", message.anonymous_volumes) {
+                v1::AnonymousVolumes::Unspecified => base.anonymous_volumes,
+                v1::AnonymousVolumes::Keep => AnonymousVolumes::Keep,
+                v1::AnonymousVolumes::Renew => AnonymousVolumes::Renew,
+            },
+            dependents: match self.choice("dependents", message.dependents) {
+                v1::Dependents::Unspecified => base.dependents,
+                v1::Dependents::Refuse => Dependents::Refuse,
+                v1::Dependents::Recreate => Dependents::Recreate,
+            },
+            drain: self.command("drain", &message.drain).or(base.drain),
+            verify: self.command("verify", &message.verify).or(base.verify),
+            strict: message.strict || base.strict,
+        }
+    }
+
+    /// What no policy may contradict, wherever its parts come from.
+    fn deadlines(&mut self, policy: &Policy) {
+        let Policy { min_healthy_time, healthy_deadline, progress_deadline, .. } = *policy;
+        let show = humantime::format_duration;
+        if policy.gate != Gate::None && healthy_deadline <= min_healthy_time {
+            let longer = show(min_healthy_time);
+            self.wrong(
+                "healthy_deadline",
+                format!("must be longer than min_healthy_time, {longer}"),
+            );
+        }
+        if progress_deadline <= healthy_deadline {
+            let longer = show(healthy_deadline);
+            self.wrong(
+                "progress_deadline",
+                format!(
+                    "is {} and must be longer than healthy_deadline, {longer}",
+                    show(progress_deadline)
+                ),
+            );
+        }
+    }
+
+    fn gate(&mut self, message: &v1::RolloutPolicy) -> Option<Gate> {
+        let health: v1::HealthGate = self.choice("health", message.health);
+        let empty = v1::HealthProbe::default();
+        let probe = message.probe.as_ref().unwrap_or(&empty);
+        let mut unused = vec![
+            ("port", probe.port != 0),
+            ("path", !probe.path.is_empty()),
+            ("status", probe.status != 0),
+            ("body", !probe.body.is_empty()),
+            ("through", probe.through != 0),
+            ("command", !probe.command.is_empty()),
+        ];
+        let mut used = |names: &[&str]| unused.retain(|(name, _)| !names.contains(name));
+        let gate = match health {
+            v1::HealthGate::Unspecified => None,
+            v1::HealthGate::Auto => Some(Gate::Auto),
+            v1::HealthGate::Docker => Some(Gate::Docker),
+            v1::HealthGate::Running => Some(Gate::Running),
+            v1::HealthGate::None => Some(Gate::None),
+            v1::HealthGate::Http => {
+                used(&["port", "path", "status", "body", "through"]);
+                self.http(probe)
+            }
+            v1::HealthGate::Tcp => {
+                used(&["port"]);
+                self.port(probe.port).map(|port| Gate::Tcp { port })
+            }
+            v1::HealthGate::Exec => {
+                used(&["command"]);
+                if probe.command.is_empty() {
+                    self.wrong("probe.command", "must be set for the gate exec");
+                }
+                self.command("probe.command", &probe.command).map(|command| Gate::Exec { command })
+            }
+        };
+        for (name, _) in unused.into_iter().filter(|(_, set)| *set) {
+            let field = format!("probe.{name}");
+            match health {
+                v1::HealthGate::Unspecified => {
+                    self.wrong(&field, "needs `health`: http, tcp or exec");
+                }
+                _ => {
+                    let problem = "means nothing to this gate; leave it out";
+                    self.wrong(&field, problem);
+                }
+            }
+        }
+        gate
+    }
+
+    fn http(&mut self, probe: &v1::HealthProbe) -> Option<Gate> {
+        let port = self.port(probe.port);
+        let path = match probe.path.as_str() {
+            "" => "/",
+            path => path,
+        };
+        if !path.starts_with('/') || path.contains(|letter: char| !letter.is_ascii_graphic()) {
+            let path = quoted(path);
+            self.wrong(
+                "probe.path",
+                format!("{path} is not a path; begin with / and use no spaces"),
+            );
+        }
+        let status = match probe.status {
+            0 => None,
+            100..=599 => u16::try_from(probe.status).ok(),
+            status => {
+                self.wrong(
+                    "probe.status",
+                    format!("{status} is not an HTTP status; 100 to 599 are"),
+                );
+                None
+            }
+        };
+        let through = match self.choice("probe.through", probe.through) {
+            v1::ProbeThrough::Unspecified | v1::ProbeThrough::PublishedPort => {
+                Through::PublishedPort
+            }
+            v1::ProbeThrough::ContainerAddress => Through::ContainerAddress,
+        };
+        Some(Gate::Http {
+            port: port?,
+            path: path.to_owned(),
+            status,
+            body: probe.body.clone(),
+            through,
+        })
+    }
+
+    fn port(&mut self, port: u32) -> Option<u16> {
+        match u16::try_from(port) {
+            Ok(0) => self.wrong("probe.port", "must be set: the port in the container"),
+            Ok(port) => return Some(port),
+            Err(_) => self.wrong("probe.port", format!("{port} is not a port; 1 to 65535 are")),
+        }
+        None
+    }
+
+    fn batches(&mut self, texts: &[String]) -> Vec<Amount> {
+        let mut amounts: Vec<Amount> = Vec::with_capacity(texts.len());
+        for (index, text) in texts.iter().enumerate() {
+            let field = format!("batches[{index}]");
+            if text.is_empty() {
+                self.wrong(&field, "must not be empty; write 3 or 25%");
+            }
+            let Some(amount) = self.at_least_one(&field, text) else { continue };
+            let falls = amounts.iter().any(|earlier| match (*earlier, amount) {
+                (Amount::Count(earlier), Amount::Count(now))
+                | (Amount::Percent(earlier), Amount::Percent(now)) => now <= earlier,
+                (Amount::Percent(earlier), Amount::Count(_)) => earlier == 100,
+                (Amount::Count(_), Amount::Percent(_)) => false,
+            });
+            if falls {
+                let before = amount_text(amounts[amounts.len() - 1]);
+                let problem = format!(
+                    "{text} does not rise above {before}; the amounts are sums, such as 1, 10%, 50%, 100%"
+                );
+                self.wrong(&field, problem);
+            }
+            amounts.push(amount);
+        }
+        amounts
+    }
+
+    fn at_least_one(&mut self, field: &str, text: &str) -> Option<Amount> {
+        let amount = self.amount(field, text);
+        if matches!(amount, Some(Amount::Count(0) | Amount::Percent(0))) {
+            self.wrong(field, "must be at least 1");
+        }
+        amount
+    }
+
+    fn amount(&mut self, field: &str, text: &str) -> Option<Amount> {
+        if text.is_empty() {
+            return None;
+        }
+        match parse_amount(text) {
+            Ok(amount) => Some(amount),
+            Err(problem) => {
+                self.wrong(field, problem);
+                None
+            }
+        }
+    }
+
+    fn duration(
+        &mut self,
+        field: &str,
+        value: Option<prost_types::Duration>,
+        default: Duration,
+    ) -> Duration {
+        let Some(value) = value else { return default };
+        match convert::duration(&value) {
+            Ok(duration) => duration,
+            Err(problem) => {
+                self.wrong(field, problem);
+                default
+            }
+        }
+    }
+
+    fn above_zero(
+        &mut self,
+        field: &str,
+        value: Option<prost_types::Duration>,
+        default: Duration,
+    ) -> Duration {
+        let duration = self.duration(field, value, default);
+        if duration.is_zero() {
+            self.wrong(field, "must be above zero");
+        }
+        duration
+    }
+
+    fn stop_timeout(&mut self, value: Option<&prost_types::Duration>) -> Option<Duration> {
+        let field = format!("{}.stop_timeout", self.path);
+        let seconds = convert::whole_seconds(self.violations, &field, value)?;
+        u64::try_from(seconds).ok().map(Duration::from_secs)
+    }
+
+    fn command(&mut self, field: &str, command: &[String]) -> Option<Vec<String>> {
+        match command.first() {
+            None => return None,
+            Some(program) if program.is_empty() => {
+                self.wrong(field, "must begin with a program");
+            }
+            Some(_) => {}
+        }
+        Some(command.to_vec())
+    }
+
+    fn choice<E: TryFrom<i32> + Default>(&mut self, field: &str, value: i32) -> E {
+        E::try_from(value).unwrap_or_else(|_| {
+            self.wrong(field, format!("{value} is no value of this field"));
+            E::default()
+        })
+    }
+
+    fn wrong(&mut self, field: &str, problem: impl std::fmt::Display) {
+        self.violations.add(format!("{}.{field}", self.path), problem);
+    }
+}
+
+fn parse_amount(text: &str) -> Result<Amount, String> {
+    let digits = text.strip_suffix('%').unwrap_or(text);
+    let number = match digits.parse::<u32>() {
+        Ok(number) if digits.bytes().all(|byte| byte.is_ascii_digit()) => number,
+        _ => {
+            return Err(format!(
+                "{} is no amount; write 3 for hosts or 25% for a part",
+                quoted(text)
+            ));
+        }
+    };
+    match (digits.len() < text.len(), number) {
+        (false, count) => Ok(Amount::Count(count)),
+        (true, percent @ 0..=100) => Ok(Amount::Percent(percent)),
+        (true, _) => Err(format!("{text} is more than all hosts; 100% are")),
+    }
+}
+
+fn amount_text(amount: Amount) -> String {
+    match amount {
+        Amount::Count(count) => count.to_string(),
+        Amount::Percent(percent) => format!("{percent}%"),
+    }
+}
+
+fn gate_view(gate: &Gate) -> (v1::HealthGate, Option<v1::HealthProbe>) {
+    let empty = v1::HealthProbe::default();
+    match gate {
+        Gate::Auto => (v1::HealthGate::Auto, None),
+        Gate::Docker => (v1::HealthGate::Docker, None),
+        Gate::Running => (v1::HealthGate::Running, None),
+        Gate::None => (v1::HealthGate::None, None),
+        Gate::Http { port, path, status, body, through } => {
+            let through = match through {
+                Through::PublishedPort => v1::ProbeThrough::PublishedPort,
+                Through::ContainerAddress => v1::ProbeThrough::ContainerAddress,
+            };
+            let probe = v1::HealthProbe {
+                port: (*port).into(),
+                path: path.clone(),
+                status: status.unwrap_or_default().into(),
+                body: body.clone(),
+                through: through.into(),
+                ..empty
+            };
+            (v1::HealthGate::Http, Some(probe))
+        }
+        Gate::Tcp { port } => {
+            (v1::HealthGate::Tcp, Some(v1::HealthProbe { port: (*port).into(), ..empty }))
+        }
+        Gate::Exec { command } => {
+            (v1::HealthGate::Exec, Some(v1::HealthProbe { command: command.clone(), ..empty }))
+        }
+    }
+}
+
+fn duration_view(duration: Duration) -> Option<prost_types::Duration> {
+    prost_types::Duration::try_from(duration).ok()
+}

@@ -1,0 +1,182 @@
+//! What a rollout is asked to do: from the message to a checked value, with everything that
+//! is wrong named by its path.
+
+use prost_reflect::{DescriptorPool, MessageDescriptor};
+use serde_json::Value;
+use wharf::v1;
+
+use super::policy;
+use crate::body::create::container_body;
+use crate::body::violation::{FieldViolation, Violations};
+use crate::domain::{ContainerName, ImageReference, quoted};
+use crate::rollout::spec::{Change, Policy, RolloutSpec};
+
+/// Longest merge patch, as every other JSON of the contract.
+const LONGEST_JSON: usize = 4 * 1024 * 1024;
+
+/// Checks a spec. `None` where something is wrong, which is then in `violations`.
+pub fn read(violations: &mut Violations, spec: Option<&v1::RolloutSpec>) -> Option<RolloutSpec> {
+    let Some(spec) = spec else {
+        violations.add("spec", "must be set");
+        return None;
+    };
+    let container = violations.check("spec.container", ContainerName::parse(&spec.container));
+    let change = change(violations, spec);
+    let empty = v1::RolloutPolicy::default();
+    let message = spec.policy.as_ref().unwrap_or(&empty);
+    let policy = policy::read(violations, "spec.policy", message, Policy::default());
+    Some(RolloutSpec { container: container?, change: change?, policy })
+}
+
+fn change(violations: &mut Violations, spec: &v1::RolloutSpec) -> Option<Change> {
+    let image = match spec.image.as_str() {
+        "" => None,
+        image => violations.check("spec.image", ImageReference::parse(image)),
+    };
+    let set = spec.set.clone().unwrap_or_default();
+    if spec.whole.is_some() {
+        let beside = [
+            ("spec.set", set != v1::ContainerSpec::default()),
+            ("spec.unset", !spec.unset.is_empty()),
+            ("spec.merge_patch", spec.merge_patch.is_some()),
+        ];
+        for (field, _) in beside.into_iter().filter(|(_, is_set)| *is_set) {
+            violations.add(field, "changes what is there; leave it out, or leave out `whole`");
+        }
+    } else {
+        check_set(violations, &set);
+    }
+    unset(violations, &spec.unset);
+    let merge_patch = spec.merge_patch.as_ref().map(|patch| merge_patch(violations, patch));
+    let whole = spec.whole.as_ref().map(|whole| whole_body(violations, whole, &spec.image));
+    let merge_patch = match merge_patch {
+        Some(patch) => Some(patch?),
+        None => None,
+    };
+    let (whole, image) = match whole {
+        // The image of a whole container is that of the rollout: it is pulled and pinned.
+        Some(whole) => {
+            let whole = whole?;
+            let text = whole.get("Image").and_then(Value::as_str).unwrap_or_default();
+            let image = match image {
+                Some(image) => Some(image),
+                None => violations.check("spec.whole.spec.image", ImageReference::parse(text)),
+            };
+            (Some(whole), image)
+        }
+        None => (None, image),
+    };
+    Some(Change { image, set, unset: spec.unset.clone(), merge_patch, whole })
+}
+
+/// Whether the settings make sense by themselves. What they amount to with the container that is
+/// there is found for every host by the plan.
+fn check_set(violations: &mut Violations, set: &v1::ContainerSpec) {
+    if !set.image.is_empty() {
+        violations.add("spec.set.image", "must be empty; `spec.image` is the place for it");
+    }
+    // Any image will do, and any network that names and ports work in.
+    let mut alone = v1::ContainerSpec { image: "image".to_owned(), ..set.clone() };
+    if alone.network.is_empty() && !alone.network_aliases.is_empty() {
+        "network".clone_into(&mut alone.network);
+    }
+    // A limit of swap is measured by the limit of memory that may be there.
+    if alone.memory_bytes.is_none() {
+        alone.memory_swap_bytes = None;
+    }
+    if let Err(found) = container_body(Some(&alone), None) {
+        move_to(violations, found, "spec.set");
+    }
+}
+
+fn whole_body(
+    violations: &mut Violations,
+    whole: &v1::WholeContainer,
+    image: &str,
+) -> Option<Value> {
+    let mut spec = whole.spec.clone().unwrap_or_default();
+    if !image.is_empty() && !spec.image.is_empty() && spec.image != image {
+        let problem = format!("is {}, and `spec.image` is {image}; leave out one", spec.image);
+        violations.add("spec.whole.spec.image", problem);
+    }
+    if !image.is_empty() {
+        image.clone_into(&mut spec.image);
+    }
+    match container_body(Some(&spec), whole.engine.as_ref()) {
+        Ok(body) => Some(body),
+        Err(found) => {
+            move_to(violations, found, "spec.whole.spec");
+            None
+        }
+    }
+}
+
+/// Takes over violations of a body; their paths begin with `spec.` or `engine.`.
+fn move_to(violations: &mut Violations, found: Vec<FieldViolation>, place: &str) {
+    for FieldViolation { field, description } in found {
+        let field = match field.strip_prefix("spec") {
+            Some(rest) => format!("{place}{rest}"),
+            None => format!("{}.{field}", place.trim_end_matches(".spec")),
+        };
+        violations.add(field, description);
+    }
+}
+
+fn merge_patch(violations: &mut Violations, patch: &v1::EngineJson) -> Option<Value> {
+    let field = "spec.merge_patch.json";
+    if patch.json.len() > LONGEST_JSON {
+        violations.add(field, "must be at most 4 MiB");
+        return None;
+    }
+    match serde_json::from_str(&patch.json) {
+        Ok(value @ Value::Object(_)) => Some(value),
+        Ok(_) => {
+            violations.add(field, "must be a JSON object");
+            None
+        }
+        Err(error) => {
+            violations.add(field, format!("is not JSON: {error}"));
+            None
+        }
+    }
+}
+
+/// Whether what is to be taken away names settings. Whether they have such an entry is found
+/// for every host, and is no error.
+fn unset(violations: &mut Violations, settings: &[String]) {
+    let settings_known = container_spec();
+    for (index, setting) in settings.iter().enumerate() {
+        let field = format!("spec.unset[{index}]");
+        let (name, key) = match setting.split_once('.') {
+            Some((name, key)) => (name, Some(key)),
+            None => (setting.as_str(), None),
+        };
+        if name == "image" {
+            violations.add(field, "a container needs an image; set `spec.image` instead");
+            continue;
+        }
+        let Some(known) = settings_known.get_field_by_name(name) else {
+            let nearest = settings_known
+                .fields()
+                .map(|field| field.name().to_owned())
+                .max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b)));
+            let nearest = nearest.unwrap_or_default();
+            let name = quoted(name);
+            violations.add(field, format!("{name} is not a setting; did you mean {nearest}?"));
+            continue;
+        };
+        let has_entries = known.is_list() || known.is_map();
+        match key {
+            Some("") => violations.add(field, "ends with a dot; write the key, such as env.DEBUG"),
+            Some(_) if !has_entries => {
+                violations.add(field, format!("{name} has no entries; write {name} alone"));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn container_spec() -> MessageDescriptor {
+    let pool = DescriptorPool::decode(wharf::DESCRIPTORS).expect("valid descriptors");
+    pool.get_message_by_name("wharf.v1.ContainerSpec").expect("a message of the contract")
+}

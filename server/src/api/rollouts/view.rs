@@ -1,0 +1,345 @@
+//! A rollout as people and programs see it: folded from the records of its journal, one by
+//! one, so that watchers never hear of a thing that is not stored.
+
+use std::collections::BTreeMap;
+
+use wharf::v1;
+
+use super::{plan, policy, trouble};
+use crate::domain::HostName;
+use crate::rollout::journal::Entry;
+use crate::rollout::model::{
+    Event, HostEnd, HostEvent, Millis, PauseCause, Phase, Plan, RolloutId, Step, TargetKind,
+    Trouble, Work,
+};
+use crate::rollout::spec::Policy;
+
+/// A rollout, as far as its records have been read.
+#[derive(Debug, Clone)]
+pub struct View {
+    id: RolloutId,
+    rollout: v1::Rollout,
+    steps: BTreeMap<HostName, v1::RolloutStep>,
+    plan: Plan,
+    policy: Policy,
+    ended: bool,
+}
+
+/// What a record changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// Whether what stands about the rollout as a whole is different.
+    pub rollout: bool,
+    /// The host that is different.
+    pub host: Option<HostName>,
+}
+
+impl View {
+    /// The view of the first record; `None` for a record that is not a first one.
+    pub fn of_first(entry: &Entry) -> Option<Self> {
+        let Event::Created { plan, policy, by, undo_of } = &entry.record.event else { return None };
+        let at = timestamp(entry.record.at);
+        let steps: BTreeMap<_, _> =
+            plan.hosts.keys().map(|host| (host.clone(), first_step(plan, host, at))).collect();
+        let mut counts = v1::RolloutCounts::default();
+        for step in steps.values() {
+            *bucket(&mut counts, step.state()) += 1;
+        }
+        counts.total = u32::try_from(steps.len()).unwrap_or(u32::MAX) - counts.skipped;
+        let rollout = v1::Rollout {
+            id: entry.id.to_string(),
+            container: plan.container.to_string(),
+            image: plan.image.as_ref().map(|it| it.reference.clone()).unwrap_or_default(),
+            state: v1::RolloutState::Pulling.into(),
+            waves: u32::try_from(plan.waves.len()).unwrap_or(u32::MAX),
+            counts: Some(counts),
+            revision: entry.revision.0,
+            created_at: Some(at),
+            state_since: Some(at),
+            created_by: by.clone(),
+            undo_of: undo_of.as_ref().map(RolloutId::to_string).unwrap_or_default(),
+            ..v1::Rollout::default()
+        };
+        let (plan, policy) = ((**plan).clone(), (**policy).clone());
+        Some(Self { id: entry.id, rollout, steps, plan, policy, ended: false })
+    }
+
+    /// The view of all records of a rollout; `None` where there are none.
+    pub fn of(entries: &[Entry]) -> Option<Self> {
+        let (first, rest) = entries.split_first()?;
+        let mut view = Self::of_first(first)?;
+        for entry in rest {
+            view.apply(entry);
+        }
+        Some(view)
+    }
+
+    /// Takes the next record.
+    pub fn apply(&mut self, entry: &Entry) -> Changed {
+        self.rollout.revision = entry.revision.0;
+        let at = entry.record.at;
+        match &entry.record.event {
+            Event::Created { .. } | Event::Control { .. } => Changed { rollout: false, host: None },
+            Event::Phase { to, reason } => {
+                self.phase(to, reason.as_ref(), at);
+                Changed { rollout: true, host: None }
+            }
+            Event::Host { host, happened } => self.host(host, happened, at),
+        }
+    }
+
+    /// Without policy, plan and steps.
+    pub fn summary(&self) -> v1::Rollout {
+        self.rollout.clone()
+    }
+
+    /// With steps only.
+    pub fn with_steps(&self) -> v1::Rollout {
+        let mut steps: Vec<_> = self.steps.values().cloned().collect();
+        let order = self.order();
+        steps.sort_by_key(|step| order.get(step.host.as_str()).copied().unwrap_or(usize::MAX));
+        v1::Rollout { steps, ..self.rollout.clone() }
+    }
+
+    /// With policy, plan and steps.
+    pub fn whole(&self) -> v1::Rollout {
+        v1::Rollout {
+            policy: Some(policy::view(&self.policy)),
+            plan: Some(plan::view(&self.plan)),
+            ..self.with_steps()
+        }
+    }
+
+    /// One host.
+    pub fn step(&self, host: &HostName) -> Option<&v1::RolloutStep> {
+        self.steps.get(host)
+    }
+
+    /// The hosts, those that the plan skips included.
+    pub fn hosts(&self) -> impl Iterator<Item = HostName> {
+        self.steps.keys().cloned()
+    }
+
+    /// Its ID.
+    pub fn id(&self) -> RolloutId {
+        self.id
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// How it is carried out.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Hosts by their place: waves first, in their order.
+    fn order(&self) -> BTreeMap<&str, usize> {
+        let hosts = self.plan.waves.iter().flatten();
+        hosts.enumerate().map(|(place, host)| (host.as_str(), place)).collect()
+    }
+
+    fn phase(&mut self, to: &Phase, reason: Option<&Trouble>, at: Millis) {
+        let rollout = &mut self.rollout;
+        rollout.state_since = Some(timestamp(at));
+        rollout.reason = reason.map(|reason| trouble::status(reason, None));
+        rollout.pause_cause = v1::PauseCause::Unspecified.into();
+        rollout.bake_until = None;
+        let state = match to {
+            Phase::Pulling => v1::RolloutState::Pulling,
+            Phase::Running { wave } => {
+                rollout.wave = plan::number(*wave);
+                v1::RolloutState::Running
+            }
+            Phase::Baking { wave, until } => {
+                rollout.wave = plan::number(*wave);
+                rollout.bake_until = Some(timestamp(*until));
+                v1::RolloutState::Baking
+            }
+            Phase::Paused { cause, .. } => {
+                rollout.pause_cause = pause_cause(*cause).into();
+                v1::RolloutState::Paused
+            }
+            Phase::RollingBack => v1::RolloutState::RollingBack,
+            Phase::Aborting => v1::RolloutState::Aborting,
+            Phase::Succeeded => v1::RolloutState::Succeeded,
+            Phase::Failed => v1::RolloutState::Failed,
+            Phase::RolledBack => v1::RolloutState::RolledBack,
+            Phase::Aborted => v1::RolloutState::Aborted,
+        };
+        rollout.state = state.into();
+        self.ended = to.is_terminal();
+        if self.ended {
+            rollout.ended_at = Some(timestamp(at));
+        }
+    }
+
+    fn host(&mut self, host: &HostName, happened: &HostEvent, at: Millis) -> Changed {
+        let nothing = Changed { rollout: false, host: None };
+        let Some(step) = self.steps.get_mut(host) else { return nothing };
+        let before = step.clone();
+        if matches!(happened, HostEvent::Begun { work: Work::Forward, .. })
+            && let Some(TargetKind::Adopt { id, .. }) = self.plan.hosts.get(host).map(|it| &it.kind)
+        {
+            step.new_container_id.clone_from(id);
+        }
+        happen(step, host, happened);
+        if step.state != before.state || step.step != before.step {
+            step.since = Some(timestamp(at));
+        }
+        if *step == before {
+            return nothing;
+        }
+        let (was, is) = (before.state(), step.state());
+        let counts = self.rollout.counts.get_or_insert_default();
+        let before = *counts;
+        let left = bucket(counts, was);
+        *left = left.saturating_sub(1);
+        *bucket(counts, is) += 1;
+        Changed { rollout: *counts != before, host: Some(host.clone()) }
+    }
+}
+
+/// A point in time of the API.
+pub fn timestamp(at: Millis) -> prost_types::Timestamp {
+    let seconds = i64::try_from(at.0 / 1000).unwrap_or(i64::MAX);
+    let nanos = i32::try_from(at.0 % 1000).unwrap_or(0) * 1_000_000;
+    prost_types::Timestamp { seconds, nanos }
+}
+
+fn first_step(plan: &Plan, host: &HostName, at: prost_types::Timestamp) -> v1::RolloutStep {
+    let target = &plan.hosts[host];
+    let old = target.old.as_ref();
+    let mut step = v1::RolloutStep {
+        host: host.to_string(),
+        wave: plan::wave_of(plan, host),
+        state: v1::HostState::Waiting.into(),
+        since: Some(at),
+        old_image: old.map(|old| old.image.clone()).unwrap_or_default(),
+        old_image_id: old.map(|old| old.image_id.clone()).unwrap_or_default(),
+        old_container_id: old.map(|old| old.id.clone()).unwrap_or_default(),
+        ..v1::RolloutStep::default()
+    };
+    if let TargetKind::Skip { reason } = &target.kind {
+        skip(&mut step, reason);
+    }
+    step
+}
+
+fn happen(step: &mut v1::RolloutStep, host: &HostName, happened: &HostEvent) {
+    match happened {
+        HostEvent::Begun { work, attempt } => begin(step, *work, *attempt),
+        HostEvent::Intent { step: at } => step.step = step_view(*at).into(),
+        HostEvent::Did { step: at, id } => {
+            step.step = step_view(*at).into();
+            if let (Step::Create, Some(id)) = (at, id) {
+                step.new_container_id.clone_from(id);
+            }
+        }
+        HostEvent::Pulled { image_id, .. } => step.new_image_id.clone_from(image_id),
+        HostEvent::Gate { deadline } => step.deadline = Some(timestamp(*deadline)),
+        HostEvent::Good { since, saw } => {
+            step.healthy_since = since.map(timestamp);
+            step.health.clone_from(saw);
+        }
+        HostEvent::Passed { monitor_until } => step.deadline = Some(timestamp(*monitor_until)),
+        HostEvent::Failed { step: at, trouble, log_tail } => {
+            let rolls_back = step.state() == v1::HostState::RollingBack;
+            if !matches!(step.state(), v1::HostState::Pulling) && !rolls_back {
+                step.state = v1::HostState::Restoring.into();
+            }
+            step.failed_step = at.map_or(v1::HostStep::Unspecified, step_view).into();
+            step.status = Some(trouble::status(trouble, Some(host)));
+            step.log_tail.clone_from(log_tail);
+            step.deadline = None;
+            step.healthy_since = None;
+        }
+        HostEvent::Unreachable { trouble } => {
+            step.state = v1::HostState::Unreachable.into();
+            step.status = Some(trouble::status(trouble, Some(host)));
+        }
+        HostEvent::Ended { end } => finish(step, host, end),
+    }
+}
+
+fn begin(step: &mut v1::RolloutStep, work: Work, attempt: u32) {
+    let has_failed = step.failed_step != 0 || !step.log_tail.is_empty();
+    let goes_on = step.attempt == attempt && work == Work::Forward && has_failed;
+    step.attempt = attempt;
+    if goes_on {
+        // After a crash in the middle of a failure: it is still put back.
+        step.state = v1::HostState::Restoring.into();
+        return;
+    }
+    if work == Work::Pull {
+        step.state = v1::HostState::Pulling.into();
+    } else if work == Work::RollBack {
+        step.state = v1::HostState::RollingBack.into();
+    } else if step.state() != v1::HostState::Updated {
+        step.state = v1::HostState::Updating.into();
+    }
+    step.status = None;
+    step.failed_step = v1::HostStep::Unspecified.into();
+    step.log_tail.clear();
+}
+
+fn finish(step: &mut v1::RolloutStep, host: &HostName, end: &HostEnd) {
+    step.deadline = None;
+    let state = match end {
+        HostEnd::Pulled => v1::HostState::Pulled,
+        HostEnd::Committed => v1::HostState::Updated,
+        HostEnd::Restored => v1::HostState::Restored,
+        HostEnd::RolledBack => v1::HostState::RolledBack,
+        HostEnd::Unchanged => v1::HostState::Unchanged,
+        HostEnd::Skipped { reason } => return skip(step, reason),
+        HostEnd::NeedsAttention { trouble } => {
+            step.status = Some(trouble::status(trouble, Some(host)));
+            v1::HostState::NeedsAttention
+        }
+    };
+    step.state = state.into();
+}
+
+fn skip(step: &mut v1::RolloutStep, reason: &str) {
+    step.state = v1::HostState::Skipped.into();
+    step.status =
+        Some(tonic_types::pb::Status { code: 0, message: reason.to_owned(), details: Vec::new() });
+}
+
+fn bucket(counts: &mut v1::RolloutCounts, state: v1::HostState) -> &mut u32 {
+    use v1::HostState as State;
+    match state {
+        State::Unspecified
+        | State::Waiting
+        | State::Pulling
+        | State::Pulled
+        | State::Unreachable => &mut counts.waiting,
+        State::Updating | State::Restoring | State::RollingBack => &mut counts.active,
+        State::Updated => &mut counts.succeeded,
+        State::Restored | State::RolledBack | State::Unchanged | State::NeedsAttention => {
+            &mut counts.failed
+        }
+        State::Skipped => &mut counts.skipped,
+    }
+}
+
+/// Journal and contract give steps the same names.
+fn step_view(step: Step) -> v1::HostStep {
+    let name = serde_json::to_value(step).ok();
+    let name = name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
+    let name = format!("HOST_STEP_{}", name.to_ascii_uppercase());
+    v1::HostStep::from_str_name(&name).unwrap_or_default()
+}
+
+fn pause_cause(cause: PauseCause) -> v1::PauseCause {
+    match cause {
+        PauseCause::User => v1::PauseCause::User,
+        PauseCause::Budget => v1::PauseCause::Budget,
+        PauseCause::Promotion => v1::PauseCause::Promotion,
+        PauseCause::Progress => v1::PauseCause::Progress,
+        PauseCause::Unreachable => v1::PauseCause::Unreachable,
+        PauseCause::NeedsAttention => v1::PauseCause::NeedsAttention,
+    }
+}

@@ -1,0 +1,263 @@
+//! Following rollouts: a stream over the journal, from a cursor or from a snapshot.
+//!
+//! The stream is pulled: what a slow reader has not taken stays in the journal, and costs no
+//! memory here.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::Stream;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status};
+use wharf::v1;
+use wharf::v1::watch_rollouts_response::Event;
+
+use super::trouble::journal_problem;
+use super::view::View;
+use crate::api::problem::Problem;
+use crate::rollout::journal::{Entry, Journal};
+use crate::rollout::model::{Revision, RolloutId};
+use crate::rollout::requests::PullProgress;
+
+/// Silence after which a heartbeat is sent; below the idle limits of common proxies.
+const HEARTBEAT_AFTER: Duration = Duration::from_secs(15);
+
+/// Records that are read at once.
+const BATCH: usize = 256;
+
+/// Records further back than this are not told one by one: a snapshot is smaller.
+const MOST_BEHIND: u64 = 10_000;
+
+/// What a caller wants to follow.
+pub struct Wish {
+    /// The rollout, which exists; `None` for all.
+    pub id: Option<RolloutId>,
+    /// Where to go on.
+    pub after: Option<v1::WatchCursor>,
+    /// Pulls as they go on, where they are wanted.
+    pub pulls: Option<broadcast::Receiver<PullProgress>>,
+}
+
+struct Watcher {
+    journal: Arc<dyn Journal>,
+    id: Option<RolloutId>,
+    epoch: String,
+    seen: Revision,
+    views: HashMap<RolloutId, View>,
+    /// Read and not yet taken.
+    pending: VecDeque<Entry>,
+    /// What is to be sent, each with what a caller has seen once it has that.
+    ready: VecDeque<(Revision, Event)>,
+    changes: watch::Receiver<Revision>,
+    pulls: Option<broadcast::Receiver<PullProgress>>,
+    stopping: CancellationToken,
+    over: bool,
+}
+
+/// What woke a watcher that had nothing to say.
+enum Woken {
+    Changed,
+    Pull(Box<PullProgress>),
+    Silence,
+    Stopping,
+}
+
+/// The stream. It ends OK when the rollout it is about has ended, and UNAVAILABLE when `stopping`
+/// is cancelled.
+pub async fn stream(
+    journal: Arc<dyn Journal>,
+    wish: Wish,
+    stopping: CancellationToken,
+) -> Result<impl Stream<Item = Result<v1::WatchRolloutsResponse, Status>> + Send + use<>, Problem> {
+    let mut changes = journal.changes();
+    let newest = *changes.borrow_and_update();
+    let epoch = journal.store_id().to_string();
+    let from = wish
+        .after
+        .filter(|cursor| cursor.epoch == epoch)
+        .map(|cursor| cursor.revision)
+        .filter(|seen| newest.0.checked_sub(*seen).is_some_and(|behind| behind <= MOST_BEHIND));
+    let mut watcher = Watcher {
+        journal,
+        id: wish.id,
+        epoch,
+        seen: from.map_or(newest, Revision),
+        views: HashMap::new(),
+        pending: VecDeque::new(),
+        ready: VecDeque::new(),
+        changes,
+        pulls: wish.pulls,
+        stopping,
+        over: false,
+    };
+    watcher.start(from.is_none()).await?;
+    Ok(futures_util::stream::unfold(watcher, |mut watcher| async move {
+        watcher.next().await.map(|item| (item, watcher))
+    }))
+}
+
+impl Watcher {
+    /// Reads what was before, and tells it where the watcher does not know it.
+    async fn start(&mut self, tell: bool) -> Result<(), Problem> {
+        let ids = match self.id {
+            Some(id) => vec![id],
+            // With a cursor, each is read when something happens to it.
+            None if !tell => Vec::new(),
+            None => self.journal.open().await.map_err(|error| journal_problem(&error))?,
+        };
+        let mut rollouts = Vec::with_capacity(ids.len());
+        for id in ids {
+            let Some(view) = self.read(id).await? else { continue };
+            rollouts.push(if self.id.is_some() { view.whole() } else { view.with_steps() });
+            self.over = self.id.is_some() && view.has_ended();
+            self.views.insert(id, view);
+        }
+        if tell {
+            self.tell(Event::Snapshot(v1::RolloutSnapshot { rollouts }));
+        }
+        Ok(())
+    }
+
+    /// A rollout as it was at the revision that was seen.
+    async fn read(&self, id: RolloutId) -> Result<Option<View>, Problem> {
+        let entries = self.journal.records(id).await.map_err(|error| journal_problem(&error))?;
+        let known = entries.iter().take_while(|entry| entry.revision <= self.seen).count();
+        Ok(View::of(&entries[..known]))
+    }
+
+    async fn next(&mut self) -> Option<Result<v1::WatchRolloutsResponse, Status>> {
+        loop {
+            if let Some((seen, event)) = self.ready.pop_front() {
+                return Some(Ok(self.message(seen, event)));
+            }
+            if self.over {
+                return None;
+            }
+            match self.advance().await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(problem) => return self.fail(problem),
+            }
+            match self.wait().await {
+                Woken::Changed => {}
+                Woken::Pull(pull) => self.tell(Event::PullProgress(progress(&pull))),
+                Woken::Silence => self.tell(Event::Heartbeat(v1::Heartbeat {})),
+                Woken::Stopping => {
+                    let message = "wharfd stops; watch again with the last cursor";
+                    let problem = Problem::new(Code::Unavailable, "SERVER_STOPPING", message);
+                    return self.fail(problem);
+                }
+            }
+        }
+    }
+
+    /// Reads on until something is to be told; false where there is nothing.
+    async fn advance(&mut self) -> Result<bool, Problem> {
+        while self.ready.is_empty() && !self.over {
+            if self.pending.is_empty() {
+                let entries = self.journal.after(self.seen, self.id, BATCH).await;
+                self.pending = entries.map_err(|error| journal_problem(&error))?.into();
+            }
+            let Some(entry) = self.pending.pop_front() else { return Ok(false) };
+            self.take(&entry).await?;
+        }
+        Ok(true)
+    }
+
+    async fn take(&mut self, entry: &Entry) -> Result<(), Problem> {
+        let id = entry.id;
+        if !self.views.contains_key(&id)
+            && let Some(view) = self.read(id).await?
+        {
+            self.views.insert(id, view);
+        }
+        let before = std::mem::replace(&mut self.seen, entry.revision);
+        let Some(view) = self.views.get_mut(&id) else {
+            if let Some(view) = View::of_first(entry) {
+                self.ready.push_back((entry.revision, Event::Rollout(view.summary())));
+                self.views.insert(id, view);
+            }
+            return Ok(());
+        };
+        let changed = view.apply(entry);
+        if let Some(step) = changed.host.and_then(|host| view.step(&host)) {
+            let rollout = id.to_string();
+            let step = Some(step.clone());
+            // A caller that goes away before the second message must hear both again.
+            let seen = if changed.rollout { before } else { entry.revision };
+            let event = Event::Step(v1::RolloutStepChanged { rollout, step });
+            self.ready.push_back((seen, event));
+        }
+        if changed.rollout {
+            self.ready.push_back((entry.revision, Event::Rollout(view.summary())));
+        }
+        if view.has_ended() {
+            self.over = self.id.is_some();
+            self.views.remove(&id);
+        }
+        Ok(())
+    }
+
+    async fn wait(&mut self) -> Woken {
+        let id = self.id;
+        tokio::select! {
+            () = self.stopping.cancelled() => Woken::Stopping,
+            changed = self.changes.changed() => match changed {
+                Ok(()) => Woken::Changed,
+                // The journal is gone, so the server is about to be.
+                Err(_) => Woken::Stopping,
+            },
+            pull = next_pull(&mut self.pulls, id) => Woken::Pull(Box::new(pull)),
+            () = tokio::time::sleep(HEARTBEAT_AFTER) => Woken::Silence,
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.ready.push_back((self.seen, event));
+    }
+
+    fn message(&self, seen: Revision, event: Event) -> v1::WatchRolloutsResponse {
+        let cursor = v1::WatchCursor { epoch: self.epoch.clone(), revision: seen.0 };
+        v1::WatchRolloutsResponse { cursor: Some(cursor), event: Some(event) }
+    }
+
+    /// The last item.
+    fn fail(&mut self, problem: Problem) -> Option<Result<v1::WatchRolloutsResponse, Status>> {
+        self.over = true;
+        Some(Err(problem.into()))
+    }
+}
+
+/// The next pull of the rollout that is followed, or of any; never, where none is wanted.
+async fn next_pull(
+    pulls: &mut Option<broadcast::Receiver<PullProgress>>,
+    id: Option<RolloutId>,
+) -> PullProgress {
+    while let Some(receiver) = pulls {
+        match receiver.recv().await {
+            Ok(pull) if id.is_none_or(|id| id == pull.rollout) => return pull,
+            // A reader that is slow misses some of them, as it should.
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => *pulls = None,
+        }
+    }
+    std::future::pending().await
+}
+
+fn progress(pull: &PullProgress) -> v1::RolloutPullProgress {
+    let transfer = &pull.transfer;
+    v1::RolloutPullProgress {
+        rollout: pull.rollout.to_string(),
+        host: pull.host.to_string(),
+        progress: Some(v1::TransferProgress {
+            status: transfer.status.clone(),
+            layers_done: transfer.layers_done,
+            layers_total: transfer.layers_total,
+            bytes_done: transfer.bytes_done,
+            bytes_total: transfer.bytes_total,
+        }),
+    }
+}

@@ -1,0 +1,304 @@
+//! One rollout under way: the only writer of its journal.
+//!
+//! The loop: fold what is stored, ask `decide`, store what it says, begin the work it names,
+//! wait until something happens. Work on hosts runs in tasks of its own and writes through a
+//! [`Pen`] that comes back here, so that what the driver knows and what is stored never
+//! differ. When the journal refuses, everything here ends; the supervisor begins again from
+//! what is stored.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clock;
+use super::decide::{Assignment, decide};
+use super::executor::{Bodies, Pen, Start, Stopped, Task};
+use super::hosts::Hosts;
+use super::journal::{Journal, JournalError, SecretKind};
+use super::model::{Control, Epoch, Event, HostEvent, Record, Revision, RolloutId, Trouble};
+use super::reason;
+use super::requests::{Effect, PullProgress, RolloutError, effect};
+use super::state::{Illegal, RolloutState};
+use super::step::Names;
+use crate::domain::{HostName, RegistryLogin};
+
+/// Notes of hosts that wait to be written; each host has one at most, so this only bounds
+/// how many hosts are heard in one turn.
+const NOTES: usize = 64;
+
+/// Wishes that wait to be heard.
+const WISHES: usize = 16;
+
+/// What all drivers share.
+#[derive(Clone)]
+pub struct Shared {
+    /// Where everything is written down.
+    pub journal: Arc<dyn Journal>,
+    /// The hosts.
+    pub hosts: Arc<dyn Hosts>,
+    /// The time.
+    pub clock: Clock,
+    /// Who writes.
+    pub epoch: Epoch,
+    /// Where pulls stand.
+    pub pulls: broadcast::Sender<PullProgress>,
+    /// Cancelled when the server stops.
+    pub stopping: CancellationToken,
+}
+
+/// Steers a driver.
+#[derive(Clone)]
+pub struct Handle {
+    wishes: mpsc::Sender<Wish>,
+}
+
+/// Why a driver ended before its rollout.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The journal refused.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// What is stored makes no sense to this version.
+    #[error("the journal of the rollout cannot be read: {0}")]
+    Illegal(#[from] Illegal),
+}
+
+struct Wish {
+    control: Control,
+    expected: Option<Revision>,
+    by: String,
+    answer: oneshot::Sender<Result<(), RolloutError>>,
+}
+
+/// What a host has to say, and who waits until it is stored.
+struct Note {
+    host: HostName,
+    event: HostEvent,
+    stored: oneshot::Sender<()>,
+}
+
+/// The pen of one host.
+struct HostPen {
+    host: HostName,
+    notes: mpsc::Sender<Note>,
+}
+
+/// One rollout under way.
+pub struct Driver {
+    id: RolloutId,
+    shared: Shared,
+    state: RolloutState,
+    revision: Revision,
+    login: Option<Arc<RegistryLogin>>,
+    wishes: mpsc::Receiver<Wish>,
+    notes: (mpsc::Sender<Note>, mpsc::Receiver<Note>),
+    tasks: JoinSet<Result<(), Stopped>>,
+    /// The task of each host that is at work in this process.
+    working: BTreeMap<HostName, Id>,
+}
+
+#[async_trait]
+impl Pen for HostPen {
+    async fn write(&self, event: HostEvent) -> Result<(), Stopped> {
+        let (stored, done) = oneshot::channel();
+        let note = Note { host: self.host.clone(), event, stored };
+        self.notes.send(note).await.map_err(|_| Stopped)?;
+        done.await.map_err(|_| Stopped)
+    }
+}
+
+impl Handle {
+    /// Asks for something; returns when it is stored.
+    pub async fn control(
+        &self,
+        id: RolloutId,
+        control: Control,
+        expected: Option<Revision>,
+        by: &str,
+    ) -> Result<(), RolloutError> {
+        let (answer, answered) = oneshot::channel();
+        let wish = Wish { control, expected, by: by.to_owned(), answer };
+        // A driver that is gone has come to the end of its rollout, or the server stops.
+        self.wishes.send(wish).await.map_err(|_| RolloutError::Ended(id))?;
+        answered.await.unwrap_or(Err(RolloutError::Stopping))
+    }
+}
+
+impl Driver {
+    /// Reads a rollout from the journal.
+    pub async fn load(
+        id: RolloutId,
+        shared: Shared,
+        login: Option<Arc<RegistryLogin>>,
+    ) -> Result<(Self, Handle), DriverError> {
+        let entries = shared.journal.records(id).await?;
+        let revision = entries.last().map_or(Revision(0), |entry| entry.revision);
+        let state = RolloutState::replay(entries.iter().map(|entry| &entry.record))?;
+        let (wishes, heard) = mpsc::channel(WISHES);
+        let driver = Self {
+            id,
+            shared,
+            state,
+            revision,
+            login,
+            wishes: heard,
+            notes: mpsc::channel(NOTES),
+            tasks: JoinSet::new(),
+            working: BTreeMap::new(),
+        };
+        Ok((driver, Handle { wishes }))
+    }
+
+    /// Drives the rollout to its end, or until the server stops.
+    pub async fn run(mut self) -> Result<(), DriverError> {
+        loop {
+            let now = self.shared.clock.now();
+            let decision = decide(&self.state, now);
+            if !decision.records.is_empty() {
+                self.append(decision.records).await?;
+                continue;
+            }
+            for assignment in decision.begin {
+                if !self.working.contains_key(&assignment.host) {
+                    self.begin(assignment).await?;
+                }
+            }
+            if self.state.phase.is_terminal() && self.working.is_empty() {
+                return Ok(());
+            }
+            let clock = self.shared.clock;
+            let alarm = async {
+                match decision.wake_at {
+                    Some(at) => clock.sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.shared.stopping.cancelled() => return Ok(()),
+                Some(wish) = self.wishes.recv() => self.hear(wish).await?,
+                Some(note) = self.notes.1.recv() => self.take_down(note).await?,
+                Some(ended) = self.tasks.join_next_with_id() => {
+                    let (id, panicked) = match ended {
+                        Ok((id, _)) => (id, false),
+                        Err(error) => (error.id(), error.is_panic()),
+                    };
+                    self.ended(id, panicked).await?;
+                }
+                () = alarm => {}
+            }
+        }
+    }
+
+    async fn append(&mut self, events: Vec<Event>) -> Result<(), DriverError> {
+        let at = self.shared.clock.now();
+        let records: Vec<_> = events.into_iter().map(|event| Record { at, event }).collect();
+        // First in a copy: what is illegal must not get into the journal.
+        let mut state = self.state.clone();
+        for record in &records {
+            state.apply(record)?;
+        }
+        self.revision = self.shared.journal.append(self.shared.epoch, self.id, &records).await?;
+        self.state = state;
+        Ok(())
+    }
+
+    async fn begin(&mut self, assignment: Assignment) -> Result<(), DriverError> {
+        let Assignment { host, work, attempt, begun } = assignment;
+        if !begun {
+            let happened = HostEvent::Begun { work, attempt };
+            self.append(vec![Event::Host { host: host.clone(), happened }]).await?;
+        }
+        let Some(task) = self.task(&host).await? else { return Ok(()) };
+        let pen = HostPen { host: host.clone(), notes: self.notes.0.clone() };
+        let spawned = self.tasks.spawn(async move { task.run(work, &pen).await });
+        self.working.insert(host, spawned.id());
+        Ok(())
+    }
+
+    async fn task(&self, host: &HostName) -> Result<Option<Task>, DriverError> {
+        let (Some(plan), Some(state)) =
+            (self.state.plan.hosts.get(host), self.state.hosts.get(host))
+        else {
+            return Ok(None);
+        };
+        let journal = &self.shared.journal;
+        let bodies = journal.secret(self.id, Some(host), SecretKind::Body).await?;
+        let bodies = match bodies {
+            Some(text) => serde_json::from_str(&text)
+                .map_err(|error| DriverError::Journal(JournalError::Store(Box::new(error))))?,
+            None => Bodies::default(),
+        };
+        Ok(Some(Task {
+            rollout: self.id,
+            host: host.clone(),
+            plan: plan.clone(),
+            policy: Arc::clone(&self.state.policy),
+            names: Names::of(&self.state.plan.container, self.id),
+            image: self.state.plan.image.clone(),
+            hosts: Arc::clone(&self.shared.hosts),
+            clock: self.shared.clock,
+            bodies,
+            login: self.login.clone(),
+            pulls: self.shared.pulls.clone(),
+            start: Start {
+                progress: state.progress.clone(),
+                failed: state.restoring,
+                gate_deadline: state.gate_deadline,
+                good_since: state.good_since,
+                monitor_until: state.monitor_until,
+                image_id: state.pulled.as_ref().map(|pulled| pulled.image_id.clone()),
+            },
+        }))
+    }
+
+    async fn take_down(&mut self, note: Note) -> Result<(), DriverError> {
+        let Note { host, event, stored } = note;
+        self.append(vec![Event::Host { host, happened: event }]).await?;
+        // Gone when the work was dropped; what it wrote counts all the same.
+        let _ = stored.send(());
+        Ok(())
+    }
+
+    async fn hear(&mut self, wish: Wish) -> Result<(), DriverError> {
+        let Wish { control, expected, by, answer } = wish;
+        if let Some(expected) = expected.filter(|expected| *expected != self.revision) {
+            let (expected, actual) = (expected.0, self.revision.0);
+            let _ = answer.send(Err(RolloutError::RevisionChanged { expected, actual }));
+            return Ok(());
+        }
+        let heard = match effect(self.id, &self.state.phase, control) {
+            Ok(Effect::Nothing) => Ok(()),
+            Ok(Effect::Changes) => {
+                self.append(vec![Event::Control { control, by }]).await?;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
+        let _ = answer.send(heard);
+        Ok(())
+    }
+
+    /// Work that ended without a word is a bug: the host counts as failed, and the way back
+    /// is taken from what is there.
+    async fn ended(&mut self, id: Id, panicked: bool) -> Result<(), DriverError> {
+        let found = self.working.iter().find(|(_, task)| **task == id);
+        let Some(host) = found.map(|(host, _)| host.clone()) else { return Ok(()) };
+        // What it wrote last is taken down before its place is given away.
+        while let Ok(note) = self.notes.1.try_recv() {
+            self.take_down(note).await?;
+        }
+        self.working.remove(&host);
+        if panicked {
+            tracing::error!(rollout = %self.id, %host, "work on a host panicked");
+            let trouble = Trouble::new(reason::INTERNAL, "wharfd failed; its log says why");
+            let happened = HostEvent::Failed { step: None, trouble, log_tail: Vec::new() };
+            self.append(vec![Event::Host { host, happened }]).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,299 @@
+//! The work on one host: look, ask [`step::next`], write the intent, do that one step, write
+//! what came of it, look again. It decides nothing; and since it looks before every step, it
+//! goes on after a crash as if there had been none.
+//!
+//! Calls whose answer is lost are not failures: the next look tells what became of them. A
+//! host that stops answering in the middle is waited for, because only the way on or the way
+//! back leads to a safe end.
+
+mod act;
+mod gate;
+mod look;
+mod pull;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+
+use super::clock::Clock;
+use super::hosts::Hosts;
+use super::model::{
+    HostEnd, HostEvent, HostPlan, Millis, PlannedImage, RolloutId, Step, Trouble, Work,
+};
+use super::reason;
+use super::requests::PullProgress;
+use super::spec::Policy;
+use super::step::{self, Direction, HostProgress, Names, Next, Observed};
+use crate::domain::{HostName, RegistryLogin};
+use crate::engine::{Engine, EngineError, ErrorKind};
+
+pub use look::container_facts;
+
+/// Wait before a host that did not answer is asked again: at first, and at most.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// A step of the way back that fails this often in a row needs a person.
+const MOST_FAILURES_BACK: u32 = 3;
+
+/// For calls that an Engine answers at once. Longer means that it hangs.
+const CALL: Duration = Duration::from_secs(30);
+
+/// Lines of the new container's log that are kept of a failure.
+const LOG_LINES: u32 = 20;
+
+/// Writes down what happens on the host, before anything further is done.
+#[async_trait]
+pub trait Pen: Send + Sync {
+    /// Returns once it is stored; an error ends the work at once.
+    async fn write(&self, event: HostEvent) -> Result<(), Stopped>;
+}
+
+/// The driver writes no more: the server stops, or another one took over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped;
+
+/// Everything that the work on one host needs to know.
+pub struct Task {
+    /// The rollout.
+    pub rollout: RolloutId,
+    /// The host.
+    pub host: HostName,
+    /// What is to be done there.
+    pub plan: HostPlan,
+    /// How.
+    pub policy: Arc<Policy>,
+    /// The names that the rollout uses.
+    pub names: Names,
+    /// The image that the new container gets.
+    pub image: Option<PlannedImage>,
+    /// The hosts.
+    pub hosts: Arc<dyn Hosts>,
+    /// The time.
+    pub clock: Clock,
+    /// Bodies of containers.
+    pub bodies: Bodies,
+    /// Credentials that came with the rollout; `None`: those that the server keeps.
+    pub login: Option<Arc<RegistryLogin>>,
+    /// Hears where a pull stands.
+    pub pulls: broadcast::Sender<PullProgress>,
+    /// Where the journal stands.
+    pub start: Start,
+}
+
+/// Where the journal stands when the work begins, or begins again after a crash.
+#[derive(Debug, Clone, Default)]
+pub struct Start {
+    /// Steps so far.
+    pub progress: HostProgress,
+    /// Whether the way back was taken already.
+    pub failed: bool,
+    /// When the gate gives up; `None` before it began.
+    pub gate_deadline: Option<Millis>,
+    /// Since when the gate has seen it good.
+    pub good_since: Option<Millis>,
+    /// Until when it is watched after its gate.
+    pub monitor_until: Option<Millis>,
+    /// ID of the image on this host, where it was pulled.
+    pub image_id: Option<String>,
+}
+
+/// Bodies of the containers of one host, as they are sent to the Engine.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct Bodies {
+    /// Of the new container; `None` where none is created.
+    pub new: Option<NewBody>,
+    /// Of the twin of the old one; `None` where it needs none.
+    pub twin: Option<NewBody>,
+}
+
+/// A container that is to be created.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct NewBody {
+    /// `POST /containers/create`.
+    pub body: serde_json::Value,
+    /// Networks to connect before the start, with their endpoints: what Engines before API
+    /// 1.44 do not take at creation.
+    pub networks: Vec<(String, serde_json::Value)>,
+}
+
+/// Why a step was not done.
+enum Setback {
+    /// The journal takes no more.
+    Stopped,
+    /// The answer is lost, or the host does not answer: look again later.
+    Lost(Trouble),
+    /// It was refused, or did not prove itself: the work fails.
+    Failed(Trouble),
+}
+
+/// The work at work.
+struct Run<'a> {
+    task: &'a Task,
+    pen: &'a dyn Pen,
+    engine: Arc<dyn Engine>,
+    state: Start,
+}
+
+impl Task {
+    /// Does the work to its end. Every way out is written down first, but for `Stopped`.
+    pub async fn run(self, work: Work, pen: &dyn Pen) -> Result<(), Stopped> {
+        let engine = match self.hosts.engine(&self.host) {
+            Ok(engine) => engine,
+            Err(trouble) => return pen.write(HostEvent::Unreachable { trouble }).await,
+        };
+        let state = self.start.clone();
+        let mut run = Run { task: &self, pen, engine, state };
+        match work {
+            Work::Pull => run.pull().await,
+            Work::Forward => run.walk(Direction::Forward).await,
+            Work::Watch => run.walk(Direction::Watch).await,
+            Work::RollBack => run.walk(Direction::RollBack).await,
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Step after step until the end.
+    async fn walk(&mut self, way: Direction) -> Result<(), Stopped> {
+        let mut wait = BACKOFF.0;
+        let mut failures_back = 0;
+        loop {
+            let direction = match (way, self.state.failed) {
+                (Direction::RollBack, _) => Direction::RollBack,
+                (_, true) => Direction::Restore,
+                (way, false) => way,
+            };
+            let seen = match self.look().await {
+                Ok(seen) => seen,
+                Err(error) => {
+                    let trouble = self.trouble(&error);
+                    let untouched = self.state.progress.intended.is_empty();
+                    if untouched && direction == Direction::Forward {
+                        return self.pen.write(HostEvent::Unreachable { trouble }).await;
+                    }
+                    tracing::warn!(host = %self.task.host, error = %trouble.message, "waiting for the host");
+                    self.pause(&mut wait).await;
+                    continue;
+                }
+            };
+            let Task { names, plan, policy, .. } = self.task;
+            let next = step::next(names, plan, policy, &seen, direction, &self.state.progress);
+            let setback = match next {
+                Next::Finished(end) => return self.end(end).await,
+                Next::Attention(trouble) => {
+                    return self.end(HostEnd::NeedsAttention { trouble }).await;
+                }
+                Next::Fail(trouble) => (None, Setback::Failed(trouble)),
+                Next::Do(step) => match self.step(step, &seen).await {
+                    Ok(()) => {
+                        wait = BACKOFF.0;
+                        failures_back = 0;
+                        continue;
+                    }
+                    Err(setback) => (Some(step), setback),
+                },
+            };
+            match setback {
+                (_, Setback::Stopped) => return Err(Stopped),
+                (_, Setback::Lost(trouble)) => {
+                    tracing::info!(host = %self.task.host, error = %trouble.message, "looking again");
+                    self.pause(&mut wait).await;
+                }
+                (step, Setback::Failed(trouble)) => match direction {
+                    Direction::Forward | Direction::Watch => {
+                        self.fail(step, trouble, &seen).await?;
+                    }
+                    Direction::Restore | Direction::RollBack => {
+                        failures_back += 1;
+                        if failures_back >= MOST_FAILURES_BACK {
+                            return self.end(HostEnd::NeedsAttention { trouble }).await;
+                        }
+                        self.pause(&mut wait).await;
+                    }
+                },
+            }
+        }
+    }
+
+    /// One step between its intent and its record.
+    async fn step(&mut self, step: Step, seen: &Observed) -> Result<(), Setback> {
+        self.write(HostEvent::Intent { step }).await?;
+        self.state.progress.intended.insert(step);
+        let id = self.act(step, seen).await?;
+        self.write(HostEvent::Did { step, id: id.clone() }).await?;
+        *self.state.progress.did.entry(step).or_default() += 1;
+        match (step, id) {
+            (Step::Create, Some(id)) => self.state.progress.new_id = Some(id),
+            (Step::CreateTwin, Some(id)) => self.state.progress.twin_id = Some(id),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Writes the failure down, with the end of the new container's log; from then on the way
+    /// leads back.
+    async fn fail(
+        &mut self,
+        step: Option<Step>,
+        trouble: Trouble,
+        seen: &Observed,
+    ) -> Result<(), Stopped> {
+        let log_tail = match seen.new.as_ref().filter(|new| new.started_at.is_some()) {
+            Some(new) => self.log_tail(&new.id).await,
+            None => Vec::new(),
+        };
+        self.pen.write(HostEvent::Failed { step, trouble, log_tail }).await?;
+        self.state.failed = true;
+        Ok(())
+    }
+
+    async fn end(&self, end: HostEnd) -> Result<(), Stopped> {
+        self.pen.write(HostEvent::Ended { end }).await
+    }
+
+    async fn write(&self, event: HostEvent) -> Result<(), Setback> {
+        self.pen.write(event).await.map_err(|Stopped| Setback::Stopped)
+    }
+
+    async fn pause(&self, wait: &mut Duration) {
+        tokio::time::sleep(*wait).await;
+        *wait = (*wait * 2).min(BACKOFF.1);
+    }
+
+    /// Waits for a call no longer than it may take; then its answer counts as lost.
+    async fn call<T>(
+        &self,
+        limit: Duration,
+        call: impl Future<Output = Result<T, EngineError>>,
+    ) -> Result<T, Setback> {
+        match tokio::time::timeout(limit, call).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) if is_lost(&error) => Err(Setback::Lost(self.trouble(&error))),
+            Ok(Err(error)) => Err(Setback::Failed(self.trouble(&error))),
+            Err(_) => Err(Setback::Lost(Trouble::new(
+                reason::HOST_TIMEOUT,
+                format!("{} did not answer within {limit:?}", self.task.host),
+            ))),
+        }
+    }
+
+    fn trouble(&self, error: &EngineError) -> Trouble {
+        Trouble::new(error.kind.reason(), format!("{}: {}", error.operation, error.message))
+    }
+}
+
+/// Whether an error leaves it open what became of a call, or says that it was not begun.
+fn is_lost(error: &EngineError) -> bool {
+    matches!(
+        error.kind,
+        ErrorKind::Unreachable
+            | ErrorKind::ConnectionLost
+            | ErrorKind::ResultUnknown
+            | ErrorKind::Unavailable
+            | ErrorKind::RemovalInProgress
+            | ErrorKind::BadAnswer
+    )
+}

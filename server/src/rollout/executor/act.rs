@@ -1,0 +1,337 @@
+//! The steps themselves, each a call or a few on the Engine. Every one may be repeated: what
+//! is so already is success.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::look::{ROLLOUT_LABEL, SHA_LABEL, TWIN_LABEL};
+use super::{CALL, LOG_LINES, NewBody, Run, Setback};
+use crate::domain::{ContainerName, ContainerRef};
+use crate::engine::{ContainerListing, ErrorKind, Filters};
+use crate::rollout::model::{RestartPolicy, Step, TargetKind, Trouble};
+use crate::rollout::reason;
+use crate::rollout::spec::AnonymousVolumes;
+use crate::rollout::step::{ContainerFacts, Observed};
+
+/// For creations and starts, which wait for disks.
+const SLOW: Duration = Duration::from_secs(120);
+/// What a stop takes beyond its grace period.
+const STOP_MARGIN: Duration = Duration::from_secs(30);
+/// The longest grace period that is waited for where the container's own is not known.
+const OWN_STOP: Duration = Duration::from_secs(600);
+/// A hook runs for no longer.
+const HOOK: Duration = Duration::from_secs(600);
+/// A port that the old container held is free only a moment after its stop.
+const PORT_RETRIES: u32 = 20;
+const PORT_WAIT: Duration = Duration::from_millis(250);
+/// How often a container with auto-remove is looked after until it is gone.
+const GONE_POLL: Duration = Duration::from_millis(100);
+/// What a failed hook said, as far as it is repeated.
+const OUTPUT_SHOWN: usize = 400;
+
+impl Run<'_> {
+    /// Does a step; returns the ID of the container that it made, if it made one.
+    pub(super) async fn act(
+        &mut self,
+        step: Step,
+        seen: &Observed,
+    ) -> Result<Option<String>, Setback> {
+        let names = &self.task.names;
+        match step {
+            Step::Create => return self.create(seen).await.map(Some),
+            Step::CreateTwin => return self.create_twin(seen).await.map(Some),
+            Step::Drain => self.hook(self.task.policy.drain.as_deref(), &seen.old, "drain").await?,
+            Step::Verify => {
+                self.hook(self.task.policy.verify.as_deref(), &seen.new, "verify").await?;
+            }
+            Step::StopOld => self.stop_old(seen).await?,
+            Step::StopNew => self.stop(&reference(&seen.new, "new")?).await?,
+            Step::FenceOld => self.restart_policy(standing(seen), &RestartPolicy::no()).await?,
+            Step::FenceNew => self.restart_policy(seen.new.as_ref(), &RestartPolicy::no()).await?,
+            Step::UnfenceOld => {
+                let policy = self.task.plan.old.as_ref().map(|old| old.restart.clone());
+                self.restart_policy(standing(seen), &policy.unwrap_or_default()).await?;
+            }
+            Step::UnfenceNew => {
+                if let TargetKind::Adopt { restart, .. } = &self.task.plan.kind {
+                    self.restart_policy(seen.new.as_ref(), restart).await?;
+                }
+            }
+            Step::RenameOld => self.rename(standing(seen), &names.backup).await?,
+            Step::RenameNew => self.rename(seen.new.as_ref(), &names.target).await?,
+            Step::RenameBack => self.rename(standing(seen), &names.target).await?,
+            Step::RenameBad => match &self.task.plan.kind {
+                TargetKind::Adopt { name, .. } => self.rename(seen.new.as_ref(), name).await?,
+                _ => self.rename(seen.new.as_ref(), &names.reject).await?,
+            },
+            Step::StartNew => self.start(seen.new.as_ref()).await?,
+            Step::StartOld => self.start(standing(seen)).await?,
+            Step::Gate => self.gate(seen).await?,
+            Step::GateOld => self.gate_old(seen).await?,
+            Step::Monitor => self.monitor(seen).await?,
+            Step::Retire => self.retire(seen).await?,
+            Step::RemoveNew => self.remove(seen.new.as_ref()).await?,
+            Step::RemoveTwin => self.remove(seen.twin.as_ref()).await?,
+        }
+        Ok(None)
+    }
+
+    /// The end of a container's log; nothing where it cannot be had.
+    pub(super) async fn log_tail(&self, id: &str) -> Vec<String> {
+        let Ok(reference) = ContainerRef::parse(id) else { return Vec::new() };
+        let tail = self.engine.log_tail(&reference, LOG_LINES);
+        tokio::time::timeout(CALL, tail).await.ok().and_then(Result::ok).unwrap_or_default()
+    }
+
+    async fn create(&mut self, seen: &Observed) -> Result<String, Setback> {
+        let Some(new) = self.task.bodies.new.clone() else {
+            return Err(missing("the body of the new container is not in the store"));
+        };
+        let id = match &seen.new {
+            // Created before the record of it was lost: only its networks may be missing.
+            Some(found) => found.id.clone(),
+            None => {
+                let labels = self.labels(false);
+                self.make(&new, &self.task.names.candidate, labels).await?
+            }
+        };
+        self.connect(&id, &new).await?;
+        self.check_image(&id).await?;
+        Ok(id)
+    }
+
+    async fn create_twin(&mut self, seen: &Observed) -> Result<String, Setback> {
+        let Some(twin) = self.task.bodies.twin.clone() else {
+            return Err(missing("the body of the twin is not in the store"));
+        };
+        let id = match &seen.twin {
+            Some(found) => found.id.clone(),
+            None => self.make(&twin, &self.task.names.backup, self.labels(true)).await?,
+        };
+        self.connect(&id, &twin).await?;
+        Ok(id)
+    }
+
+    async fn make(
+        &self,
+        new: &NewBody,
+        name: &str,
+        labels: Vec<(&'static str, String)>,
+    ) -> Result<String, Setback> {
+        let name = ContainerName::parse(name).map_err(|error| missing(&error.to_string()))?;
+        let mut body = new.body.clone();
+        for (key, value) in labels {
+            body["Labels"][key] = Value::String(value);
+        }
+        let created = self.engine.create_container(Some(&name), None, &body);
+        Ok(self.call(SLOW, created).await?.id)
+    }
+
+    /// What finds a container again although the record of it was lost.
+    fn labels(&self, twin: bool) -> Vec<(&'static str, String)> {
+        let Self { task, .. } = self;
+        let mut labels = vec![
+            (ROLLOUT_LABEL, task.names.rollout.clone()),
+            ("io.wharf.rollout.target", task.names.target.clone()),
+            (SHA_LABEL, task.plan.spec_sha.clone()),
+        ];
+        if let Some(old) = &task.plan.old {
+            labels.push(("io.wharf.rollout.prev.id", old.id.clone()));
+            labels.push(("io.wharf.rollout.prev.running", old.running.to_string()));
+            let RestartPolicy { name, maximum_retry_count } = &old.restart;
+            labels.push((
+                "io.wharf.rollout.prev.restart",
+                json!({ "Name": name, "MaximumRetryCount": maximum_retry_count }).to_string(),
+            ));
+        }
+        if twin {
+            labels.push((TWIN_LABEL, "true".to_owned()));
+        }
+        labels
+    }
+
+    async fn connect(&self, id: &str, new: &NewBody) -> Result<(), Setback> {
+        let reference = ContainerRef::parse(id).map_err(|error| missing(&error.to_string()))?;
+        for (network, endpoint) in &new.networks {
+            let connected = self.engine.connect_network(network, &reference, endpoint);
+            self.call(SLOW, connected).await?;
+        }
+        Ok(())
+    }
+
+    /// A tag may have moved on the host since the image was pulled.
+    async fn check_image(&self, id: &str) -> Result<(), Setback> {
+        let Some(expected) = &self.state.image_id else { return Ok(()) };
+        let reference = ContainerRef::parse(id).map_err(|error| missing(&error.to_string()))?;
+        let document = self.call(CALL, self.engine.inspect_container(&reference, false)).await?;
+        let facts = super::container_facts(&document)
+            .map_err(|error| Setback::Failed(self.trouble(&error)))?;
+        if facts.image_id == *expected {
+            return Ok(());
+        }
+        Err(Setback::Failed(Trouble::new(
+            reason::IMAGE_MOVED,
+            format!(
+                "the new container has image {} and {expected} was pulled: somebody moved the \
+                 tag on this host meanwhile; start the rollout again",
+                facts.image_id
+            ),
+        )))
+    }
+
+    async fn hook(
+        &self,
+        command: Option<&[String]>,
+        container: &Option<ContainerFacts>,
+        name: &str,
+    ) -> Result<(), Setback> {
+        let Some(command) = command else { return Ok(()) };
+        let reference = reference(container, name)?;
+        let result = self.call(HOOK, self.engine.run_in_container(&reference, command)).await?;
+        if result.exit_code == 0 {
+            return Ok(());
+        }
+        let said: String = result.output.trim().chars().take(OUTPUT_SHOWN).collect();
+        Err(Setback::Failed(Trouble::new(
+            reason::HOOK_FAILED,
+            format!("the {name} command ended with {}: {said}", result.exit_code),
+        )))
+    }
+
+    async fn stop_old(&self, seen: &Observed) -> Result<(), Setback> {
+        let vanishes = self.task.plan.old.as_ref().is_some_and(|old| old.auto_remove);
+        let Some(old) = &seen.old else { return Ok(()) };
+        let reference = reference(&seen.old, "old")?;
+        if old.running {
+            self.stop(&reference).await?;
+        }
+        if !vanishes {
+            return Ok(());
+        }
+        // The answer to the stop comes before the Engine has removed it and its name is free.
+        let gone = async {
+            loop {
+                match self.engine.inspect_container(&reference, false).await {
+                    Err(error) if error.kind == ErrorKind::ContainerNotFound => return Ok(()),
+                    Err(error) => return Err(error),
+                    Ok(_) => tokio::time::sleep(GONE_POLL).await,
+                }
+            }
+        };
+        self.call(SLOW, gone).await
+    }
+
+    async fn stop(&self, container: &ContainerRef) -> Result<(), Setback> {
+        let grace = self.task.policy.stop_timeout;
+        let seconds = grace.and_then(|grace| i64::try_from(grace.as_secs()).ok());
+        let limit = grace.unwrap_or(OWN_STOP) + STOP_MARGIN;
+        self.call(limit, self.engine.stop_container(container, seconds)).await.map(drop)
+    }
+
+    async fn restart_policy(
+        &self,
+        container: Option<&ContainerFacts>,
+        policy: &RestartPolicy,
+    ) -> Result<(), Setback> {
+        let reference = reference(&container.cloned(), "old")?;
+        let name = if policy.name.is_empty() { "no" } else { &policy.name };
+        let body = json!({
+            "RestartPolicy": { "Name": name, "MaximumRetryCount": policy.maximum_retry_count }
+        });
+        self.call(CALL, self.engine.update_container(&reference, &body)).await.map(drop)
+    }
+
+    async fn rename(&self, container: Option<&ContainerFacts>, name: &str) -> Result<(), Setback> {
+        let reference = reference(&container.cloned(), name)?;
+        let name = ContainerName::parse(name).map_err(|error| missing(&error.to_string()))?;
+        self.call(CALL, self.engine.rename_container(&reference, &name)).await.map(drop)
+    }
+
+    async fn start(&self, container: Option<&ContainerFacts>) -> Result<(), Setback> {
+        let reference = reference(&container.cloned(), "new")?;
+        for _ in 0..PORT_RETRIES {
+            match self.call(SLOW, self.engine.start_container(&reference)).await {
+                Err(Setback::Failed(trouble)) if is_port_in_use(&trouble) => {
+                    tokio::time::sleep(PORT_WAIT).await;
+                }
+                result => return result.map(drop),
+            }
+        }
+        self.call(SLOW, self.engine.start_container(&reference)).await.map(drop)
+    }
+
+    async fn remove(&self, container: Option<&ContainerFacts>) -> Result<(), Setback> {
+        let reference = reference(&container.cloned(), "new")?;
+        // Kept volumes are those of the old container; only renewed ones are its own.
+        let volumes = self.task.policy.anonymous_volumes == AnonymousVolumes::Renew;
+        let removed = self.engine.remove_container(&reference, false, volumes);
+        match tokio::time::timeout(SLOW, removed).await {
+            Ok(Err(error)) if error.kind == ErrorKind::ContainerNotFound => Ok(()),
+            Ok(result) => self.call(SLOW, async { result }).await,
+            Err(_) => self.call(Duration::ZERO, std::future::pending()).await,
+        }
+    }
+
+    /// Removes backups of earlier rollouts beyond those that are kept. That of this rollout
+    /// stays in any case until its end: a rollback needs it.
+    async fn retire(&self, seen: &Observed) -> Result<(), Setback> {
+        let names = &self.task.names;
+        let pattern = format!("^/?{}\\.old-[0-9a-f]{{8}}$", names.target.replace('.', "\\."));
+        let listing = ContainerListing {
+            all: true,
+            filters: Filters::from([("name".to_owned(), vec![pattern])]),
+            ..ContainerListing::default()
+        };
+        let found = self.call(CALL, self.engine.list_containers(&listing)).await?;
+        let prefix = format!("{}.old-", names.target);
+        let mut backups: Vec<_> = found
+            .items
+            .into_iter()
+            .filter(|it| it.names.first().is_some_and(|name| name.starts_with(&prefix)))
+            .filter(|it| it.state != "running" && it.names.first() != Some(&names.backup))
+            .filter(|it| seen.new.as_ref().is_none_or(|new| new.id != it.id))
+            .collect();
+        backups.sort_by_key(|backup| std::cmp::Reverse(backup.created));
+        let kept = usize::try_from(self.task.policy.keep_old.saturating_sub(1)).unwrap_or(0);
+        for backup in backups.into_iter().skip(kept) {
+            let Ok(reference) = ContainerRef::parse(&backup.id) else { continue };
+            let removed = self.engine.remove_container(&reference, false, false);
+            // A backup that cannot be removed is no reason to take the upgrade back.
+            if let Err(Setback::Failed(trouble)) = self.call(SLOW, removed).await {
+                tracing::warn!(host = %self.task.host, error = %trouble.message, "backup stays");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RestartPolicy {
+    fn no() -> Self {
+        Self { name: "no".to_owned(), maximum_retry_count: 0 }
+    }
+}
+
+/// The container that stands for the old one: itself, or its twin once it is gone.
+fn standing(seen: &Observed) -> Option<&ContainerFacts> {
+    seen.old.as_ref().or(seen.twin.as_ref())
+}
+
+pub(super) fn reference(
+    container: &Option<ContainerFacts>,
+    what: &str,
+) -> Result<ContainerRef, Setback> {
+    let Some(container) = container else {
+        return Err(missing(&format!("the container for the step ({what}) is not there")));
+    };
+    ContainerRef::parse(&container.id).map_err(|error| missing(&error.to_string()))
+}
+
+fn is_port_in_use(trouble: &Trouble) -> bool {
+    trouble.message.contains("port is already allocated")
+        || trouble.message.contains("address already in use")
+}
+
+fn missing(what: &str) -> Setback {
+    Setback::Failed(Trouble::new(reason::CONTAINER_NOT_FOUND, what))
+}

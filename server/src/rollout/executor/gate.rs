@@ -1,0 +1,316 @@
+//! The gates: a container proves itself, and keeps proving itself for a while.
+//!
+//! Deadlines are absolute and written down before the first look, so that a crash extends
+//! none. A container that ended, was restarted, or is unhealthy fails at once; one that does
+//! not answer yet has until the deadline.
+
+use std::time::Duration;
+
+use super::act::reference;
+use super::{CALL, Run, Setback, container_facts};
+use crate::domain::ContainerRef;
+use crate::engine::EngineDocument;
+use crate::rollout::hosts::{HttpProbe, ProbeTarget};
+use crate::rollout::model::{HostEvent, Trouble};
+use crate::rollout::reason;
+use crate::rollout::spec::{Gate, Through};
+use crate::rollout::step::{ContainerFacts, Health, Observed};
+
+/// How often a gate looks.
+const POLL: Duration = Duration::from_millis(500);
+/// How long a probe may take.
+const PROBE: Duration = Duration::from_secs(5);
+/// What is shown of an answer or a command's output.
+const SHOWN: usize = 200;
+
+/// What one look at a container says.
+enum Verdict {
+    /// It is as it should be.
+    Good(String),
+    /// Not yet.
+    Wait(String),
+    /// It will not become good.
+    Bad(String),
+}
+
+impl Run<'_> {
+    /// Waits until the new container was good without interruption for long enough.
+    pub(super) async fn gate(&mut self, seen: &Observed) -> Result<(), Setback> {
+        let reference = reference(&seen.new, "gate")?;
+        let policy = &self.task.policy;
+        let deadline = match self.state.gate_deadline {
+            Some(deadline) => deadline,
+            None => {
+                let deadline = self.task.clock.now() + policy.healthy_deadline;
+                self.write(HostEvent::Gate { deadline }).await?;
+                self.state.gate_deadline = Some(deadline);
+                deadline
+            }
+        };
+        let gate = policy.gate.clone();
+        let needed = if gate == Gate::None { Duration::ZERO } else { policy.min_healthy_time };
+        // A restart is one since this gate began; a crash of the server hides none, because
+        // the Engine counts.
+        let mut first_start = None;
+        loop {
+            let verdict = self.verdict(&reference, &gate, &mut first_start).await?;
+            let now = self.task.clock.now();
+            let good = matches!(verdict, Verdict::Good(_));
+            let saw = match verdict {
+                Verdict::Bad(saw) => return Err(failed(saw)),
+                Verdict::Good(saw) | Verdict::Wait(saw) => saw,
+            };
+            if good != self.state.good_since.is_some() {
+                let since = good.then_some(now);
+                self.write(HostEvent::Good { since, saw: saw.clone() }).await?;
+                self.state.good_since = since;
+            }
+            if self.state.good_since.is_some_and(|since| now.since(since) >= needed) {
+                let monitor_until = now + policy.monitor;
+                self.write(HostEvent::Passed { monitor_until }).await?;
+                self.state.monitor_until = Some(monitor_until);
+                return Ok(());
+            }
+            if now >= deadline {
+                let limit = humantime::format_duration(policy.healthy_deadline);
+                return Err(failed(format!("not good for long enough within {limit}: {saw}")));
+            }
+            self.task.clock.sleep_until((now + POLL).min(deadline)).await;
+        }
+    }
+
+    /// Watches the new container until the time that was written down when it passed.
+    pub(super) async fn monitor(&mut self, seen: &Observed) -> Result<(), Setback> {
+        let reference = reference(&seen.new, "monitor")?;
+        let until = self.state.monitor_until.unwrap_or_else(|| self.task.clock.now());
+        let gate = self.task.policy.gate.clone();
+        let mut first_start = seen.new.as_ref().and_then(|new| new.started_at.clone());
+        loop {
+            let now = self.task.clock.now();
+            if now >= until {
+                return Ok(());
+            }
+            match self.verdict(&reference, &gate, &mut first_start).await? {
+                Verdict::Good(_) => {}
+                Verdict::Wait(saw) | Verdict::Bad(saw) => {
+                    return Err(failed(format!("it passed the gate and was bad again: {saw}")));
+                }
+            }
+            self.task.clock.sleep_until((now + POLL).min(until)).await;
+        }
+    }
+
+    /// Waits until the old container is up again, and healthy where it has a health check.
+    pub(super) async fn gate_old(&mut self, seen: &Observed) -> Result<(), Setback> {
+        let standing = seen.old.clone().or_else(|| seen.twin.clone());
+        let reference = reference(&standing, "old")?;
+        let deadline = self.task.clock.now() + self.task.policy.healthy_deadline;
+        let mut first_start = None;
+        loop {
+            let saw = match self.verdict(&reference, &Gate::Auto, &mut first_start).await? {
+                Verdict::Good(_) => return Ok(()),
+                Verdict::Bad(saw) => return Err(failed(format!("the old container: {saw}"))),
+                Verdict::Wait(saw) => saw,
+            };
+            let now = self.task.clock.now();
+            if now >= deadline {
+                return Err(failed(format!("the old container did not become good: {saw}")));
+            }
+            self.task.clock.sleep_until((now + POLL).min(deadline)).await;
+        }
+    }
+
+    async fn verdict(
+        &self,
+        container: &ContainerRef,
+        gate: &Gate,
+        first_start: &mut Option<String>,
+    ) -> Result<Verdict, Setback> {
+        let document = self.call(CALL, self.engine.inspect_container(container, false)).await?;
+        let facts =
+            container_facts(&document).map_err(|error| Setback::Failed(self.trouble(&error)))?;
+        if *gate == Gate::None {
+            return Ok(Verdict::Good("it was started".to_owned()));
+        }
+        if let Some(verdict) = not_running(&facts, first_start) {
+            return Ok(verdict);
+        }
+        Ok(match gate {
+            Gate::None | Gate::Running => Verdict::Good("it runs".to_owned()),
+            Gate::Auto if facts.health.is_none() => Verdict::Good("it runs".to_owned()),
+            Gate::Auto | Gate::Docker => health(&facts, &document),
+            Gate::Http { port, path, status, body, through } => {
+                self.http(&document, *port, path, *status, body, *through).await
+            }
+            Gate::Tcp { port } => match self.container_address(&document) {
+                Err(problem) => Verdict::Wait(problem),
+                Ok(address) => {
+                    let target = self.target(address, *port);
+                    match self.task.hosts.probe_tcp(&target, PROBE).await {
+                        Ok(()) => {
+                            Verdict::Good(format!("{} takes connections", target.authority()))
+                        }
+                        Err(problem) => Verdict::Wait(format!("{}: {problem}", target.authority())),
+                    }
+                }
+            },
+            Gate::Exec { command } => {
+                let result =
+                    self.call(PROBE * 6, self.engine.run_in_container(container, command)).await?;
+                let said = shortened(&result.output);
+                if result.exit_code == 0 {
+                    Verdict::Good(format!("the command ended with 0: {said}"))
+                } else {
+                    Verdict::Wait(format!("the command ended with {}: {said}", result.exit_code))
+                }
+            }
+        })
+    }
+
+    async fn http(
+        &self,
+        document: &EngineDocument,
+        port: u16,
+        path: &str,
+        expected: Option<u16>,
+        text: &str,
+        through: Through,
+    ) -> Verdict {
+        let target = match through {
+            Through::ContainerAddress => {
+                self.container_address(document).map(|address| self.target(address, port))
+            }
+            Through::PublishedPort => self.published(document, port),
+        };
+        let target = match target {
+            Ok(target) => target,
+            Err(problem) => return Verdict::Wait(problem),
+        };
+        let url = format!("http://{}{path}", target.authority());
+        match self.task.hosts.probe_http(&target, path, PROBE).await {
+            HttpProbe::Failed(problem) => Verdict::Wait(format!("{url}: {problem}")),
+            HttpProbe::Answered { status, body } => {
+                let as_expected =
+                    expected.map_or((200..400).contains(&status), |expected| status == expected);
+                if !as_expected {
+                    Verdict::Wait(format!("{url} answered {status}: {}", shortened(&body)))
+                } else if !body.contains(text) {
+                    Verdict::Wait(format!("{url}: {text:?} is not in: {}", shortened(&body)))
+                } else {
+                    Verdict::Good(format!("{url} answered {status}"))
+                }
+            }
+        }
+    }
+
+    fn target(&self, address: String, port: u16) -> ProbeTarget {
+        ProbeTarget { host: self.task.host.clone(), address, port }
+    }
+
+    /// The container's own address; with the network of the host, the host's.
+    fn container_address(&self, document: &EngineDocument) -> Result<String, String> {
+        let json: serde_json::Value = document.parse().map_err(|error| error.to_string())?;
+        if json["HostConfig"]["NetworkMode"] == "host" {
+            return self.host_address();
+        }
+        let networks = json["NetworkSettings"]["Networks"].as_object();
+        networks
+            .into_iter()
+            .flat_map(serde_json::Map::values)
+            .filter_map(|network| network["IPAddress"].as_str())
+            .find(|address| !address.is_empty())
+            .map(str::to_owned)
+            .ok_or_else(|| "the container has no address".to_owned())
+    }
+
+    /// Where the host publishes a port of the container.
+    fn published(&self, document: &EngineDocument, port: u16) -> Result<ProbeTarget, String> {
+        let json: serde_json::Value = document.parse().map_err(|error| error.to_string())?;
+        if json["HostConfig"]["NetworkMode"] == "host" {
+            return Ok(self.target(self.host_address()?, port));
+        }
+        let bindings = json["NetworkSettings"]["Ports"][format!("{port}/tcp")].as_array();
+        let binding = bindings
+            .and_then(|bindings| bindings.first())
+            .ok_or_else(|| format!("port {port} is not published"))?;
+        let published = binding["HostPort"].as_str().and_then(|port| port.parse().ok());
+        let published = published.ok_or_else(|| format!("port {port} is not published"))?;
+        let address = match binding["HostIp"].as_str() {
+            None | Some("" | "0.0.0.0" | "::") => self.host_address()?,
+            Some(address) => address.to_owned(),
+        };
+        Ok(self.target(address, published))
+    }
+
+    fn host_address(&self) -> Result<String, String> {
+        let host = &self.task.host;
+        self.task.hosts.published_at(host).ok_or_else(|| format!("{host} is not known any more"))
+    }
+}
+
+/// What is wrong with a container that should run without a restart.
+fn not_running(facts: &ContainerFacts, first_start: &mut Option<String>) -> Option<Verdict> {
+    if facts.restart_count > 0 {
+        return Some(Verdict::Bad(format!(
+            "it ended with {} and was restarted {} times",
+            facts.exit_code, facts.restart_count
+        )));
+    }
+    if !facts.running || facts.is_going() {
+        return Some(Verdict::Bad(format!(
+            "it is {}, with exit code {} {}",
+            facts.status.as_str(),
+            facts.exit_code,
+            facts.start_error
+        )));
+    }
+    match first_start {
+        Some(first) if facts.started_at.as_ref() != Some(first) => {
+            Some(Verdict::Bad("it was restarted".to_owned()))
+        }
+        Some(_) => None,
+        None => {
+            first_start.clone_from(&facts.started_at);
+            None
+        }
+    }
+}
+
+fn health(facts: &ContainerFacts, document: &EngineDocument) -> Verdict {
+    let last = last_health_output(document);
+    match facts.health {
+        Some(Health::Healthy) => Verdict::Good("it is healthy".to_owned()),
+        Some(Health::Starting) => {
+            Verdict::Wait(format!("its health check has no result yet{last}"))
+        }
+        Some(Health::Unhealthy) => Verdict::Bad(format!("it is unhealthy{last}")),
+        None => Verdict::Bad("it has no health check".to_owned()),
+    }
+}
+
+/// What the last health check said: an opaque "unhealthy" helps nobody.
+fn last_health_output(document: &EngineDocument) -> String {
+    let json: serde_json::Value = document.parse().unwrap_or_default();
+    let last = json["State"]["Health"]["Log"].as_array().and_then(|log| log.last());
+    match last {
+        None => String::new(),
+        Some(last) => format!(
+            "; the last check ended with {}: {}",
+            last["ExitCode"],
+            shortened(last["Output"].as_str().unwrap_or_default())
+        ),
+    }
+}
+
+fn failed(message: String) -> Setback {
+    Setback::Failed(Trouble::new(reason::GATE_FAILED, message))
+}
+
+fn shortened(text: &str) -> String {
+    let text = text.trim();
+    let mut short: String = text.chars().take(SHOWN).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short.replace(['\n', '\r'], " ")
+}

@@ -1,0 +1,142 @@
+//! The image comes to the host, before any container is touched, and is what the plan says.
+
+use serde::Deserialize;
+use tokio::sync::watch;
+
+use super::{CALL, Run, Setback, Stopped};
+use crate::domain::{ImageName, ImageReference};
+use crate::engine::{EngineDocument, EngineError, ErrorKind, Transfer, null_to_default};
+use crate::rollout::model::{HostEnd, HostEvent, Trouble};
+use crate::rollout::reason;
+use crate::rollout::requests::PullProgress;
+use crate::rollout::spec::PullWhen;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Image {
+    id: String,
+    #[serde(default, deserialize_with = "null_to_default")]
+    repo_digests: Vec<String>,
+}
+
+impl Run<'_> {
+    /// Gets the image. A host that does not answer has nothing done to it.
+    pub(super) async fn pull(&mut self) -> Result<(), Stopped> {
+        match self.fetch().await {
+            Ok(()) => self.pen.write(HostEvent::Ended { end: HostEnd::Pulled }).await,
+            Err(Setback::Stopped) => Err(Stopped),
+            Err(Setback::Lost(trouble)) => self.pen.write(HostEvent::Unreachable { trouble }).await,
+            Err(Setback::Failed(trouble)) => {
+                self.pen
+                    .write(HostEvent::Failed { step: None, trouble, log_tail: Vec::new() })
+                    .await?;
+                self.pen.write(HostEvent::Ended { end: HostEnd::Unchanged }).await
+            }
+        }
+    }
+
+    async fn fetch(&mut self) -> Result<(), Setback> {
+        let Some(planned) = self.task.image.clone() else { return Ok(()) };
+        let invalid = |error: &dyn std::fmt::Display| {
+            Setback::Failed(Trouble::new(reason::IMAGE_NOT_FOUND, error.to_string()))
+        };
+        let name = ImageName::parse(&planned.reference).map_err(|error| invalid(&error))?;
+        let present = match self.call(CALL, self.engine.inspect_image(&name)).await {
+            Ok(document) => Some(read(&document)?),
+            Err(Setback::Failed(trouble)) if trouble.reason == reason::IMAGE_NOT_FOUND => None,
+            Err(setback) => return Err(setback),
+        };
+        let wanted = planned.digest.as_deref();
+        let is_it = |image: &Image| {
+            wanted.is_none_or(|wanted| image.repo_digests.iter().any(|it| it.ends_with(wanted)))
+        };
+        let image = match (present, self.task.policy.pull) {
+            (Some(image), PullWhen::Missing | PullWhen::Never) if is_it(&image) => image,
+            (None, PullWhen::Never) => {
+                return Err(invalid(&format!(
+                    "{} is not there, and nothing is pulled",
+                    planned.reference
+                )));
+            }
+            (Some(_), PullWhen::Never) => {
+                return Err(invalid(&format!("{} is not what the plan says", planned.reference)));
+            }
+            _ => {
+                let Some(reference) = name.reference() else {
+                    return Err(invalid(&format!(
+                        "{} cannot be pulled by its ID",
+                        planned.reference
+                    )));
+                };
+                self.transfer(reference, wanted).await?
+            }
+        };
+        if !is_it(&image) {
+            return Err(invalid(&format!(
+                "{} is {:?} here and {} elsewhere",
+                planned.reference,
+                image.repo_digests,
+                wanted.unwrap_or_default()
+            )));
+        }
+        let digest = image.repo_digests.first().and_then(|it| it.split_once('@'));
+        let digest = digest.map(|(_, digest)| digest.to_owned());
+        let digest = planned.digest.clone().or(digest);
+        self.state.image_id = Some(image.id.clone());
+        self.write(HostEvent::Pulled { image_id: image.id, digest }).await
+    }
+
+    /// Pulls by digest, so that every host gets the same, and tags it as it was asked for.
+    async fn transfer(
+        &self,
+        reference: &ImageReference,
+        digest: Option<&str>,
+    ) -> Result<Image, Setback> {
+        let reference = reference.clone().with_default_tag();
+        let pinned = match digest {
+            Some(digest) if reference.digest().is_none() => {
+                ImageReference::parse(&format!("{reference}@{digest}")).map_err(|error| {
+                    Setback::Failed(Trouble::new(reason::IMAGE_NOT_FOUND, error.to_string()))
+                })?
+            }
+            _ => reference,
+        };
+        let login = match &self.task.login {
+            Some(login) => Some(login.clone()),
+            None => self.task.hosts.login(&pinned.registry()).await,
+        };
+        let (sink, mut progress) = watch::channel(Transfer::default());
+        let pull = self.engine.pull_image(&pinned, None, login.as_deref(), &sink);
+        let stalled = self.task.policy.pull_timeout;
+        let standstill = async {
+            // The limit is on standstill, not on the whole: large images take their time.
+            while let Ok(Ok(())) = tokio::time::timeout(stalled, progress.changed()).await {
+                let transfer = progress.borrow_and_update().clone();
+                let (rollout, host) = (self.task.rollout, self.task.host.clone());
+                // Nobody may be watching.
+                let _ = self.task.pulls.send(PullProgress { rollout, host, transfer });
+            }
+        };
+        let pulled = tokio::select! {
+            biased;
+            pulled = pull => pulled,
+            () = standstill => Err(EngineError::new(
+                ErrorKind::TransferStalled,
+                "POST /images/create",
+                format!("no progress for {}", humantime::format_duration(stalled)),
+            )),
+        };
+        match pulled {
+            Ok(pulled) => read(&pulled.image),
+            Err(error) if super::is_lost(&error) => Err(Setback::Lost(self.trouble(&error))),
+            Err(error) => Err(Setback::Failed(self.trouble(&error))),
+        }
+    }
+}
+
+fn read(document: &EngineDocument) -> Result<Image, Setback> {
+    document.parse().map_err(|error| {
+        let message = format!("unexpected JSON of an image: {error}");
+        Setback::Failed(Trouble::new(reason::IMAGE_NOT_FOUND, message))
+    })
+}

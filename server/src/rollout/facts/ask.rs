@@ -1,0 +1,146 @@
+//! The questions to an Engine.
+
+use futures_util::stream::{self, StreamExt as _};
+use serde_json::Value;
+
+use super::{ContainerFacts, HostFacts, NetworkFacts, OldContainer};
+use crate::domain::{ContainerName, ContainerRef, ImageName};
+use crate::engine::{ContainerListing, Engine, EngineDocument, EngineError, ErrorKind, Result};
+
+/// Inspections at a time: an Engine answers one in a third of a millisecond.
+const AT_ONCE: usize = 8;
+
+/// What is on a host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// The container of that name; `None` where there is none.
+    pub old: Option<OldContainer>,
+    /// What is around it.
+    pub host: HostFacts,
+}
+
+/// Asks an Engine for all that a plan for `target` needs. Changes nothing.
+///
+/// # Errors
+/// Whatever the Engine fails with. A container or image that is not there is none, and of the
+/// containers around the target those that cannot be read are noted as such.
+pub async fn gather(engine: &dyn Engine, target: &ContainerName) -> Result<Facts> {
+    let info = engine.info().await?;
+    let api_version = info.api_version;
+    let info = read(&info)?;
+    let text = |key: &str| info[key].as_str().unwrap_or_default().to_owned();
+    let networks = networks(engine).await?;
+    let inspect = by_name(engine, target).await?;
+    let old = match inspect {
+        Some(inspect) => Some(old_container(engine, inspect).await?),
+        None => None,
+    };
+    let (containers, unread) = containers(engine).await?;
+    let host = HostFacts {
+        api_version,
+        engine_name: text("Name"),
+        log_driver: text("LoggingDriver"),
+        runtime: text("DefaultRuntime"),
+        networks,
+        containers,
+        unread,
+    };
+    Ok(Facts { old, host })
+}
+
+/// The container of exactly that name: an Engine also takes a beginning of an ID.
+async fn by_name(engine: &dyn Engine, name: &ContainerName) -> Result<Option<Value>> {
+    let container = ContainerRef::from(name.clone());
+    let Some(found) = found(engine.inspect_container(&container, false).await)? else {
+        return Ok(None);
+    };
+    let inspect = read(&found)?;
+    let its_name = inspect["Name"].as_str().unwrap_or_default().trim_start_matches('/');
+    Ok((its_name == name.as_str()).then_some(inspect))
+}
+
+async fn old_container(engine: &dyn Engine, inspect: Value) -> Result<OldContainer> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let image = image(engine, &text(&inspect["Image"])).await?;
+    let named_image = image_id(engine, &text(&inspect["Config"]["Image"])).await?;
+    let changes = match ContainerRef::parse(&text(&inspect["Id"])) {
+        // Some storage drivers cannot tell, and for others it takes long; a plan can do without.
+        Ok(id) => engine.container_changes(&id).await.ok(),
+        Err(_) => None,
+    };
+    Ok(OldContainer { inspect, image, named_image, changes })
+}
+
+async fn image_id(engine: &dyn Engine, name: &str) -> Result<Option<String>> {
+    let image = image(engine, name).await?;
+    Ok(image.and_then(|image| image["Id"].as_str().map(str::to_owned)))
+}
+
+async fn image(engine: &dyn Engine, name: &str) -> Result<Option<Value>> {
+    let Ok(name) = ImageName::parse(name) else { return Ok(None) };
+    found(engine.inspect_image(&name).await)?.as_ref().map(read).transpose()
+}
+
+async fn networks(engine: &dyn Engine) -> Result<Vec<NetworkFacts>> {
+    let listing = engine.list_networks().await?;
+    let mut networks: Vec<NetworkFacts> = listing
+        .items
+        .into_iter()
+        .map(|network| NetworkFacts {
+            id: network.id,
+            name: network.name,
+            driver: network.driver,
+            scope: network.scope,
+        })
+        .collect();
+    networks.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
+    Ok(networks)
+}
+
+/// All containers, sorted by ID, and those that could not be read.
+async fn containers(engine: &dyn Engine) -> Result<(Vec<ContainerFacts>, Vec<String>)> {
+    let listing = ContainerListing { all: true, ..ContainerListing::default() };
+    let listed = engine.list_containers(&listing).await?;
+    let inspections = stream::iter(listed.items)
+        .map(|summary| async move {
+            let inspect = match ContainerRef::parse(&summary.id) {
+                Ok(id) => found(engine.inspect_container(&id, false).await),
+                Err(_) => Ok(None),
+            };
+            (summary.id, inspect.and_then(|found| found.as_ref().map(read).transpose()))
+        })
+        .buffered(AT_ONCE)
+        .collect::<Vec<_>>()
+        .await;
+    let (mut containers, mut unread) = (Vec::new(), Vec::new());
+    for (id, inspect) in inspections {
+        match inspect {
+            Ok(Some(inspect)) => containers.push(ContainerFacts::read(&inspect)),
+            Ok(None) => {}
+            // The host as a whole is not there any more.
+            Err(error) if error.kind == ErrorKind::Unreachable => return Err(error),
+            Err(_) => unread.push(id),
+        }
+    }
+    containers.sort_by(|one, other| one.id.cmp(&other.id));
+    unread.sort();
+    Ok((containers, unread))
+}
+
+fn found(result: Result<EngineDocument>) -> Result<Option<EngineDocument>> {
+    match result {
+        Ok(document) => Ok(Some(document)),
+        Err(error)
+            if matches!(error.kind, ErrorKind::ContainerNotFound | ErrorKind::ImageNotFound) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn read(document: &EngineDocument) -> Result<Value> {
+    document.parse().map_err(|error| {
+        EngineError::new(ErrorKind::BadAnswer, "reading an inspection", error.to_string())
+    })
+}

@@ -1,0 +1,175 @@
+//! From an order to a plan: asks every host at once for what is there, asks the registry once
+//! what the image is, and then decides purely. Nothing is changed on any host.
+
+mod assemble;
+mod undo;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::executor::NewBody;
+use super::facts::{self, Facts};
+use super::hosts::Hosts;
+use super::model::{Plan, PlannedImage, Trouble};
+use super::reason;
+use super::requests::{Order, Refusal, RolloutError};
+use super::spec::PullWhen;
+use crate::domain::{ContainerName, HostName, ImageName, ImageReference};
+use crate::engine::ErrorKind;
+
+pub use undo::plan_undo;
+
+/// Hosts that are asked at once.
+const AT_ONCE: usize = 64;
+
+/// Longest time for the facts of one host.
+const FACTS: Duration = Duration::from_secs(60);
+
+/// Longest time for the registry.
+const REGISTRY: Duration = Duration::from_secs(60);
+
+/// A plan, and what belongs to it and may hold secrets.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// What will be done.
+    pub plan: Plan,
+    /// What is sealed, by host.
+    pub bodies: BTreeMap<HostName, HostBodies>,
+}
+
+/// What is sealed for one host, as JSON.
+#[derive(Debug, Clone)]
+pub struct HostBodies {
+    /// [`super::executor::Bodies`].
+    pub bodies: String,
+    /// [`Snapshot`]; `None` where there was no old container.
+    pub old: Option<String>,
+}
+
+/// How to make the old container again without it.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Its body.
+    pub new: NewBody,
+    /// Identifies the body.
+    pub spec_sha: String,
+}
+
+/// What one host has to say for a plan.
+struct Asked {
+    host: HostName,
+    facts: Result<Facts, Trouble>,
+    /// The image that the reference of the order stands for on this host now.
+    image: Option<Value>,
+}
+
+/// Plans a rollout.
+pub async fn plan(hosts: &dyn Hosts, order: &Order) -> Result<Planned, RolloutError> {
+    let names: Vec<_> = order.hosts.iter().map(|host| host.name.clone()).collect();
+    let image = order.spec.change.image.as_ref();
+    let asked = ask(hosts, &names, &order.spec.container, image).await;
+    let image = match image {
+        None => None,
+        Some(reference) => Some(resolve(hosts, order, reference, &asked).await?),
+    };
+    assemble::assemble(order, image, asked).map_err(RolloutError::PlanRefused)
+}
+
+/// The facts of all hosts, in the order of `names`.
+async fn ask(
+    hosts: &dyn Hosts,
+    names: &[HostName],
+    container: &ContainerName,
+    image: Option<&ImageReference>,
+) -> Vec<Asked> {
+    futures_util::stream::iter(names.iter().cloned())
+        .map(|host| async move {
+            let facts = facts_of(hosts, &host, container).await;
+            let image = match (&facts, image) {
+                (Ok(_), Some(image)) => image_on(hosts, &host, image).await,
+                _ => None,
+            };
+            Asked { host, facts, image }
+        })
+        .buffered(AT_ONCE)
+        .collect()
+        .await
+}
+
+async fn facts_of(
+    hosts: &dyn Hosts,
+    host: &HostName,
+    container: &ContainerName,
+) -> Result<Facts, Trouble> {
+    let engine = hosts.engine(host)?;
+    match tokio::time::timeout(FACTS, facts::gather(&*engine, container)).await {
+        Ok(Ok(facts)) => Ok(facts),
+        Ok(Err(error)) => Err(Trouble::new(error.kind.reason(), error.to_string())),
+        Err(_) => Err(Trouble::new(
+            reason::HOST_TIMEOUT,
+            format!("no answer within {}", humantime::format_duration(FACTS)),
+        )),
+    }
+}
+
+async fn image_on(hosts: &dyn Hosts, host: &HostName, image: &ImageReference) -> Option<Value> {
+    let engine = hosts.engine(host).ok()?;
+    let name = ImageName::Reference(image.clone().with_default_tag());
+    let document = tokio::time::timeout(FACTS, engine.inspect_image(&name)).await.ok()?.ok()?;
+    document.parse().ok()
+}
+
+/// What the reference stands for, once for all hosts, so that a tag that moves meanwhile
+/// does not split the fleet.
+async fn resolve(
+    hosts: &dyn Hosts,
+    order: &Order,
+    reference: &ImageReference,
+    asked: &[Asked],
+) -> Result<PlannedImage, RolloutError> {
+    let planned = |digest: Option<String>| PlannedImage {
+        reference: reference.clone().with_default_tag().to_string(),
+        digest,
+    };
+    if let Some(digest) = reference.digest() {
+        return Ok(planned(Some(digest.to_string())));
+    }
+    let everywhere = asked.iter().all(|it| it.image.is_some() || it.facts.is_err());
+    if order.spec.policy.pull == PullWhen::Never {
+        return Ok(planned(None));
+    }
+    let mut last = None;
+    for host in asked.iter().filter(|it| it.facts.is_ok()) {
+        let Ok(engine) = hosts.engine(&host.host) else { continue };
+        let question = engine.resolve_digest(reference, order.login.as_deref());
+        match tokio::time::timeout(REGISTRY, question).await {
+            Ok(Ok(digest)) => return Ok(planned(Some(digest.to_string()))),
+            Ok(Err(error)) => {
+                let of_host = matches!(
+                    error.kind,
+                    ErrorKind::Unreachable | ErrorKind::ConnectionLost | ErrorKind::Unsupported
+                );
+                last = Some(error.message);
+                if !of_host {
+                    break;
+                }
+            }
+            Err(_) => last = Some("the registry did not answer in time".to_owned()),
+        }
+    }
+    // An image that was never in a registry is fine where every host has it already.
+    if everywhere && order.spec.policy.pull == PullWhen::Missing {
+        return Ok(planned(None));
+    }
+    let message = format!(
+        "the registry does not give {reference}: {}; check the name, push it, or log in with: \
+         wharf login {} -u USER",
+        last.unwrap_or_else(|| "no host answers that could ask it".to_owned()),
+        reference.registry()
+    );
+    Err(RolloutError::PlanRefused(vec![Refusal { host: None, message }]))
+}

@@ -1,0 +1,278 @@
+//! What a container would have to be created with to be what it is, and to differ in what a
+//! rollout changes: the body of `POST /containers/create` from an inspection.
+//!
+//! Pure. Called by the plan, by the executor for the twin of a container that removes itself,
+//! and by the command line's preview. The rules, with the numbers that tests name, are section C
+//! of the rollout sheet. An inspection is not what a container was created with: the Engine mixes
+//! the image's settings and its own run-time values into it. So every theme has a file that takes
+//! away what is not the operator's: `image_defaults`, `identity`, `networks`, `storage`, `labels`;
+//! the rest of the Engine's JSON goes through untouched, known to us or not. On that base `change`
+//! puts what is asked for (`unset`, then settings, then the merge patch); `check`, `order` and
+//! `dependents` look at what came out; `diff` says what became different, `compare` whether the
+//! Engine did what it was asked.
+
+mod change;
+mod check;
+mod compare;
+mod dependents;
+mod diff;
+mod identity;
+mod image_defaults;
+mod json;
+mod labels;
+mod mask;
+pub mod names;
+mod networks;
+mod order;
+mod settings;
+mod storage;
+mod unset;
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+
+pub use compare::compare;
+pub use dependents::{Dependent, retarget};
+pub use labels::complete;
+pub use unset::check_unset;
+
+use super::facts::{HostFacts, OldContainer};
+use super::model::{OldFacts, Order, RestartPolicy, Trouble};
+use super::spec::{AnonymousVolumes, Change, Dependents, OrderWish, Policy};
+
+/// What the operator allows or wants, besides the change itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// What becomes of anonymous volumes.
+    pub anonymous_volumes: AnonymousVolumes,
+    /// What becomes of containers that share a namespace with it.
+    pub dependents: Dependents,
+    /// Which of old and new goes first.
+    pub order: OrderWish,
+    /// Where the old image is gone: take everything that the container has as set by its
+    /// operator, rather than refuse (C8).
+    pub assume_explicit: bool,
+    /// Keep the addresses that an overlay network shows, which may be dynamic (C23).
+    pub pin_overlay_addresses: bool,
+    /// Start-first although old and new would write to the same volumes (C32).
+    pub share_volumes: bool,
+}
+
+/// A container as it is to be created.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recreated {
+    /// The Engine's body for `POST /containers/create`. Holds secrets.
+    pub body: Value,
+    /// Networks to connect after the creation and before the start, with the Engine's JSON of the
+    /// endpoint: before API 1.44 a creation takes one only (C17). Sorted by name.
+    pub extra_networks: Vec<(String, Value)>,
+    /// What becomes different, a line a setting, sorted; secrets are not in it.
+    pub diff: Vec<String>,
+    /// What may go wrong or be lost, a line each.
+    pub risks: Vec<String>,
+    /// How it takes the place of the old one.
+    pub order: Order,
+    /// Containers that share its namespaces or take its volumes; to be made anew after it.
+    pub dependents: Vec<Dependent>,
+    /// Names of anonymous volumes that the new container takes over and that no removal of a
+    /// container removes any more (C24).
+    pub inherited_volumes: Vec<String>,
+    /// SHA-256, in hex, of the canonical JSON of body and extra networks.
+    pub spec_sha: String,
+}
+
+/// What is found on the way.
+#[derive(Debug, Default)]
+struct Notes {
+    refusals: Vec<Trouble>,
+    risks: Vec<String>,
+}
+
+/// The container that replaces `old`, or everything that stands against it.
+pub fn recreate(
+    old: &OldContainer,
+    host: &HostFacts,
+    change: &Change,
+    options: &Options,
+) -> Result<Recreated, Vec<Trouble>> {
+    let mut notes = Notes::default();
+    labels::refuse_swarm(&old.inspect, &mut notes);
+    names::refuse_retained(&old.inspect, &mut notes);
+    storage::warn_of_lost_files(old, &mut notes);
+    let base = if change.whole.is_some() {
+        // Only to tell what becomes different: what is unclear about it does not matter.
+        let lenient = Options { assume_explicit: true, ..*options };
+        Base::of(old, host, &lenient, &mut Notes::default())
+    } else {
+        Base::of(old, host, options, &mut notes)
+    };
+    labels::warn_of_compose(&base.body, change, &mut notes);
+    let body = change::apply(base.body.clone(), change, &mut notes);
+    let body = match body {
+        Some(body) if notes.refusals.is_empty() => body,
+        _ => return Err(notes.refusals),
+    };
+    check::check(&body, &mut notes);
+    let before = Base::of(
+        old,
+        host,
+        &Options { anonymous_volumes: AnonymousVolumes::Keep, assume_explicit: true, ..*options },
+        &mut Notes::default(),
+    );
+    let dependents = dependents::find(old, host, options, &mut notes);
+    let order = order::choose(old, &body, &dependents, options, &mut notes);
+    order::warn_of_ports(&body, &mut notes);
+    let inherited_volumes = if change.whole.is_some() {
+        Vec::new()
+    } else {
+        storage::still_there(base.inherited, &body)
+    };
+    storage::warn_of_leaks(&inherited_volumes, &mut notes);
+    let diff = diff::diff(&before.body, &body);
+    finish(body, host, diff, order, dependents, inherited_volumes, notes)
+}
+
+/// The container that a change makes where there is none. The change must have a whole body, or
+/// an image and settings.
+pub fn fresh(host: &HostFacts, change: &Change) -> Result<Recreated, Vec<Trouble>> {
+    let mut notes = Notes::default();
+    let body = change::apply(Value::Object(json::Object::new()), change, &mut notes);
+    let body = match body {
+        Some(body) if notes.refusals.is_empty() => body,
+        _ => return Err(notes.refusals),
+    };
+    check::check(&body, &mut notes);
+    networks::refuse_missing(&body, host, &mut notes);
+    order::warn_of_ports(&body, &mut notes);
+    let diff = diff::diff(&Value::Null, &body);
+    finish(body, host, diff, Order::StopFirst, Vec::new(), Vec::new(), notes)
+}
+
+/// The stopped stand-in for a container that removes itself when it stops: the same container
+/// without that, on the same volumes (C30).
+pub fn twin(old: &OldContainer, host: &HostFacts) -> Result<Recreated, Vec<Trouble>> {
+    let options = Options {
+        anonymous_volumes: AnonymousVolumes::Keep,
+        dependents: Dependents::Recreate,
+        order: OrderWish::StopFirst,
+        assume_explicit: true,
+        pin_overlay_addresses: false,
+        share_volumes: false,
+    };
+    let mut notes = Notes::default();
+    let mut base = Base::of(old, host, &options, &mut notes);
+    if !notes.refusals.is_empty() {
+        return Err(notes.refusals);
+    }
+    base.body["HostConfig"]["AutoRemove"] = Value::Bool(false);
+    let order = Order::StopFirst;
+    finish(base.body, host, Vec::new(), order, Vec::new(), base.inherited, notes)
+}
+
+/// What the plan keeps of the old container.
+#[must_use]
+pub fn old_facts(inspect: &Value) -> OldFacts {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (state, host) = (&inspect["State"], &inspect["HostConfig"]);
+    let policy = &host["RestartPolicy"];
+    OldFacts {
+        id: text(&inspect["Id"]),
+        image: text(&inspect["Config"]["Image"]),
+        image_id: text(&inspect["Image"]),
+        running: state["Running"] == true || state["Restarting"] == true,
+        restart: RestartPolicy {
+            name: text(&policy["Name"]),
+            maximum_retry_count: policy["MaximumRetryCount"].as_i64().unwrap_or_default(),
+        },
+        auto_remove: host["AutoRemove"] == true,
+    }
+}
+
+/// Whether a container is paused: it counts as running, and a stop would end the pause (C27).
+#[must_use]
+pub fn is_paused(inspect: &Value) -> bool {
+    inspect["State"]["Paused"] == true
+}
+
+impl From<&Policy> for Options {
+    fn from(policy: &Policy) -> Self {
+        Self {
+            anonymous_volumes: policy.anonymous_volumes,
+            dependents: policy.dependents,
+            order: policy.order,
+            assume_explicit: false,
+            pin_overlay_addresses: false,
+            share_volumes: false,
+        }
+    }
+}
+
+impl Notes {
+    fn refuse(&mut self, reason: &str, message: impl Into<String>) {
+        self.refusals.push(Trouble { reason: reason.to_owned(), message: message.into() });
+    }
+
+    fn risk(&mut self, line: impl Into<String>) {
+        self.risks.push(line.into());
+    }
+}
+
+/// The old container as it would have to be created: all its endpoints in the body.
+struct Base {
+    body: Value,
+    inherited: Vec<String>,
+}
+
+impl Base {
+    fn of(old: &OldContainer, host: &HostFacts, options: &Options, notes: &mut Notes) -> Self {
+        let inspect = &old.inspect;
+        let mut config = json::object_of(&inspect["Config"]);
+        let mut host_config = json::object_of(&inspect["HostConfig"]);
+        image_defaults::subtract(&mut config, old, options, notes);
+        image_defaults::pin(&mut config, old, notes);
+        labels::drop_own(&mut config);
+        identity::forget(&mut config, &mut host_config, inspect, host, notes);
+        identity::warn_of_frozen_defaults(&host_config, host, notes);
+        let endpoints =
+            networks::endpoints(&mut config, &mut host_config, inspect, host, options, notes);
+        let inherited = storage::keep(&mut config, &mut host_config, inspect, host, options, notes);
+        let mut body = config;
+        body.insert("HostConfig".to_owned(), host_config.into());
+        if !endpoints.is_empty() {
+            let networking = serde_json::json!({ "EndpointsConfig": endpoints });
+            body.insert("NetworkingConfig".to_owned(), networking);
+        }
+        Self { body: body.into(), inherited }
+    }
+}
+
+fn finish(
+    body: Value,
+    host: &HostFacts,
+    diff: Vec<String>,
+    order: Order,
+    dependents: Vec<Dependent>,
+    inherited_volumes: Vec<String>,
+    mut notes: Notes,
+) -> Result<Recreated, Vec<Trouble>> {
+    if !notes.refusals.is_empty() {
+        return Err(notes.refusals);
+    }
+    let (body, extra_networks) = networks::split(body, host.api_version);
+    let spec_sha = json::sha256(&serde_json::json!([body, extra_networks]));
+    notes.risks.sort();
+    notes.risks.dedup();
+    let risks = notes.risks;
+    Ok(Recreated {
+        body,
+        extra_networks,
+        diff,
+        risks,
+        order,
+        dependents,
+        inherited_volumes,
+        spec_sha,
+    })
+}

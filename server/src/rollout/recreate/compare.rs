@@ -1,0 +1,84 @@
+//! Whether a container is what was asked for (C36).
+
+use serde_json::{Value, json};
+
+use super::diff;
+use super::json::{Object, entries, is_empty, items, object_of, text};
+use super::networks::is_bridge;
+use super::settings;
+
+/// The settings of a requested body that the Engine shows otherwise, or not at all, as lines;
+/// empty where all is as asked for. What the Engine or the image adds is no difference.
+#[must_use]
+pub fn compare(requested: &Value, inspect: &Value) -> Vec<String> {
+    let asked = settings::of(&canonical(requested));
+    let found = settings::of(&canonical(&as_body(inspect)));
+    asked
+        .iter()
+        .filter(|(name, value)| !matches(name, value, found.get(*name)))
+        .map(|(name, value)| {
+            format!("asked for and found: {}", diff::line(name, Some(value), found.get(name)))
+        })
+        .collect()
+}
+
+/// The inspection in the form of a body.
+fn as_body(inspect: &Value) -> Value {
+    let mut body = object_of(&inspect["Config"]);
+    body.insert("HostConfig".to_owned(), inspect["HostConfig"].clone());
+    let networks = &inspect["NetworkSettings"]["Networks"];
+    body.insert("NetworkingConfig".to_owned(), json!({ "EndpointsConfig": networks }));
+    body.into()
+}
+
+/// One name for the Engine's own network, one place for the address of a network card, no entry
+/// for an entrypoint that is none.
+fn canonical(body: &Value) -> Value {
+    let mut body = body.clone();
+    let mode = text(&body["HostConfig"]["NetworkMode"]).to_owned();
+    if is_bridge(&mode) && !mode.is_empty() {
+        body["HostConfig"]["NetworkMode"] = "bridge".into();
+    }
+    let mut endpoints = Object::new();
+    for (name, endpoint) in entries(&body["NetworkingConfig"]["EndpointsConfig"]) {
+        let name = if is_bridge(name) { "bridge" } else { name };
+        endpoints.insert(name.to_owned(), endpoint.clone());
+    }
+    if !is_empty(&body["MacAddress"]) {
+        let own = if is_bridge(&mode) { "bridge" } else { &mode };
+        let endpoint = endpoints.entry(own).or_insert_with(|| json!({}));
+        endpoint["MacAddress"] = body["MacAddress"].take();
+    }
+    body["NetworkingConfig"]["EndpointsConfig"] = endpoints.into();
+    if let Some(object) = body.as_object_mut() {
+        // Windows, and builds: neither is a setting of a container that runs.
+        for key in ["ArgsEscaped", "OnBuild", "Shell"] {
+            object.shift_remove(key);
+        }
+        let entrypoint = object.get("Entrypoint");
+        if entrypoint.is_some_and(|value| is_empty(value) || *value == json!([""])) {
+            object.shift_remove("Entrypoint");
+        }
+    }
+    body
+}
+
+fn matches(name: &str, asked: &Value, found: Option<&Value>) -> bool {
+    let Some(found) = found else { return is_empty(asked) && !name.starts_with("networks.") };
+    if asked == found {
+        return true;
+    }
+    let mounts = name.starts_with("mounts.") || name.starts_with("networks.");
+    mounts && contains(found, asked)
+}
+
+/// Whether all that was asked for is in what was found.
+fn contains(found: &Value, asked: &Value) -> bool {
+    match asked {
+        Value::Object(asked) => asked
+            .iter()
+            .all(|(key, value)| is_empty(value) || contains(&found[key.as_str()], value)),
+        Value::Array(asked) => asked.iter().all(|item| items(found).any(|other| other == item)),
+        asked => asked == found,
+    }
+}

@@ -1,0 +1,105 @@
+//! Containers that hang on the one that is replaced: they share a namespace of it or take its
+//! volumes, by its ID, and cannot start any more when it is gone (C14).
+
+use serde_json::Value;
+
+use super::json::text;
+use super::storage::source_of;
+use super::{Notes, Options};
+use crate::rollout::facts::{ContainerFacts, HostFacts, OldContainer};
+use crate::rollout::spec::Dependents;
+
+/// A container that hangs on the one that is replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependent {
+    /// Full ID.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it runs.
+    pub running: bool,
+    /// What it shares: `network`, `ipc`, `pid`, `volumes`.
+    pub shares: Vec<&'static str>,
+}
+
+/// The body of a dependent, made to hang on the new container.
+#[must_use]
+pub fn retarget(body: &Value, old: &ContainerFacts, new_id: &str) -> Value {
+    let mut body = body.clone();
+    let host_config = &mut body["HostConfig"];
+    for key in ["NetworkMode", "IpcMode", "PidMode"] {
+        if text(&host_config[key]).strip_prefix("container:").is_some_and(|of| old.is(of)) {
+            host_config[key] = format!("container:{new_id}").into();
+        }
+    }
+    if let Some(Value::Array(list)) = host_config.get_mut("VolumesFrom") {
+        for entry in list.iter_mut().filter(|entry| old.is(source_of(text(entry)))) {
+            let mode = text(entry).split_once(':').map(|(_, mode)| format!(":{mode}"));
+            *entry = format!("{new_id}{}", mode.unwrap_or_default()).into();
+        }
+    }
+    body
+}
+
+pub(super) fn find(
+    old: &OldContainer,
+    host: &HostFacts,
+    options: &Options,
+    notes: &mut Notes,
+) -> Vec<Dependent> {
+    let target = ContainerFacts::read(&old.inspect);
+    let others = || host.containers.iter().filter(|other| other.id != target.id);
+    let mut found: Vec<Dependent> = others()
+        .filter_map(|other| {
+            let shares = shares(other, &target);
+            (!shares.is_empty()).then(|| Dependent {
+                id: other.id.clone(),
+                name: other.name.clone(),
+                running: other.running,
+                shares,
+            })
+        })
+        .collect();
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    if options.dependents == Dependents::Refuse {
+        for dependent in &found {
+            notes.refuse(
+                "DEPENDENT_CONTAINER",
+                format!(
+                    "the container {} shares its {}, and could not start again; remove it first, or have dependents made anew too (dependents: recreate)",
+                    dependent.name,
+                    dependent.shares.join(" and ")
+                ),
+            );
+        }
+    }
+    for other in others().filter(|other| other.links.iter().any(|link| target.is(link))) {
+        notes.risk(format!(
+            "the container {} has a link to it, which follows the old container until {} is made anew",
+            other.name, other.name
+        ));
+    }
+    if !host.unread.is_empty() {
+        notes.risk(format!(
+            "{} containers could not be read, so it is not known whether they share a namespace with it: {}",
+            host.unread.len(),
+            host.unread.join(", ")
+        ));
+    }
+    found
+}
+
+fn shares(other: &ContainerFacts, target: &ContainerFacts) -> Vec<&'static str> {
+    let of_target = |mode: &str| mode.strip_prefix("container:").is_some_and(|of| target.is(of));
+    let modes = [
+        ("network", other.network_mode.as_str()),
+        ("ipc", other.ipc_mode.as_str()),
+        ("pid", other.pid_mode.as_str()),
+    ];
+    let mut shares: Vec<_> =
+        modes.into_iter().filter(|(_, mode)| of_target(mode)).map(|(what, _)| what).collect();
+    if other.volumes_from.iter().any(|entry| target.is(source_of(entry))) {
+        shares.push("volumes");
+    }
+    shares
+}

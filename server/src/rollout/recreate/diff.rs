@@ -1,0 +1,35 @@
+//! What a change makes of a container, a line a setting, for people to read before it happens.
+
+use serde_json::Value;
+
+use super::mask::{HIDDEN, is_secret_name, shown};
+use super::settings;
+
+/// The differences, sorted. Values of variables, and what looks like a secret, are hidden.
+pub(super) fn diff(before: &Value, after: &Value) -> Vec<String> {
+    let (before, after) = (settings::of(before), settings::of(after));
+    let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
+    names.sort();
+    names.dedup();
+    names
+        .into_iter()
+        .filter(|name| before.get(*name) != after.get(*name))
+        .map(|name| line(name, before.get(name), after.get(name)))
+        .collect()
+}
+
+/// One setting; also what a comparison with the Engine's answer writes.
+pub(super) fn line(name: &str, before: Option<&Value>, after: Option<&Value>) -> String {
+    let show = |value: Option<&Value>| match value {
+        None => "none".to_owned(),
+        Some(_) if hidden(name) => HIDDEN.to_owned(),
+        Some(value) => shown(value),
+    };
+    let (old, new) = (show(before), show(after));
+    let note = if old == new { ", changed" } else { "" };
+    format!("{name}: {old} -> {new}{note}")
+}
+
+fn hidden(name: &str) -> bool {
+    name.starts_with("env.") || is_secret_name(name)
+}

@@ -1,0 +1,315 @@
+//! The networks of a container: which it is in, and what of each endpoint is the operator's
+//! (C17 to C23, and the kernel parameters of C10).
+
+use serde_json::Value;
+
+use super::json::{Object, entries, get, is_empty, object_of, text, texts};
+use super::{Notes, Options};
+use crate::domain::quoted;
+use crate::engine::ApiVersion;
+use crate::rollout::facts::{HostFacts, NetworkFacts};
+
+/// From here on a creation takes all endpoints, and the address of a network card is theirs.
+const MANY_ENDPOINTS: ApiVersion = ApiVersion::new(1, 44);
+/// From here on the Engine leaves its own names out of `Aliases`.
+const CLEAN_ALIASES: ApiVersion = ApiVersion::new(1, 45);
+/// From here on kernel parameters of a network card are its endpoint's.
+const ENDPOINT_SYSCTLS: ApiVersion = ApiVersion::new(1, 48);
+/// From here on an empty list of bindings is deprecated.
+const EXPLICIT_BINDINGS: ApiVersion = ApiVersion::new(1, 52);
+
+/// What of an endpoint can be asked for (C19); all else is of the run.
+const ASKED_FOR: [&str; 5] = ["Aliases", "IPAMConfig", "Links", "DriverOpts", "GwPriority"];
+/// That, in a network where containers have neither names nor fixed addresses (C22).
+const ASKED_FOR_ON_BRIDGE: [&str; 2] = ["DriverOpts", "GwPriority"];
+
+/// All endpoints, by the string that `NetworkMode` has for its own network (C18). May correct
+/// `NetworkMode`.
+pub(super) fn endpoints(
+    config: &mut Object,
+    host_config: &mut Object,
+    inspect: &Value,
+    host: &HostFacts,
+    options: &Options,
+    notes: &mut Notes,
+) -> Object {
+    bindings(host_config, host.api_version);
+    let shown = &inspect["NetworkSettings"]["Networks"];
+    let mode = text(get(host_config, "NetworkMode")).to_owned();
+    if takes_no_endpoint(&mode) {
+        return Object::new();
+    }
+    let mut endpoints = Object::new();
+    let mut own = None;
+    for (name, endpoint) in entries(shown) {
+        if matches!(name.as_str(), "host" | "none") {
+            continue;
+        }
+        let network = known(name, endpoint, host, notes);
+        let is_own = is_own(&mode, name, network);
+        let key = if is_own && is_bridge(&mode) { mode.clone() } else { name.clone() };
+        let settings = settings(endpoint, network, is_bridge(&key), inspect, host, options, notes);
+        if is_own {
+            own = Some(key.clone());
+        }
+        if !(is_bridge(&key) && settings.is_empty()) {
+            endpoints.insert(key, settings.into());
+        }
+    }
+    endpoints.sort_keys();
+    let own = own.unwrap_or_else(|| stand_in(&mode, &endpoints, host, notes));
+    if own != mode {
+        host_config.insert("NetworkMode".to_owned(), own.as_str().into());
+    }
+    card_address(config, &mut endpoints, &own, host.api_version);
+    card_parameters(host_config, &mut endpoints, &own, host.api_version);
+    endpoints
+}
+
+/// Takes all endpoints but the container's own network out of the body where a creation takes no
+/// more than one, to be connected before the start (C17).
+pub(super) fn split(mut body: Value, api_version: ApiVersion) -> (Value, Vec<(String, Value)>) {
+    let mode = match text(&body["HostConfig"]["NetworkMode"]) {
+        "" => "default".to_owned(),
+        mode => mode.to_owned(),
+    };
+    let Some(object) = body.as_object_mut() else { return (body, Vec::new()) };
+    let mut extra = Vec::new();
+    if let Some(Value::Object(endpoints)) = object
+        .get_mut("NetworkingConfig")
+        .and_then(|networking| networking.get_mut("EndpointsConfig"))
+    {
+        if takes_no_endpoint(&mode) {
+            endpoints.clear();
+        }
+        if api_version < MANY_ENDPOINTS {
+            let is_own = |name: &str| name == mode || (is_bridge(name) && is_bridge(&mode));
+            let (own, others): (Vec<_>, Vec<_>) =
+                std::mem::take(endpoints).into_iter().partition(|(name, _)| is_own(name));
+            endpoints.extend(own);
+            extra = others;
+            extra.sort_by(|(one, _), (other, _)| one.cmp(other));
+        }
+        if endpoints.is_empty() {
+            object.shift_remove("NetworkingConfig");
+        }
+    }
+    (body, extra)
+}
+
+/// Refuses a body whose networks are not on the host.
+pub(super) fn refuse_missing(body: &Value, host: &HostFacts, notes: &mut Notes) {
+    let mode = text(&body["HostConfig"]["NetworkMode"]);
+    let own = (!mode.is_empty() && !is_predefined(mode)).then_some(mode);
+    let others =
+        entries(&body["NetworkingConfig"]["EndpointsConfig"]).map(|(name, _)| name.as_str());
+    let mut wanted: Vec<&str> = own.into_iter().chain(others).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    for name in wanted.into_iter().filter(|name| !is_predefined(name)) {
+        if !host.networks.iter().any(|network| network.name == name || network.id == name) {
+            missing(name, notes);
+        }
+    }
+}
+
+/// Whether it is the network that the Engine makes for itself.
+pub(super) fn is_bridge(name: &str) -> bool {
+    matches!(name, "bridge" | "default" | "")
+}
+
+/// Whether a container of this mode has no endpoints of its own.
+pub(super) fn takes_no_endpoint(mode: &str) -> bool {
+    matches!(mode, "host" | "none") || mode.starts_with("container:")
+}
+
+fn is_predefined(mode: &str) -> bool {
+    is_bridge(mode) || takes_no_endpoint(mode)
+}
+
+fn is_own(mode: &str, name: &str, network: Option<&NetworkFacts>) -> bool {
+    mode == name
+        || (is_bridge(mode) && is_bridge(name))
+        || network.is_some_and(|network| !mode.is_empty() && network.id == mode)
+}
+
+fn missing(name: &str, notes: &mut Notes) {
+    notes.refuse(
+        "NETWORK_NOT_FOUND",
+        format!(
+            "the network {} is not on the host; create it there, or set another one",
+            quoted(name)
+        ),
+    );
+}
+
+fn known<'a>(
+    name: &str,
+    endpoint: &Value,
+    host: &'a HostFacts,
+    notes: &mut Notes,
+) -> Option<&'a NetworkFacts> {
+    let id = text(&endpoint["NetworkID"]);
+    let by_id = host.networks.iter().find(|network| !id.is_empty() && network.id == id);
+    let by_name = || host.networks.iter().find(|network| network.name == name);
+    if by_id.is_none() && !is_bridge(name) {
+        match by_name() {
+            None => missing(name, notes),
+            Some(_) if !id.is_empty() => notes.risk(format!(
+                "the network {} was made anew since it joined; the new container joins the new one",
+                quoted(name)
+            )),
+            Some(_) => {}
+        }
+    }
+    by_id.or_else(by_name)
+}
+
+fn settings(
+    endpoint: &Value,
+    network: Option<&NetworkFacts>,
+    on_bridge: bool,
+    inspect: &Value,
+    host: &HostFacts,
+    options: &Options,
+    notes: &mut Notes,
+) -> Object {
+    let keys: &[&str] = if on_bridge { &ASKED_FOR_ON_BRIDGE } else { &ASKED_FOR };
+    let mut settings = Object::new();
+    for &key in keys {
+        let value = &endpoint[key];
+        let value = match key {
+            "Aliases" => aliases(value, inspect, host.api_version),
+            "IPAMConfig" => addresses(value, network, options, notes),
+            _ => value.clone(),
+        };
+        if !is_empty(&value) {
+            settings.insert(key.to_owned(), value);
+        }
+    }
+    settings
+}
+
+/// C20: exactly what the Engine adds goes; from API 1.44 on that is the host name, too, which the
+/// new container gets again.
+fn aliases(shown: &Value, inspect: &Value, api_version: ApiVersion) -> Value {
+    if api_version >= CLEAN_ALIASES {
+        return shown.clone();
+    }
+    let short_id = text(&inspect["Id"]).get(..12).unwrap_or_default();
+    let hostname = text(&inspect["Config"]["Hostname"]);
+    let added =
+        |alias: &str| alias == short_id || (api_version >= MANY_ENDPOINTS && alias == hostname);
+    texts(shown).filter(|alias| !added(alias)).map(Value::from).collect()
+}
+
+/// C23: of a network of Swarm it may be what the Engine chose.
+fn addresses(
+    shown: &Value,
+    network: Option<&NetworkFacts>,
+    options: &Options,
+    notes: &mut Notes,
+) -> Value {
+    let own: Object = entries(shown)
+        .filter(|(_, value)| !is_empty(value))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let Some(network) = network.filter(|network| network.scope == "swarm") else {
+        return own.into();
+    };
+    if !own.is_empty() && !options.pin_overlay_addresses {
+        notes.risk(format!(
+            "its address in the overlay network {} may be one that the Engine chose; it is not kept",
+            quoted(&network.name)
+        ));
+        return Value::Null;
+    }
+    own.into()
+}
+
+/// The network of one that has left its own: a creation joins the network of its mode.
+fn stand_in(mode: &str, endpoints: &Object, host: &HostFacts, notes: &mut Notes) -> String {
+    if is_bridge(mode) {
+        return mode.to_owned();
+    }
+    match endpoints.keys().next() {
+        Some(first) => {
+            notes.risk(format!(
+                "it has left its own network {}; the new container has {} in its place",
+                quoted(mode),
+                quoted(first)
+            ));
+            first.clone()
+        }
+        None => {
+            let by_id = host.networks.iter().find(|network| network.id == mode);
+            if by_id.is_none() && !host.networks.iter().any(|network| network.name == mode) {
+                missing(mode, notes);
+            }
+            notes.risk(format!(
+                "it has left its network {}; the new container joins it again",
+                quoted(mode)
+            ));
+            by_id.map_or_else(|| mode.to_owned(), |network| network.name.clone())
+        }
+    }
+}
+
+/// C21: what `Config` shows was asked for; what the endpoint shows is of the run.
+fn card_address(config: &mut Object, endpoints: &mut Object, own: &str, api_version: ApiVersion) {
+    if is_empty(get(config, "MacAddress")) {
+        config.shift_remove("MacAddress");
+    } else if api_version >= MANY_ENDPOINTS
+        && let Some(address) = config.shift_remove("MacAddress")
+    {
+        let endpoint = endpoints.entry(own).or_insert_with(|| Object::new().into());
+        endpoint["MacAddress"] = address;
+    }
+}
+
+/// C10: `net.ipv4.conf.eth0.x` is refused as a parameter of the container; the endpoint has it
+/// with `IFNAME` for the card.
+fn card_parameters(
+    host_config: &mut Object,
+    endpoints: &mut Object,
+    own: &str,
+    api_version: ApiVersion,
+) {
+    if api_version < ENDPOINT_SYSCTLS {
+        return;
+    }
+    let mut moved = Vec::new();
+    let mut kept = object_of(get(host_config, "Sysctls"));
+    kept.retain(|key, value| {
+        let of_card = key.starts_with("net.") && key.contains(".eth0.");
+        if of_card {
+            moved.push(format!("{}={}", key.replacen(".eth0.", ".IFNAME.", 1), text(value)));
+        }
+        !of_card
+    });
+    if moved.is_empty() {
+        return;
+    }
+    host_config.insert("Sysctls".to_owned(), kept.into());
+    let endpoint = endpoints.entry(own).or_insert_with(|| Object::new().into());
+    let option = &mut endpoint["DriverOpts"]["com.docker.network.endpoint.sysctls"];
+    let before = text(option).to_owned();
+    *option = Some(before)
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .chain(moved)
+        .collect::<Vec<_>>()
+        .join(",")
+        .into();
+}
+
+fn bindings(host_config: &mut Object, api_version: ApiVersion) {
+    if api_version < EXPLICIT_BINDINGS {
+        return;
+    }
+    if let Some(Value::Object(ports)) = host_config.get_mut("PortBindings") {
+        for bindings in ports.values_mut().filter(|bindings| is_empty(bindings)) {
+            *bindings = serde_json::json!([{}]);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! What must not be lost with the old container: its anonymous volumes, and what it wrote into its
+//! own layer (C24, C25).
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::json::{Object, entries, get, is_empty, items, object_of, text, texts};
+use super::{Notes, Options};
+use crate::engine::{FileChange, FileChangeKind};
+use crate::rollout::facts::{HostFacts, OldContainer};
+use crate::rollout::spec::AnonymousVolumes;
+
+/// Paths that the Engine or the kernel's interfaces write, not the application.
+const NOT_ITS_OWN: [&str; 9] = [
+    "/.dockerenv",
+    "/dev",
+    "/etc/hostname",
+    "/etc/hosts",
+    "/etc/mtab",
+    "/etc/resolv.conf",
+    "/proc",
+    "/run/secrets",
+    "/sys",
+];
+/// How many paths a line names.
+const NAMED: usize = 5;
+
+/// Names the anonymous volumes in the body, so that the new container gets the same ones. Returns
+/// their names, sorted.
+pub(super) fn keep(
+    config: &mut Object,
+    host_config: &mut Object,
+    inspect: &Value,
+    host: &HostFacts,
+    options: &Options,
+    notes: &mut Notes,
+) -> Vec<String> {
+    let gone = drop_gone_sources(host_config, host, notes);
+    let mut inherited = Vec::new();
+    for mount in items(&inspect["Mounts"]) {
+        let target = text(&mount["Destination"]);
+        let is_volume = mount["Type"] == "volume";
+        let kept = options.anonymous_volumes == AnonymousVolumes::Keep;
+        if bind_targets(host_config).contains(clean(target))
+            || from_another(mount, host_config, host)
+        {
+            continue;
+        }
+        let name = text(&mount["Name"]);
+        if let Some(own) = own_mount(host_config, target) {
+            let nameless = own["Type"] == "volume" && is_empty(&own["Source"]);
+            if nameless && kept && !name.is_empty() {
+                own["Source"] = name.into();
+                inherited.push(name.to_owned());
+            }
+            continue;
+        }
+        let of_gone = gone && !is_asked_for(config, target);
+        let source = if is_volume { name } else { text(&mount["Source"]) };
+        if source.is_empty() || !(is_volume && kept || of_gone) {
+            continue;
+        }
+        if !is_volume && mount["Type"] != "bind" {
+            continue;
+        }
+        take_volume(config, target);
+        let list = host_config.entry("Mounts").or_insert(Value::Null);
+        if !list.is_array() {
+            *list = json!([]);
+        }
+        let mut added = json!({ "Type": mount["Type"], "Source": source, "Target": target });
+        if mount["RW"] == false {
+            // Where it is false, an inspection does not show it, and the body would differ.
+            added["ReadOnly"] = true.into();
+        }
+        list.as_array_mut().into_iter().for_each(|list| list.push(added.clone()));
+        if is_volume {
+            inherited.push(name.to_owned());
+        }
+    }
+    if let Some(Value::Array(mounts)) = host_config.get_mut("Mounts") {
+        mounts.sort_by(|one, other| text(&one["Target"]).cmp(text(&other["Target"])));
+    }
+    inherited.sort();
+    inherited.dedup();
+    inherited
+}
+
+/// Those of the names that the body, as it ended, still mounts.
+pub(super) fn still_there(names: Vec<String>, body: &Value) -> Vec<String> {
+    let mounted: BTreeSet<&str> =
+        items(&body["HostConfig"]["Mounts"]).map(|mount| text(&mount["Source"])).collect();
+    names.into_iter().filter(|name| mounted.contains(name.as_str())).collect()
+}
+
+pub(super) fn warn_of_leaks(names: &[String], notes: &mut Notes) {
+    for name in names {
+        notes.risk(format!(
+            "the anonymous volume {name} goes over to the new container and has a name from then on: no removal of a container removes it"
+        ));
+    }
+}
+
+/// C25: what is in the container's own layer goes with it.
+pub(super) fn warn_of_lost_files(old: &OldContainer, notes: &mut Notes) {
+    let Some(changes) = &old.changes else {
+        notes.risk(
+            "the Engine does not say which files it wrote into its own layer; those are lost",
+        );
+        return;
+    };
+    let targets: Vec<&str> =
+        items(&old.inspect["Mounts"]).map(|mount| clean(text(&mount["Destination"]))).collect();
+    let lost = lost_files(changes, &targets);
+    if lost.is_empty() {
+        return;
+    }
+    let named = lost.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let more = if lost.len() > NAMED { ", …" } else { "" };
+    let files = if lost.len() == 1 { "path" } else { "paths" };
+    notes.risk(format!("{} {files} changed in its own layer are lost: {named}{more}", lost.len()));
+}
+
+/// The Engine's spelling of a path, as far as slashes at its end go.
+pub(super) fn clean(path: &str) -> &str {
+    let trimmed = path.trim_end_matches('/');
+    if trimmed.is_empty() { "/" } else { trimmed }
+}
+
+/// The target of a bind as docker writes it; a text without a colon is one itself.
+pub(super) fn bind_target(bind: &str) -> &str {
+    let mut parts = bind.split(':');
+    let first = parts.next().unwrap_or_default();
+    clean(parts.next().unwrap_or(first))
+}
+
+fn lost_files<'a>(changes: &'a [FileChange], targets: &[&str]) -> Vec<&'a str> {
+    let below = |path: &str, top: &str| {
+        path == top || path.strip_prefix(top).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let mut own: Vec<&FileChange> = changes
+        .iter()
+        .filter(|change| {
+            let path = change.path.as_str();
+            let engine = NOT_ITS_OWN.iter().any(|top| below(path, top));
+            let mounted = targets.iter().any(|target| below(path, target) || below(target, path));
+            !engine && !mounted
+        })
+        .collect();
+    own.sort_by(|one, other| one.path.cmp(&other.path));
+    let is_parent = |change: &FileChange| {
+        let of_another =
+            |other: &&FileChange| other.path != change.path && below(&other.path, &change.path);
+        own.iter().any(of_another)
+    };
+    // A directory counts as changed when something in it changes, be that the Engine's.
+    let only_touched = |change: &FileChange| {
+        change.kind == FileChangeKind::Modified
+            && changes
+                .iter()
+                .any(|other| other.path != change.path && below(&other.path, &change.path))
+    };
+    own.iter()
+        .filter(|change| !is_parent(change) && !only_touched(change))
+        .map(|change| change.path.as_str())
+        .collect()
+}
+
+fn bind_targets(host_config: &Object) -> BTreeSet<&str> {
+    texts(get(host_config, "Binds")).map(bind_target).collect()
+}
+
+fn own_mount<'a>(host_config: &'a mut Object, target: &str) -> Option<&'a mut Value> {
+    let mounts = host_config.get_mut("Mounts")?.as_array_mut()?;
+    mounts.iter_mut().find(|mount| clean(text(&mount["Target"])) == clean(target))
+}
+
+/// Whether the mount is one that it takes from another container.
+fn from_another(mount: &Value, host_config: &Object, host: &HostFacts) -> bool {
+    texts(get(host_config, "VolumesFrom")).any(|from| {
+        let source = host.containers.iter().find(|other| other.is(source_of(from)));
+        source.is_some_and(|source| {
+            source.mounts.iter().any(|other| {
+                clean(&other.target) == clean(text(&mount["Destination"]))
+                    && (other.name == text(&mount["Name"]))
+                    && (!other.name.is_empty() || other.source == text(&mount["Source"]))
+            })
+        })
+    })
+}
+
+/// Takes containers that are gone out of `VolumesFrom`: what it has from them is in its own mounts.
+fn drop_gone_sources(host_config: &mut Object, host: &HostFacts, notes: &mut Notes) -> bool {
+    let Some(Value::Array(list)) = host_config.get_mut("VolumesFrom") else { return false };
+    let before = list.len();
+    list.retain(|from| {
+        let source = source_of(text(from));
+        let there = host.containers.iter().any(|other| other.is(source));
+        if !there {
+            notes.risk(format!(
+                "the container {source}, from which it has volumes, is gone; the volumes are mounted by name instead"
+            ));
+        }
+        there
+    });
+    list.len() < before
+}
+
+/// The container of an entry of `VolumesFrom`.
+pub(super) fn source_of(entry: &str) -> &str {
+    entry.split(':').next().unwrap_or(entry)
+}
+
+/// Whether the operator or the image asked for a new volume at the target.
+fn is_asked_for(config: &Object, target: &str) -> bool {
+    entries(get(config, "Volumes")).any(|(path, _)| clean(path) == clean(target))
+}
+
+fn take_volume(config: &mut Object, target: &str) {
+    let mut volumes = object_of(get(config, "Volumes"));
+    volumes.retain(|path, _| clean(path) != clean(target));
+    if volumes.is_empty() {
+        config.shift_remove("Volumes");
+    } else {
+        config.insert("Volumes".to_owned(), volumes.into());
+    }
+}

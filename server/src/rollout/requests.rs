@@ -1,0 +1,256 @@
+//! What can be asked of rollouts: the seam between the gRPC edge and the supervisor that
+//! carries them out. Everything that only reads goes to the journal instead.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+
+use super::journal::JournalError;
+use super::model::{Control, PauseCause, Phase, Plan, Revision, RolloutId};
+use super::spec::{Policy, RolloutSpec};
+use crate::domain::{Host, HostName, RegistryLogin};
+use crate::engine::Transfer;
+
+/// Carries rollouts out.
+#[async_trait]
+pub trait Rollouts: Send + Sync + 'static {
+    /// What [`Rollouts::create`] would do now. Changes nothing.
+    async fn plan(&self, order: &Order) -> Result<Plan, RolloutError>;
+
+    /// Plans a rollout, writes it to the journal under the ID of the order, and begins it.
+    async fn create(&self, order: Order) -> Result<(), RolloutError>;
+
+    /// What [`Rollouts::undo`] would do now. Changes nothing.
+    async fn plan_undo(&self, order: &UndoOrder) -> Result<Plan, RolloutError>;
+
+    /// Plans the way back of a rollout that has ended, writes it to the journal under the ID of
+    /// the order, and begins it.
+    async fn undo(&self, order: UndoOrder) -> Result<(), RolloutError>;
+
+    /// Steers a rollout, as [`effect`] says. `expected` is the revision that it must be at.
+    /// Returns when the wish is in the journal.
+    async fn control(
+        &self,
+        id: RolloutId,
+        control: Control,
+        expected: Option<Revision>,
+        by: &str,
+    ) -> Result<(), RolloutError>;
+
+    /// Where pulls stand, as they go on. Not in the journal.
+    fn pulls(&self) -> broadcast::Receiver<PullProgress>;
+}
+
+/// A rollout that is to be begun.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// Its ID; not taken so far.
+    pub id: RolloutId,
+    /// What to do.
+    pub spec: RolloutSpec,
+    /// The hosts, sorted by name; at least one.
+    pub hosts: Vec<Arc<Host>>,
+    /// For pulls; `None`: without credentials.
+    pub login: Option<Arc<RegistryLogin>>,
+    /// Who asked for it.
+    pub by: String,
+    /// The request as it came, to be sealed with the rollout.
+    pub request: RequestText,
+}
+
+/// The way back of a rollout.
+#[derive(Debug, Clone)]
+pub struct UndoOrder {
+    /// The ID of the new rollout; not taken so far.
+    pub id: RolloutId,
+    /// The rollout that is taken back.
+    pub of: RolloutId,
+    /// How.
+    pub policy: Policy,
+    /// Who asked for it.
+    pub by: String,
+    /// The request as it came, to be sealed with the rollout.
+    pub request: RequestText,
+}
+
+/// A request as it came; may hold secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RequestText(pub String);
+
+/// Where the pull of a rollout's image stands.
+#[derive(Debug, Clone)]
+pub struct PullProgress {
+    /// The rollout.
+    pub rollout: RolloutId,
+    /// The host.
+    pub host: HostName,
+    /// Where it stands.
+    pub transfer: Transfer,
+}
+
+/// What a [`Control`] does to a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It changes its course.
+    Changes,
+    /// It is so already.
+    Nothing,
+}
+
+/// Why a plan was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The host; `None` where it is not about one.
+    pub host: Option<HostName>,
+    /// What stands in the way, and what to do; one line.
+    pub message: String,
+}
+
+/// Why something that was asked of rollouts was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum RolloutError {
+    /// The plan shows that it cannot end well.
+    #[error("{}", lines(.0))]
+    PlanRefused(Vec<Refusal>),
+    /// It has ended.
+    #[error("rollout {} has ended; `wharf rollout show {}` says how", .0.short(), .0.short())]
+    Ended(RolloutId),
+    /// It stands where this cannot be done; in words, with what can.
+    #[error("{0}")]
+    WrongState(String),
+    /// It is at another revision.
+    #[error("the rollout is at revision {actual} and not at {expected}; look at it again")]
+    RevisionChanged {
+        /// The caller's.
+        expected: u64,
+        /// The rollout's.
+        actual: u64,
+    },
+    /// The server stops and begins nothing.
+    #[error("wharfd stops and begins no rollout; connect again")]
+    Stopping,
+    /// The journal did not take it.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// What a wish does to a rollout that stands at `phase`.
+pub fn effect(id: RolloutId, phase: &Phase, control: Control) -> Result<Effect, RolloutError> {
+    if phase.is_terminal() {
+        return Err(RolloutError::Ended(id));
+    }
+    let refuse = |message: &str| Err(RolloutError::WrongState(message.to_owned()));
+    match (control, phase) {
+        (Control::Abort, Phase::Aborting)
+        | (Control::Pause, Phase::Paused { .. })
+        | (Control::Resume { .. }, Phase::Pulling | Phase::Running { .. } | Phase::Baking { .. }) => {
+            Ok(Effect::Nothing)
+        }
+        (Control::Pause | Control::Resume { .. }, Phase::Aborting) => {
+            refuse("the rollout is being aborted, and ends when the hosts at work have ended")
+        }
+        (Control::Resume { .. }, Phase::RollingBack) => {
+            refuse("the rollout is being rolled back; pause it, or start another when it has ended")
+        }
+        (Control::Resume { .. }, Phase::Paused { cause: PauseCause::Promotion, .. }) => {
+            refuse("the canary is done; promote the rollout, or abort it")
+        }
+        (Control::Promote, Phase::Paused { cause: PauseCause::Promotion, .. })
+        | (Control::Resume { .. }, Phase::Paused { .. })
+        | (
+            Control::Pause,
+            Phase::Pulling | Phase::Running { .. } | Phase::Baking { .. } | Phase::RollingBack,
+        )
+        | (Control::Abort, _) => Ok(Effect::Changes),
+        (Control::Promote, _) => refuse("the rollout does not wait for promotion"),
+        (_, Phase::Succeeded | Phase::Failed | Phase::RolledBack | Phase::Aborted) => {
+            Err(RolloutError::Ended(id))
+        }
+    }
+}
+
+impl fmt::Debug for RequestText {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("RequestText(..)")
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Some(host) => write!(formatter, "{host}: {}", self.message),
+            None => formatter.write_str(&self.message),
+        }
+    }
+}
+
+fn lines(refusals: &[Refusal]) -> String {
+    let lines: Vec<_> = refusals.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::rollout::model::Millis;
+
+    const RUNNING: Phase = Phase::Running { wave: 0 };
+    const RESUME: Control = Control::Resume { retry_failed: false };
+
+    fn paused(cause: PauseCause) -> Phase {
+        Phase::Paused { cause, resume_to: Box::new(RUNNING), since: Millis(0) }
+    }
+
+    fn effect_of(phase: &Phase, control: Control) -> Result<Effect, RolloutError> {
+        effect(RolloutId(Uuid::nil()), phase, control)
+    }
+
+    #[test]
+    fn nothing_can_be_asked_of_what_has_ended() {
+        for phase in [Phase::Succeeded, Phase::Failed, Phase::RolledBack, Phase::Aborted] {
+            for control in [Control::Pause, RESUME, Control::Promote, Control::Abort] {
+                let effect = effect_of(&phase, control);
+                assert!(matches!(effect, Err(RolloutError::Ended(_))), "{phase:?} {control:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_so_already_is_no_error() {
+        let nothing = [
+            (paused(PauseCause::Budget), Control::Pause),
+            (RUNNING, RESUME),
+            (Phase::Pulling, RESUME),
+            (Phase::Aborting, Control::Abort),
+        ];
+        for (phase, control) in nothing {
+            assert_eq!(effect_of(&phase, control).unwrap(), Effect::Nothing, "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn a_canary_is_promoted_and_not_resumed() {
+        let waiting = paused(PauseCause::Promotion);
+        assert_eq!(effect_of(&waiting, Control::Promote).unwrap(), Effect::Changes);
+        assert!(matches!(effect_of(&waiting, RESUME), Err(RolloutError::WrongState(_))));
+        for phase in [RUNNING, paused(PauseCause::User), Phase::RollingBack] {
+            let promoted = effect_of(&phase, Control::Promote);
+            assert!(matches!(promoted, Err(RolloutError::WrongState(_))), "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn a_refused_plan_has_a_line_for_each_host() {
+        let host = HostName::parse("web1").unwrap();
+        let refusals = vec![
+            Refusal { host: Some(host), message: "no container web".to_owned() },
+            Refusal { host: None, message: "nothing to do".to_owned() },
+        ];
+        let text = RolloutError::PlanRefused(refusals).to_string();
+        assert_eq!(text, "web1: no container web\nnothing to do");
+    }
+}

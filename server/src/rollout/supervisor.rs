@@ -1,0 +1,249 @@
+//! All rollouts of a server: begins them, steers them, and takes up at start what an earlier
+//! process left.
+//!
+//! Taking up begins with a new epoch, so that a `wharfd` that was thought dead and is not
+//! writes no more. A driver that the journal refused is begun again from what is stored
+//! after a while: a full disk ends no rollout, it delays it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::clock::Clock;
+use super::driver::{Driver, DriverError, Handle, Shared};
+use super::hosts::Hosts;
+use super::journal::{Journal, JournalError, NewRollout, NewSecret, SecretKind};
+use super::model::{Control, Event, Plan, Record, Revision, RolloutId};
+use super::planning::{self, Planned};
+use super::requests::{Order, PullProgress, RolloutError, Rollouts, UndoOrder};
+use crate::domain::{Credential, RegistryHost, RegistryLogin, Secret};
+
+/// Pull reports that a slow watcher may be behind; older ones are of no use to it.
+const PULL_REPORTS: usize = 256;
+
+/// Wait before a driver that the journal refused is begun again.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// All rollouts of a server. Clones share them.
+#[derive(Clone)]
+pub struct Supervisor {
+    shared: Shared,
+    handles: Arc<Mutex<HashMap<RolloutId, Handle>>>,
+    tasks: TaskTracker,
+}
+
+impl std::fmt::Debug for Supervisor {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Supervisor").field("driven", &self.handles().len()).finish()
+    }
+}
+
+impl Supervisor {
+    /// Takes the journal over and goes on with every rollout that has not ended.
+    pub async fn start(
+        journal: Arc<dyn Journal>,
+        hosts: Arc<dyn Hosts>,
+        clock: Clock,
+        stopping: CancellationToken,
+    ) -> Result<Self, JournalError> {
+        let epoch = journal.take_over().await?;
+        let (pulls, _) = broadcast::channel(PULL_REPORTS);
+        let shared = Shared { journal, hosts, clock, epoch, pulls, stopping };
+        let supervisor = Self { shared, handles: Arc::default(), tasks: TaskTracker::new() };
+        for id in supervisor.shared.journal.open().await? {
+            tracing::info!(rollout = %id, "taken up");
+            supervisor.drive(id).await;
+        }
+        Ok(supervisor)
+    }
+
+    /// Waits until no driver runs; to be called after `stopping` was cancelled.
+    pub async fn stopped(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Begins the driver of a rollout that is in the journal.
+    async fn drive(&self, id: RolloutId) {
+        match self.load(id).await {
+            Ok((driver, handle)) => {
+                self.handles().insert(id, handle);
+                let supervisor = self.clone();
+                self.tasks.spawn(async move { supervisor.attend(id, driver).await });
+            }
+            Err(error) => {
+                tracing::error!(rollout = %id, error = &error as &dyn std::error::Error, "cannot be driven");
+            }
+        }
+    }
+
+    async fn load(&self, id: RolloutId) -> Result<(Driver, Handle), DriverError> {
+        let login = self.shared.journal.secret(id, None, SecretKind::Login).await?;
+        let login = login.as_deref().and_then(read_login).map(Arc::new);
+        Driver::load(id, self.shared.clone(), login).await
+    }
+
+    /// Runs a driver, and another one from the journal where it broke off.
+    async fn attend(self, id: RolloutId, mut driver: Driver) {
+        loop {
+            let ended = driver.run().await;
+            self.handles().remove(&id);
+            match ended {
+                Ok(()) => return,
+                Err(DriverError::Journal(JournalError::Fenced)) => {
+                    tracing::error!(rollout = %id, "another wharfd has taken over");
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(rollout = %id, error = &error as &dyn std::error::Error, "broke off");
+                }
+            }
+            driver = loop {
+                tokio::select! {
+                    () = self.shared.stopping.cancelled() => return,
+                    () = tokio::time::sleep(RETRY) => {}
+                }
+                match self.load(id).await {
+                    Ok((driver, handle)) => {
+                        self.handles().insert(id, handle);
+                        break driver;
+                    }
+                    Err(error) => {
+                        tracing::error!(rollout = %id, error = &error as &dyn std::error::Error, "cannot go on");
+                    }
+                }
+            };
+        }
+    }
+
+    /// Writes a planned rollout down and begins it.
+    async fn begin(&self, new: Begin) -> Result<(), RolloutError> {
+        if self.shared.stopping.is_cancelled() {
+            return Err(RolloutError::Stopping);
+        }
+        let Begin { id, planned, policy, by, undo_of, request, login } = new;
+        let Planned { plan, bodies } = planned;
+        let mut secrets = vec![NewSecret { host: None, kind: SecretKind::Request, text: request }];
+        if let Some(login) = login {
+            let text = write_login(&login);
+            secrets.push(NewSecret { host: None, kind: SecretKind::Login, text });
+        }
+        for (host, bodies) in bodies {
+            let kinds =
+                [(SecretKind::Body, Some(bodies.bodies)), (SecretKind::Snapshot, bodies.old)];
+            for (kind, text) in kinds {
+                secrets.extend(text.map(|text| NewSecret { host: Some(host.clone()), kind, text }));
+            }
+        }
+        let container = plan.container.clone();
+        let hosts = plan.waves.iter().flatten().cloned().collect();
+        let event = Event::Created { plan: Box::new(plan), policy: Box::new(policy), by, undo_of };
+        let record = Record { at: self.shared.clock.now(), event };
+        let rollout = NewRollout { id, container, hosts, record, secrets };
+        self.shared.journal.create(self.shared.epoch, rollout).await?;
+        self.drive(id).await;
+        Ok(())
+    }
+
+    fn handles(&self) -> MutexGuard<'_, HashMap<RolloutId, Handle>> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A rollout that was planned.
+struct Begin {
+    id: RolloutId,
+    planned: Planned,
+    policy: super::spec::Policy,
+    by: String,
+    undo_of: Option<RolloutId>,
+    request: String,
+    login: Option<Arc<RegistryLogin>>,
+}
+
+#[async_trait]
+impl Rollouts for Supervisor {
+    async fn plan(&self, order: &Order) -> Result<Plan, RolloutError> {
+        Ok(planning::plan(&*self.shared.hosts, order).await?.plan)
+    }
+
+    async fn create(&self, order: Order) -> Result<(), RolloutError> {
+        let planned = planning::plan(&*self.shared.hosts, &order).await?;
+        self.begin(Begin {
+            id: order.id,
+            planned,
+            policy: order.spec.policy,
+            by: order.by,
+            undo_of: None,
+            request: order.request.0,
+            login: order.login,
+        })
+        .await
+    }
+
+    async fn plan_undo(&self, order: &UndoOrder) -> Result<Plan, RolloutError> {
+        let Shared { hosts, journal, .. } = &self.shared;
+        Ok(planning::plan_undo(&**hosts, &**journal, order).await?.plan)
+    }
+
+    async fn undo(&self, order: UndoOrder) -> Result<(), RolloutError> {
+        let Shared { hosts, journal, .. } = &self.shared;
+        let planned = planning::plan_undo(&**hosts, &**journal, &order).await?;
+        self.begin(Begin {
+            id: order.id,
+            planned,
+            policy: order.policy,
+            by: order.by,
+            undo_of: Some(order.of),
+            request: order.request.0,
+            login: None,
+        })
+        .await
+    }
+
+    async fn control(
+        &self,
+        id: RolloutId,
+        control: Control,
+        expected: Option<Revision>,
+        by: &str,
+    ) -> Result<(), RolloutError> {
+        let handle = self.handles().get(&id).cloned();
+        match handle {
+            Some(handle) => handle.control(id, control, expected, by).await,
+            None if self.shared.journal.open().await?.contains(&id) => {
+                Err(RolloutError::WrongState(
+                    "the rollout cannot go on at the moment; the log of wharfd says why".to_owned(),
+                ))
+            }
+            None if self.shared.journal.records(id).await?.is_empty() => {
+                Err(JournalError::NotFound(id).into())
+            }
+            None => Err(RolloutError::Ended(id)),
+        }
+    }
+
+    fn pulls(&self) -> broadcast::Receiver<PullProgress> {
+        self.shared.pulls.subscribe()
+    }
+}
+
+/// The login as it is sealed.
+fn write_login(login: &RegistryLogin) -> String {
+    let (password, token) = match login.credential() {
+        Credential::Password(password) => (password.expose(), ""),
+        Credential::IdentityToken(token) => ("", token.expose()),
+    };
+    serde_json::json!([login.registry().as_str(), login.username(), password, token]).to_string()
+}
+
+fn read_login(text: &str) -> Option<RegistryLogin> {
+    let [registry, username, password, token]: [String; 4] = serde_json::from_str(text).ok()?;
+    let registry = RegistryHost::parse(&registry).ok()?;
+    RegistryLogin::new(registry, username, Secret::new(password), Secret::new(token)).ok()
+}

@@ -1,0 +1,138 @@
+//! Containers in the network that an Engine makes for itself: points 15 and 22. The Engines of the
+//! fleet have none; so this one gets a bridge of its own.
+
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use testbed::{Engine, EngineOptions, Image, tools, unique};
+use tokio::sync::OnceCell;
+use wharf_server::rollout::recreate::recreate;
+
+use super::scene::{Scene, options, to_image};
+
+/// A bridge of this machine, gone when it is dropped.
+struct Bridge {
+    name: String,
+}
+
+impl Bridge {
+    fn add() -> anyhow::Result<Bridge> {
+        // At most 15 characters.
+        let name = unique("wbr").replace('-', "");
+        let bridge = Bridge { name: name.clone() };
+        ip(&["link", "add", "name", &name, "type", "bridge"])?;
+        let number = name.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31) + u32::from(byte));
+        let address = format!("10.{}.{}.1/24", 200 + number % 50, number / 50 % 256);
+        ip(&["addr", "add", &address, "dev", &name])?;
+        ip(&["link", "set", &name, "up"])?;
+        Ok(bridge)
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        let _ = ip(&["link", "del", &self.name]);
+    }
+}
+
+fn ip(arguments: &[&str]) -> anyhow::Result<()> {
+    let mut command = Command::new(tools::system("busybox")?);
+    let output = command.arg("ip").args(arguments).output()?;
+    ensure!(output.status.success(), "ip {arguments:?}: {output:?}");
+    Ok(())
+}
+
+/// Everything on this bridge happens in one test, so that the bridge has an end.
+#[tokio::test]
+async fn c15_c22_links_and_the_network_of_the_engine() -> anyhow::Result<()> {
+    static ENGINE: OnceCell<Engine> = OnceCell::const_new();
+    let bridge = Bridge::add()?;
+    let arguments = vec![format!("--bridge={}", bridge.name)];
+    let started = Engine::start_with(EngineOptions { arguments, ..EngineOptions::default() });
+    let engine = ENGINE.get_or_try_init(|| started).await?;
+    let result = async {
+        links_are_asked_for_by_target_and_alias(engine).await?;
+        names_and_addresses_are_not_asked_for(engine).await?;
+        names_are_accepted_and_fail_at_the_start(engine).await
+    }
+    .await;
+    // A static is never dropped, and the bridge must not outlive the Engine's use of it.
+    engine.stop().await?;
+    drop(bridge);
+    result
+}
+
+async fn links_are_asked_for_by_target_and_alias(engine: &'static Engine) -> anyhow::Result<()> {
+    let scene = Scene::on(engine)?;
+    let v1 = scene.image("v1", Image::new("v1")).await?;
+    let v2 = scene.image("v2", Image::new("v2")).await?;
+    let db = scene.other("db");
+    scene.create_as_it_is(&db, json!({"Image": v1})).await?;
+    scene.start(&db).await?;
+    let links = json!([format!("{db}:database")]);
+    let body = json!({"Image": v1, "HostConfig": {"Links": links}});
+    scene.create_as_it_is(&scene.name, body).await?;
+    scene.start(&scene.name).await?;
+    let old = scene.inspect(&scene.name).await?;
+    assert_eq!(old["HostConfig"]["Links"], json!([format!("/{db}:/{}/database", scene.name)]));
+
+    let recreated = scene.planned(&to_image(&v2)?).await?;
+    assert_eq!(recreated.body["HostConfig"]["Links"], json!([format!("/{db}:database")]));
+    let new = scene.replace(&recreated).await?;
+    let expected = json!([format!("/{db}:/{}/database", scene.other("new"))]);
+    assert_eq!(new["HostConfig"]["Links"], expected);
+
+    // Whoever upgrades the target of a link is told who follows the old one.
+    let target = wharf_server::domain::ContainerName::parse(&db)?;
+    let facts = wharf_server::rollout::facts::gather(&*scene.client, &target).await?;
+    let target = facts.old.context("the target is there")?;
+    let upgraded = recreate(&target, &facts.host, &to_image(&v2)?, &options())
+        .map_err(|refusals| anyhow::anyhow!("{refusals:?}"))?;
+    let told = format!("the container {} has a link to it", scene.name);
+    assert!(upgraded.risks.iter().any(|risk| risk.starts_with(&told)), "{:?}", upgraded.risks);
+    Ok(())
+}
+
+async fn names_and_addresses_are_not_asked_for(engine: &'static Engine) -> anyhow::Result<()> {
+    for mode in ["", "default", "bridge"] {
+        let scene = Scene::on(engine)?;
+        let v1 = scene.image("v1", Image::new("v1")).await?;
+        let v2 = scene.image("v2", Image::new("v2")).await?;
+        let (back, _) = scene.network("back").await?;
+        let body = json!({
+            "Image": v1,
+            "MacAddress": "02:42:0a:00:00:77",
+            "HostConfig": {"NetworkMode": mode},
+        });
+        scene.create_as_it_is(&scene.name, body).await?;
+        let endpoint = json!({"Container": scene.name, "EndpointConfig": {"Aliases": ["w"]}});
+        scene.engine.post(&format!("/networks/{back}/connect"), Some(endpoint)).await?;
+        scene.start(&scene.name).await?;
+        let recreated = scene.planned(&to_image(&v2)?).await?;
+        assert_eq!(recreated.body.get("NetworkingConfig"), None, "{mode}");
+        assert_eq!(recreated.extra_networks, [(back.clone(), json!({"Aliases": ["w"]}))]);
+        let new = scene.replace(&recreated).await?;
+        let networks = &new["NetworkSettings"]["Networks"];
+        assert_ne!(networks["bridge"]["IPAddress"], "", "{mode}");
+        assert_eq!(networks["bridge"]["MacAddress"], "02:42:0a:00:00:77");
+        assert_ne!(networks[&back]["IPAddress"], "", "{mode}");
+    }
+    Ok(())
+}
+
+/// Why [`super::networks`] expects a refusal: the Engine finds out too late.
+async fn names_are_accepted_and_fail_at_the_start(engine: &'static Engine) -> anyhow::Result<()> {
+    let scene = Scene::on(engine)?;
+    let v1 = scene.image("v1", Image::new("v1")).await?;
+    let body = json!({
+        "Image": v1,
+        "NetworkingConfig": {"EndpointsConfig": {"bridge": {"Aliases": ["web"]}}},
+    });
+    let id = scene.create_as_it_is(&scene.name, body).await?;
+    let path = format!("/containers/{id}/start");
+    let (status, answer): (u16, Value) =
+        scene.engine.api(testbed::Method::POST, &path, None).await?;
+    assert!(status >= 400, "{status} {answer}");
+    Ok(())
+}
