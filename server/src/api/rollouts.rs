@@ -338,3 +338,6 @@ fn in_spec(mut problem: Problem) -> Problem {
     }
     problem
 }
+
+#[cfg(test)]
+mod tests;

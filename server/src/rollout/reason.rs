@@ -22,12 +22,6 @@ pub const AWAITS_PROMOTION: &str = "ROLLOUT_AWAITS_PROMOTION";
 pub const INCOMPLETE: &str = "ROLLOUT_INCOMPLETE";
 /// A host got another image than the others.
 pub const IMAGE_DIFFERS: &str = "ROLLOUT_IMAGE_DIFFERS";
-/// The container belongs to Swarm.
-pub const SWARM_TASK: &str = "ROLLOUT_SWARM_TASK";
-/// The new container cannot start beside the old one.
-pub const START_FIRST_IMPOSSIBLE: &str = "ROLLOUT_START_FIRST_IMPOSSIBLE";
-/// No selected host has the container.
-pub const NOTHING_TO_DO: &str = "ROLLOUT_NOTHING_TO_DO";
 /// A drain or verify command did not end with 0.
 pub const HOOK_FAILED: &str = "ROLLOUT_HOOK_FAILED";
 /// The image under the name is not any more what was pulled.
@@ -38,3 +32,9 @@ pub const IMAGE_NOT_FOUND: &str = "IMAGE_NOT_FOUND";
 pub const HOST_TIMEOUT: &str = "HOST_TIMEOUT";
 /// A bug of this server.
 pub const INTERNAL: &str = "INTERNAL";
+/// The container belongs to Swarm.
+pub const SWARM_TASK: &str = "ROLLOUT_SWARM_TASK";
+/// The new container cannot start beside the old one.
+pub const START_FIRST_IMPOSSIBLE: &str = "ROLLOUT_START_FIRST_IMPOSSIBLE";
+/// No selected host has the container.
+pub const NOTHING_TO_DO: &str = "ROLLOUT_NOTHING_TO_DO";

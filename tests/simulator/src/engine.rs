@@ -11,8 +11,8 @@ use wharf_server::domain::{
 use wharf_server::engine::{
     ApiVersion, Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created,
     Engine, EngineDocument, EngineError, ErrorKind, FileChange, HistoryLayer, ImageListing,
-    ImageRemoval, ImageSummary, Listing, LoginAnswer, Ping, ProcessTable, ProgressSink,
-    PrunedContainers, PrunedImages, Pulled, Pushed, Result, WaitCondition,
+    ImageRemoval, ImageSummary, Listing, LoginAnswer, NetworkSummary, Ping, ProcessTable,
+    ProgressSink, PrunedContainers, PrunedImages, Pulled, Pushed, Result, WaitCondition,
 };
 
 use crate::answers;
@@ -397,6 +397,15 @@ impl Engine for SimEngine {
         .await
     }
 
+    async fn list_networks(&self) -> Result<Listing<NetworkSummary>> {
+        self.at_once(Operation::ListNetworks, "", |model, _, version| {
+            let items = model.list_networks();
+            let items = items.as_array().into_iter().flatten().map(answers::network).collect();
+            Ok(Listing { items, api_version: version })
+        })
+        .await
+    }
+
     async fn connect_network(
         &self,
         network: &str,
@@ -404,12 +413,16 @@ impl Engine for SimEngine {
         endpoint: &Value,
     ) -> Result<Change> {
         let name = container.as_str();
-        let made = self
-            .at_once(Operation::ConnectNetwork, name, |model, _, _| {
-                model.connect_network(network, name, endpoint)
-            })
-            .await?;
-        Ok(if made { Change::Made } else { Change::Already })
+        self.at_once(Operation::ConnectNetwork, name, |model, _, _| {
+            match model.connect_network(network, name, endpoint) {
+                Ok(()) => Ok(Change::Made),
+                Err(refusal) if refusal.message.contains("already exists in network") => {
+                    Ok(Change::Already)
+                }
+                Err(refusal) => Err(refusal),
+            }
+        })
+        .await
     }
 
     async fn run_in_container(
@@ -435,6 +448,9 @@ impl Engine for SimEngine {
         reference: &ImageReference,
         login: Option<&RegistryLogin>,
     ) -> Result<Digest> {
+        check_login(Operation::Distribution, reference, login)?;
+        let since = ApiVersion::new(1, 30);
+        self.require(Operation::Distribution, since, "asking the registry for a digest")?;
         let parameters = reference.clone().with_default_tag().engine_pull_params();
         let auth = login.map(registry_auth);
         let digest = self

@@ -61,10 +61,16 @@ pub enum Operation {
     Remove,
     /// `POST /containers/prune`.
     PruneContainers,
+    /// `GET /networks`.
+    ListNetworks,
     /// `POST /networks/{id}/connect`.
     ConnectNetwork,
-    /// `POST /containers/{id}/exec` and what follows.
+    /// `POST /containers/{id}/exec`; in process, with what follows.
     Exec,
+    /// `POST /exec/{id}/start`.
+    StartExec,
+    /// `GET /exec/{id}/json`.
+    InspectExec,
     /// `GET /containers/{id}/logs`.
     Logs,
     /// `GET /distribution/{name}/json`.
@@ -104,8 +110,11 @@ impl Operation {
             Self::Changes => "GET /containers/{id}/changes",
             Self::Remove => "DELETE /containers/{id}",
             Self::PruneContainers => "POST /containers/prune",
+            Self::ListNetworks => "GET /networks",
             Self::ConnectNetwork => "POST /networks/{id}/connect",
             Self::Exec => "POST /containers/{id}/exec",
+            Self::StartExec => "POST /exec/{id}/start",
+            Self::InspectExec => "GET /exec/{id}/json",
             Self::Logs => "GET /containers/{id}/logs",
             Self::Distribution => "GET /distribution/{name}/json",
         }
@@ -128,6 +137,8 @@ impl Operation {
                 | Self::Wait
                 | Self::Top
                 | Self::Changes
+                | Self::ListNetworks
+                | Self::InspectExec
                 | Self::Logs
                 | Self::Distribution
         )

@@ -10,6 +10,7 @@ mod lifecycle;
 mod list;
 mod policies;
 mod removal;
+mod rollout_calls;
 mod system;
 mod transfer;
 mod world;
@@ -68,6 +69,7 @@ pub const CASES: &[&[Case]] = &[
     list::CASES,
     images::CASES,
     transfer::CASES,
+    rollout_calls::CASES,
 ];
 
 impl Case {

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE;
 use serde_json::{Value, json};
 use wharf_server::engine::{ApiVersion, Change, ErrorKind, WaitCondition};
 
-use super::reply::Reply;
+use super::reply::{Reply, frame};
 use super::route::Routed;
 use crate::host::SimHost;
 use crate::model::{Filters, ListQuery, Refusal, RegistryAuth, parse_json};
@@ -135,9 +135,44 @@ pub(super) async fn dispatch(
             let (force, volumes) = (routed.flag("force"), routed.flag("v"));
             host.remove(name, force, volumes).await.map(done)
         }
+        Operation::ListNetworks => {
+            Ok(ok(host.with(|model, _| Value::Array(model.list_networks()))))
+        }
         Operation::PruneContainers => {
             let filters = filters()?;
             host.with(|model, _| model.prune_containers(&filters)).map(ok)
+        }
+        Operation::ListNetworks => Ok(ok(host.with(|model, _| model.list_networks()))),
+        Operation::ConnectNetwork => {
+            must_be_json(extras)?;
+            let body = parse_json(&extras.body)?;
+            let container = body["Container"].as_str().unwrap_or_default();
+            host.with(|model, _| model.connect_network(name, container, &body["EndpointConfig"]))
+                .map(|()| Reply::Status(200))
+        }
+        Operation::Exec => {
+            must_be_json(extras)?;
+            let body = parse_json(&extras.body)?;
+            let command = crate::answers::texts(&body["Cmd"]);
+            let id = host.with(|model, _| model.create_exec(name, &command))?;
+            Ok(Reply::Json(201, json!({"Id": id})))
+        }
+        Operation::StartExec => {
+            must_be_json(extras)?;
+            let output = host.with(|model, _| model.start_exec(name))?;
+            Ok(Reply::Frames(frame(&output)))
+        }
+        Operation::InspectExec => host.with(|model, _| model.inspect_exec(name)).map(ok),
+        Operation::Logs => {
+            let tail = integer(routed, "tail").ok().flatten().unwrap_or(i64::MAX);
+            let lines = host.with(|model, _| model.log_tail(name))?;
+            let surplus = lines.len().saturating_sub(usize::try_from(tail).unwrap_or(usize::MAX));
+            let frames = lines[surplus..].iter().flat_map(|line| frame(&format!("{line}\n")));
+            Ok(Reply::Frames(frames.collect()))
+        }
+        Operation::Distribution => {
+            let digest = host.with(|model, _| model.resolve_digest(name, "", auth().as_ref()))?;
+            Ok(ok(json!({"Descriptor": {"digest": digest}, "Platforms": []})))
         }
     }
 }

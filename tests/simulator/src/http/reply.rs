@@ -20,6 +20,8 @@ pub(super) enum Reply {
     Json(u16, Value),
     /// Status and text.
     Text(u16, String),
+    /// Output of a process in frames.
+    Frames(Vec<u8>),
     /// The lines of a pull, and what it does.
     Pull(Vec<PullPlan>),
     /// The lines of a push, and what it does.
@@ -43,6 +45,12 @@ pub(super) fn whole(status: u16, content_type: &str, body: impl Into<Bytes>) -> 
         response.headers_mut().insert(header::CONTENT_TYPE, value);
     }
     response
+}
+
+/// Output as the Engine frames that of containers without a terminal.
+pub(super) fn frame(output: &str) -> Vec<u8> {
+    let length = u32::try_from(output.len()).unwrap_or(u32::MAX).to_be_bytes();
+    [&[1, 0, 0, 0][..], &length, output.as_bytes()].concat()
 }
 
 /// A JSON body as Go's encoder writes it, with a line end.

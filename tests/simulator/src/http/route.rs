@@ -77,6 +77,7 @@ pub(super) fn since(operation: Operation) -> ApiVersion {
         Operation::DiskUsage | Operation::PruneImages | Operation::PruneContainers => {
             ApiVersion::new(1, 25)
         }
+        Operation::Distribution => ApiVersion::new(1, 30),
         _ => ApiVersion::new(1, 0),
     }
 }
@@ -86,6 +87,11 @@ fn find(method: &str, segments: &[&str]) -> Option<(Operation, String)> {
     let plain = |operation| Some((operation, String::new()));
     let named = |operation, name: &[&str]| Some((operation, name.join("/")));
     match (method, segments) {
+        ("GET", ["networks"]) => plain(O::ListNetworks),
+        ("POST", ["networks", name, "connect"]) => named(O::ConnectNetwork, &[name]),
+        ("POST", ["exec", id, "start"]) => named(O::StartExec, &[id]),
+        ("GET", ["exec", id, "json"]) => named(O::InspectExec, &[id]),
+        ("GET", ["distribution", name @ .., "json"]) => named(O::Distribution, name),
         ("GET" | "HEAD", ["_ping"]) => plain(O::Ping),
         ("GET", ["version"]) => plain(O::Version),
         ("GET", ["info"]) => plain(O::Info),
@@ -99,12 +105,14 @@ fn find(method: &str, segments: &[&str]) -> Option<(Operation, String)> {
         ("POST", ["images", name @ .., "push"]) => named(O::Push, name),
         ("POST", ["images", name @ .., "tag"]) => named(O::Tag, name),
         ("DELETE", ["images", name @ ..]) if !name.is_empty() => named(O::RemoveImage, name),
+        ("GET", ["networks"]) => plain(O::ListNetworks),
         ("GET", ["containers", "json"]) => plain(O::ListContainers),
         ("POST", ["containers", "create"]) => plain(O::Create),
         ("POST", ["containers", "prune"]) => plain(O::PruneContainers),
         ("DELETE", ["containers", name]) => named(O::Remove, &[name]),
         ("GET", ["containers", name, "json"]) => named(O::Inspect, &[name]),
         ("GET", ["containers", name, "top"]) => named(O::Top, &[name]),
+        ("GET", ["containers", name, "logs"]) => named(O::Logs, &[name]),
         ("GET", ["containers", name, "changes"]) => named(O::Changes, &[name]),
         ("POST", ["containers", name, verb]) => {
             let operation = match *verb {
@@ -117,6 +125,7 @@ fn find(method: &str, segments: &[&str]) -> Option<(Operation, String)> {
                 "rename" => O::Rename,
                 "update" => O::Update,
                 "wait" => O::Wait,
+                "exec" => O::Exec,
                 _ => return None,
             };
             named(operation, &[name])

@@ -23,6 +23,7 @@ use crate::model::EngineOptions;
 use crate::operation::Operation;
 
 const JSON: &str = "application/json";
+const RAW_STREAM: &str = "application/vnd.docker.raw-stream";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Answers one request.
@@ -76,6 +77,9 @@ pub(super) async fn serve(
         }
         Reply::Text(status, text) => {
             plain(&control, status, TEXT, Bytes::from(text), fault, in_flight).await
+        }
+        Reply::Frames(bytes) => {
+            plain(&control, 200, RAW_STREAM, bytes.into(), fault, in_flight).await
         }
         Reply::Status(status) => plain(&control, status, "", Bytes::new(), fault, in_flight).await,
     };

@@ -54,6 +54,7 @@ pub use transfer::{PullPlan, PushPlan, Step};
 pub(crate) use json::parse_json;
 
 use images::Images;
+use rollout_calls::Exec;
 
 /// One Docker Engine.
 #[derive(Debug, Clone)]
@@ -67,6 +68,8 @@ pub struct Model {
     order: Vec<String>,
     networks: Vec<Network>,
     volumes: BTreeMap<String, Volume>,
+    /// Commands in containers, by ID.
+    execs: BTreeMap<String, Exec>,
     /// What containers that are gone exited with, for those who wait for the removal.
     removed: BTreeMap<String, i64>,
     counter: u64,
@@ -96,6 +99,7 @@ impl Model {
             order: Vec::new(),
             networks,
             volumes: BTreeMap::new(),
+            execs: BTreeMap::new(),
             removed: BTreeMap::new(),
             counter: 0,
             next_host_port: 32_768,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use wharf_server::engine::ErrorKind;
 
 use super::container::{Address, PublishedPort};
@@ -50,6 +50,24 @@ impl Model {
             Network { id: id.clone(), name: name.to_owned(), driver: "bridge".to_owned(), subnet };
         self.networks.push(network);
         id
+    }
+
+    /// `GET /networks`, as far as lists of networks are used.
+    pub fn list_networks(&self) -> Vec<Value> {
+        let item = |network: &Network| {
+            json!({
+                "Id": network.id,
+                "Name": network.name,
+                "Driver": network.driver,
+                "Scope": "local",
+                "Internal": false,
+                "Attachable": false,
+                "Containers": {},
+                "Options": {},
+                "Labels": {},
+            })
+        };
+        self.networks.iter().map(item).collect()
     }
 
     /// Removes a network; containers keep its name and fail to start.
@@ -113,7 +131,7 @@ impl Model {
         }
     }
 
-    fn address(&mut self, name: &str, fixed: Option<&str>) -> Result<Address, Refusal> {
+    pub(super) fn address(&mut self, name: &str, fixed: Option<&str>) -> Result<Address, Refusal> {
         let network = self.network(name).cloned().ok_or_else(|| {
             Refusal::new(404, ErrorKind::NetworkNotFound, format!("network {name} not found"))
         })?;

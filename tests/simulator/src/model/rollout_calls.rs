@@ -1,49 +1,106 @@
 //! The calls that rollouts make besides those of the command line: networks, commands in
 //! containers, ends of logs, digests of registries.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use wharf_server::engine::{CommandResult, ErrorKind};
 
 use super::container::Endpoint;
+use super::network::Network;
 use super::refusal::Refusal;
 use super::{Model, RegistryAuth};
 
+/// A command in a container.
+#[derive(Debug, Clone)]
+pub(super) struct Exec {
+    container: String,
+    command: Vec<String>,
+    /// Once it has run.
+    result: Option<CommandResult>,
+}
+
 impl Model {
-    /// `POST /networks/{id}/connect`; false where the container is in the network already.
+    /// `GET /networks`.
+    pub fn list_networks(&self) -> Value {
+        let item = |network: &Network| {
+            let (id, name, driver) = (&network.id, &network.name, &network.driver);
+            json!({"Id": id, "Name": name, "Driver": driver, "Scope": "local"})
+        };
+        self.networks.iter().map(item).collect()
+    }
+
+    /// `POST /networks/{id}/connect`. A container that does not run takes every network, as a
+    /// real Engine has it: whether there is one of that name is seen at its start.
     pub fn connect_network(
         &mut self,
         network: &str,
         container: &str,
         endpoint: &Value,
-    ) -> Result<bool, Refusal> {
-        let name = match self.network(network) {
-            Some(network) => network.name.clone(),
-            None => {
-                let message = format!("network {network} not found");
-                return Err(Refusal::new(404, ErrorKind::NetworkNotFound, message));
-            }
-        };
+    ) -> Result<(), Refusal> {
         let id = self.resolve(container)?;
+        let name = self.network(network).map(|network| network.name.clone());
         let settings = endpoint.as_object().cloned().unwrap_or_default();
-        let endpoints = &mut self.at(&id).endpoints;
-        if endpoints.contains_key(&name) {
-            return Ok(false);
+        let fixed = settings
+            .get("IPAMConfig")
+            .and_then(|ipam| ipam["IPv4Address"].as_str().map(Into::into));
+        let mut added = Endpoint { settings, address: None };
+        let container = &self.containers[&id];
+        if !container.state.status.counts_as_running() {
+            let name = name.unwrap_or_else(|| network.to_owned());
+            self.at(&id).endpoints.insert(name, added);
+            return Ok(());
         }
-        endpoints.insert(name, Endpoint { settings, address: None });
-        Ok(true)
+        let Some(name) = name else {
+            let message = format!("network {network} not found");
+            return Err(Refusal::new(404, ErrorKind::NetworkNotFound, message));
+        };
+        if container.endpoints.contains_key(&name) {
+            let container = &container.name;
+            let message =
+                format!("endpoint with name {container} already exists in network {name}");
+            return Err(Refusal::new(403, ErrorKind::Forbidden, message));
+        }
+        let fixed: Option<String> = fixed;
+        added.address = Some(self.address(&name, fixed.as_deref())?);
+        self.at(&id).endpoints.insert(name, added);
+        Ok(())
+    }
+
+    /// `POST /containers/{id}/exec`.
+    pub fn create_exec(&mut self, container: &str, command: &[String]) -> Result<String, Refusal> {
+        let container = self.running(container)?;
+        let id = self.new_id("exec");
+        let exec = Exec { container, command: command.to_vec(), result: None };
+        self.execs.insert(id.clone(), exec);
+        Ok(id)
+    }
+
+    /// `POST /exec/{id}/start`: runs it to its end and gives its output.
+    pub fn start_exec(&mut self, id: &str) -> Result<String, Refusal> {
+        let exec = self.execs.get(id).ok_or_else(|| no_such_exec(id))?;
+        let result = self.run_command(&exec.container, &exec.command)?;
+        let output = result.output.clone();
+        if let Some(exec) = self.execs.get_mut(id) {
+            exec.result = Some(result);
+        }
+        Ok(output)
+    }
+
+    /// `GET /exec/{id}/json`.
+    pub fn inspect_exec(&self, id: &str) -> Result<Value, Refusal> {
+        let exec = self.execs.get(id).ok_or_else(|| no_such_exec(id))?;
+        let code = exec.result.as_ref().map(|result| result.exit_code);
+        Ok(json!({"ID": id, "ContainerID": exec.container, "Running": false, "ExitCode": code}))
     }
 
     /// A command in a container that runs: `true`, `false`, `exit N`, `echo TEXT` mean what
-    /// they say, everything else ends with the label `sim.exec-code`, else with 0.
+    /// they say, as words or in a script of the shell; everything else ends with the label
+    /// `sim.exec-code`, else with 0.
     pub fn run_command(
         &self,
         container: &str,
         command: &[String],
     ) -> Result<CommandResult, Refusal> {
-        let found = self.found(container)?;
-        if !found.state.status.counts_as_running() {
-            return Err(Refusal::conflict(format!("Container {} is not running", found.id)));
-        }
+        let found = &self.containers[&self.running(container)?];
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
         let label = found
             .config
@@ -52,26 +109,54 @@ impl Model {
             .and_then(Value::as_str);
         let scripted = label.and_then(|code| code.parse().ok()).unwrap_or(0);
         let (exit_code, output) = match words.as_slice() {
-            ["true"] => (0, String::new()),
-            ["false"] => (1, String::new()),
-            ["exit", code] => (code.parse().unwrap_or(2), String::new()),
-            ["echo", words @ ..] => (0, format!("{}\n", words.join(" "))),
-            _ => (scripted, String::new()),
+            [shell, "-c", script] if shell.rsplit('/').next() == Some("sh") => {
+                let mut output = String::new();
+                let mut code = 0;
+                for statement in script.split(';') {
+                    let words: Vec<&str> = statement.split_whitespace().collect();
+                    let (ended, printed) = statement_of(&words, scripted);
+                    output += &printed;
+                    code = ended;
+                    if words.first() == Some(&"exit") {
+                        break;
+                    }
+                }
+                (code, output)
+            }
+            words => statement_of(words, scripted),
         };
         Ok(CommandResult { exit_code, output })
     }
 
-    /// The end of a container's log: one line a start, and one an end.
+    /// The end of a container's log: what its command prints, or, of one that prints nothing
+    /// that the model understands, one line for its start and one for its end.
     pub fn log_tail(&self, container: &str) -> Result<Vec<String>, Refusal> {
         let found = self.found(container)?;
         if !found.started_before {
             return Ok(Vec::new());
         }
-        let mut lines = vec!["started".to_owned()];
+        let mut lines: Vec<String> = match found.argv().as_slice() {
+            [shell, flag, script] if shell.ends_with("sh") && flag == "-c" => {
+                let statements = script.split(';').map(str::trim);
+                return Ok(statements
+                    .filter_map(|statement| statement.strip_prefix("echo "))
+                    .map(str::to_owned)
+                    .collect());
+            }
+            _ => vec!["started".to_owned()],
+        };
         if !found.state.status.counts_as_running() {
             lines.push(format!("ended with {}", found.state.exit_code));
         }
         Ok(lines)
+    }
+
+    fn running(&self, name: &str) -> Result<String, Refusal> {
+        let found = self.found(name)?;
+        if found.state.status.counts_as_running() {
+            return Ok(found.id.clone());
+        }
+        Err(Refusal::conflict(format!("Container {} is not running", found.id)))
     }
 
     /// The digest of a reference in its registry.
@@ -84,4 +169,19 @@ impl Model {
         let plans = self.begin_pull(from_image, tag, None, auth)?;
         Ok(plans[0].digest().to_owned())
     }
+}
+
+/// Exit status and output of one statement.
+fn statement_of(words: &[&str], scripted: i64) -> (i64, String) {
+    match words {
+        ["true" | "/bin/true"] => (0, String::new()),
+        ["false" | "/bin/false"] => (1, String::new()),
+        ["exit", code] => (code.parse().unwrap_or(2), String::new()),
+        ["echo", words @ ..] => (0, format!("{}\n", words.join(" "))),
+        _ => (scripted, String::new()),
+    }
+}
+
+fn no_such_exec(id: &str) -> Refusal {
+    Refusal::new(404, ErrorKind::ContainerNotFound, format!("No such exec instance: {id}"))
 }

@@ -1,0 +1,180 @@
+//! What is wrong with a request is named by its path.
+
+use super::super::{policy, spec};
+use super::*;
+
+/// A spec that is right.
+pub fn spec(container: &str) -> v1::RolloutSpec {
+    let selection = v1::host_selector::Selection::Labels("role=web".to_owned());
+    v1::RolloutSpec {
+        container: container.to_owned(),
+        targets: Some(v1::HostSelector { selection: Some(selection), exclude: Vec::new() }),
+        image: "registry.example.com/app:v2".to_owned(),
+        ..Default::default()
+    }
+}
+
+/// The fields that are wrong.
+fn wrong(spec: &v1::RolloutSpec) -> Vec<String> {
+    let mut violations = Violations::default();
+    spec::read(&mut violations, Some(spec));
+    match violations.or(()) {
+        Ok(()) => Vec::new(),
+        Err(found) => found.into_iter().map(|violation| violation.field).collect(),
+    }
+}
+
+fn with_policy(policy: v1::RolloutPolicy) -> v1::RolloutSpec {
+    v1::RolloutSpec { policy: Some(policy), ..spec("web") }
+}
+
+fn seconds(seconds: i64) -> Option<prost_types::Duration> {
+    Some(prost_types::Duration { seconds, nanos: 0 })
+}
+
+#[test]
+fn an_empty_policy_is_the_default_and_its_view_says_the_same() {
+    let mut violations = Violations::default();
+    let empty = v1::RolloutPolicy::default();
+    let read = policy::read(&mut violations, "policy", &empty, Policy::default());
+    assert_eq!(read, Policy::default());
+    let view = policy::view(&read);
+    let other = Policy { keep_old: 9, strict: false, ..Policy::default() };
+    let again = policy::read(&mut violations, "policy", &view, other);
+    // What the view fills in is what the defaults mean.
+    let filled = Policy {
+        max_unavailable: Some(read.max_parallel),
+        rollback_parallel: Some(read.max_parallel),
+        ..read
+    };
+    assert_eq!(again, filled);
+    assert!(violations.or(()).is_ok());
+}
+
+#[test]
+fn amounts_that_make_no_sense_are_named() {
+    type Set = fn(&mut v1::RolloutPolicy, String);
+    let fields: [(&str, Set); 4] = [
+        ("max_parallel", |policy, text| policy.max_parallel = text),
+        ("max_failures", |policy, text| policy.max_failures = text),
+        ("canary", |policy, text| policy.canary = text),
+        ("max_unavailable", |policy, text| policy.max_unavailable = text),
+    ];
+    for (field, set) in fields {
+        for text in ["101%", "-1", "+3", "3.5", "%", "abc", "1 0", "99999999999"] {
+            let mut policy = v1::RolloutPolicy::default();
+            set(&mut policy, text.to_owned());
+            assert_eq!(wrong(&with_policy(policy)), [format!("spec.policy.{field}")], "{text}");
+        }
+        let mut policy = v1::RolloutPolicy::default();
+        set(&mut policy, "25%".to_owned());
+        assert!(wrong(&with_policy(policy)).is_empty(), "{field}");
+    }
+}
+
+#[test]
+fn waves_that_fall_are_refused() {
+    let batches = |texts: &[&str]| {
+        let batches = texts.iter().map(ToString::to_string).collect();
+        wrong(&with_policy(v1::RolloutPolicy { batches, ..Default::default() }))
+    };
+    assert!(batches(&["1", "10%", "50%", "100%"]).is_empty());
+    assert!(batches(&["2", "5", "20"]).is_empty());
+    assert_eq!(batches(&["50%", "10%"]), ["spec.policy.batches[1]"]);
+    assert_eq!(batches(&["3", "10%", "3"]), ["spec.policy.batches[2]"]);
+    assert_eq!(batches(&["100%", "7"]), ["spec.policy.batches[1]"]);
+    assert_eq!(batches(&["0", "100%"]), ["spec.policy.batches[0]"]);
+    assert_eq!(batches(&["", "100%"]), ["spec.policy.batches[0]"]);
+}
+
+#[test]
+fn gates_need_what_they_look_at() {
+    let gate = |health: v1::HealthGate, probe: v1::HealthProbe| {
+        let health = health.into();
+        wrong(&with_policy(v1::RolloutPolicy { health, probe: Some(probe), ..Default::default() }))
+    };
+    let empty = v1::HealthProbe::default();
+    let port = v1::HealthProbe { port: 8080, ..empty.clone() };
+    assert_eq!(gate(v1::HealthGate::Http, empty.clone()), ["spec.policy.probe.port"]);
+    assert_eq!(gate(v1::HealthGate::Tcp, empty.clone()), ["spec.policy.probe.port"]);
+    assert_eq!(gate(v1::HealthGate::Exec, empty.clone()), ["spec.policy.probe.command"]);
+    let high = v1::HealthProbe { port: 65536, ..empty.clone() };
+    assert_eq!(gate(v1::HealthGate::Tcp, high), ["spec.policy.probe.port"]);
+    let path = v1::HealthProbe { path: "up".to_owned(), status: 99, ..port.clone() };
+    let fields = ["spec.policy.probe.path", "spec.policy.probe.status"];
+    assert_eq!(gate(v1::HealthGate::Http, path), fields);
+    assert_eq!(gate(v1::HealthGate::Running, port.clone()), ["spec.policy.probe.port"]);
+    assert_eq!(gate(v1::HealthGate::Unspecified, port.clone()), ["spec.policy.probe.port"]);
+    assert!(gate(v1::HealthGate::Http, port).is_empty());
+}
+
+#[test]
+fn deadlines_leave_time_for_what_they_bound() {
+    let short = v1::RolloutPolicy {
+        healthy_deadline: seconds(5),
+        min_healthy_time: seconds(10),
+        ..Default::default()
+    };
+    assert_eq!(wrong(&with_policy(short)), ["spec.policy.healthy_deadline"]);
+    let slow = v1::RolloutPolicy { healthy_deadline: seconds(3600), ..Default::default() };
+    assert_eq!(wrong(&with_policy(slow)), ["spec.policy.progress_deadline"]);
+    let negative = v1::RolloutPolicy { delay: seconds(-1), ..Default::default() };
+    assert_eq!(wrong(&with_policy(negative)), ["spec.policy.delay"]);
+    let fraction = Some(prost_types::Duration { seconds: 1, nanos: 5 });
+    let stop = v1::RolloutPolicy { stop_timeout: fraction, ..Default::default() };
+    assert_eq!(wrong(&with_policy(stop)), ["spec.policy.stop_timeout"]);
+}
+
+#[test]
+fn a_number_that_is_no_choice_is_named() {
+    let policy = v1::RolloutPolicy { on_failure: 77, order: 9, ..Default::default() };
+    let fields = ["spec.policy.order", "spec.policy.on_failure"];
+    assert_eq!(wrong(&with_policy(policy)), fields);
+}
+
+#[test]
+fn what_a_rollout_changes_is_checked() {
+    let mut bad = spec("a/../b");
+    bad.image = "no image".to_owned();
+    assert_eq!(wrong(&bad), ["spec.container", "spec.image"]);
+
+    let set = v1::ContainerSpec {
+        image: "app:v3".to_owned(),
+        env: vec!["=x".to_owned()],
+        network_aliases: vec!["db".to_owned()],
+        memory_swap_bytes: Some(1 << 30),
+        ..Default::default()
+    };
+    let changed = v1::RolloutSpec { set: Some(set), ..spec("web") };
+    assert_eq!(wrong(&changed), ["spec.set.image", "spec.set.env[0]"]);
+
+    let unset = ["env.DEBUG", "labels.a.b", "command", "image", "enw.A", "user.x", "ports."];
+    let unset = unset.map(str::to_owned).to_vec();
+    let fields = ["spec.unset[3]", "spec.unset[4]", "spec.unset[5]", "spec.unset[6]"];
+    assert_eq!(wrong(&v1::RolloutSpec { unset, ..spec("web") }), fields);
+
+    for json in ["", "[1]", "{\"a\":"] {
+        let patch = v1::EngineJson { json: json.to_owned(), ..Default::default() };
+        let patched = v1::RolloutSpec { merge_patch: Some(patch), ..spec("web") };
+        assert_eq!(wrong(&patched), ["spec.merge_patch.json"], "{json}");
+    }
+}
+
+#[test]
+fn a_whole_container_is_not_a_change_as_well() {
+    let whole = v1::WholeContainer {
+        spec: Some(v1::ContainerSpec { image: "app:v1".to_owned(), ..Default::default() }),
+        engine: None,
+    };
+    let both = v1::RolloutSpec {
+        whole: Some(whole.clone()),
+        unset: vec!["command".to_owned()],
+        ..spec("web")
+    };
+    assert_eq!(wrong(&both), ["spec.unset", "spec.whole.spec.image"]);
+    let alone = v1::RolloutSpec { whole: Some(whole), image: String::new(), ..spec("web") };
+    let mut violations = Violations::default();
+    let read = spec::read(&mut violations, Some(&alone)).unwrap();
+    assert_eq!(read.change.whole.unwrap()["Image"], "app:v1");
+    assert_eq!(read.change.image.unwrap().to_string(), "app:v1");
+}

@@ -1,0 +1,169 @@
+//! A rollout as its records tell it.
+
+use std::collections::BTreeMap;
+
+use super::super::view::View;
+use super::*;
+use crate::rollout::journal::Entry;
+use crate::rollout::model::{
+    HostPlan, OldFacts, Order as HostOrder, RestartPolicy, Step, TargetKind, Trouble,
+};
+
+/// A plan that replaces a container on all hosts in one wave.
+pub fn plan(container: &str, hosts: &[HostName]) -> Plan {
+    let old = OldFacts {
+        id: "0".repeat(64),
+        image: "app:v1".to_owned(),
+        image_id: "sha256:1".to_owned(),
+        running: true,
+        restart: RestartPolicy::default(),
+        auto_remove: false,
+    };
+    let host = HostPlan {
+        kind: TargetKind::Replace,
+        old: Some(old),
+        diff: vec!["image: app:v1 -> app:v2".to_owned()],
+        risks: Vec::new(),
+        spec_sha: "aa".to_owned(),
+        order: HostOrder::StopFirst,
+        start: true,
+        unhealthy: false,
+    };
+    Plan {
+        container: container.parse().unwrap(),
+        image: None,
+        waves: vec![hosts.to_vec()],
+        hosts: hosts.iter().map(|name| (name.clone(), host.clone())).collect::<BTreeMap<_, _>>(),
+        warnings: Vec::new(),
+    }
+}
+
+struct Told {
+    view: View,
+    revision: u64,
+}
+
+impl Told {
+    fn new(plan: Plan) -> Self {
+        let event = Event::Created {
+            plan: Box::new(plan),
+            policy: Box::default(),
+            by: "uid:0".to_owned(),
+            undo_of: None,
+        };
+        let view = View::of_first(&entry(1, event)).unwrap();
+        Self { view, revision: 1 }
+    }
+
+    fn phase(&mut self, to: Phase) -> v1::Rollout {
+        self.revision += 1;
+        self.view.apply(&entry(self.revision, phase(to)));
+        self.view.summary()
+    }
+
+    fn host(&mut self, happened: HostEvent) -> v1::RolloutStep {
+        self.revision += 1;
+        let host = name("web1");
+        self.view.apply(&entry(self.revision, Event::Host { host: host.clone(), happened }));
+        self.view.step(&host).unwrap().clone()
+    }
+}
+
+fn entry(revision: u64, event: Event) -> Entry {
+    let record = Record { at: Millis(revision * 1500), event };
+    Entry { revision: Revision(revision), id: RolloutId(Uuid::from_u128(5)), record }
+}
+
+fn name(text: &str) -> HostName {
+    HostName::parse(text).unwrap()
+}
+
+#[test]
+fn a_host_that_fails_is_seen_to_be_put_back() {
+    let mut told = Told::new(plan("web", &[name("web1"), name("web2")]));
+    told.phase(Phase::Running { wave: 0 });
+    told.host(HostEvent::Begun { work: Work::Forward, attempt: 1 });
+    let id = "c".repeat(64);
+    let made = told.host(HostEvent::Did { step: Step::Create, id: Some(id.clone()) });
+    assert_eq!(made.new_container_id, id);
+    let stopping = told.host(HostEvent::Intent { step: Step::StopOld });
+    assert_eq!(stopping.step(), v1::HostStep::StopOld);
+    assert_eq!(stopping.since.unwrap(), prost_types::Timestamp { seconds: 7, nanos: 500_000_000 });
+    told.host(HostEvent::Gate { deadline: Millis(99_000) });
+    let saw = "HTTP 503, 200 expected".to_owned();
+    let looked = told.host(HostEvent::Good { since: None, saw: saw.clone() });
+    assert_eq!((looked.health, looked.deadline.unwrap().seconds), (saw, 99));
+    let trouble =
+        Trouble { reason: "ROLLOUT_GATE_FAILED".to_owned(), message: "not good".to_owned() };
+    let log_tail = vec!["boom".to_owned()];
+    let failed = HostEvent::Failed { step: Some(Step::Gate), trouble, log_tail };
+    let failed = told.host(failed);
+    assert_eq!(
+        (failed.state(), failed.failed_step()),
+        (v1::HostState::Restoring, v1::HostStep::Gate)
+    );
+
+    // A crash in the middle of it is not a new attempt.
+    let again = told.host(HostEvent::Begun { work: Work::Forward, attempt: 1 });
+    assert_eq!(again.state(), v1::HostState::Restoring);
+    let restored = told.host(HostEvent::Ended { end: HostEnd::Restored });
+    assert_eq!(restored.state(), v1::HostState::Restored);
+    assert_eq!((restored.status.unwrap().code, restored.log_tail), (9, vec!["boom".to_owned()]));
+    let counts = told.view.summary().counts.unwrap();
+    assert_eq!((counts.total, counts.waiting, counts.active, counts.failed), (2, 1, 0, 1));
+
+    let retried = told.host(HostEvent::Begun { work: Work::Forward, attempt: 2 });
+    assert_eq!((retried.state(), retried.status), (v1::HostState::Updating, None));
+}
+
+#[test]
+fn a_pause_says_why_and_an_end_when() {
+    let mut told = Told::new(plan("web", &[name("web1")]));
+    let baking = told.phase(Phase::Baking { wave: 0, until: Millis(60_000) });
+    assert_eq!((baking.wave, baking.bake_until.unwrap().seconds), (1, 60));
+    let resume_to = Box::new(Phase::Running { wave: 0 });
+    let cause = PauseCause::Budget;
+    let paused = told.phase(Phase::Paused { cause, resume_to, since: Millis(1) });
+    assert_eq!(paused.pause_cause(), v1::PauseCause::Budget);
+    assert_eq!(paused.bake_until, None);
+    assert!(!told.view.has_ended());
+    let ended = told.phase(Phase::Succeeded);
+    assert_eq!(ended.pause_cause(), v1::PauseCause::Unspecified);
+    assert!(ended.ended_at.is_some() && told.view.has_ended());
+}
+
+#[test]
+fn skipped_hosts_come_last_and_take_no_part() {
+    let mut plan = plan("web", &[name("web1"), name("web2")]);
+    plan.waves = vec![vec![name("web2")]];
+    plan.hosts.get_mut("web1").unwrap().kind =
+        TargetKind::Skip { reason: "no container web".to_owned() };
+    let whole = Told::new(plan).view.whole();
+    let steps: Vec<_> = whole.steps.iter().map(|it| (it.host.as_str(), it.wave)).collect();
+    assert_eq!(steps, [("web2", 1), ("web1", 0)]);
+    assert_eq!(whole.steps[1].status.as_ref().unwrap().message, "no container web");
+    let counts = whole.counts.unwrap();
+    assert_eq!((counts.total, counts.skipped), (1, 1));
+}
+
+#[test]
+fn every_step_has_its_name_in_the_contract() {
+    let source = include_str!("../../../rollout/model.rs");
+    let (_, steps) = source.split_once("pub enum Step {").unwrap();
+    let (steps, _) = steps.split_once("\n}").unwrap();
+    let names = steps.lines().filter_map(|line| line.trim().strip_suffix(','));
+    let mut count = 0;
+    for step in names.filter(|name| !name.contains(' ')) {
+        let mut snake = String::new();
+        for letter in step.chars() {
+            if letter.is_uppercase() {
+                snake.push('_');
+            }
+            snake.push(letter.to_ascii_uppercase());
+        }
+        let name = format!("HOST_STEP{snake}");
+        assert!(v1::HostStep::from_str_name(&name).is_some(), "{name}");
+        count += 1;
+    }
+    assert!(count > 20, "{count} steps");
+}

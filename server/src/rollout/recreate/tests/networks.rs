@@ -1,0 +1,198 @@
+use serde_json::{Value, json};
+
+use super::bodies::{ID, body, host, made, old, options, refused};
+use crate::rollout::recreate::{Options, recreate};
+use crate::rollout::spec::Change;
+
+const TWO: &str = r#"{
+    "back": {"NetworkID": "n2", "Aliases": ["b", "aaaaaaaaaaaa"], "IPAddress": "10.0.0.2"},
+    "front": {"NetworkID": "n1", "Aliases": ["web", "aaaaaaaaaaaa", "host"], "GwPriority": 3,
+        "IPAMConfig": {"IPv4Address": "10.1.0.2"}, "DriverOpts": {"o": "1"}, "EndpointID": "e",
+        "MacAddress": "02:42:00:00:00:01", "Links": null, "DNSNames": ["web"]}
+}"#;
+
+fn two() -> Value {
+    let networks: Value = serde_json::from_str(TWO).unwrap();
+    json!({"NetworkSettings": {"Networks": networks}, "Config": {"Hostname": "host"}})
+}
+
+fn endpoints(body: &Value) -> &Value {
+    &body["NetworkingConfig"]["EndpointsConfig"]
+}
+
+#[test]
+fn c17_before_api_1_44_a_creation_takes_its_own_network_only() {
+    let recreated = made(&old(two(), json!({})), &host(43), &Change::default());
+    let names: Vec<&String> = endpoints(&recreated.body).as_object().unwrap().keys().collect();
+    assert_eq!(names, ["front"]);
+    assert_eq!(recreated.extra_networks, [("back".to_owned(), json!({"Aliases": ["b"]}))]);
+    let recreated = made(&old(two(), json!({})), &host(44), &Change::default());
+    assert_eq!(endpoints(&recreated.body).as_object().unwrap().len(), 2);
+    assert_eq!(recreated.extra_networks, []);
+}
+
+#[test]
+fn c18_a_network_by_its_id_becomes_its_name() {
+    let mut own = two();
+    own["HostConfig"] = json!({"NetworkMode": "n1"});
+    let found = body(own, json!({}));
+    assert_eq!(found["HostConfig"]["NetworkMode"], "front");
+    assert!(endpoints(&found).get("front").is_some());
+}
+
+#[test]
+fn c19_c20_only_what_was_asked_for_stays() {
+    let expected = |aliases: Value| {
+        json!({
+            "Aliases": aliases,
+            "IPAMConfig": {"IPv4Address": "10.1.0.2"},
+            "DriverOpts": {"o": "1"},
+            "GwPriority": 3,
+        })
+    };
+    for (api, aliases) in [
+        (41, json!(["web", "host"])),
+        (44, json!(["web"])),
+        // The Engine adds nothing any more: all of them were asked for.
+        (45, json!(["web", "aaaaaaaaaaaa", "host"])),
+    ] {
+        let found = made(&old(two(), json!({})), &host(api), &Change::default()).body;
+        assert_eq!(endpoints(&found)["front"], expected(aliases), "1.{api}");
+    }
+}
+
+#[test]
+fn c21_a_mac_address_goes_where_the_version_takes_it() {
+    let mut own = two();
+    own["Config"]["MacAddress"] = json!("02:42:0a:00:00:05");
+    let old_one = old(own, json!({}));
+    let found = made(&old_one, &host(43), &Change::default()).body;
+    assert_eq!(found["MacAddress"], "02:42:0a:00:00:05");
+    assert_eq!(endpoints(&found)["front"].get("MacAddress"), None);
+    let found = made(&old_one, &host(44), &Change::default()).body;
+    assert_eq!(found.get("MacAddress"), None);
+    assert_eq!(endpoints(&found)["front"]["MacAddress"], "02:42:0a:00:00:05");
+    // From 1.52 on it is not among the settings, and that of the run is nobody's wish.
+    let found = made(&old(two(), json!({})), &host(52), &Change::default()).body;
+    assert!(!found.to_string().contains("02:42"));
+}
+
+#[test]
+fn c22_the_engine_s_own_network_gets_no_names_and_no_addresses() {
+    for mode in ["default", "bridge", "", "host", "none"] {
+        let name = if mode == "default" || mode.is_empty() { "bridge" } else { mode };
+        let own = json!({
+            "HostConfig": {"NetworkMode": mode},
+            "NetworkSettings": {"Networks": {name: {
+                "NetworkID": "n0", "Aliases": ["x"], "IPAMConfig": {"IPv4Address": "172.17.0.9"},
+            }}},
+        });
+        assert_eq!(body(own, json!({})).get("NetworkingConfig"), None, "{mode}");
+    }
+}
+
+#[test]
+fn c23_addresses_of_overlays_stay_on_request_only() {
+    let mut host = host(44);
+    host.networks[1].scope = "swarm".to_owned();
+    let old = old(two(), json!({}));
+    let found = made(&old, &host, &Change::default());
+    assert_eq!(endpoints(&found.body)["front"].get("IPAMConfig"), None);
+    assert!(found.risks.iter().any(|risk| risk.contains("overlay network \"front\"")));
+    let pinned = Options { pin_overlay_addresses: true, ..options() };
+    let found = recreate(&old, &host, &Change::default(), &pinned).unwrap();
+    assert_eq!(endpoints(&found.body)["front"]["IPAMConfig"]["IPv4Address"], "10.1.0.2");
+}
+
+#[test]
+fn c10_parameters_of_a_network_card_move_to_its_endpoint() {
+    let mut own = two();
+    own["HostConfig"] = json!({"Sysctls": {
+        "net.ipv4.conf.eth0.rp_filter": "2", "net.core.somaxconn": "9",
+    }});
+    let old = old(own, json!({}));
+    let found = made(&old, &host(47), &Change::default()).body;
+    assert_eq!(found["HostConfig"]["Sysctls"].as_object().unwrap().len(), 2);
+    let found = made(&old, &host(48), &Change::default()).body;
+    assert_eq!(found["HostConfig"]["Sysctls"], json!({"net.core.somaxconn": "9"}));
+    assert_eq!(
+        endpoints(&found)["front"]["DriverOpts"],
+        json!({"o": "1", "com.docker.network.endpoint.sysctls": "net.ipv4.conf.IFNAME.rp_filter=2"})
+    );
+}
+
+#[test]
+fn c10_empty_bindings_are_written_out_for_new_engines() {
+    let own = json!({"HostConfig": {"PortBindings": {"80/tcp": []}}});
+    let found = |api| made(&old(own.clone(), json!({})), &host(api), &Change::default()).body;
+    assert_eq!(found(51)["HostConfig"]["PortBindings"]["80/tcp"], json!([]));
+    assert_eq!(found(52)["HostConfig"]["PortBindings"]["80/tcp"], json!([{}]));
+}
+
+#[test]
+fn a_network_that_is_gone_is_refused_and_one_that_was_made_anew_is_told() {
+    let gone = json!({
+        "HostConfig": {"NetworkMode": "lost"},
+        "NetworkSettings": {"Networks": {"lost": {"NetworkID": "n9"}}},
+    });
+    assert_eq!(refused(gone, &host(41), &Change::default())[0].reason, "NETWORK_NOT_FOUND");
+    let anew = json!({"NetworkSettings": {"Networks": {"front": {"NetworkID": "n9"}}}});
+    let recreated = made(&old(anew, json!({})), &host(41), &Change::default());
+    assert!(recreated.risks[0].contains("was made anew"), "{:?}", recreated.risks);
+}
+
+#[test]
+fn one_that_left_its_own_network_does_not_come_back_to_it_unsaid() {
+    let left = json!({"NetworkSettings": {"Networks": {"back": {"NetworkID": "n2"}}}});
+    let recreated = made(&old(left, json!({})), &host(41), &Change::default());
+    assert_eq!(recreated.body["HostConfig"]["NetworkMode"], "back");
+    assert!(recreated.risks[0].starts_with("it has left its own network"));
+}
+
+#[test]
+fn c12_what_came_from_the_container_whose_network_it_shares_goes() {
+    let own = json!({
+        "Config": {
+            "Hostname": "parent", "Domainname": "example.org", "ExposedPorts": {"80/tcp": {}},
+        },
+        "HostConfig": {
+            "NetworkMode": format!("container:{}", "b".repeat(64)),
+            "PortBindings": {"80/tcp": [{"HostPort": "80"}]},
+        },
+        "NetworkSettings": {"Networks": {}},
+    });
+    let mut host = host(41);
+    host.containers[0].id = "b".repeat(64);
+    let found = made(&old(own, json!({})), &host, &Change::default()).body;
+    for key in ["Hostname", "Domainname", "ExposedPorts", "NetworkingConfig"] {
+        assert_eq!(found.get(key), None, "{key}");
+    }
+    assert_eq!(found["HostConfig"].get("PortBindings"), None);
+}
+
+#[test]
+fn c11_c13_host_names_that_the_engine_made_up_go() {
+    for (name, mode, uts, kept) in [
+        (&ID[..12], "front", "", false),
+        ("web-1", "front", "", true),
+        ("abcdefabcdef", "front", "", true),
+        ("node-1", "host", "", false),
+        ("node-1", "front", "", true),
+        ("other", "host", "", true),
+        ("anything", "host", "host", false),
+    ] {
+        let own = json!({
+            "Config": {"Hostname": name},
+            "HostConfig": {"NetworkMode": mode, "UTSMode": uts},
+        });
+        let found = body(own, json!({}));
+        assert_eq!(found["Hostname"].as_str(), kept.then_some(name), "{name} {mode} {uts}");
+    }
+}
+
+#[test]
+fn c15_links_are_asked_for_by_target_and_alias() {
+    let own = json!({"HostConfig": {"Links": ["/db:/web/database", "/a:/web/a"]}});
+    let found = body(own, json!({}));
+    assert_eq!(found["HostConfig"]["Links"], json!(["/db:database", "/a:a"]));
+}

@@ -1,0 +1,109 @@
+use serde_json::{Value, json};
+
+use super::bodies::{ID, host, old, options};
+use crate::rollout::facts::ContainerFacts;
+use crate::rollout::model::Order;
+use crate::rollout::recreate::{Options, names, recreate};
+use crate::rollout::spec::{Change, Dependents, OrderWish};
+
+fn obstacle(own: Value) -> Option<String> {
+    let options =
+        Options { order: OrderWish::StartFirst, dependents: Dependents::Recreate, ..options() };
+    let result = recreate(&old(own, json!({})), &host(41), &Change::default(), &options);
+    match result {
+        Ok(recreated) => {
+            assert_eq!(recreated.order, Order::StartFirst);
+            None
+        }
+        Err(refusals) => {
+            assert_eq!(refusals[0].reason, "START_FIRST_IMPOSSIBLE");
+            Some(refusals[0].message.clone())
+        }
+    }
+}
+
+#[test]
+fn c32_what_stands_against_start_first() {
+    let ports =
+        |port: &str| json!({"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": port}]}}});
+    let data = |writable: bool| {
+        json!({
+            "Mounts": [{"Type": "volume", "Name": "d", "Destination": "/d", "RW": writable}],
+            "HostConfig": {"Binds": [if writable { "d:/d" } else { "d:/d:ro" }]},
+        })
+    };
+    for (own, expected) in [
+        (json!({}), None),
+        (ports(""), None),
+        (ports("8000-8010"), None),
+        (ports("8080"), Some("publishes the host's port 8080")),
+        (json!({"HostConfig": {"NetworkMode": "host"}}), Some("host's network")),
+        (data(false), None),
+        (data(true), Some("both write to d")),
+        (json!({"HostConfig": {"AutoRemove": true}}), Some("removes itself")),
+        (json!({"Config": {"MacAddress": "02:42:00:00:00:01"}}), Some("fixed MAC address")),
+        (
+            json!({"NetworkSettings": {"Networks": {"front": {
+                "NetworkID": "n1", "IPAMConfig": {"IPv4Address": "10.1.0.2"},
+            }}}}),
+            Some("fixed address in the network front"),
+        ),
+    ] {
+        let found = obstacle(own.clone());
+        match expected {
+            None => assert_eq!(found, None, "{own}"),
+            Some(text) => {
+                assert!(found.as_ref().is_some_and(|all| all.contains(text)), "{found:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn c32_auto_says_why_it_stops_first() {
+    let own = json!({"HostConfig": {"NetworkMode": "host"}});
+    let options = Options { order: OrderWish::Auto, ..options() };
+    let recreated =
+        recreate(&old(own, json!({})), &host(41), &Change::default(), &options).unwrap();
+    assert_eq!(recreated.order, Order::StopFirst);
+    assert_eq!(recreated.risks, ["stop-first, because it is in the host's network"]);
+}
+
+#[test]
+fn c14_dependents_by_name_and_by_id_and_nobody_else() {
+    let mut host = host(41);
+    for (name, key, mode) in [
+        ("a", "NetworkMode", format!("container:{ID}")),
+        ("b", "PidMode", "container:web".to_owned()),
+        ("c", "IpcMode", format!("container:{}", &ID[..12])),
+        ("d", "NetworkMode", "container:website".to_owned()),
+        ("e", "NetworkMode", "front".to_owned()),
+    ] {
+        host.containers.push(ContainerFacts::read(&json!({
+            "Id": name.repeat(64), "Name": format!("/{name}"), "HostConfig": {key: mode},
+        })));
+    }
+    host.unread.push("f".repeat(64));
+    let old = old(json!({}), json!({}));
+    let refusals = recreate(&old, &host, &Change::default(), &options()).unwrap_err();
+    assert_eq!(refusals.len(), 3);
+    let allowed = Options { dependents: Dependents::Recreate, ..options() };
+    let recreated = recreate(&old, &host, &Change::default(), &allowed).unwrap();
+    let names: Vec<&str> = recreated.dependents.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+    assert!(recreated.risks.iter().any(|risk| risk.starts_with("1 containers could not be read")));
+}
+
+#[test]
+fn c16_names_of_rollouts_are_known_again() {
+    for name in [
+        names::candidate("web.1", "0123abcd"),
+        names::backup("web.1", "0123abcd"),
+        names::reject("web.1", "0123abcd"),
+    ] {
+        assert_eq!(names::target_of(&name), Some("web.1"), "{name}");
+    }
+    for name in ["web", "web.old-1", "web.old-0123ABCD", "web.tmp-0123abcd", ".old-0123abcd"] {
+        assert_eq!(names::target_of(name), None, "{name}");
+    }
+}
