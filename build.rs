@@ -24,6 +24,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut prost = tonic_prost_build::Config::new();
     prost.enable_type_names();
+    // Sorted: one message has one encoding, and the server knows a repeated request by it.
+    prost.btree_map(["."]);
     // Their Debug would print secrets; src/redact.rs has one that does not.
     prost.skip_debug([".wharf.v1.RegistryCredentials", ".wharf.v1.TlsMaterial"]);
     tonic_prost_build::configure()

@@ -57,6 +57,13 @@ pub struct CallReport {
     pub end: Option<Status>,
 }
 
+impl Report {
+    /// Whether the server took any of the calls on.
+    pub fn was_begun(&self) -> bool {
+        self.calls.iter().any(|call| call.hosts.is_some())
+    }
+}
+
 impl CallReport {
     /// Whether every host got its outcome.
     fn is_settled(&self) -> bool {

@@ -15,7 +15,8 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::transport::{Certificate, Identity, ServerTlsConfig};
+use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
 use wharf::v1;
 
@@ -46,65 +47,106 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Where Docker listens on a machine that was not told otherwise.
 const LOCAL_SOCKET: &str = "/var/run/docker.sock";
 
+/// A server at work. It serves until [`Server::stop`]; dropped without that, it stops listening
+/// and leaves what is in flight to the end of the runtime.
+#[derive(Debug)]
+pub struct Server {
+    file: ConfigFile,
+    edge: Arc<Edge>,
+    health: HealthReporter,
+    listening: Vec<String>,
+    listeners: JoinSet<Result<(), tonic::transport::Error>>,
+}
+
 /// Runs the server until SIGTERM or SIGINT.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    raise_file_limit();
-    let store = Store::open(&config.store).await?;
-    let inventory = Inventory::open(store.clone(), config.hosts.clone()).await?;
-    if config.local {
-        take_in_local(&inventory).await?;
-    }
-    let pool =
-        Arc::new(EnginePool::new(HttpHosts(HttpConnector::new(ConnectorSettings::default()))));
-    tokio::spawn(follow(inventory.clone(), Arc::clone(&pool)));
-    let stopping = CancellationToken::new();
-    let edge = Arc::new(Edge::new(
-        inventory.clone(),
-        pool,
-        store.clone(),
-        config.max_parallel,
-        stopping.clone(),
-    ));
-
-    let mut listeners = Vec::with_capacity(config.listen.len());
-    for listen in &config.listen {
-        listeners.push(Listener::bind(listen).await?);
-    }
-    let ready_line = ready_line(&listeners);
-    let (health, health_service) = tonic_health::server::health_reporter();
-    announce(&health, tonic_health::ServingStatus::Serving).await;
-    let routes = routes(&edge)?.add_service(health_service);
-    let mut servers = JoinSet::new();
-    for listener in listeners {
-        let serve = serve(listener, routes.clone(), &config.access, stopping.clone())?;
-        servers.spawn(serve);
-    }
     let mut hangups = signal(SignalKind::hangup())?;
     let mut terminations = signal(SignalKind::terminate())?;
+    let mut server = Server::start(config).await?;
     // The one line that scripts wait for.
-    writeln!(std::io::stdout(), "{ready_line}").ok();
-
+    let ready = format!(
+        "wharfd {} is ready on {}",
+        env!("CARGO_PKG_VERSION"),
+        server.listening().join(" ")
+    );
+    writeln!(std::io::stdout(), "{ready}").ok();
     loop {
         tokio::select! {
             _ = terminations.recv() => break,
             _ = tokio::signal::ctrl_c() => break,
-            _ = hangups.recv() => reload(&config.file, &inventory).await,
-            Some(ended) = servers.join_next() => ended??,
+            _ = hangups.recv() => server.reload().await,
+            ended = server.failed() => ended?,
         }
     }
     tracing::info!("stopping");
-    announce(&health, tonic_health::ServingStatus::NotServing).await;
-    stopping.cancel();
-    edge.background.close();
-    let finish = async {
-        while servers.join_next().await.is_some() {}
-        edge.background.wait().await;
-    };
-    if tokio::time::timeout(GRACE, finish).await.is_err() {
-        tracing::warn!("calls were still in flight; what was begun on a host may go on there");
-    }
-    store.close().await;
+    server.stop().await;
     Ok(())
+}
+
+impl Server {
+    /// Opens the store, binds every place and serves there.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        raise_file_limit();
+        let store = Store::open(&config.store).await?;
+        let inventory = Inventory::open(store.clone(), config.hosts.clone()).await?;
+        if config.local {
+            take_in_local(&inventory).await?;
+        }
+        let pool =
+            Arc::new(EnginePool::new(HttpHosts(HttpConnector::new(ConnectorSettings::default()))));
+        let stopping = CancellationToken::new();
+        tokio::spawn(follow(inventory.clone(), Arc::clone(&pool), stopping.clone()));
+        let edge =
+            Arc::new(Edge::new(inventory, pool, store, config.max_parallel, stopping.clone()));
+
+        // All are bound before any is served, so that a port in use leaves nothing half begun.
+        let mut bound = Vec::with_capacity(config.listen.len());
+        for listen in &config.listen {
+            bound.push(Listener::bind(listen).await?);
+        }
+        let listening = bound.iter().map(ToString::to_string).collect();
+        let (health, health_service) = tonic_health::server::health_reporter();
+        announce(&health, tonic_health::ServingStatus::Serving).await;
+        let routes = routes(&edge)?.add_service(health_service);
+        let mut listeners = JoinSet::new();
+        for listener in bound {
+            listeners.spawn(serve(listener, routes.clone(), &config.access, stopping.clone())?);
+        }
+        Ok(Self { file: config.file, edge, health, listening, listeners })
+    }
+
+    /// The places where it listens, with the ports that the system chose.
+    pub fn listening(&self) -> &[String] {
+        &self.listening
+    }
+
+    /// Reads the hosts of the configuration file again. A bad file changes nothing.
+    pub async fn reload(&self) {
+        reload(&self.file, &self.edge.inventory).await;
+    }
+
+    /// Waits until a listener ends by itself, which it does only with an error.
+    pub async fn failed(&mut self) -> anyhow::Result<()> {
+        match self.listeners.join_next().await {
+            Some(ended) => Ok(ended??),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Stops: health says so, open streams end UNAVAILABLE, and what is in flight gets a moment.
+    pub async fn stop(mut self) {
+        announce(&self.health, tonic_health::ServingStatus::NotServing).await;
+        self.edge.stopping.cancel();
+        self.edge.background.close();
+        let finish = async {
+            while self.listeners.join_next().await.is_some() {}
+            self.edge.background.wait().await;
+        };
+        if tokio::time::timeout(GRACE, finish).await.is_err() {
+            tracing::warn!("calls were still in flight; what was begun on a host may go on there");
+        }
+        self.edge.store.close().await;
+    }
 }
 
 /// The HTTP client for the hosts of the inventory.
@@ -152,7 +194,7 @@ fn serve(
     access: &Access,
     stopping: CancellationToken,
 ) -> anyhow::Result<impl Future<Output = Result<(), tonic::transport::Error>> + use<>> {
-    let mut server = Server::builder()
+    let mut server = tonic::transport::Server::builder()
         // gRPC-Web comes over HTTP/1.1; it also lets the server close a connection on which
         // nothing was ever said, which an HTTP/2-only server waits for at its end.
         .accept_http1(true)
@@ -206,15 +248,7 @@ fn serve(
     })
 }
 
-fn ready_line(listeners: &[Listener]) -> String {
-    let places: Vec<_> = listeners.iter().map(ToString::to_string).collect();
-    format!("wharfd {} is ready on {}", env!("CARGO_PKG_VERSION"), places.join(" "))
-}
-
-async fn announce(
-    health: &tonic_health::server::HealthReporter,
-    status: tonic_health::ServingStatus,
-) {
+async fn announce(health: &HealthReporter, status: tonic_health::ServingStatus) {
     // The empty name stands for the server as a whole.
     for service in [
         "",
@@ -246,9 +280,10 @@ async fn take_in_local(inventory: &Inventory) -> anyhow::Result<()> {
 }
 
 /// Lets go of the connections to hosts that are gone or are reached in another way now.
-async fn follow(inventory: Inventory, pool: Arc<EnginePool>) {
+async fn follow(inventory: Inventory, pool: Arc<EnginePool>, stopping: CancellationToken) {
     let mut snapshots = inventory.subscribe();
-    while snapshots.changed().await.is_ok() {
+    // It holds the inventory, and with it the store, which a stop must let go of.
+    while let Some(Ok(())) = stopping.run_until_cancelled(snapshots.changed()).await {
         let now = snapshots.borrow_and_update().clone();
         pool.keep_only(&now);
     }

@@ -11,7 +11,7 @@ use testbed::{Image, WharfdOptions, unique};
 use tonic::Code;
 use wharf::v1::{
     CheckLoginRequest, ContainerSpec, CreateContainerRequest, ListLoginsRequest, LoginRequest,
-    LogoutRequest, PullImageRequest, PushImageRequest, RegistryCredentials,
+    LogoutRequest, PullImageRequest, PullPolicy, PushImageRequest, RegistryCredentials,
 };
 
 use crate::support::{HOSTS, World, all, collect, credentials, hosts, reason};
@@ -196,6 +196,14 @@ async fn credentials_come_from_login_and_from_the_docker_configuration() -> anyh
     assert!(refused.stderr.contains("REGISTRY_AUTH_REQUIRED"), "{refused:?}");
     cli.run(&pull).await?.expect(1)?;
 
+    // `-A` has every host check them.
+    let on_all = [&["-A"][..], &login].concat();
+    let refused = cli.run_with_input(&on_all, WRONG).await?.expect(1)?;
+    assert_eq!(refused.stderr.matches("REGISTRY_AUTH_REQUIRED").count(), 3, "{refused:?}");
+    cli.run(&["logout", locked.address()]).await?.expect(2)?;
+    let accepted = cli.run_with_input(&on_all, password).await?.expect(0)?;
+    assert!(HOSTS.iter().all(|host| accepted.stderr.contains(host)), "{accepted:?}");
+
     // As docker writes it; first with a wrong password, which wins over a login that is kept.
     cli.run_with_input(&login, &format!("{password}\n")).await?.expect(0)?;
     let file = |password: &str| {
@@ -248,6 +256,7 @@ async fn create_pulls_with_credentials() -> anyhow::Result<()> {
             network: "none".to_owned(),
             ..Default::default()
         }),
+        pull: PullPolicy::Missing.into(),
         ..Default::default()
     };
     let refused = collect(client.create_container(request.clone())).await?;

@@ -1,8 +1,20 @@
 //! End to end: real Docker Engines, real registries, the real binaries. A file is a behaviour.
 
+mod bad_input;
 mod containers;
+mod contract;
+mod create;
+mod create_flags;
 mod credentials;
+mod durability;
+mod hosts;
 mod images;
+mod other_clients;
+mod partial_failure;
 mod pulls;
+mod refusals;
+mod reload;
+mod shutdown;
 mod support;
 mod testbed_works;
+mod tls;

@@ -104,7 +104,10 @@ where
 {
     let mut listing = Listing::new(&app.printer, Timestamp::now(), extract);
     let report = fanout::read(calls, connection.timeout(), &mut listing).await;
-    listing.finish();
+    // Of a refused call there is nothing to show, not even the head of a table.
+    if report.was_begun() {
+        listing.finish();
+    }
     report::finish(&app.printer, &report)
 }
 

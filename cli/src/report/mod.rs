@@ -51,7 +51,7 @@ pub fn finish(printer: &Printer, report: &Report) -> Result<(), Failure> {
     if report.abandoned {
         return Ok(());
     }
-    if report.calls.iter().all(|call| call.hosts.is_none())
+    if !report.was_begun()
         && let Some(status) = report.calls.iter().find_map(|call| call.end.clone())
     {
         return Err(refused(status));

@@ -1,7 +1,7 @@
 //! From flags to a `ContainerSpec`. Files and environment come in as functions, so that this is
 //! pure.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -138,8 +138,8 @@ fn labels(
     flags: &[String],
     paths: &[PathBuf],
     read: Read<'_>,
-) -> Result<HashMap<String, String>, Failure> {
-    let mut labels = HashMap::new();
+) -> Result<BTreeMap<String, String>, Failure> {
+    let mut labels = BTreeMap::new();
     for path in paths {
         for entry in parse_file(path, read)? {
             labels.insert(entry.key, entry.value.unwrap_or_default());

@@ -6,10 +6,10 @@ pub mod images;
 pub mod system;
 pub mod units;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Labels as `a=b,c=d`, sorted.
-pub fn labels(labels: &HashMap<String, String>) -> String {
+pub fn labels(labels: &BTreeMap<String, String>) -> String {
     let mut pairs: Vec<String> = labels
         .iter()
         .map(|(key, value)| if value.is_empty() { key.clone() } else { format!("{key}={value}") })

@@ -1,6 +1,6 @@
 //! `ContainerService`: containers on many hosts. The methods are here; creation, which is
-//! more than one call on the Engine, is in [`create`], what acts on named containers in
-//! [`actions`].
+//! more than one call on the Engine, is in `create`, what acts on named containers in
+//! `actions`.
 
 mod actions;
 mod create;

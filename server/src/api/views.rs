@@ -1,8 +1,6 @@
 //! From what an Engine says to the messages of the API. Pure; a field that the Engine left
 //! out stays empty.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Deserializer};
 use wharf::v1;
 
@@ -166,7 +164,7 @@ fn image(image: ImageSummary, version: ApiVersion) -> v1::Image {
         repo_digests: image.repo_digests,
         created_at: image.created.map(timestamp),
         size_bytes: image.size,
-        labels: hash_map(image.labels),
+        labels: image.labels,
         containers: image.containers,
         engine: image.json.map(|json| kept_json(json, version)),
     }
@@ -192,16 +190,12 @@ fn container(container: ContainerSummary, version: ApiVersion) -> v1::Container 
                 host_ip: port.ip,
             })
             .collect(),
-        labels: hash_map(container.labels),
+        labels: container.labels,
         networks: container.networks,
         size_bytes: container.size_rw,
         root_size_bytes: container.size_root_fs,
         engine: container.json.map(|json| kept_json(json, version)),
     }
-}
-
-fn hash_map(map: BTreeMap<String, String>) -> std::collections::HashMap<String, String> {
-    map.into_iter().collect()
 }
 
 fn kept_json(json: String, version: ApiVersion) -> v1::EngineJson {

@@ -310,3 +310,33 @@ fn a_file_that_was_there_must_be_there_again() {
     assert_eq!(optional.load_hosts().unwrap(), FileHosts::default());
     assert_eq!(ConfigFile::None.load_hosts().unwrap(), FileHosts::default());
 }
+
+#[test]
+fn the_example_loads_and_has_every_key() {
+    let example = include_str!("../../../examples/wharfd.toml");
+    let files = Files::new(&[("wharfd.toml", example), ("tokens", "ci:operator:0123456789abcdef")]);
+    fs::create_dir(files.path("tls")).unwrap();
+    for (certificate, key) in [
+        ("server.pem", "server-key.pem"),
+        ("client-ca.pem", "client-ca-key.pem"),
+        ("docker-ca.pem", "docker-ca-key.pem"),
+        ("wharfd.pem", "wharfd-key.pem"),
+        ("db1-ca.pem", "db1-ca-key.pem"),
+        ("db1-client.pem", "db1-client-key.pem"),
+    ] {
+        let (certificate_pem, key_pem) = certificate_and_key();
+        fs::write(files.path("tls") + "/" + certificate, certificate_pem).unwrap();
+        fs::write(files.path("tls") + "/" + key, key_pem).unwrap();
+    }
+    let config = load(&["--config", &files.path("wharfd.toml")], &[]).unwrap();
+    assert_eq!(config.hosts.hosts.len(), 4);
+    assert!(matches!(config.access, Access::Secured { .. }), "{:?}", config.access);
+
+    let keys: toml::Table = example.parse().unwrap();
+    for argument in Arguments::command().get_arguments() {
+        let id = argument.get_id().as_str();
+        if !["config", "help", "version"].contains(&id) {
+            assert!(keys.contains_key(id), "{id} is missing in examples/wharfd.toml");
+        }
+    }
+}

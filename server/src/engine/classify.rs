@@ -192,6 +192,9 @@ fn by_text(operation: &Operation, text: &str) -> Option<ErrorKind> {
         Some(ErrorKind::ContainerNotFound)
     } else if any(&["no such image", "image not known", "manifest unknown"]) {
         Some(ErrorKind::ImageNotFound)
+    } else if has("sandbox ") && has(" not found") {
+        // A rename between two runs of a crash loop, when the container has no network.
+        Some(ErrorKind::Conflict)
     } else if any(&["no such network", "network not found"])
         || (has("network ") && has(" not found"))
     {

@@ -10,7 +10,7 @@
 //! everything else is dropped, which closes its connection.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -51,7 +51,9 @@ pub struct HostCall<P> {
     /// Its Engine.
     pub engine: Arc<dyn Engine>,
     budget: Arc<Budget>,
-    sender: mpsc::Sender<HostEvent<P>>,
+    /// Held by the driver, until the host has its outcome: work that goes on after that says
+    /// nothing more, and does not keep the channel open.
+    sender: Weak<mpsc::Sender<HostEvent<P>>>,
     tap: Option<Tap<P>>,
 }
 
@@ -59,8 +61,9 @@ pub struct HostCall<P> {
 type Tap<P> = Box<dyn Fn(&P) + Send + Sync>;
 
 /// Starts `work` on every host and returns what the hosts say, in the order in which they
-/// say it. Each host ends with exactly one [`HostEvent::Outcome`]; the channel closes after
-/// the last.
+/// say it. Each host has exactly one [`HostEvent::Outcome`]. The channel stays open after the
+/// last while work goes on whose budget was spent, and such work may still speak: who reads
+/// ends with the last outcome, and leaves out what a host says after its own.
 pub fn start<P, W, F>(
     hosts: Vec<Arc<Host>>,
     options: FanoutOptions,
@@ -126,11 +129,12 @@ where
             return Err(HostError::NotBegun);
         }
         let engine = self.pool.engine(&host)?;
+        let sender = Arc::new(self.sender.clone());
         let call = HostCall {
             host,
             engine,
             budget: Arc::clone(&budget),
-            sender: self.sender.clone(),
+            sender: Arc::downgrade(&sender),
             tap: None,
         };
         let work = (self.work)(call);
@@ -161,18 +165,21 @@ impl<P> HostCall<P> {
         if let Some(tap) = &self.tap {
             tap(&payload);
         }
+        let Some(sender) = self.sender.upgrade() else { return };
         let event = HostEvent::Payload(self.host.name.clone(), payload);
-        let event = match self.sender.try_send(event) {
+        let event = match sender.try_send(event) {
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => return,
             Err(mpsc::error::TrySendError::Full(event)) => event,
         };
         let _waiting = self.budget.pause();
-        let _ = self.sender.send(event).await;
+        let _ = sender.send(event).await;
     }
 
     /// Passes a payload that may be missed, such as progress: dropped when the caller is slow.
     pub fn emit_lossy(&self, payload: P) {
-        let _ = self.sender.try_send(HostEvent::Payload(self.host.name.clone(), payload));
+        if let Some(sender) = self.sender.upgrade() {
+            let _ = sender.try_send(HostEvent::Payload(self.host.name.clone(), payload));
+        }
     }
 
     /// Lets `tap` see every payload but those that may be missed.
@@ -197,4 +204,77 @@ impl<P> HostCall<P> {
 fn panicked(error: &JoinError) -> HostError {
     tracing::error!(%error, "work on a host panicked");
     HostError::Panicked
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::super::inventory::Snapshot;
+    use super::super::pool::Connector;
+    use super::*;
+    use crate::domain::{HostAddress, HostSource, Labels, Transport};
+    use crate::engine::EngineError;
+    use crate::engine::http::{ConnectorSettings, HttpConnector};
+
+    /// Engines that nobody calls.
+    struct Unused(HttpConnector);
+
+    impl Connector for Unused {
+        fn engine(&self, host: &Host) -> Result<Arc<dyn Engine>, EngineError> {
+            self.0.engine(&host.address, None)
+        }
+
+        fn keep_only(&self, _hosts: &Snapshot) {}
+    }
+
+    fn host(name: &str) -> Arc<Host> {
+        Arc::new(Host {
+            name: HostName::parse(name).unwrap(),
+            address: HostAddress::parse("unix:///nowhere.sock", Transport::Plain).unwrap(),
+            labels: Labels::default(),
+            source: HostSource::Api,
+            tls: None,
+            insecure: false,
+            created_at: Some(SystemTime::UNIX_EPOCH),
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_goes_on_says_nothing_after_its_outcome_and_does_not_hold_the_end_up() {
+        let options = FanoutOptions {
+            host_timeout: Some(Duration::from_secs(5)),
+            caller_deadline: None,
+            max_parallel: 2,
+            detached: true,
+            background_limit: Duration::from_secs(900),
+        };
+        let pool = EnginePool::new(Unused(HttpConnector::new(ConnectorSettings::default())));
+        let background = TaskTracker::new();
+        let work = |call: HostCall<&'static str>| async move {
+            let late = if call.host_name().as_str() == "slow" { 60 } else { 1 };
+            tokio::time::sleep(Duration::from_secs(late)).await;
+            call.emit("payload").await;
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            Ok(Done { changed: true })
+        };
+        let begun = Instant::now();
+        let hosts = vec![host("quick"), host("slow")];
+        let mut events = start(hosts, options, Arc::new(pool), &background, work);
+        let mut said = Vec::new();
+        while let Some(event) = events.recv().await {
+            said.push(match event {
+                HostEvent::Payload(host, payload) => format!("{host}: {payload}"),
+                HostEvent::Outcome(host, outcome) => {
+                    format!("{host}: {:?}", outcome.result.is_ok())
+                }
+            });
+        }
+        assert_eq!(said, ["quick: payload", "quick: true", "slow: false"]);
+        assert_eq!(begun.elapsed(), Duration::from_secs(5));
+        // It was not cut short either.
+        background.close();
+        background.wait().await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(63));
+    }
 }

@@ -18,7 +18,7 @@ use wharf::v1::registry_service_client::RegistryServiceClient;
 use wharf::v1::system_service_client::SystemServiceClient;
 use wharf::v1::{AddHostRequest, AllHosts, HostNames, HostSelector, RegistryCredentials};
 
-pub use answer::{Answer, collect, reason};
+pub use answer::{collect, reason};
 pub use recorder::Recorder;
 
 /// The hosts of [`World`], in the order of the fixture's Engines.

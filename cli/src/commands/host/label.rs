@@ -1,6 +1,6 @@
 //! `wharf host label`.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use wharf::v1::UpdateHostLabelsRequest;
 
@@ -66,7 +66,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-fn changes(words: &[String]) -> Result<(HashMap<String, String>, Vec<String>), Failure> {
+fn changes(words: &[String]) -> Result<(BTreeMap<String, String>, Vec<String>), Failure> {
     let (remove, set): (Vec<&String>, Vec<&String>) =
         words.iter().partition(|word| !word.contains('=') && word.ends_with('-'));
     if words.is_empty() {

@@ -8,9 +8,10 @@ pub mod label;
 pub mod list;
 pub mod remove;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use wharf::v1::check_hosts_response::Event;
+use wharf::v1::host_selector::Selection;
 use wharf::v1::{
     CheckHostsRequest, FanoutOptions, Host, HostOutcome, HostSelector, HostStatus, ListHostsRequest,
 };
@@ -91,9 +92,12 @@ impl Observer<Event> for Checked {
 async fn inventory(connection: &Connection, targets: HostSelector) -> Result<Vec<Host>, Failure> {
     let mut hosts = Vec::new();
     let mut page_token = String::new();
+    // A selection that leaves no host is refused, but an inventory may well be empty.
+    let everything =
+        matches!(targets.selection, Some(Selection::All(_))) && targets.exclude.is_empty();
+    let targets = (!everything).then_some(targets);
     loop {
-        let request =
-            ListHostsRequest { page_size: 1000, page_token, targets: Some(targets.clone()) };
+        let request = ListHostsRequest { page_size: 1000, page_token, targets: targets.clone() };
         let mut client = connection.hosts();
         let page =
             connection.unary(request, async |request| client.list_hosts(request).await).await?;
@@ -106,8 +110,8 @@ async fn inventory(connection: &Connection, targets: HostSelector) -> Result<Vec
 }
 
 /// `KEY=VALUE` as typed; a key alone has an empty value.
-fn labels(given: &[String]) -> Result<HashMap<String, String>, Failure> {
-    let mut labels = HashMap::new();
+fn labels(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut labels = BTreeMap::new();
     for label in given {
         let (key, value) = label.split_once('=').unwrap_or((label, ""));
         if key.is_empty() {

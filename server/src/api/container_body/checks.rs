@@ -1,7 +1,5 @@
 //! Small checks that the parts of a body share.
 
-use std::collections::HashMap;
-
 use crate::api::violation::Violations;
 use crate::domain::quoted;
 
@@ -69,13 +67,6 @@ pub(super) fn text(field: &str, text: &str, violations: &mut Violations) {
     if text.contains('\0') {
         violations.add(field, "has a NUL byte");
     }
-}
-
-/// The entries of a map by key, so that the same request gives the same body.
-pub(super) fn sorted(map: &HashMap<String, String>) -> Vec<(&String, &String)> {
-    let mut entries: Vec<_> = map.iter().collect();
-    entries.sort();
-    entries
 }
 
 /// Whether a mode is `container:` and the name of one.

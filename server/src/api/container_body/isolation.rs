@@ -1,6 +1,6 @@
 //! What separates a container from its host: rights, namespaces, kernel parameters, devices.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use wharf::v1::ContainerSpec;
@@ -106,14 +106,13 @@ fn modes(spec: &ContainerSpec, draft: &mut Draft) {
     }
 }
 
-fn kernel_parameters(sysctls: &HashMap<String, String>, draft: &mut Draft) {
+fn kernel_parameters(sysctls: &BTreeMap<String, String>, draft: &mut Draft) {
     if sysctls.is_empty() {
         return;
     }
     let host_network = draft.host.text("NetworkMode") == Some("host");
     let violations = &mut draft.violations;
-    let entries = checks::sorted(sysctls);
-    for (key, value) in &entries {
+    for (key, value) in sysctls {
         let field = format!("spec.sysctls[{}]", quoted(key));
         if !is_namespaced(key) {
             let problem = "is not a kernel parameter of a container; use net.*, fs.mqueue.* or the message, semaphore and memory limits of kernel.*";
@@ -125,7 +124,7 @@ fn kernel_parameters(sysctls: &HashMap<String, String>, draft: &mut Draft) {
         checks::text(&field, value, violations);
     }
     if let Some(object) = draft.host.object("Sysctls", &[], violations) {
-        for (key, value) in entries {
+        for (key, value) in sysctls {
             object.insert(key.clone(), value.as_str().into());
         }
     }

@@ -1,5 +1,7 @@
 //! One bind, mount or directory in memory: its syntax and the Engine's form of it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 use wharf::v1::Mount;
 
@@ -119,9 +121,8 @@ fn bind_options(mount: &Mount) -> Map<String, Value> {
 
 fn volume_options(mount: &Mount) -> Map<String, Value> {
     let mut options = Map::new();
-    let object = |map| -> Map<String, Value> {
-        let entries = checks::sorted(map).into_iter();
-        entries.map(|(key, value)| (key.clone(), value.as_str().into())).collect()
+    let object = |map: &BTreeMap<String, String>| -> Map<String, Value> {
+        map.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect()
     };
     if mount.no_copy {
         options.insert("NoCopy".to_owned(), true.into());

@@ -1,7 +1,7 @@
 //! What runs in a container and how it is stopped: the part of the body that can also come from
 //! the image.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use prost_types::Duration;
 use serde_json::Value;
@@ -87,7 +87,7 @@ fn variable(entry: &str) -> &str {
     entry.split_once('=').map_or(entry, |(key, _)| key)
 }
 
-fn labels(labels: &HashMap<String, String>, draft: &mut Draft) {
+fn labels(labels: &BTreeMap<String, String>, draft: &mut Draft) {
     if labels.is_empty() {
         return;
     }
@@ -95,7 +95,7 @@ fn labels(labels: &HashMap<String, String>, draft: &mut Draft) {
         draft.violations.add("spec.labels", "a label has an empty name");
     }
     if let Some(object) = draft.top.object("Labels", &[], &mut draft.violations) {
-        for (key, value) in checks::sorted(labels) {
+        for (key, value) in labels {
             object.insert(key.clone(), value.as_str().into());
         }
     }

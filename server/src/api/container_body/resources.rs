@@ -3,8 +3,8 @@
 use serde_json::json;
 use wharf::v1::{ContainerSpec, Ulimit};
 
+use super::Draft;
 use super::document::{Section, object_in};
-use super::{Draft, checks};
 use crate::api::violation::Violations;
 use crate::domain::quoted;
 
@@ -232,7 +232,7 @@ fn log(spec: &ContainerSpec, draft: &mut Draft) {
         violations.add("spec.log_options", "an option has an empty name");
     }
     if let Some(options) = object_in(log, "Config", path, &[], violations) {
-        for (key, value) in checks::sorted(&spec.log_options) {
+        for (key, value) in &spec.log_options {
             options.insert(key.clone(), value.as_str().into());
         }
     }

@@ -3,7 +3,7 @@
 //! The Engine has four places for them, and refuses a container in which two say something of
 //! one target. So an entry of the spec takes away what the body has at its target in all four.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use wharf::v1::ContainerSpec;
@@ -25,7 +25,7 @@ enum Place {
 #[derive(Default)]
 struct Entries {
     places: Vec<Place>,
-    fields: HashMap<String, String>,
+    fields: BTreeMap<String, String>,
 }
 
 impl Entries {
@@ -79,7 +79,7 @@ fn entries(spec: &ContainerSpec, violations: &mut Violations) -> Entries {
             Err(problem) => violations.add(format!("{field}.target"), problem),
         }
     }
-    for (path, options) in checks::sorted(&spec.tmpfs) {
+    for (path, options) in &spec.tmpfs {
         let field = format!("spec.tmpfs[{}]", quoted(path));
         if let Err(problem) = mount::check_tmpfs_options(options) {
             violations.add(field.as_str(), problem);
@@ -95,7 +95,7 @@ fn entries(spec: &ContainerSpec, violations: &mut Violations) -> Entries {
     entries
 }
 
-fn take_away(targets: &HashMap<String, String>, draft: &mut Draft) {
+fn take_away(targets: &BTreeMap<String, String>, draft: &mut Draft) {
     let taken = |path: &str| path.starts_with('/') && targets.contains_key(&checks::clean(path));
     if let Some(Value::Array(binds)) = draft.host.get_mut("Binds") {
         binds.retain(|bind| !bind.as_str().and_then(mount::target_of).is_some_and(taken));

@@ -22,7 +22,7 @@ fn texts(list: &[&str]) -> Vec<String> {
     list.iter().map(ToString::to_string).collect()
 }
 
-fn map(entries: &[(&str, &str)]) -> std::collections::HashMap<String, String> {
+fn map(entries: &[(&str, &str)]) -> std::collections::BTreeMap<String, String> {
     entries.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }
 

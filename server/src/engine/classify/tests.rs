@@ -71,6 +71,7 @@ fn an_engines_answers_have_their_kinds() {
             Conflict,
         ),
         (UNPAUSE_CONTAINER, 500, "Container web is not paused", Conflict),
+        (RENAME_CONTAINER, 404, "sandbox b663e5e180a8072e5a63 not found", Conflict),
         (STOP_CONTAINER, 500, "strconv.Atoi: parsing \"abc\": invalid syntax", BadRequest),
         (REMOVE_IMAGE, 404, "No such image: app:v9", ImageNotFound),
         (

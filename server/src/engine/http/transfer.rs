@@ -190,6 +190,18 @@ impl Broken {
 /// Looks whether the image is there; one that was pulled by digest also gets its tag, which
 /// the Engine does not make then.
 async fn arrived(link: &Arc<Link>, reference: &ImageReference) -> Result<EngineDocument> {
+    look(link, reference).await.map_err(|error| match error.kind {
+        // Not IMAGE_NOT_FOUND, which would say that the registry does not have it.
+        ErrorKind::ImageNotFound => EngineError::new(
+            ErrorKind::PullFailed,
+            PULL_IMAGE.name,
+            format!("the Engine says that it pulled {reference}, and the image is not there"),
+        ),
+        _ => error,
+    })
+}
+
+async fn look(link: &Arc<Link>, reference: &ImageReference) -> Result<EngineDocument> {
     let Some(digest) = reference.digest() else {
         let name = ImageName::Reference(reference.clone().with_default_tag());
         return images::inspect(link, &name).await;

@@ -9,6 +9,7 @@ use futures_util::{Stream, TryStreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use serde_json::{Value, json};
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use super::counters::InFlight;
@@ -77,6 +78,8 @@ pub(super) fn stalled(bytes: Bytes, in_flight: InFlight) -> Body {
 pub(super) fn endless(chunk: Bytes, in_flight: InFlight) -> Body {
     let begin = (chunk, in_flight);
     body(stream::unfold(begin, |(chunk, in_flight)| async move {
+        // What is there goes out before there is more.
+        yield_now().await;
         Some((Ok(chunk.clone()), (chunk, in_flight)))
     }))
 }
@@ -97,10 +100,11 @@ async fn next(mut position: Position) -> Option<(io::Result<Bytes>, Option<Posit
         }
         Some(HttpFault::StallStream { after_lines }) if *after_lines <= lines => pending().await,
         Some(HttpFault::EndlessStream) => {
-            let detail = json!({"current": lines, "total": u64::MAX});
+            let detail = json!({"current": lines, "total": i64::MAX});
             let endless =
                 json!({"status": "Downloading", "progressDetail": detail, "id": "0123456789ab"});
             position.lines += 1;
+            yield_now().await;
             return Some((Ok(line(&endless)), Some(position)));
         }
         _ => {}

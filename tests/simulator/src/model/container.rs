@@ -1,6 +1,7 @@
 //! A container of the model: what it is, and the state of its process.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -23,8 +24,8 @@ pub struct Container {
     pub image_id: String,
     /// The Engine's `Config`, the image's defaults merged in; unknown fields are kept.
     pub config: Map<String, Value>,
-    /// The Engine's `HostConfig`; unknown fields are kept.
-    pub host_config: Map<String, Value>,
+    /// The Engine's `HostConfig`; unknown fields are kept. Containers with the same one share it.
+    pub host_config: Arc<Map<String, Value>>,
     /// Networks by name.
     pub endpoints: BTreeMap<String, Endpoint>,
     /// Ports on the host, while it runs.

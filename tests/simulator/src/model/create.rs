@@ -1,6 +1,9 @@
 //! `POST /containers/create`: the checks, and what of the image goes into the container's own
 //! configuration (moby's `daemon/commit.go`, function `merge`).
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 use wharf_server::domain::ContainerName;
 use wharf_server::engine::{ApiVersion, ErrorKind};
@@ -71,7 +74,7 @@ impl Model {
             created: now,
             image_id: image.map_or_else(String::new, |image| image.id),
             config: body.config,
-            host_config: body.host_config,
+            host_config: self.shared(body.host_config),
             endpoints,
             published: Vec::new(),
             mounts,
@@ -96,6 +99,15 @@ impl Model {
             "Conflict. The container name \"/{name}\" is already in use by container \"{holder}\". You have to remove (or rename) that container to be able to reuse that name."
         );
         Err(Refusal::new(409, ErrorKind::NameInUse, message))
+    }
+
+    /// The `HostConfig` of the container before, where that is the same: it is the larger part
+    /// of a container, and in large simulations most are alike.
+    fn shared(&self, host_config: Map<String, Value>) -> Arc<Map<String, Value>> {
+        match self.containers().next_back() {
+            Some(last) if *last.host_config == host_config => last.host_config.clone(),
+            _ => Arc::new(host_config),
+        }
     }
 
     fn choose_name(&mut self, name: Option<&str>) -> Result<String, Refusal> {
@@ -269,10 +281,10 @@ fn config_env(image: &Value, caller: &Value) -> Value {
     json!(env)
 }
 
-fn endpoints(body: &CreateBody) -> std::collections::BTreeMap<String, Endpoint> {
+fn endpoints(body: &CreateBody) -> BTreeMap<String, Endpoint> {
     let mode = body.host_config["NetworkMode"].as_str().unwrap_or("default");
     if mode.starts_with("container:") {
-        return std::collections::BTreeMap::new();
+        return BTreeMap::new();
     }
     let name = |name: &str| if name == "default" { "bridge".to_owned() } else { name.to_owned() };
     if body.endpoints.is_empty() {

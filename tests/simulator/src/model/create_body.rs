@@ -2,6 +2,8 @@
 //! matter, null is unset, a wrong type is an error that names the field. Unlike an Engine the
 //! model keeps fields it does not know: it stands in for newer ones too, that do know them.
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value, json};
 
 use super::content::{strings, template};
@@ -62,6 +64,13 @@ const HOST_CONFIG: [(&str, Kind); 10] = [
     ("RestartPolicy", Kind::Object),
 ];
 
+/// `Config` and `HostConfig` of an empty body.
+static DEFAULTS: LazyLock<(Map<String, Value>, Map<String, Value>)> = LazyLock::new(|| {
+    let config = template(include_str!("../templates/config.json"));
+    let host_config = template(include_str!("../templates/host_config.json"));
+    (object(config), object(host_config))
+});
+
 /// Reads a body.
 pub(super) fn decode(body: &Value) -> Result<CreateBody, Refusal> {
     let Value::Object(members) = body else {
@@ -70,8 +79,7 @@ pub(super) fn decode(body: &Value) -> Result<CreateBody, Refusal> {
             go_name(body)
         )));
     };
-    let config_defaults = object(template(include_str!("../templates/config.json")));
-    let host_defaults = object(template(include_str!("../templates/host_config.json")));
+    let (config_defaults, host_defaults) = DEFAULTS.clone();
     let member = |name: &str| {
         let found = members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map_or(&Value::Null, |(_, value)| value)

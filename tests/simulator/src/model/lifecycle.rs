@@ -7,6 +7,7 @@ use wharf_server::engine::{Change, ErrorKind};
 use super::container::Status;
 use super::create::check_name;
 use super::filters::Filters;
+use super::process::SHORTEST_RUN;
 use super::refusal::Refusal;
 use super::signal::Signal;
 use super::time::Time;
@@ -282,7 +283,8 @@ impl Model {
             return self.give_up_restart(id);
         }
         if let OnStop::Exits(after, code) = container.behaviour.on_stop {
-            let asked = (now + after, code);
+            // A process that runs on has a moment at least.
+            let asked = (now + after.max(SHORTEST_RUN), code);
             container.due.exit = Some(container.due.exit.map_or(asked, |exit| exit.min(asked)));
         }
         let timeout = timeout.or(container.stop_timeout()).unwrap_or(default);

@@ -12,7 +12,7 @@ use super::time::Time;
 use super::{Model, OnStop};
 
 /// No process ends in the instant in which it began.
-const SHORTEST_RUN: Duration = Duration::from_millis(1);
+pub(super) const SHORTEST_RUN: Duration = Duration::from_millis(1);
 /// The waits of moby's restart manager: doubled from the first to the last, and begun again
 /// after a run of ten seconds.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);

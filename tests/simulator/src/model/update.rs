@@ -1,6 +1,8 @@
 //! `POST /containers/{id}/update`: limits and the restart policy, the only settings of a
 //! container that change after its creation.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::Model;
@@ -68,17 +70,18 @@ impl Model {
                 "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
             );
         }
+        let host_config = Arc::make_mut(&mut container.host_config);
         for key in RESOURCES {
             let value = &body[key];
             let unset =
                 value.is_null() || value == &json!(0) || value == &json!("") || value == &json!([]);
             if !unset {
-                container.host_config.insert(key.to_owned(), value.clone());
+                host_config.insert(key.to_owned(), value.clone());
             }
         }
         if !policy.is_empty() {
             let retries = number(&body["RestartPolicy"]["MaximumRetryCount"]);
-            container.host_config.insert(
+            host_config.insert(
                 "RestartPolicy".to_owned(),
                 json!({"Name": policy, "MaximumRetryCount": retries}),
             );

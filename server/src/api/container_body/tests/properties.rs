@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use proptest::collection::{hash_map, vec};
+use proptest::collection::{btree_map, hash_map, vec};
 use proptest::prelude::*;
 
 use super::*;
@@ -62,7 +62,7 @@ fn spec() -> impl Strategy<Value = ContainerSpec> {
     let first = (
         "|app|app:v1|A B",
         list("[A-C]=[a-z]{0,2}|[A-C]|\\PC{0,4}"),
-        hash_map("[a-c]{0,2}", "[a-c]", 0..3),
+        btree_map("[a-c]{0,2}", "[a-c]", 0..3),
         ports,
         list("(/[a-c])?:?/[a-c](:ro)?|\\PC{0,6}"),
         mounts,
@@ -74,7 +74,7 @@ fn spec() -> impl Strategy<Value = ContainerSpec> {
         any::<Option<i64>>(),
         any::<Option<bool>>(),
         "|no|always|on-failure|x",
-        hash_map("/[a-c]", "|rw|x", 0..3),
+        btree_map("/[a-c]", "|rw|x", 0..3),
         list("\\PC{0,6}|/dev/[a-c](:/[a-c])?(:[rwm]{1,3})?"),
         any::<Option<(i64, i32)>>(),
         list("(NONE|CMD|CMD-SHELL|x)"),
@@ -118,10 +118,10 @@ fn spec() -> impl Strategy<Value = ContainerSpec> {
 fn good_spec() -> impl Strategy<Value = ContainerSpec> {
     (
         list("[A-C]=[a-z]{0,2}"),
-        hash_map("[a-c]{1,2}", "[a-c]", 0..3),
-        hash_map("/[a-c]", "|rw", 0..3),
+        btree_map("[a-c]{1,2}", "[a-c]", 0..3),
+        btree_map("/[a-c]", "|rw", 0..3),
         proptest::option::of(6_291_456..i64::MAX),
-        hash_map(1..65_536_u32, Just(()), 0..4),
+        btree_map(1..65_536_u32, Just(()), 0..4),
     )
         .prop_map(|(env, labels, tmpfs, memory_bytes, ports)| ContainerSpec {
             image: "app".into(),

@@ -1,0 +1,16 @@
+//! The real server on a unix socket, asked by the real gRPC client, in front of simulated hosts.
+//! A file is a behaviour.
+
+mod access;
+mod backpressure;
+mod cancellation;
+mod deadlines;
+mod envelope;
+mod faults;
+mod negotiation;
+mod parallel;
+mod repeats;
+mod secrets;
+mod status;
+mod stopping;
+mod support;
