@@ -400,7 +400,7 @@ impl Engine for SimEngine {
     async fn list_networks(&self) -> Result<Listing<NetworkSummary>> {
         self.at_once(Operation::ListNetworks, "", |model, _, version| {
             let items = model.list_networks();
-            let items = items.as_array().into_iter().flatten().map(answers::network).collect();
+            let items = items.iter().map(answers::network).collect();
             Ok(Listing { items, api_version: version })
         })
         .await

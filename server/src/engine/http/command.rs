@@ -106,7 +106,7 @@ async fn tail(link: &Arc<Link>, call: &Call, keep: usize) -> Result<Vec<u8>> {
                     }
                 }
                 if bytes.len() > keep + SLACK {
-                    bytes = drop_frames(bytes, keep);
+                    bytes = drop_frames(&bytes, keep);
                 }
             }
             if stays_open {
@@ -122,7 +122,7 @@ async fn tail(link: &Arc<Link>, call: &Call, keep: usize) -> Result<Vec<u8>> {
 
 /// Drops whole frames from the beginning until about `keep` bytes are left; bytes without
 /// frames are cut anywhere.
-fn drop_frames(bytes: Vec<u8>, keep: usize) -> Vec<u8> {
+fn drop_frames(bytes: &[u8], keep: usize) -> Vec<u8> {
     let mut start = 0;
     while bytes.len() - start > keep {
         match bytes.get(start..start + 8) {

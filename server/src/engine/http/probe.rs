@@ -25,7 +25,7 @@ static CLIENT: LazyLock<reqwest::Result<reqwest::Client>> = LazyLock::new(|| {
 /// `GET http://{authority}{path}`: the status and the beginning of the body, or why there is
 /// no answer, in words.
 pub async fn get(authority: &str, path: &str, limit: Duration) -> Result<(u16, String), String> {
-    let client = CLIENT.as_ref().map_err(|error| error.to_string())?;
+    let client = CLIENT.as_ref().map_err(ToString::to_string)?;
     let url = format!("http://{authority}{path}");
     let attempt = async {
         let mut response = client.get(&url).send().await.map_err(|error| cause(&error))?;

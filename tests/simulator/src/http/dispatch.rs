@@ -142,7 +142,6 @@ pub(super) async fn dispatch(
             let filters = filters()?;
             host.with(|model, _| model.prune_containers(&filters)).map(ok)
         }
-        Operation::ListNetworks => Ok(ok(host.with(|model, _| model.list_networks()))),
         Operation::ConnectNetwork => {
             must_be_json(extras)?;
             let body = parse_json(&extras.body)?;

@@ -87,7 +87,6 @@ fn find(method: &str, segments: &[&str]) -> Option<(Operation, String)> {
     let plain = |operation| Some((operation, String::new()));
     let named = |operation, name: &[&str]| Some((operation, name.join("/")));
     match (method, segments) {
-        ("GET", ["networks"]) => plain(O::ListNetworks),
         ("POST", ["networks", name, "connect"]) => named(O::ConnectNetwork, &[name]),
         ("POST", ["exec", id, "start"]) => named(O::StartExec, &[id]),
         ("GET", ["exec", id, "json"]) => named(O::InspectExec, &[id]),

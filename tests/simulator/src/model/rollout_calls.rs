@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use wharf_server::engine::{CommandResult, ErrorKind};
 
 use super::container::Endpoint;
-use super::network::Network;
 use super::refusal::Refusal;
 use super::{Model, RegistryAuth};
 
@@ -19,15 +18,6 @@ pub(super) struct Exec {
 }
 
 impl Model {
-    /// `GET /networks`.
-    pub fn list_networks(&self) -> Value {
-        let item = |network: &Network| {
-            let (id, name, driver) = (&network.id, &network.name, &network.driver);
-            json!({"Id": id, "Name": name, "Driver": driver, "Scope": "local"})
-        };
-        self.networks.iter().map(item).collect()
-    }
-
     /// `POST /networks/{id}/connect`. A container that does not run takes every network, as a
     /// real Engine has it: whether there is one of that name is seen at its start.
     pub fn connect_network(
