@@ -66,6 +66,20 @@ fn a_failed_host_is_told_on_stderr_and_the_others_are_shown() {
 }
 
 #[test]
+fn a_table_without_a_host_that_answered_has_no_title_line() {
+    let failed = Reply::started::<ListContainersResponse>(&["web1"])
+        .failed("web1", Code::Unavailable, "HOST_UNREACHABLE", "connection refused")
+        .done();
+    let run_of = |reply| run(&Server::start([("ListContainers", reply)]), &["ps"]);
+    let run = run_of(failed);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
+    let nothing = Reply::started::<ListContainersResponse>(&["web1"]).ok("web1", false).done();
+    let run = run_of(nothing);
+    assert_eq!(run.code, Some(0));
+    assert!(run.stdout.starts_with("HOST") && run.lines().len() == 1, "{}", run.stdout);
+}
+
+#[test]
 fn for_programs_a_failed_host_is_a_line_on_stdout() {
     let server = Server::start([("ListContainers", partial().done())]);
     let run = run(&server, &["ps", "-A", "-o", "json"]);
