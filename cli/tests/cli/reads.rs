@@ -198,6 +198,27 @@ fn a_reader_that_goes_away_ends_a_read_quietly() {
 }
 
 #[test]
+fn output_that_is_lost_is_no_success() {
+    let reply = Reply::started::<ListContainersResponse>(&["web1"])
+        .payload("web1", batch(&["web"]))
+        .ok("web1", false)
+        .done();
+    let server = Server::start([("ListContainers", reply)]);
+    for format in ["table", "json"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command(server.home(), &["ps", "-o", format])
+            .env("WHARF_SERVER", server.address())
+            .stdout(full)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{format}: {stderr}");
+        assert!(stderr.starts_with("error: cannot write to standard output: "), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+}
+
+#[test]
 fn an_inspection_is_dockers_json_with_the_host() {
     let details = |engine: &str| wharf::v1::ContainerDetails {
         name_in_request: "web".into(),
