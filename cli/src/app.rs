@@ -14,6 +14,7 @@ use wharf::v1::system_service_client::SystemServiceClient;
 
 use crate::exit::Failure;
 use crate::printer::Printer;
+use crate::reach;
 use crate::server::{self, Environment, Server, ServerArgs, ServerTlsArgs};
 use crate::targets::TargetArgs;
 
@@ -61,16 +62,19 @@ impl App {
     /// Connects to the server.
     pub async fn connect(&self) -> Result<Connection, Failure> {
         let server = self.server()?;
-        let channel = server.target.connect().await.map_err(|error| {
-            Failure::Connection(format!(
-                "cannot reach wharfd at {}: {}; start wharfd, or name another server with --server, \
-                 --context or WHARF_SERVER",
-                server.address,
-                root_cause(&error)
-            ))
-        })?;
+        let channel =
+            server.target.connect().await.map_err(|error| {
+                Failure::Connection(reach::cannot_connect(&server.address, &error))
+            })?;
         let channel = InterceptedService::new(channel, server.bearer);
         Ok(Connection { channel, timeout: self.timeout })
+    }
+
+    /// The same failure, told as one of the connection where that is to blame.
+    pub fn explain(&self, failure: Failure) -> Failure {
+        let Failure::Refused(status) = &failure else { return failure };
+        let line = self.server().ok().and_then(|s| reach::connection_broke(&s.address, status));
+        line.map_or(failure, Failure::Connection)
     }
 
     /// The hosts of a command: those given after the verb, else those before it.
@@ -153,13 +157,4 @@ impl Connection {
 pub fn is_timeout(status: &Status) -> bool {
     status.code() == Code::DeadlineExceeded
         || status.code() == Code::Cancelled && status.message() == "Timeout expired"
-}
-
-/// The innermost cause, which is the one that says something: "connection refused".
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

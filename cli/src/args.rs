@@ -23,7 +23,7 @@ Examples:
 
 Exit status: 0 all done, 1 some host failed, 2 wrong usage, no connection or request refused.";
 
-/// One command line for every Docker host you own
+/// Wharf, one gRPC API for every Docker host you own: the command line
 #[derive(Parser)]
 #[command(name = "wharf", version, after_help = EXAMPLES, max_term_width = 100, subcommand_required = true,
           arg_required_else_help = true, disable_help_subcommand = true)]

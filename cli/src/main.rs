@@ -12,6 +12,7 @@
 //! - [`server`], [`contexts`], [`credentials`]: files and environment of the user.
 //! - [`fanout`], [`report`], [`progress`]: answers of many hosts, told as they come.
 //! - [`view`], [`table`], [`json`], [`status`]: messages in words; pure.
+//! - [`reach`]: why the server cannot be reached; pure.
 //! - [`exit`]: the exit status.
 
 mod app;
@@ -25,6 +26,7 @@ mod fanout;
 mod json;
 mod printer;
 mod progress;
+mod reach;
 mod report;
 mod server;
 mod spec;
@@ -64,7 +66,8 @@ fn main() -> ExitCode {
     let hint = arguments.command.goes_on();
     let result = runtime.block_on(async {
         tokio::select! {
-            result = commands::run(&app, arguments.command) => result,
+            result = commands::run(&app, arguments.command) =>
+                result.map_err(|failure| app.explain(failure)),
             _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted(hint)),
         }
     });

@@ -74,6 +74,12 @@ impl ErrorText {
         }
     }
 
+    /// The reason in a word or two, for a cell of a table: `unreachable`, `tls failed`.
+    pub fn short(&self) -> String {
+        let reason = if self.reason.is_empty() { code_name(self.code) } else { &self.reason };
+        reason.strip_prefix("HOST_").unwrap_or(reason).to_lowercase().replace('_', " ")
+    }
+
     /// The line, then one for each wrong field that the message does not name already.
     pub fn lines(&self) -> Vec<String> {
         let further = self
@@ -128,6 +134,15 @@ pub fn code_name(code: Code) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cell_has_the_reason_in_words() {
+        let short = |code, reason| ErrorText::local(code, reason, "long").short();
+        assert_eq!(short(Code::Unavailable, "HOST_UNREACHABLE"), "unreachable");
+        assert_eq!(short(Code::FailedPrecondition, "HOST_TLS_FAILED"), "tls failed");
+        assert_eq!(short(Code::Unknown, "ENGINE_BAD_ANSWER"), "engine bad answer");
+        assert_eq!(short(Code::DeadlineExceeded, ""), "deadline exceeded");
+    }
 
     #[test]
     fn field_violations_follow_the_message_unless_it_has_them_already() {

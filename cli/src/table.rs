@@ -1,8 +1,6 @@
 //! Tables in docker's look: no borders, upper-case titles, three spaces between columns. Pure.
 
-use comfy_table::{
-    CellAlignment, ColumnConstraint, ContentArrangement, Row, Table as Grid, presets,
-};
+use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
 
 use crate::printer::printable;
 
@@ -54,7 +52,8 @@ const NARROWEST: usize = 8;
 const GAP: u16 = 3;
 
 /// Lays out `rows`, which have a cell for every column, wide or not. The title line comes first.
-/// `width` is that of the terminal; `None` cuts nothing off.
+/// `width` is that of the terminal; `None` cuts nothing off. Where even columns that shrink do
+/// not make a line fit, the terminal breaks it: words broken into columns cannot be read.
 pub fn render(
     columns: &[Column],
     rows: &[Vec<String>],
@@ -63,23 +62,20 @@ pub fn render(
 ) -> Vec<String> {
     let shown: Vec<usize> =
         (0..columns.len()).filter(|index| wide || !columns[*index].wide).collect();
+    let widest = width.map(|width| widest_that_shrinks(columns, rows, &shown, usize::from(width)));
     let mut grid = Grid::new();
-    grid.load_style(presets::NOTHING).force_no_tty().set_truncation_indicator("…");
+    grid.load_style(presets::NOTHING)
+        .force_no_tty()
+        .set_content_arrangement(ContentArrangement::Disabled);
     grid.set_header(shown.iter().map(|index| columns[*index].title));
-    let fits = width.is_none_or(|width| natural_width(columns, rows, &shown) <= usize::from(width));
-    match width.filter(|_| !fits) {
-        Some(width) => grid.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
-        None => grid.set_content_arrangement(ContentArrangement::Disabled),
-    };
-    let one_line =
-        fits || fixed_width(columns, rows, &shown) <= usize::from(width.unwrap_or(u16::MAX));
     for cells in rows {
-        let mut row =
-            Row::from(shown.iter().map(|index| printable(&cells[*index])).collect::<Vec<_>>());
-        if one_line {
-            row.max_height(1);
-        }
-        grid.add_row(row);
+        grid.add_row(shown.iter().map(|index| {
+            let cell = &cells[*index];
+            match widest.filter(|_| columns[*index].shrinks) {
+                Some(widest) => printable(&cut(cell, widest)),
+                None => printable(cell),
+            }
+        }));
     }
     let last = shown.len().saturating_sub(1);
     for (position, index) in shown.iter().enumerate() {
@@ -88,32 +84,43 @@ pub fn render(
         if columns[*index].number {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        if !fits && one_line && !columns[*index].shrinks {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
     }
     grid.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
-fn natural_width(columns: &[Column], rows: &[Vec<String>], shown: &[usize]) -> usize {
-    total(shown.iter().map(|index| content_width(columns, rows, *index)))
-}
-
-/// The least width in which only columns that shrink are cut short.
-fn fixed_width(columns: &[Column], rows: &[Vec<String>], shown: &[usize]) -> usize {
-    total(shown.iter().map(|index| {
-        let width = content_width(columns, rows, *index);
-        if columns[*index].shrinks { width.min(NARROWEST) } else { width }
-    }))
-}
-
-fn total(widths: impl Iterator<Item = usize>) -> usize {
-    widths.map(|width| width + usize::from(GAP)).sum::<usize>().saturating_sub(usize::from(GAP))
+/// The width to which columns that shrink are cut, so that a line fits `width` or comes as
+/// close to it as it can.
+fn widest_that_shrinks(
+    columns: &[Column],
+    rows: &[Vec<String>],
+    shown: &[usize],
+    width: usize,
+) -> usize {
+    let (shrinking, fixed): (Vec<usize>, Vec<usize>) =
+        shown.iter().partition(|index| columns[**index].shrinks);
+    let natural = |indices: &[usize]| -> Vec<usize> {
+        indices.iter().map(|index| content_width(columns, rows, *index)).collect()
+    };
+    let gaps = usize::from(GAP) * shown.len().saturating_sub(1);
+    let left = width.saturating_sub(natural(&fixed).iter().sum::<usize>() + gaps);
+    let shrinking = natural(&shrinking);
+    let fits =
+        |widest: &usize| shrinking.iter().map(|natural| natural.min(widest)).sum::<usize>() <= left;
+    (NARROWEST..=left).rev().find(fits).unwrap_or(NARROWEST)
 }
 
 fn content_width(columns: &[Column], rows: &[Vec<String>], index: usize) -> usize {
     let cells = rows.iter().map(|row| row[index].chars().count());
     cells.chain([columns[index].title.len()]).max().unwrap_or(0)
+}
+
+fn cut(text: &str, widest: usize) -> String {
+    if text.chars().count() <= widest {
+        return text.to_owned();
+    }
+    let mut cut: String = text.chars().take(widest.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
 }
 
 #[cfg(test)]
@@ -158,12 +165,30 @@ mod tests {
     }
 
     #[test]
-    fn a_very_narrow_terminal_wraps_instead_of_hiding() {
-        let lines = render(&COLUMNS, &rows(), false, Some(16)).join("");
-        for part in ["web1", "rather", "1.2kB"] {
-            let squeezed: String = lines.chars().filter(|c| !c.is_whitespace()).collect();
-            assert!(squeezed.contains(&part[..3]), "{part} in {lines}");
+    fn a_very_narrow_terminal_breaks_lines_itself() {
+        for width in [1, 16, 20] {
+            assert_eq!(
+                render(&COLUMNS, &rows(), false, Some(width)),
+                [
+                    "HOST    COMMAND     SIZE",
+                    "web1    a comma…     12B",
+                    "web10   sh         1.2kB",
+                ],
+                "{width}"
+            );
         }
+    }
+
+    #[test]
+    fn what_is_left_is_shared_by_the_columns_that_shrink() {
+        let columns =
+            [Column::new("HOST"), Column::new("STATUS").shrinks(), Column::new("LABELS").shrinks()];
+        let row = ["web1".to_owned(), "reachable".to_owned(), "a=b,".repeat(100_000)];
+        let lines = render(&columns, &[row.to_vec()], false, Some(40));
+        assert_eq!(
+            lines,
+            ["HOST   STATUS      LABELS", "web1   reachable   a=b,a=b,a=b,a=b,a=b,…",]
+        );
     }
 
     #[test]

@@ -294,7 +294,7 @@ async fn containers_live_their_life_on_three_engines_by_command_line() -> anyhow
     world.act(&["start", &name], false).await?;
     let again = cli.run(&["start", "-A", &name]).await?.expect(0)?;
     assert_eq!(sorted(&again), on_hosts(&name));
-    assert!(again.stderr.contains(&format!("alpha/{name}: already running")), "{again:?}");
+    assert!(again.stderr.contains(&format!("alpha/{name}: was running already")), "{again:?}");
 
     world.act(&["pause", &name], true).await?;
     assert_eq!(world.states(&name).await?, ["paused"; 3]);
@@ -320,7 +320,7 @@ async fn containers_live_their_life_on_three_engines_by_command_line() -> anyhow
     assert_eq!(world.states(&name).await?, ["exited"; 3]);
     world.act(&["stop", &name], false).await?;
     let again = cli.run(&["stop", "-A", &name]).await?.expect(0)?;
-    assert!(again.stderr.contains("already stopped"), "{again:?}");
+    assert!(again.stderr.contains("was not running"), "{again:?}");
 
     // Docker refuses this one; the flag is needed.
     world.act(&["start", &name], true).await?;
@@ -373,7 +373,9 @@ async fn containers_are_looked_at_on_three_engines_by_command_line() -> anyhow::
         cli.run(&["ps", "-a", "-f", &format!("name={name}"), "-o", "name"]).await?.expect(0)?;
     assert_eq!(sorted(&all), on_hosts(&name));
 
-    cli.run(&["container", "prune", "-A", "-f", &format!("label={mark}")]).await?.expect(0)?;
+    cli.run(&["container", "prune", "-A", "--filter", &format!("label={mark}")])
+        .await?
+        .expect(0)?;
     assert_eq!(world.states(&name).await?, [Value::Null, Value::Null, Value::Null]);
     Ok(())
 }

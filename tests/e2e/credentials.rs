@@ -196,6 +196,14 @@ async fn credentials_come_from_login_and_from_the_docker_configuration() -> anyh
     assert!(refused.stderr.contains("REGISTRY_AUTH_REQUIRED"), "{refused:?}");
     cli.run(&pull).await?.expect(1)?;
 
+    // `-A` has every host check them.
+    let on_all = [&["-A"][..], &login].concat();
+    let refused = cli.run_with_input(&on_all, WRONG).await?.expect(1)?;
+    assert_eq!(refused.stderr.matches("REGISTRY_AUTH_REQUIRED").count(), 3, "{refused:?}");
+    cli.run(&["logout", locked.address()]).await?.expect(2)?;
+    let accepted = cli.run_with_input(&on_all, password).await?.expect(0)?;
+    assert!(HOSTS.iter().all(|host| accepted.stderr.contains(host)), "{accepted:?}");
+
     // As docker writes it; first with a wrong password, which wins over a login that is kept.
     cli.run_with_input(&login, &format!("{password}\n")).await?.expect(0)?;
     let file = |password: &str| {

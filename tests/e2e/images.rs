@@ -108,7 +108,7 @@ async fn images_are_looked_at_and_pruned_on_three_engines_by_grpc() -> anyhow::R
         PruneImagesRequest { targets: all(), all: true, filters: marked(), ..Default::default() };
     let pruned = collect(client.prune_images(prune.clone())).await?.all_done(true);
     for host in HOSTS {
-        assert_eq!(payload!(pruned, host, Pruned::Pruned).untagged, [image.clone()]);
+        assert_eq!(payload!(pruned, host, Pruned::Pruned).untagged, std::slice::from_ref(&image));
     }
     assert_eq!(ids(&world, &image).await?, NONE);
     collect(client.prune_images(prune)).await?.all_done(false);
@@ -180,7 +180,8 @@ async fn images_are_looked_at_and_pruned_on_three_engines_by_command_line() -> a
     assert!(HOSTS.iter().all(|host| history.stdout.contains(host)), "{history:?}");
 
     let filter = format!("label={mark}");
-    let pruned = cli.run(&["image", "prune", "-A", "--all", "-f", &filter]).await?.expect(0)?;
+    let pruned =
+        cli.run(&["image", "prune", "-A", "--all", "--filter", &filter]).await?.expect(0)?;
     assert!(HOSTS.iter().all(|host| pruned.stdout.contains(host)), "{pruned:?}");
     assert_eq!(ids(&world, &image).await?, NONE);
     Ok(())

@@ -20,7 +20,7 @@ use crate::support::{HOSTS, Server, all, on_hosts};
 
 /// A server on a TCP port, with the three Engines and a running container on each.
 struct Open {
-    wharfd: Wharfd,
+    _wharfd: Wharfd,
     authority: String,
     container: String,
 }
@@ -43,7 +43,7 @@ impl Open {
             engine.import(&image, &Image::new("v1")).await?;
             engine.run(&container, &image).await?;
         }
-        Ok(Open { wharfd, authority, container })
+        Ok(Open { _wharfd: wharfd, authority, container })
     }
 }
 

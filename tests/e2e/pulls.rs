@@ -58,6 +58,36 @@ async fn what_the_registry_has_not_is_not_found_on_each_host() -> anyhow::Result
     Ok(())
 }
 
+#[tokio::test]
+async fn progress_is_told_while_a_pull_is_under_way() -> anyhow::Result<()> {
+    const SIZE: usize = 48 << 20;
+    let world = World::start().await?;
+    let [alpha, ..] = world.engines();
+    let reference = world.fleet.open_registry.reference(&format!("{}:v1", unique("big")));
+    alpha.import(&reference, &Image::new("big").padding(SIZE)).await?;
+    alpha.push(&reference, None).await?;
+    let request = PullImageRequest {
+        targets: hosts(&["beta", "gamma"]),
+        reference: reference.clone(),
+        ..Default::default()
+    };
+    let pulled = collect(world.server.images().pull_image(request)).await?;
+    let pulled = pulled.done_on(&["beta", "gamma"], true);
+    for host in ["beta", "gamma"] {
+        let progress: Vec<_> = pulled
+            .of(host)
+            .filter_map(|event| match event {
+                Pulled::Progress(progress) => Some(progress),
+                _ => None,
+            })
+            .collect();
+        assert!(progress.iter().any(|it| it.bytes_total >= SIZE as u64), "{progress:#?}");
+        assert!(progress.iter().all(|it| it.layers_done <= it.layers_total), "{progress:#?}");
+        assert!(progress.is_sorted_by_key(|it| it.layers_done), "{progress:#?}");
+    }
+    Ok(())
+}
+
 /// One Engine behind a recorder, and an image in a registry that does not answer.
 struct Held {
     engine: Engine,

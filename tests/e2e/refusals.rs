@@ -99,6 +99,12 @@ async fn refusals(server: &Server, name: &str) -> anyhow::Result<Vec<(&'static s
             )),*]
         };
     }
+    let select = |selection, exclude| ListContainersRequest {
+        targets: Some(HostSelector { selection: Some(selection), exclude }),
+        ..Default::default()
+    };
+    let by_name = select(Selection::Hosts(HostNames { names: vec![name.clone()] }), Vec::new());
+    let without = select(Selection::All(AllHosts {}), vec![name.clone()]);
     let mut found = on_containers![
         start_containers StartContainersRequest,
         stop_containers StopContainersRequest,
@@ -110,6 +116,8 @@ async fn refusals(server: &Server, name: &str) -> anyhow::Result<Vec<(&'static s
         inspect_containers InspectContainersRequest,
         remove_containers RemoveContainersRequest,
     ];
+    found.push(("targets.hosts.names[0]", refused!(containers, list_containers, by_name)));
+    found.push(("targets.exclude[0]", refused!(containers, list_containers, without)));
     let update = UpdateContainersRequest {
         targets: targets.clone(),
         containers: names.clone(),

@@ -92,8 +92,8 @@ async fn changed_file_is_taken_in_and_a_bad_one_refused_whole() -> anyhow::Resul
         wharfd.reload(&bad)?;
         eventually("the refusal", SOON, async || {
             let log = wharfd.log();
-            let refused = log.lines().filter(|line| line.contains("configuration refused"));
-            ensure!(refused.last().is_some_and(|line| line.contains(said)), "{said}: {log}");
+            let mut refused = log.lines().filter(|line| line.contains("configuration refused"));
+            ensure!(refused.next_back().is_some_and(|line| line.contains(said)), "{said}: {log}");
             Ok(())
         })
         .await?;

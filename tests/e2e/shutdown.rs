@@ -13,6 +13,7 @@ use wharf::v1::{
 use crate::support::{World, all, collect, reason};
 
 #[tokio::test]
+#[expect(clippy::print_stdout, reason = "the number is worth knowing")]
 async fn idles_below_forty_megabytes_with_three_hosts() -> anyhow::Result<()> {
     let world = World::start().await?;
     let list = ListContainersRequest { targets: all(), all: true, ..Default::default() };

@@ -184,6 +184,11 @@ async fn callers_over_tls_have_roles() -> anyhow::Result<()> {
     // Without the authority the server is not trusted.
     let output = cli("reader-token-0123456789")?.run(&["ps"]).await?.expect(2)?;
     assert!(output.stderr.contains("cannot reach wharfd"), "{output:?}");
+    assert!(output.stderr.contains("--tls-ca"), "{output:?}");
+    // Nor is TLS taken for something else, or something else for TLS.
+    let plain =
+        Wharf::new(&address.replace("https://", "tcp://"))?.run(&["ps"]).await?.expect(2)?;
+    assert!(plain.stderr.contains("write https://"), "{plain:?}");
 
     // By gRPC, with client certificates.
     let channel = async |identity: Option<(String, String)>| -> anyhow::Result<_> {

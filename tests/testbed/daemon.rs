@@ -5,13 +5,13 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use rustix::process::Signal;
 
 use crate::poll::eventually;
-use crate::process::ProcessId;
+use crate::process::{self, ProcessId};
 
 /// A running (or ended) child process with its output in files.
 #[derive(Debug)]
@@ -62,6 +62,20 @@ impl Daemon {
         let mut child = self.child();
         if matches!(child.try_wait(), Ok(None)) {
             self.id.signal(signal);
+        }
+    }
+
+    /// Stops it with SIGSTOP, and returns once every thread of it has stopped: until then, one
+    /// of them may still answer.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while self.exited().is_none()
+            && !process::is_stopped(self.pid())
+            && Instant::now() < deadline
+        {
+            // The kernel needs microseconds for it; not worth a wait of the runtime.
+            std::thread::yield_now();
         }
     }
 

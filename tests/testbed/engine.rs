@@ -115,7 +115,7 @@ impl Engine {
 
     /// Stops dockerd with SIGSTOP: connections are accepted, and nothing ever answers.
     pub fn freeze(&self) {
-        self.daemons().dockerd.signal(Signal::STOP);
+        self.daemons().dockerd.freeze();
     }
 
     /// Lets a frozen dockerd go on.

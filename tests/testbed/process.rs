@@ -58,6 +58,16 @@ impl std::fmt::Display for ProcessId {
     }
 }
 
+/// Whether every thread of a process is stopped by a signal.
+pub fn is_stopped(pid: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // One that ended meanwhile does not run either.
+        stat.rsplit_once(") ").is_none_or(|(_, fields)| fields.starts_with('T'))
+    })
+}
+
 /// All processes that run one of `programs` with an argument that names something below
 /// `directory`.
 pub fn find(programs: &[&str], directory: &Path) -> Vec<ProcessId> {

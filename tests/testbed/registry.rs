@@ -102,7 +102,7 @@ impl Registry {
 
     /// Stops it with SIGSTOP: connections are accepted, and nothing ever answers.
     pub fn freeze(&self) {
-        self.daemon().signal(Signal::STOP);
+        self.daemon().freeze();
     }
 
     /// Lets a frozen registry go on.

@@ -22,7 +22,7 @@ pub struct Actions<'a, F> {
 
 impl<'a, F> Actions<'a, F> {
     /// `extract` takes the result out of a payload, and prints what a payload says besides.
-    /// `already` is what is said of an item that was so before, such as "already running".
+    /// `already` is what is said of an item that was so before, such as "was running already".
     pub fn new<E>(printer: &'a Printer, already: &'static str, extract: F) -> Self
     where
         F: FnMut(&Printer, &str, E) -> Option<ItemResult>,

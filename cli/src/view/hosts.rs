@@ -12,7 +12,7 @@ use crate::table::Column;
 /// Columns of `host ls`.
 pub const COLUMNS: &[Column] = &[
     Column::new("HOST"),
-    Column::new("STATUS").shrinks(),
+    Column::new("STATUS"),
     Column::new("ENGINE"),
     Column::new("API"),
     Column::new("RUNNING").number(),
@@ -23,6 +23,7 @@ pub const COLUMNS: &[Column] = &[
     Column::new("TLS").wide(),
     Column::new("PLATFORM").wide(),
     Column::new("WARNINGS").wide().shrinks(),
+    Column::new("ERROR").wide().shrinks(),
 ];
 
 /// What is known of a host.
@@ -44,7 +45,7 @@ impl Known {
             match &self.answer {
                 None => "not asked".to_owned(),
                 Some(Ok(_)) => "reachable".to_owned(),
-                Some(Err(error)) => error.line(),
+                Some(Err(error)) => error.short(),
             },
             of(|status| status.engine_version.clone()),
             of(|status| status.api_version.clone()),
@@ -59,7 +60,13 @@ impl Known {
             tls(&self.host),
             of(|status| format!("{}/{}", status.os, status.arch)),
             self.warnings().join("; "),
+            self.error().map(ErrorText::line).unwrap_or_default(),
         ]
+    }
+
+    /// Why the host did not answer.
+    pub fn error(&self) -> Option<&ErrorText> {
+        self.answer.as_ref().and_then(|answer| answer.as_ref().err())
     }
 
     /// What the operator should know.
@@ -116,7 +123,8 @@ mod tests {
         let known = Known { host, answer: Some(Err(error)) };
         let row = known.row();
         assert_eq!(row.len(), COLUMNS.len());
-        assert_eq!(row[..3], ["web1", "connection refused (HOST_UNREACHABLE)", ""]);
+        assert_eq!(row[..3], ["web1", "unreachable", ""]);
+        assert_eq!(row[COLUMNS.len() - 1], "connection refused (HOST_UNREACHABLE)");
         assert!(known.json().starts_with(r#"{"host":"web1","name":"web1","address":"tcp://a:1""#));
         assert!(known.json().contains(r#""error":{"code":"UNAVAILABLE""#));
     }

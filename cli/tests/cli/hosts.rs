@@ -57,17 +57,25 @@ fn two_hosts() -> Server {
 fn host_ls_joins_the_inventory_with_what_hosts_answer() {
     let server = two_hosts();
     let run = run(&server, &["host", "ls"]);
-    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    assert_eq!(run.code, Some(0));
+    assert_eq!(run.stderr, "web2: error: connection refused (HOST_UNREACHABLE)\n");
     assert_eq!(
         run.lines(),
         [
-            "HOST   STATUS                                  ENGINE     API    RUNNING   LATENCY   LABELS",
-            "web1   reachable                               20.10.24   1.41       3/5     1.5ms   env=prod",
-            "web2   connection refused (HOST_UNREACHABLE)                                         env=prod",
+            "HOST   STATUS        ENGINE     API    RUNNING   LATENCY   LABELS",
+            "web1   reachable     20.10.24   1.41       3/5     1.5ms   env=prod",
+            "web2   unreachable                                         env=prod",
         ]
     );
     let second: ListHostsRequest = server.recorded()[1].message();
     assert_eq!(second.page_token, "more");
+}
+
+#[test]
+fn host_ls_wide_has_the_whole_error_in_its_row() {
+    let run = run(&two_hosts(), &["host", "ls", "-o", "wide"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    assert!(run.lines()[2].ends_with("connection refused (HOST_UNREACHABLE)"), "{}", run.stdout);
 }
 
 #[test]
@@ -103,10 +111,9 @@ fn host_add_reads_its_pem_files_and_says_whether_the_host_answers() {
         &["host", "add", "web1", "tcp://web1:2376", "--label", "env=prod", "--tls-ca", path],
     );
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), "web1\n"));
-    assert!(
-        run.stderr.starts_with("warning: web1 is added, but does not answer: connection refused"),
-        "{}",
-        run.stderr
+    assert_eq!(
+        run.stderr,
+        "warning: web1 is added, but does not answer: connection refused (HOST_UNREACHABLE)\n"
     );
     let request: AddHostRequest = server.request("AddHost");
     let Some(add_host_request::Tls::TlsMaterial(material)) = request.tls else { panic!() };

@@ -1,5 +1,8 @@
 //! Bad input: one clear line, exit status 2, nothing sent.
 
+use std::io::Write;
+use std::net::TcpListener;
+
 use crate::run_alone;
 
 fn refused(arguments: &[&str], expected: &str) {
@@ -17,6 +20,8 @@ fn unknown_verbs_and_flags() {
     refused(&["ps", "-o", "yaml"], "invalid value 'yaml'");
     refused(&["ps", "--timeout", "soon"], "is not a duration");
     refused(&["ps", "-f", "running"], "is not KEY=VALUE");
+    refused(&["image", "prune", "-A", "--filter", "until"], "is not KEY=VALUE");
+    refused(&["container", "prune", "-f", "until=24h"], "unexpected argument 'until=24h'");
 }
 
 #[test]
@@ -81,6 +86,34 @@ fn certificates_that_are_none() {
         "TLS options are for https://",
     );
     refused(&["--server", "http://a", "ps"], "invalid server address");
+}
+
+/// Runs `wharf` on a port where something else listens, which says `greeting` to everyone.
+fn on_another_port(scheme: &str, greeting: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("{scheme}://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let _ = connection.write_all(greeting);
+            // The other side ends it: closing with unread bytes would take back the greeting.
+            let _ = std::io::copy(&mut connection, &mut std::io::sink());
+        }
+    });
+    let home = tempfile::tempdir().unwrap();
+    let run = run_alone(home.path(), &["--server", &address, "ps"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{}", run.stderr);
+    assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+    run.stderr
+}
+
+#[test]
+fn the_wrong_scheme_for_a_port_is_named() {
+    // What a TLS server says to a client without TLS: the alert unexpected_message.
+    let said = on_another_port("tcp", &[0x15, 3, 3, 0, 2, 2, 10]);
+    assert!(said.contains("write https:// instead of tcp://"), "{said}");
+    let said = on_another_port("https", b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    assert!(said.contains("write tcp:// instead of https://"), "{said}");
 }
 
 #[test]

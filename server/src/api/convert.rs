@@ -94,12 +94,15 @@ fn host_names(violations: &mut Violations, field: &str, names: &[String]) -> Vec
 
 /// Why a selection gives no hosts.
 pub fn select_problem(error: &SelectError) -> Problem {
-    let reason = match error {
+    let (code, reason) = match error {
         SelectError::Unset => return Problem::invalid_field("targets", error),
-        SelectError::UnknownHosts(_) => "HOST_NOT_FOUND",
-        _ => "NO_HOSTS_MATCHED",
+        SelectError::UnknownHosts(_) => (Code::NotFound, "HOST_NOT_FOUND"),
+        SelectError::EmptyInventory => (Code::FailedPrecondition, "NO_HOSTS"),
+        SelectError::NoneMatched { .. } | SelectError::AllExcluded => {
+            (Code::NotFound, "NO_HOSTS_MATCHED")
+        }
     };
-    Problem::new(Code::NotFound, reason, error.to_string())
+    Problem::new(code, reason, error.to_string())
 }
 
 /// Containers by name or ID, at least one, each once.
@@ -224,4 +227,17 @@ pub fn system_time(time: SystemTime) -> prost_types::Timestamp {
 pub fn engine_json(document: EngineDocument) -> v1::EngineJson {
     let api_version = document.api_version.to_string();
     v1::EngineJson { json: document.json, api_version }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_inventory_is_not_a_selection_that_matches_nothing() {
+        let empty = select_problem(&SelectError::EmptyInventory);
+        assert_eq!((empty.code, empty.reason), (Code::FailedPrecondition, "NO_HOSTS"));
+        let excluded = select_problem(&SelectError::AllExcluded);
+        assert_eq!((excluded.code, excluded.reason), (Code::NotFound, "NO_HOSTS_MATCHED"));
+    }
 }

@@ -132,16 +132,9 @@ fn row(kind: ErrorKind) -> Row {
         Kind::Unavailable => {
             (Code::Unavailable, "ENGINE_UNAVAILABLE", "the Engine is starting or overloaded")
         }
-        Kind::Unreachable => (
-            Code::Unavailable,
-            "HOST_UNREACHABLE",
-            "check the address with `wharf host inspect`, and that the Engine runs and listens there",
-        ),
-        Kind::Tls => (
-            Code::FailedPrecondition,
-            "HOST_TLS_FAILED",
-            "check the CA, the certificate and the key that the host was added with",
-        ),
+        // The connection knows what exactly to look at, and its message says so.
+        Kind::Unreachable => (Code::Unavailable, "HOST_UNREACHABLE", ""),
+        Kind::Tls => (Code::FailedPrecondition, "HOST_TLS_FAILED", ""),
         Kind::ConnectionLost => (Code::Unavailable, "HOST_CONNECTION_LOST", "try again"),
         Kind::ResultUnknown => (
             Code::Unknown,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Runs the server of Wharf, one gRPC API for many Docker hosts.
+/// Wharf, one gRPC API for every Docker host you own: the server.
 ///
 /// Every option may also come from a variable, WHARFD_ and its name in capitals with underscores
 /// (such as WHARFD_DATA_DIR), or from the configuration file, under its name with underscores. A

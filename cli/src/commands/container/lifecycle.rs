@@ -102,7 +102,7 @@ pub async fn start(app: &App, args: StartArgs) -> Result<(), Failure> {
         start_containers,
         StartContainersRequest {},
         start_containers_response,
-        "already running"
+        "was running already"
     )
 }
 
@@ -115,7 +115,7 @@ pub async fn stop(app: &App, args: StopArgs) -> Result<(), Failure> {
         stop_containers,
         StopContainersRequest { timeout: timeout },
         stop_containers_response,
-        "already stopped"
+        "was not running"
     )
 }
 
@@ -152,7 +152,7 @@ pub async fn pause(app: &App, args: PauseArgs) -> Result<(), Failure> {
         pause_containers,
         PauseContainersRequest {},
         pause_containers_response,
-        "already paused"
+        "was paused already"
     )
 }
 
@@ -164,7 +164,7 @@ pub async fn unpause(app: &App, args: UnpauseArgs) -> Result<(), Failure> {
         unpause_containers,
         UnpauseContainersRequest {},
         unpause_containers_response,
-        "not paused already"
+        "was not paused"
     )
 }
 

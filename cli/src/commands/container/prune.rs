@@ -14,12 +14,15 @@ use crate::view::units;
 /// Arguments of `wharf container prune`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  wharf container prune -A -f until=24h\n  wharf container prune -H web1"
+    after_help = "Examples:\n  wharf container prune -A --filter until=24h\n  wharf container prune -H web1"
 )]
 pub struct Args {
     /// Only matching ones: until=24h, label=a, label!=a; may be repeated
-    #[arg(short, long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
+    /// Accepted as docker has it; there is no question that it could answer
+    #[arg(short, long)]
+    force: bool,
     #[command(flatten)]
     targets: TargetArgs,
 }

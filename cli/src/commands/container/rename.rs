@@ -38,7 +38,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     };
     let connection = app.connect().await?;
     let calls = vec![call!(connection, containers.rename_container, request)];
-    let actions = Actions::new(&app.printer, "already called so", |_, _, event| match event {
+    let actions = Actions::new(&app.printer, "had that name already", |_, _, event| match event {
         Event::Item(item) => Some(item),
         _ => None,
     });

@@ -14,6 +14,7 @@ use crate::targets::{TargetArgs, named};
 
 const EXAMPLES: &str = "\
 The host is added whether it answers or not; a warning says when it does not.
+wharf host check asks again; to correct an address, wharf host rm NAME and add it again.
 
 Examples:
   wharf host add local unix:///var/run/docker.sock

@@ -66,11 +66,7 @@ pub fn reachability(
             "{name}: reachable, Engine {}, API {}",
             status.engine_version, status.api_version
         )),
-        Some(Err(error)) => Err(format!(
-            "{name} is added, but does not answer: {}; put it right on the host, or run \
-             wharf host rm {name} and add it again; wharf host check -H {name} asks again",
-            error.line()
-        )),
+        Some(Err(error)) => Err(format!("{name} is added, but does not answer: {}", error.line())),
         None => Err(format!(
             "{name} is added, but could not be checked; try wharf host check -H {name}"
         )),

@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::exit::Failure;
 use crate::fanout::CallReport;
 use crate::printer::{Format, width};
+use crate::report::failed_of;
 use crate::status::ErrorText;
 use crate::table;
 use crate::targets::{Access, TargetArgs};
@@ -64,6 +65,12 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         let lines = table::render(COLUMNS, &rows, printer.format == Format::Wide, width());
         lines.iter().for_each(|line| printer.data(line));
         for known in &known {
+            // The wide table has it in a column.
+            if printer.format == Format::Table
+                && let Some(error) = known.error()
+            {
+                failed_of(printer, &known.host.name, error);
+            }
             for warning in known.warnings() {
                 printer.note(&format!("{}: warning: {warning}", known.host.name));
             }

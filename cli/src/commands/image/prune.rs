@@ -14,15 +14,18 @@ use crate::view::{short_id, units};
 /// Arguments of `wharf image prune`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  wharf image prune -A\n  wharf image prune -l env=test --all -f until=240h"
+    after_help = "Examples:\n  wharf image prune -A\n  wharf image prune -l env=test --all --filter until=240h"
 )]
 pub struct Args {
     /// All unused images, not only those without a name
     #[arg(short, long)]
     all: bool,
     /// Only matching ones: until=24h, label=a, label!=a; may be repeated
-    #[arg(short, long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
+    /// Accepted as docker has it; there is no question that it could answer
+    #[arg(short, long)]
+    force: bool,
     #[command(flatten)]
     targets: TargetArgs,
 }

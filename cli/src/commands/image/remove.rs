@@ -45,7 +45,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     };
     let connection = app.connect().await?;
     let calls = vec![call!(connection, images.remove_images, request)];
-    let actions = Actions::new(&app.printer, "not there", |printer, host, event| match event {
+    let actions = Actions::new(&app.printer, "was not there", |printer, host, event| match event {
         Event::Item(item) => Some(item),
         Event::Removed(removed) => {
             match printer.format {

@@ -34,6 +34,11 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     };
     let connection = app.connect().await?;
     let calls = vec![call!(connection, images.tag_image, request)];
-    observe(app, &connection, calls, Outcomes::new(&app.printer, &args.target, "called so already"))
-        .await
+    observe(
+        app,
+        &connection,
+        calls,
+        Outcomes::new(&app.printer, &args.target, "had that name already"),
+    )
+    .await
 }

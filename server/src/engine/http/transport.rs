@@ -93,7 +93,10 @@ pub(super) fn doubtful(operation: &Operation, kind: ErrorKind, message: String) 
 
 fn cannot_connect(address: &HostAddress, error: &reqwest::Error) -> String {
     if error.is_dns() {
-        return format!("the name in {address} cannot be resolved ({})", innermost(error));
+        return format!(
+            "the name in {address} cannot be resolved ({}); check the name and the resolver of this machine",
+            innermost(error)
+        );
     }
     let kind = find::<io::Error>(error).map(io::Error::kind);
     let unix = matches!(address, HostAddress::Unix(_));
@@ -116,7 +119,10 @@ fn cannot_connect(address: &HostAddress, error: &reqwest::Error) -> String {
                 "{address} refused the connection; check that the Engine runs and listens there"
             )
         }
-        _ => format!("cannot connect to {address} ({})", innermost(error)),
+        _ => format!(
+            "cannot connect to {address} ({}); check the address, the network and firewalls",
+            innermost(error)
+        ),
     }
 }
 
@@ -125,7 +131,8 @@ fn tls_problem(error: &rustls::Error) -> String {
     use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage};
     match error {
         InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
-            "the Engine's certificate is not signed by the CA given for this host".to_owned()
+            "the Engine's certificate is not signed by the CA given for this host; check which CA signed it"
+                .to_owned()
         }
         InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -152,7 +159,10 @@ fn tls_problem(error: &rustls::Error) -> String {
         InvalidMessage(_) => format!(
             "the port does not speak TLS ({error}); check the port, or leave the certificates out"
         ),
-        other => one_line(&other.to_string()),
+        other => format!(
+            "{}; check the CA, the certificate and the key given for this host",
+            one_line(&other.to_string())
+        ),
     }
 }
 
