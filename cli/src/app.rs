@@ -1,5 +1,6 @@
 //! What every command works with: the printer, the flags before the verb, and the connection.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use tonic::service::interceptor::InterceptedService;
@@ -10,6 +11,7 @@ use wharf::v1::container_service_client::ContainerServiceClient;
 use wharf::v1::host_service_client::HostServiceClient;
 use wharf::v1::image_service_client::ImageServiceClient;
 use wharf::v1::registry_service_client::RegistryServiceClient;
+use wharf::v1::rollout_service_client::RolloutServiceClient;
 use wharf::v1::system_service_client::SystemServiceClient;
 
 use crate::exit::Failure;
@@ -38,6 +40,8 @@ pub struct App {
     pub targets: TargetArgs,
     /// `--timeout`: the deadline of each call.
     pub timeout: Option<Duration>,
+    /// What the user should know after Ctrl-C, as far as the command has come.
+    pub on_interrupt: RefCell<Option<String>>,
 }
 
 /// A connected server.
@@ -100,6 +104,7 @@ impl Connection {
         images: ImageServiceClient,
         hosts: HostServiceClient,
         registries: RegistryServiceClient,
+        rollouts: RolloutServiceClient,
         system: SystemServiceClient,
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    completion, container, context, host, image, inspect, login, man, registry, system,
+    completion, container, context, host, image, inspect, login, man, registry, rollout, system,
 };
 use crate::duration;
 use crate::printer::Format;
@@ -19,6 +19,7 @@ Examples:
   wharf pull -l env=prod registry/app:v2    pull on some hosts, in parallel
   wharf run -d -H web1,web2 --name web -p 80:8080 registry/app:v2
   wharf stop web1/web web2/web              containers as HOST/CONTAINER
+  wharf rollout start web --image registry/app:v2 -l role=web
   wharf ps -A -o json | jq -r .name
 
 Exit status: 0 all done, 1 some host failed, 2 wrong usage, no connection or request refused.";
@@ -70,6 +71,9 @@ pub enum Command {
     /// Containers: ls, create, run, start, stop, rm, prune and more
     #[command(subcommand)]
     Container(container::Command),
+    /// Rolling upgrades: start, plan, ls, show, watch, pause, resume, promote, abort, undo
+    #[command(subcommand)]
+    Rollout(Box<rollout::Command>),
     /// Registry logins that the server keeps: ls, login, logout
     #[command(subcommand)]
     Registry(registry::Command),

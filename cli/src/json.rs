@@ -17,12 +17,15 @@ static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     DescriptorPool::decode(wharf::DESCRIPTORS).expect("the descriptors of this program are valid")
 });
 
+/// What the contract says of a message.
+pub fn descriptor<M: prost::Name>() -> MessageDescriptor {
+    POOL.get_message_by_name(&M::full_name())
+        .expect("every message of the contract is among its descriptors")
+}
+
 /// The JSON of a message.
 pub fn message<M: Message + prost::Name>(message: &M) -> Map<String, Value> {
-    let descriptor = POOL
-        .get_message_by_name(&M::full_name())
-        .expect("every message of the contract is among its descriptors");
-    let dynamic = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())
+    let dynamic = DynamicMessage::decode(descriptor::<M>(), message.encode_to_vec().as_slice())
         .expect("what was just encoded can be decoded");
     let options = SerializeOptions::new().skip_default_fields(false);
     match dynamic.serialize_with_options(serde_json::value::Serializer, &options) {

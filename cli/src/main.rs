@@ -9,6 +9,7 @@
 //!
 //! - [`args`]: the command line as typed; [`commands`]: a file a verb.
 //! - [`targets`], [`spec`], [`duration`]: what was typed as parts of a request; pure.
+//! - [`file`]: the YAML file of a rollout as a message; pure but for the reading.
 //! - [`server`], [`contexts`], [`credentials`]: files and environment of the user.
 //! - [`fanout`], [`report`], [`progress`]: answers of many hosts, told as they come.
 //! - [`view`], [`table`], [`json`], [`status`]: messages in words; pure.
@@ -23,6 +24,7 @@ mod credentials;
 mod duration;
 mod exit;
 mod fanout;
+mod file;
 mod json;
 mod printer;
 mod progress;
@@ -35,6 +37,7 @@ mod table;
 mod targets;
 mod view;
 
+use std::cell::RefCell;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         server_tls: arguments.server_tls,
         targets: arguments.targets,
         timeout: arguments.timeout,
+        on_interrupt: RefCell::new(arguments.command.goes_on()),
     };
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -63,12 +67,11 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         };
-    let hint = arguments.command.goes_on();
     let result = runtime.block_on(async {
         tokio::select! {
             result = commands::run(&app, arguments.command) =>
                 result.map_err(|failure| app.explain(failure)),
-            _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted(hint)),
+            _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted(app.on_interrupt.take())),
         }
     });
     let result = match (result, app.printer.lost()) {

@@ -134,7 +134,8 @@ fn style(template: &str) -> ProgressStyle {
         .progress_chars("=> ")
 }
 
-fn describe(progress: &TransferProgress) -> String {
+/// Where a transfer stands, in few words.
+pub fn describe(progress: &TransferProgress) -> String {
     let mut text = progress.status.clone();
     if progress.layers_total > 0 {
         text += &format!(" {}/{} layers", progress.layers_done, progress.layers_total);

@@ -87,7 +87,9 @@ impl ErrorText {
             .iter()
             .filter(|(_, why)| !self.message.contains(why.as_str()))
             .map(|(field, why)| format!("  {field}: {why}"));
-        std::iter::once(self.line()).chain(further).collect()
+        // A refused plan has a line for each host.
+        let line = self.line();
+        line.lines().map(str::to_owned).chain(further).collect()
     }
 
     /// `{"code":…,"reason":…,"message":…}`.

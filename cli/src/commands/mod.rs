@@ -9,6 +9,7 @@ pub mod inspect;
 pub mod login;
 pub mod man;
 pub mod registry;
+pub mod rollout;
 pub mod system;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Host(command) => host::run(app, command).await,
         Command::Image(command) => image::run(app, command).await,
         Command::Container(command) => container::run(app, command).await,
+        Command::Rollout(command) => rollout::run(app, *command).await,
         Command::Registry(command) => registry::run(app, command).await,
         Command::Context(command) => context::run(app, command),
         Command::Ps(args) => container::list::run(app, args).await,

@@ -36,7 +36,28 @@ impl Body {
 
 /// Reads a file, or stdin where it is `-`.
 pub fn read(path: &Path) -> Result<Body, Failure> {
-    let name = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
+    let bytes = read_bytes(path)?;
+    parse(&bytes).map_err(|problem| Failure::Usage(format!("{}: {problem}", name(path))))
+}
+
+/// Reads a text, or stdin where it is `-`.
+pub fn read_text(path: &Path) -> Result<String, Failure> {
+    let bytes = read_bytes(path)?;
+    let wrong = |problem| Failure::Usage(format!("{}: {problem}", name(path)));
+    if bytes.len() > LIMIT {
+        return Err(wrong("it is larger than 4 MiB"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8 text"))?;
+    Ok(text.trim_start_matches('\u{feff}').to_owned())
+}
+
+/// What a path is called in messages.
+pub fn name(path: &Path) -> String {
+    if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() }
+}
+
+/// One byte more than the limit, so that a file that is too large is seen to be so.
+fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let limit = LIMIT as u64 + 1;
     let read = if path == Path::new("-") {
@@ -44,8 +65,8 @@ pub fn read(path: &Path) -> Result<Body, Failure> {
     } else {
         std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
     };
-    read.map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
-    parse(&bytes).map_err(|problem| Failure::Usage(format!("{name}: {problem}")))
+    let failed = |error| Failure::Usage(format!("cannot read {}: {error}", name(path)));
+    read.map_err(failed).map(|_| bytes)
 }
 
 /// Takes the text of a body.

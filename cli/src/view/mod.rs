@@ -3,6 +3,8 @@
 pub mod containers;
 pub mod hosts;
 pub mod images;
+pub mod plans;
+pub mod rollouts;
 pub mod system;
 pub mod units;
 

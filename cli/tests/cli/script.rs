@@ -132,6 +132,26 @@ impl Reply {
         Self { messages: vec![frame(message)], end: End::Ok }
     }
 
+    /// Messages that are no fan-out.
+    pub fn messages<M: Message>(messages: &[M]) -> Self {
+        Self { messages: messages.iter().map(frame).collect(), end: End::Ok }
+    }
+
+    /// The same, and then this error.
+    pub fn then_refused(self, code: Code, reason: &str, message: &str) -> Self {
+        Self { end: End::Status(status(code, reason, message)), ..self }
+    }
+
+    /// The same, and then the connection breaks.
+    pub fn then_cut(self) -> Self {
+        Self { end: End::Cut, ..self }
+    }
+
+    /// The same, and then nothing more.
+    pub fn then_hang(self) -> Self {
+        Self { end: End::Hang, ..self }
+    }
+
     /// No message but an error.
     pub fn refused(code: Code, reason: &str, message: &str) -> Self {
         Self { messages: Vec::new(), end: End::Status(status(code, reason, message)) }

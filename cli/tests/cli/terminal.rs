@@ -121,3 +121,18 @@ fn a_table_fits_the_terminal_and_names_stay_whole() {
         assert!(seen.contains("a-rather-long-name") && seen.contains('…'), "{seen}");
     }
 }
+
+#[test]
+fn a_rollout_is_a_table_that_moves() {
+    let reply = Reply::messages(&crate::rollouts::story());
+    let server = Server::start([("WatchRollouts", reply)]);
+    let seen = run(&server, 100, &["rollout", "watch", "1a2b3c4d"], |_| {});
+    for part in [
+        "web to app:v2: running, 0 of 2 done",
+        "HOST",
+        "updating",
+        "web to app:v2 is done on 2 hosts; take it back with: wharf rollout undo 1a2b3c4d",
+    ] {
+        assert!(seen.contains(part), "{part}: {seen}");
+    }
+}

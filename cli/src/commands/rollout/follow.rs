@@ -1,0 +1,169 @@
+//! `wharf rollout watch`, and what `start` and `undo` end with: following a rollout until it
+//! has ended or its policy paused it. A server that restarts does not end it: the watch goes
+//! on from its cursor.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tonic::{Code, Request, Status};
+use wharf::v1::{PauseCause, Rollout, RolloutState, WatchCursor, WatchRolloutsRequest};
+
+use super::screen::Screen;
+use super::{Newest, get, resolve, show};
+use crate::app::{App, Connection};
+use crate::exit::Failure;
+use crate::printer::Format;
+use crate::status::ErrorText;
+use crate::view::rollouts::{conclusion, is_complete, is_over, short};
+
+/// How long a server may be away.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Between two attempts to reach it; grows to the second.
+const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// How often a live table is drawn while nothing happens.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Arguments of `wharf rollout watch`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Ends when the rollout has ended or its policy has paused it, with the exit status of\n\
+    wharf rollout start. Ctrl-C ends the watching and not the rollout."
+)]
+pub struct Args {
+    /// ID, its first digits, or the container
+    #[arg(value_name = "ROLLOUT|CONTAINER")]
+    rollout: String,
+}
+
+/// How a watch ended.
+enum End {
+    /// There is nothing more to see.
+    Over,
+    /// The connection broke, or the server stopped.
+    Lost(String),
+}
+
+/// Follows a rollout.
+pub async fn watch(app: &App, args: Args) -> Result<(), Failure> {
+    let connection = app.connect().await?;
+    let id = resolve(&connection, &args.rollout, Newest::Any).await?;
+    follow(app, connection, id).await
+}
+
+/// Follows a rollout to its end.
+pub async fn follow(app: &App, mut connection: Connection, id: String) -> Result<(), Failure> {
+    let back = short(&id).to_owned();
+    *app.on_interrupt.borrow_mut() = Some(format!(
+        "detached; the rollout goes on: wharf rollout watch {back} follows it, wharf rollout abort {back} stops it"
+    ));
+    let mut screen = Screen::new(&app.printer);
+    let mut cursor = None;
+    while let End::Lost(why) = once(&connection, &id, &mut cursor, &mut screen).await? {
+        app.printer.note(&format!("no connection to wharfd ({why}); trying again"));
+        connection = reconnect(app).await.map_err(|why| {
+            let seconds = PATIENCE.as_secs();
+            Failure::Connection(format!(
+                "wharfd did not come back within {seconds} s ({why}); the rollout goes on when it does: wharf rollout watch {back}"
+            ))
+        })?;
+    }
+    screen.close();
+    let mut rollout = screen.rollout().clone();
+    if !is_at_rest(&rollout) {
+        rollout = get(&connection, id).await?;
+    }
+    finish(app, &rollout)
+}
+
+async fn once(
+    connection: &Connection,
+    id: &str,
+    cursor: &mut Option<WatchCursor>,
+    screen: &mut Screen<'_>,
+) -> Result<End, Failure> {
+    let request = WatchRolloutsRequest {
+        id: id.to_owned(),
+        after: cursor.clone(),
+        progress: screen.is_live(),
+    };
+    let mut stream = match connection.rollouts().watch_rollouts(Request::new(request)).await {
+        Ok(response) => response.into_inner(),
+        Err(status) => return lost(status),
+    };
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            message = stream.message() => match message {
+                Ok(Some(message)) => {
+                    if message.cursor.is_some() {
+                        cursor.clone_from(&message.cursor);
+                    }
+                    screen.take(message);
+                    if is_at_rest(screen.rollout()) {
+                        return Ok(End::Over);
+                    }
+                }
+                Ok(None) => return Ok(End::Over),
+                Err(status) => return lost(status),
+            },
+            _ = tick.tick(), if screen.is_live() => screen.draw(),
+        }
+    }
+}
+
+/// Whether an error is one of the way to the server, or the server stopping.
+fn lost(status: Status) -> Result<End, Failure> {
+    let error = ErrorText::of_status(&status);
+    let of_the_way = error.reason.is_empty()
+        && matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled);
+    if status.code() == Code::Unavailable || of_the_way {
+        return Ok(End::Lost(error.line()));
+    }
+    Err(status.into())
+}
+
+async fn reconnect(app: &App) -> Result<Connection, String> {
+    let (mut wait, most) = RETRY;
+    let began = Instant::now();
+    loop {
+        sleep(wait).await;
+        match app.connect().await {
+            Ok(connection) => return Ok(connection),
+            Err(failure) if began.elapsed() >= PATIENCE => return Err(failure.lines().join("; ")),
+            Err(_) => wait = (wait * 2).min(most),
+        }
+    }
+}
+
+/// Whether it goes on only when somebody says so. A pause that somebody asked for is theirs to
+/// end: who follows, waits.
+fn is_at_rest(rollout: &Rollout) -> bool {
+    let active = rollout.counts.is_some_and(|counts| counts.active > 0);
+    let by_policy = !matches!(rollout.pause_cause(), PauseCause::Unspecified | PauseCause::User);
+    is_over(rollout.state()) || (rollout.state() == RolloutState::Paused && by_policy && !active)
+}
+
+fn finish(app: &App, rollout: &Rollout) -> Result<(), Failure> {
+    let printer = &app.printer;
+    let sentence = format!("{}: {}", short(&rollout.id), conclusion(rollout));
+    match printer.format {
+        Format::Json => printer.stderr(&sentence),
+        Format::Name => {
+            printer.data(&rollout.id);
+            printer.stderr(&sentence);
+        }
+        Format::Table | Format::Wide => {
+            if !printer.quiet {
+                printer.data("");
+                show::hosts(printer, rollout, Timestamp::now());
+                printer.data("");
+            }
+            printer.data(&sentence);
+        }
+    }
+    if is_complete(rollout) { Ok(()) } else { Err(Failure::Hosts) }
+}

@@ -1,0 +1,98 @@
+//! `wharf rollout ls` and `wharf rollout history`.
+
+use jiff::Timestamp;
+use wharf::v1::{ListRolloutsRequest, Rollout};
+
+use super::states;
+use crate::app::App;
+use crate::exit::Failure;
+use crate::json;
+use crate::printer::{Format, width};
+use crate::table;
+use crate::view::rollouts::{COLUMNS, is_over, row};
+
+/// Rollouts in one page.
+const PAGE: u32 = 200;
+
+/// Arguments of `wharf rollout ls`.
+#[derive(clap::Args)]
+pub struct ListArgs {
+    /// Only those of this container
+    #[arg(value_name = "CONTAINER", default_value = "", hide_default_value = true)]
+    container: String,
+    /// Only those that have not ended
+    #[arg(long)]
+    open: bool,
+    /// Only those that this host takes part in
+    #[arg(short = 'H', long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    host: String,
+    /// At most so many, the newest
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    limit: Option<usize>,
+}
+
+/// Arguments of `wharf rollout history`.
+#[derive(clap::Args)]
+pub struct HistoryArgs {
+    /// The container
+    #[arg(value_name = "CONTAINER")]
+    container: String,
+    /// At most so many, the newest
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    limit: Option<usize>,
+}
+
+/// Lists rollouts.
+pub async fn list(app: &App, args: ListArgs) -> Result<(), Failure> {
+    let states = if args.open { states(|state| !is_over(state)) } else { Vec::new() };
+    let (container, host) = (args.container, args.host);
+    let request = ListRolloutsRequest { container, host, states, ..Default::default() };
+    print(app, request, args.limit).await
+}
+
+/// Lists rollouts that have ended.
+pub async fn history(app: &App, args: HistoryArgs) -> Result<(), Failure> {
+    let (container, states) = (args.container, states(is_over));
+    let request = ListRolloutsRequest { container, states, ..Default::default() };
+    print(app, request, args.limit).await
+}
+
+async fn print(
+    app: &App,
+    mut request: ListRolloutsRequest,
+    limit: Option<usize>,
+) -> Result<(), Failure> {
+    let limit = limit.unwrap_or(usize::MAX);
+    let connection = app.connect().await?;
+    let mut found: Vec<Rollout> = Vec::new();
+    loop {
+        let left = limit - found.len();
+        request.page_size = PAGE.min(u32::try_from(left).unwrap_or(u32::MAX));
+        let mut rollouts = connection.rollouts();
+        let page = connection
+            .unary(request.clone(), async |request| rollouts.list_rollouts(request).await)
+            .await?;
+        found.extend(page.rollouts);
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() || found.len() >= limit {
+            break;
+        }
+    }
+    let printer = &app.printer;
+    match printer.format {
+        Format::Json => {
+            for rollout in &found {
+                let line = serde_json::Value::Object(json::message(rollout));
+                printer.data(&line.to_string());
+            }
+        }
+        Format::Name => found.iter().for_each(|rollout| printer.data(&rollout.id)),
+        format => {
+            let now = Timestamp::now();
+            let rows: Vec<_> = found.iter().map(|rollout| row(rollout, now)).collect();
+            let lines = table::render(COLUMNS, &rows, format == Format::Wide, width());
+            lines.iter().for_each(|line| printer.data(line));
+        }
+    }
+    Ok(())
+}

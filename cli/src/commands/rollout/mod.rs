@@ -1,0 +1,140 @@
+//! `wharf rollout …`: rolling upgrades.
+//!
+//! - [`start`]: start, plan and restart, from flags ([`policy`]) and files ([`merge`]).
+//! - [`follow`]: a rollout as it goes on, drawn by [`screen`]; start, undo and watch end there.
+//! - [`steer`]: pause, resume, promote, abort; [`undo`]; [`list`]: ls and history; [`show`].
+
+mod follow;
+mod list;
+mod merge;
+mod policy;
+mod screen;
+mod show;
+mod start;
+mod steer;
+mod undo;
+
+use std::time::Duration;
+
+use wharf::v1::{GetRolloutRequest, ListRolloutsRequest, Rollout, RolloutState};
+
+use crate::app::{App, Connection};
+use crate::exit::Failure;
+use crate::file;
+use crate::view::rollouts::is_over;
+
+/// A plan asks every host, some more than once; a host that does not answer costs its budget.
+const PLANNING: Duration = Duration::from_secs(300);
+
+/// The verbs.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Replace a container on many hosts, a few at a time
+    Start(start::StartArgs),
+    /// Show what `start` would do, and change nothing
+    Plan(start::PlanArgs),
+    /// List rollouts
+    Ls(list::ListArgs),
+    /// Show a rollout with every host
+    Show(show::Args),
+    /// Follow a rollout
+    Watch(follow::Args),
+    /// Begin no further host
+    Pause(steer::PauseArgs),
+    /// Go on with a rollout that is paused
+    Resume(steer::ResumeArgs),
+    /// Go on after the canary
+    Promote(steer::PromoteArgs),
+    /// Stop at the next safe point and leave what is done
+    Abort(steer::AbortArgs),
+    /// Bring back what a rollout replaced
+    Undo(undo::Args),
+    /// Make a container anew on many hosts, a few at a time, as it is
+    Restart(start::RestartArgs),
+    /// List the rollouts of a container that have ended
+    History(list::HistoryArgs),
+    /// Print the JSON Schema of the file of `start -f`, for editors
+    #[command(hide = true)]
+    Schema,
+}
+
+/// Runs a verb.
+pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Start(args) => start::start(app, args).await,
+        Command::Plan(args) => start::plan(app, args).await,
+        Command::Ls(args) => list::list(app, args).await,
+        Command::Show(args) => show::run(app, args).await,
+        Command::Watch(args) => follow::watch(app, args).await,
+        Command::Pause(args) => steer::pause(app, args).await,
+        Command::Resume(args) => steer::resume(app, args).await,
+        Command::Promote(args) => steer::promote(app, args).await,
+        Command::Abort(args) => steer::abort(app, args).await,
+        Command::Undo(args) => undo::run(app, args).await,
+        Command::Restart(args) => start::restart(app, args).await,
+        Command::History(args) => list::history(app, args).await,
+        Command::Schema => {
+            app.printer.data(file::schema::rollout().trim_end());
+            Ok(())
+        }
+    }
+}
+
+/// Which rollout a container's name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Newest {
+    /// The newest.
+    Any,
+    /// The newest that has not ended.
+    Open,
+    /// The newest that has ended.
+    Ended,
+}
+
+/// The ID that was meant: the ID itself, its first digits, or the name of a container.
+async fn resolve(connection: &Connection, given: &str, newest: Newest) -> Result<String, Failure> {
+    let digits = given.bytes().filter(|byte| *byte != b'-').count();
+    let is_hex = given.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    if is_hex && (8..=32).contains(&digits) {
+        return Ok(given.to_owned());
+    }
+    let states = match newest {
+        Newest::Any => Vec::new(),
+        Newest::Open => states(|state| !is_over(state)),
+        Newest::Ended => states(is_over),
+    };
+    let container = given.to_owned();
+    let request = ListRolloutsRequest { page_size: 1, container, states, ..Default::default() };
+    let mut rollouts = connection.rollouts();
+    let answer =
+        connection.unary(request, async |request| rollouts.list_rollouts(request).await).await?;
+    let found = answer.rollouts.into_iter().next().map(|rollout| rollout.id);
+    found.ok_or_else(|| {
+        let which = match newest {
+            Newest::Any => "no rollout",
+            Newest::Open => "no rollout that has not ended",
+            Newest::Ended => "no rollout that has ended",
+        };
+        let given = given.escape_debug();
+        Failure::Usage(format!("container \"{given}\" has {which}; see: wharf rollout ls"))
+    })
+}
+
+/// The numbers of the states that match.
+fn states(matches: impl Fn(RolloutState) -> bool) -> Vec<i32> {
+    let all = (1..).map_while(|number| RolloutState::try_from(number).ok());
+    all.filter(|state| matches(*state)).map(i32::from).collect()
+}
+
+/// A rollout with policy, plan and hosts.
+async fn get(connection: &Connection, id: String) -> Result<Rollout, Failure> {
+    let mut rollouts = connection.rollouts();
+    let request = GetRolloutRequest { id };
+    let answer =
+        connection.unary(request, async |request| rollouts.get_rollout(request).await).await?;
+    answer.rollout.ok_or_else(nothing_said)
+}
+
+fn nothing_said() -> Failure {
+    Failure::Connection("the server answered without a rollout; is it another version?".to_owned())
+}

@@ -1,0 +1,246 @@
+//! Every parameter of a rollout as a flag under its own name. `RolloutPolicy` in the contract
+//! says what each means; unset ones leave what the file says, else the server's default.
+
+use std::time::Duration;
+
+use wharf::v1::{
+    AnonymousVolumes, Dependents, FailureAction, HealthGate, HealthProbe, ProbeThrough, Promote,
+    PullPolicy, RollbackScope, RolloutOrder, RolloutPolicy, UnreachableAction,
+};
+
+use crate::duration;
+
+/// The flags.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Policy")]
+pub struct PolicyFlags {
+    /// Hosts at work at once: 3 or 25% [default: 1]
+    #[arg(long, value_name = "N|P%", id = "policy_max_parallel")]
+    max_parallel: Option<String>,
+    /// Waves, as sums: 1,10%,50%,100% [default: one wave]
+    #[arg(long, value_name = "N|P%,…", value_delimiter = ',')]
+    batches: Vec<String>,
+    /// A first wave of its own [default: none]
+    #[arg(long, value_name = "N|P%")]
+    canary: Option<String>,
+    /// After the canary: auto, or manual for a pause until `wharf rollout promote` [default: auto]
+    #[arg(long, value_name = "auto|manual", value_parser = choice::<Promote>)]
+    promote: Option<Promote>,
+    /// Begin a host only while fewer are at work or down [default: --max-parallel]
+    #[arg(long, value_name = "N|P%")]
+    max_unavailable: Option<String>,
+    /// Old or new first: stop-first, start-first or auto [default: stop-first]
+    #[arg(long, value_name = "ORDER", value_parser = choice::<RolloutOrder>)]
+    order: Option<RolloutOrder>,
+    /// Pause between one host and the next [default: 0s]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    delay: Option<Duration>,
+    /// Watch after each wave [default: 0s]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    bake: Option<Duration>,
+    /// How a new container proves itself: auto, docker, running, http, tcp, exec or none
+    /// [default: auto]
+    #[arg(long, value_name = "GATE", value_parser = choice::<HealthGate>)]
+    health: Option<HealthGate>,
+    /// Port in the container, for --health http and tcp
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    probe_port: Option<u16>,
+    /// Path, for --health http [default: /]
+    #[arg(long, value_name = "PATH")]
+    probe_path: Option<String>,
+    /// Expected status, for --health http [default: 200 to 399]
+    #[arg(long, value_name = "STATUS")]
+    probe_status: Option<u32>,
+    /// Text that the body must contain, for --health http
+    #[arg(long, value_name = "TEXT")]
+    probe_body: Option<String>,
+    /// Where --health http asks: published-port or container-address [default: published-port]
+    #[arg(long, value_name = "WHERE", value_parser = choice::<ProbeThrough>)]
+    probe_through: Option<ProbeThrough>,
+    /// Command line for a shell in the container, for --health exec
+    #[arg(long, value_name = "COMMAND")]
+    probe_command: Option<String>,
+    /// Good without interruption for this long [default: 10s]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    min_healthy_time: Option<Duration>,
+    /// Watch of a host after its gate [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    monitor: Option<Duration>,
+    /// Longest time from start to gate; pulls do not count [default: 5m]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive)]
+    healthy_deadline: Option<Duration>,
+    /// Longest standstill of a pull [default: 15m]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive)]
+    pull_timeout: Option<Duration>,
+    /// Time between stop signal and SIGKILL of the old container [default: the container's own]
+    #[arg(long = "stop-timeout", id = "policy_stop_timeout", value_name = "DURATION",
+          value_parser = duration::parse)]
+    stop_timeout: Option<Duration>,
+    /// Longest time in which no host is finished [default: 15m]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive)]
+    progress_deadline: Option<Duration>,
+    /// Failed hosts that are put up with [default: 0]
+    #[arg(long, value_name = "N|P%")]
+    max_failures: Option<String>,
+    /// When more fail: pause, rollback, continue or abort [default: pause]
+    #[arg(long, value_name = "ACTION", value_parser = choice::<FailureAction>)]
+    on_failure: Option<FailureAction>,
+    /// What a rollback puts back: failed, wave or all [default: all]
+    #[arg(long, value_name = "SCOPE", value_parser = choice::<RollbackScope>)]
+    rollback_scope: Option<RollbackScope>,
+    /// Hosts at work at once in a rollback [default: --max-parallel]
+    #[arg(long, value_name = "N|P%")]
+    rollback_parallel: Option<String>,
+    /// With a host that does not answer: wait, skip or fail [default: wait]
+    #[arg(long, value_name = "ACTION", value_parser = choice::<UnreachableAction>)]
+    on_unreachable: Option<UnreachableAction>,
+    /// Hosts that may be skipped for that [default: 0]
+    #[arg(long, value_name = "N|P%")]
+    max_unreachable: Option<String>,
+    /// When to pull: always, missing or never [default: missing]
+    #[arg(long, value_name = "WHEN", value_parser = choice::<PullPolicy>)]
+    pull_policy: Option<PullPolicy>,
+    /// Old containers to keep on each host for an undo [default: 1]
+    #[arg(long, value_name = "COUNT")]
+    keep_old: Option<u32>,
+    /// For how long [default: 24h]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    keep_old_for: Option<Duration>,
+    /// Anonymous volumes: keep or renew [default: keep]
+    #[arg(long, value_name = "WHAT", value_parser = choice::<AnonymousVolumes>)]
+    anonymous_volumes: Option<AnonymousVolumes>,
+    /// Containers that share a namespace of this one: refuse or recreate [default: refuse]
+    #[arg(long, value_name = "WHAT", value_parser = choice::<Dependents>)]
+    dependents: Option<Dependents>,
+    /// Command line for a shell in the old container, before it is stopped
+    #[arg(long, value_name = "COMMAND")]
+    drain: Option<String>,
+    /// Command line for a shell in the new container, after its gate
+    #[arg(long, value_name = "COMMAND")]
+    verify: Option<String>,
+    /// Fail a host whose new container differs from what was asked for
+    #[arg(long)]
+    strict: bool,
+}
+
+impl PolicyFlags {
+    /// Whether nothing may be pulled.
+    pub fn never_pulls(&self) -> bool {
+        self.pull_policy == Some(PullPolicy::Never)
+    }
+
+    /// Puts what was given over `policy`.
+    pub fn over(&self, policy: &mut RolloutPolicy) {
+        let text = |value: &mut String, flag: &Option<String>| {
+            if let Some(flag) = flag {
+                value.clone_from(flag);
+            }
+        };
+        text(&mut policy.max_parallel, &self.max_parallel);
+        text(&mut policy.canary, &self.canary);
+        text(&mut policy.max_unavailable, &self.max_unavailable);
+        text(&mut policy.max_failures, &self.max_failures);
+        text(&mut policy.rollback_parallel, &self.rollback_parallel);
+        text(&mut policy.max_unreachable, &self.max_unreachable);
+        if !self.batches.is_empty() {
+            policy.batches.clone_from(&self.batches);
+        }
+        over(&mut policy.promote, self.promote);
+        over(&mut policy.order, self.order);
+        over(&mut policy.on_failure, self.on_failure);
+        over(&mut policy.rollback_scope, self.rollback_scope);
+        over(&mut policy.on_unreachable, self.on_unreachable);
+        over(&mut policy.pull_policy, self.pull_policy);
+        over(&mut policy.anonymous_volumes, self.anonymous_volumes);
+        over(&mut policy.dependents, self.dependents);
+        let time = |value: &mut Option<prost_types::Duration>, flag: Option<Duration>| {
+            *value = flag.map(duration::to_proto).or(*value);
+        };
+        time(&mut policy.delay, self.delay);
+        time(&mut policy.bake, self.bake);
+        time(&mut policy.min_healthy_time, self.min_healthy_time);
+        time(&mut policy.monitor, self.monitor);
+        time(&mut policy.healthy_deadline, self.healthy_deadline);
+        time(&mut policy.pull_timeout, self.pull_timeout);
+        time(&mut policy.stop_timeout, self.stop_timeout);
+        time(&mut policy.progress_deadline, self.progress_deadline);
+        time(&mut policy.keep_old_for, self.keep_old_for);
+        policy.keep_old = self.keep_old.or(policy.keep_old);
+        shell(&mut policy.drain, self.drain.as_deref());
+        shell(&mut policy.verify, self.verify.as_deref());
+        policy.strict |= self.strict;
+        self.gate(policy);
+    }
+
+    fn gate(&self, policy: &mut RolloutPolicy) {
+        if let Some(health) = self.health {
+            // Another gate looks at other things.
+            if policy.health != i32::from(health) {
+                policy.probe = None;
+            }
+            policy.health = health.into();
+        }
+        let mut probe = policy.probe.take().unwrap_or_default();
+        if let Some(port) = self.probe_port {
+            probe.port = port.into();
+        }
+        if let Some(path) = &self.probe_path {
+            probe.path.clone_from(path);
+        }
+        if let Some(status) = self.probe_status {
+            probe.status = status;
+        }
+        if let Some(body) = &self.probe_body {
+            probe.body.clone_from(body);
+        }
+        over(&mut probe.through, self.probe_through);
+        shell(&mut probe.command, self.probe_command.as_deref());
+        policy.probe = (probe != HealthProbe::default()).then_some(probe);
+    }
+}
+
+fn over<E: Into<i32>>(value: &mut i32, flag: Option<E>) {
+    if let Some(flag) = flag {
+        *value = flag.into();
+    }
+}
+
+fn shell(command: &mut Vec<String>, line: Option<&str>) {
+    if let Some(line) = line {
+        *command = ["/bin/sh", "-c", line].map(str::to_owned).to_vec();
+    }
+}
+
+/// A choice of the contract by the name it has in files: `stop-first`.
+trait Choice: TryFrom<i32> + Copy {
+    fn name(self) -> &'static str;
+}
+
+macro_rules! choices {
+    ($($choice:ident),* $(,)?) => {$(
+        impl Choice for $choice {
+            fn name(self) -> &'static str {
+                self.as_str_name()
+            }
+        }
+    )*};
+}
+
+choices! {
+    AnonymousVolumes, Dependents, FailureAction, HealthGate, ProbeThrough, Promote, PullPolicy,
+    RollbackScope, RolloutOrder, UnreachableAction,
+}
+
+fn choice<E: Choice>(text: &str) -> Result<E, String> {
+    let unset = E::try_from(0).map_or("", Choice::name);
+    let prefix = unset.strip_suffix("UNSPECIFIED").unwrap_or_default();
+    // The numbers of every choice follow one another.
+    let all = (1..).map_while(|number| E::try_from(number).ok());
+    let named = |it: E| it.name().trim_start_matches(prefix).to_ascii_lowercase().replace('_', "-");
+    let names: Vec<(String, E)> = all.map(|it| (named(it), it)).collect();
+    let found = names.iter().find(|(name, _)| name == text).map(|(_, choice)| *choice);
+    found.ok_or_else(|| {
+        let names: Vec<_> = names.iter().map(|(name, _)| name.as_str()).collect();
+        format!("must be one of: {}", names.join(", "))
+    })
+}

@@ -1,0 +1,226 @@
+//! How a rollout that goes on looks: on a terminal a table that is drawn anew, elsewhere a
+//! line for everything of note, for programs every event.
+
+use std::collections::HashMap;
+use std::io::{self, IsTerminal};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use wharf::v1::watch_rollouts_response::Event;
+use wharf::v1::{HostState, Rollout, RolloutStep, TransferProgress, WatchRolloutsResponse};
+
+use crate::json;
+use crate::printer::{Format, Printer, width};
+use crate::progress;
+use crate::table;
+use crate::view::rollouts::{HOST_COLUMNS, has_ended, headline, host_row, told};
+
+/// Lines of the terminal that are left to the head, to what is not shown, and to the prompt.
+const SPARE_LINES: u16 = 5;
+
+/// A rollout that is followed, and where it is shown.
+pub struct Screen<'a> {
+    printer: &'a Printer,
+    mode: Mode,
+    rollout: Rollout,
+    pulls: HashMap<String, TransferProgress>,
+}
+
+enum Mode {
+    Silent,
+    Events,
+    Lines,
+    Live { lines: Vec<ProgressBar>, slots: usize },
+}
+
+impl<'a> Screen<'a> {
+    /// A screen as streams and flags call for.
+    pub fn new(printer: &'a Printer) -> Self {
+        let on_terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
+        let mode = match printer.format {
+            Format::Json => Mode::Events,
+            Format::Name => Mode::Silent,
+            Format::Table | Format::Wide if printer.quiet => Mode::Silent,
+            Format::Table | Format::Wide if on_terminal => {
+                let rows = rustix::termios::tcgetwinsize(io::stderr()).map_or(24, |it| it.ws_row);
+                let slots = usize::from(rows.saturating_sub(SPARE_LINES)).max(1);
+                Mode::Live { lines: Vec::new(), slots }
+            }
+            Format::Table | Format::Wide => Mode::Lines,
+        };
+        Self { printer, mode, rollout: Rollout::default(), pulls: HashMap::new() }
+    }
+
+    /// The rollout as far as it was heard of.
+    pub fn rollout(&self) -> &Rollout {
+        &self.rollout
+    }
+
+    /// Whether it is drawn anew as time passes.
+    pub fn is_live(&self) -> bool {
+        matches!(self.mode, Mode::Live { .. })
+    }
+
+    /// Takes in a message of the server and shows what it changes.
+    pub fn take(&mut self, message: WatchRolloutsResponse) {
+        if matches!(self.mode, Mode::Events)
+            && !matches!(message.event, None | Some(Event::Heartbeat(_)))
+        {
+            let line = serde_json::Value::Object(json::message(&message));
+            self.printer.data(&line.to_string());
+        }
+        match message.event {
+            Some(Event::Snapshot(snapshot)) => {
+                for rollout in snapshot.rollouts {
+                    self.replace(rollout);
+                }
+            }
+            Some(Event::Rollout(rollout)) => self.whole(rollout),
+            Some(Event::Step(changed)) => {
+                if let Some(step) = changed.step {
+                    self.step(step);
+                }
+            }
+            Some(Event::PullProgress(pull)) => {
+                if let Some(progress) = pull.progress {
+                    self.pulls.insert(pull.host, progress);
+                }
+            }
+            Some(Event::Heartbeat(_)) | None => {}
+        }
+        self.draw();
+    }
+
+    /// Draws the table.
+    pub fn draw(&mut self) {
+        let Mode::Live { lines, slots } = &mut self.mode else { return };
+        if self.rollout.id.is_empty() {
+            return;
+        }
+        let texts = table_of(&self.rollout, &self.pulls, *slots, self.printer.format);
+        while lines.len() < texts.len() {
+            let bar = ProgressBar::new_spinner().with_style(style());
+            lines.push(self.printer.bars.add(bar));
+        }
+        for bar in lines.drain(texts.len()..) {
+            bar.finish_and_clear();
+            self.printer.bars.remove(&bar);
+        }
+        for (bar, text) in lines.iter().zip(texts) {
+            bar.set_message(text);
+        }
+    }
+
+    /// Takes the table away.
+    pub fn close(&mut self) {
+        if let Mode::Live { lines, .. } = &mut self.mode {
+            for bar in lines.drain(..) {
+                bar.finish_and_clear();
+                self.printer.bars.remove(&bar);
+            }
+        }
+    }
+
+    /// A snapshot: what is new in it since the last word is told.
+    fn replace(&mut self, rollout: Rollout) {
+        let known = std::mem::take(&mut self.rollout);
+        let was_known = !known.id.is_empty();
+        let before: HashMap<_, _> =
+            known.steps.iter().map(|step| (step.host.as_str(), step)).collect();
+        for step in &rollout.steps {
+            let earlier = before.get(step.host.as_str()).copied();
+            // Hosts whose turn has not come are no news.
+            if earlier.is_some() || step.state() != HostState::Waiting {
+                self.tell(&told(earlier, step), step);
+            }
+        }
+        if !was_known || headline(&known) != headline(&rollout) {
+            self.line(&headline(&rollout));
+        }
+        self.rollout = rollout;
+    }
+
+    fn whole(&mut self, rollout: Rollout) {
+        let Rollout { policy, plan, steps, .. } = std::mem::take(&mut self.rollout);
+        let before = Rollout { steps: Vec::new(), ..self.rollout.clone() };
+        let moved = (before.state, before.wave) != (rollout.state, rollout.wave);
+        self.rollout = Rollout { policy, plan, steps, ..rollout };
+        if moved {
+            self.line(&headline(&self.rollout));
+        }
+    }
+
+    fn step(&mut self, step: RolloutStep) {
+        let place = self.rollout.steps.iter().position(|known| known.host == step.host);
+        let before = place.map(|place| &self.rollout.steps[place]);
+        let lines = told(before, &step);
+        self.tell(&lines, &step);
+        match place {
+            Some(place) => self.rollout.steps[place] = step,
+            None => self.rollout.steps.push(step),
+        }
+    }
+
+    /// Lines about a host. Above a live table only what stays true.
+    fn tell(&self, lines: &[String], step: &RolloutStep) {
+        let stays = has_ended(step.state()) || step.state() == HostState::Restoring;
+        let show = match self.mode {
+            Mode::Lines => true,
+            Mode::Live { .. } => stays && lines.len() + 1 > usize::from(step.failed_step == 0),
+            Mode::Silent | Mode::Events => false,
+        };
+        if show {
+            lines.iter().for_each(|line| self.printer.data(line));
+        }
+    }
+
+    fn line(&self, line: &str) {
+        if matches!(self.mode, Mode::Lines) {
+            self.printer.data(line);
+        }
+    }
+}
+
+impl Drop for Screen<'_> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Hosts at work first, then what failed, what waits and what is done; as many as fit.
+fn table_of(
+    rollout: &Rollout,
+    pulls: &HashMap<String, TransferProgress>,
+    slots: usize,
+    format: Format,
+) -> Vec<String> {
+    let mut steps: Vec<&RolloutStep> = rollout.steps.iter().collect();
+    steps.sort_by_key(|step| match step.state() {
+        HostState::Updating | HostState::Restoring | HostState::RollingBack => 0,
+        HostState::NeedsAttention | HostState::Unreachable => 1,
+        HostState::Pulling => 2,
+        HostState::Restored | HostState::Unchanged => 3,
+        HostState::Waiting | HostState::Pulled => 4,
+        _ => 5,
+    });
+    let hidden = steps.len().saturating_sub(slots);
+    steps.truncate(slots);
+    let now = Timestamp::now();
+    let rows: Vec<_> = steps
+        .into_iter()
+        .map(|step| {
+            let pull = pulls.get(&step.host).map(progress::describe);
+            host_row(step, pull.as_deref(), now)
+        })
+        .collect();
+    let mut lines = vec![headline(rollout)];
+    lines.extend(table::render(HOST_COLUMNS, &rows, format == Format::Wide, width()));
+    if hidden > 0 {
+        lines.push(format!("… and {hidden} more"));
+    }
+    lines
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
+}

@@ -1,0 +1,313 @@
+//! `wharf rollout start`, `plan` and `restart`.
+
+use std::path::PathBuf;
+
+use wharf::v1::{
+    ContainerSpec, CreateRolloutRequest, CreateRolloutResponse, HostSelector, Rollout, RolloutPlan,
+    RolloutSpec, WholeContainer,
+};
+
+use super::policy::PolicyFlags;
+use super::{PLANNING, follow, merge, nothing_said};
+use crate::app::{App, Connection};
+use crate::commands::request_id;
+use crate::credentials;
+use crate::exit::Failure;
+use crate::file;
+use crate::json;
+use crate::printer::{Format, width};
+use crate::spec::body::{self, Body};
+use crate::spec::flags::ContainerFlags;
+use crate::table;
+use crate::targets::{Access, TargetArgs};
+use crate::view::plans;
+use crate::view::rollouts::{headline, short};
+
+const NOTES: &str = "\
+What a flag sets wins over the file. Settings (-e, -p, -v, --memory …) are changed over what is
+there; --unset takes one away; with --whole they describe the whole container. Ctrl-C stops following
+and not the rollout. docs/rollout.md has every parameter.
+
+Examples:
+  wharf rollout start web --image registry/app:v2 -l role=web
+  wharf rollout start web --image app:v2 -A --max-parallel 25% --on-failure rollback \\
+      --health http --probe-port 8080 --probe-path /healthz
+  wharf rollout start web -l role=web -e LEVEL=debug --unset env.OLD
+  wharf rollout start -f web.yaml --image registry/app:v3
+
+Exit status: 0 every host is on the new version, 1 failed, paused by its policy, rolled back or
+aborted, 2 refused or no connection, 130 Ctrl-C.";
+
+/// Arguments of `wharf rollout start`.
+#[derive(clap::Args)]
+#[command(after_help = NOTES)]
+pub struct StartArgs {
+    /// Return when it has begun
+    #[arg(short, long)]
+    detach: bool,
+    #[command(flatten)]
+    what: What,
+}
+
+/// Arguments of `wharf rollout plan`.
+#[derive(clap::Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    what: What,
+}
+
+/// Arguments of `wharf rollout restart`.
+#[derive(clap::Args)]
+pub struct RestartArgs {
+    /// The container
+    #[arg(value_name = "CONTAINER")]
+    container: String,
+    /// Return when it has begun
+    #[arg(short, long)]
+    detach: bool,
+    #[command(flatten)]
+    hosts: Hosts,
+    #[command(flatten)]
+    policy: Box<PolicyFlags>,
+}
+
+#[derive(clap::Args)]
+// Of the two that are called so, the policy's keeps the name.
+#[command(mut_arg("stop_timeout", |flag| flag.long("container-stop-timeout")))]
+struct What {
+    /// The container, by the same name on every host
+    #[arg(value_name = "CONTAINER")]
+    container: Option<String>,
+    /// The new image
+    #[arg(long, value_name = "REF")]
+    image: Option<String>,
+    /// File that describes the rollout (YAML); - is stdin
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Setting to take away, such as env.DEBUG, labels.tier, ports.80/tcp, volumes./data, command
+    #[arg(long, value_name = "SETTING")]
+    unset: Vec<String>,
+    /// The Engine's own JSON, merged over what is there (RFC 7396)
+    #[arg(long, value_name = "FILE")]
+    merge_patch: Option<PathBuf>,
+    /// The settings are the whole container, which is created where it is missing
+    #[arg(long, conflicts_with_all = ["unset", "merge_patch"])]
+    whole: bool,
+    /// The Engine's own JSON body of POST /containers/create, with --whole
+    #[arg(long, value_name = "FILE", requires = "whole")]
+    engine: Option<PathBuf>,
+    /// Command of the container, behind --
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+    #[command(flatten)]
+    hosts: Hosts,
+    #[command(flatten)]
+    policy: Box<PolicyFlags>,
+    #[command(flatten)]
+    settings: Box<ContainerFlags>,
+}
+
+/// The hosts. `--max-parallel` is the policy's here.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Hosts")]
+struct Hosts {
+    /// Hosts by name, separated by commas; may be repeated
+    #[arg(short = 'H', long, value_name = "NAME,…", value_delimiter = ',')]
+    host: Vec<String>,
+    /// Hosts by label, such as role=web,tier in (a,b)
+    #[arg(short = 'l', long, value_name = "LABELS")]
+    selector: Option<String>,
+    /// Every host that the server knows
+    #[arg(short = 'A', long)]
+    all_hosts: bool,
+    /// Hosts to leave out
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    exclude: Vec<String>,
+}
+
+/// Starts a rollout and follows it.
+pub async fn start(app: &App, args: StartArgs) -> Result<(), Failure> {
+    let (connection, answer) = create(app, args.what, false).await?;
+    begun(app, connection, answer.rollout, args.detach).await
+}
+
+/// Shows what would be done.
+pub async fn plan(app: &App, args: PlanArgs) -> Result<(), Failure> {
+    let (_, answer) = create(app, args.what, true).await?;
+    print_plan(app, answer.plan.as_ref());
+    Ok(())
+}
+
+/// Makes a container anew as it is.
+pub async fn restart(app: &App, args: RestartArgs) -> Result<(), Failure> {
+    let mut spec = RolloutSpec { container: args.container, ..RolloutSpec::default() };
+    spec.targets = Some(targets(app, &args.hosts, None)?);
+    args.policy.over(spec.policy.get_or_insert_default());
+    let (connection, answer) = send(app, spec, &args.policy, false).await?;
+    begun(app, connection, answer.rollout, args.detach).await
+}
+
+/// Follows what has begun, or says how to.
+pub async fn begun(
+    app: &App,
+    connection: Connection,
+    rollout: Option<Rollout>,
+    detach: bool,
+) -> Result<(), Failure> {
+    let rollout = rollout.ok_or_else(nothing_said)?;
+    if !detach {
+        return follow::follow(app, connection, rollout.id).await;
+    }
+    match app.printer.format {
+        Format::Json => {
+            let line = serde_json::Value::Object(json::message(&rollout));
+            app.printer.data(&line.to_string());
+        }
+        Format::Name => app.printer.data(&rollout.id),
+        Format::Table | Format::Wide => {
+            let id = short(&rollout.id);
+            app.printer.data(&format!("{id}: {}", headline(&rollout)));
+            app.printer.note(&format!("follow it with: wharf rollout watch {id}"));
+        }
+    }
+    Ok(())
+}
+
+/// Prints a plan.
+pub fn print_plan(app: &App, plan: Option<&RolloutPlan>) {
+    let (printer, empty) = (&app.printer, RolloutPlan::default());
+    let plan = plan.unwrap_or(&empty);
+    match printer.format {
+        Format::Json => {
+            let line = serde_json::Value::Object(json::message(plan));
+            printer.data(&line.to_string());
+        }
+        Format::Name => plan.hosts.iter().for_each(|host| printer.data(&host.host)),
+        format => {
+            let rows: Vec<_> = plan.hosts.iter().map(plans::row).collect();
+            let table = table::render(plans::COLUMNS, &rows, format == Format::Wide, width());
+            let lines = plans::head(plan).into_iter().chain([String::new()]).chain(table);
+            lines.chain(plans::details(plan)).for_each(|line| printer.data(&line));
+        }
+    }
+}
+
+async fn create(
+    app: &App,
+    what: What,
+    validate_only: bool,
+) -> Result<(Connection, CreateRolloutResponse), Failure> {
+    let policy = what.policy.clone();
+    let spec = spec(app, what)?;
+    send(app, spec, &policy, validate_only).await
+}
+
+async fn send(
+    app: &App,
+    spec: RolloutSpec,
+    policy: &PolicyFlags,
+    validate_only: bool,
+) -> Result<(Connection, CreateRolloutResponse), Failure> {
+    let image = match (&spec.image, &spec.whole) {
+        (image, Some(whole)) if image.is_empty() => {
+            whole.spec.as_ref().map(|spec| spec.image.clone()).unwrap_or_default()
+        }
+        (image, _) => image.clone(),
+    };
+    let credentials = match image.as_str() {
+        "" => None,
+        _ if policy.never_pulls() => None,
+        image => credentials::for_image(&app.printer, image).await,
+    };
+    let connection = app.connect().await?;
+    if !validate_only {
+        *app.on_interrupt.borrow_mut() = Some(
+            "interrupted; the rollout may have begun, which shows: wharf rollout ls --open"
+                .to_owned(),
+        );
+    }
+    let spec = Some(spec);
+    let request_id = request_id();
+    let request = CreateRolloutRequest { spec, request_id, validate_only, credentials };
+    let mut rollouts = connection.rollouts();
+    let answer = connection
+        .unary_within(PLANNING, request, async |request| rollouts.create_rollout(request).await)
+        .await?;
+    Ok((connection, answer))
+}
+
+fn spec(app: &App, what: What) -> Result<RolloutSpec, Failure> {
+    let mut spec = match &what.file {
+        Some(path) => file::rollout(path)?,
+        None => RolloutSpec::default(),
+    };
+    if let Some(container) = what.container {
+        spec.container = container;
+    }
+    if spec.container.is_empty() {
+        return Err(Failure::usage(
+            "no container was given; name it, or give a file that has `container`",
+        ));
+    }
+    spec.targets = Some(targets(app, &what.hosts, spec.targets.take())?);
+    let settings = what.settings.spec(
+        String::new(),
+        what.command,
+        |path| std::fs::read(path),
+        |name| std::env::var(name).ok(),
+    )?;
+    let has_settings = settings != ContainerSpec::default();
+    if what.whole && spec.whole.is_none() {
+        spec.whole = Some(WholeContainer { spec: spec.set.take(), engine: None });
+    }
+    match &mut spec.whole {
+        Some(whole) => {
+            let base = whole.spec.take().unwrap_or_default();
+            whole.spec = Some(merge::settings(base, &settings));
+            if let Some(path) = &what.engine {
+                whole.engine = Some(body::read(path).map(Body::into_engine_json)?);
+            }
+        }
+        None if has_settings => {
+            let base = spec.set.take().unwrap_or_default();
+            spec.set = Some(merge::settings(base, &settings));
+        }
+        None => {}
+    }
+    if let Some(image) = what.image {
+        if let Some(whole) = spec.whole.as_mut().and_then(|whole| whole.spec.as_mut()) {
+            whole.image.clear();
+        }
+        spec.image = image;
+    }
+    spec.unset.extend(what.unset);
+    if let Some(path) = &what.merge_patch {
+        spec.merge_patch = Some(body::read(path).map(Body::into_engine_json)?);
+    }
+    let policy = spec.policy.get_or_insert_default();
+    if let Some(parallel) = app.targets.max_parallel {
+        policy.max_parallel = parallel.to_string();
+    }
+    what.policy.over(policy);
+    Ok(spec)
+}
+
+/// The hosts of the flags, else those of the file; hosts to leave out add up.
+fn targets(app: &App, flags: &Hosts, file: Option<HostSelector>) -> Result<HostSelector, Failure> {
+    let flags = TargetArgs {
+        host: flags.host.clone(),
+        selector: flags.selector.clone(),
+        all_hosts: flags.all_hosts,
+        exclude: flags.exclude.clone(),
+        ..TargetArgs::default()
+    };
+    let flags = app.targets(&flags);
+    let chosen = !flags.host.is_empty() || flags.selector.is_some() || flags.all_hosts;
+    match file {
+        Some(mut file) if !chosen => {
+            file.exclude.extend(flags.exclude);
+            Ok(file)
+        }
+        _ => flags.select(Access::Write),
+    }
+}

@@ -1,0 +1,110 @@
+//! `wharf rollout pause`, `resume`, `promote` and `abort`.
+
+use wharf::v1::{
+    AbortRolloutRequest, PauseRolloutRequest, PromoteRolloutRequest, ResumeRolloutRequest, Rollout,
+};
+
+use super::{Newest, nothing_said, resolve};
+use crate::app::App;
+use crate::exit::Failure;
+use crate::json;
+use crate::printer::Format;
+use crate::view::rollouts::{headline, short};
+
+/// A rollout that has not ended.
+#[derive(clap::Args)]
+struct Which {
+    /// ID, its first digits, or the container
+    #[arg(value_name = "ROLLOUT|CONTAINER")]
+    rollout: String,
+    /// Only if nothing changed since this revision
+    #[arg(long, value_name = "REVISION", default_value_t = 0, hide_default_value = true)]
+    expected_revision: u64,
+}
+
+/// Arguments of `wharf rollout pause`.
+#[derive(clap::Args)]
+#[command(after_help = "Hosts at work come to their end first; deadlines stand still.")]
+pub struct PauseArgs {
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Arguments of `wharf rollout resume`.
+#[derive(clap::Args)]
+pub struct ResumeArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Try the hosts that failed once more, with a new budget of failures
+    #[arg(long)]
+    retry_failed: bool,
+}
+
+/// Arguments of `wharf rollout promote`.
+#[derive(clap::Args)]
+pub struct PromoteArgs {
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Arguments of `wharf rollout abort`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Hosts at work end on the new or the old version; what is done stays. To bring back what was\n\
+    there, `wharf rollout undo` it afterwards."
+)]
+pub struct AbortArgs {
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Sends one of the four calls, which differ in their types only.
+macro_rules! steer {
+    ($app:ident, $which:expr, $method:ident, $request:ident { $($field:ident),* }) => {{
+        let connection = $app.connect().await?;
+        let id = resolve(&connection, &$which.rollout, Newest::Open).await?;
+        let expected_revision = $which.expected_revision;
+        let request = $request { id, expected_revision, $($field),* };
+        let mut rollouts = connection.rollouts();
+        let answer =
+            connection.unary(request, async |request| rollouts.$method(request).await).await?;
+        tell($app, &answer.rollout.ok_or_else(nothing_said)?);
+        Ok(())
+    }};
+}
+
+/// Begins no further host.
+pub async fn pause(app: &App, args: PauseArgs) -> Result<(), Failure> {
+    steer!(app, args.which, pause_rollout, PauseRolloutRequest {})
+}
+
+/// Goes on with a rollout that is paused.
+pub async fn resume(app: &App, args: ResumeArgs) -> Result<(), Failure> {
+    let retry_failed = args.retry_failed;
+    steer!(app, args.which, resume_rollout, ResumeRolloutRequest { retry_failed })
+}
+
+/// Goes on after the canary.
+pub async fn promote(app: &App, args: PromoteArgs) -> Result<(), Failure> {
+    steer!(app, args.which, promote_rollout, PromoteRolloutRequest {})
+}
+
+/// Stops at the next safe point.
+pub async fn abort(app: &App, args: AbortArgs) -> Result<(), Failure> {
+    steer!(app, args.which, abort_rollout, AbortRolloutRequest {})
+}
+
+fn tell(app: &App, rollout: &Rollout) {
+    match app.printer.format {
+        Format::Json => {
+            let line = serde_json::Value::Object(json::message(rollout));
+            app.printer.data(&line.to_string());
+        }
+        Format::Name => app.printer.data(&rollout.id),
+        Format::Table | Format::Wide => {
+            let id = short(&rollout.id);
+            app.printer.data(&format!("{id}: {}", headline(rollout)));
+            app.printer.note(&format!("follow it with: wharf rollout watch {id}"));
+        }
+    }
+}

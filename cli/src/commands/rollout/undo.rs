@@ -1,0 +1,59 @@
+//! `wharf rollout undo`.
+
+use wharf::v1::{RolloutPolicy, UndoRolloutRequest};
+
+use super::policy::PolicyFlags;
+use super::start::{begun, print_plan};
+use super::{Newest, PLANNING, resolve};
+use crate::app::App;
+use crate::commands::request_id;
+use crate::exit::Failure;
+
+const NOTES: &str = "\
+Containers that were kept take their place again; others are made anew from what is stored. Only
+hosts on the new version take part. It is a rollout of its own, with gates and a policy: that of the
+rollout it takes back, without its canary and waves, and with what is set here.
+
+Examples:
+  wharf rollout undo web
+  wharf rollout undo 1a2b3c4d --max-parallel 100%";
+
+/// Arguments of `wharf rollout undo`.
+#[derive(clap::Args)]
+#[command(after_help = NOTES)]
+pub struct Args {
+    /// ID, its first digits, or the container, whose newest rollout is taken back
+    #[arg(value_name = "ROLLOUT|CONTAINER")]
+    rollout: String,
+    /// Show what would be done, and change nothing
+    #[arg(long)]
+    plan: bool,
+    /// Return when it has begun
+    #[arg(short, long)]
+    detach: bool,
+    #[command(flatten)]
+    policy: Box<PolicyFlags>,
+}
+
+/// Brings back what a rollout replaced.
+pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
+    let mut policy = RolloutPolicy::default();
+    args.policy.over(&mut policy);
+    let connection = app.connect().await?;
+    let id = resolve(&connection, &args.rollout, Newest::Ended).await?;
+    let request = UndoRolloutRequest {
+        id,
+        request_id: request_id(),
+        validate_only: args.plan,
+        policy: (policy != RolloutPolicy::default()).then_some(policy),
+    };
+    let mut rollouts = connection.rollouts();
+    let answer = connection
+        .unary_within(PLANNING, request, async |request| rollouts.undo_rollout(request).await)
+        .await?;
+    if args.plan {
+        print_plan(app, answer.plan.as_ref());
+        return Ok(());
+    }
+    begun(app, connection, answer.rollout, args.detach).await
+}

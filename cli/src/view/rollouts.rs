@@ -1,0 +1,368 @@
+//! Rollouts in words and tables.
+
+use jiff::Timestamp;
+use wharf::v1::{HostState, HostStep, PauseCause, Rollout, RolloutState, RolloutStep};
+
+use super::{short_id, units};
+use crate::status::{ErrorText, is_ok};
+use crate::table::Column;
+
+/// Columns of `rollout ls` and `rollout history`.
+pub const COLUMNS: &[Column] = &[
+    Column::new("ROLLOUT"),
+    Column::new("CONTAINER"),
+    Column::new("IMAGE").shrinks(),
+    Column::new("STATE"),
+    Column::new("DONE").number(),
+    Column::new("FAILED").number(),
+    Column::new("CREATED"),
+    Column::new("WAVE").wide(),
+    Column::new("SKIPPED").wide().number(),
+    Column::new("ENDED").wide(),
+    Column::new("BY").wide(),
+    Column::new("UNDO OF").wide(),
+    Column::new("REASON").wide().shrinks(),
+];
+
+/// Columns of the hosts of one rollout.
+pub const HOST_COLUMNS: &[Column] = &[
+    Column::new("HOST"),
+    Column::new("WAVE").number(),
+    Column::new("STATE"),
+    Column::new("STEP"),
+    Column::new("FOR").number(),
+    Column::new("STATUS").shrinks(),
+    Column::new("OLD IMAGE").wide().shrinks(),
+    Column::new("OLD").wide(),
+    Column::new("NEW").wide(),
+    Column::new("TRY").wide().number(),
+];
+
+/// What names a rollout on a command line: the first digits of its ID, as in the names of
+/// containers.
+pub fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
+}
+
+/// The row of a list.
+pub fn row(rollout: &Rollout, now: Timestamp) -> Vec<String> {
+    let counts = rollout.counts.unwrap_or_default();
+    vec![
+        short(&rollout.id).to_owned(),
+        rollout.container.clone(),
+        rollout.image.clone(),
+        state(rollout),
+        format!("{}/{}", counts.succeeded, counts.total),
+        counts.failed.to_string(),
+        units::ago(rollout.created_at.as_ref(), now),
+        format!("{}/{}", rollout.wave, rollout.waves),
+        counts.skipped.to_string(),
+        units::ago(rollout.ended_at.as_ref(), now),
+        rollout.created_by.clone(),
+        short(&rollout.undo_of).to_owned(),
+        reason(rollout),
+    ]
+}
+
+/// The row of a host. `pull` says where its pull stands, where it does.
+pub fn host_row(step: &RolloutStep, pull: Option<&str>, now: Timestamp) -> Vec<String> {
+    let is_over = has_ended(step.state());
+    vec![
+        step.host.clone(),
+        if step.wave == 0 { String::new() } else { step.wave.to_string() },
+        host_state(step.state()),
+        if is_over { String::new() } else { host_step(step.step()) },
+        if is_over || step.state() == HostState::Waiting {
+            String::new()
+        } else {
+            passed(step.since.as_ref(), now)
+        },
+        match (step.state(), pull) {
+            (HostState::Pulling, Some(pull)) => pull.to_owned(),
+            _ => host_status(step),
+        },
+        step.old_image.clone(),
+        short_id(&step.old_container_id),
+        short_id(&step.new_container_id),
+        step.attempt.to_string(),
+    ]
+}
+
+/// Where a rollout stands, in few words: `paused (budget)`.
+pub fn state(rollout: &Rollout) -> String {
+    let state = word(rollout.state().as_str_name(), "ROLLOUT_STATE_");
+    match rollout.pause_cause() {
+        PauseCause::Unspecified => state,
+        cause => format!("{state} ({})", word(cause.as_str_name(), "PAUSE_CAUSE_")),
+    }
+}
+
+/// Where a host stands: `needs-attention`.
+pub fn host_state(state: HostState) -> String {
+    word(state.as_str_name(), "HOST_STATE_")
+}
+
+/// A step: `stop-old`; empty for none.
+pub fn host_step(step: HostStep) -> String {
+    match step {
+        HostStep::Unspecified => String::new(),
+        step => word(step.as_str_name(), "HOST_STEP_"),
+    }
+}
+
+/// Whether a rollout has ended.
+pub fn is_over(state: RolloutState) -> bool {
+    matches!(
+        state,
+        RolloutState::Succeeded
+            | RolloutState::Failed
+            | RolloutState::RolledBack
+            | RolloutState::Aborted
+    )
+}
+
+/// Whether the rollout is done with a host, for now.
+pub fn has_ended(state: HostState) -> bool {
+    matches!(
+        state,
+        HostState::Updated
+            | HostState::Restored
+            | HostState::RolledBack
+            | HostState::Unchanged
+            | HostState::Skipped
+            | HostState::NeedsAttention
+    )
+}
+
+/// Whether every host that the plan did not leave out ended on the new version.
+pub fn is_complete(rollout: &Rollout) -> bool {
+    let counts = rollout.counts.unwrap_or_default();
+    // Hosts that the plan skips are in no wave.
+    let dropped = |step: &RolloutStep| step.wave > 0 && step.state() == HostState::Skipped;
+    rollout.state() == RolloutState::Succeeded
+        && counts.failed == 0
+        && !rollout.steps.iter().any(dropped)
+}
+
+/// Why it stands there; empty in the usual course.
+pub fn reason(rollout: &Rollout) -> String {
+    rollout.reason.as_ref().map(|reason| reason.message.clone()).unwrap_or_default()
+}
+
+/// One line about the whole: `web to app:v2: running, wave 2 of 4, 3 of 10 done, 1 failed`.
+pub fn headline(rollout: &Rollout) -> String {
+    let counts = rollout.counts.unwrap_or_default();
+    let mut line = format!("{}: {}", subject(rollout), state(rollout));
+    if rollout.waves > 1 && rollout.wave > 0 {
+        line += &format!(", wave {} of {}", rollout.wave, rollout.waves);
+    }
+    line += &format!(", {} of {} done", counts.succeeded, counts.total);
+    if counts.failed > 0 {
+        line += &format!(", {} failed", counts.failed);
+    }
+    line
+}
+
+/// What happened and what to do next, in one sentence.
+pub fn conclusion(rollout: &Rollout) -> String {
+    let counts = rollout.counts.unwrap_or_default();
+    let id = short(&rollout.id);
+    let subject = subject(rollout);
+    let why = Some(reason(rollout)).filter(|reason| !reason.is_empty());
+    let because = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    let on_new = format!("{} of {} on the new version", counts.succeeded, hosts(counts.total));
+    match rollout.state() {
+        RolloutState::Succeeded if is_complete(rollout) => {
+            let skipped = match counts.skipped {
+                0 => String::new(),
+                skipped => format!(", {} skipped", hosts(skipped)),
+            };
+            format!(
+                "{subject} is done on {}{skipped}; take it back with: wharf rollout undo {id}",
+                hosts(counts.total)
+            )
+        }
+        RolloutState::Succeeded => format!(
+            "{subject} ended with hosts left out, {on_new}; see which with: wharf rollout show {id}"
+        ),
+        RolloutState::Failed => format!(
+            "{subject} failed with {on_new}{because}; see why with: wharf rollout show {id}, take it back with: wharf rollout undo {id}"
+        ),
+        RolloutState::RolledBack => format!(
+            "{subject} was rolled back, and what was there is there again{because}; see why with: wharf rollout show {id}"
+        ),
+        RolloutState::Aborted => format!(
+            "{subject} was aborted with {on_new}; take it back with: wharf rollout undo {id}, or start it again"
+        ),
+        RolloutState::Paused if rollout.pause_cause() == PauseCause::Promotion => format!(
+            "the canary of {subject} is good; go on with: wharf rollout promote {id}, or stop with: wharf rollout abort {id}"
+        ),
+        RolloutState::Paused => format!(
+            "{subject} is paused with {on_new}{because}; go on with: wharf rollout resume {id} --retry-failed, or stop with: wharf rollout abort {id}"
+        ),
+        _ => format!("{subject} goes on; follow it with: wharf rollout watch {id}"),
+    }
+}
+
+/// What a host has to say for itself.
+fn host_status(step: &RolloutStep) -> String {
+    match &step.status {
+        Some(status) if !is_ok(Some(status)) => ErrorText::of_rpc(status).line(),
+        Some(status) if !status.message.is_empty() => status.message.clone(),
+        _ => step.health.clone(),
+    }
+}
+
+/// What is told of a host in a line, and its last log lines where it failed; nothing where
+/// nothing of note changed.
+pub fn told(before: Option<&RolloutStep>, step: &RolloutStep) -> Vec<String> {
+    let host = &step.host;
+    if before.is_some_and(|before| before.state == step.state) {
+        let moved = before.is_some_and(|before| before.step != step.step);
+        let working = matches!(
+            step.state(),
+            HostState::Updating | HostState::Restoring | HostState::RollingBack
+        );
+        let what = || format!("{host}: {}: {}", host_state(step.state()), host_step(step.step()));
+        return if moved && working { vec![what()] } else { Vec::new() };
+    }
+    let status = host_status(step);
+    let mut lines = vec![match step.state() {
+        HostState::Updated => {
+            format!("{host}: updated, container {}", short_id(&step.new_container_id))
+        }
+        HostState::Restoring => {
+            let at = host_step(step.failed_step());
+            let at = if at.is_empty() { at } else { format!(" at {at}") };
+            format!("{host}: failed{at}: {status}")
+        }
+        HostState::Restored => format!("{host}: put back: {status}"),
+        HostState::Unchanged
+        | HostState::Skipped
+        | HostState::NeedsAttention
+        | HostState::Unreachable => format!("{host}: {}: {status}", host_state(step.state())),
+        state => format!("{host}: {}", host_state(state)),
+    }];
+    let tail_is_new = before.is_none_or(|before| before.log_tail != step.log_tail);
+    if tail_is_new {
+        lines.extend(log_tail(step));
+    }
+    lines
+}
+
+/// The last log lines of what failed on a host.
+pub fn log_tail(step: &RolloutStep) -> impl Iterator<Item = String> {
+    step.log_tail.iter().map(|line| format!("{}: | {line}", step.host))
+}
+
+/// `web to app:v2`; where the image stays, `web`.
+pub fn subject(rollout: &Rollout) -> String {
+    let undo = if rollout.undo_of.is_empty() { "" } else { "the undo of " };
+    match rollout.image.as_str() {
+        "" => format!("{undo}{}", rollout.container),
+        image => format!("{undo}{} to {image}", rollout.container),
+    }
+}
+
+fn hosts(count: u32) -> String {
+    if count == 1 { "1 host".to_owned() } else { format!("{count} hosts") }
+}
+
+fn word(name: &str, prefix: &str) -> String {
+    name.strip_prefix(prefix).unwrap_or(name).to_ascii_lowercase().replace('_', "-")
+}
+
+/// Time since then: `42s`, `3m05s`, `1h02m`.
+fn passed(since: Option<&prost_types::Timestamp>, now: Timestamp) -> String {
+    let Some(since) = since else { return String::new() };
+    let seconds = now.as_second().saturating_sub(since.seconds).max(0);
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, seconds) => format!("{minutes}m{seconds:02}s"),
+        (hours, minutes, _) => format!("{hours}h{minutes:02}m"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::pb;
+    use wharf::v1::RolloutCounts;
+
+    use super::*;
+
+    fn rollout(state: RolloutState) -> Rollout {
+        Rollout {
+            id: "1a2b3c4d-0000-4000-8000-000000000000".into(),
+            container: "web".into(),
+            image: "app:v2".into(),
+            state: state.into(),
+            waves: 2,
+            wave: 1,
+            counts: Some(RolloutCounts { total: 3, succeeded: 3, ..Default::default() }),
+            ..Default::default()
+        }
+    }
+
+    fn step(state: HostState) -> RolloutStep {
+        RolloutStep { host: "web1".into(), wave: 1, state: state.into(), ..Default::default() }
+    }
+
+    #[test]
+    fn every_state_has_a_sentence_with_a_way_on() {
+        for state in (1..=10).filter_map(|number| RolloutState::try_from(number).ok()) {
+            let sentence = conclusion(&rollout(state));
+            assert!(
+                sentence.contains("wharf rollout ") && sentence.contains("1a2b3c4d"),
+                "{sentence}"
+            );
+            assert!(!sentence.contains('\n'), "{sentence}");
+        }
+        assert_eq!(
+            conclusion(&rollout(RolloutState::Succeeded)),
+            "web to app:v2 is done on 3 hosts; take it back with: wharf rollout undo 1a2b3c4d"
+        );
+    }
+
+    #[test]
+    fn a_host_that_was_dropped_on_the_way_is_no_success() {
+        let mut ended = rollout(RolloutState::Succeeded);
+        let left_out_by_plan = RolloutStep { wave: 0, ..step(HostState::Skipped) };
+        ended.steps = vec![left_out_by_plan, step(HostState::Updated)];
+        assert!(is_complete(&ended));
+        ended.steps.push(step(HostState::Skipped));
+        assert!(!is_complete(&ended));
+        assert!(!is_complete(&rollout(RolloutState::RolledBack)));
+    }
+
+    #[test]
+    fn a_failure_is_told_with_its_log_once() {
+        let message = "HTTP 503, 200 expected".to_owned();
+        let failed = RolloutStep {
+            failed_step: HostStep::Gate.into(),
+            status: Some(pb::Status { code: 9, message, details: Vec::new() }),
+            log_tail: vec!["boom".into()],
+            ..step(HostState::Restoring)
+        };
+        let updating = step(HostState::Updating);
+        let lines = told(Some(&updating), &failed);
+        assert_eq!(
+            lines,
+            ["web1: failed at gate: HTTP 503, 200 expected (FAILED_PRECONDITION)", "web1: | boom"]
+        );
+        let restored = RolloutStep { state: HostState::Restored.into(), ..failed.clone() };
+        assert_eq!(told(Some(&failed), &restored).len(), 1);
+        let at_gate = RolloutStep { step: HostStep::Gate.into(), ..updating.clone() };
+        assert_eq!(told(Some(&updating), &at_gate), ["web1: updating: gate"]);
+        assert!(told(Some(&at_gate), &at_gate).is_empty());
+    }
+
+    #[test]
+    fn rows_have_a_cell_for_every_column() {
+        let now = Timestamp::from_second(100).unwrap();
+        assert_eq!(row(&rollout(RolloutState::Paused), now).len(), COLUMNS.len());
+        let since = prost_types::Timestamp { seconds: 15, nanos: 0 };
+        let working = RolloutStep { since: Some(since), ..step(HostState::Updating) };
+        let row = host_row(&working, None, now);
+        assert_eq!((row.len(), row[4].as_str()), (HOST_COLUMNS.len(), "1m25s"));
+    }
+}
