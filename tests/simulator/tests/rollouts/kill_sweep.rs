@@ -22,7 +22,7 @@ pub struct Scenario {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum At {
+pub enum At {
     Write(usize, Cut),
     Append(usize, Side),
 }
@@ -45,8 +45,14 @@ impl Scenario {
         world
     }
 
-    async fn run(&self, at: Option<At>) -> World {
+    pub async fn run(&self, at: Option<At>) -> World {
+        self.run_with(at, |_| ()).await
+    }
+
+    /// With a planted bug.
+    pub async fn run_with(&self, at: Option<At>, plant: impl FnOnce(&World)) -> World {
         let mut world = self.begin().await;
+        plant(&world);
         match at {
             Some(At::Write(number, cut)) => world.cut(number, cut),
             Some(At::Append(number, side)) => world.tap.cut(number, side),
@@ -80,7 +86,9 @@ impl Scenario {
                     let world = self.run(Some(at)).await;
                     let mut wrongs = wrongs(&world);
                     let found = ending(&world);
-                    if found != expected {
+                    if self.engine_forgets(at) {
+                        wrongs.retain(|wrong| !wrong.contains("the old container is gone"));
+                    } else if found != expected {
                         wrongs.push(format!("ended {found:?}"));
                     }
                     let what = match at {
@@ -93,6 +101,13 @@ impl Scenario {
             .collect();
         assert!(failed.is_empty(), "expected {expected:?}; {}", failed.join("\n"));
         expected
+    }
+
+    /// An Engine that starts removes every container with auto-remove, whoever made it, and so
+    /// the old one before there is a twin, and the candidate: the way back is a good end then.
+    fn engine_forgets(&self, at: At) -> bool {
+        matches!(at, At::Write(_, Cut::Crash(_)))
+            && self.settings.iter().any(|setting| setting.old == Old::AutoRemove)
     }
 
     fn ends(&self, phase: &str, end: &str) {
@@ -177,25 +192,33 @@ fn auto_remove_restored() {
     Scenario::of(setting(Old::AutoRemove, New::Ends), policy()).ends("Paused(Budget)", "Restored");
 }
 
-fn rolled_back(old: Old, policy: Policy) -> Ending {
+fn rolled_back(old: Old, policy: Policy) {
     let mut scenario = Scenario::of(setting(old, New::Good), rolls_back(policy));
     scenario.settings.push(setting(old, New::Ends));
-    scenario.sweep()
+    let ending = scenario.sweep();
+    assert_eq!(ending.phase, "RolledBack");
+    let first = ending.hosts.values().next().map(|host| host.end.as_str());
+    assert_eq!(first, Some("RolledBack"), "{ending:?}");
 }
 
 #[test]
 fn rollback() {
-    for (old, policy) in [
-        (Old::Running, policy()),
-        (Old::Running, start_first(policy())),
-        (Old::AutoRemove, policy()),
-        (Old::Missing, policy()),
-    ] {
-        let ending = rolled_back(old, policy);
-        assert_eq!(ending.phase, "RolledBack");
-        let ends: Vec<_> = ending.hosts.values().map(|host| host.end.as_str()).collect();
-        assert_eq!(ends[0], "RolledBack", "{ending:?}");
-    }
+    rolled_back(Old::Running, policy());
+}
+
+#[test]
+fn rollback_of_start_first() {
+    rolled_back(Old::Running, start_first(policy()));
+}
+
+#[test]
+fn rollback_with_a_twin() {
+    rolled_back(Old::AutoRemove, policy());
+}
+
+#[test]
+fn rollback_of_what_was_created() {
+    rolled_back(Old::Missing, policy());
 }
 
 #[test]

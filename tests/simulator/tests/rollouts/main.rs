@@ -7,9 +7,11 @@
 //! tap        the journal, watched and cut
 //! oracle     what must be so at the end
 //! kill_sweep every point of every kind of work
+//! seeds      random runs
 //! ```
 
 mod kill_sweep;
 mod oracle;
+mod seeds;
 mod tap;
 mod world;

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use wharf_server::domain::HostName;
-use wharf_server::rollout::model::{HostEnd, HostPlan, TargetKind};
+use wharf_server::rollout::model::{
+    Event, HostEnd, HostEvent, HostPlan, Record, TargetKind, Work,
+};
+use wharf_server::rollout::spec::Gate;
 use wharf_server::rollout::state::RolloutState;
 use wharf_server::rollout::step::Names;
 use wharf_simulator::model::Container;
 
-use crate::world::{Old, TARGET, World};
+use crate::world::{New, Old, TARGET, World};
 
 /// How a run ended, without what a crash may change: IDs and times.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,11 +52,13 @@ pub fn wrongs(world: &World) -> Vec<String> {
         Ok(_) => wrongs.push("the fold of the journal is not the state".to_owned()),
         Err(error) => wrongs.push(format!("the journal does not fold: {error}")),
     }
+    wrongs.extend(begun_anew(&seen.records));
     let names = Names::of(&state.plan.container, world.id);
     for (name, plan) in &state.plan.hosts {
         let found = containers(world, name);
         let known = &state.hosts[name];
-        let host = HostView { world, name, names: &names, plan, found: &found };
+        let gate = &state.policy.gate;
+        let host = HostView { world, name, names: &names, plan, found: &found, gate };
         let mut say = |what: String| wrongs.push(format!("{name}: {what}"));
         match &known.end {
             Some(HostEnd::Committed) => host.on_new(known.progress.new_id.as_deref(), &mut say),
@@ -79,6 +84,7 @@ struct HostView<'a> {
     names: &'a Names,
     plan: &'a HostPlan,
     found: &'a [Container],
+    gate: &'a Gate,
 }
 
 impl HostView<'_> {
@@ -96,7 +102,7 @@ impl HostView<'_> {
         if Some(new.id.as_str()) != adopted.or(new_id) {
             say(format!("the name belongs to {} and not to the new one", &new.id[..12]));
         }
-        if new.state.status.has_process() != self.plan.start {
+        if new.state.status.has_process() != self.plan.start && !self.may_be_down() {
             say(format!("the new container is {}", new.state.status.as_str()));
         }
         let Some(old) = &self.plan.old else {
@@ -127,6 +133,15 @@ impl HostView<'_> {
         let retained = self.found.len() - 2;
         if retained > 0 {
             say(format!("{retained} containers too many"));
+        }
+    }
+
+    /// Whether no gate of the policy had to find out that the new image is bad.
+    fn may_be_down(&self) -> bool {
+        match self.world.settings[self.name].new {
+            New::Good => false,
+            New::Slow => true,
+            New::Ends | New::NoStart => *self.gate == Gate::None,
         }
     }
 
@@ -173,6 +188,36 @@ impl HostView<'_> {
             say("the old container is lost".to_owned());
         }
     }
+}
+
+/// What a crash must not begin anew: attempts, and the deadline of a gate.
+fn begun_anew(records: &[Record]) -> Vec<String> {
+    let mut wrongs = Vec::new();
+    let mut gates: BTreeMap<&HostName, u32> = BTreeMap::new();
+    let mut at_work: BTreeMap<&HostName, Work> = BTreeMap::new();
+    for record in records {
+        let Event::Host { host, happened } = &record.event else { continue };
+        match happened {
+            HostEvent::Begun { work, .. } => {
+                if at_work.insert(host, *work).is_some() {
+                    wrongs.push(format!("{host}: work was begun twice"));
+                }
+                gates.insert(host, 0);
+            }
+            HostEvent::Gate { .. } => {
+                let count = gates.entry(host).or_default();
+                *count += 1;
+                if *count > 1 {
+                    wrongs.push(format!("{host}: the deadline of the gate was set twice"));
+                }
+            }
+            HostEvent::Ended { .. } | HostEvent::Unreachable { .. } => {
+                at_work.remove(host);
+            }
+            _ => {}
+        }
+    }
+    wrongs
 }
 
 /// What is on a host of the target's kind, sorted by name.

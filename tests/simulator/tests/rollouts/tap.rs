@@ -106,8 +106,10 @@ impl Tap {
 impl Seen {
     pub fn is_at_rest(&self) -> bool {
         self.state.as_ref().is_some_and(|state| {
+            let asked = &state.asked;
+            let asked = asked.abort || asked.promote || asked.resume.is_some();
             state.phase.is_terminal()
-                || matches!(state.phase, Phase::Paused { .. }) && !state.is_at_work()
+                || matches!(state.phase, Phase::Paused { .. }) && !state.is_at_work() && !asked
         })
     }
 

@@ -37,6 +37,8 @@ use crate::tap::{Side, Tap};
 pub const TARGET: &str = "web";
 const BEGINNING: Millis = Millis(1_800_000_000_000);
 const REGISTRY: &str = "r.sim";
+/// No rollout of these takes so long.
+const LONGEST: Duration = Duration::from_secs(6 * 3600);
 /// How long an Engine that crashed stays away.
 const DOWN: Duration = Duration::from_secs(3);
 
@@ -194,7 +196,8 @@ pub fn rollout_id(number: u64) -> RolloutId {
 
 /// A policy that ends soon and still goes through every step.
 pub fn policy() -> Policy {
-    Policy { monitor: Duration::from_secs(5), ..Policy::default() }
+    let seconds = Duration::from_secs;
+    Policy { min_healthy_time: seconds(4), monitor: seconds(2), ..Policy::default() }
 }
 
 /// The new image everywhere.
@@ -408,17 +411,27 @@ impl World {
             if self.process.is_none() {
                 self.boot().await;
             }
-            match self.rest(Duration::from_secs(6 * 3600)).await {
+            match self.rest(LONGEST).await {
                 Rest::Hung => self.kill().await,
                 Rest::AtRest => return self.kill().await,
                 Rest::TimeUp => {
                     let seen = self.tap.seen();
                     let last: Vec<_> = seen.records.iter().rev().take(6).collect();
-                    panic!("no rest within six hours; phase {:?}, last {last:#?}", seen.phase());
+                    panic!("no rest in {LONGEST:?}; phase {:?}, last {last:#?}", seen.phase());
                 }
             }
         }
         panic!("it hangs again and again");
+    }
+
+    /// Lets Engines come back that are away.
+    pub async fn calm(&self) {
+        self.watch().chaos = None;
+        tokio::time::sleep(DOWN * 2).await;
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
     }
 
     pub fn watch(&self) -> std::sync::MutexGuard<'_, Watch> {
