@@ -233,4 +233,3 @@ fn bake() {
     let bake = Policy { bake: std::time::Duration::from_secs(60), ..policy() };
     Scenario::of(setting(Old::Running, New::Good), bake).ends("Succeeded", "Committed");
 }
-

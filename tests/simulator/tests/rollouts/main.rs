@@ -8,10 +8,17 @@
 //! oracle     what must be so at the end
 //! kill_sweep every point of every kind of work
 //! seeds      random runs
+//! planted    bugs that must be found; sloppy has them
+//! on_disk    some of it with the real store
+//! fleet      two hundred hosts
 //! ```
 
+mod fleet;
 mod kill_sweep;
+mod on_disk;
 mod oracle;
+mod planted;
 mod seeds;
+mod sloppy;
 mod tap;
 mod world;

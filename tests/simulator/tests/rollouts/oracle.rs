@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use wharf_server::domain::HostName;
-use wharf_server::rollout::model::{
-    Event, HostEnd, HostEvent, HostPlan, Record, TargetKind, Work,
-};
+use wharf_server::rollout::model::{Event, HostEnd, HostEvent, HostPlan, Record, TargetKind, Work};
 use wharf_server::rollout::spec::Gate;
 use wharf_server::rollout::state::RolloutState;
 use wharf_server::rollout::step::Names;

@@ -134,7 +134,13 @@ fn settings(random: &mut Random) -> Vec<Setting> {
             let old = if creates {
                 Old::Missing
             } else {
-                random.pick(&[Old::Running, Old::Running, Old::Running, Old::Stopped, Old::AutoRemove])
+                random.pick(&[
+                    Old::Running,
+                    Old::Running,
+                    Old::Running,
+                    Old::Stopped,
+                    Old::AutoRemove,
+                ])
             };
             let new = random.pick(&[
                 New::Good,

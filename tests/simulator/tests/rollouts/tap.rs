@@ -45,6 +45,7 @@ pub struct Seen {
     pub intents: BTreeMap<HostName, Step>,
     pub appends: usize,
     pub errors: Vec<String>,
+    under_way: usize,
     cut: Option<(usize, Side)>,
     /// A planted bug: intents are acknowledged and not stored.
     pub drops_intents: bool,
@@ -78,8 +79,15 @@ impl Tap {
         seen.id = Some(id);
     }
 
-    /// The process is gone.
-    pub fn process_died(&self) {
+    /// The process is gone; what it had given to the store is stored.
+    pub async fn process_died(&self) {
+        let mut moved = self.shared.moved.subscribe();
+        loop {
+            moved.mark_unchanged();
+            if self.seen().under_way == 0 || moved.changed().await.is_err() {
+                break;
+            }
+        }
         self.seen().intents.clear();
     }
 
@@ -196,13 +204,24 @@ impl Journal for Tap {
             })
             .cloned()
             .collect();
-        let revision = self.inner.append(epoch, id, &kept).await;
-        if revision.is_ok() && self.seen().id == Some(id) {
-            for record in &kept {
-                self.seen().take(record);
+        // A kill in the middle of it does not end what the store has begun.
+        let tap = self.clone();
+        self.seen().under_way += 1;
+        let append = async move {
+            let revision = tap.inner.append(epoch, id, &kept).await;
+            let mut seen = tap.seen();
+            seen.under_way -= 1;
+            if revision.is_ok() && seen.id == Some(id) {
+                for record in &kept {
+                    seen.take(record);
+                }
             }
-            self.shared.moved.send_modify(|moved| *moved += 1);
-        }
+            drop(seen);
+            tap.shared.moved.send_modify(|moved| *moved += 1);
+            revision
+        };
+        let revision = tokio::spawn(append).await;
+        let revision = revision.map_err(|error| JournalError::Store(Box::new(error)))?;
         if cut == Some(Side::After) {
             return self.hang().await;
         }

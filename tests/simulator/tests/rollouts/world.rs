@@ -22,7 +22,9 @@ use wharf_server::rollout::clock::Clock;
 use wharf_server::rollout::driver::{Driver, DriverError, Handle, Shared};
 use wharf_server::rollout::hosts::{Hosts, HttpProbe, ProbeTarget};
 use wharf_server::rollout::journal::{Journal, MemoryJournal, NewRollout, NewSecret, SecretKind};
-use wharf_server::rollout::model::{Control, Event, Millis, Record, RolloutId, Step, Trouble, Work};
+use wharf_server::rollout::model::{
+    Control, Event, Millis, Record, RolloutId, Step, Trouble, Work,
+};
 use wharf_server::rollout::planning::{self, Planned};
 use wharf_server::rollout::requests::{Order, RequestText, RolloutError, UndoOrder};
 use wharf_server::rollout::spec::{Change, OnFailure, OrderWish, Policy, RolloutSpec};
@@ -224,9 +226,8 @@ impl World {
     pub async fn with_journal(settings: &[Setting], journal: Arc<dyn Journal>) -> Self {
         let registries = Registries::default();
         registries.add(REGISTRY, SimRegistry::open());
-        let of = |salt: &str, architecture: &str| {
-            ImageContent::builder(salt).architecture(architecture)
-        };
+        let of =
+            |salt: &str, architecture: &str| ImageContent::builder(salt).architecture(architecture);
         let new: Vec<_> = [New::Good, New::Ends, New::NoStart, New::Slow]
             .into_iter()
             .map(|new| of("v2", architecture(new)).behaviour(behaviour(new)).build())
@@ -376,7 +377,7 @@ impl World {
             Err(error) if error.is_cancelled() => {}
             Err(error) => self.watch().errors.push(format!("the driver panicked: {error}")),
         }
-        self.tap.process_died();
+        self.tap.process_died().await;
     }
 
     /// What the write or append of that number meets.
@@ -478,9 +479,7 @@ fn behaviour(new: New) -> Behaviour {
 
 async fn furnish(engine: &SimEngine, setting: &Setting) {
     let name = |name: &str| ContainerName::parse(name).expect("a name");
-    let body = |host_config: Value| {
-        json!({"Image": format!("{REGISTRY}/app:v1"), "Env": ["A=1"], "HostConfig": host_config})
-    };
+    let body = |host_config: Value| json!({"Image": format!("{REGISTRY}/app:v1"), "Env": ["A=1"], "HostConfig": host_config});
     let create = async |called: &str, host_config: Value, start: bool| {
         let (called, body) = (name(called), body(host_config));
         let created = engine.create_container(Some(&called), None, &body).await;
@@ -568,14 +567,12 @@ fn wrong(host: &HostName, call: &Call, tap: &Tap) -> Option<String> {
         (Some(Step::Create | Step::CreateTwin), _) => &[O::Create, O::ConnectNetwork],
         (Some(Step::Drain | Step::Verify | Step::Gate | Step::Monitor), _) => &[O::Exec],
         (Some(Step::StopOld | Step::StopNew), _) => &[O::Stop],
-        (
-            Some(Step::FenceOld | Step::UnfenceOld | Step::FenceNew | Step::UnfenceNew),
-            _,
-        ) => &[O::Update],
-        (
-            Some(Step::RenameOld | Step::RenameNew | Step::RenameBack | Step::RenameBad),
-            _,
-        ) => &[O::Rename],
+        (Some(Step::FenceOld | Step::UnfenceOld | Step::FenceNew | Step::UnfenceNew), _) => {
+            &[O::Update]
+        }
+        (Some(Step::RenameOld | Step::RenameNew | Step::RenameBack | Step::RenameBad), _) => {
+            &[O::Rename]
+        }
         (Some(Step::StartNew | Step::StartOld), _) => &[O::Start],
         (Some(Step::RemoveNew | Step::RemoveTwin | Step::Retire), _) => &[O::Remove],
         (Some(Step::GateOld) | None, _) => &[],
