@@ -197,13 +197,16 @@ impl Driver {
     async fn append(&mut self, events: Vec<Event>) -> Result<(), DriverError> {
         let at = self.shared.clock.now();
         let records: Vec<_> = events.into_iter().map(|event| Record { at, event }).collect();
-        // First in a copy: what is illegal must not get into the journal.
-        let mut state = self.state.clone();
-        for record in &records {
-            state.apply(record)?;
+        // What is illegal must not get into the journal. Nearly always it is one record, and
+        // then no copy of all hosts is needed to find out.
+        if let [record] = &records[..] {
+            self.state.check(&record.event)?;
+        } else {
+            let mut state = self.state.clone();
+            records.iter().try_for_each(|record| state.apply(record))?;
         }
         self.revision = self.shared.journal.append(self.shared.epoch, self.id, &records).await?;
-        self.state = state;
+        records.iter().try_for_each(|record| self.state.apply(record))?;
         Ok(())
     }
 

@@ -54,7 +54,7 @@ impl SimEngine {
                     return Err(error.with_status(*status));
                 }
                 Some(Fault::LoseRequest) => return lost(),
-                Some(Fault::HangBefore) => std::future::pending().await,
+                Some(Fault::HangBefore) => return self.script().hang().await,
                 Some(Fault::CrashBefore) => {
                     self.host().crash();
                     return lost();
@@ -66,7 +66,7 @@ impl SimEngine {
                 effect(version).await.map_err(|refusal| refusal.into_error(operation.name()));
             match &plan.fault {
                 Some(Fault::LoseAnswer) => return lost(),
-                Some(Fault::HangAfter) => std::future::pending().await,
+                Some(Fault::HangAfter) => return self.script().hang().await,
                 Some(Fault::CrashAfter) => {
                     self.host().crash();
                     return lost();

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use wharf_server::engine::ErrorKind;
 
 use crate::model::Time;
@@ -81,6 +82,7 @@ pub struct Script {
     latency: Mutex<Duration>,
     decide: Mutex<Option<Decide>>,
     calls: Mutex<Vec<Call>>,
+    hangs: Notify,
 }
 
 impl Script {
@@ -112,6 +114,16 @@ impl Script {
     /// Forgets the calls so far. Numbers begin anew.
     pub fn clear_calls(&self) {
         locked(&self.calls).clear();
+    }
+
+    /// Ends when a call hangs as scripted; each that does ends one wait.
+    pub async fn hung(&self) {
+        self.hangs.notified().await;
+    }
+
+    pub(crate) async fn hang<T>(&self) -> T {
+        self.hangs.notify_one();
+        std::future::pending().await
     }
 
     pub(crate) fn begin(&self, at: Time, operation: Operation, subject: &str) -> (usize, Plan) {

@@ -1,0 +1,24 @@
+//! Whole rollouts against model hosts, with everything that can go wrong: the process is killed
+//! at every point, Engines crash, answers are lost. The code under test is that of the server,
+//! from the plan to the last record; only Engines and time are models.
+//!
+//! ```text
+//! world      hosts, journal, and a process that can be killed
+//! tap        the journal, watched and cut
+//! oracle     what must be so at the end
+//! kill_sweep every point of every kind of work
+//! seeds      random runs
+//! planted    bugs that must be found; sloppy has them
+//! on_disk    some of it with the real store
+//! fleet      two hundred hosts
+//! ```
+
+mod fleet;
+mod kill_sweep;
+mod on_disk;
+mod oracle;
+mod planted;
+mod seeds;
+mod sloppy;
+mod tap;
+mod world;

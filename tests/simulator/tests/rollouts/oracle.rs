@@ -1,0 +1,255 @@
+//! What must be so at the end of every run, and what two runs are compared by.
+
+use std::collections::BTreeMap;
+
+use wharf_server::domain::HostName;
+use wharf_server::rollout::model::{Event, HostEnd, HostEvent, HostPlan, Record, TargetKind, Work};
+use wharf_server::rollout::spec::Gate;
+use wharf_server::rollout::state::RolloutState;
+use wharf_server::rollout::step::Names;
+use wharf_simulator::model::Container;
+
+use crate::world::{New, Old, TARGET, World};
+
+/// How a run ended, without what a crash may change: IDs and times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    pub phase: String,
+    pub hosts: BTreeMap<HostName, HostEnding>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostEnding {
+    pub end: String,
+    pub failed: bool,
+    pub attempt: u32,
+    pub containers: Vec<(String, String, bool, String)>,
+}
+
+/// The ending of a run that is at rest.
+pub fn ending(world: &World) -> Ending {
+    let seen = world.tap.seen();
+    let state = seen.state.as_ref().expect("a rollout");
+    let hosts = state.hosts.iter().map(|(name, host)| {
+        let containers = containers(world, name).iter().map(of_container).collect();
+        let end = host.end.as_ref().map_or_else(|| "none".to_owned(), kind);
+        let ending = HostEnding { end, failed: host.failed, attempt: host.attempt, containers };
+        (name.clone(), ending)
+    });
+    Ending { phase: phase(state), hosts: hosts.collect() }
+}
+
+/// Everything that is wrong with a run that is at rest; empty where nothing is.
+pub fn wrongs(world: &World) -> Vec<String> {
+    let mut wrongs = world.watch().errors.clone();
+    let seen = world.tap.seen();
+    wrongs.extend(seen.errors.iter().cloned());
+    let state = seen.state.as_ref().expect("a rollout");
+    match RolloutState::replay(&seen.records) {
+        Ok(replayed) if replayed == *state => {}
+        Ok(_) => wrongs.push("the fold of the journal is not the state".to_owned()),
+        Err(error) => wrongs.push(format!("the journal does not fold: {error}")),
+    }
+    wrongs.extend(begun_anew(&seen.records));
+    let names = Names::of(&state.plan.container, world.id);
+    for (name, plan) in &state.plan.hosts {
+        let found = containers(world, name);
+        let known = &state.hosts[name];
+        let gate = &state.policy.gate;
+        let host = HostView { world, name, names: &names, plan, found: &found, gate };
+        let mut say = |what: String| wrongs.push(format!("{name}: {what}"));
+        match &known.end {
+            Some(HostEnd::Committed) => host.on_new(known.progress.new_id.as_deref(), &mut say),
+            Some(HostEnd::NeedsAttention { trouble }) => {
+                host.nothing_lost(&mut say);
+                say(format!("needs attention: {}", trouble.message));
+            }
+            _ => host.on_old(&mut say),
+        }
+        let neighbour = world.engines[name].host().with(|model, _| {
+            model.container("web2").is_some_and(|it| it.state.status.has_process())
+        });
+        if !neighbour {
+            say("the neighbour was touched".to_owned());
+        }
+    }
+    wrongs
+}
+
+struct HostView<'a> {
+    world: &'a World,
+    name: &'a HostName,
+    names: &'a Names,
+    plan: &'a HostPlan,
+    found: &'a [Container],
+    gate: &'a Gate,
+}
+
+impl HostView<'_> {
+    fn by_name(&self, name: &str) -> Option<&Container> {
+        self.found.iter().find(|container| container.name == name)
+    }
+
+    fn on_new(&self, new_id: Option<&str>, say: &mut dyn FnMut(String)) {
+        self.no_leftovers(say);
+        let adopted = match &self.plan.kind {
+            TargetKind::Adopt { id, .. } => Some(id.as_str()),
+            _ => None,
+        };
+        let Some(new) = self.by_name(TARGET) else { return say("nothing has the name".to_owned()) };
+        if Some(new.id.as_str()) != adopted.or(new_id) {
+            say(format!("the name belongs to {} and not to the new one", &new.id[..12]));
+        }
+        if new.state.status.has_process() != self.plan.start && !self.may_be_down() {
+            say(format!("the new container is {}", new.state.status.as_str()));
+        }
+        let Some(old) = &self.plan.old else {
+            if self.found.len() != 1 {
+                say(format!("{} containers where one was created", self.found.len()));
+            }
+            return;
+        };
+        let policy = match &self.plan.kind {
+            TargetKind::Adopt { restart, .. } => restart,
+            _ => &old.restart,
+        };
+        if plain(new.restart_policy()) != plain(&policy.name) {
+            say(format!("the new container restarts {}", new.restart_policy()));
+        }
+        let Some(backup) = self.by_name(&self.names.backup) else {
+            return say("there is no backup".to_owned());
+        };
+        if !(old.auto_remove && old.running) && backup.id != old.id {
+            say("the backup is not the old container".to_owned());
+        }
+        if backup.state.status.counts_as_running() {
+            say("the backup runs".to_owned());
+        }
+        if plain(backup.restart_policy()) != "no" {
+            say(format!("the backup restarts {}", backup.restart_policy()));
+        }
+        let retained = self.found.len() - 2;
+        if retained > 0 {
+            say(format!("{retained} containers too many"));
+        }
+    }
+
+    /// Whether no gate of the policy had to find out that the new image is bad.
+    fn may_be_down(&self) -> bool {
+        match self.world.settings[self.name].new {
+            New::Good => false,
+            New::Slow => true,
+            New::Ends | New::NoStart => *self.gate == Gate::None,
+        }
+    }
+
+    fn on_old(&self, say: &mut dyn FnMut(String)) {
+        self.no_leftovers(say);
+        let Some(old) = &self.plan.old else {
+            if self.world.settings[self.name].old == Old::Missing && !self.found.is_empty() {
+                say("something is there where nothing was".to_owned());
+            }
+            return;
+        };
+        let Some(standing) = self.by_name(TARGET) else {
+            return say("nothing has the name".to_owned());
+        };
+        let vanishes = old.auto_remove && old.running;
+        if standing.id != old.id && !vanishes {
+            say("the name does not belong to the old container".to_owned());
+        }
+        if standing.state.status.has_process() != old.running {
+            say(format!("the old container is {}", standing.state.status.as_str()));
+        }
+        if plain(standing.restart_policy()) != plain(&old.restart.name) {
+            say(format!("the old container restarts {}", standing.restart_policy()));
+        }
+        let adopts = matches!(self.plan.kind, TargetKind::Adopt { .. });
+        let expected = if adopts { 2 } else { 1 };
+        if self.found.len() != expected {
+            say(format!("{} containers and not {expected}", self.found.len()));
+        }
+    }
+
+    fn no_leftovers(&self, say: &mut dyn FnMut(String)) {
+        for name in [&self.names.candidate, &self.names.reject] {
+            if self.by_name(name).is_some() {
+                say(format!("{name} is left"));
+            }
+        }
+    }
+
+    fn nothing_lost(&self, say: &mut dyn FnMut(String)) {
+        let Some(old) = &self.plan.old else { return };
+        let vanishes = old.auto_remove && old.running;
+        if !vanishes && !self.found.iter().any(|container| container.id == old.id) {
+            say("the old container is lost".to_owned());
+        }
+    }
+}
+
+/// What a crash must not begin anew: attempts, and the deadline of a gate.
+fn begun_anew(records: &[Record]) -> Vec<String> {
+    let mut wrongs = Vec::new();
+    let mut gates: BTreeMap<&HostName, u32> = BTreeMap::new();
+    let mut at_work: BTreeMap<&HostName, Work> = BTreeMap::new();
+    for record in records {
+        let Event::Host { host, happened } = &record.event else { continue };
+        match happened {
+            HostEvent::Begun { work, .. } => {
+                if at_work.insert(host, *work).is_some() {
+                    wrongs.push(format!("{host}: work was begun twice"));
+                }
+                gates.insert(host, 0);
+            }
+            HostEvent::Gate { .. } => {
+                let count = gates.entry(host).or_default();
+                *count += 1;
+                if *count > 1 {
+                    wrongs.push(format!("{host}: the deadline of the gate was set twice"));
+                }
+            }
+            HostEvent::Ended { .. } | HostEvent::Unreachable { .. } => {
+                at_work.remove(host);
+            }
+            _ => {}
+        }
+    }
+    wrongs
+}
+
+/// What is on a host of the target's kind, sorted by name.
+fn containers(world: &World, host: &HostName) -> Vec<Container> {
+    let mut found: Vec<Container> = world.engines[host].host().with(|model, _| {
+        let ours = |container: &&Container| container.name != "web2";
+        model.containers().filter(ours).cloned().collect()
+    });
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    found
+}
+
+fn of_container(container: &Container) -> (String, String, bool, String) {
+    (
+        container.name.clone(),
+        container.image_id[..20].to_owned(),
+        container.state.status.has_process(),
+        plain(container.restart_policy()).to_owned(),
+    )
+}
+
+fn plain(policy: &str) -> &str {
+    if policy.is_empty() { "no" } else { policy }
+}
+
+fn kind(end: &HostEnd) -> String {
+    let text = format!("{end:?}");
+    text.split([' ', '{']).next().unwrap_or_default().to_owned()
+}
+
+fn phase(state: &RolloutState) -> String {
+    use wharf_server::rollout::model::Phase;
+    match &state.phase {
+        Phase::Paused { cause, .. } => format!("Paused({cause:?})"),
+        phase => format!("{phase:?}"),
+    }
+}

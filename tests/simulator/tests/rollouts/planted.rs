@@ -1,0 +1,75 @@
+//! Bugs that are planted, to show that the rest of these tests would find them.
+
+use wharf_simulator::Operation;
+
+use crate::kill_sweep::{At, Scenario, simulate};
+use crate::oracle::{ending, wrongs};
+use crate::sloppy::{Bug, Names, Sloppy};
+use crate::tap::Side;
+use crate::world::{Cut, New, Old, Setting, World, policy};
+
+fn upgrade(new: New) -> Scenario {
+    Scenario::of(Setting { old: Old::Running, new, restart: "always" }, policy())
+}
+
+fn plant(world: &World, bug: Bug) {
+    let names = Names::default();
+    world.wrap(std::sync::Arc::new(move |inner| {
+        std::sync::Arc::new(Sloppy { inner, bug, names: names.clone() })
+    }));
+}
+
+/// The number of the last write of a kind.
+fn number_of(scenario: &Scenario, operation: Operation) -> usize {
+    simulate(async {
+        let world = scenario.run(None).await;
+        let writes = &world.watch().writes;
+        writes.iter().rposition(|write| write.operation == operation).expect("such a write")
+    })
+}
+
+#[test]
+fn acting_before_the_journal_is_found() {
+    let scenario = upgrade(New::Ends);
+    // The old container has its policy back and does not run yet.
+    let unfence = number_of(&scenario, Operation::Update);
+    simulate(async {
+        let at = At::Write(unfence, Cut::Kill(Side::After));
+        let world = scenario.run_with(Some(at), |world| world.tap.seen().drops_intents = true);
+        let world = world.await;
+        let wrongs = wrongs(&world);
+        assert!(wrongs.iter().any(|wrong| wrong.contains("the journal says None")), "{wrongs:#?}");
+        // And what it comes to: nobody knows any more that the old one was stopped.
+        let harm = wrongs.iter().any(|wrong| wrong.contains("the old container is exited"));
+        assert!(harm, "{wrongs:#?}");
+    });
+}
+
+async fn simulated_end(scenario: &Scenario) -> crate::oracle::Ending {
+    ending(&scenario.run(None).await)
+}
+
+#[test]
+fn acting_by_name_is_found() {
+    simulate(async {
+        let world = upgrade(New::Good).run_with(None, |world| plant(world, Bug::ByName)).await;
+        let wrongs = wrongs(&world);
+        let found = |what: &str| wrongs.iter().any(|wrong| wrong.contains(what));
+        assert!(found("not by its full ID"), "{wrongs:#?}");
+        // And what it comes to: it acts on what has the name by then.
+        let harm = wrongs.iter().any(|wrong| !wrong.contains("not by its full ID"));
+        assert!(harm || ending(&world) != simulated_end(&upgrade(New::Good)).await, "{wrongs:#?}");
+    });
+}
+
+#[test]
+fn repeating_without_a_look_is_found() {
+    let scenario = upgrade(New::Good);
+    let create = number_of(&scenario, Operation::Create);
+    simulate(async {
+        let at = At::Write(create, Cut::Kill(Side::After));
+        let world = scenario.run_with(Some(at), |world| plant(world, Bug::NoLook)).await;
+        let expected = simulated_end(&scenario).await;
+        assert!(!wrongs(&world).is_empty() || ending(&world) != expected);
+    });
+}

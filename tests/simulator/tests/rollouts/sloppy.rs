@@ -1,0 +1,229 @@
+//! An Engine's client with a planted bug: what a rollout would be without one of its rules.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use serde_json::Value;
+use wharf_server::domain::{
+    ContainerName, ContainerRef, Digest, ImageName, ImageReference, RegistryLogin,
+};
+use wharf_server::engine::*;
+use wharf_simulator::SimEngine;
+
+/// A rule that is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// Containers are addressed by the name they had when they were first seen.
+    ByName,
+    /// Whether the candidate is there already is not looked at.
+    NoLook,
+}
+
+/// Names by ID, as they were first seen by any client of a host.
+pub type Names = Arc<Mutex<BTreeMap<String, String>>>;
+
+pub struct Sloppy {
+    pub inner: SimEngine,
+    pub bug: Bug,
+    pub names: Names,
+}
+
+impl Sloppy {
+    fn remember(&self, found: &EngineDocument) {
+        let json: Value = found.parse().unwrap_or_default();
+        if let (Some(id), Some(name)) = (json["Id"].as_str(), json["Name"].as_str()) {
+            let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            let name = name.trim_start_matches('/').to_owned();
+            names.entry(id.to_owned()).or_insert(name);
+        }
+    }
+
+    fn called(&self, container: &ContainerRef) -> ContainerRef {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = names.get(container.as_str()).filter(|_| self.bug == Bug::ByName);
+        name.and_then(|name| ContainerRef::parse(name).ok()).unwrap_or_else(|| container.clone())
+    }
+}
+
+#[async_trait]
+impl Engine for Sloppy {
+    async fn ping(&self) -> Result<Ping> {
+        self.inner.ping().await
+    }
+    async fn version(&self) -> Result<EngineDocument> {
+        self.inner.version().await
+    }
+    async fn info(&self) -> Result<EngineDocument> {
+        self.inner.info().await
+    }
+    async fn disk_usage(&self) -> Result<EngineDocument> {
+        self.inner.disk_usage().await
+    }
+    async fn check_login(&self, login: &RegistryLogin) -> Result<LoginAnswer> {
+        self.inner.check_login(login).await
+    }
+    async fn list_images(&self, listing: &ImageListing) -> Result<Listing<ImageSummary>> {
+        self.inner.list_images(listing).await
+    }
+    async fn inspect_image(&self, image: &ImageName) -> Result<EngineDocument> {
+        self.inner.inspect_image(image).await
+    }
+    async fn image_history(&self, image: &ImageName) -> Result<Vec<HistoryLayer>> {
+        self.inner.image_history(image).await
+    }
+    async fn pull_image(
+        &self,
+        reference: &ImageReference,
+        platform: Option<&str>,
+        login: Option<&RegistryLogin>,
+        progress: &ProgressSink,
+    ) -> Result<Pulled> {
+        self.inner.pull_image(reference, platform, login, progress).await
+    }
+    async fn push_image(
+        &self,
+        reference: &ImageReference,
+        login: Option<&RegistryLogin>,
+        progress: &ProgressSink,
+    ) -> Result<Pushed> {
+        self.inner.push_image(reference, login, progress).await
+    }
+    async fn tag_image(&self, source: &ImageName, target: &ImageReference) -> Result<Change> {
+        self.inner.tag_image(source, target).await
+    }
+    async fn remove_image(
+        &self,
+        image: &ImageName,
+        force: bool,
+        keep_parents: bool,
+    ) -> Result<ImageRemoval> {
+        self.inner.remove_image(image, force, keep_parents).await
+    }
+    async fn prune_images(&self, filters: &Filters) -> Result<PrunedImages> {
+        self.inner.prune_images(filters).await
+    }
+    async fn list_containers(
+        &self,
+        listing: &ContainerListing,
+    ) -> Result<Listing<ContainerSummary>> {
+        self.inner.list_containers(listing).await
+    }
+    async fn create_container(
+        &self,
+        name: Option<&ContainerName>,
+        platform: Option<&str>,
+        body: &Value,
+    ) -> Result<Created> {
+        self.inner.create_container(name, platform, body).await
+    }
+    async fn inspect_container(
+        &self,
+        container: &ContainerRef,
+        size: bool,
+    ) -> Result<EngineDocument> {
+        if self.bug == Bug::NoLook && container.as_str().contains(".new-") {
+            let message = "not looked at";
+            return Err(EngineError::new(ErrorKind::ContainerNotFound, "planted", message));
+        }
+        let found = self.inner.inspect_container(container, size).await?;
+        self.remember(&found);
+        Ok(found)
+    }
+    async fn start_container(&self, container: &ContainerRef) -> Result<Change> {
+        self.inner.start_container(&self.called(container)).await
+    }
+    async fn stop_container(
+        &self,
+        container: &ContainerRef,
+        timeout: Option<i64>,
+    ) -> Result<Change> {
+        self.inner.stop_container(&self.called(container), timeout).await
+    }
+    async fn restart_container(
+        &self,
+        container: &ContainerRef,
+        timeout: Option<i64>,
+    ) -> Result<()> {
+        self.inner.restart_container(&self.called(container), timeout).await
+    }
+    async fn kill_container(&self, container: &ContainerRef, signal: Option<&str>) -> Result<()> {
+        self.inner.kill_container(&self.called(container), signal).await
+    }
+    async fn pause_container(&self, container: &ContainerRef) -> Result<Change> {
+        self.inner.pause_container(container).await
+    }
+    async fn unpause_container(&self, container: &ContainerRef) -> Result<Change> {
+        self.inner.unpause_container(container).await
+    }
+    async fn rename_container(
+        &self,
+        container: &ContainerRef,
+        name: &ContainerName,
+    ) -> Result<Change> {
+        self.inner.rename_container(&self.called(container), name).await
+    }
+    async fn update_container(
+        &self,
+        container: &ContainerRef,
+        body: &Value,
+    ) -> Result<Vec<String>> {
+        self.inner.update_container(&self.called(container), body).await
+    }
+    async fn wait_container(
+        &self,
+        container: &ContainerRef,
+        condition: WaitCondition,
+    ) -> Result<ContainerExit> {
+        self.inner.wait_container(container, condition).await
+    }
+    async fn list_processes(
+        &self,
+        container: &ContainerRef,
+        ps_args: Option<&str>,
+    ) -> Result<ProcessTable> {
+        self.inner.list_processes(container, ps_args).await
+    }
+    async fn container_changes(&self, container: &ContainerRef) -> Result<Vec<FileChange>> {
+        self.inner.container_changes(container).await
+    }
+    async fn remove_container(
+        &self,
+        container: &ContainerRef,
+        force: bool,
+        remove_volumes: bool,
+    ) -> Result<()> {
+        self.inner.remove_container(&self.called(container), force, remove_volumes).await
+    }
+    async fn list_networks(&self) -> Result<Listing<NetworkSummary>> {
+        self.inner.list_networks().await
+    }
+    async fn connect_network(
+        &self,
+        network: &str,
+        container: &ContainerRef,
+        endpoint: &Value,
+    ) -> Result<Change> {
+        self.inner.connect_network(network, container, endpoint).await
+    }
+    async fn run_in_container(
+        &self,
+        container: &ContainerRef,
+        command: &[String],
+    ) -> Result<CommandResult> {
+        self.inner.run_in_container(container, command).await
+    }
+    async fn log_tail(&self, container: &ContainerRef, lines: u32) -> Result<Vec<String>> {
+        self.inner.log_tail(container, lines).await
+    }
+    async fn resolve_digest(
+        &self,
+        reference: &ImageReference,
+        login: Option<&RegistryLogin>,
+    ) -> Result<Digest> {
+        self.inner.resolve_digest(reference, login).await
+    }
+    async fn prune_containers(&self, filters: &Filters) -> Result<PrunedContainers> {
+        self.inner.prune_containers(filters).await
+    }
+}

@@ -1,0 +1,270 @@
+//! A journal that can be watched and cut: it folds what is stored as it is stored, and lets a
+//! chosen append hang before or after it is done. Wraps any journal.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, watch};
+use uuid::Uuid;
+use wharf_server::domain::HostName;
+use wharf_server::rollout::journal::{
+    Entry, Journal, JournalError, NewRollout, Result, SecretKind, Summary,
+};
+use wharf_server::rollout::model::{
+    Epoch, Event, HostEvent, Phase, Record, Revision, RolloutId, Step, Work,
+};
+use wharf_server::rollout::state::RolloutState;
+
+/// A point of a call: before what it does, or after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Before,
+    After,
+}
+
+#[derive(Clone)]
+pub struct Tap {
+    inner: Arc<dyn Journal>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    seen: Mutex<Seen>,
+    hung: Notify,
+    moved: watch::Sender<u64>,
+}
+
+/// What is stored of the rollout of a world.
+#[derive(Default)]
+pub struct Seen {
+    pub id: Option<RolloutId>,
+    pub state: Option<RolloutState>,
+    pub records: Vec<Record>,
+    /// The step that is begun and not done, by host; forgotten when the process dies.
+    pub intents: BTreeMap<HostName, Step>,
+    pub appends: usize,
+    pub errors: Vec<String>,
+    under_way: usize,
+    cut: Option<(usize, Side)>,
+    /// A planted bug: intents are acknowledged and not stored.
+    pub drops_intents: bool,
+}
+
+impl Tap {
+    pub fn new(inner: Arc<dyn Journal>) -> Self {
+        let (moved, _) = watch::channel(0);
+        let shared = Shared { seen: Mutex::default(), hung: Notify::new(), moved };
+        Self { inner, shared: Arc::new(shared) }
+    }
+
+    pub fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the append of that number hang, counted from 0 over all processes.
+    pub fn cut(&self, number: usize, side: Side) {
+        self.seen().cut = Some((number, side));
+    }
+
+    /// Ends when an append hangs.
+    pub async fn hung(&self) {
+        self.shared.hung.notified().await;
+    }
+
+    /// Another rollout is looked at from now on.
+    pub fn follow(&self, id: RolloutId) {
+        let mut seen = self.seen();
+        *seen = Seen { drops_intents: seen.drops_intents, ..Seen::default() };
+        seen.id = Some(id);
+    }
+
+    /// The process is gone; what it had given to the store is stored.
+    pub async fn process_died(&self) {
+        let mut moved = self.shared.moved.subscribe();
+        loop {
+            moved.mark_unchanged();
+            if self.seen().under_way == 0 || moved.changed().await.is_err() {
+                break;
+            }
+        }
+        self.seen().intents.clear();
+    }
+
+    /// Ends when the rollout has ended, or is paused and nothing is at work.
+    pub async fn at_rest(&self) {
+        let mut moved = self.shared.moved.subscribe();
+        loop {
+            moved.mark_unchanged();
+            if self.seen().is_at_rest() {
+                return;
+            }
+            if moved.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn hang<T>(&self) -> T {
+        self.shared.hung.notify_one();
+        std::future::pending().await
+    }
+}
+
+impl Seen {
+    pub fn is_at_rest(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| {
+            let asked = &state.asked;
+            let asked = asked.abort || asked.promote || asked.resume.is_some();
+            state.phase.is_terminal()
+                || matches!(state.phase, Phase::Paused { .. }) && !state.is_at_work() && !asked
+        })
+    }
+
+    pub fn phase(&self) -> Option<&Phase> {
+        self.state.as_ref().map(|state| &state.phase)
+    }
+
+    /// The step that stands in the journal as begun on a host, or a pull.
+    pub fn doing(&self, host: &HostName) -> (Option<Step>, Option<Work>) {
+        let work = self.state.as_ref().and_then(|state| state.hosts.get(host)?.work);
+        (self.intents.get(host).copied(), work)
+    }
+
+    fn take(&mut self, record: &Record) {
+        self.records.push(record.clone());
+        if let Event::Host { host, happened } = &record.event {
+            match happened {
+                HostEvent::Intent { step } => {
+                    self.intents.insert(host.clone(), *step);
+                }
+                HostEvent::Begun { .. }
+                | HostEvent::Did { .. }
+                | HostEvent::Failed { .. }
+                | HostEvent::Unreachable { .. }
+                | HostEvent::Ended { .. } => {
+                    self.intents.remove(host);
+                }
+                HostEvent::Pulled { .. }
+                | HostEvent::Gate { .. }
+                | HostEvent::Good { .. }
+                | HostEvent::Passed { .. } => {}
+            }
+        }
+        match &mut self.state {
+            None => match RolloutState::from_created(record) {
+                Ok(state) => self.state = Some(state),
+                Err(error) => self.errors.push(error.to_string()),
+            },
+            Some(state) => {
+                if let Err(error) = state.apply(record) {
+                    self.errors.push(format!("an illegal record is stored: {error}"));
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Journal for Tap {
+    fn store_id(&self) -> Uuid {
+        self.inner.store_id()
+    }
+
+    async fn take_over(&self) -> Result<Epoch> {
+        self.inner.take_over().await
+    }
+
+    async fn create(&self, epoch: Epoch, rollout: NewRollout) -> Result<Revision> {
+        self.follow(rollout.id);
+        let record = rollout.record.clone();
+        let revision = self.inner.create(epoch, rollout).await?;
+        self.seen().take(&record);
+        Ok(revision)
+    }
+
+    async fn append(&self, epoch: Epoch, id: RolloutId, records: &[Record]) -> Result<Revision> {
+        let (cut, drops) = {
+            let mut seen = self.seen();
+            let number = seen.appends;
+            seen.appends += 1;
+            (seen.cut.filter(|(at, _)| *at == number).map(|(_, side)| side), seen.drops_intents)
+        };
+        if cut == Some(Side::Before) {
+            return self.hang().await;
+        }
+        let kept: Vec<Record> = records
+            .iter()
+            .filter(|record| {
+                !(drops
+                    && matches!(
+                        record.event,
+                        Event::Host { happened: HostEvent::Intent { .. }, .. }
+                    ))
+            })
+            .cloned()
+            .collect();
+        // A kill in the middle of it does not end what the store has begun.
+        let tap = self.clone();
+        self.seen().under_way += 1;
+        let append = async move {
+            let revision = tap.inner.append(epoch, id, &kept).await;
+            let mut seen = tap.seen();
+            seen.under_way -= 1;
+            if revision.is_ok() && seen.id == Some(id) {
+                for record in &kept {
+                    seen.take(record);
+                }
+            }
+            drop(seen);
+            tap.shared.moved.send_modify(|moved| *moved += 1);
+            revision
+        };
+        let revision = tokio::spawn(append).await;
+        let revision = revision.map_err(|error| JournalError::Store(Box::new(error)))?;
+        if cut == Some(Side::After) {
+            return self.hang().await;
+        }
+        match revision {
+            Err(JournalError::Fenced) => {
+                self.seen().errors.push("an old process still writes".to_owned());
+                Err(JournalError::Fenced)
+            }
+            revision => revision,
+        }
+    }
+
+    async fn records(&self, id: RolloutId) -> Result<Vec<Entry>> {
+        self.inner.records(id).await
+    }
+
+    async fn after(
+        &self,
+        revision: Revision,
+        id: Option<RolloutId>,
+        limit: usize,
+    ) -> Result<Vec<Entry>> {
+        self.inner.after(revision, id, limit).await
+    }
+
+    async fn open(&self) -> Result<Vec<RolloutId>> {
+        self.inner.open().await
+    }
+
+    async fn list(&self) -> Result<Vec<Summary>> {
+        self.inner.list().await
+    }
+
+    async fn secret(
+        &self,
+        id: RolloutId,
+        host: Option<&HostName>,
+        kind: SecretKind,
+    ) -> Result<Option<String>> {
+        self.inner.secret(id, host, kind).await
+    }
+
+    fn changes(&self) -> watch::Receiver<Revision> {
+        self.inner.changes()
+    }
+}

@@ -1,0 +1,591 @@
+//! A world to roll out in: model hosts, a journal, and a process that drives a rollout and can
+//! be killed. Time is the paused clock of tokio.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use wharf_server::domain::{
+    ContainerName, ContainerRef, Host, HostAddress, HostName, HostSource, ImageReference, Labels,
+    RegistryHost, RegistryLogin, Transport,
+};
+use wharf_server::engine::Engine;
+use wharf_server::rollout::clock::Clock;
+use wharf_server::rollout::driver::{Driver, DriverError, Handle, Shared};
+use wharf_server::rollout::hosts::{Hosts, HttpProbe, ProbeTarget};
+use wharf_server::rollout::journal::{Journal, MemoryJournal, NewRollout, NewSecret, SecretKind};
+use wharf_server::rollout::model::{
+    Control, Event, Millis, Record, RolloutId, Step, Trouble, Work,
+};
+use wharf_server::rollout::planning::{self, Planned};
+use wharf_server::rollout::requests::{Order, RequestText, RolloutError, UndoOrder};
+use wharf_server::rollout::spec::{Change, OnFailure, OrderWish, Policy, RolloutSpec};
+use wharf_simulator::{
+    Behaviour, Call, EngineOptions, Fault, ImageContent, Operation, Plan, PowerState, Registries,
+    SimEngine, SimHost, SimRegistry,
+};
+
+use crate::tap::{Side, Tap};
+
+/// The container that is upgraded.
+pub const TARGET: &str = "web";
+const BEGINNING: Millis = Millis(1_800_000_000_000);
+const REGISTRY: &str = "r.sim";
+/// No rollout of these takes so long.
+const LONGEST: Duration = Duration::from_secs(6 * 3600);
+/// How long an Engine that crashed stays away.
+const DOWN: Duration = Duration::from_secs(3);
+
+/// What is on a host before the rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Old {
+    Running,
+    Stopped,
+    AutoRemove,
+    Missing,
+}
+
+/// How the new image behaves there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum New {
+    Good,
+    /// Ends by itself in the middle of its gate.
+    Ends,
+    /// Cannot be started.
+    NoStart,
+    /// Ends by itself, and takes its time to stop.
+    Slow,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    pub old: Old,
+    pub new: New,
+    pub restart: &'static str,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self { old: Old::Running, new: New::Good, restart: "unless-stopped" }
+    }
+}
+
+/// A write that reached an Engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    pub host: HostName,
+    pub operation: Operation,
+    pub subject: String,
+}
+
+/// What happens to a chosen write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// The process is killed around it.
+    Kill(Side),
+    /// The Engine crashes around it.
+    Crash(Side),
+    /// Its answer is lost; it took place, or did not.
+    Lose(Side),
+}
+
+/// What is seen of all Engines, and what is to happen to them.
+#[derive(Default)]
+pub struct Watch {
+    pub writes: Vec<Write>,
+    pub errors: Vec<String>,
+    cut: Option<(usize, Cut)>,
+    /// Decides on calls that are not cut.
+    pub chaos: Option<Box<dyn FnMut(&HostName, &Call) -> Option<Plan> + Send>>,
+    watching: bool,
+}
+
+pub struct World {
+    pub id: RolloutId,
+    pub engines: BTreeMap<HostName, SimEngine>,
+    pub settings: BTreeMap<HostName, Setting>,
+    pub tap: Tap,
+    pub watch: Arc<Mutex<Watch>>,
+    hosts: Arc<SimHosts>,
+    _keepers: JoinSet<()>,
+    process: Option<Process>,
+    pub kills: usize,
+}
+
+struct Process {
+    task: JoinHandle<Result<(), DriverError>>,
+    handle: Handle,
+}
+
+/// Puts something between the rollout and an Engine.
+pub type Wrap = Arc<dyn Fn(SimEngine) -> Arc<dyn Engine> + Send + Sync>;
+
+struct SimHosts {
+    engines: BTreeMap<HostName, SimEngine>,
+    wrap: Mutex<Option<Wrap>>,
+}
+
+/// What became of a rest that was waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// The rollout has ended, or waits for a person.
+    AtRest,
+    /// The process hangs in the call or append that was cut.
+    Hung,
+    /// The time was up.
+    TimeUp,
+}
+
+#[async_trait]
+impl Hosts for SimHosts {
+    fn engine(&self, host: &HostName) -> Result<Arc<dyn Engine>, Trouble> {
+        let engine = self.engines.get(host).cloned();
+        let engine = engine.ok_or_else(|| Trouble::new("HOST_NOT_FOUND", "no such host"))?;
+        let wrap = self.wrap.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(match wrap {
+            Some(wrap) => wrap(engine),
+            None => Arc::new(engine),
+        })
+    }
+
+    fn published_at(&self, host: &HostName) -> Option<String> {
+        self.engines.contains_key(host).then(|| host.to_string())
+    }
+
+    async fn login(&self, _: &RegistryHost) -> Option<Arc<RegistryLogin>> {
+        None
+    }
+
+    async fn probe_http(&self, target: &ProbeTarget, _: &str, _: Duration) -> HttpProbe {
+        match self.probe_tcp(target, Duration::ZERO).await {
+            Ok(()) => HttpProbe::Answered { status: 200, body: "ok".to_owned() },
+            Err(problem) => HttpProbe::Failed(problem),
+        }
+    }
+
+    async fn probe_tcp(&self, target: &ProbeTarget, _: Duration) -> Result<(), String> {
+        let engine = self.engines.get(&target.host).ok_or("no such host")?;
+        let answers = engine.host().with(|model, _| {
+            model.containers().any(|container| {
+                container.state.status.has_process()
+                    && container
+                        .endpoints
+                        .values()
+                        .filter_map(|endpoint| endpoint.address.as_ref())
+                        .any(|address| address.ip == target.address)
+            })
+        });
+        if answers { Ok(()) } else { Err("connection refused".to_owned()) }
+    }
+}
+
+pub fn host(number: usize) -> HostName {
+    HostName::parse(&format!("h{number:03}")).expect("a name of a host")
+}
+
+pub fn rollout_id(number: u64) -> RolloutId {
+    // The names of containers have the first digits.
+    RolloutId(Uuid::from_u128(u128::from(number + 1) << 96 | 7))
+}
+
+/// A policy that ends soon and still goes through every step.
+pub fn policy() -> Policy {
+    let seconds = Duration::from_secs;
+    Policy { min_healthy_time: seconds(4), monitor: seconds(2), ..Policy::default() }
+}
+
+/// The new image everywhere.
+pub fn upgrade() -> Change {
+    let image = ImageReference::parse(&format!("{REGISTRY}/app:v2")).expect("a reference");
+    Change { image: Some(image), ..Change::default() }
+}
+
+/// A container that is created where there is none.
+pub fn whole() -> Change {
+    let body = json!({
+        "Image": format!("{REGISTRY}/app:v2"),
+        "HostConfig": {"RestartPolicy": {"Name": "unless-stopped"}},
+    });
+    Change { whole: Some(body), ..upgrade() }
+}
+
+impl World {
+    pub async fn new(settings: &[Setting]) -> Self {
+        let journal = MemoryJournal::new(Uuid::from_u128(1));
+        Self::with_journal(settings, Arc::new(journal)).await
+    }
+
+    pub async fn with_journal(settings: &[Setting], journal: Arc<dyn Journal>) -> Self {
+        let registries = Registries::default();
+        registries.add(REGISTRY, SimRegistry::open());
+        let of =
+            |salt: &str, architecture: &str| ImageContent::builder(salt).architecture(architecture);
+        let new: Vec<_> = [New::Good, New::Ends, New::NoStart, New::Slow]
+            .into_iter()
+            .map(|new| of("v2", architecture(new)).behaviour(behaviour(new)).build())
+            .collect();
+        registries.with(REGISTRY, |registry| registry.publish_index("app", "v2", &new));
+        let mut engines = BTreeMap::new();
+        let mut by_name = BTreeMap::new();
+        for (number, setting) in settings.iter().enumerate() {
+            let name = host(number);
+            let architecture = architecture(setting.new);
+            let mut options = EngineOptions::new(name.as_str());
+            architecture.clone_into(&mut options.architecture);
+            let sim = SimHost::new(options, registries.clone());
+            let old = of("v1", architecture)
+                .behaviour(Behaviour::default().stops_after(Duration::from_millis(700), 0))
+                .build();
+            sim.with(|model, _| model.load(&format!("{REGISTRY}/app:v1"), &old));
+            let engine = SimEngine::new(sim);
+            furnish(&engine, setting).await;
+            engines.insert(name.clone(), engine);
+            by_name.insert(name, *setting);
+        }
+        let tap = Tap::new(journal);
+        let watch = Arc::new(Mutex::new(Watch::default()));
+        let mut keepers = JoinSet::new();
+        for (name, engine) in &engines {
+            engine.script().set_decide(decide(name.clone(), watch.clone(), tap.clone()));
+            keepers.spawn(keep(engine.host().clone()));
+        }
+        let hosts = SimHosts { engines: engines.clone(), wrap: Mutex::default() };
+        Self {
+            id: rollout_id(0),
+            engines,
+            settings: by_name,
+            tap,
+            watch,
+            hosts: Arc::new(hosts),
+            _keepers: keepers,
+            process: None,
+            kills: 0,
+        }
+    }
+
+    pub fn wrap(&self, wrap: Wrap) {
+        *self.hosts.wrap.lock().unwrap_or_else(PoisonError::into_inner) = Some(wrap);
+    }
+
+    /// Plans a rollout and writes it down. It is begun by [`World::boot`].
+    pub async fn order(&mut self, change: Change, policy: Policy) {
+        let hosts = self.engines.keys().map(|name| {
+            Arc::new(Host {
+                name: name.clone(),
+                address: HostAddress::parse("tcp://127.0.0.1:2375", Transport::Plain)
+                    .expect("an address"),
+                labels: Labels::default(),
+                source: HostSource::File,
+                tls: None,
+                insecure: false,
+                created_at: None,
+            })
+        });
+        let container = ContainerName::parse(TARGET).expect("a name");
+        let order = Order {
+            id: self.id,
+            spec: RolloutSpec { container, change, policy: policy.clone() },
+            hosts: hosts.collect(),
+            login: None,
+            by: "anna".to_owned(),
+            request: RequestText("{}".to_owned()),
+        };
+        let planned = planning::plan(&*self.hosts, &order).await;
+        let planned = planned.unwrap_or_else(|error| panic!("the plan is refused: {error}"));
+        self.write_down(planned, policy, None).await;
+    }
+
+    /// Plans the way back of the rollout that has ended, and writes it down.
+    pub async fn order_undo(&mut self, policy: Policy) {
+        self.kill().await;
+        let of = self.id;
+        self.id = rollout_id(1);
+        let order = UndoOrder {
+            id: self.id,
+            of,
+            policy: policy.clone(),
+            by: "anna".to_owned(),
+            request: RequestText("{}".to_owned()),
+        };
+        let planned = planning::plan_undo(&*self.hosts, &self.tap, &order).await;
+        let planned = planned.unwrap_or_else(|error| panic!("the undo is refused: {error}"));
+        self.write_down(planned, policy, Some(of)).await;
+    }
+
+    async fn write_down(&mut self, planned: Planned, policy: Policy, undo_of: Option<RolloutId>) {
+        let Planned { plan, bodies } = planned;
+        let mut secrets = Vec::new();
+        for (host, bodies) in bodies {
+            let kinds =
+                [(SecretKind::Body, Some(bodies.bodies)), (SecretKind::Snapshot, bodies.old)];
+            for (kind, text) in kinds {
+                secrets.extend(text.map(|text| NewSecret { host: Some(host.clone()), kind, text }));
+            }
+        }
+        let event = Event::Created {
+            plan: Box::new(plan.clone()),
+            policy: Box::new(policy),
+            by: "anna".to_owned(),
+            undo_of,
+        };
+        let rollout = NewRollout {
+            id: self.id,
+            container: plan.container.clone(),
+            hosts: plan.waves.iter().flatten().cloned().collect(),
+            record: Record { at: clock().now(), event },
+            secrets,
+        };
+        let epoch = self.tap.take_over().await.expect("the journal is taken over");
+        self.tap.create(epoch, rollout).await.expect("the rollout is written down");
+        self.watch().watching = true;
+    }
+
+    /// Starts a process that takes the rollout up.
+    pub async fn boot(&mut self) {
+        assert!(self.process.is_none(), "a process is there");
+        let epoch = self.tap.take_over().await.expect("the journal is taken over");
+        let (pulls, _) = broadcast::channel(16);
+        let shared = Shared {
+            journal: Arc::new(self.tap.clone()),
+            hosts: self.hosts.clone(),
+            clock: clock(),
+            epoch,
+            pulls,
+            stopping: CancellationToken::new(),
+        };
+        let (driver, handle) =
+            Driver::load(self.id, shared, None).await.expect("the journal can be read");
+        self.process = Some(Process { task: tokio::spawn(driver.run()), handle });
+    }
+
+    /// Ends the process as SIGKILL does.
+    pub async fn kill(&mut self) {
+        let Some(process) = self.process.take() else { return };
+        self.kills += 1;
+        process.task.abort();
+        match process.task.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.watch().errors.push(format!("the driver ended: {error}")),
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => self.watch().errors.push(format!("the driver panicked: {error}")),
+        }
+        self.tap.process_died().await;
+    }
+
+    /// What the write or append of that number meets.
+    pub fn cut(&self, number: usize, cut: Cut) {
+        self.watch().cut = Some((number, cut));
+    }
+
+    pub async fn control(&self, control: Control) -> Result<(), RolloutError> {
+        let handle = self.process.as_ref().expect("a process").handle.clone();
+        handle.control(self.id, control, None, "anna").await
+    }
+
+    /// Waits until the rollout rests, a call hangs, or the time is up.
+    pub async fn rest(&self, at_most: Duration) -> Rest {
+        let mut hangs = JoinSet::new();
+        for engine in self.engines.values() {
+            let engine = engine.clone();
+            hangs.spawn(async move { engine.script().hung().await });
+        }
+        tokio::select! {
+            biased;
+            _ = hangs.join_next() => Rest::Hung,
+            () = self.tap.hung() => Rest::Hung,
+            () = self.tap.at_rest() => Rest::AtRest,
+            () = tokio::time::sleep(at_most) => Rest::TimeUp,
+        }
+    }
+
+    /// Lets the rollout come to rest; a process that hangs is killed and begun again.
+    pub async fn settle(&mut self) {
+        for _ in 0..16 {
+            if self.process.is_none() {
+                self.boot().await;
+            }
+            match self.rest(LONGEST).await {
+                Rest::Hung => self.kill().await,
+                Rest::AtRest => return self.kill().await,
+                Rest::TimeUp => {
+                    let seen = self.tap.seen();
+                    let last: Vec<_> = seen.records.iter().rev().take(6).collect();
+                    panic!("no rest in {LONGEST:?}; phase {:?}, last {last:#?}", seen.phase());
+                }
+            }
+        }
+        panic!("it hangs again and again");
+    }
+
+    /// Lets Engines come back that are away.
+    pub async fn calm(&self) {
+        self.watch().chaos = None;
+        tokio::time::sleep(DOWN * 2).await;
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    pub fn watch(&self) -> std::sync::MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+thread_local! {
+    static BEGUN: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// The time of a process; it does not begin anew with the next one.
+pub fn clock() -> Clock {
+    let begun = BEGUN.get().unwrap_or_else(Instant::now);
+    BEGUN.set(Some(begun));
+    Clock::starting_at(BEGINNING + begun.elapsed())
+}
+
+/// Another simulation begins on this thread.
+pub fn new_time() {
+    BEGUN.set(None);
+}
+
+fn architecture(new: New) -> &'static str {
+    match new {
+        New::Good => "amd64",
+        New::Ends => "arm64",
+        New::NoStart => "riscv64",
+        New::Slow => "s390x",
+    }
+}
+
+fn behaviour(new: New) -> Behaviour {
+    let stops = Duration::from_millis(300);
+    match new {
+        New::Good => Behaviour::default().stops_after(stops, 0),
+        New::Ends => Behaviour::exits_after(Duration::from_millis(2_300), 3),
+        New::NoStart => Behaviour::fails_to_start("exec: \"/bin/app\": not found: unknown"),
+        New::Slow => {
+            Behaviour::exits_after(Duration::from_millis(4_100), 9).stops_after(stops * 4, 0)
+        }
+    }
+}
+
+async fn furnish(engine: &SimEngine, setting: &Setting) {
+    let name = |name: &str| ContainerName::parse(name).expect("a name");
+    let body = |host_config: Value| json!({"Image": format!("{REGISTRY}/app:v1"), "Env": ["A=1"], "HostConfig": host_config});
+    let create = async |called: &str, host_config: Value, start: bool| {
+        let (called, body) = (name(called), body(host_config));
+        let created = engine.create_container(Some(&called), None, &body).await;
+        let id = ContainerRef::parse(&created.expect("it is created").id).expect("an ID");
+        if start {
+            engine.start_container(&id).await.expect("it starts");
+        }
+    };
+    let policy = json!({"RestartPolicy": {"Name": setting.restart}});
+    // A neighbour whose name is alike, which nobody may touch.
+    create("web2", json!({"RestartPolicy": {"Name": "always"}}), true).await;
+    match setting.old {
+        Old::Running => create(TARGET, policy, true).await,
+        Old::Stopped => create(TARGET, policy, false).await,
+        Old::AutoRemove => create(TARGET, json!({"AutoRemove": true}), true).await,
+        Old::Missing => {}
+    }
+}
+
+/// Starts an Engine again that crashed.
+async fn keep(host: Arc<SimHost>) {
+    let mut power = host.watch_power();
+    let mut crashes = 0;
+    loop {
+        let crashed = power
+            .wait_for(|power| power.state == PowerState::Down && power.crashes > crashes)
+            .await
+            .map(|power| power.crashes);
+        let Ok(count) = crashed else { return };
+        crashes = count;
+        tokio::time::sleep(DOWN).await;
+        host.boot();
+    }
+}
+
+/// Looks at every call on an Engine before it is done.
+fn decide(
+    host: HostName,
+    watch: Arc<Mutex<Watch>>,
+    tap: Tap,
+) -> impl FnMut(&Call) -> Option<Plan> + Send {
+    move |call| {
+        let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+        if !watch.watching {
+            return None;
+        }
+        if call.operation.is_write() {
+            if let Some(error) = wrong(&host, call, &tap) {
+                watch.errors.push(error);
+            }
+            let number = watch.writes.len();
+            let (operation, subject) = (call.operation, call.subject.clone());
+            watch.writes.push(Write { host: host.clone(), operation, subject });
+            if let Some((_, cut)) = watch.cut.filter(|(at, _)| *at == number) {
+                let fault = match cut {
+                    Cut::Kill(Side::Before) => Fault::HangBefore,
+                    Cut::Kill(Side::After) => Fault::HangAfter,
+                    Cut::Crash(Side::Before) => Fault::CrashBefore,
+                    Cut::Crash(Side::After) => Fault::CrashAfter,
+                    Cut::Lose(Side::Before) => Fault::LoseRequest,
+                    Cut::Lose(Side::After) => Fault::LoseAnswer,
+                };
+                return Some(Plan { fault: Some(fault), ..Plan::default() });
+            }
+        }
+        watch.chaos.as_mut().and_then(|chaos| chaos(&host, call))
+    }
+}
+
+/// What must never be asked of an Engine.
+fn wrong(host: &HostName, call: &Call, tap: &Tap) -> Option<String> {
+    use Operation as O;
+    let seen = tap.seen();
+    let what = format!("{host}: {:?} {}", call.operation, call.subject);
+    if seen.phase().is_some_and(wharf_server::rollout::model::Phase::is_terminal) {
+        return Some(format!("{what}: the rollout has ended"));
+    }
+    let full = call.subject.len() == 64 && call.subject.bytes().all(|it| it.is_ascii_hexdigit());
+    if !full && !matches!(call.operation, O::Create | O::Pull | O::Tag) {
+        return Some(format!("{what}: not by its full ID"));
+    }
+    let (step, work) = seen.doing(host);
+    let legal: &[O] = match (step, work) {
+        (_, Some(Work::Pull)) => &[O::Pull, O::Tag],
+        (Some(Step::Create | Step::CreateTwin), _) => &[O::Create, O::ConnectNetwork],
+        (Some(Step::Drain | Step::Verify | Step::Gate | Step::Monitor), _) => &[O::Exec],
+        (Some(Step::StopOld | Step::StopNew), _) => &[O::Stop],
+        (Some(Step::FenceOld | Step::UnfenceOld | Step::FenceNew | Step::UnfenceNew), _) => {
+            &[O::Update]
+        }
+        (Some(Step::RenameOld | Step::RenameNew | Step::RenameBack | Step::RenameBad), _) => {
+            &[O::Rename]
+        }
+        (Some(Step::StartNew | Step::StartOld), _) => &[O::Start],
+        (Some(Step::RemoveNew | Step::RemoveTwin | Step::Retire), _) => &[O::Remove],
+        (Some(Step::GateOld) | None, _) => &[],
+    };
+    (!legal.contains(&call.operation))
+        .then(|| format!("{what}: the journal says {step:?} of {work:?}"))
+}
+
+/// Policies by what they are for.
+pub fn start_first(policy: Policy) -> Policy {
+    Policy { order: OrderWish::StartFirst, ..policy }
+}
+
+pub fn rolls_back(policy: Policy) -> Policy {
+    Policy { on_failure: OnFailure::Rollback, ..policy }
+}
