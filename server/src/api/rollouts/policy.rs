@@ -23,32 +23,29 @@ struct Reader<'a> {
 }
 
 /// The policy `base` with what `message` sets. `path` is the place of the message in the
-/// request.
+/// request. What the parameters say together is for [`Policy::check`].
 pub fn read(
     violations: &mut Violations,
     path: &str,
     message: &v1::RolloutPolicy,
     base: Policy,
 ) -> Policy {
-    let mut reader = Reader { violations, path };
-    let policy = reader.policy(message, base);
-    reader.deadlines(&policy);
-    policy
+    Reader { violations, path }.policy(message, base)
 }
 
 /// Every parameter with its value.
 pub fn view(policy: &Policy) -> v1::RolloutPolicy {
     let (health, probe) = gate_view(&policy.gate);
     v1::RolloutPolicy {
-        max_parallel: amount_text(policy.max_parallel),
-        batches: policy.batches.iter().copied().map(amount_text).collect(),
-        canary: amount_text(policy.canary.unwrap_or(Amount::Count(0))),
+        max_parallel: policy.max_parallel.to_string(),
+        batches: policy.batches.iter().map(ToString::to_string).collect(),
+        canary: policy.canary.unwrap_or(Amount::Count(0)).to_string(),
         promote: match policy.promote {
             Promote::Auto => v1::Promote::Auto,
             Promote::Manual => v1::Promote::Manual,
         }
         .into(),
-        max_unavailable: amount_text(policy.max_unavailable.unwrap_or(policy.max_parallel)),
+        max_unavailable: policy.max_unavailable.unwrap_or(policy.max_parallel).to_string(),
         order: match policy.order {
             OrderWish::StopFirst => v1::RolloutOrder::StopFirst,
             OrderWish::StartFirst => v1::RolloutOrder::StartFirst,
@@ -65,7 +62,7 @@ pub fn view(policy: &Policy) -> v1::RolloutPolicy {
         pull_timeout: duration_view(policy.pull_timeout),
         stop_timeout: policy.stop_timeout.and_then(duration_view),
         progress_deadline: duration_view(policy.progress_deadline),
-        max_failures: amount_text(policy.max_failures),
+        max_failures: policy.max_failures.to_string(),
         on_failure: match policy.on_failure {
             OnFailure::Pause => v1::FailureAction::Pause,
             OnFailure::Rollback => v1::FailureAction::Rollback,
@@ -79,14 +76,14 @@ pub fn view(policy: &Policy) -> v1::RolloutPolicy {
             RollbackScope::All => v1::RollbackScope::All,
         }
         .into(),
-        rollback_parallel: amount_text(policy.rollback_parallel.unwrap_or(policy.max_parallel)),
+        rollback_parallel: policy.rollback_parallel.unwrap_or(policy.max_parallel).to_string(),
         on_unreachable: match policy.on_unreachable {
             OnUnreachable::Wait => v1::UnreachableAction::Wait,
             OnUnreachable::Skip => v1::UnreachableAction::Skip,
             OnUnreachable::Fail => v1::UnreachableAction::Fail,
         }
         .into(),
-        max_unreachable: amount_text(policy.max_unreachable),
+        max_unreachable: policy.max_unreachable.to_string(),
         pull_policy: match policy.pull {
             PullWhen::Always => v1::PullPolicy::Always,
             PullWhen::Missing => v1::PullPolicy::Missing,
@@ -113,7 +110,7 @@ pub fn view(policy: &Policy) -> v1::RolloutPolicy {
 
 impl Reader<'_> {
     fn policy(&mut self, message: &v1::RolloutPolicy, base: Policy) -> Policy {
-        let parallel = self.at_least_one("max_parallel", &message.max_parallel);
+        let parallel = self.amount("max_parallel", &message.max_parallel);
         let gate = self.gate(message);
         let keep_old = message.keep_old;
         if keep_old.is_some_and(|kept| kept > MOST_KEPT) {
@@ -136,7 +133,7 @@ impl Reader<'_> {
                 v1::Promote::Manual => Promote::Manual,
             },
             max_unavailable: self
-                .at_least_one("max_unavailable", &message.max_unavailable)
+                .amount("max_unavailable", &message.max_unavailable)
                 .or(base.max_unavailable),
             order: match self.choice("order", message.order) {
                 v1::RolloutOrder::Unspecified => base.order,
@@ -158,7 +155,7 @@ impl Reader<'_> {
                 message.healthy_deadline,
                 base.healthy_deadline,
             ),
-            pull_timeout: self.above_zero("pull_timeout", message.pull_timeout, base.pull_timeout),
+            pull_timeout: self.duration("pull_timeout", message.pull_timeout, base.pull_timeout),
             stop_timeout: self.stop_timeout(message.stop_timeout.as_ref()).or(base.stop_timeout),
             progress_deadline: self.duration(
                 "progress_deadline",
@@ -182,7 +179,7 @@ impl Reader<'_> {
                 v1::RollbackScope::All => RollbackScope::All,
             },
             rollback_parallel: self
-                .at_least_one("rollback_parallel", &message.rollback_parallel)
+                .amount("rollback_parallel", &message.rollback_parallel)
                 .or(base.rollback_parallel),
             on_unreachable: match self.choice("on_unreachable", message.on_unreachable) {
                 v1::UnreachableAction::Unspecified => base.on_unreachable,
@@ -214,29 +211,6 @@ impl Reader<'_> {
             drain: self.command("drain", &message.drain).or(base.drain),
             verify: self.command("verify", &message.verify).or(base.verify),
             strict: message.strict || base.strict,
-        }
-    }
-
-    /// What no policy may contradict, wherever its parts come from.
-    fn deadlines(&mut self, policy: &Policy) {
-        let Policy { min_healthy_time, healthy_deadline, progress_deadline, .. } = *policy;
-        let show = humantime::format_duration;
-        if policy.gate != Gate::None && healthy_deadline <= min_healthy_time {
-            let longer = show(min_healthy_time);
-            self.wrong(
-                "healthy_deadline",
-                format!("must be longer than min_healthy_time, {longer}"),
-            );
-        }
-        if progress_deadline <= healthy_deadline {
-            let longer = show(healthy_deadline);
-            self.wrong(
-                "progress_deadline",
-                format!(
-                    "is {} and must be longer than healthy_deadline, {longer}",
-                    show(progress_deadline)
-                ),
-            );
         }
     }
 
@@ -339,50 +313,21 @@ impl Reader<'_> {
     }
 
     fn batches(&mut self, texts: &[String]) -> Vec<Amount> {
-        let mut amounts: Vec<Amount> = Vec::with_capacity(texts.len());
+        let mut amounts = Vec::with_capacity(texts.len());
         for (index, text) in texts.iter().enumerate() {
-            let field = format!("batches[{index}]");
-            if text.is_empty() {
-                self.wrong(&field, "must not be empty; write 3 or 25%");
-            }
-            let Some(amount) = self.at_least_one(&field, text) else { continue };
-            let falls = amounts.iter().any(|earlier| match (*earlier, amount) {
-                (Amount::Count(earlier), Amount::Count(now))
-                | (Amount::Percent(earlier), Amount::Percent(now)) => now <= earlier,
-                (Amount::Percent(earlier), Amount::Count(_)) => earlier == 100,
-                (Amount::Count(_), Amount::Percent(_)) => false,
-            });
-            if falls {
-                let before = amount_text(amounts[amounts.len() - 1]);
-                let problem = format!(
-                    "{text} does not rise above {before}; the amounts are sums, such as 1, 10%, 50%, 100%"
-                );
-                self.wrong(&field, problem);
-            }
-            amounts.push(amount);
+            amounts.extend(
+                self.violations
+                    .check(&format!("{}.batches[{index}]", self.path), text.parse::<Amount>()),
+            );
         }
         amounts
-    }
-
-    fn at_least_one(&mut self, field: &str, text: &str) -> Option<Amount> {
-        let amount = self.amount(field, text);
-        if matches!(amount, Some(Amount::Count(0) | Amount::Percent(0))) {
-            self.wrong(field, "must be at least 1");
-        }
-        amount
     }
 
     fn amount(&mut self, field: &str, text: &str) -> Option<Amount> {
         if text.is_empty() {
             return None;
         }
-        match parse_amount(text) {
-            Ok(amount) => Some(amount),
-            Err(problem) => {
-                self.wrong(field, problem);
-                None
-            }
-        }
+        self.violations.check(&format!("{}.{field}", self.path), text.parse())
     }
 
     fn duration(
@@ -399,19 +344,6 @@ impl Reader<'_> {
                 default
             }
         }
-    }
-
-    fn above_zero(
-        &mut self,
-        field: &str,
-        value: Option<prost_types::Duration>,
-        default: Duration,
-    ) -> Duration {
-        let duration = self.duration(field, value, default);
-        if duration.is_zero() {
-            self.wrong(field, "must be above zero");
-        }
-        duration
     }
 
     fn stop_timeout(&mut self, value: Option<&prost_types::Duration>) -> Option<Duration> {
@@ -440,31 +372,6 @@ impl Reader<'_> {
 
     fn wrong(&mut self, field: &str, problem: impl std::fmt::Display) {
         self.violations.add(format!("{}.{field}", self.path), problem);
-    }
-}
-
-fn parse_amount(text: &str) -> Result<Amount, String> {
-    let digits = text.strip_suffix('%').unwrap_or(text);
-    let number = match digits.parse::<u32>() {
-        Ok(number) if digits.bytes().all(|byte| byte.is_ascii_digit()) => number,
-        _ => {
-            return Err(format!(
-                "{} is no amount; write 3 for hosts or 25% for a part",
-                quoted(text)
-            ));
-        }
-    };
-    match (digits.len() < text.len(), number) {
-        (false, count) => Ok(Amount::Count(count)),
-        (true, percent @ 0..=100) => Ok(Amount::Percent(percent)),
-        (true, _) => Err(format!("{text} is more than all hosts; 100% are")),
-    }
-}
-
-fn amount_text(amount: Amount) -> String {
-    match amount {
-        Amount::Count(count) => count.to_string(),
-        Amount::Percent(percent) => format!("{percent}%"),
     }
 }
 

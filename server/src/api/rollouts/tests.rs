@@ -296,7 +296,7 @@ async fn an_undo_keeps_the_policy_but_not_the_waves() {
     message.spec.as_mut().unwrap().policy = Some(v1::RolloutPolicy {
         max_parallel: "50%".to_owned(),
         canary: "1".to_owned(),
-        batches: vec!["1".to_owned(), "100%".to_owned()],
+        promote: v1::Promote::Manual.into(),
         ..Default::default()
     });
     let rollout = world.create(message).await.unwrap();
@@ -309,7 +309,7 @@ async fn an_undo_keeps_the_policy_but_not_the_waves() {
     let policy = undo.policy.unwrap();
     assert_eq!(undo.undo_of, rollout.id);
     assert_eq!((policy.max_parallel.as_str(), policy.max_failures.as_str()), ("50%", "2"));
-    assert_eq!((policy.canary.as_str(), policy.batches.len()), ("0", 0));
+    assert_eq!((policy.canary.as_str(), policy.promote()), ("0", v1::Promote::Auto));
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! What went wrong in a rollout, as a status. The journal keeps a reason and words; the code
-//! that goes with the reason stands here for those that only rollouts have, and in
-//! [`table`](crate::api::table) for those of Engines.
+//! that goes with the reason of an Engine stands in [`table`](crate::api::table).
 
 use prost::Message;
 use tonic::Code;
@@ -15,17 +14,6 @@ use crate::rollout::journal::JournalError;
 use crate::rollout::model::Trouble;
 use crate::rollout::reason;
 use crate::rollout::requests::{Refusal, RolloutError};
-
-/// Reasons that come from rollouts and not from Engines.
-const OF_ROLLOUTS: [(&str, Code); 7] = [
-    (reason::NEEDS_ATTENTION, Code::FailedPrecondition),
-    (reason::CONTAINER_CHANGED, Code::FailedPrecondition),
-    (reason::GATE_FAILED, Code::FailedPrecondition),
-    (reason::HOOK_FAILED, Code::FailedPrecondition),
-    (reason::IMAGE_MOVED, Code::FailedPrecondition),
-    (reason::HOST_TIMEOUT, Code::DeadlineExceeded),
-    (reason::INTERNAL, Code::Internal),
-];
 
 /// The status of a trouble, on a host or of the rollout as a whole.
 pub fn status(trouble: &Trouble, host: Option<&HostName>) -> pb::Status {
@@ -93,12 +81,13 @@ pub fn not_found(id: &str) -> Problem {
     Problem::new(Code::NotFound, "ROLLOUT_NOT_FOUND", message)
 }
 
+/// What a rollout finds by itself is a state of things that must become different first.
 fn code_of(reason: &str) -> Code {
-    let of_rollouts = OF_ROLLOUTS.iter().find(|(known, _)| *known == reason);
-    of_rollouts
-        .map(|(_, code)| *code)
-        .or_else(|| table::code_of_reason(reason))
-        .unwrap_or(Code::Unknown)
+    match reason {
+        reason::HOST_TIMEOUT => Code::DeadlineExceeded,
+        reason::INTERNAL => Code::Internal,
+        reason => table::code_of_reason(reason).unwrap_or(Code::FailedPrecondition),
+    }
 }
 
 #[cfg(test)]

@@ -89,34 +89,34 @@ impl Policy {
     }
 
     fn check_gate(&self, found: &mut Violations) {
-        let port = |found: &mut Violations, kind: &str, port: u16| {
+        let port = |found: &mut Violations, port: u16| {
             if port == 0 {
                 found.add(
-                    path(&format!("health.{kind}.port")),
+                    path("probe.port"),
                     "a port is needed: the container's port, from 1 to 65535",
                 );
             }
         };
         match &self.gate {
             Gate::Auto | Gate::Docker | Gate::Running | Gate::None => {}
-            Gate::Tcp { port: number } => port(found, "tcp", *number),
+            Gate::Tcp { port: number } => port(found, *number),
             Gate::Http { port: number, path: target, status, .. } => {
-                port(found, "http", *number);
+                port(found, *number);
                 let clean = target.bytes().all(|byte| byte.is_ascii_graphic());
                 if !target.starts_with('/') || !clean {
                     found.add(
-                        path("health.http.path"),
+                        path("probe.path"),
                         "a path begins with / and has neither spaces nor control characters",
                     );
                 }
                 if status.is_some_and(|status| !(100..=599).contains(&status)) {
-                    found.add(path("health.http.status"), "a status is from 100 to 599");
+                    found.add(path("probe.status"), "a status is from 100 to 599");
                 }
             }
             Gate::Exec { command } => {
                 if lacks_program(command) {
                     found.add(
-                        path("health.exec.command"),
+                        path("probe.command"),
                         "the command is empty: give a program and its arguments",
                     );
                 }

@@ -100,13 +100,13 @@ fn gates_are_complete() {
         body: String::new(),
         through: Through::PublishedPort,
     };
-    refused(|policy| policy.gate = http(0, "/", None), "health.http.port");
-    refused(|policy| policy.gate = http(80, "up", None), "health.http.path");
-    refused(|policy| policy.gate = http(80, "/a b", None), "health.http.path");
-    refused(|policy| policy.gate = http(80, "/", Some(42)), "health.http.status");
-    refused(|policy| policy.gate = Gate::Tcp { port: 0 }, "health.tcp.port");
+    refused(|policy| policy.gate = http(0, "/", None), "probe.port");
+    refused(|policy| policy.gate = http(80, "up", None), "probe.path");
+    refused(|policy| policy.gate = http(80, "/a b", None), "probe.path");
+    refused(|policy| policy.gate = http(80, "/", Some(42)), "probe.status");
+    refused(|policy| policy.gate = Gate::Tcp { port: 0 }, "probe.port");
     let command = Vec::new();
-    refused(|policy| policy.gate = Gate::Exec { command }, "health.exec.command");
+    refused(|policy| policy.gate = Gate::Exec { command }, "probe.command");
     refused(|policy| policy.drain = Some(vec![String::new()]), "drain");
     refused(|policy| policy.verify = Some(Vec::new()), "verify");
 }

@@ -17,8 +17,12 @@ pub fn spec(container: &str) -> v1::RolloutSpec {
 /// The fields that are wrong.
 fn wrong(spec: &v1::RolloutSpec) -> Vec<String> {
     let mut violations = Violations::default();
-    spec::read(&mut violations, Some(spec));
-    match violations.or(()) {
+    let read = spec::read(&mut violations, Some(spec));
+    let checked = match violations.or(()) {
+        Ok(()) => read.unwrap().policy.check(40),
+        found => found,
+    };
+    match checked {
         Ok(()) => Vec::new(),
         Err(found) => found.into_iter().map(|violation| violation.field).collect(),
     }
@@ -79,10 +83,11 @@ fn waves_that_fall_are_refused() {
         wrong(&with_policy(v1::RolloutPolicy { batches, ..Default::default() }))
     };
     assert!(batches(&["1", "10%", "50%", "100%"]).is_empty());
-    assert!(batches(&["2", "5", "20"]).is_empty());
-    assert_eq!(batches(&["50%", "10%"]), ["spec.policy.batches[1]"]);
-    assert_eq!(batches(&["3", "10%", "3"]), ["spec.policy.batches[2]"]);
-    assert_eq!(batches(&["100%", "7"]), ["spec.policy.batches[1]"]);
+    assert!(batches(&["2", "5", "40"]).is_empty());
+    assert_eq!(batches(&["2", "5"]), ["spec.policy.batches"]);
+    assert_eq!(batches(&["50%", "10%", "100%"]), ["spec.policy.batches[1]"]);
+    assert_eq!(batches(&["3", "10%", "3", "100%"]), ["spec.policy.batches[2]"]);
+    assert_eq!(batches(&["50%", "7", "100%"]), ["spec.policy.batches[1]"]);
     assert_eq!(batches(&["0", "100%"]), ["spec.policy.batches[0]"]);
     assert_eq!(batches(&["", "100%"]), ["spec.policy.batches[0]"]);
 }
