@@ -1,7 +1,8 @@
 //! How `wharf` ends: the one place that turns what happened into an exit status.
 //!
 //! - 0: everything was done.
-//! - 1: some host, container or registry failed; what failed has been printed.
+//! - 1: some host, container or registry failed, and what failed has been printed; or the
+//!   output could not be written.
 //! - 2: wrong usage, no connection, or the server refused the whole request; nothing was done.
 //! - 130: ended by Ctrl-C.
 //! - `wait` hands on the exit status of the one container it waited for.
@@ -23,6 +24,8 @@ pub enum Failure {
     Refused(Box<Status>),
     /// Some hosts failed; they have been reported already.
     Hosts,
+    /// The output could not be written.
+    Output(String),
     /// The exit status of the container that was waited for.
     Container(u8),
     /// Ctrl-C. Holds what the user should know, such as what goes on by itself.
@@ -38,7 +41,9 @@ impl Failure {
     /// What is still to be printed on stderr, a line each.
     pub fn lines(&self) -> Vec<String> {
         match self {
-            Self::Usage(message) | Self::Connection(message) => vec![message.clone()],
+            Self::Usage(message) | Self::Connection(message) | Self::Output(message) => {
+                vec![message.clone()]
+            }
             Self::Refused(status) => ErrorText::of_status(status).lines(),
             Self::Interrupted(hint) => hint.iter().cloned().collect(),
             Self::Hosts | Self::Container(_) => Vec::new(),
@@ -54,7 +59,7 @@ impl Failure {
         match self {
             Self::Usage(_) | Self::Connection(_) => 2,
             Self::Refused(status) => refusal(status),
-            Self::Hosts => 1,
+            Self::Hosts | Self::Output(_) => 1,
             Self::Container(status) => *status,
             Self::Interrupted(_) => 130,
         }

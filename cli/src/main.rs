@@ -71,6 +71,10 @@ fn main() -> ExitCode {
             _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted(hint)),
         }
     });
+    let result = match (result, app.printer.lost()) {
+        (Ok(()) | Err(Failure::Hosts), Some(lost)) => Err(Failure::Output(lost)),
+        (result, _) => result,
+    };
     // A prompt or a credential helper may still block a thread; nothing waits for it.
     runtime.shutdown_background();
     if let Err(failure) = &result {

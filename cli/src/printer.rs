@@ -2,9 +2,10 @@
 //!
 //! A closed pipe on stdout is no error: printing goes quiet, and a command that only reads may
 //! stop ([`Printer::is_closed`]). A command that changes something goes on, since its reader
-//! went away, not its purpose.
+//! went away, not its purpose. Output that is lost in another way, as on a full disk, is an
+//! error at the end ([`Printer::lost`]).
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::MultiProgress;
@@ -32,6 +33,7 @@ pub struct Printer {
     /// Progress bars; they step aside for every line.
     pub bars: MultiProgress,
     closed: Cell<bool>,
+    lost: RefCell<Option<io::Error>>,
     colour: bool,
 }
 
@@ -47,6 +49,7 @@ impl Printer {
             quiet,
             bars: MultiProgress::new(),
             closed: Cell::new(false),
+            lost: RefCell::new(None),
             colour: io::stderr().is_terminal() && !set("NO_COLOR") && !dumb,
         }
     }
@@ -61,6 +64,11 @@ impl Printer {
         self.closed.get()
     }
 
+    /// Why data could not be written, other than for want of a reader.
+    pub fn lost(&self) -> Option<String> {
+        self.lost.borrow().as_ref().map(|error| format!("cannot write to standard output: {error}"))
+    }
+
     /// A line of data.
     pub fn data(&self, line: &str) {
         if self.closed.get() {
@@ -68,8 +76,12 @@ impl Printer {
         }
         self.bars.suspend(|| {
             let mut stdout = io::stdout().lock();
-            if stdout.write_all(line.as_bytes()).and_then(|()| stdout.write_all(b"\n")).is_err() {
+            let written = stdout.write_all(line.as_bytes()).and_then(|()| stdout.write_all(b"\n"));
+            if let Err(error) = written {
                 self.closed.set(true);
+                if error.kind() != io::ErrorKind::BrokenPipe {
+                    self.lost.replace(Some(error));
+                }
             }
         });
     }

@@ -33,7 +33,7 @@ pub struct TargetArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive, hide_short_help = true)]
     pub host_timeout: Option<Duration>,
     /// Hosts that are worked on at once [default: the server's]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true, hide_short_help = true)]
     pub max_parallel: Option<u32>,
 }
 
@@ -137,6 +137,20 @@ impl TargetArgs {
                     push_new(by_host.entry(host).or_default(), container);
                 }
             }
+        }
+        // Neither may be passed over in silence: the one reads as more hosts, the other as fewer.
+        if let Some(host) =
+            by_host.keys().find(|&&host| self.exclude.iter().any(|name| name == host))
+        {
+            return Err(Failure::Usage(format!(
+                "{host} is left out by --exclude and named by {host}/{}; drop one of them",
+                by_host[host][0]
+            )));
+        }
+        if everywhere.is_empty() && !self.is_empty() {
+            return Err(Failure::usage(
+                "every container names its host already; drop -H, -l, -A and --exclude, or the HOST/ before the containers",
+            ));
         }
         // One call a host, where it can be had: with hosts chosen by name.
         if !by_host.is_empty() && !everywhere.is_empty() && !self.host.is_empty() {
@@ -262,6 +276,22 @@ mod tests {
             panic!()
         };
         assert!(message.ends_with("or write HOST/web"), "{message}");
+    }
+
+    #[test]
+    fn hosts_that_would_be_passed_over_are_refused() {
+        let excluding =
+            |host: TargetArgs, excluded: &str| TargetArgs { exclude: strings(&[excluded]), ..host };
+        let everywhere = TargetArgs { all_hosts: true, ..TargetArgs::default() };
+        for (targets, given) in [
+            (hosts(&["b"]), vec!["a/web"]),
+            (everywhere.clone(), vec!["a/web", "b/web"]),
+            (excluding(TargetArgs::default(), "a"), vec!["a/web"]),
+            (excluding(everywhere, "b"), vec!["web", "b/web"]),
+        ] {
+            let result = targets.container_calls(&strings(&given), Access::Write);
+            assert!(matches!(result, Err(Failure::Usage(_))), "{targets:?} {given:?}");
+        }
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub struct Listing<'a, V, F> {
     extract: F,
     now: Timestamp,
     begun: bool,
+    answered: bool,
     ticks: u32,
     new_items: bool,
     header_done: bool,
@@ -62,6 +63,7 @@ impl<'a, V: View, F> Listing<'a, V, F> {
             extract,
             now,
             begun: false,
+            answered: false,
             ticks: 0,
             new_items: false,
             header_done: false,
@@ -75,7 +77,7 @@ impl<'a, V: View, F> Listing<'a, V, F> {
     }
 
     /// Prints what has not been printed yet, and the title line even where there is nothing;
-    /// but nothing of a call that was refused.
+    /// but nothing of a call that was refused or that failed on every host.
     pub fn finish(&mut self) {
         if self.begun {
             self.flush();
@@ -108,7 +110,7 @@ impl<'a, V: View, F> Listing<'a, V, F> {
 
     /// Rows that were printed before take part in the layout, so that the columns stay in line.
     fn flush_table(&mut self, wide: bool) {
-        if self.header_done && self.rows.is_empty() {
+        if self.rows.is_empty() && (self.header_done || !self.answered) {
             return;
         }
         let columns: Vec<Column> =
@@ -152,12 +154,10 @@ where
     }
 
     fn outcome(&mut self, host: &str, outcome: &HostOutcome) {
-        if let Some(error) = outcome_error(outcome) {
-            if self.printer.is_json() {
-                host_failed(self.printer, host, &error);
-            } else {
-                self.errors.push((host.to_owned(), error));
-            }
+        match outcome_error(outcome) {
+            None => self.answered = true,
+            Some(error) if self.printer.is_json() => host_failed(self.printer, host, &error),
+            Some(error) => self.errors.push((host.to_owned(), error)),
         }
     }
 

@@ -89,16 +89,16 @@ pub struct ContainerFlags {
     #[arg(short, long, value_name = "PATH", default_value = "", hide_default_value = true)]
     pub workdir: String,
     /// Memory limit, such as 512m
-    #[arg(short, long, value_name = "BYTES", value_parser = values::bytes)]
+    #[arg(short, long, value_name = "BYTES", value_parser = values::bytes, allow_negative_numbers = true)]
     pub memory: Option<i64>,
     /// Memory and swap together; -1: no limit of swap
     #[arg(long, value_name = "BYTES", value_parser = values::bytes_or_unlimited, allow_negative_numbers = true)]
     pub memory_swap: Option<i64>,
     /// Processors, such as 1.5
-    #[arg(long, value_name = "COUNT", value_parser = values::nano_cpus)]
+    #[arg(long, value_name = "COUNT", value_parser = values::nano_cpus, allow_negative_numbers = true)]
     pub cpus: Option<i64>,
     /// Weight against other containers
-    #[arg(short, long, value_name = "WEIGHT")]
+    #[arg(short, long, value_name = "WEIGHT", allow_negative_numbers = true)]
     pub cpu_shares: Option<i64>,
     /// Processors to run on, such as 0-2,5
     #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
@@ -110,7 +110,7 @@ pub struct ContainerFlags {
     #[arg(long, value_name = "LIMIT", value_parser = values::ulimit)]
     pub ulimit: Vec<Ulimit>,
     /// Size of /dev/shm
-    #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
+    #[arg(long, value_name = "BYTES", value_parser = values::bytes, allow_negative_numbers = true)]
     pub shm_size: Option<i64>,
     /// Health check: a command line for a shell
     #[arg(long, value_name = "COMMAND")]
@@ -128,7 +128,7 @@ pub struct ContainerFlags {
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub health_start_interval: Option<Duration>,
     /// Failures in a row after which it is unhealthy
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     pub health_retries: Option<u32>,
     /// No health check, although the image has one
     #[arg(long)]
@@ -170,7 +170,7 @@ pub struct ContainerFlags {
     #[arg(long, value_name = "SIGNAL", default_value = "", hide_default_value = true)]
     pub stop_signal: String,
     /// Seconds between stop signal and SIGKILL
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub stop_timeout: Option<u32>,
     /// Process namespace: host or container:NAME
     #[arg(long, value_name = "MODE", default_value = "", hide_default_value = true)]

@@ -14,6 +14,33 @@ fn refused(arguments: &[&str], expected: &str) {
 }
 
 #[test]
+fn a_negative_number_is_taken_for_a_wrong_value_and_not_for_a_flag() {
+    let home = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["stop", "-A", "-t", "-5", "web"][..],
+        &["restart", "-A", "--time", "-5", "web"],
+        &["create", "-A", "--cpus", "-1", "app"],
+        &["create", "-A", "-m", "-1", "app"],
+        &["create", "-A", "--stop-timeout", "-1", "app"],
+        &["update", "-A", "--cpus", "-1", "web"],
+        &["ps", "-n", "-1"],
+        &["ps", "--max-parallel", "-1"],
+    ] {
+        let run = run_alone(home.path(), arguments);
+        assert_eq!(run.code, Some(2), "{arguments:?}");
+        assert!(run.stderr.starts_with("error: invalid value '-"), "{arguments:?}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn an_empty_signal_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let run = run_alone(home.path(), &["kill", "-A", "-s", "", "web"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("'--signal <SIGNAL>'"), "{}", run.stderr);
+}
+
+#[test]
 fn unknown_verbs_and_flags() {
     refused(&["frobnicate"], "unrecognized subcommand");
     refused(&["ps", "--frobnicate"], "unexpected argument '--frobnicate'");

@@ -66,6 +66,20 @@ fn a_failed_host_is_told_on_stderr_and_the_others_are_shown() {
 }
 
 #[test]
+fn a_table_without_a_host_that_answered_has_no_title_line() {
+    let failed = Reply::started::<ListContainersResponse>(&["web1"])
+        .failed("web1", Code::Unavailable, "HOST_UNREACHABLE", "connection refused")
+        .done();
+    let run_of = |reply| run(&Server::start([("ListContainers", reply)]), &["ps"]);
+    let run = run_of(failed);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
+    let nothing = Reply::started::<ListContainersResponse>(&["web1"]).ok("web1", false).done();
+    let run = run_of(nothing);
+    assert_eq!(run.code, Some(0));
+    assert!(run.stdout.starts_with("HOST") && run.lines().len() == 1, "{}", run.stdout);
+}
+
+#[test]
 fn for_programs_a_failed_host_is_a_line_on_stdout() {
     let server = Server::start([("ListContainers", partial().done())]);
     let run = run(&server, &["ps", "-A", "-o", "json"]);
@@ -180,6 +194,27 @@ fn a_reader_that_goes_away_ends_a_read_quietly() {
         let mut stderr = String::new();
         child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
         assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(0), ""), "{format}");
+    }
+}
+
+#[test]
+fn output_that_is_lost_is_no_success() {
+    let reply = Reply::started::<ListContainersResponse>(&["web1"])
+        .payload("web1", batch(&["web"]))
+        .ok("web1", false)
+        .done();
+    let server = Server::start([("ListContainers", reply)]);
+    for format in ["table", "json"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command(server.home(), &["ps", "-o", format])
+            .env("WHARF_SERVER", server.address())
+            .stdout(full)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{format}: {stderr}");
+        assert!(stderr.starts_with("error: cannot write to standard output: "), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use wharf::v1::{
     KillContainersRequest, PauseContainersRequest, RestartContainersRequest,
     StartContainersRequest, StopContainersRequest, UnpauseContainersRequest,
@@ -28,7 +29,7 @@ pub struct StartArgs {
 #[command(after_help = "Examples:\n  wharf stop -H web1,web2 web\n  wharf stop -t 60 web1/web")]
 pub struct StopArgs {
     /// Seconds between stop signal and SIGKILL [default: the container's own, else 10]
-    #[arg(short = 't', long = "time", value_name = "SECONDS", value_parser = seconds)]
+    #[arg(short = 't', long = "time", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     time: Option<Duration>,
     #[command(flatten)]
     which: Which,
@@ -39,7 +40,7 @@ pub struct StopArgs {
 #[command(after_help = "Examples:\n  wharf restart -A web")]
 pub struct RestartArgs {
     /// Seconds between stop signal and SIGKILL [default: the container's own, else 10]
-    #[arg(short = 't', long = "time", value_name = "SECONDS", value_parser = seconds)]
+    #[arg(short = 't', long = "time", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     time: Option<Duration>,
     #[command(flatten)]
     which: Which,
@@ -50,8 +51,8 @@ pub struct RestartArgs {
 #[command(after_help = "Examples:\n  wharf kill -s HUP -l role=proxy proxy")]
 pub struct KillArgs {
     /// Name or number of the signal [default: KILL]
-    #[arg(short, long, value_name = "SIGNAL", default_value = "", hide_default_value = true)]
-    signal: String,
+    #[arg(short, long, value_name = "SIGNAL", value_parser = NonEmptyStringValueParser::new())]
+    signal: Option<String>,
     #[command(flatten)]
     which: Which,
 }
@@ -138,7 +139,7 @@ pub async fn kill(app: &App, args: KillArgs) -> Result<(), Failure> {
         app,
         args.which,
         kill_containers,
-        KillContainersRequest { signal: args.signal.clone() },
+        KillContainersRequest { signal: args.signal.clone().unwrap_or_default() },
         kill_containers_response,
         "nothing was changed"
     )

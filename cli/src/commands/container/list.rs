@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
     /// Only the newest so many of each host, in any state
-    #[arg(short = 'n', long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short = 'n', long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     last: Option<u32>,
     /// Add sizes; slow
     #[arg(short, long)]

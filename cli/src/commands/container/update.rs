@@ -26,19 +26,19 @@ pub struct Args {
     #[arg(long, value_name = "POLICY", value_parser = values::restart_policy)]
     restart: Option<wharf::v1::RestartPolicy>,
     /// Memory limit, such as 512m
-    #[arg(short, long, value_name = "BYTES", value_parser = values::bytes)]
+    #[arg(short, long, value_name = "BYTES", value_parser = values::bytes, allow_negative_numbers = true)]
     memory: Option<i64>,
     /// Memory and swap together; -1: no limit of swap
     #[arg(long, value_name = "BYTES", value_parser = values::bytes_or_unlimited, allow_negative_numbers = true)]
     memory_swap: Option<i64>,
     /// Soft memory limit
-    #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
+    #[arg(long, value_name = "BYTES", value_parser = values::bytes, allow_negative_numbers = true)]
     memory_reservation: Option<i64>,
     /// Processors, such as 1.5
-    #[arg(long, value_name = "COUNT", value_parser = values::nano_cpus)]
+    #[arg(long, value_name = "COUNT", value_parser = values::nano_cpus, allow_negative_numbers = true)]
     cpus: Option<i64>,
     /// Weight against other containers
-    #[arg(short, long, value_name = "WEIGHT")]
+    #[arg(short, long, value_name = "WEIGHT", allow_negative_numbers = true)]
     cpu_shares: Option<i64>,
     /// Processors to run on, such as 0-2,5
     #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
