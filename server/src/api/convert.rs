@@ -21,6 +21,9 @@ use crate::fleet::select::{SelectError, Selection, Targets};
 /// Most names of containers or images in one call; a guard against mistakes, far above use.
 const MOST_NAMES: usize = 1000;
 
+/// Most seconds of a `google.protobuf.Duration`: 10,000 years.
+const LONGEST_DURATION: u64 = 315_576_000_000;
+
 /// How a caller wants a fan-out carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FanoutWishes {
@@ -187,9 +190,15 @@ pub fn login(
     violations.check(field, login)
 }
 
-/// A duration of the API; negative and unrepresentable ones are wrong.
+/// A duration of the API: not negative, and in the range that protobuf gives durations. Not the
+/// conversion of `prost_types`, which panics at the least of all.
 pub fn duration(duration: &prost_types::Duration) -> Result<Duration, &'static str> {
-    Duration::try_from(*duration).map_err(|_| "must be a duration that is not negative")
+    match (u64::try_from(duration.seconds), u32::try_from(duration.nanos)) {
+        (Ok(seconds @ ..=LONGEST_DURATION), Ok(nanos @ ..=999_999_999)) => {
+            Ok(Duration::new(seconds, nanos))
+        }
+        _ => Err("must be a duration that is not negative"),
+    }
 }
 
 /// A duration in whole seconds, as the Engine takes it for stops.
@@ -204,7 +213,9 @@ pub fn whole_seconds(
         return None;
     }
     let duration = violations.check(field, duration(value))?;
-    violations.check(field, i64::try_from(duration.as_secs()))
+    // The Engine turns it into nanoseconds, which overflow above 292 years.
+    let seconds = i32::try_from(duration.as_secs()).map_err(|_| "must be at most 68 years");
+    violations.check(field, seconds).map(i64::from)
 }
 
 /// A point in time from Unix seconds.
@@ -233,6 +244,40 @@ pub fn engine_json(document: EngineDocument) -> v1::EngineJson {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_those_of_protobuf_and_not_negative() {
+        let of = |seconds, nanos| duration(&prost_types::Duration { seconds, nanos });
+        assert_eq!(of(1, 500_000_000), Ok(Duration::from_millis(1500)));
+        assert_eq!(of(315_576_000_000, 0), Ok(Duration::from_secs(315_576_000_000)));
+        for (seconds, nanos) in [
+            (i64::MIN, 0),
+            (i64::MIN, i32::MIN),
+            (-1, 0),
+            (0, -1),
+            (1, -1),
+            (0, 1_000_000_000),
+            (315_576_000_001, 0),
+            (i64::MAX, i32::MAX),
+        ] {
+            assert!(of(seconds, nanos).is_err(), "{seconds} {nanos}");
+        }
+    }
+
+    #[test]
+    fn a_stop_takes_whole_seconds_that_the_engine_can_count() {
+        let of = |seconds, nanos| {
+            let mut violations = Violations::default();
+            let value = prost_types::Duration { seconds, nanos };
+            let seconds = whole_seconds(&mut violations, "timeout", Some(&value));
+            (seconds, violations.finish().is_ok())
+        };
+        assert_eq!(of(0, 0), (Some(0), true));
+        assert_eq!(of(i64::from(i32::MAX), 0), (Some(i64::from(i32::MAX)), true));
+        for (seconds, nanos) in [(0, 1), (-1, 0), (i64::MIN, 0), (i64::from(i32::MAX) + 1, 0)] {
+            assert_eq!(of(seconds, nanos), (None, false), "{seconds} {nanos}");
+        }
+    }
 
     #[test]
     fn an_empty_inventory_is_not_a_selection_that_matches_nothing() {

@@ -142,6 +142,7 @@ async fn curl(addresses: &[String]) -> anyhow::Result<Duration> {
             .args(["-q", "--silent", "-Z", "--parallel-max", &AT_ONCE.to_string(), "-K"])
             .arg(&config)
             .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .status()
             .await
             .context("curl")?;
