@@ -160,6 +160,7 @@ impl Run<'_> {
     async fn walk(&mut self, way: Direction) -> Result<(), Stopped> {
         let mut wait = BACKOFF.0;
         let mut failures_back = 0;
+        let mut last = None;
         loop {
             let direction = match (way, self.state.failed) {
                 (Direction::RollBack, _) => Direction::RollBack,
@@ -189,8 +190,13 @@ impl Run<'_> {
                 Next::Fail(trouble) => (None, Setback::Failed(trouble)),
                 Next::Do(step) => match self.step(step, &seen).await {
                     Ok(()) => {
-                        wait = BACKOFF.0;
                         failures_back = 0;
+                        // Done, and to be done again: somebody works against it. No flood.
+                        if last.replace(step) == Some(step) {
+                            self.pause(&mut wait).await;
+                        } else {
+                            wait = BACKOFF.0;
+                        }
                         continue;
                     }
                     Err(setback) => (Some(step), setback),

@@ -41,7 +41,10 @@ impl Run<'_> {
         match step {
             Step::Create => return self.create(seen).await.map(Some),
             Step::CreateTwin => return self.create_twin(seen).await.map(Some),
-            Step::Drain => self.hook(self.task.policy.drain.as_deref(), &seen.old, "drain").await?,
+            Step::Drain => {
+                let old = standing(seen).cloned();
+                self.hook(self.task.policy.drain.as_deref(), &old, "drain").await?;
+            }
             Step::Verify => {
                 self.hook(self.task.policy.verify.as_deref(), &seen.new, "verify").await?;
             }
@@ -201,7 +204,13 @@ impl Run<'_> {
 
     async fn stop_old(&self, seen: &Observed) -> Result<(), Setback> {
         let vanishes = self.task.plan.old.as_ref().is_some_and(|old| old.auto_remove);
-        let Some(old) = &seen.old else { return Ok(()) };
+        let Some(old) = &seen.old else {
+            // Its twin took its place in an earlier attempt, and stays when it is stopped.
+            return match &seen.twin {
+                Some(twin) if twin.running => self.stop(&reference(&seen.twin, "old")?).await,
+                _ => Ok(()),
+            };
+        };
         let reference = reference(&seen.old, "old")?;
         if old.running {
             self.stop(&reference).await?;

@@ -49,8 +49,12 @@ impl Run<'_> {
         };
         let gate = policy.gate.clone();
         let needed = if gate == Gate::None { Duration::ZERO } else { policy.min_healthy_time };
-        // A restart is one since this gate began; a crash of the server hides none, because
-        // the Engine counts.
+        // Nobody looked for a while: it may have ended and been started again, by an Engine that
+        // crashed too and counts from 0 again. So the good time begins anew, the deadline not.
+        if self.state.good_since.take().is_some() {
+            let saw = "it was not looked at for a while".to_owned();
+            self.write(HostEvent::Good { since: None, saw }).await?;
+        }
         let mut first_start = None;
         loop {
             let verdict = self.verdict(&reference, &gate, &mut first_start).await?;

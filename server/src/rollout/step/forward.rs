@@ -94,9 +94,9 @@ impl View<'_> {
             }
             return Next::Do(Step::RenameOld);
         }
-        if self.vanishes()
-            && (self.seen.twin.is_none() || !self.progress.has_done(Step::CreateTwin))
-        {
+        // A twin that took its place in an earlier attempt stays when it is stopped.
+        let vanishes = self.vanishes() && self.seen.old.is_some();
+        if vanishes && (self.seen.twin.is_none() || !self.progress.has_done(Step::CreateTwin)) {
             // Once the old one is being removed, its volumes may be gone with it.
             if standing.is_going() {
                 return Next::Attention(self.attention("the old container went before its twin"));
@@ -109,7 +109,7 @@ impl View<'_> {
             }
             return Next::Do(Step::StopOld);
         }
-        if self.vanishes() {
+        if vanishes {
             // Stopping includes waiting until the Engine has removed it.
             if standing.is_going() || !self.progress.has_done(Step::StopOld) {
                 return Next::Do(Step::StopOld);

@@ -96,7 +96,14 @@ impl HostView<'_> {
             TargetKind::Adopt { id, .. } => Some(id.as_str()),
             _ => None,
         };
-        let Some(new) = self.by_name(TARGET) else { return say("nothing has the name".to_owned()) };
+        let Some(new) = self.by_name(TARGET) else {
+            // It ended after its commit, and removed itself.
+            let removes_itself = self.plan.old.as_ref().is_some_and(|old| old.auto_remove);
+            if !(removes_itself && self.may_be_down()) {
+                say("nothing has the name".to_owned());
+            }
+            return;
+        };
         if Some(new.id.as_str()) != adopted.or(new_id) {
             say(format!("the name belongs to {} and not to the new one", &new.id[..12]));
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use wharf_server::domain::HostName;
 use wharf_server::engine::ErrorKind;
-use wharf_server::rollout::model::{Control, PauseCause, Phase};
+use wharf_server::rollout::model::{Control, PauseCause, Phase, Record};
 use wharf_server::rollout::spec::{
     Amount, Gate, OnFailure, OnUnreachable, OrderWish, Policy, Promote, PullWhen, RollbackScope,
     Through,
@@ -55,6 +55,8 @@ struct Trace {
     wrongs: Vec<String>,
     kills: usize,
     phase: String,
+    /// For people.
+    story: String,
 }
 
 /// One run.
@@ -75,6 +77,7 @@ fn run(seed: u64) -> Trace {
         world.calm().await;
         let wrongs = wrongs(&world);
         let seen = world.tap.seen();
+        let story = story(&seen.records);
         let mut hasher = DefaultHasher::new();
         for record in &seen.records {
             serde_json::to_string(record).expect("a record is JSON").hash(&mut hasher);
@@ -83,7 +86,7 @@ fn run(seed: u64) -> Trace {
             format!("{write:?}").hash(&mut hasher);
         }
         let phase = format!("{:?}", seen.phase());
-        Trace { hash: hasher.finish(), wrongs, kills: world.kills, phase }
+        Trace { hash: hasher.finish(), wrongs, kills: world.kills, phase, story }
     })
 }
 
@@ -252,6 +255,12 @@ fn chaos(
     }
 }
 
+/// The records of a run, a line each.
+fn story(records: &[Record]) -> String {
+    let line = |record: &Record| format!("{} {:?}\n", record.at.0, record.event);
+    records.iter().map(line).collect()
+}
+
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
@@ -260,7 +269,8 @@ fn number(variable: &str) -> Option<u64> {
 fn run_part(part: u64, parts: u64) {
     if let Some(seed) = number("WHARF_SIM_SEED") {
         if part == 0 {
-            let Trace { wrongs, phase, kills, .. } = run(seed);
+            let Trace { wrongs, phase, kills, story, .. } = run(seed);
+            eprintln!("{story}");
             assert!(wrongs.is_empty(), "seed {seed}, {phase}, {kills} kills: {wrongs:#?}");
         }
         return;
@@ -272,15 +282,20 @@ fn run_part(part: u64, parts: u64) {
         match trace {
             Ok(trace) if trace.wrongs.is_empty() => {}
             Ok(Trace { wrongs, phase, .. }) => {
-                failed.push(format!("WHARF_SIM_SEED={seed} {phase}: {wrongs:#?}"));
+                // At once: a long run may be ended before its end.
+                eprintln!("WHARF_SIM_SEED={seed} {phase}: {wrongs:#?}");
+                failed.push(seed);
             }
-            Err(_) => failed.push(format!("WHARF_SIM_SEED={seed} panicked")),
+            Err(_) => {
+                eprintln!("WHARF_SIM_SEED={seed} panicked");
+                failed.push(seed);
+            }
         }
         if failed.len() > 5 {
             break;
         }
     }
-    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    assert!(failed.is_empty(), "WHARF_SIM_SEED = one of {failed:?}");
 }
 
 #[test]
