@@ -145,3 +145,18 @@ fn the_schema_knows_every_key_and_choice_that_is_read() {
     let described = policy["max_failures"]["description"].as_str().unwrap();
     assert!(described.starts_with("Amount: failed hosts"), "{described}");
 }
+
+#[test]
+fn every_key_has_its_line_in_the_document() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/rollout.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    for message in [
+        crate::json::descriptor::<RolloutSpec>(),
+        crate::json::descriptor::<wharf::v1::RolloutPolicy>(),
+    ] {
+        for field in message.fields() {
+            let row = format!("| `{}` |", field.name());
+            assert!(document.lines().any(|line| line.starts_with(&row)), "{row}");
+        }
+    }
+}

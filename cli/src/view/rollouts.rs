@@ -72,7 +72,7 @@ pub fn host_row(step: &RolloutStep, pull: Option<&str>, now: Timestamp) -> Vec<S
         if step.wave == 0 { String::new() } else { step.wave.to_string() },
         host_state(step.state()),
         if is_over { String::new() } else { host_step(step.step()) },
-        if is_over || step.state() == HostState::Waiting {
+        if is_over || matches!(step.state(), HostState::Waiting | HostState::Pulled) {
             String::new()
         } else {
             passed(step.since.as_ref(), now)
@@ -169,7 +169,7 @@ pub fn conclusion(rollout: &Rollout) -> String {
     let id = short(&rollout.id);
     let subject = subject(rollout);
     let why = Some(reason(rollout)).filter(|reason| !reason.is_empty());
-    let because = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    let because = why.as_ref().map(|why| format!(", because {why}")).unwrap_or_default();
     let on_new = format!("{} of {} on the new version", counts.succeeded, hosts(counts.total));
     match rollout.state() {
         RolloutState::Succeeded if is_complete(rollout) => {
@@ -189,7 +189,7 @@ pub fn conclusion(rollout: &Rollout) -> String {
             "{subject} failed with {on_new}{because}; see why with: wharf rollout show {id}, take it back with: wharf rollout undo {id}"
         ),
         RolloutState::RolledBack => format!(
-            "{subject} was rolled back, and what was there is there again{because}; see why with: wharf rollout show {id}"
+            "{subject} was rolled back and what was there is there again{because}; see more with: wharf rollout show {id}"
         ),
         RolloutState::Aborted => format!(
             "{subject} was aborted with {on_new}; take it back with: wharf rollout undo {id}, or start it again"
@@ -255,12 +255,13 @@ pub fn log_tail(step: &RolloutStep) -> impl Iterator<Item = String> {
     step.log_tail.iter().map(|line| format!("{}: | {line}", step.host))
 }
 
-/// `web to app:v2`; where the image stays, `web`.
+/// `web to app:v2`; where the image stays, `web`; of an undo, `web (undo of 1a2b3c4d)`.
 pub fn subject(rollout: &Rollout) -> String {
-    let undo = if rollout.undo_of.is_empty() { "" } else { "the undo of " };
-    match rollout.image.as_str() {
-        "" => format!("{undo}{}", rollout.container),
-        image => format!("{undo}{} to {image}", rollout.container),
+    let container = &rollout.container;
+    match (rollout.undo_of.as_str(), rollout.image.as_str()) {
+        ("", "") => container.clone(),
+        ("", image) => format!("{container} to {image}"),
+        (undone, _) => format!("{container} (undo of {})", short(undone)),
     }
 }
 

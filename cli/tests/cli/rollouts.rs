@@ -100,6 +100,8 @@ fn start_follows_to_the_end_and_says_how_to_take_it_back() {
     for line in ["web1: updating", "web1: updated, container cccccccccccc"] {
         assert!(lines.contains(&line), "{line}: {lines:?}");
     }
+    let heads = lines.iter().filter(|line| line.starts_with("web to app:v2: running"));
+    assert_eq!(heads.count(), 1, "said once: {lines:?}");
     assert_eq!(
         *lines.last().unwrap(),
         "1a2b3c4d: web to app:v2 is done on 2 hosts; take it back with: wharf rollout undo 1a2b3c4d"
@@ -343,9 +345,13 @@ fn a_container_stands_for_its_newest_rollout() {
 }
 
 #[test]
-fn an_undo_takes_back_the_newest_that_has_ended() {
+fn an_undo_takes_back_the_newest_change() {
     let done = rollout(RolloutState::Succeeded, both(HostState::Updated));
-    let list = ListRolloutsResponse { rollouts: vec![done.clone()], ..Default::default() };
+    // Nothing of it is left that could be taken back.
+    let mut rolled_back = rollout(RolloutState::RolledBack, both(HostState::Restored));
+    rolled_back.id = "99999999-1111-4222-8333-444455556666".into();
+    let rollouts = vec![rolled_back, done.clone()];
+    let list = ListRolloutsResponse { rollouts, ..Default::default() };
     let answer = UndoRolloutResponse { rollout: Some(done), plan: None };
     let server = Server::start([
         ("ListRollouts", Reply::unary(&list)),

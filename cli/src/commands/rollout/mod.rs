@@ -26,6 +26,9 @@ use crate::view::rollouts::is_over;
 /// A plan asks every host, some more than once; a host that does not answer costs its budget.
 const PLANNING: Duration = Duration::from_secs(300);
 
+/// Newest rollouts among which one is sought that can be taken back.
+const UNDOABLE: u32 = 50;
+
 /// The verbs.
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -87,8 +90,8 @@ enum Newest {
     Any,
     /// The newest that has not ended.
     Open,
-    /// The newest that has ended.
-    Ended,
+    /// The newest that has ended and changed something that still stands.
+    Undoable,
 }
 
 /// The ID that was meant: the ID itself, its first digits, or the name of a container.
@@ -101,19 +104,22 @@ async fn resolve(connection: &Connection, given: &str, newest: Newest) -> Result
     let states = match newest {
         Newest::Any => Vec::new(),
         Newest::Open => states(|state| !is_over(state)),
-        Newest::Ended => states(is_over),
+        Newest::Undoable => states(is_over),
     };
     let container = given.to_owned();
-    let request = ListRolloutsRequest { page_size: 1, container, states, ..Default::default() };
+    let page_size = if newest == Newest::Undoable { UNDOABLE } else { 1 };
+    let request = ListRolloutsRequest { page_size, container, states, ..Default::default() };
     let mut rollouts = connection.rollouts();
     let answer =
         connection.unary(request, async |request| rollouts.list_rollouts(request).await).await?;
-    let found = answer.rollouts.into_iter().next().map(|rollout| rollout.id);
-    found.ok_or_else(|| {
+    let changed = |rollout: &Rollout| rollout.counts.is_some_and(|counts| counts.succeeded > 0);
+    let mut fitting = answer.rollouts.into_iter();
+    let found = fitting.find(|rollout| newest != Newest::Undoable || changed(rollout));
+    found.map(|rollout| rollout.id).ok_or_else(|| {
         let which = match newest {
             Newest::Any => "no rollout",
             Newest::Open => "no rollout that has not ended",
-            Newest::Ended => "no rollout that has ended",
+            Newest::Undoable => "no rollout that can be taken back",
         };
         let given = given.escape_debug();
         Failure::Usage(format!("container \"{given}\" has {which}; see: wharf rollout ls"))

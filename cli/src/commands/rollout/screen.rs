@@ -141,9 +141,9 @@ impl<'a> Screen<'a> {
     }
 
     fn whole(&mut self, rollout: Rollout) {
-        let Rollout { policy, plan, steps, .. } = std::mem::take(&mut self.rollout);
-        let before = Rollout { steps: Vec::new(), ..self.rollout.clone() };
-        let moved = (before.state, before.wave) != (rollout.state, rollout.wave);
+        let before = std::mem::take(&mut self.rollout);
+        let moved = headline(&before) != headline(&rollout);
+        let Rollout { policy, plan, steps, .. } = before;
         self.rollout = Rollout { policy, plan, steps, ..rollout };
         if moved {
             self.line(&headline(&self.rollout));

@@ -22,7 +22,7 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = NOTES)]
 pub struct Args {
-    /// ID, its first digits, or the container, whose newest rollout is taken back
+    /// ID, its first digits, or the container, whose newest change is taken back
     #[arg(value_name = "ROLLOUT|CONTAINER")]
     rollout: String,
     /// Show what would be done, and change nothing
@@ -40,7 +40,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let mut policy = RolloutPolicy::default();
     args.policy.over(&mut policy);
     let connection = app.connect().await?;
-    let id = resolve(&connection, &args.rollout, Newest::Ended).await?;
+    let id = resolve(&connection, &args.rollout, Newest::Undoable).await?;
     let request = UndoRolloutRequest {
         id,
         request_id: request_id(),
