@@ -5,13 +5,15 @@
 //! Over TLS a client certificate (CN is the name, O such as `wharf:operator` the role) or a
 //! bearer token is the credential. Health checks are open to everybody who can connect,
 //! reflection to every known caller; everything else asks the role that the contract names.
+//! What is not sent as gRPC is refused before that: any web page may have a browser send a form
+//! or a text, with the user's client certificate, but nothing of gRPC's own type.
 
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::{Either, Ready, ready};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
 use tonic::body::Body;
 use tonic::transport::CertificateDer;
@@ -162,6 +164,11 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        if !is_grpc(&request) {
+            let mut refused = Response::new(Body::empty());
+            *refused.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Either::Right(ready(Ok(refused)));
+        }
         match self.layer.admit(&request) {
             Ok(principal) => {
                 if let Some(principal) = principal {
@@ -175,6 +182,13 @@ where
             }
         }
     }
+}
+
+/// Whether a request says that it is gRPC. gRPC-Web has become that before it comes here.
+fn is_grpc<B>(request: &Request<B>) -> bool {
+    let kind = request.headers().get(http::header::CONTENT_TYPE);
+    kind.and_then(|kind| kind.to_str().ok()?.strip_prefix("application/grpc"))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
 }
 
 fn by_token<B>(request: &Request<B>, tokens: &[Token]) -> Option<Principal> {
