@@ -376,8 +376,8 @@ impl ContainerService for Containers {
         let mut violations = Violations::default();
         let message = request.get_ref();
         let container = violations.check("container", ContainerRef::parse(&message.container));
+        let ps_args = convert::ps_args(&mut violations, &message.ps_args);
         violations.finish()?;
-        let ps_args = Some(message.ps_args.clone()).filter(|arguments| !arguments.is_empty());
         let order = Arc::new((valid(container)?, ps_args));
         let call =
             self.0.accept("/wharf.v1.ContainerService/ListProcesses", &request, Some(QUICK))?;
