@@ -7,14 +7,15 @@
 //! harm, else the caller hears that the result is not known.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use prost::Message;
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Code;
 use uuid::Uuid;
 use wharf::fanout::{Envelope, FanoutResponse};
@@ -30,12 +31,17 @@ use crate::store::{Begun, HostProgress, NewOperation, Store};
 /// How long a request ID is remembered.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 
+/// How long a repetition waits for the end of the first call. The caller has the last outcome a
+/// moment before the work behind it is put away.
+const HAND_OVER: Duration = Duration::from_millis(500);
+
 /// The record of writes.
 #[derive(Debug)]
 pub struct Operations {
     store: Store,
-    /// Those that this process works on; the recorder lives as long as the work.
-    running: Mutex<HashMap<Uuid, Weak<Recorder>>>,
+    /// Those that this process works on, until they are cancelled: when the recorder, which
+    /// lives as long as the work, is dropped.
+    running: Mutex<HashMap<Uuid, CancellationToken>>,
 }
 
 /// Where a call stands after its record was read.
@@ -54,6 +60,7 @@ pub struct Resumed<R> {
 pub struct Recorder {
     store: Store,
     request_id: String,
+    _running: DropGuard,
 }
 
 /// Takes down what one host says.
@@ -96,7 +103,7 @@ impl Operations {
         repeatable: bool,
         hosts: Vec<Arc<Host>>,
     ) -> Result<Resumed<R>, Problem> {
-        let recorder = self.claim(id)?;
+        let recorder = self.claim(id).await?;
         let now = SystemTime::now();
         let internal = |error| Problem::internal(&error);
         if let Some(before) = now.checked_sub(KEPT_FOR) {
@@ -132,18 +139,33 @@ impl Operations {
     }
 
     /// One call at a time may work under a request ID.
-    fn claim(&self, id: Uuid) -> Result<Arc<Recorder>, Problem> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.retain(|_, recorder| recorder.strong_count() > 0);
-        if running.contains_key(&id) {
-            let message = format!("the call with request ID {id} is still at work; try again");
-            let mut problem = Problem::new(Code::Aborted, "REQUEST_IN_PROGRESS", message);
-            problem.retry_after = Some(Duration::from_secs(1));
-            return Err(problem);
+    async fn claim(&self, id: Uuid) -> Result<Arc<Recorder>, Problem> {
+        let give_up = Instant::now() + HAND_OVER;
+        loop {
+            let ended = match self.try_claim(id) {
+                Ok(recorder) => return Ok(recorder),
+                Err(ended) => ended,
+            };
+            if timeout_at(give_up, ended.cancelled()).await.is_err() {
+                return Err(in_progress(id));
+            }
         }
-        let recorder = Arc::new(Recorder { store: self.store.clone(), request_id: id.to_string() });
-        running.insert(id, Arc::downgrade(&recorder));
-        Ok(recorder)
+    }
+
+    /// Fails with what is cancelled at the end of the call that is at work.
+    fn try_claim(&self, id: Uuid) -> Result<Arc<Recorder>, CancellationToken> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|_, ended| !ended.is_cancelled());
+        if let Some(ended) = running.get(&id) {
+            return Err(ended.clone());
+        }
+        let ended = CancellationToken::new();
+        running.insert(id, ended.clone());
+        Ok(Arc::new(Recorder {
+            store: self.store.clone(),
+            request_id: id.to_string(),
+            _running: ended.drop_guard(),
+        }))
     }
 }
 
@@ -175,7 +197,7 @@ impl<R: FanoutResponse> Tape<R> {
         F: Future<Output = Result<Done, HostError>> + Send + 'static,
     {
         async move {
-            let Recorder { store, request_id } = &*self.recorder;
+            let Recorder { store, request_id, .. } = &*self.recorder;
             let host = self.host.as_str();
             store.operation_host_begun(request_id, host).await.map_err(|error| {
                 tracing::error!(%error, host, "cannot record a request");
@@ -209,6 +231,13 @@ fn read_tape<R: FanoutResponse>(mut said: &[u8]) -> Result<Vec<R>, prost::Decode
         messages.push(R::decode_length_delimited(&mut said)?);
     }
     Ok(messages)
+}
+
+fn in_progress(id: Uuid) -> Problem {
+    let message = format!("the call with request ID {id} is still at work; try again");
+    let mut problem = Problem::new(Code::Aborted, "REQUEST_IN_PROGRESS", message);
+    problem.retry_after = Some(Duration::from_secs(1));
+    problem
 }
 
 fn reused(id: Uuid) -> Problem {
