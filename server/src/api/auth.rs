@@ -5,13 +5,15 @@
 //! Over TLS a client certificate (CN is the name, O such as `wharf:operator` the role) or a
 //! bearer token is the credential. Health checks are open to everybody who can connect,
 //! reflection to every known caller; everything else asks the role that the contract names.
+//! What is not sent as gRPC is refused before that: any web page may have a browser send a form
+//! or a text, with the user's client certificate, but nothing of gRPC's own type.
 
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::{Either, Ready, ready};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
 use tonic::body::Body;
 use tonic::transport::CertificateDer;
@@ -162,6 +164,11 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        if !is_grpc(&request) {
+            let mut refused = Response::new(Body::empty());
+            *refused.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Either::Right(ready(Ok(refused)));
+        }
         match self.layer.admit(&request) {
             Ok(principal) => {
                 if let Some(principal) = principal {
@@ -177,6 +184,13 @@ where
     }
 }
 
+/// Whether a request says that it is gRPC. gRPC-Web has become that before it comes here.
+fn is_grpc<B>(request: &Request<B>) -> bool {
+    let kind = request.headers().get(http::header::CONTENT_TYPE);
+    kind.and_then(|kind| kind.to_str().ok()?.strip_prefix("application/grpc"))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
+}
+
 fn by_token<B>(request: &Request<B>, tokens: &[Token]) -> Option<Principal> {
     let header = request.headers().get(http::header::AUTHORIZATION)?.to_str().ok()?;
     let given = header.strip_prefix("Bearer ")?.trim();
@@ -189,10 +203,18 @@ fn by_token<B>(request: &Request<B>, tokens: &[Token]) -> Option<Principal> {
 fn by_certificate<B>(request: &Request<B>) -> Option<Principal> {
     let info = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>()?;
     let certificates = info.peer_certs()?;
-    let certificate: &CertificateDer<'_> = certificates.first()?;
+    of_certificate(certificates.first()?)
+}
+
+/// The caller that a verified certificate stands for.
+fn of_certificate(certificate: &CertificateDer<'_>) -> Option<Principal> {
     let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
     let subject = certificate.subject();
     let name = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
+    // It stands in lines of the log, one a call.
+    if name.is_empty() || name.contains(char::is_control) {
+        return None;
+    }
     let role = subject
         .iter_organization()
         .filter_map(|organization| organization.as_str().ok()?.strip_prefix("wharf:"))
@@ -206,4 +228,40 @@ fn unauthenticated() -> Problem {
         "CREDENTIALS_REQUIRED",
         "this server wants a known token (WHARF_TOKEN) or a client certificate whose O is wharf:reader, wharf:operator or wharf:admin",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+
+    use super::*;
+
+    fn caller(name: Option<&str>, organizations: &[&str]) -> Option<Principal> {
+        let mut subject = DistinguishedName::new();
+        for organization in organizations {
+            subject.push(DnType::OrganizationName, *organization);
+        }
+        if let Some(name) = name {
+            subject.push(DnType::CommonName, name);
+        }
+        let mut params = CertificateParams::default();
+        params.distinguished_name = subject;
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        of_certificate(certificate.der())
+    }
+
+    #[test]
+    fn a_certificate_names_its_caller_and_their_role() {
+        let reader = Principal { name: "ci".to_owned(), role: Role::Reader };
+        assert_eq!(caller(Some("ci"), &["wharf:reader"]), Some(reader));
+        for (name, organization) in [
+            (None, "wharf:admin"),
+            (Some(""), "wharf:admin"),
+            (Some("ci"), "wharf:root"),
+            (Some("ci"), "admin"),
+            (Some("ci\nprincipal=uid:0"), "wharf:admin"),
+        ] {
+            assert_eq!(caller(name, &[organization]), None, "{name:?} {organization}");
+        }
+    }
 }

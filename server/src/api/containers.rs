@@ -305,14 +305,17 @@ impl ContainerService for Containers {
         let message = request.get_ref();
         let containers =
             convert::container_refs(&mut violations, "containers", &message.containers);
-        let condition = match message.condition() {
-            v1::WaitCondition::Unspecified | v1::WaitCondition::NotRunning => {
-                WaitCondition::NotRunning
+        let condition = match v1::WaitCondition::try_from(message.condition) {
+            Ok(v1::WaitCondition::Unspecified | v1::WaitCondition::NotRunning) => {
+                Ok(WaitCondition::NotRunning)
             }
-            v1::WaitCondition::NextExit => WaitCondition::NextExit,
-            v1::WaitCondition::Removed => WaitCondition::Removed,
+            Ok(v1::WaitCondition::NextExit) => Ok(WaitCondition::NextExit),
+            Ok(v1::WaitCondition::Removed) => Ok(WaitCondition::Removed),
+            Err(_) => Err("must be a WaitCondition"),
         };
+        let condition = violations.check("condition", condition);
         violations.finish()?;
+        let condition = valid(condition)?;
         let containers = Arc::new(containers);
         let call = self.0.accept("/wharf.v1.ContainerService/WaitContainers", &request, None)?;
         self.0
@@ -378,8 +381,8 @@ impl ContainerService for Containers {
         let mut violations = Violations::default();
         let message = request.get_ref();
         let container = violations.check("container", ContainerRef::parse(&message.container));
+        let ps_args = convert::ps_args(&mut violations, &message.ps_args);
         violations.finish()?;
-        let ps_args = Some(message.ps_args.clone()).filter(|arguments| !arguments.is_empty());
         let order = Arc::new((valid(container)?, ps_args));
         let call =
             self.0.accept("/wharf.v1.ContainerService/ListProcesses", &request, Some(QUICK))?;

@@ -24,6 +24,11 @@ const MOST_NAMES: usize = 1000;
 /// Most seconds of a `google.protobuf.Duration`: 10,000 years.
 const LONGEST_DURATION: u64 = 315_576_000_000;
 
+/// Most bytes in the filters of a call. They travel in the first line of a request, escaped.
+const LONGEST_FILTERS: usize = 8192;
+/// Longest arguments of `ps`, in bytes.
+const LONGEST_PS_ARGS: usize = 1000;
+
 /// How a caller wants a fan-out carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FanoutWishes {
@@ -150,16 +155,39 @@ fn each_name<T: PartialEq, E: fmt::Display>(
 /// Filters of a listing or prune; an entry without values is wrong.
 pub fn filters(violations: &mut Violations, filters: &[v1::Filter]) -> Filters {
     let mut valid = Filters::new();
+    let texts = |filter: &v1::Filter| filter.values.iter().map(String::len).sum::<usize>();
+    if filters.iter().map(|filter| filter.key.len() + texts(filter)).sum::<usize>()
+        > LONGEST_FILTERS
+    {
+        violations
+            .add("filters", format!("must not be longer than {LONGEST_FILTERS} bytes together"));
+        return valid;
+    }
+    let broken = |text: &String| text.contains(char::is_control);
     for (index, filter) in filters.iter().enumerate() {
         if filter.key.is_empty() {
             violations.add(format!("filters[{index}].key"), "must not be empty");
         } else if filter.values.is_empty() {
             violations.add(format!("filters[{index}].values"), "must have at least one value");
+        } else if broken(&filter.key) {
+            violations.add(format!("filters[{index}].key"), "must have no control characters");
+        } else if let Some(place) = filter.values.iter().position(broken) {
+            let field = format!("filters[{index}].values[{place}]");
+            violations.add(field, "must have no control characters");
         } else {
             valid.entry(filter.key.clone()).or_default().extend(filter.values.iter().cloned());
         }
     }
     valid
+}
+
+/// The arguments of `ps` on the host; `None` for the empty text.
+pub fn ps_args(violations: &mut Violations, text: &str) -> Option<String> {
+    if text.len() > LONGEST_PS_ARGS || text.contains(char::is_control) {
+        violations.add("ps_args", "must be one line of at most 1000 bytes");
+        return None;
+    }
+    Some(text.to_owned()).filter(|text| !text.is_empty())
 }
 
 /// Credentials that came with a call. `fallback` is the registry where they name none.
@@ -244,6 +272,44 @@ pub fn engine_json(document: EngineDocument) -> v1::EngineJson {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn filters_that_no_request_line_could_hold_are_refused() {
+        let of = |key: &str, values: Vec<String>| {
+            let mut violations = Violations::default();
+            let filter = v1::Filter { key: key.to_owned(), values };
+            filters(&mut violations, &[filter]);
+            violations.finish().map_err(|problem| problem.message)
+        };
+        assert_eq!(of("label", vec!["env=prod".to_owned(), "größe=\"1\"".to_owned()]), Ok(()));
+        for (key, values) in [
+            ("name", vec!["x".repeat(10_000)]),
+            ("name", (0..2000).map(|index| format!("web{index}")).collect()),
+            (&"k".repeat(10_000), vec!["x".to_owned()]),
+        ] {
+            assert_eq!(
+                of(key, values),
+                Err("filters: must not be longer than 8192 bytes together".to_owned())
+            );
+        }
+        let message = of("name", vec!["a\0".to_owned()]).unwrap_err();
+        assert_eq!(message, "filters[0].values[0]: must have no control characters");
+        let message = of("na\nme", vec!["a".to_owned()]).unwrap_err();
+        assert_eq!(message, "filters[0].key: must have no control characters");
+    }
+
+    #[test]
+    fn arguments_of_ps_are_a_short_line() {
+        let of = |text: &str| {
+            let mut violations = Violations::default();
+            (ps_args(&mut violations, text), violations.finish().is_ok())
+        };
+        assert_eq!(of(""), (None, true));
+        assert_eq!(of("-eo pid,args"), (Some("-eo pid,args".to_owned()), true));
+        for text in ["-ef\n", "-e\0", &"x".repeat(1001)] {
+            assert_eq!(of(text), (None, false), "{text}");
+        }
+    }
 
     #[test]
     fn durations_are_those_of_protobuf_and_not_negative() {

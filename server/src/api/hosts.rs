@@ -268,6 +268,7 @@ fn inventory_problem(error: &InventoryError) -> Problem {
             Problem::new(Code::FailedPrecondition, "HOST_READ_ONLY", message)
         }
         InventoryError::UnknownGroup { .. } => Problem::invalid_field("tls_group", message),
+        InventoryError::TooManyLabels(_) => Problem::invalid_field("labels", message),
         InventoryError::Host(_) => Problem::invalid_field("address", message),
         InventoryError::Store(error) => Problem::internal(error),
     }

@@ -14,6 +14,15 @@ use wharf::ERROR_DOMAIN;
 
 use crate::body::violation::{FieldViolation, Violations};
 
+/// Fields that an error names; the others are counted.
+const MOST_VIOLATIONS: usize = 6;
+/// Longest message of a call, in bytes. The status of a call travels in headers, escaped and
+/// a second time inside its details, and clients refuse more than 8 KiB of them.
+const LONGEST_MESSAGE: usize = 1000;
+/// Longest path of a field and longest description of one in those headers, in bytes.
+const LONGEST_FIELD: usize = 100;
+const LONGEST_DESCRIPTION: usize = 250;
+
 /// An error on its way to a caller.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Problem {
@@ -46,8 +55,13 @@ impl Problem {
     }
 
     /// INVALID_ARGUMENT for fields that are wrong; there must be at least one.
-    pub fn invalid(violations: Vec<FieldViolation>) -> Self {
-        let list: Vec<_> = violations.iter().map(ToString::to_string).collect();
+    pub fn invalid(mut violations: Vec<FieldViolation>) -> Self {
+        let more = violations.len().saturating_sub(MOST_VIOLATIONS);
+        violations.truncate(MOST_VIOLATIONS);
+        let mut list: Vec<_> = violations.iter().map(ToString::to_string).collect();
+        if more > 0 {
+            list.push(format!("and {more} more"));
+        }
         Self { violations, ..Self::new(Code::InvalidArgument, "INVALID_FIELD", list.join("; ")) }
     }
 
@@ -133,9 +147,24 @@ impl Finish for Violations {
 }
 
 impl From<Problem> for Status {
-    fn from(problem: Problem) -> Self {
+    fn from(mut problem: Problem) -> Self {
+        cut(&mut problem.message, LONGEST_MESSAGE);
+        for violation in &mut problem.violations {
+            cut(&mut violation.field, LONGEST_FIELD);
+            cut(&mut violation.description, LONGEST_DESCRIPTION);
+        }
         let proto = problem.to_proto();
         Self::with_details(problem.code, problem.message, proto.encode_to_vec().into())
+    }
+}
+
+/// Cuts a text to `longest` bytes and says so.
+fn cut(text: &mut String, longest: usize) {
+    if text.len() > longest {
+        let fitting = text.char_indices().map(|(index, _)| index).take_while(|i| *i < longest);
+        let end = fitting.last().unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
     }
 }
 
@@ -143,5 +172,48 @@ fn any(name: &str, message: &impl Message) -> prost_types::Any {
     prost_types::Any {
         type_url: format!("type.googleapis.com/google.rpc.{name}"),
         value: message.encode_to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of the trailers that carry a status.
+    fn size(status: &Status) -> usize {
+        let mut headers = http::HeaderMap::new();
+        status.add_header(&mut headers).unwrap();
+        headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+    }
+
+    #[test]
+    fn a_status_is_never_too_large_for_the_headers_that_carry_it() {
+        let violation = |index: usize| FieldViolation {
+            field: format!("spec.labels[{}]", "ü".repeat(500)),
+            description: format!("{index}: {}", "\u{fffd}\" % ".repeat(500)),
+        };
+        for problem in [
+            Problem::invalid((0..100_000).map(violation).collect()),
+            Problem::new(Code::NotFound, "HOST_NOT_FOUND", "web1, ".repeat(100_000)),
+            Problem::new(Code::NotFound, "HOST_NOT_FOUND", "€".repeat(100_000)),
+        ] {
+            // Clients in C and Python may drop what is above 8 KiB.
+            let status = Status::from(problem);
+            assert!(size(&status) < 8192, "{}", size(&status));
+            assert!(status.message().ends_with('…'), "{}", status.message());
+        }
+    }
+
+    #[test]
+    fn fields_that_are_not_named_are_counted() {
+        let violation = |index: usize| FieldViolation {
+            field: format!("containers[{index}]"),
+            description: "is wrong".to_owned(),
+        };
+        let problem = Problem::invalid((0..100).map(violation).collect());
+        assert!(problem.message.starts_with("containers[0]: is wrong; "), "{}", problem.message);
+        assert!(problem.message.ends_with("; and 94 more"), "{}", problem.message);
+        let few = Problem::invalid((0..2).map(violation).collect());
+        assert_eq!(few.message, "containers[0]: is wrong; containers[1]: is wrong");
     }
 }

@@ -20,6 +20,9 @@ use crate::fleet::fanout::HostCall;
 /// Progress is passed on at most four times a second.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
+/// Longest platform, in bytes.
+const LONGEST_PLATFORM: usize = 100;
+
 /// A pull as every host of a call does it.
 #[derive(Debug, Clone)]
 pub struct PullOrder {
@@ -106,7 +109,8 @@ pub fn platform(violations: &mut Violations, text: &str) -> Option<String> {
         return None;
     }
     let parts: Vec<_> = text.split('/').collect();
-    let valid = (1..=3).contains(&parts.len())
+    let valid = text.len() <= LONGEST_PLATFORM
+        && (1..=3).contains(&parts.len())
         && parts.iter().all(|part| {
             !part.is_empty()
                 && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))

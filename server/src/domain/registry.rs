@@ -5,6 +5,9 @@ use super::address::TcpHost;
 use super::secret::Secret;
 use super::text::{quoted, text_value};
 
+/// Longest part of a login, in bytes; tokens of cloud registries have some thousands.
+const LONGEST_PART: usize = 32 * 1024;
+
 /// A registry, as `host` or `host:port` in lower case. Docker Hub, under whatever name, is
 /// `docker.io`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +53,9 @@ pub enum InvalidLogin {
     /// A user name with control characters.
     #[error("the user name {} contains control characters; leave them out", quoted(.0))]
     Username(String),
+    /// More than the header can hold in which an Engine takes it.
+    #[error("the login has a user name, password or token of more than {LONGEST_PART} bytes")]
+    TooLong,
 }
 
 impl RegistryHost {
@@ -108,6 +114,12 @@ impl RegistryLogin {
         identity_token: Secret,
     ) -> Result<Self, InvalidLogin> {
         let username = username.into();
+        if [username.as_str(), password.expose(), identity_token.expose()]
+            .iter()
+            .any(|part| part.len() > LONGEST_PART)
+        {
+            return Err(InvalidLogin::TooLong);
+        }
         if username.chars().any(char::is_control) {
             return Err(InvalidLogin::Username(username));
         }
@@ -195,6 +207,10 @@ mod tests {
         assert_eq!(login("", "x", "").unwrap_err(), InvalidLogin::NoUsername);
         assert_eq!(login("a\n", "x", "").unwrap_err(), InvalidLogin::Username("a\n".into()));
         assert!(login("", "", "t").is_ok());
+        let long = "x".repeat(LONGEST_PART + 1);
+        for (user, password, token) in [(&*long, "x", ""), ("a", &long, ""), ("a", "", &long)] {
+            assert_eq!(login(user, password, token).unwrap_err(), InvalidLogin::TooLong);
+        }
         let shown = format!("{:?}", login("ann", "hunter2", "").unwrap());
         assert!(shown.contains("ann") && !shown.contains("hunter2"), "{shown}");
     }

@@ -7,6 +7,7 @@
 
 use serde::Deserialize;
 
+use super::error::shortened;
 use super::operation::{Access, Operation, Subject};
 use super::{ErrorKind, operation};
 
@@ -238,13 +239,6 @@ fn missing(operation: &Operation, complaint: &Complaint) -> ErrorKind {
         Subject::System | Subject::Login => ErrorKind::EndpointNotFound,
         Subject::Image | Subject::Transfer | Subject::Creation => ErrorKind::ImageNotFound,
         Subject::Container => ErrorKind::ContainerNotFound,
-    }
-}
-
-fn shortened(text: &str, longest: usize) -> String {
-    match text.char_indices().nth(longest) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }
 

@@ -5,6 +5,10 @@
 
 use std::fmt;
 
+/// Longest message that is kept, in characters; classified ones of Engines are shorter. A host
+/// may send what it likes, and every log and table would show it.
+const LONGEST_MESSAGE: usize = 2300;
+
 /// A call on an Engine that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{operation}: {message}")]
@@ -15,7 +19,7 @@ pub struct EngineError {
     pub operation: &'static str,
     /// HTTP status of the answer, where there was one.
     pub http_status: Option<u16>,
-    /// The Engine's own message whole, or what happened to the connection. Never a secret.
+    /// The Engine's own message, or what happened to the connection. Never a secret.
     pub message: String,
 }
 
@@ -108,10 +112,19 @@ impl ErrorKind {
     ];
 }
 
+/// The first `longest` characters of a text.
+pub(super) fn shortened(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 impl EngineError {
     /// An error without an HTTP answer.
     pub fn new(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, operation, http_status: None, message: message.into() }
+        let message = shortened(&message.into(), LONGEST_MESSAGE);
+        Self { kind, operation, http_status: None, message }
     }
 
     /// An error with the status of the answer.
@@ -159,5 +172,21 @@ impl ErrorKind {
 impl fmt::Display for ErrorKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{self:?}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_engine_says_is_kept_short() {
+        let error = |text: &str| EngineError::new(ErrorKind::BadAnswer, "GET /_ping", text).message;
+        assert_eq!(error("no JSON"), "no JSON");
+        let long = error(&"9".repeat(100_000));
+        assert_eq!(long.chars().count(), LONGEST_MESSAGE + 1);
+        assert!(long.ends_with('…'), "{long}");
+        let version = "9".repeat(100_000).parse::<crate::engine::ApiVersion>().unwrap_err();
+        assert!(version.to_string().len() < 200, "{version}");
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::domain::Secret;
+use crate::domain::{Secret, quoted};
 
 /// A version of the Engine API, such as 1.41. Ordered by number, so 1.9 is below 1.10.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -331,7 +331,7 @@ pub struct LoginAnswer {
 
 /// Text that is no API version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no Engine API version, which looks like 1.41")]
+#[error("{} is no Engine API version, which looks like 1.41", quoted(.0))]
 pub struct InvalidApiVersion(String);
 
 impl ApiVersion {

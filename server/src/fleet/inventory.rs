@@ -67,6 +67,9 @@ pub struct Reloaded {
     pub removed: Vec<HostName>,
 }
 
+/// Most labels of one host: a page of hosts has to fit a message.
+const MOST_LABELS: usize = 64;
+
 /// Why the inventory stays as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryError {
@@ -110,6 +113,9 @@ pub enum InventoryError {
         /// Hosts that use it, sorted.
         hosts: Vec<HostName>,
     },
+    /// A host would have more labels than there is room for.
+    #[error("{0} would have more than {MOST_LABELS} labels; give it fewer")]
+    TooManyLabels(HostName),
     /// Address and security do not go together.
     #[error(transparent)]
     Host(#[from] HostError),
@@ -170,6 +176,7 @@ impl Inventory {
                 InventoryError::UnknownGroup { group: group_of(&stored), known }
             })?;
             host.check()?;
+            few_enough(&host.name, &host.labels)?;
             match shared.current.borrow().get(&host.name) {
                 Some(known) if known.same_definition(&host) => return Ok(known.clone()),
                 Some(_) => return Err(InventoryError::Exists(host.name)),
@@ -230,6 +237,9 @@ impl Inventory {
                 (host.name.clone(), labels)
             });
             let changes: BTreeMap<HostName, Labels> = changed.collect();
+            for (name, labels) in &changes {
+                few_enough(name, labels)?;
+            }
             shared.store.set_host_labels(&changes).await?;
             for (name, labels) in &changes {
                 if let Some(host) = sources.stored.get_mut(name) {
@@ -358,6 +368,13 @@ fn group_of(host: &StoredHost) -> String {
         StoredTls::Group(group) => group.clone(),
         _ => String::new(),
     }
+}
+
+fn few_enough(name: &HostName, labels: &Labels) -> Result<(), InventoryError> {
+    if labels.len() > MOST_LABELS {
+        return Err(InventoryError::TooManyLabels(name.clone()));
+    }
+    Ok(())
 }
 
 fn join(names: &[HostName]) -> String {

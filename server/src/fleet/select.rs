@@ -7,6 +7,9 @@ use std::sync::Arc;
 use super::inventory::Snapshot;
 use crate::domain::{Host, HostName, LabelSelector};
 
+/// Unknown hosts that an error names; the others are counted.
+const MOST_NAMED: usize = 10;
+
 /// What a caller chose.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
@@ -78,9 +81,11 @@ pub fn select(selection: &Selection, snapshot: &Snapshot) -> Result<Vec<Arc<Host
         .filter(|name| snapshot.get(name).is_none())
         .collect();
     if !unknown.is_empty() {
-        let unknown = unknown
-            .into_iter()
-            .map(|name| UnknownHost { name: name.clone(), suggestion: nearest(name, snapshot) });
+        let unknown = unknown.into_iter().enumerate().map(|(index, name)| UnknownHost {
+            name: name.clone(),
+            // Looked for among all hosts, so not for every name of a list without end.
+            suggestion: (index < MOST_NAMED).then(|| nearest(name, snapshot)).flatten(),
+        });
         return Err(SelectError::UnknownHosts(unknown.collect()));
     }
     let chosen: Vec<Arc<Host>> = match targets {
@@ -134,7 +139,12 @@ fn nearest(name: &HostName, snapshot: &Snapshot) -> Option<HostName> {
 }
 
 fn join(unknown: &[UnknownHost]) -> String {
-    unknown.iter().map(UnknownHost::to_string).collect::<Vec<_>>().join(", ")
+    let named: Vec<_> = unknown.iter().take(MOST_NAMED).map(UnknownHost::to_string).collect();
+    let list = named.join(", ");
+    match unknown.len() - named.len() {
+        0 => list,
+        more => format!("{list} and {more} more"),
+    }
 }
 
 fn count(hosts: usize) -> String {

@@ -18,6 +18,12 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// Others could put their own key, lock or database into the directory.
+    #[error("{path}: every user of this machine may write to it; run `chmod o-w {path}`")]
+    Exposed {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// Another `wharfd` holds the lock.
     #[error(
         "{path}: in use by another wharfd{}; stop that one, or give this one another --data-dir",

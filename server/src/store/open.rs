@@ -44,11 +44,16 @@ pub(super) async fn open(options: &StoreOptions) -> Result<Store, StoreError> {
 }
 
 fn create_directory(path: &Path) -> Result<(), StoreError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| StoreError::File {
+    let failed = |source| StoreError::File {
         path: path.to_owned(),
         action: "make the data directory",
         source,
-    })
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    if fs::metadata(path).map_err(failed)?.permissions().mode() & 0o002 != 0 {
+        return Err(StoreError::Exposed { path: path.to_owned() });
+    }
+    Ok(())
 }
 
 /// A lock that ends with the process, however that ends.

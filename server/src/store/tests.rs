@@ -100,6 +100,21 @@ async fn hosts_survive_a_restart() {
 }
 
 #[tokio::test]
+async fn a_directory_that_everybody_may_write_is_refused() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("data");
+    drop(open(&directory).await);
+    // Sticky or not: whoever may make files there may make ours before we do.
+    for mode in [0o777, 0o1777, 0o702] {
+        fs::set_permissions(&directory, fs::Permissions::from_mode(mode)).unwrap();
+        let text = refusal(&options(&directory)).await;
+        assert!(text.contains("chmod o-w"), "{mode:o}: {text}");
+    }
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+    drop(open(&directory).await);
+}
+
+#[tokio::test]
 async fn a_taken_name_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).await;

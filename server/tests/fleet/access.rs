@@ -127,6 +127,24 @@ async fn every_method_refuses_whoever_is_below_its_role() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_browser_sends_for_any_page_is_refused() {
+    let secured = secured().await;
+    // Types that a page may send anywhere without asking first, along with a certificate.
+    for kind in [Some("text/plain"), Some("application/grpcfoo"), None] {
+        let mut request = Request::post("https://localhost/wharf.v1.HostService/ListHosts")
+            .header("authorization", format!("Bearer {}", TOKENS[2].0));
+        if let Some(kind) = kind {
+            request = request.header("content-type", kind);
+        }
+        let request = request.body(Body::new(Full::new(Bytes::from_static(&[0; 5])))).unwrap();
+        let mut channel = secured.channel.clone();
+        let response: Response<Body> = channel.ready().await.unwrap().call(request).await.unwrap();
+        assert_eq!(response.status(), http::StatusCode::UNSUPPORTED_MEDIA_TYPE, "{kind:?}");
+    }
+    secured.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_in_the_contract() {
     let secured = secured().await;
     let admin = Some(TOKENS[2].0);

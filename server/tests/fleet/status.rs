@@ -73,6 +73,23 @@ async fn a_call_whose_hosts_all_failed_has_the_code_that_they_share() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_condition_that_the_server_does_not_know_is_refused() {
+    let fleet = Fleet::new(1).await;
+    for condition in [99, -1] {
+        let containers = vec!["c0".to_owned()];
+        let request = v1::WaitContainersRequest {
+            targets: all(),
+            containers,
+            condition,
+            ..Default::default()
+        };
+        let status = fleet.containers().wait_containers(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().starts_with("condition: "), "{}", status.message());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_selection_that_is_wrong_fails_before_any_host_is_touched() {
     use v1::host_selector::Selection;
     let fleet = Fleet::new(2).await;

@@ -99,6 +99,28 @@ async fn changes_are_seen_at_once_and_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_host_has_no_more_labels_than_a_page_of_hosts_can_hold() {
+    let directory = tempfile::tempdir().unwrap();
+    let inventory = inventory(directory.path(), FileHosts::default()).await;
+    let some = |range: std::ops::Range<usize>| {
+        labels(&range.map(|i| format!("k{i}=v,")).collect::<String>())
+    };
+    let crowded = NewHost { labels: some(0..MOST_LABELS + 1), ..new_host("web1") };
+    let error = inventory.add(crowded, now()).await.unwrap_err();
+    assert!(matches!(error, InventoryError::TooManyLabels(_)), "{error}");
+    let full = NewHost { labels: some(0..MOST_LABELS), ..new_host("web1") };
+    inventory.add(full.clone(), now()).await.unwrap();
+    inventory.add(new_host("web2"), now()).await.unwrap();
+    let both = || vec![name("web1"), name("web2")];
+    let error = inventory.update_labels(both(), labels("more=v"), Vec::new()).await.unwrap_err();
+    assert!(error.to_string().contains("web1"), "{error}");
+    let snapshot = inventory.snapshot();
+    assert_eq!(snapshot.get(&name("web2")).unwrap().labels, labels("env=prod"), "all or none");
+    // A label that takes the place of another is no more.
+    inventory.update_labels(both(), labels("k0=w"), Vec::new()).await.unwrap();
+}
+
+#[tokio::test]
 async fn adding_twice_is_fine_and_adding_another_is_not() {
     let directory = tempfile::tempdir().unwrap();
     let known = file(&[("filed", "unix:///run/filed.sock")], &[]);

@@ -44,6 +44,15 @@ fn chosen(selection: &Selection, snapshot: &Snapshot) -> Result<Vec<String>, Str
 }
 
 #[test]
+fn of_many_unknown_hosts_the_first_are_named() {
+    let names: Vec<String> = (10..40).map(|index| format!("no{index}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let error = chosen(&selection(by_name(&names), &[]), &three()).unwrap_err();
+    assert!(error.starts_with("no such host: no10, no11, "), "{error}");
+    assert!(error.ends_with("no18, no19 and 20 more"), "{error}");
+}
+
+#[test]
 fn hosts_are_chosen_sorted_and_once() {
     for (targets, exclude, expected) in [
         (by_name(&["web2", "db1", "web2"]), &[][..], &["db1", "web2"][..]),
