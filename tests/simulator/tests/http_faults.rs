@@ -208,7 +208,7 @@ async fn a_pull_succeeds_only_if_its_stream_is_whole_and_the_image_there() {
         ),
         (HttpFault::CutStream { after_lines: 3 }, ErrorKind::PullFailed),
         (HttpFault::StallStream { after_lines: 3 }, ErrorKind::TransferStalled),
-        (HttpFault::LieStream, ErrorKind::ImageNotFound),
+        (HttpFault::LieStream, ErrorKind::PullFailed),
     ] {
         front.fault(Operation::Pull, fault.clone());
         assert_eq!(front.pull().await, Err(kind), "{fault:?}");
