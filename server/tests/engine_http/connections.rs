@@ -66,6 +66,7 @@ async fn calls_that_hang_hold_back_no_other() {
     .await;
     let engine = server.client();
     for stuck in [1, 12] {
+        let before = server.requests().len();
         let calls: Vec<_> = (0..stuck)
             .map(|_| {
                 let engine = Arc::clone(&engine);
@@ -73,7 +74,6 @@ async fn calls_that_hang_hold_back_no_other() {
                 tokio::spawn(async move { engine.inspect_container(&container, false).await })
             })
             .collect();
-        let before = server.requests().len();
         server.until_requests(before + stuck).await;
         let accepted = server.accepted();
         race(&engine, 20).await;
