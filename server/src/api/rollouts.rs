@@ -1,8 +1,8 @@
 //! `RolloutService`: rollouts as resources.
 //!
-//! What only reads ([`reads`], [`watch`]) goes to the journal; what changes something goes to
-//! the supervisor behind [`Rollouts`]. [`spec`] and [`policy`] check what comes in; [`plan`],
-//! [`view`] and [`trouble`] make what goes out.
+//! What only reads (`reads`, `watch`) goes to the journal; what changes something goes to
+//! the supervisor behind [`Rollouts`]. `spec` and `policy` check what comes in; `plan`,
+//! `view` and `trouble` make what goes out.
 
 mod plan;
 mod policy;

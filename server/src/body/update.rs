@@ -1,6 +1,6 @@
 //! The body of `POST /containers/{id}/update`, from what a caller asked for.
 //!
-//! As [`super::container_body`]: the Engine's own JSON is the base, the typed fields win, and
+//! As [`super::create`]: the Engine's own JSON is the base, the typed fields win, and
 //! what the Engine would ignore silently is refused. Called by the container service.
 
 use serde_json::Value;

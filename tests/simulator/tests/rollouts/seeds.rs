@@ -266,6 +266,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Runs a part of the seeds, so that parts run at the same time.
+#[expect(clippy::print_stderr, reason = "a seed is told at once: a long run may be cut off")]
 fn run_part(part: u64, parts: u64) {
     if let Some(seed) = number("WHARF_SIM_SEED") {
         if part == 0 {
@@ -282,7 +283,6 @@ fn run_part(part: u64, parts: u64) {
         match trace {
             Ok(trace) if trace.wrongs.is_empty() => {}
             Ok(Trace { wrongs, phase, .. }) => {
-                // At once: a long run may be ended before its end.
                 eprintln!("WHARF_SIM_SEED={seed} {phase}: {wrongs:#?}");
                 failed.push(seed);
             }

@@ -97,6 +97,9 @@ pub enum Cut {
     Lose(Side),
 }
 
+/// What happens to a call, if anything.
+pub type Chaos = Box<dyn FnMut(&HostName, &Call) -> Option<Plan> + Send>;
+
 /// What is seen of all Engines, and what is to happen to them.
 #[derive(Default)]
 pub struct Watch {
@@ -104,7 +107,7 @@ pub struct Watch {
     pub errors: Vec<String>,
     cut: Option<(usize, Cut)>,
     /// Decides on calls that are not cut.
-    pub chaos: Option<Box<dyn FnMut(&HostName, &Call) -> Option<Plan> + Send>>,
+    pub chaos: Option<Chaos>,
     watching: bool,
 }
 
@@ -137,7 +140,7 @@ struct SimHosts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rest {
     /// The rollout has ended, or waits for a person.
-    AtRest,
+    Quiet,
     /// The process hangs in the call or append that was cut.
     Hung,
     /// The time was up.
@@ -401,7 +404,7 @@ impl World {
             biased;
             _ = hangs.join_next() => Rest::Hung,
             () = self.tap.hung() => Rest::Hung,
-            () = self.tap.at_rest() => Rest::AtRest,
+            () = self.tap.at_rest() => Rest::Quiet,
             () = tokio::time::sleep(at_most) => Rest::TimeUp,
         }
     }
@@ -414,7 +417,7 @@ impl World {
             }
             match self.rest(LONGEST).await {
                 Rest::Hung => self.kill().await,
-                Rest::AtRest => return self.kill().await,
+                Rest::Quiet => return self.kill().await,
                 Rest::TimeUp => {
                     let seen = self.tap.seen();
                     let last: Vec<_> = seen.records.iter().rev().take(6).collect();
