@@ -1,8 +1,9 @@
 //! The gates: a container proves itself, and keeps proving itself for a while.
 //!
 //! Deadlines are absolute and written down before the first look, so that a crash extends
-//! none. A container that ended, was restarted, or is unhealthy fails at once; one that does
-//! not answer yet has until the deadline.
+//! none. A container that ended, restarts, or is unhealthy fails at once; one that does not
+//! answer yet has until the deadline. One that was started anew from outside, as all are when
+//! their Engine is started again, begins its good time anew.
 
 use std::time::Duration;
 
@@ -39,6 +40,9 @@ enum Verdict {
     Good(String),
     /// Not yet.
     Wait(String),
+    /// It was started anew, by an Engine that was started again or by a person: what was seen
+    /// of it before counts no more, and says nothing against it.
+    Anew(String),
     /// It will not become good.
     Bad(String),
 }
@@ -72,7 +76,7 @@ impl Run<'_> {
             let good = matches!(verdict, Verdict::Good(_));
             let saw = match verdict {
                 Verdict::Bad(saw) => return Err(failed(saw)),
-                Verdict::Good(saw) | Verdict::Wait(saw) => saw,
+                Verdict::Good(saw) | Verdict::Wait(saw) | Verdict::Anew(saw) => saw,
             };
             if good != self.state.good_since.is_some() {
                 let since = good.then_some(now);
@@ -106,7 +110,7 @@ impl Run<'_> {
                 return Ok(());
             }
             match self.verdict(&reference, &gate, &mut run).await? {
-                Verdict::Good(_) => {}
+                Verdict::Good(_) | Verdict::Anew(_) => {}
                 Verdict::Wait(saw) | Verdict::Bad(saw) => {
                     return Err(failed(format!("it passed the gate and was bad again: {saw}")));
                 }
@@ -129,7 +133,7 @@ impl Run<'_> {
             let saw = match self.verdict(&reference, &Gate::Auto, &mut run).await? {
                 Verdict::Good(_) => return Ok(()),
                 Verdict::Bad(saw) => return Err(failed(format!("the old container: {saw}"))),
-                Verdict::Wait(saw) => saw,
+                Verdict::Wait(saw) | Verdict::Anew(saw) => saw,
             };
             let now = self.task.clock.now();
             if now >= deadline {
@@ -286,7 +290,9 @@ fn not_running(facts: &ContainerFacts, run: &mut RunOf) -> Option<Verdict> {
     }
     match &run.started_at {
         Some(first) if facts.started_at.as_ref() != Some(first) => {
-            Some(Verdict::Bad("it was restarted".to_owned()))
+            // Had it ended by itself, the Engine would have counted a restart.
+            run.started_at.clone_from(&facts.started_at);
+            Some(Verdict::Anew("it was started anew".to_owned()))
         }
         Some(_) => None,
         None => {
