@@ -20,6 +20,9 @@ pub const COLUMNS: &[Column] = &[
     Column::new("SPEC").wide(),
 ];
 
+/// Hosts that share a change or a risk and are named; the others are counted.
+const MOST_NAMES: usize = 6;
+
 /// The row of a host.
 pub fn row(host: &RolloutPlanHost) -> Vec<String> {
     let action = match host.action() {
@@ -81,11 +84,22 @@ pub fn details(plan: &RolloutPlan) -> Vec<String> {
         }
         for (items, hosts) in groups {
             lines.push(String::new());
-            lines.push(format!("{title} on {}:", hosts.join(", ")));
+            lines.push(format!("{title} on {}:", names(&hosts)));
             lines.extend(items.iter().map(|item| format!("  {item}")));
         }
     }
     lines
+}
+
+/// The names, of many the first.
+fn names(hosts: &[&str]) -> String {
+    match hosts {
+        hosts if hosts.len() <= MOST_NAMES => hosts.join(", "),
+        hosts => {
+            let more = hosts.len() - MOST_NAMES;
+            format!("{} and {more} more", hosts[..MOST_NAMES].join(", "))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -113,5 +127,7 @@ mod tests {
             ["", "changes on b:", "  env: +X", "", "changes on a, c:", "  image: v1 -> v2"]
         );
         assert_eq!(row(&plan.hosts[0]).len(), COLUMNS.len());
+        assert_eq!(names(&["a"; 6]), "a, a, a, a, a, a");
+        assert_eq!(names(&["a"; 200]), "a, a, a, a, a, a and 194 more");
     }
 }

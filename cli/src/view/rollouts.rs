@@ -50,7 +50,10 @@ pub fn row(rollout: &Rollout, now: Timestamp) -> Vec<String> {
     vec![
         short(&rollout.id).to_owned(),
         rollout.container.clone(),
-        rollout.image.clone(),
+        match (rollout.image.as_str(), rollout.undo_of.as_str()) {
+            ("", undone) if !undone.is_empty() => format!("undo of {}", short(undone)),
+            (image, _) => image.to_owned(),
+        },
         state(rollout),
         format!("{}/{}", counts.succeeded, counts.total),
         counts.failed.to_string(),
@@ -151,8 +154,13 @@ pub fn reason(rollout: &Rollout) -> String {
 
 /// One line about the whole: `web to app:v2: running, wave 2 of 4, 3 of 10 done, 1 failed`.
 pub fn headline(rollout: &Rollout) -> String {
+    format!("{}: {}", subject(rollout), progress(rollout))
+}
+
+/// The same without what it is about.
+pub fn progress(rollout: &Rollout) -> String {
     let counts = rollout.counts.unwrap_or_default();
-    let mut line = format!("{}: {}", subject(rollout), state(rollout));
+    let mut line = state(rollout);
     if rollout.waves > 1 && rollout.wave > 0 {
         line += &format!(", wave {} of {}", rollout.wave, rollout.waves);
     }
