@@ -47,7 +47,7 @@ enum End {
     /// There is nothing more to see.
     Over,
     /// The connection broke, or the server stopped.
-    Lost(String),
+    Lost,
 }
 
 /// Follows a rollout.
@@ -65,9 +65,9 @@ pub async fn follow(app: &App, mut connection: Connection, id: String) -> Result
     ));
     let mut screen = Screen::new(&app.printer);
     let mut cursor = None;
-    while let End::Lost(why) = once(&connection, &id, &mut cursor, &mut screen).await? {
+    while let End::Lost = once(&connection, &id, &mut cursor, &mut screen).await? {
         let then = format!("wharf rollout watch {back}");
-        connection = reconnect(app, &why, &then).await?;
+        connection = reconnect(app, &then).await?;
     }
     screen.close();
     let mut rollout = screen.rollout().clone();
@@ -120,7 +120,7 @@ fn lost(status: Status) -> Result<End, Failure> {
     let of_the_way = error.reason.is_empty()
         && matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled);
     if status.code() == Code::Unavailable || of_the_way {
-        return Ok(End::Lost(error.line()));
+        return Ok(End::Lost);
     }
     Err(status.into())
 }
@@ -137,8 +137,7 @@ pub async fn until_answered<T: Clone, M>(
     for _ in 1..ATTEMPTS {
         match call(connection.clone(), request.clone()).await {
             Err(failure) if is_lost(&failure) => {
-                let why = failure.lines().join("; ");
-                connection = reconnect(app, &why, "wharf rollout ls --open").await?;
+                connection = reconnect(app, "wharf rollout ls --open").await?;
             }
             answer => return answer.map(|answer| (connection, answer)),
         }
@@ -157,8 +156,8 @@ fn is_lost(failure: &Failure) -> bool {
 }
 
 /// Connects again. `then` is the command that shows what became of the rollout.
-async fn reconnect(app: &App, why: &str, then: &str) -> Result<Connection, Failure> {
-    app.printer.note(&format!("no connection to wharfd ({why}); trying again"));
+async fn reconnect(app: &App, then: &str) -> Result<Connection, Failure> {
+    app.printer.note("no connection to wharfd; trying again");
     let (mut wait, most) = RETRY;
     let began = Instant::now();
     loop {
