@@ -63,7 +63,9 @@ pub fn head(plan: &RolloutPlan) -> Vec<String> {
         "" => String::new(),
         digest => format!(" ({digest})"),
     };
+    let is_undo = plan.hosts.iter().any(|host| host.action() == RolloutAction::Adopt);
     let what = match plan.image.as_str() {
+        "" if is_undo => format!("{}: back to what was there before", plan.container),
         "" => format!("{}: every host keeps its image", plan.container),
         image => format!("{} to {image}{digest}", plan.container),
     };
@@ -127,6 +129,10 @@ mod tests {
             ["", "changes on b:", "  env: +X", "", "changes on a, c:", "  image: v1 -> v2"]
         );
         assert_eq!(row(&plan.hosts[0]).len(), COLUMNS.len());
+        assert_eq!(head(&plan), ["web: every host keeps its image"]);
+        let mut undo = plan.clone();
+        undo.hosts[0].action = RolloutAction::Adopt.into();
+        assert_eq!(head(&undo), ["web: back to what was there before"]);
         assert_eq!(names(&["a"; 6]), "a, a, a, a, a, a");
         assert_eq!(names(&["a"; 200]), "a, a, a, a, a, a and 194 more");
     }
