@@ -15,6 +15,7 @@ mod pulls;
 mod recreate;
 mod refusals;
 mod reload;
+mod rollout_command;
 mod rollouts_kill;
 mod shutdown;
 mod support;

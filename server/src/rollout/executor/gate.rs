@@ -15,7 +15,7 @@ use crate::rollout::hosts::{HttpProbe, ProbeTarget};
 use crate::rollout::model::{HostEvent, Trouble};
 use crate::rollout::reason;
 use crate::rollout::spec::{Gate, Through};
-use crate::rollout::step::{ContainerFacts, Health, Observed};
+use crate::rollout::step::{ContainerFacts, Health, Observed, Status};
 
 /// How often a gate looks.
 const POLL: Duration = Duration::from_millis(500);
@@ -182,9 +182,9 @@ impl Run<'_> {
                     self.call(PROBE * 6, self.engine.run_in_container(container, command)).await?;
                 let said = shortened(&result.output);
                 if result.exit_code == 0 {
-                    Verdict::Good(format!("the command ended with 0: {said}"))
+                    Verdict::Good(ended(0, &said))
                 } else {
-                    Verdict::Wait(format!("the command ended with {}: {said}", result.exit_code))
+                    Verdict::Wait(ended(result.exit_code, &said))
                 }
             }
         })
@@ -275,10 +275,16 @@ impl Run<'_> {
 fn not_running(facts: &ContainerFacts, run: &mut RunOf) -> Option<Verdict> {
     let restarts = facts.restart_count - *run.restarts.get_or_insert(facts.restart_count);
     if restarts > 0 {
-        return Some(Verdict::Bad(format!(
-            "it ended with {} and was restarted {restarts} times",
-            facts.exit_code
-        )));
+        // While it runs again, the exit code is none of the run that ended.
+        let ended = match facts.status {
+            Status::Running => "it ended".to_owned(),
+            _ => format!("it ended with exit code {}", facts.exit_code),
+        };
+        let times = match restarts {
+            1 => "once".to_owned(),
+            restarts => format!("{restarts} times"),
+        };
+        return Some(Verdict::Bad(format!("{ended} and was restarted {times}")));
     }
     if !facts.running || facts.is_going() {
         return Some(Verdict::Bad(format!(
@@ -328,6 +334,11 @@ fn last_health_output(document: &EngineDocument) -> String {
     }
 }
 
+fn ended(exit_code: i64, said: &str) -> String {
+    let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+    format!("the command ended with {exit_code}{said}")
+}
+
 fn failed(message: String) -> Setback {
     Setback::Failed(Trouble::new(reason::GATE_FAILED, message))
 }
@@ -339,4 +350,41 @@ fn shortened(text: &str) -> String {
         short.push('…');
     }
     short.replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollout::model::RestartPolicy;
+
+    fn crashed(status: Status, restart_count: i64) -> String {
+        let facts = ContainerFacts {
+            id: "a".repeat(64),
+            name: "web".to_owned(),
+            status,
+            running: true,
+            restart: RestartPolicy::default(),
+            started_at: Some("then".to_owned()),
+            restart_count,
+            exit_code: i64::from(status != Status::Running),
+            start_error: String::new(),
+            health: None,
+            image_id: String::new(),
+            rollout: None,
+            spec_sha: None,
+        };
+        let mut run = RunOf { restarts: Some(0), ..RunOf::default() };
+        match not_running(&facts, &mut run) {
+            Some(Verdict::Bad(saw)) => saw,
+            _ => String::new(),
+        }
+    }
+
+    #[test]
+    fn an_exit_code_is_told_only_of_the_run_that_ended() {
+        assert_eq!(crashed(Status::Running, 1), "it ended and was restarted once");
+        let waits = "it ended with exit code 1 and was restarted 3 times";
+        assert_eq!(crashed(Status::Restarting, 3), waits);
+        assert_eq!(crashed(Status::Running, 0), "");
+    }
 }
