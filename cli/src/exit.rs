@@ -81,7 +81,9 @@ pub fn code(result: &Result<(), Failure>) -> ExitCode {
 /// call that the server would not take on at all is 2.
 fn refusal(status: &Status) -> u8 {
     let error = ErrorText::of_status(status);
-    let by_a_host = error.host.is_some()
+    // It names the host that is not free; nothing was asked of it.
+    let is_busy = error.reason == "ROLLOUT_ACTIVE";
+    let by_a_host = (error.host.is_some() && !is_busy)
         || ["ENGINE_", "REGISTRY_", "HOST_UNREACHABLE", "HOST_TIMEOUT", "HOST_TLS_FAILED"]
             .iter()
             .any(|prefix| error.reason.starts_with(prefix));
@@ -109,5 +111,11 @@ mod tests {
         assert_eq!(refused(Code::PermissionDenied, "REGISTRY_AUTH_REQUIRED").number(), 1);
         assert_eq!(refused(Code::Unavailable, "HOST_UNREACHABLE").number(), 1);
         assert_eq!(Failure::from(Status::unavailable("gone")).number(), 2);
+        let host = HashMap::from([("host".to_owned(), "web1".to_owned())]);
+        for (reason, number) in [("ROLLOUT_ACTIVE", 2), ("CONTAINER_NOT_FOUND", 1)] {
+            let details = ErrorDetails::with_error_info(reason, "wharf.v1", host.clone());
+            let status = Status::with_error_details(Code::FailedPrecondition, "no", details);
+            assert_eq!(Failure::from(status).number(), number, "{reason}");
+        }
     }
 }
