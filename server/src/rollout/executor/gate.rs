@@ -271,10 +271,13 @@ impl Run<'_> {
 fn not_running(facts: &ContainerFacts, run: &mut RunOf) -> Option<Verdict> {
     let restarts = facts.restart_count - *run.restarts.get_or_insert(facts.restart_count);
     if restarts > 0 {
-        return Some(Verdict::Bad(format!(
-            "it ended with {} and was restarted {restarts} times",
-            facts.exit_code
-        )));
+        let times = if restarts == 1 { "time" } else { "times" };
+        // While it runs, the Engine says 0 and not how it ended before.
+        let ended = match facts.exit_code {
+            0 => String::new(),
+            code => format!("; it ended with {code}"),
+        };
+        return Some(Verdict::Bad(format!("it was restarted {restarts} {times}{ended}")));
     }
     if !facts.running || facts.is_going() {
         return Some(Verdict::Bad(format!(
