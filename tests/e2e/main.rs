@@ -15,6 +15,7 @@ mod pulls;
 mod recreate;
 mod refusals;
 mod reload;
+mod rollouts;
 mod shutdown;
 mod support;
 mod testbed_works;
