@@ -1,11 +1,16 @@
 //! Rollouts in words and tables.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use wharf::v1::{HostState, HostStep, PauseCause, Rollout, RolloutState, RolloutStep};
 
 use super::{short_id, units};
 use crate::status::{ErrorText, is_ok};
 use crate::table::Column;
+
+/// Why a host is skipped that is where it is to be.
+const CURRENT: &str = "on this version already";
 
 /// Columns of `rollout ls` and `rollout history`.
 pub const COLUMNS: &[Column] = &[
@@ -170,16 +175,26 @@ pub fn conclusion(rollout: &Rollout) -> String {
     let subject = subject(rollout);
     let why = Some(reason(rollout)).filter(|reason| !reason.is_empty());
     let because = why.as_ref().map(|why| format!(", because {why}")).unwrap_or_default();
-    let on_new = format!("{} of {} on the new version", counts.succeeded, hosts(counts.total));
+    let on_new =
+        format!("{} of {} on the new version", counts.succeeded, hosts_count(counts.total));
     match rollout.state() {
+        RolloutState::Succeeded if counts.total == 0 => {
+            let hosts: Vec<_> = rollout
+                .steps
+                .iter()
+                .map(|step| (step.host.as_str(), step.status.as_ref().map_or("", |it| &it.message)))
+                .collect();
+            let why = left_alone(&hosts).unwrap_or_else(|| hosts_count(counts.skipped));
+            format!("{subject} changed nothing: {why}; see more with: wharf rollout show {id}")
+        }
         RolloutState::Succeeded if is_complete(rollout) => {
             let skipped = match counts.skipped {
                 0 => String::new(),
-                skipped => format!(", {} skipped", hosts(skipped)),
+                skipped => format!(", {} skipped", hosts_count(skipped)),
             };
             format!(
                 "{subject} is done on {}{skipped}; take it back with: wharf rollout undo {id}",
-                hosts(counts.total)
+                hosts_count(counts.total)
             )
         }
         RolloutState::Succeeded => format!(
@@ -265,7 +280,32 @@ pub fn subject(rollout: &Rollout) -> String {
     }
 }
 
-fn hosts(count: u32) -> String {
+/// Hosts that nothing is done on, by the reason: `all 3 hosts are on this version already`; `None`
+/// without hosts.
+pub fn left_alone(hosts: &[(&str, &str)]) -> Option<String> {
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (host, reason) in hosts {
+        groups.entry(reason).or_default().push(host);
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by(|(_, one), (_, other)| other.len().cmp(&one.len()).then(one.cmp(other)));
+    match &groups[..] {
+        [] => None,
+        [(reason, hosts)] if *reason == CURRENT => Some(match hosts[..] {
+            [host] => format!("{host} is {CURRENT}"),
+            _ => format!("all {} hosts are {CURRENT}", hosts.len()),
+        }),
+        groups => {
+            let told = groups.iter().map(|(reason, hosts)| match hosts[..] {
+                [host] => format!("{host}: {reason}"),
+                _ => format!("{} hosts: {reason}", hosts.len()),
+            });
+            Some(told.collect::<Vec<_>>().join("; "))
+        }
+    }
+}
+
+fn hosts_count(count: u32) -> String {
     if count == 1 { "1 host".to_owned() } else { format!("{count} hosts") }
 }
 
@@ -333,6 +373,31 @@ mod tests {
         ended.steps.push(step(HostState::Skipped));
         assert!(!is_complete(&ended));
         assert!(!is_complete(&rollout(RolloutState::RolledBack)));
+    }
+
+    #[test]
+    fn a_rollout_that_had_nothing_to_do_says_why_and_is_a_success() {
+        let skipped = |host: &str, reason: &str| RolloutStep {
+            host: host.into(),
+            wave: 0,
+            status: Some(pb::Status { message: reason.into(), ..Default::default() }),
+            ..step(HostState::Skipped)
+        };
+        let counts = Some(RolloutCounts { skipped: 2, ..Default::default() });
+        let steps = vec![skipped("a", CURRENT), skipped("b", CURRENT)];
+        let mut ended = Rollout { counts, steps, ..rollout(RolloutState::Succeeded) };
+        assert!(is_complete(&ended));
+        assert_eq!(
+            conclusion(&ended),
+            "web to app:v2 changed nothing: all 2 hosts are on this version already; see more with: \
+             wharf rollout show 1a2b3c4d"
+        );
+        ended.steps[1] = skipped("b", "it has no container web");
+        let sentence = conclusion(&ended);
+        assert!(
+            sentence.contains("a: on this version already; b: it has no container web"),
+            "{sentence}"
+        );
     }
 
     #[test]
