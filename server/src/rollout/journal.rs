@@ -34,7 +34,7 @@ pub trait Journal: Send + Sync + 'static {
     async fn create(&self, epoch: Epoch, rollout: NewRollout) -> Result<Revision>;
 
     /// Appends records, all or none, and returns the revision of the last. A terminal phase
-    /// among them gives the locks back.
+    /// among them gives the locks back and forgets [`SecretKind::Login`].
     async fn append(&self, epoch: Epoch, id: RolloutId, records: &[Record]) -> Result<Revision>;
 
     /// All records of a rollout, oldest first; empty where there is none.

@@ -23,6 +23,16 @@ const PROBE: Duration = Duration::from_secs(5);
 /// What is shown of an answer or a command's output.
 const SHOWN: usize = 200;
 
+/// The run that a container proves itself in: another start ends it.
+#[derive(Default)]
+struct RunOf {
+    /// `None` until the first look.
+    started_at: Option<String>,
+    /// Restarts by the Engine before it; `None` until the first look at an old container, which
+    /// may have lived through some.
+    restarts: Option<i64>,
+}
+
 /// What one look at a container says.
 enum Verdict {
     /// It is as it should be.
@@ -55,9 +65,9 @@ impl Run<'_> {
             let saw = "it was not looked at for a while".to_owned();
             self.write(HostEvent::Good { since: None, saw }).await?;
         }
-        let mut first_start = None;
+        let mut run = RunOf { started_at: None, restarts: Some(0) };
         loop {
-            let verdict = self.verdict(&reference, &gate, &mut first_start).await?;
+            let verdict = self.verdict(&reference, &gate, &mut run).await?;
             let now = self.task.clock.now();
             let good = matches!(verdict, Verdict::Good(_));
             let saw = match verdict {
@@ -88,13 +98,14 @@ impl Run<'_> {
         let reference = reference(&seen.new, "monitor")?;
         let until = self.state.monitor_until.unwrap_or_else(|| self.task.clock.now());
         let gate = self.task.policy.gate.clone();
-        let mut first_start = seen.new.as_ref().and_then(|new| new.started_at.clone());
+        let started_at = seen.new.as_ref().and_then(|new| new.started_at.clone());
+        let mut run = RunOf { started_at, restarts: Some(0) };
         loop {
             let now = self.task.clock.now();
             if now >= until {
                 return Ok(());
             }
-            match self.verdict(&reference, &gate, &mut first_start).await? {
+            match self.verdict(&reference, &gate, &mut run).await? {
                 Verdict::Good(_) => {}
                 Verdict::Wait(saw) | Verdict::Bad(saw) => {
                     return Err(failed(format!("it passed the gate and was bad again: {saw}")));
@@ -104,14 +115,18 @@ impl Run<'_> {
         }
     }
 
-    /// Waits until the old container is up again, and healthy where it has a health check.
+    /// Waits until the old container is up again, and healthy where it has a health check. One
+    /// that was bad when the rollout was planned has nothing to prove: it is as it was found.
     pub(super) async fn gate_old(&mut self, seen: &Observed) -> Result<(), Setback> {
+        if self.task.plan.unhealthy {
+            return Ok(());
+        }
         let standing = seen.old.clone().or_else(|| seen.twin.clone());
         let reference = reference(&standing, "old")?;
         let deadline = self.task.clock.now() + self.task.policy.healthy_deadline;
-        let mut first_start = None;
+        let mut run = RunOf::default();
         loop {
-            let saw = match self.verdict(&reference, &Gate::Auto, &mut first_start).await? {
+            let saw = match self.verdict(&reference, &Gate::Auto, &mut run).await? {
                 Verdict::Good(_) => return Ok(()),
                 Verdict::Bad(saw) => return Err(failed(format!("the old container: {saw}"))),
                 Verdict::Wait(saw) => saw,
@@ -128,7 +143,7 @@ impl Run<'_> {
         &self,
         container: &ContainerRef,
         gate: &Gate,
-        first_start: &mut Option<String>,
+        run: &mut RunOf,
     ) -> Result<Verdict, Setback> {
         let document = self.call(CALL, self.engine.inspect_container(container, false)).await?;
         let facts =
@@ -136,7 +151,7 @@ impl Run<'_> {
         if *gate == Gate::None {
             return Ok(Verdict::Good("it was started".to_owned()));
         }
-        if let Some(verdict) = not_running(&facts, first_start) {
+        if let Some(verdict) = not_running(&facts, run) {
             return Ok(verdict);
         }
         Ok(match gate {
@@ -253,11 +268,12 @@ impl Run<'_> {
 }
 
 /// What is wrong with a container that should run without a restart.
-fn not_running(facts: &ContainerFacts, first_start: &mut Option<String>) -> Option<Verdict> {
-    if facts.restart_count > 0 {
+fn not_running(facts: &ContainerFacts, run: &mut RunOf) -> Option<Verdict> {
+    let restarts = facts.restart_count - *run.restarts.get_or_insert(facts.restart_count);
+    if restarts > 0 {
         return Some(Verdict::Bad(format!(
-            "it ended with {} and was restarted {} times",
-            facts.exit_code, facts.restart_count
+            "it ended with {} and was restarted {restarts} times",
+            facts.exit_code
         )));
     }
     if !facts.running || facts.is_going() {
@@ -268,13 +284,13 @@ fn not_running(facts: &ContainerFacts, first_start: &mut Option<String>) -> Opti
             facts.start_error
         )));
     }
-    match first_start {
+    match &run.started_at {
         Some(first) if facts.started_at.as_ref() != Some(first) => {
             Some(Verdict::Bad("it was restarted".to_owned()))
         }
         Some(_) => None,
         None => {
-            first_start.clone_from(&facts.started_at);
+            run.started_at.clone_from(&facts.started_at);
             None
         }
     }

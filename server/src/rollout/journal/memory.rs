@@ -65,6 +65,7 @@ impl Contents {
             && to.is_terminal()
         {
             self.locks.retain(|_, holder| *holder != id);
+            self.secrets.remove(&(id, None, SecretKind::Login));
             if let Some(summary) = self.summaries.get_mut(&id) {
                 summary.ended_at = Some(record.at);
             }
