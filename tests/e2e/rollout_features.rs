@@ -4,3 +4,5 @@
 
 mod again;
 mod bench;
+mod labels;
+mod strict;

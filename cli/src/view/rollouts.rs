@@ -231,6 +231,19 @@ fn host_status(step: &RolloutStep) -> String {
 /// What is told of a host in a line, and its last log lines where it failed; nothing where
 /// nothing of note changed.
 pub fn told(before: Option<&RolloutStep>, step: &RolloutStep) -> Vec<String> {
+    let mut lines = news(before, step);
+    if before.map(|before| &before.warnings) != Some(&step.warnings) {
+        lines.extend(warnings(step));
+    }
+    lines
+}
+
+/// What was asked for and is not so, without being a failure.
+pub fn warnings(step: &RolloutStep) -> impl Iterator<Item = String> {
+    step.warnings.iter().map(|warning| format!("{}: warning: {warning}", step.host))
+}
+
+fn news(before: Option<&RolloutStep>, step: &RolloutStep) -> Vec<String> {
     let host = &step.host;
     if before.is_some_and(|before| before.state == step.state) {
         let moved = before.is_some_and(|before| before.step != step.step);
@@ -420,6 +433,17 @@ mod tests {
         let at_gate = RolloutStep { step: HostStep::Gate.into(), ..updating.clone() };
         assert_eq!(told(Some(&updating), &at_gate), ["web1: updating: gate"]);
         assert!(told(Some(&at_gate), &at_gate).is_empty());
+    }
+
+    #[test]
+    fn a_warning_is_told_once() {
+        let updating = step(HostState::Updating);
+        let warnings = vec!["asked for and found: annotations: a -> none".to_owned()];
+        let warned = RolloutStep { warnings, ..updating.clone() };
+        let line = "web1: warning: asked for and found: annotations: a -> none";
+        assert_eq!(told(Some(&updating), &warned), [line]);
+        let updated = RolloutStep { state: HostState::Updated.into(), ..warned.clone() };
+        assert_eq!(told(Some(&warned), &updated).len(), 1);
     }
 
     #[test]

@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use prost::Message;
 use serde_json::Value;
 use testbed::{Fleet, Image, Output, Wharfd, eventually};
 use tonic::Status;
+use tonic_types::pb;
 use wharf::v1::{
     CreateRolloutRequest, GetRolloutRequest, Rollout, RolloutPlan, RolloutPolicy, RolloutSpec,
-    RolloutState, UndoRolloutRequest,
+    RolloutState, RolloutStep, UndoRolloutRequest,
 };
 
 use crate::recreate::scene::Scene;
@@ -81,6 +83,17 @@ impl Bench {
             found.push(scene.inspect(name).await?);
         }
         Ok(found)
+    }
+
+    /// The names of all containers of a host that begin with the container's, sorted.
+    pub async fn names(&self, host: usize) -> anyhow::Result<Vec<String>> {
+        let list = self.scenes[host].engine.get("/containers/json?all=1").await?;
+        let names = list.as_array().into_iter().flatten().filter_map(|it| it["Names"][0].as_str());
+        let names = names.map(|name| name.trim_start_matches('/'));
+        let mut names: Vec<_> =
+            names.filter(|name| name.starts_with(self.name())).map(str::to_owned).collect();
+        names.sort();
+        Ok(names)
     }
 
     /// Runs `wharf rollout ARGUMENTS`.
@@ -156,6 +169,13 @@ impl Bench {
 pub fn quick() -> RolloutPolicy {
     let zero = Some(prost_types::Duration::default());
     RolloutPolicy { min_healthy_time: zero, monitor: zero, ..RolloutPolicy::default() }
+}
+
+/// `ErrorInfo.reason` of what a host has to say.
+pub fn reason_of(step: &RolloutStep) -> String {
+    let details = step.status.iter().flat_map(|status| &status.details);
+    let infos = details.filter_map(|detail| pb::ErrorInfo::decode(&*detail.value).ok());
+    infos.map(|info| info.reason).next().unwrap_or_default()
 }
 
 /// `N.old-R`, the backup of a rollout.

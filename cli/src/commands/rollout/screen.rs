@@ -13,7 +13,7 @@ use crate::json;
 use crate::printer::{Format, Printer, width};
 use crate::progress;
 use crate::table;
-use crate::view::rollouts::{HOST_COLUMNS, has_ended, headline, host_row, told};
+use crate::view::rollouts::{HOST_COLUMNS, has_ended, headline, host_row, told, warnings};
 
 /// Lines of the terminal that are left to the head, to what is not shown, and to the prompt.
 const SPARE_LINES: u16 = 5;
@@ -164,9 +164,10 @@ impl<'a> Screen<'a> {
     /// Lines about a host. Above a live table only what stays true.
     fn tell(&self, lines: &[String], step: &RolloutStep) {
         let stays = has_ended(step.state()) || step.state() == HostState::Restoring;
+        let warns = warnings(step).any(|warning| lines.contains(&warning));
         let show = match self.mode {
             Mode::Lines => true,
-            Mode::Live { .. } => stays && lines.len() + 1 > usize::from(step.failed_step == 0),
+            Mode::Live { .. } => stays || warns,
             Mode::Silent | Mode::Events => false,
         };
         if show {
