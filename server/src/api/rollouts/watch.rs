@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::Stream;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use wharf::v1;
@@ -54,6 +55,8 @@ struct Watcher {
     changes: watch::Receiver<Revision>,
     pulls: Option<broadcast::Receiver<PullProgress>>,
     stopping: CancellationToken,
+    /// When something was told last: what happens to other rollouts is silence here.
+    told_at: Instant,
     over: bool,
 }
 
@@ -91,6 +94,7 @@ pub async fn stream(
         changes,
         pulls: wish.pulls,
         stopping,
+        told_at: Instant::now(),
         over: false,
     };
     watcher.start(from.is_none()).await?;
@@ -131,6 +135,7 @@ impl Watcher {
     async fn next(&mut self) -> Option<Result<v1::WatchRolloutsResponse, Status>> {
         loop {
             if let Some((seen, event)) = self.ready.pop_front() {
+                self.told_at = Instant::now();
                 return Some(Ok(self.message(seen, event)));
             }
             if self.over {
@@ -203,6 +208,7 @@ impl Watcher {
 
     async fn wait(&mut self) -> Woken {
         let id = self.id;
+        let silent = self.told_at + HEARTBEAT_AFTER;
         tokio::select! {
             () = self.stopping.cancelled() => Woken::Stopping,
             changed = self.changes.changed() => match changed {
@@ -211,7 +217,7 @@ impl Watcher {
                 Err(_) => Woken::Stopping,
             },
             pull = next_pull(&mut self.pulls, id) => Woken::Pull(Box::new(pull)),
-            () = tokio::time::sleep(HEARTBEAT_AFTER) => Woken::Silence,
+            () = tokio::time::sleep_until(silent) => Woken::Silence,
         }
     }
 
@@ -261,3 +267,6 @@ fn progress(pull: &PullProgress) -> v1::RolloutPullProgress {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

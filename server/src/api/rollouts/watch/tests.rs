@@ -1,0 +1,239 @@
+//! What following costs: a caller gets what it asked for and nothing else, and one that does not
+//! read costs the server nothing.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use futures_util::{FutureExt, StreamExt};
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::{ContainerName, HostName};
+use crate::engine::Transfer;
+use crate::rollout::journal::{MemoryJournal, NewRollout, Result, SecretKind, Summary};
+use crate::rollout::model::{
+    Control, Epoch, Event as Happened, HostEvent, HostPlan, Millis, Order, Phase, Plan, Record,
+    TargetKind, Work,
+};
+use crate::rollout::spec::Policy;
+
+type Messages =
+    Pin<Box<dyn Stream<Item = std::result::Result<v1::WatchRolloutsResponse, Status>> + Send>>;
+
+/// A journal that counts what is read from it.
+#[derive(Clone)]
+struct Counting {
+    inner: MemoryJournal,
+    read: Arc<AtomicUsize>,
+}
+
+struct Scene {
+    journal: Counting,
+    epoch: Epoch,
+    pulls: broadcast::Sender<PullProgress>,
+    stopping: CancellationToken,
+}
+
+fn id(number: u128) -> RolloutId {
+    RolloutId(Uuid::from_u128(number))
+}
+
+fn host() -> HostName {
+    HostName::parse("a").unwrap()
+}
+
+fn begun() -> Happened {
+    let happened = HostEvent::Begun { work: Work::Pull, attempt: 1 };
+    Happened::Host { host: host(), happened }
+}
+
+impl Scene {
+    /// Two rollouts that run.
+    async fn new() -> Self {
+        let inner = MemoryJournal::new(Uuid::from_u128(9));
+        let journal = Counting { inner, read: Arc::default() };
+        let epoch = journal.take_over().await.unwrap();
+        let (pulls, _) = broadcast::channel(16);
+        let scene = Self { journal, epoch, pulls, stopping: CancellationToken::new() };
+        for (number, container) in [(1, "web"), (2, "db")] {
+            scene.create(number, container).await;
+        }
+        scene
+    }
+
+    async fn create(&self, number: u128, container: &str) {
+        let container = ContainerName::parse(container).unwrap();
+        let plan = HostPlan {
+            kind: TargetKind::Create,
+            old: None,
+            diff: Vec::new(),
+            risks: Vec::new(),
+            spec_sha: String::new(),
+            order: Order::StopFirst,
+            start: true,
+            unhealthy: false,
+        };
+        let plan = Plan {
+            container: container.clone(),
+            image: None,
+            waves: vec![vec![host()]],
+            hosts: [(host(), plan)].into(),
+            warnings: Vec::new(),
+        };
+        let event = Happened::Created {
+            plan: Box::new(plan),
+            policy: Box::new(Policy::default()),
+            by: "anna".to_owned(),
+            undo_of: None,
+        };
+        let record = Record { at: Millis(1), event };
+        let hosts = vec![host()];
+        let rollout = NewRollout { id: id(number), container, hosts, record, secrets: Vec::new() };
+        self.journal.create(self.epoch, rollout).await.unwrap();
+    }
+
+    async fn append(&self, number: u128, event: Happened) {
+        let record = Record { at: Millis(2), event };
+        self.journal.append(self.epoch, id(number), &[record]).await.unwrap();
+    }
+
+    fn pull(&self, number: u128) {
+        let transfer = Transfer { bytes_done: 7, ..Transfer::default() };
+        // Nobody may listen.
+        let _ = self.pulls.send(PullProgress { rollout: id(number), host: host(), transfer });
+    }
+
+    async fn watch(&self, number: Option<u128>, progress: bool) -> Messages {
+        let pulls = progress.then(|| self.pulls.subscribe());
+        let wish = Wish { id: number.map(id), after: None, pulls };
+        let journal = Arc::new(self.journal.clone());
+        let stream = stream(journal, wish, self.stopping.clone()).await;
+        let mut messages: Messages = Box::pin(stream.unwrap_or_else(|_| panic!("it is refused")));
+        let first = event(&mut messages).await;
+        assert!(matches!(first, Event::Snapshot(_)), "{first:?}");
+        messages
+    }
+}
+
+async fn event(messages: &mut Messages) -> Event {
+    messages.next().await.expect("a message").expect("no error").event.expect("an event")
+}
+
+/// Nothing is there to be read.
+fn is_silent(messages: &mut Messages) -> bool {
+    messages.next().now_or_never().is_none()
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_follows_a_rollout_hears_of_no_other() {
+    let scene = Scene::new().await;
+    let mut one = scene.watch(Some(1), true).await;
+    let mut all = scene.watch(None, true).await;
+    scene.append(2, begun()).await;
+    scene.pull(2);
+    assert!(is_silent(&mut one));
+    assert!(matches!(event(&mut all).await, Event::Step(_)));
+    scene.append(1, begun()).await;
+    let Event::Step(step) = event(&mut one).await else { panic!("no step") };
+    assert_eq!(step.rollout, id(1).to_string());
+}
+
+#[tokio::test(start_paused = true)]
+async fn pulls_are_told_to_those_who_asked_for_them() {
+    let scene = Scene::new().await;
+    let mut plain = scene.watch(Some(1), false).await;
+    let mut curious = scene.watch(Some(1), true).await;
+    scene.pull(2);
+    scene.pull(1);
+    assert!(is_silent(&mut plain));
+    let Event::PullProgress(pull) = event(&mut curious).await else { panic!("no pull") };
+    assert_eq!(pull.rollout, id(1).to_string());
+    assert!(is_silent(&mut curious));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happens_to_others_does_not_put_off_a_heartbeat() {
+    let scene = Scene::new().await;
+    let mut messages = scene.watch(Some(1), false).await;
+    let began = Instant::now();
+    let noise = async {
+        loop {
+            tokio::time::sleep(HEARTBEAT_AFTER / 3).await;
+            scene.append(2, Happened::Control { control: Control::Pause, by: String::new() }).await;
+        }
+    };
+    let heard = tokio::select! {
+        heard = event(&mut messages) => heard,
+        () = noise => unreachable!("it has no end"),
+        () = tokio::time::sleep(HEARTBEAT_AFTER * 10) => panic!("no heartbeat"),
+    };
+    assert!(matches!(heard, Event::Heartbeat(_)), "{heard:?}");
+    assert_eq!(began.elapsed(), HEARTBEAT_AFTER);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_does_not_read_holds_nothing_in_the_server() {
+    let scene = Scene::new().await;
+    let mut messages = scene.watch(Some(1), true).await;
+    let before = scene.journal.read.load(Ordering::SeqCst);
+    let many = 5_000;
+    for number in 0..many {
+        let wave = usize::from(number % 2 == 1);
+        scene.append(1, Happened::Phase { to: Phase::Running { wave }, reason: None }).await;
+        scene.pull(1);
+    }
+    let read = || scene.journal.read.load(Ordering::SeqCst) - before;
+    assert_eq!(read(), 0);
+    // One message is asked for: no more is read than that takes.
+    let _ = event(&mut messages).await;
+    assert!((1..=BATCH).contains(&read()), "{}", read());
+}
+
+#[async_trait]
+impl Journal for Counting {
+    fn store_id(&self) -> Uuid {
+        self.inner.store_id()
+    }
+    async fn take_over(&self) -> Result<Epoch> {
+        self.inner.take_over().await
+    }
+    async fn create(&self, epoch: Epoch, rollout: NewRollout) -> Result<Revision> {
+        self.inner.create(epoch, rollout).await
+    }
+    async fn append(&self, epoch: Epoch, id: RolloutId, records: &[Record]) -> Result<Revision> {
+        self.inner.append(epoch, id, records).await
+    }
+    async fn records(&self, id: RolloutId) -> Result<Vec<Entry>> {
+        let found = self.inner.records(id).await?;
+        self.read.fetch_add(found.len(), Ordering::SeqCst);
+        Ok(found)
+    }
+    async fn after(
+        &self,
+        revision: Revision,
+        id: Option<RolloutId>,
+        limit: usize,
+    ) -> Result<Vec<Entry>> {
+        let found = self.inner.after(revision, id, limit).await?;
+        self.read.fetch_add(found.len(), Ordering::SeqCst);
+        Ok(found)
+    }
+    async fn open(&self) -> Result<Vec<RolloutId>> {
+        self.inner.open().await
+    }
+    async fn list(&self) -> Result<Vec<Summary>> {
+        self.inner.list().await
+    }
+    async fn secret(
+        &self,
+        id: RolloutId,
+        host: Option<&HostName>,
+        kind: SecretKind,
+    ) -> Result<Option<String>> {
+        self.inner.secret(id, host, kind).await
+    }
+    fn changes(&self) -> watch::Receiver<Revision> {
+        self.inner.changes()
+    }
+}
