@@ -243,6 +243,6 @@ fn undo_from_the_retained_container() {
 
 #[test]
 fn bake() {
-    let bake = Policy { bake: std::time::Duration::from_secs(60), ..policy() };
+    let bake = Policy { bake: std::time::Duration::from_secs(4), ..policy() };
     Scenario::of(setting(Old::Running, New::Good), bake).ends("Succeeded", "Committed");
 }

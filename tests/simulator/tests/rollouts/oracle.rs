@@ -150,7 +150,7 @@ impl HostView<'_> {
         match self.world.settings[self.name].new {
             New::Good => false,
             New::Slow => true,
-            New::Ends | New::NoStart => *self.gate == Gate::None,
+            New::Ends | New::NoStart | New::Dies | New::Unhealthy => *self.gate == Gate::None,
         }
     }
 

@@ -28,6 +28,7 @@ use wharf_server::rollout::model::{
 use wharf_server::rollout::planning::{self, Planned};
 use wharf_server::rollout::requests::{Order, RequestText, RolloutError, UndoOrder};
 use wharf_server::rollout::spec::{Change, OnFailure, OrderWish, Policy, RolloutSpec};
+use wharf_simulator::model::HealthScript;
 use wharf_simulator::{
     Behaviour, Call, EngineOptions, Fault, ImageContent, Operation, Plan, PowerState, Registries,
     SimEngine, SimHost, SimRegistry,
@@ -64,6 +65,10 @@ pub enum New {
     NoStart,
     /// Ends by itself, and takes its time to stop.
     Slow,
+    /// Ends at once.
+    Dies,
+    /// Its health check finds it bad.
+    Unhealthy,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -236,10 +241,15 @@ impl World {
         registries.add(REGISTRY, SimRegistry::open());
         let of =
             |salt: &str, architecture: &str| ImageContent::builder(salt).architecture(architecture);
-        let new: Vec<_> = [New::Good, New::Ends, New::NoStart, New::Slow]
-            .into_iter()
-            .map(|new| of("v2", architecture(new)).behaviour(behaviour(new)).build())
-            .collect();
+        let every = [New::Good, New::Ends, New::NoStart, New::Slow, New::Dies, New::Unhealthy];
+        let build = |new: New| {
+            let image = of("v2", architecture(new)).behaviour(behaviour(new));
+            let check = json!({"Test": ["CMD", "check"], "Interval": 500_000_000, "Retries": 1});
+            let image =
+                if new == New::Unhealthy { image.config("Healthcheck", check) } else { image };
+            image.build()
+        };
+        let new: Vec<_> = every.into_iter().map(build).collect();
         registries.with(REGISTRY, |registry| registry.publish_index("app", "v2", &new));
         let mut engines = BTreeMap::new();
         let mut by_name = BTreeMap::new();
@@ -488,6 +498,8 @@ fn architecture(new: New) -> &'static str {
         New::Ends => "arm64",
         New::NoStart => "riscv64",
         New::Slow => "s390x",
+        New::Dies => "ppc64le",
+        New::Unhealthy => "mips64le",
     }
 }
 
@@ -500,6 +512,13 @@ fn behaviour(new: New) -> Behaviour {
         New::Slow => {
             Behaviour::exits_after(Duration::from_millis(4_100), 9).stops_after(stops * 4, 0)
         }
+        New::Dies => Behaviour::exits_after(Duration::ZERO, 1),
+        New::Unhealthy => Behaviour::default()
+            .with_health(HealthScript {
+                unhealthy_after: Some(Duration::from_secs(1)),
+                ..HealthScript::default()
+            })
+            .stops_after(stops, 0),
     }
 }
 
