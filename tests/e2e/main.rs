@@ -15,6 +15,7 @@ mod pulls;
 mod recreate;
 mod refusals;
 mod reload;
+mod rollout_host;
 mod shutdown;
 mod support;
 mod testbed_works;
