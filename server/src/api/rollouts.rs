@@ -79,7 +79,9 @@ impl RolloutService for RolloutApi {
         request: Request<v1::CreateRolloutRequest>,
     ) -> Result<Response<v1::CreateRolloutResponse>, Status> {
         let principal = Principal::of(&request);
-        let message = request.into_inner();
+        let mut message = request.into_inner();
+        // Taken out before the request is kept for its repetition: they end with the rollout.
+        let credentials = message.credentials.take();
         let mut violations = Violations::default();
         let spec = spec::read(&mut violations, message.spec.as_ref());
         violations.finish()?;
@@ -89,11 +91,8 @@ impl RolloutService for RolloutApi {
         let hosts = self.edge.select(targets).map_err(in_spec)?;
         spec.policy.check(hosts.len()).map_err(Problem::invalid)?;
         let login = match &spec.change.image {
-            Some(image) => {
-                let credentials = message.credentials.as_ref();
-                transfer::login_for(&self.edge, image, credentials).await?
-            }
-            None if message.credentials.is_some() => {
+            Some(image) => transfer::login_for(&self.edge, image, credentials.as_ref()).await?,
+            None if credentials.is_some() => {
                 let problem = "are for the pull of an image, and `spec.image` is empty";
                 return Err(Problem::invalid_field("credentials", problem).into());
             }

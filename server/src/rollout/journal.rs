@@ -34,7 +34,7 @@ pub trait Journal: Send + Sync + 'static {
     async fn create(&self, epoch: Epoch, rollout: NewRollout) -> Result<Revision>;
 
     /// Appends records, all or none, and returns the revision of the last. A terminal phase
-    /// among them gives the locks back.
+    /// among them gives the locks back and forgets [`SecretKind::Login`].
     async fn append(&self, epoch: Epoch, id: RolloutId, records: &[Record]) -> Result<Revision>;
 
     /// All records of a rollout, oldest first; empty where there is none.
@@ -137,7 +137,9 @@ pub enum JournalError {
     Fenced,
     /// Another rollout is at work on the container.
     #[error(
-        "{container} on {host} is being changed by rollout {by}; wait for its end, or abort it"
+        "{container} on {host} is being changed by another rollout; \
+         `wharf rollout watch {}` follows it, `wharf rollout abort {}` stops it",
+        .by.short(), .by.short()
     )]
     Locked {
         /// The host.

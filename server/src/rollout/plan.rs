@@ -16,6 +16,9 @@ use super::model::{HostPlan, OldFacts, Plan, PlannedImage, RestartPolicy, Target
 use super::reason;
 use super::spec::{Gate, OnUnreachable, Policy};
 
+/// Hosts that a warning names; the plan has a line for each.
+const MOST_NAMES: usize = 6;
+
 /// Everything that a plan follows from.
 #[derive(Debug, Clone)]
 pub struct Input<'a> {
@@ -180,7 +183,10 @@ fn warnings(input: &Input<'_>, hosts: &BTreeMap<HostName, HostPlan>) -> Vec<Stri
         .map(|(name, _)| name.to_string())
         .collect();
     if !skipped.is_empty() {
-        warnings.push(format!("left out: {}", skipped.join(", ")));
+        let more = skipped.len().saturating_sub(MOST_NAMES);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let names = skipped[..skipped.len().min(MOST_NAMES)].join(", ");
+        warnings.push(format!("left out: {names}{more}"));
     }
     let size = hosts.len() - skipped.len();
     let policy = input.policy;

@@ -250,6 +250,13 @@ async fn push(
                 .execute(&mut *connection)
                 .await
                 .map_err(&failed)?;
+            // Nothing is pulled any more, so nobody needs the caller's password.
+            sqlx::query("DELETE FROM rollout_secrets WHERE rollout = ? AND kind = ?")
+                .bind(&text)
+                .bind(SecretKind::Login.as_str())
+                .execute(&mut *connection)
+                .await
+                .map_err(&failed)?;
         }
     }
     let appended = sqlx::query("INSERT INTO journal (rollout, record) VALUES (?, ?)")

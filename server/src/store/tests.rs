@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::{
-    HostAddress, HostName, HostSource, Labels, RegistryHost, RegistryLogin, Secret, TlsMaterial,
-    Transport,
+    ContainerName, HostAddress, HostName, HostSource, Labels, RegistryHost, RegistryLogin, Secret,
+    TlsMaterial, Transport,
 };
+
+use crate::rollout::journal::{Journal, MemoryJournal, NewRollout, NewSecret, SecretKind};
+use crate::rollout::model::{Event, Millis, Phase, Record, RolloutId};
 
 const CANARY: &str = "correct-horse-battery-staple";
 
@@ -297,6 +300,33 @@ async fn a_file_that_is_no_database_is_left_alone() {
     let text = refusal(&options(directory.path())).await;
     assert!(text.contains("wharf.db: not a database"), "{text}");
     assert_eq!(fs::read_to_string(&path).unwrap(), content);
+}
+
+#[tokio::test]
+async fn the_login_of_a_rollout_is_kept_until_its_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    let memory = MemoryJournal::new(uuid::Uuid::from_u128(1));
+    for journal in [&store as &dyn Journal, &memory] {
+        let epoch = journal.take_over().await.unwrap();
+        let id = RolloutId(uuid::Uuid::from_u128(2));
+        let record = |event| Record { at: Millis(1), event };
+        let secret = |kind| NewSecret { host: None, kind, text: "[]".to_owned() };
+        let rollout = NewRollout {
+            id,
+            container: ContainerName::parse("web").unwrap(),
+            hosts: Vec::new(),
+            record: record(Event::Phase { to: Phase::Pulling, reason: None }),
+            secrets: vec![secret(SecretKind::Login), secret(SecretKind::Request)],
+        };
+        journal.create(epoch, rollout).await.unwrap();
+        for (to, kept) in [(Phase::Running { wave: 0 }, true), (Phase::Succeeded, false)] {
+            journal.append(epoch, id, &[record(Event::Phase { to, reason: None })]).await.unwrap();
+            let login = journal.secret(id, None, SecretKind::Login).await.unwrap();
+            assert_eq!(login.is_some(), kept);
+        }
+        assert!(journal.secret(id, None, SecretKind::Request).await.unwrap().is_some());
+    }
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use wharf::v1::host_selector::Selection;
 use wharf::v1::host_service_client::HostServiceClient;
 use wharf::v1::image_service_client::ImageServiceClient;
 use wharf::v1::registry_service_client::RegistryServiceClient;
+use wharf::v1::rollout_service_client::RolloutServiceClient;
 use wharf::v1::system_service_client::SystemServiceClient;
 use wharf::v1::{AddHostRequest, AllHosts, HostNames, HostSelector, RegistryCredentials};
 
@@ -117,6 +118,10 @@ impl Server {
 
     pub fn registries(&self) -> RegistryServiceClient<Channel> {
         RegistryServiceClient::new(self.0.clone())
+    }
+
+    pub fn rollouts(&self) -> RolloutServiceClient<Channel> {
+        RolloutServiceClient::new(self.0.clone())
     }
 
     pub fn system(&self) -> SystemServiceClient<Channel> {

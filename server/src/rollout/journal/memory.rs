@@ -65,6 +65,7 @@ impl Contents {
             && to.is_terminal()
         {
             self.locks.retain(|_, holder| *holder != id);
+            self.secrets.remove(&(id, None, SecretKind::Login));
             if let Some(summary) = self.summaries.get_mut(&id) {
                 summary.ended_at = Some(record.at);
             }
@@ -89,6 +90,10 @@ impl Journal for MemoryJournal {
         let mut contents = self.lock();
         contents.fence(epoch)?;
         let NewRollout { id, container, hosts, record, secrets } = rollout;
+        if contents.summaries.contains_key(&id) {
+            let message = format!("rollout {id} is there already");
+            return Err(JournalError::Store(message.into()));
+        }
         for host in &hosts {
             if let Some(by) = contents.locks.get(&(host.clone(), container.clone())) {
                 return Err(JournalError::Locked { host: host.clone(), container, by: *by });

@@ -12,7 +12,7 @@ use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replac
 use crate::rollout::reason;
 use crate::rollout::recreate::{self, Options, Recreated};
 use crate::rollout::requests::{Order, Refusal};
-use crate::rollout::spec::OrderWish;
+use crate::rollout::spec::{OrderWish, PullWhen};
 
 /// The plan, or everything that stands against it. Hosts that are on the new version already
 /// are left out of it: a pipeline that runs twice upgrades once.
@@ -68,9 +68,25 @@ impl Draft<'_> {
     fn host(&self, asked: Asked) -> Result<(HostFacts, Option<HostBodies>), Settled> {
         let Asked { facts, image, .. } = asked;
         match facts {
+            Ok(facts) if image.is_none() && self.never_pulls(&facts) => {
+                let image = self.image.map_or("the image", |image| image.reference.as_str());
+                let message = format!(
+                    "it does not have {image}, and pull_policy never pulls it; pull it there \
+                     before, or choose missing"
+                );
+                let trouble = Trouble::new(reason::IMAGE_NOT_FOUND, message);
+                Ok((HostFacts::Refused(vec![trouble]), None))
+            }
             Ok(facts) => self.reachable(&facts, image.as_ref()),
             Err(trouble) => Ok((HostFacts::Silent(trouble), None)),
         }
+    }
+
+    /// Whether the host must have the image already.
+    fn never_pulls(&self, facts: &Facts) -> bool {
+        let Order { spec, .. } = self.order;
+        let takes_part = facts.old.is_some() || spec.change.whole.is_some();
+        takes_part && self.image.is_some() && spec.policy.pull == PullWhen::Never
     }
 
     fn reachable(
