@@ -69,9 +69,11 @@ fn main() -> ExitCode {
         };
     let result = runtime.block_on(async {
         tokio::select! {
+            // In this order: nothing is begun before Ctrl-C is listened for.
+            biased;
+            _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted(app.on_interrupt.take())),
             result = commands::run(&app, arguments.command) =>
                 result.map_err(|failure| app.explain(failure)),
-            _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted(app.on_interrupt.take())),
         }
     });
     let result = match (result, app.printer.lost()) {
