@@ -8,7 +8,7 @@ mod bridge;
 mod identity;
 mod images;
 mod networks;
-mod scene;
+pub mod scene;
 mod start_first;
 mod state;
 mod storage;

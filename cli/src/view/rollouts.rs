@@ -1,11 +1,16 @@
 //! Rollouts in words and tables.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use wharf::v1::{HostState, HostStep, PauseCause, Rollout, RolloutState, RolloutStep};
 
 use super::{short_id, units};
 use crate::status::{ErrorText, is_ok};
 use crate::table::Column;
+
+/// Why a host is skipped that is where it is to be.
+const CURRENT: &str = "on this version already";
 
 /// Columns of `rollout ls` and `rollout history`.
 pub const COLUMNS: &[Column] = &[
@@ -50,7 +55,10 @@ pub fn row(rollout: &Rollout, now: Timestamp) -> Vec<String> {
     vec![
         short(&rollout.id).to_owned(),
         rollout.container.clone(),
-        rollout.image.clone(),
+        match (rollout.image.as_str(), rollout.undo_of.as_str()) {
+            ("", undone) if !undone.is_empty() => format!("undo of {}", short(undone)),
+            (image, _) => image.to_owned(),
+        },
         state(rollout),
         format!("{}/{}", counts.succeeded, counts.total),
         counts.failed.to_string(),
@@ -66,17 +74,14 @@ pub fn row(rollout: &Rollout, now: Timestamp) -> Vec<String> {
 
 /// The row of a host. `pull` says where its pull stands, where it does.
 pub fn host_row(step: &RolloutStep, pull: Option<&str>, now: Timestamp) -> Vec<String> {
-    let is_over = has_ended(step.state());
+    let is_idle =
+        has_ended(step.state()) || matches!(step.state(), HostState::Waiting | HostState::Pulled);
     vec![
         step.host.clone(),
         if step.wave == 0 { String::new() } else { step.wave.to_string() },
         host_state(step.state()),
-        if is_over { String::new() } else { host_step(step.step()) },
-        if is_over || matches!(step.state(), HostState::Waiting | HostState::Pulled) {
-            String::new()
-        } else {
-            passed(step.since.as_ref(), now)
-        },
+        if is_idle { String::new() } else { host_step(step.step()) },
+        if is_idle { String::new() } else { passed(step.since.as_ref(), now) },
         match (step.state(), pull) {
             (HostState::Pulling, Some(pull)) => pull.to_owned(),
             _ => host_status(step),
@@ -151,8 +156,13 @@ pub fn reason(rollout: &Rollout) -> String {
 
 /// One line about the whole: `web to app:v2: running, wave 2 of 4, 3 of 10 done, 1 failed`.
 pub fn headline(rollout: &Rollout) -> String {
+    format!("{}: {}", subject(rollout), progress(rollout))
+}
+
+/// The same without what it is about.
+pub fn progress(rollout: &Rollout) -> String {
     let counts = rollout.counts.unwrap_or_default();
-    let mut line = format!("{}: {}", subject(rollout), state(rollout));
+    let mut line = state(rollout);
     if rollout.waves > 1 && rollout.wave > 0 {
         line += &format!(", wave {} of {}", rollout.wave, rollout.waves);
     }
@@ -170,36 +180,53 @@ pub fn conclusion(rollout: &Rollout) -> String {
     let subject = subject(rollout);
     let why = Some(reason(rollout)).filter(|reason| !reason.is_empty());
     let because = why.as_ref().map(|why| format!(", because {why}")).unwrap_or_default();
-    let on_new = format!("{} of {} on the new version", counts.succeeded, hosts(counts.total));
+    let on_new =
+        format!("{} of {} on the new version", counts.succeeded, hosts_count(counts.total));
+    let take_back = match counts.succeeded {
+        0 => String::new(),
+        _ => format!(", take it back with: wharf rollout undo {id}"),
+    };
     match rollout.state() {
+        RolloutState::Succeeded if counts.total == 0 => {
+            let hosts: Vec<_> = rollout
+                .steps
+                .iter()
+                .map(|step| (step.host.as_str(), step.status.as_ref().map_or("", |it| &it.message)))
+                .collect();
+            let why = left_alone(&hosts).unwrap_or_else(|| hosts_count(counts.skipped));
+            format!("{subject} changed nothing: {why}; see more with: wharf rollout show {id}")
+        }
         RolloutState::Succeeded if is_complete(rollout) => {
             let skipped = match counts.skipped {
                 0 => String::new(),
-                skipped => format!(", {} skipped", hosts(skipped)),
+                skipped => format!(", {} skipped", hosts_count(skipped)),
             };
             format!(
                 "{subject} is done on {}{skipped}; take it back with: wharf rollout undo {id}",
-                hosts(counts.total)
+                hosts_count(counts.total)
             )
         }
         RolloutState::Succeeded => format!(
             "{subject} ended with hosts left out, {on_new}; see which with: wharf rollout show {id}"
         ),
         RolloutState::Failed => format!(
-            "{subject} failed with {on_new}{because}; see why with: wharf rollout show {id}, take it back with: wharf rollout undo {id}"
+            "{subject} failed with {on_new}{because}; see why with: wharf rollout show {id}{take_back}"
         ),
         RolloutState::RolledBack => format!(
             "{subject} was rolled back and what was there is there again{because}; see more with: wharf rollout show {id}"
         ),
         RolloutState::Aborted => format!(
-            "{subject} was aborted with {on_new}; take it back with: wharf rollout undo {id}, or start it again"
+            "{subject} was aborted with {on_new}; see more with: wharf rollout show {id}{take_back}"
         ),
         RolloutState::Paused if rollout.pause_cause() == PauseCause::Promotion => format!(
             "the canary of {subject} is good; go on with: wharf rollout promote {id}, or stop with: wharf rollout abort {id}"
         ),
-        RolloutState::Paused => format!(
-            "{subject} is paused with {on_new}{because}; go on with: wharf rollout resume {id} --retry-failed, or stop with: wharf rollout abort {id}"
-        ),
+        RolloutState::Paused => {
+            let retry = if counts.failed > 0 { " --retry-failed" } else { "" };
+            format!(
+                "{subject} is paused with {on_new}{because}; go on with: wharf rollout resume {id}{retry}, or stop with: wharf rollout abort {id}"
+            )
+        }
         _ => format!("{subject} goes on; follow it with: wharf rollout watch {id}"),
     }
 }
@@ -216,6 +243,19 @@ fn host_status(step: &RolloutStep) -> String {
 /// What is told of a host in a line, and its last log lines where it failed; nothing where
 /// nothing of note changed.
 pub fn told(before: Option<&RolloutStep>, step: &RolloutStep) -> Vec<String> {
+    let mut lines = news(before, step);
+    if before.map(|before| &before.warnings) != Some(&step.warnings) {
+        lines.extend(warnings(step));
+    }
+    lines
+}
+
+/// What was asked for and is not so, without being a failure.
+pub fn warnings(step: &RolloutStep) -> impl Iterator<Item = String> {
+    step.warnings.iter().map(|warning| format!("{}: warning: {warning}", step.host))
+}
+
+fn news(before: Option<&RolloutStep>, step: &RolloutStep) -> Vec<String> {
     let host = &step.host;
     if before.is_some_and(|before| before.state == step.state) {
         let moved = before.is_some_and(|before| before.step != step.step);
@@ -265,7 +305,32 @@ pub fn subject(rollout: &Rollout) -> String {
     }
 }
 
-fn hosts(count: u32) -> String {
+/// Hosts that nothing is done on, by the reason: `all 3 hosts are on this version already`; `None`
+/// without hosts.
+pub fn left_alone(hosts: &[(&str, &str)]) -> Option<String> {
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (host, reason) in hosts {
+        groups.entry(reason).or_default().push(host);
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by(|(_, one), (_, other)| other.len().cmp(&one.len()).then(one.cmp(other)));
+    match &groups[..] {
+        [] => None,
+        [(reason, hosts)] if *reason == CURRENT => Some(match hosts[..] {
+            [host] => format!("{host} is {CURRENT}"),
+            _ => format!("all {} hosts are {CURRENT}", hosts.len()),
+        }),
+        groups => {
+            let told = groups.iter().map(|(reason, hosts)| match hosts[..] {
+                [host] => format!("{host}: {reason}"),
+                _ => format!("{} hosts: {reason}", hosts.len()),
+            });
+            Some(told.collect::<Vec<_>>().join("; "))
+        }
+    }
+}
+
+fn hosts_count(count: u32) -> String {
     if count == 1 { "1 host".to_owned() } else { format!("{count} hosts") }
 }
 
@@ -322,6 +387,10 @@ mod tests {
             conclusion(&rollout(RolloutState::Succeeded)),
             "web to app:v2 is done on 3 hosts; take it back with: wharf rollout undo 1a2b3c4d"
         );
+        let paused = Rollout { counts: None, ..rollout(RolloutState::Paused) };
+        assert!(!conclusion(&paused).contains("--retry-failed"), "nothing failed");
+        let aborted = Rollout { counts: None, ..rollout(RolloutState::Aborted) };
+        assert!(!conclusion(&aborted).contains("undo"), "there is nothing to take back");
     }
 
     #[test]
@@ -333,6 +402,31 @@ mod tests {
         ended.steps.push(step(HostState::Skipped));
         assert!(!is_complete(&ended));
         assert!(!is_complete(&rollout(RolloutState::RolledBack)));
+    }
+
+    #[test]
+    fn a_rollout_that_had_nothing_to_do_says_why_and_is_a_success() {
+        let skipped = |host: &str, reason: &str| RolloutStep {
+            host: host.into(),
+            wave: 0,
+            status: Some(pb::Status { message: reason.into(), ..Default::default() }),
+            ..step(HostState::Skipped)
+        };
+        let counts = Some(RolloutCounts { skipped: 2, ..Default::default() });
+        let steps = vec![skipped("a", CURRENT), skipped("b", CURRENT)];
+        let mut ended = Rollout { counts, steps, ..rollout(RolloutState::Succeeded) };
+        assert!(is_complete(&ended));
+        assert_eq!(
+            conclusion(&ended),
+            "web to app:v2 changed nothing: all 2 hosts are on this version already; see more with: \
+             wharf rollout show 1a2b3c4d"
+        );
+        ended.steps[1] = skipped("b", "it has no container web");
+        let sentence = conclusion(&ended);
+        assert!(
+            sentence.contains("a: on this version already; b: it has no container web"),
+            "{sentence}"
+        );
     }
 
     #[test]
@@ -355,6 +449,17 @@ mod tests {
         let at_gate = RolloutStep { step: HostStep::Gate.into(), ..updating.clone() };
         assert_eq!(told(Some(&updating), &at_gate), ["web1: updating: gate"]);
         assert!(told(Some(&at_gate), &at_gate).is_empty());
+    }
+
+    #[test]
+    fn a_warning_is_told_once() {
+        let updating = step(HostState::Updating);
+        let warnings = vec!["asked for and found: annotations: a -> none".to_owned()];
+        let warned = RolloutStep { warnings, ..updating.clone() };
+        let line = "web1: warning: asked for and found: annotations: a -> none";
+        assert_eq!(told(Some(&updating), &warned), [line]);
+        let updated = RolloutStep { state: HostState::Updated.into(), ..warned.clone() };
+        assert_eq!(told(Some(&warned), &updated).len(), 1);
     }
 
     #[test]

@@ -87,6 +87,8 @@ pub struct HostState {
     pub progress: HostProgress,
     /// Whether the current work failed and puts back what was there.
     pub restoring: bool,
+    /// How the new container differs from what was asked for, a line a setting.
+    pub differences: Vec<String>,
     /// When the gate gives up.
     pub gate_deadline: Option<Millis>,
     /// Since when the gate sees it good.
@@ -193,6 +195,22 @@ impl RolloutState {
         self.check(&record.event)?;
         self.fold(record);
         Ok(())
+    }
+
+    /// The same without the other hosts: enough to try records of one.
+    #[must_use]
+    pub(super) fn alone(&self, host: &HostName) -> Self {
+        let known = self.hosts.get(host).map(|known| (host.clone(), known.clone()));
+        Self {
+            hosts: known.into_iter().collect(),
+            plan: Arc::clone(&self.plan),
+            policy: Arc::clone(&self.policy),
+            by: self.by.clone(),
+            phase: self.phase.clone(),
+            reason: self.reason.clone(),
+            forgiven: self.forgiven.clone(),
+            ..*self
+        }
     }
 
     /// Hosts of the plan that something is done on.
