@@ -12,7 +12,7 @@ use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replac
 use crate::rollout::reason;
 use crate::rollout::recreate::{self, Options, Recreated};
 use crate::rollout::requests::{Order, Refusal};
-use crate::rollout::spec::{OrderWish, PullWhen};
+use crate::rollout::spec::{Change, OrderWish, PullWhen};
 
 /// The plan, or everything that stands against it. Hosts that are on the new version already
 /// are left out of it: a pipeline that runs twice upgrades once.
