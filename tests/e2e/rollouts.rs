@@ -1,8 +1,11 @@
 //! Rolling upgrades on three real Engines: what each policy and each state does to the containers,
-//! read back from the Engines. A file is a part of the subject; `scene` is what they share.
+//! read back from the Engines. A file is a part of the subject; `scene` is what they share, with
+//! `versions` in a registry and `engines` to read from.
 
+mod attention;
 mod command_line;
 mod deadlines;
+mod engines;
 mod events;
 mod failures;
 mod gates;
@@ -13,5 +16,6 @@ mod steering;
 mod undo;
 mod unreachable;
 mod upgrade;
+mod versions;
 mod watching;
 mod width;

@@ -57,9 +57,17 @@ pub fn decide(state: &RolloutState, now: Millis) -> Decision {
         return decision;
     }
     match &state.phase {
-        Phase::Paused { resume_to, since, .. } => {
+        Phase::Paused { cause, resume_to, since } => {
             if state.asked.promote || state.asked.resume.is_some() {
                 decision.enter(resumed(state, resume_to, *since, now), None);
+            } else if *cause != PauseCause::NeedsAttention
+                && let Some(trouble) = in_trouble(state)
+            {
+                // Found while the hosts at work came to their end: it weighs more than why
+                // nothing further was begun.
+                let (cause, since) = (PauseCause::NeedsAttention, *since);
+                let to = Phase::Paused { cause, resume_to: resume_to.clone(), since };
+                decision.enter(to, Some(trouble));
             }
         }
         Phase::Aborting => {
@@ -149,10 +157,14 @@ fn halt(state: &RolloutState, now: Millis) -> Option<(Phase, Option<Trouble>)> {
 
 /// A host that only a person can put right stops everything, whatever the policy says.
 fn needs_attention(state: &RolloutState, now: Millis) -> Option<(Phase, Trouble)> {
+    let trouble = in_trouble(state)?;
+    Some((paused(state, PauseCause::NeedsAttention, now), trouble))
+}
+
+fn in_trouble(state: &RolloutState) -> Option<Trouble> {
     let (name, trouble) = hosts::in_trouble(state).next()?;
     let message = format!("{name}: {}", trouble.message);
-    let phase = paused(state, PauseCause::NeedsAttention, now);
-    Some((phase, Trouble::new(reason::NEEDS_ATTENTION, message)))
+    Some(Trouble::new(reason::NEEDS_ATTENTION, message))
 }
 
 /// What the policy wants when things go wrong.

@@ -41,7 +41,7 @@ impl Case {
         &self,
         scene: &Scene,
         rollout: &Rollout,
-        before: &[super::scene::Found; 3],
+        before: &[super::engines::Found; 3],
     ) -> anyhow::Result<()> {
         let image = scene.image("v2").await?;
         for ((host, found), old) in HOSTS.iter().zip(scene.found().await?).zip(before) {

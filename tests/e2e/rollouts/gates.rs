@@ -126,7 +126,7 @@ async fn add_network(engine: &Engine, name: &str) -> anyhow::Result<()> {
         match engine.api(Method::POST, "/networks/create", Some(body)).await? {
             (201, _) => return Ok(()),
             (status, answer) => {
-                ensure!(answer.to_string().contains("overlaps"), "{status}: {answer}")
+                ensure!(answer.to_string().contains("overlaps"), "{status}: {answer}");
             }
         }
     }

@@ -140,10 +140,11 @@ async fn the_command_line_names_the_thing_and_the_way_out() -> anyhow::Result<()
     cli.write("time.yaml", &format!("{head}policy: {{bake: soon}}\n"))?;
     cli.write("twice.yaml", &format!("{head}container: web\n"))?;
     cli.write("yaml.yaml", "container: [web\n")?;
-    cli.write("percent.yaml", &format!("{head}policy: {{batches: [1, 200%]}}\n"))?;
+    cli.write("percent.yaml", &format!("{head}image: {image}\npolicy: {{batches: [1, 200%]}}\n"))?;
     let name = scene.name.as_str();
     let start = ["start", name, "-A"];
-    let cases: [(&[&str], &[&str]); 18] = [
+    let cases: [(&[&str], &[&str]); 19] = [
+        (&[], &["nothing to change was given", "wharf rollout restart"]),
         (&["--image", &image, "--max-parallel", "101%"], &["spec.policy.max_parallel", "101%"]),
         (&["--image", &image, "--batches", "50%,10%,100%"], &["spec.policy.batches[1]", "rise"]),
         (&["--image", &image, "--health", "tcp"], &["spec.policy.probe.port"]),

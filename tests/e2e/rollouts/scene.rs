@@ -12,39 +12,25 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
-use testbed::{Engine, Fleet, Image, Output, eventually, unique};
-use tokio::sync::OnceCell;
+use testbed::{Engine, Output, eventually, unique};
 use tonic::{Code, Status};
 use wharf::v1::{
     CreateRolloutRequest, GetRolloutRequest, HealthGate, HealthProbe, Rollout, RolloutPolicy,
     RolloutSpec, RolloutState,
 };
 
+use super::engines::{Found, containers, create, remove};
+use super::versions::repository;
 use crate::support::{HOSTS, World, all, reason};
 
 /// How long anything may take on a machine that is busy with other tests.
 pub const LONG: Duration = Duration::from_secs(90);
-
-/// Serves and runs on, unless the host says that it is broken: then it says so and ends with 3.
-const FRAGILE: &str = "test -e /gate/broken && { echo broken on purpose; exit 3; }; exec /bin/web";
 
 /// The container of one test, by the same name on the three Engines.
 pub struct Scene {
     pub world: Arc<World>,
     pub name: String,
     gates: PathBuf,
-}
-
-/// What an Engine says of a container.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    pub name: String,
-    pub id: String,
-    /// As given at its creation.
-    pub image: String,
-    pub status: String,
-    pub restart: String,
-    pub started_at: String,
 }
 
 impl Scene {
@@ -304,59 +290,6 @@ impl Drop for Scene {
     }
 }
 
-/// Removes what has a name that begins so. Networks too: one that stayed would leave a network card
-/// on this machine.
-async fn remove(engine: &Engine, prefix: &str) -> anyhow::Result<()> {
-    for found in containers(engine, prefix).await? {
-        // One that is being removed already is as good as gone.
-        let _ = engine.delete(&format!("/containers/{}?force=1&v=1", found.id)).await;
-    }
-    for network in engine.get("/networks").await?.as_array().into_iter().flatten() {
-        let name = network["Name"].as_str().unwrap_or_default();
-        if name.starts_with(prefix) {
-            engine.delete(&format!("/networks/{name}")).await?;
-        }
-    }
-    Ok(())
-}
-
-/// Creates a container and starts it.
-pub async fn create(engine: &Engine, name: &str, body: Value) -> anyhow::Result<()> {
-    let created = engine.post(&format!("/containers/create?name={name}"), Some(body)).await?;
-    let id = created["Id"].as_str().context("an answer without an ID")?;
-    engine.post(&format!("/containers/{id}/start"), None).await?;
-    Ok(())
-}
-
-/// The containers whose names begin with this one, by name.
-pub async fn containers(engine: &Engine, name: &str) -> anyhow::Result<Vec<Found>> {
-    let list = engine.get("/containers/json?all=1").await?;
-    let mut found = Vec::new();
-    for container in list.as_array().into_iter().flatten() {
-        let of_it = container["Names"][0].as_str().unwrap_or_default();
-        if !of_it.trim_start_matches('/').starts_with(name) {
-            continue;
-        }
-        // One that went meanwhile is not there.
-        let id = container["Id"].as_str().unwrap_or_default();
-        let Some(inspected) = engine.container(id).await? else { continue };
-        let text = |pointer: &str| {
-            let value = inspected.pointer(pointer).and_then(Value::as_str);
-            value.unwrap_or_default().to_owned()
-        };
-        found.push(Found {
-            name: text("/Name").trim_start_matches('/').to_owned(),
-            id: text("/Id"),
-            image: text("/Config/Image"),
-            status: text("/State/Status"),
-            restart: text("/HostConfig/RestartPolicy/Name"),
-            started_at: text("/State/StartedAt"),
-        });
-    }
-    found.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(found)
-}
-
 /// A policy in a hurry: all hosts one after the other, passed as soon as they run.
 pub fn quick() -> RolloutPolicy {
     RolloutPolicy {
@@ -403,40 +336,4 @@ pub fn told(rollout: &Rollout) -> String {
         text += &format!("\n{}: {:?} {:?} {status}", step.host, step.state(), step.step());
     }
     text
-}
-
-/// The repository of the versions, made once for all tests.
-async fn repository() -> anyhow::Result<&'static str> {
-    static REPOSITORY: OnceCell<Result<String, String>> = OnceCell::const_new();
-    REPOSITORY
-        .get_or_init(async || push().await.map_err(|error| format!("{error:#}")))
-        .await
-        .as_deref()
-        .map_err(|error| anyhow::anyhow!("{error}"))
-}
-
-async fn push() -> anyhow::Result<String> {
-    let fleet = Fleet::shared().await?;
-    let repository = fleet.open_registry.reference(&unique("app"));
-    let fragile = ["/bin/sh", "-c", FRAGILE];
-    let broken = ["/bin/sh", "-c", "echo this version does not start; exit 3"];
-    let versions = [
-        ("v1", Image::new("v1").command(&["/bin/web"])),
-        ("v2", Image::new("v2").command(&fragile).env("VERSION", "2")),
-        ("v3", Image::new("v3").command(&broken)),
-        ("v4", Image::new("v4").healthcheck("echo not feeling well; false")),
-        ("v5", Image::new("v5").command(&fragile).healthcheck("test ! -e /gate/sick")),
-    ];
-    let [first, others @ ..] = &fleet.engines;
-    for (version, image) in &versions {
-        let reference = format!("{repository}:{version}");
-        first.import(&reference, image).await?;
-        first.push(&reference, None).await?;
-    }
-    // What is there before a rollout. The rest, the rollouts pull.
-    for version in ["v1", "v5"] {
-        let reference = format!("{repository}:{version}");
-        try_join_all(others.iter().map(|engine| engine.pull(&reference, None))).await?;
-    }
-    Ok(repository)
 }

@@ -3,7 +3,7 @@
 use tonic::Code;
 use wharf::v1::{
     AbortRolloutRequest, CreateRolloutRequest, HostStep, PauseCause, PauseRolloutRequest,
-    ResumeRolloutRequest, Rollout, RolloutState,
+    PromoteRolloutRequest, ResumeRolloutRequest, Rollout, RolloutState,
 };
 
 use super::scene::{Scene, held, refusal, told};
@@ -28,6 +28,10 @@ async fn a_pause_lets_the_host_at_work_end_and_begins_no_other() -> anyhow::Resu
     let stale = PauseRolloutRequest { id: id.clone(), expected_revision: revision - 1 };
     let (code, reason, message) = refusal(&rollouts.pause_rollout(stale).await.unwrap_err());
     assert_eq!((code, reason.as_str()), (Code::Aborted, "REVISION_CHANGED"), "{message}");
+    // There is no canary to promote.
+    let promote = PromoteRolloutRequest { id: id.clone(), ..Default::default() };
+    let (code, reason, _) = refusal(&rollouts.promote_rollout(promote).await.unwrap_err());
+    assert_eq!((code, reason.as_str()), (Code::FailedPrecondition, "ROLLOUT_STATE"));
     scene.cli(&["pause", &scene.name]).await?.expect(0)?;
     let paused = |rollout: &Rollout| rollout.state() == RolloutState::Paused;
     let rollout = scene.until(&id, "the pause", paused).await?;

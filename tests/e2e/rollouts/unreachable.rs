@@ -7,7 +7,8 @@ use wharf::v1::{
     UnreachableAction,
 };
 
-use super::scene::{Found, QUICK, Scene, containers, create, held, millis, told};
+use super::engines::{Found, containers, create};
+use super::scene::{QUICK, Scene, held, millis, told};
 use crate::support::hosts;
 
 /// The hosts of every rollout here; the last one has an Engine of its own.

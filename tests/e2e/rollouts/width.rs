@@ -28,7 +28,7 @@ fn stand(rollout: &Rollout) -> String {
 async fn stands(
     scene: &Scene,
     id: &str,
-    before: &[super::scene::Found; 3],
+    before: &[super::engines::Found; 3],
     expected: &str,
 ) -> anyhow::Result<Rollout> {
     let is_so = |rollout: &Rollout| stand(rollout) == expected;
@@ -50,12 +50,19 @@ async fn no_more_hosts_are_at_work_than_the_window_allows() -> anyhow::Result<()
         // Rounded down: 2 of 3, and 1 of 3.
         ("67%", ["gg-", "ugg"]),
         ("50%", ["g--", "ug-"]),
+        // Three would be allowed, and one may be down.
+        ("3 and 1", ["g--", "ug-"]),
     ];
-    let others = tokio::try_join!(scene.another(), scene.another())?;
-    let scenes = [&scene, &others.0, &others.1];
-    let run = scenes.into_iter().zip(cases).map(async |(scene, (amount, [first, then]))| {
+    let others = tokio::try_join!(scene.another(), scene.another(), scene.another())?;
+    let scenes = [&scene, &others.0, &others.1, &others.2];
+    let run = scenes.into_iter().zip(cases).map(async |(scene, (amounts, [first, then]))| {
         let before = scene.alone().await?;
-        let policy = RolloutPolicy { max_parallel: amount.to_owned(), ..held() };
+        let (parallel, unavailable) = amounts.split_once(" and ").unwrap_or((amounts, ""));
+        let policy = RolloutPolicy {
+            max_parallel: parallel.to_owned(),
+            max_unavailable: unavailable.to_owned(),
+            ..held()
+        };
         let id = scene.begin(scene.spec_with("v2", policy).await?).await?.id;
         stands(scene, &id, &before, first).await?;
         scene.put(&["alpha"], "open")?;
@@ -63,7 +70,7 @@ async fn no_more_hosts_are_at_work_than_the_window_allows() -> anyhow::Result<()
         scene.put(&HOSTS, "open")?;
         let rollout = scene.end(&id).await?;
         ensure!(rollout.state() == RolloutState::Succeeded, "{}", told(&rollout));
-        scene.check(&rollout, &before, "v2", &HOSTS).await.context(amount)
+        scene.check(&rollout, &before, "v2", &HOSTS).await.context(amounts)
     });
     futures_util::future::try_join_all(run).await?;
     Ok(())

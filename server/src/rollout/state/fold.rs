@@ -48,6 +48,10 @@ impl RolloutState {
         match to {
             Phase::Paused { .. } => {
                 self.asked.pause = false;
+                if let Phase::Paused { cause: PauseCause::Progress, since, .. } = from {
+                    // The standstill is known; it does not count again after the pause.
+                    self.last_progress = since;
+                }
                 return;
             }
             Phase::Aborting => self.asked = super::Asked::default(),

@@ -205,6 +205,11 @@ fn follows(from: &Phase, to: &Phase, waves: usize) -> bool {
         Succeeded,
     };
     match (from, to) {
+        // A pause becomes one that a person must end, and stays as long as it was.
+        (
+            Paused { cause, resume_to, since },
+            Paused { cause: PauseCause::NeedsAttention, resume_to: same, since: at },
+        ) => *cause != PauseCause::NeedsAttention && resume_to == same && since == at,
         (Paused { .. }, Paused { .. }) => false,
         (_, Paused { cause, resume_to, .. }) => {
             if *cause == PauseCause::Promotion {

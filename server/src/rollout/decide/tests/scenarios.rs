@@ -195,6 +195,15 @@ fn what_needs_a_person_pauses_whatever_the_policy_says() {
 }
 
 #[test]
+fn a_pause_becomes_one_for_a_person_when_the_way_back_fails() {
+    let mut fleet = Fleet::new(plan(SIX), quick());
+    fleet.script("a1").forward.push_back(Outcome::Stuck);
+    fleet.answers.push_back(resume(true));
+    assert_eq!(fleet.run(), Phase::Succeeded);
+    assert_eq!(fleet.pauses, [PauseCause::Budget, PauseCause::NeedsAttention]);
+}
+
+#[test]
 fn the_canary_waits_for_its_promotion() {
     let policy = Policy { canary: Some(Amount::Count(1)), promote: Promote::Manual, ..quick() };
     let mut fleet = Fleet::new(plan(WAVES), policy.clone());
