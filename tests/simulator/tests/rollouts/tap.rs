@@ -146,6 +146,7 @@ impl Seen {
                     self.intents.remove(host);
                 }
                 HostEvent::Pulled { .. }
+                | HostEvent::Differs { .. }
                 | HostEvent::Gate { .. }
                 | HostEvent::Good { .. }
                 | HostEvent::Passed { .. } => {}
