@@ -81,7 +81,8 @@ pub fn code(result: &Result<(), Failure>) -> ExitCode {
 /// call that the server would not take on at all is 2.
 fn refusal(status: &Status) -> u8 {
     let error = ErrorText::of_status(status);
-    let by_a_host = error.host.is_some()
+    // Of a rollout the host says where another one is at work.
+    let by_a_host = (error.host.is_some() && !error.reason.starts_with("ROLLOUT_"))
         || ["ENGINE_", "REGISTRY_", "HOST_UNREACHABLE", "HOST_TIMEOUT", "HOST_TLS_FAILED"]
             .iter()
             .any(|prefix| error.reason.starts_with(prefix));
@@ -98,7 +99,11 @@ mod tests {
     use super::*;
 
     fn refused(code: Code, reason: &str) -> Failure {
-        let details = ErrorDetails::with_error_info(reason, "wharf.v1", HashMap::new());
+        refused_at(code, reason, HashMap::new())
+    }
+
+    fn refused_at(code: Code, reason: &str, metadata: HashMap<String, String>) -> Failure {
+        let details = ErrorDetails::with_error_info(reason, "wharf.v1", metadata);
         Status::with_error_details(code, "no", details).into()
     }
 
@@ -109,5 +114,8 @@ mod tests {
         assert_eq!(refused(Code::PermissionDenied, "REGISTRY_AUTH_REQUIRED").number(), 1);
         assert_eq!(refused(Code::Unavailable, "HOST_UNREACHABLE").number(), 1);
         assert_eq!(Failure::from(Status::unavailable("gone")).number(), 2);
+        let at = || HashMap::from([("host".to_owned(), "web1".to_owned())]);
+        assert_eq!(refused_at(Code::FailedPrecondition, "ROLLOUT_ACTIVE", at()).number(), 2);
+        assert_eq!(refused_at(Code::NotFound, "CONTAINER_NOT_FOUND", at()).number(), 1);
     }
 }

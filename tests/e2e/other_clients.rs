@@ -81,6 +81,34 @@ async fn python_lists_containers_through_reflection_alone() -> anyhow::Result<()
 }
 
 #[tokio::test]
+async fn python_takes_a_new_image_to_every_host() -> anyhow::Result<()> {
+    let open = Open::start().await?;
+    let image = format!("{}:v2", unique("app"));
+    let mut ids = Vec::new();
+    for engine in &Fleet::shared().await?.engines {
+        ids.push(engine.import(&image, &Image::new("v2")).await?);
+    }
+    let mut command = Command::new(program("WHARF_PYTHON")?);
+    command
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/python/roll_out.py"))
+        .arg(format!("tcp://{}", open.authority))
+        .args([&open.container, &image])
+        .args(["--labels", "!left-out", "--policy"])
+        .arg(r#"{"pullPolicy":"PULL_POLICY_NEVER","minHealthyTime":"0.2s","monitor":"0s"}"#);
+    let said = output(command).await?;
+    assert!(said.ends_with("ROLLOUT_STATE_SUCCEEDED\n"), "{said}");
+    assert_eq!(said.matches("HOST_STATE_UPDATED").count(), 3, "{said}");
+    for (engine, id) in Fleet::shared().await?.engines.iter().zip(ids) {
+        let container = engine.container(&open.container).await?.context("it is gone")?;
+        assert_eq!(
+            (&container["Image"], &container["State"]["Running"]),
+            (&id.into(), &true.into())
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn buf_lists_containers_through_reflection_alone() -> anyhow::Result<()> {
     let open = Open::start().await?;
     for reflection in ["grpc-v1", "grpc-v1alpha"] {

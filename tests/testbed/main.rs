@@ -13,6 +13,7 @@ use futures_util::future::{OptionFuture, try_join_all};
 use rustix::process::Signal;
 use testbed::process::ProcessId;
 use testbed::run::{REAPER_READY, Run};
+use testbed::tools::free_port;
 use testbed::{Engine, Image, Registry, Wharfd, eventually, run, sweep};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -41,6 +42,13 @@ enum Verb {
     Reaper { directory: PathBuf },
 }
 
+/// What a container of a broken image runs: long enough to be seen running.
+const BROKEN: &[&str] = &[
+    "/bin/sh",
+    "-c",
+    "echo 'opening the database'; sleep 0.5; echo 'error: no table \"orders\"' >&2; exit 1",
+];
+
 #[derive(clap::Args)]
 struct Up {
     /// How many Engines to start
@@ -52,11 +60,18 @@ struct Up {
     /// Make this image on the first Engine; its version is the tag. May be repeated
     #[arg(long = "image", value_name = "NAME:TAG")]
     images: Vec<String>,
+    /// Make this image on the first Engine: it logs that its database lacks a table, and
+    /// ends with 1. May be repeated
+    #[arg(long = "broken-image", value_name = "NAME:TAG")]
+    broken_images: Vec<String>,
+    /// Find so many ports on which nothing listens: PORT_1, …
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    ports: usize,
     /// Start a wharfd that knows no host
     #[arg(long)]
     wharfd: bool,
-    /// Where to write the file `env`, which a shell can source: ENGINE_1, ENGINE_1_PID, …,
-    /// REGISTRY, REGISTRY_USER, REGISTRY_PASSWORD, WHARF_SERVER
+    /// Where to write the file `env`, which a shell can source: ENGINE_1, ENGINE_1_PID, …, PORT_1,
+    /// …, REGISTRY, REGISTRY_USER, REGISTRY_PASSWORD, WHARF_SERVER
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
     /// End also when standard input is closed
@@ -97,14 +112,16 @@ impl Up {
             let registry: OptionFuture<_> =
                 login.map(|(user, password)| Registry::with_password(user, password)).into();
             let registry = registry.await.transpose()?;
-            for reference in &self.images {
+            let working = self.images.iter().map(|reference| (reference, &["/bin/web"][..]));
+            let broken = self.broken_images.iter().map(|reference| (reference, BROKEN));
+            for (reference, command) in working.chain(broken) {
                 let version = reference.rsplit_once(':').map_or("latest", |(_, tag)| tag);
-                let image = Image::new(version).command(&["/bin/web"]);
+                let image = Image::new(version).command(command);
                 let engine = engines.first().context("--image needs an Engine")?;
                 engine.import(reference, &image).await?;
             }
             let wharfd = OptionFuture::from(self.wharfd.then(Wharfd::start)).await.transpose()?;
-            write_environment(&self.dir, &engines, registry.as_ref(), wharfd.as_ref())?;
+            self.write_environment(&engines, registry.as_ref(), wharfd.as_ref())?;
             if self.until_stdin_closes {
                 stdin_closed().await;
                 return Ok(());
@@ -122,6 +139,43 @@ impl Up {
         }
         result
     }
+
+    /// The file is complete when it is there, and only its owner can read the password in it.
+    fn write_environment(
+        &self,
+        engines: &[Engine],
+        registry: Option<&Registry>,
+        wharfd: Option<&Wharfd>,
+    ) -> anyhow::Result<()> {
+        let mut text = format!("TESTBED_PID={}\n", std::process::id());
+        for (number, engine) in (1..).zip(engines) {
+            text += &format!("ENGINE_{number}={}\n", quote(engine.address()));
+            text += &format!("ENGINE_{number}_PID={}\n", engine.pid());
+        }
+        for number in 1..=self.ports {
+            text += &format!("PORT_{number}={}\n", free_port()?);
+        }
+        if let Some(registry) = registry {
+            text += &format!("REGISTRY={}\n", quote(registry.address()));
+            if let Some((user, password)) = registry.login() {
+                text += &format!("REGISTRY_USER={}\n", quote(user));
+                text += &format!("REGISTRY_PASSWORD={}\n", quote(password));
+            }
+        }
+        if let Some(wharfd) = wharfd {
+            text += &format!("WHARF_SERVER={}\n", quote(&wharfd.address()));
+        }
+        fs::create_dir_all(&self.dir)?;
+        let partial = self.dir.join(".env.partial");
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&partial)?;
+        file.write_all(text.as_bytes())?;
+        Ok(fs::rename(partial, self.dir.join("env"))?)
+    }
 }
 
 /// In a thread of its own: a read that waits would keep the runtime from ending.
@@ -134,36 +188,6 @@ async fn stdin_closed() {
     });
     // Never sent; it is the end of the sender that counts.
     let _ = receiver.await;
-}
-
-/// The file is complete when it is there, and only its owner can read the password in it.
-fn write_environment(
-    directory: &Path,
-    engines: &[Engine],
-    registry: Option<&Registry>,
-    wharfd: Option<&Wharfd>,
-) -> anyhow::Result<()> {
-    let mut text = format!("TESTBED_PID={}\n", std::process::id());
-    for (number, engine) in (1..).zip(engines) {
-        text += &format!("ENGINE_{number}={}\n", quote(engine.address()));
-        text += &format!("ENGINE_{number}_PID={}\n", engine.pid());
-    }
-    if let Some(registry) = registry {
-        text += &format!("REGISTRY={}\n", quote(registry.address()));
-        if let Some((user, password)) = registry.login() {
-            text += &format!("REGISTRY_USER={}\n", quote(user));
-            text += &format!("REGISTRY_PASSWORD={}\n", quote(password));
-        }
-    }
-    if let Some(wharfd) = wharfd {
-        text += &format!("WHARF_SERVER={}\n", quote(&wharfd.address()));
-    }
-    fs::create_dir_all(directory)?;
-    let partial = directory.join(".env.partial");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-    file.write_all(text.as_bytes())?;
-    Ok(fs::rename(partial, directory.join("env"))?)
 }
 
 fn remove_environment(directory: &Path) {

@@ -160,3 +160,10 @@ fn every_key_has_its_line_in_the_document() {
         }
     }
 }
+
+#[test]
+fn the_example_is_read() {
+    let spec = spec(include_str!("../../../examples/rollout.yaml"));
+    assert_eq!(spec.container, "web");
+    assert_eq!(spec.policy.unwrap().batches, ["1", "10%", "50%", "100%"]);
+}

@@ -4,6 +4,7 @@ pub mod containers;
 pub mod hosts;
 pub mod images;
 pub mod plans;
+pub mod rollout_hosts;
 pub mod rollouts;
 pub mod system;
 pub mod units;

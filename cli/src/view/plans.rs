@@ -21,14 +21,17 @@ pub const COLUMNS: &[Column] = &[
     Column::new("SPEC").wide(),
 ];
 
+/// Hosts that share a change or a risk and are named; the others are counted.
+const MOST_NAMES: usize = 6;
+
 /// The row of a host.
 pub fn row(host: &RolloutPlanHost) -> Vec<String> {
     let action = match host.action() {
-        RolloutAction::Unspecified => String::new(),
-        RolloutAction::Replace => "replace".to_owned(),
-        RolloutAction::Create => "create".to_owned(),
-        RolloutAction::Adopt => "bring back".to_owned(),
-        RolloutAction::Skip => format!("skip: {}", host.skip_reason),
+        RolloutAction::Unspecified => "",
+        RolloutAction::Replace => "replace",
+        RolloutAction::Create => "create",
+        RolloutAction::Adopt => "bring back",
+        RolloutAction::Skip => "skip",
     };
     let skipped = host.action() == RolloutAction::Skip;
     let now = match (host.old_container_id.is_empty(), host.running, host.unhealthy) {
@@ -40,7 +43,7 @@ pub fn row(host: &RolloutPlanHost) -> Vec<String> {
     vec![
         host.host.clone(),
         if host.wave == 0 { String::new() } else { host.wave.to_string() },
-        action,
+        action.to_owned(),
         match host.order() {
             _ if skipped => "",
             RolloutOrder::StartFirst => "start-first",
@@ -61,7 +64,9 @@ pub fn head(plan: &RolloutPlan) -> Vec<String> {
         "" => String::new(),
         digest => format!(" ({digest})"),
     };
+    let is_undo = plan.hosts.iter().any(|host| host.action() == RolloutAction::Adopt);
     let what = match plan.image.as_str() {
+        "" if is_undo => format!("{}: back to what was there before", plan.container),
         "" => format!("{}: every host keeps its image", plan.container),
         image => format!("{} to {image}{digest}", plan.container),
     };
@@ -74,24 +79,40 @@ pub fn head(plan: &RolloutPlan) -> Vec<String> {
     std::iter::once(what).chain(nothing.flatten()).chain(warnings).collect()
 }
 
-/// The lines after the table: differences and risks, hosts with the same ones together.
+/// The lines after the table: differences, risks and why hosts are skipped, hosts with the same
+/// ones together.
 pub fn details(plan: &RolloutPlan) -> Vec<String> {
     let mut lines = Vec::new();
     for (title, of) in [
-        ("changes", (|host| &host.diff) as fn(&RolloutPlanHost) -> &Vec<String>),
+        ("changes", (|host| &host.diff) as fn(&RolloutPlanHost) -> &[String]),
         ("risks", |host| &host.risks),
+        ("nothing is done", |host| match host.action() {
+            RolloutAction::Skip => std::slice::from_ref(&host.skip_reason),
+            _ => &[],
+        }),
     ] {
-        let mut groups: BTreeMap<&Vec<String>, Vec<&str>> = BTreeMap::new();
+        let mut groups: BTreeMap<&[String], Vec<&str>> = BTreeMap::new();
         for host in plan.hosts.iter().filter(|host| !of(host).is_empty()) {
             groups.entry(of(host)).or_default().push(&host.host);
         }
         for (items, hosts) in groups {
             lines.push(String::new());
-            lines.push(format!("{title} on {}:", hosts.join(", ")));
+            lines.push(format!("{title} on {}:", names(&hosts)));
             lines.extend(items.iter().map(|item| format!("  {item}")));
         }
     }
     lines
+}
+
+/// The names, of many the first.
+fn names(hosts: &[&str]) -> String {
+    match hosts {
+        hosts if hosts.len() <= MOST_NAMES => hosts.join(", "),
+        hosts => {
+            let more = hosts.len() - MOST_NAMES;
+            format!("{} and {more} more", hosts[..MOST_NAMES].join(", "))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -119,5 +140,19 @@ mod tests {
             ["", "changes on b:", "  env: +X", "", "changes on a, c:", "  image: v1 -> v2"]
         );
         assert_eq!(row(&plan.hosts[0]).len(), COLUMNS.len());
+        let mut skips = plan.clone();
+        for host in &mut skips.hosts {
+            host.diff.clear();
+            host.action = RolloutAction::Skip.into();
+            host.skip_reason = "it has no container web".into();
+        }
+        let expected = ["", "nothing is done on a, b, c:", "  it has no container web"];
+        assert_eq!(details(&skips), expected);
+        assert_eq!(head(&plan), ["web: every host keeps its image"]);
+        let mut undo = plan.clone();
+        undo.hosts[0].action = RolloutAction::Adopt.into();
+        assert_eq!(head(&undo), ["web: back to what was there before"]);
+        assert_eq!(names(&["a"; 6]), "a, a, a, a, a, a");
+        assert_eq!(names(&["a"; 200]), "a, a, a, a, a, a and 194 more");
     }
 }

@@ -55,7 +55,10 @@ pub fn row(rollout: &Rollout, now: Timestamp) -> Vec<String> {
     vec![
         short(&rollout.id).to_owned(),
         rollout.container.clone(),
-        rollout.image.clone(),
+        match (rollout.image.as_str(), rollout.undo_of.as_str()) {
+            ("", undone) if !undone.is_empty() => format!("undo of {}", short(undone)),
+            (image, _) => image.to_owned(),
+        },
         state(rollout),
         format!("{}/{}", counts.succeeded, counts.total),
         counts.failed.to_string(),
@@ -71,17 +74,14 @@ pub fn row(rollout: &Rollout, now: Timestamp) -> Vec<String> {
 
 /// The row of a host. `pull` says where its pull stands, where it does.
 pub fn host_row(step: &RolloutStep, pull: Option<&str>, now: Timestamp) -> Vec<String> {
-    let is_over = has_ended(step.state());
+    let is_idle =
+        has_ended(step.state()) || matches!(step.state(), HostState::Waiting | HostState::Pulled);
     vec![
         step.host.clone(),
         if step.wave == 0 { String::new() } else { step.wave.to_string() },
         host_state(step.state()),
-        if is_over { String::new() } else { host_step(step.step()) },
-        if is_over || matches!(step.state(), HostState::Waiting | HostState::Pulled) {
-            String::new()
-        } else {
-            passed(step.since.as_ref(), now)
-        },
+        if is_idle { String::new() } else { host_step(step.step()) },
+        if is_idle { String::new() } else { passed(step.since.as_ref(), now) },
         match (step.state(), pull) {
             (HostState::Pulling, Some(pull)) => pull.to_owned(),
             _ => host_status(step),
@@ -156,8 +156,13 @@ pub fn reason(rollout: &Rollout) -> String {
 
 /// One line about the whole: `web to app:v2: running, wave 2 of 4, 3 of 10 done, 1 failed`.
 pub fn headline(rollout: &Rollout) -> String {
+    format!("{}: {}", subject(rollout), progress(rollout))
+}
+
+/// The same without what it is about.
+pub fn progress(rollout: &Rollout) -> String {
     let counts = rollout.counts.unwrap_or_default();
-    let mut line = format!("{}: {}", subject(rollout), state(rollout));
+    let mut line = state(rollout);
     if rollout.waves > 1 && rollout.wave > 0 {
         line += &format!(", wave {} of {}", rollout.wave, rollout.waves);
     }
@@ -177,6 +182,10 @@ pub fn conclusion(rollout: &Rollout) -> String {
     let because = why.as_ref().map(|why| format!(", because {why}")).unwrap_or_default();
     let on_new =
         format!("{} of {} on the new version", counts.succeeded, hosts_count(counts.total));
+    let take_back = match counts.succeeded {
+        0 => String::new(),
+        _ => format!(", take it back with: wharf rollout undo {id}"),
+    };
     match rollout.state() {
         RolloutState::Succeeded if counts.total == 0 => {
             let hosts: Vec<_> = rollout
@@ -201,20 +210,23 @@ pub fn conclusion(rollout: &Rollout) -> String {
             "{subject} ended with hosts left out, {on_new}; see which with: wharf rollout show {id}"
         ),
         RolloutState::Failed => format!(
-            "{subject} failed with {on_new}{because}; see why with: wharf rollout show {id}, take it back with: wharf rollout undo {id}"
+            "{subject} failed with {on_new}{because}; see why with: wharf rollout show {id}{take_back}"
         ),
         RolloutState::RolledBack => format!(
             "{subject} was rolled back and what was there is there again{because}; see more with: wharf rollout show {id}"
         ),
         RolloutState::Aborted => format!(
-            "{subject} was aborted with {on_new}; take it back with: wharf rollout undo {id}, or start it again"
+            "{subject} was aborted with {on_new}; see more with: wharf rollout show {id}{take_back}"
         ),
         RolloutState::Paused if rollout.pause_cause() == PauseCause::Promotion => format!(
             "the canary of {subject} is good; go on with: wharf rollout promote {id}, or stop with: wharf rollout abort {id}"
         ),
-        RolloutState::Paused => format!(
-            "{subject} is paused with {on_new}{because}; go on with: wharf rollout resume {id} --retry-failed, or stop with: wharf rollout abort {id}"
-        ),
+        RolloutState::Paused => {
+            let retry = if counts.failed > 0 { " --retry-failed" } else { "" };
+            format!(
+                "{subject} is paused with {on_new}{because}; go on with: wharf rollout resume {id}{retry}, or stop with: wharf rollout abort {id}"
+            )
+        }
         _ => format!("{subject} goes on; follow it with: wharf rollout watch {id}"),
     }
 }
@@ -375,6 +387,10 @@ mod tests {
             conclusion(&rollout(RolloutState::Succeeded)),
             "web to app:v2 is done on 3 hosts; take it back with: wharf rollout undo 1a2b3c4d"
         );
+        let paused = Rollout { counts: None, ..rollout(RolloutState::Paused) };
+        assert!(!conclusion(&paused).contains("--retry-failed"), "nothing failed");
+        let aborted = Rollout { counts: None, ..rollout(RolloutState::Aborted) };
+        assert!(!conclusion(&aborted).contains("undo"), "there is nothing to take back");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod context;
 mod hosts;
 mod input;
 mod reads;
+mod rollout_starts;
 mod rollouts;
 mod script;
 mod signals;

@@ -136,3 +136,49 @@ fn a_rollout_is_a_table_that_moves() {
         assert!(seen.contains(part), "{part}: {seen}");
     }
 }
+
+#[test]
+fn a_rollout_of_many_hosts_fits_the_terminal() {
+    use wharf::v1::{
+        HostState, Rollout, RolloutCounts, RolloutSnapshot, RolloutState, RolloutStep,
+        WatchRolloutsResponse, watch_rollouts_response,
+    };
+    let step = |number: usize| RolloutStep {
+        host: format!("web{number:03}"),
+        wave: 1,
+        state: match number {
+            0..20 => HostState::Updating,
+            20..25 => HostState::Restored,
+            _ => HostState::Waiting,
+        }
+        .into(),
+        ..Default::default()
+    };
+    let rollout = |state: RolloutState| Rollout {
+        id: "1a2b3c4d-1111-4222-8333-444455556666".into(),
+        container: "web".into(),
+        image: "registry.example.com/team/application:v2".into(),
+        state: state.into(),
+        counts: Some(RolloutCounts { total: 200, failed: 5, ..Default::default() }),
+        steps: (0..200).map(step).collect(),
+        ..Default::default()
+    };
+    let messages = [RolloutState::Running, RolloutState::Aborted].map(|state| {
+        let snapshot = RolloutSnapshot { rollouts: vec![rollout(state)] };
+        let event = Some(watch_rollouts_response::Event::Snapshot(snapshot));
+        WatchRolloutsResponse { cursor: None, event }
+    });
+    let server = Server::start([("WatchRollouts", Reply::messages(&messages))]);
+    // Ten lines high.
+    let seen = run(&server, 60, &["rollout", "watch", "1a2b3c4d"], |_| {});
+    for part in [
+        "  running, 0 of 200 done, 5 failed",
+        "web000",
+        "web024",
+        "… and 175 waiting, 17 updating, 4 restored",
+        "… and 175 waiting, 5 updating (all hosts: wharf rollout show 1a2b3c4d)",
+    ] {
+        assert!(seen.contains(part), "{part}: {seen}");
+    }
+    assert!(!seen.contains("web150"), "{seen}");
+}

@@ -149,6 +149,7 @@ impl Finish for Violations {
 impl From<Problem> for Status {
     fn from(mut problem: Problem) -> Self {
         cut(&mut problem.message, LONGEST_MESSAGE);
+        problem.violations.truncate(MOST_VIOLATIONS);
         for violation in &mut problem.violations {
             cut(&mut violation.field, LONGEST_FIELD);
             cut(&mut violation.description, LONGEST_DESCRIPTION);
@@ -196,6 +197,10 @@ mod tests {
             Problem::invalid((0..100_000).map(violation).collect()),
             Problem::new(Code::NotFound, "HOST_NOT_FOUND", "web1, ".repeat(100_000)),
             Problem::new(Code::NotFound, "HOST_NOT_FOUND", "€".repeat(100_000)),
+            Problem {
+                violations: (0..100_000).map(violation).collect(),
+                ..Problem::new(Code::FailedPrecondition, "PLAN_REFUSED", "web1: ".repeat(100_000))
+            },
         ] {
             // Clients in C and Python may drop what is above 8 KiB.
             let status = Status::from(problem);

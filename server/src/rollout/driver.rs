@@ -77,7 +77,7 @@ struct Wish {
 /// What a host has to say, and who waits until it is stored.
 struct Note {
     host: HostName,
-    event: HostEvent,
+    events: Vec<HostEvent>,
     stored: oneshot::Sender<()>,
 }
 
@@ -103,9 +103,9 @@ pub struct Driver {
 
 #[async_trait]
 impl Pen for HostPen {
-    async fn write(&self, event: HostEvent) -> Result<(), Stopped> {
+    async fn write(&self, events: Vec<HostEvent>) -> Result<(), Stopped> {
         let (stored, done) = oneshot::channel();
-        let note = Note { host: self.host.clone(), event, stored };
+        let note = Note { host: self.host.clone(), events, stored };
         self.notes.send(note).await.map_err(|_| Stopped)?;
         done.await.map_err(|_| Stopped)
     }
@@ -197,12 +197,15 @@ impl Driver {
     async fn append(&mut self, events: Vec<Event>) -> Result<(), DriverError> {
         let at = self.shared.clock.now();
         let records: Vec<_> = events.into_iter().map(|event| Record { at, event }).collect();
-        // What is illegal must not get into the journal. Nearly always it is one record, and
-        // then no copy of all hosts is needed to find out.
+        // What is illegal must not get into the journal. Nearly always it is one record, or
+        // all are of one host, and then no copy of all hosts is needed to find out.
         if let [record] = &records[..] {
             self.state.check(&record.event)?;
         } else {
-            let mut state = self.state.clone();
+            let mut state = match only_host(&records) {
+                Some(host) => self.state.alone(host),
+                None => self.state.clone(),
+            };
             records.iter().try_for_each(|record| state.apply(record))?;
         }
         self.revision = self.shared.journal.append(self.shared.epoch, self.id, &records).await?;
@@ -260,8 +263,9 @@ impl Driver {
     }
 
     async fn take_down(&mut self, note: Note) -> Result<(), DriverError> {
-        let Note { host, event, stored } = note;
-        self.append(vec![Event::Host { host, happened: event }]).await?;
+        let Note { host, events, stored } = note;
+        let event = |happened| Event::Host { host: host.clone(), happened };
+        self.append(events.into_iter().map(event).collect()).await?;
         // Gone when the work was dropped; what it wrote counts all the same.
         let _ = stored.send(());
         Ok(())
@@ -304,4 +308,14 @@ impl Driver {
         }
         Ok(())
     }
+}
+
+/// The host that all records are about, if they are about one.
+fn only_host(records: &[Record]) -> Option<&HostName> {
+    let mut hosts = records.iter().map(|record| match &record.event {
+        Event::Host { host, .. } => Some(host),
+        _ => None,
+    });
+    let first = hosts.next()??;
+    hosts.all(|host| host == Some(first)).then_some(first)
 }

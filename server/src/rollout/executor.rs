@@ -42,14 +42,27 @@ const MOST_FAILURES_BACK: u32 = 3;
 /// For calls that an Engine answers at once. Longer means that it hangs.
 const CALL: Duration = Duration::from_secs(30);
 
+/// Steps while nothing answers, whose effect every look shows: that they are done is written
+/// together with the next intent, which saves a flush to disk each. Lost in a crash, it is seen.
+const IS_SEEN: [Step; 8] = [
+    Step::StopOld,
+    Step::FenceOld,
+    Step::RenameOld,
+    Step::RenameNew,
+    Step::StopNew,
+    Step::RenameBad,
+    Step::RenameBack,
+    Step::UnfenceOld,
+];
+
 /// Lines of the new container's log that are kept of a failure.
 const LOG_LINES: u32 = 20;
 
 /// Writes down what happens on the host, before anything further is done.
 #[async_trait]
 pub trait Pen: Send + Sync {
-    /// Returns once it is stored; an error ends the work at once.
-    async fn write(&self, event: HostEvent) -> Result<(), Stopped>;
+    /// Returns once they are stored, all or none; an error ends the work at once.
+    async fn write(&self, events: Vec<HostEvent>) -> Result<(), Stopped>;
 }
 
 /// The driver writes no more: the server stops, or another one took over.
@@ -136,6 +149,8 @@ struct Run<'a> {
     pen: &'a dyn Pen,
     engine: Arc<dyn Engine>,
     state: Start,
+    /// Written with what comes next.
+    held: Vec<HostEvent>,
 }
 
 impl Task {
@@ -143,10 +158,10 @@ impl Task {
     pub async fn run(self, work: Work, pen: &dyn Pen) -> Result<(), Stopped> {
         let engine = match self.hosts.engine(&self.host) {
             Ok(engine) => engine,
-            Err(trouble) => return pen.write(HostEvent::Unreachable { trouble }).await,
+            Err(trouble) => return pen.write(vec![HostEvent::Unreachable { trouble }]).await,
         };
         let state = self.start.clone();
-        let mut run = Run { task: &self, pen, engine, state };
+        let mut run = Run { task: &self, pen, engine, state, held: Vec::new() };
         match work {
             Work::Pull => run.pull().await,
             Work::Forward => run.walk(Direction::Forward).await,
@@ -174,8 +189,9 @@ impl Run<'_> {
                     let trouble = self.trouble(&error);
                     let untouched = self.state.progress.intended.is_empty();
                     if untouched && direction == Direction::Forward {
-                        return self.pen.write(HostEvent::Unreachable { trouble }).await;
+                        return self.note(HostEvent::Unreachable { trouble }).await;
                     }
+                    self.flush().await?;
                     tracing::warn!(host = %self.task.host, error = %trouble.message, "waiting for the host");
                     self.pause(&mut wait).await;
                     continue;
@@ -194,6 +210,7 @@ impl Run<'_> {
                         failures_back = 0;
                         // Done, and to be done again: somebody works against it. No flood.
                         if last.replace(step) == Some(step) {
+                            self.flush().await?;
                             self.pause(&mut wait).await;
                         } else {
                             wait = BACKOFF.0;
@@ -230,7 +247,12 @@ impl Run<'_> {
         self.write(HostEvent::Intent { step }).await?;
         self.state.progress.intended.insert(step);
         let id = self.act(step, seen).await?;
-        self.write(HostEvent::Did { step, id: id.clone() }).await?;
+        let did = HostEvent::Did { step, id: id.clone() };
+        if IS_SEEN.contains(&step) {
+            self.held.push(did);
+        } else {
+            self.write(did).await?;
+        }
         *self.state.progress.did.entry(step).or_default() += 1;
         match (step, id) {
             (Step::Create, Some(id)) => self.state.progress.new_id = Some(id),
@@ -252,17 +274,29 @@ impl Run<'_> {
             Some(new) => self.log_tail(&new.id).await,
             None => Vec::new(),
         };
-        self.pen.write(HostEvent::Failed { step, trouble, log_tail }).await?;
+        self.note(HostEvent::Failed { step, trouble, log_tail }).await?;
         self.state.failed = true;
         Ok(())
     }
 
-    async fn end(&self, end: HostEnd) -> Result<(), Stopped> {
-        self.pen.write(HostEvent::Ended { end }).await
+    async fn end(&mut self, end: HostEnd) -> Result<(), Stopped> {
+        self.note(HostEvent::Ended { end }).await
     }
 
-    async fn write(&self, event: HostEvent) -> Result<(), Setback> {
-        self.pen.write(event).await.map_err(|Stopped| Setback::Stopped)
+    async fn write(&mut self, event: HostEvent) -> Result<(), Setback> {
+        self.note(event).await.map_err(|Stopped| Setback::Stopped)
+    }
+
+    async fn note(&mut self, event: HostEvent) -> Result<(), Stopped> {
+        self.held.push(event);
+        self.flush().await
+    }
+
+    async fn flush(&mut self) -> Result<(), Stopped> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        self.pen.write(std::mem::take(&mut self.held)).await
     }
 
     async fn pause(&self, wait: &mut Duration) {

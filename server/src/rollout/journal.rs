@@ -137,7 +137,9 @@ pub enum JournalError {
     Fenced,
     /// Another rollout is at work on the container.
     #[error(
-        "{container} on {host} is being changed by rollout {by}; wait for its end, or abort it"
+        "{container} on {host} is being changed by another rollout; \
+         `wharf rollout watch {}` follows it, `wharf rollout abort {}` stops it",
+        .by.short(), .by.short()
     )]
     Locked {
         /// The host.

@@ -16,6 +16,9 @@ use super::model::{HostPlan, OldFacts, Plan, PlannedImage, RestartPolicy, Target
 use super::reason;
 use super::spec::{Gate, OnUnreachable, Policy};
 
+/// Hosts that a warning names; the plan has a line for each.
+const MOST_NAMES: usize = 6;
+
 /// Everything that a plan follows from.
 #[derive(Debug, Clone)]
 pub struct Input<'a> {
@@ -187,7 +190,10 @@ fn warnings(input: &Input<'_>, hosts: &BTreeMap<HostName, HostPlan>) -> Vec<Stri
         .map(|(name, _)| name.to_string())
         .collect();
     if !left_out.is_empty() {
-        warnings.push(format!("left out: {}", left_out.join(", ")));
+        let more = left_out.len().saturating_sub(MOST_NAMES);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let names = left_out[..left_out.len().min(MOST_NAMES)].join(", ");
+        warnings.push(format!("left out: {names}{more}"));
     }
     let size = hosts.len() - skipped().count();
     let policy = input.policy;

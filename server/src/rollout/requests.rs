@@ -13,6 +13,10 @@ use super::spec::{Policy, RolloutSpec};
 use crate::domain::{Host, HostName, RegistryLogin};
 use crate::engine::Transfer;
 
+/// Most reasons that an error about a plan tells of, and most hosts that it names with one.
+const MOST_LINES: usize = 6;
+const MOST_NAMES: usize = 4;
+
 /// Carries rollouts out.
 #[async_trait]
 pub trait Rollouts: Send + Sync + 'static {
@@ -186,9 +190,37 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// A line for each reason, with the hosts that share it: what 200 hosts have in common is read
+/// once, and fits the headers in which an error travels.
 fn lines(refusals: &[Refusal]) -> String {
-    let lines: Vec<_> = refusals.iter().map(ToString::to_string).collect();
+    let mut groups: Vec<(&str, Vec<&HostName>)> = Vec::new();
+    for refusal in refusals {
+        let place = groups.iter().position(|(message, _)| *message == refusal.message);
+        let place = place.unwrap_or_else(|| {
+            groups.push((&refusal.message, Vec::new()));
+            groups.len() - 1
+        });
+        groups[place].1.extend(&refusal.host);
+    }
+    let more: usize = groups.iter().skip(MOST_LINES).map(|(_, hosts)| hosts.len().max(1)).sum();
+    let mut lines: Vec<_> = groups.iter().take(MOST_LINES).map(line).collect();
+    if more > 0 {
+        lines.push(format!("and {more} more for other reasons"));
+    }
     lines.join("\n")
+}
+
+fn line((message, hosts): &(&str, Vec<&HostName>)) -> String {
+    let mut names: Vec<_> = hosts.iter().take(MOST_NAMES).map(ToString::to_string).collect();
+    let more = hosts.len() - names.len();
+    if names.is_empty() {
+        return (*message).to_owned();
+    }
+    if more > 0 {
+        let last = names.pop().unwrap_or_default();
+        names.push(format!("{last} and {more} more"));
+    }
+    format!("{}: {message}", names.join(", "))
 }
 
 #[cfg(test)]
@@ -252,5 +284,25 @@ mod tests {
         ];
         let text = RolloutError::PlanRefused(refusals).to_string();
         assert_eq!(text, "web1: no container web\nnothing to do");
+    }
+
+    #[test]
+    fn hosts_that_share_a_reason_share_a_line() {
+        let refusal = |number: usize, message: String| Refusal {
+            host: HostName::parse(&format!("web{number}")).ok(),
+            message,
+        };
+        let alike = (1..=200).map(|number| refusal(number, "no container web".to_owned()));
+        let mut refusals: Vec<_> = alike.collect();
+        refusals.insert(1, refusal(201, "it is of Swarm".to_owned()));
+        let text = RolloutError::PlanRefused(refusals).to_string();
+        assert_eq!(
+            text,
+            "web1, web2, web3, web4 and 196 more: no container web\nweb201: it is of Swarm"
+        );
+        let all_differ = (1..=20).map(|number| refusal(number, format!("reason {number}")));
+        let text = RolloutError::PlanRefused(all_differ.collect()).to_string();
+        assert_eq!(text.lines().count(), MOST_LINES + 1);
+        assert!(text.ends_with("\nand 14 more for other reasons"), "{text}");
     }
 }

@@ -10,11 +10,12 @@ use tonic::{Code, Request, Status};
 use wharf::v1::{PauseCause, Rollout, RolloutState, WatchCursor, WatchRolloutsRequest};
 
 use super::screen::Screen;
-use super::{Newest, get, resolve, show};
+use super::{Newest, get, resolve};
 use crate::app::{App, Connection};
 use crate::exit::Failure;
-use crate::printer::Format;
+use crate::printer::{Format, width};
 use crate::status::ErrorText;
+use crate::view::rollout_hosts;
 use crate::view::rollouts::{conclusion, is_complete, is_over, short};
 
 /// How long a server may be away.
@@ -22,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Between two attempts to reach it; grows to the second.
 const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// How often a rollout is asked for, where the server goes away each time.
+const ATTEMPTS: usize = 5;
 
 /// How often a live table is drawn while nothing happens.
 const TICK: Duration = Duration::from_secs(1);
@@ -43,7 +47,7 @@ enum End {
     /// There is nothing more to see.
     Over,
     /// The connection broke, or the server stopped.
-    Lost(String),
+    Lost,
 }
 
 /// Follows a rollout.
@@ -61,14 +65,9 @@ pub async fn follow(app: &App, mut connection: Connection, id: String) -> Result
     ));
     let mut screen = Screen::new(&app.printer);
     let mut cursor = None;
-    while let End::Lost(why) = once(&connection, &id, &mut cursor, &mut screen).await? {
-        app.printer.note(&format!("no connection to wharfd ({why}); trying again"));
-        connection = reconnect(app).await.map_err(|why| {
-            let seconds = PATIENCE.as_secs();
-            Failure::Connection(format!(
-                "wharfd did not come back within {seconds} s ({why}); the rollout goes on when it does: wharf rollout watch {back}"
-            ))
-        })?;
+    while let End::Lost = once(&connection, &id, &mut cursor, &mut screen).await? {
+        let then = format!("wharf rollout watch {back}");
+        connection = reconnect(app, &then).await?;
     }
     screen.close();
     let mut rollout = screen.rollout().clone();
@@ -121,19 +120,56 @@ fn lost(status: Status) -> Result<End, Failure> {
     let of_the_way = error.reason.is_empty()
         && matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled);
     if status.code() == Code::Unavailable || of_the_way {
-        return Ok(End::Lost(error.line()));
+        return Ok(End::Lost);
     }
     Err(status.into())
 }
 
-async fn reconnect(app: &App) -> Result<Connection, String> {
+/// Asks for a rollout until there is an answer: where the server goes away before it has
+/// answered, nobody knows whether it has begun. The ID of the request keeps a second one from
+/// being begun.
+pub async fn until_answered<T: Clone, M>(
+    app: &App,
+    mut connection: Connection,
+    request: T,
+    call: impl AsyncFn(Connection, T) -> Result<M, Failure>,
+) -> Result<(Connection, M), Failure> {
+    for _ in 1..ATTEMPTS {
+        match call(connection.clone(), request.clone()).await {
+            Err(failure) if is_lost(&failure) => {
+                connection = reconnect(app, "wharf rollout ls --open").await?;
+            }
+            answer => return answer.map(|answer| (connection, answer)),
+        }
+    }
+    let answer = call(connection.clone(), request).await?;
+    Ok((connection, answer))
+}
+
+fn is_lost(failure: &Failure) -> bool {
+    let Failure::Refused(status) = failure else { return false };
+    match ErrorText::of_status(status).reason.as_str() {
+        // Only what tonic makes of a connection's error has a source.
+        "" => std::error::Error::source(&**status).is_some(),
+        reason => reason == "SERVER_STOPPING",
+    }
+}
+
+/// Connects again. `then` is the command that shows what became of the rollout.
+async fn reconnect(app: &App, then: &str) -> Result<Connection, Failure> {
+    app.printer.note("no connection to wharfd; trying again");
     let (mut wait, most) = RETRY;
     let began = Instant::now();
     loop {
         sleep(wait).await;
         match app.connect().await {
             Ok(connection) => return Ok(connection),
-            Err(failure) if began.elapsed() >= PATIENCE => return Err(failure.lines().join("; ")),
+            Err(failure) if began.elapsed() >= PATIENCE => {
+                let (seconds, why) = (PATIENCE.as_secs(), failure.lines().join("; "));
+                return Err(Failure::Connection(format!(
+                    "wharfd did not come back within {seconds} s ({why}); a rollout goes on when it does: {then}"
+                )));
+            }
             Err(_) => wait = (wait * 2).min(most),
         }
     }
@@ -158,8 +194,10 @@ fn finish(app: &App, rollout: &Rollout) -> Result<(), Failure> {
         }
         Format::Table | Format::Wide => {
             if !printer.quiet {
+                let wide = printer.format == Format::Wide;
+                let lines = rollout_hosts::at_rest(rollout, wide, width(), Timestamp::now());
                 printer.data("");
-                show::hosts(printer, rollout, Timestamp::now());
+                lines.iter().for_each(|line| printer.data(line));
                 printer.data("");
             }
             printer.data(&sentence);

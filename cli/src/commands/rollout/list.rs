@@ -1,5 +1,7 @@
 //! `wharf rollout ls` and `wharf rollout history`.
 
+use std::num::NonZeroUsize;
+
 use jiff::Timestamp;
 use wharf::v1::{ListRolloutsRequest, Rollout};
 
@@ -28,7 +30,7 @@ pub struct ListArgs {
     host: String,
     /// At most so many, the newest
     #[arg(short = 'n', long, value_name = "COUNT")]
-    limit: Option<usize>,
+    limit: Option<NonZeroUsize>,
 }
 
 /// Arguments of `wharf rollout history`.
@@ -39,7 +41,7 @@ pub struct HistoryArgs {
     container: String,
     /// At most so many, the newest
     #[arg(short = 'n', long, value_name = "COUNT")]
-    limit: Option<usize>,
+    limit: Option<NonZeroUsize>,
 }
 
 /// Lists rollouts.
@@ -60,9 +62,9 @@ pub async fn history(app: &App, args: HistoryArgs) -> Result<(), Failure> {
 async fn print(
     app: &App,
     mut request: ListRolloutsRequest,
-    limit: Option<usize>,
+    limit: Option<NonZeroUsize>,
 ) -> Result<(), Failure> {
-    let limit = limit.unwrap_or(usize::MAX);
+    let limit = limit.map_or(usize::MAX, NonZeroUsize::get);
     let connection = app.connect().await?;
     let mut found: Vec<Rollout> = Vec::new();
     loop {

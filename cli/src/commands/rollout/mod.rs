@@ -121,8 +121,10 @@ async fn resolve(connection: &Connection, given: &str, newest: Newest) -> Result
             Newest::Open => "no rollout that has not ended",
             Newest::Undoable => "no rollout that can be taken back",
         };
+        // Too short for an ID, which it may have been meant as.
+        let hint = if is_hex { "; of an ID, give at least 8 digits" } else { "" };
         let given = given.escape_debug();
-        Failure::Usage(format!("container \"{given}\" has {which}; see: wharf rollout ls"))
+        Failure::Usage(format!("container \"{given}\" has {which}{hint}; see: wharf rollout ls"))
     })
 }
 

@@ -12,11 +12,11 @@ use wharf::v1::{HostState, Rollout, RolloutStep, TransferProgress, WatchRollouts
 use crate::json;
 use crate::printer::{Format, Printer, width};
 use crate::progress;
-use crate::table;
-use crate::view::rollouts::{HOST_COLUMNS, has_ended, headline, host_row, told, warnings};
+use crate::view::rollout_hosts::{self, Space};
+use crate::view::rollouts::{headline, told};
 
-/// Lines of the terminal that are left to the head, to what is not shown, and to the prompt.
-const SPARE_LINES: u16 = 5;
+/// Lines of the terminal that are left to what was printed before.
+const SPARE_LINES: u16 = 2;
 
 /// A rollout that is followed, and where it is shown.
 pub struct Screen<'a> {
@@ -30,7 +30,7 @@ enum Mode {
     Silent,
     Events,
     Lines,
-    Live { lines: Vec<ProgressBar>, slots: usize },
+    Live { lines: Vec<ProgressBar> },
 }
 
 impl<'a> Screen<'a> {
@@ -41,11 +41,7 @@ impl<'a> Screen<'a> {
             Format::Json => Mode::Events,
             Format::Name => Mode::Silent,
             Format::Table | Format::Wide if printer.quiet => Mode::Silent,
-            Format::Table | Format::Wide if on_terminal => {
-                let rows = rustix::termios::tcgetwinsize(io::stderr()).map_or(24, |it| it.ws_row);
-                let slots = usize::from(rows.saturating_sub(SPARE_LINES)).max(1);
-                Mode::Live { lines: Vec::new(), slots }
-            }
+            Format::Table | Format::Wide if on_terminal => Mode::Live { lines: Vec::new() },
             Format::Table | Format::Wide => Mode::Lines,
         };
         Self { printer, mode, rollout: Rollout::default(), pulls: HashMap::new() }
@@ -93,11 +89,19 @@ impl<'a> Screen<'a> {
 
     /// Draws the table.
     pub fn draw(&mut self) {
-        let Mode::Live { lines, slots } = &mut self.mode else { return };
+        let Mode::Live { lines } = &mut self.mode else { return };
         if self.rollout.id.is_empty() {
             return;
         }
-        let texts = table_of(&self.rollout, &self.pulls, *slots, self.printer.format);
+        // Asked each time: a window may change its size.
+        let rows = rustix::termios::tcgetwinsize(io::stderr()).map_or(24, |it| it.ws_row);
+        let space = Space {
+            lines: rows.saturating_sub(SPARE_LINES).into(),
+            columns: width(),
+            wide: self.printer.format == Format::Wide,
+        };
+        let pull = |host: &str| self.pulls.get(host).map(progress::describe);
+        let texts = rollout_hosts::live(&self.rollout, pull, space, Timestamp::now());
         while lines.len() < texts.len() {
             let bar = ProgressBar::new_spinner().with_style(style());
             lines.push(self.printer.bars.add(bar));
@@ -113,7 +117,7 @@ impl<'a> Screen<'a> {
 
     /// Takes the table away.
     pub fn close(&mut self) {
-        if let Mode::Live { lines, .. } = &mut self.mode {
+        if let Mode::Live { lines } = &mut self.mode {
             for bar in lines.drain(..) {
                 bar.finish_and_clear();
                 self.printer.bars.remove(&bar);
@@ -125,17 +129,21 @@ impl<'a> Screen<'a> {
     fn replace(&mut self, rollout: Rollout) {
         let known = std::mem::take(&mut self.rollout);
         let was_known = !known.id.is_empty();
+        if !was_known || headline(&known) != headline(&rollout) {
+            self.line(&headline(&rollout));
+        }
         let before: HashMap<_, _> =
             known.steps.iter().map(|step| (step.host.as_str(), step)).collect();
         for step in &rollout.steps {
             let earlier = before.get(step.host.as_str()).copied();
-            // Hosts whose turn has not come are no news.
-            if earlier.is_some() || step.state() != HostState::Waiting {
-                self.tell(&told(earlier, step), step);
+            // At the beginning, hosts that wait and those that are done are no news.
+            let quiet = matches!(
+                step.state(),
+                HostState::Waiting | HostState::Pulled | HostState::Updated | HostState::Skipped
+            );
+            if earlier.is_some() || !quiet {
+                self.tell(earlier, step);
             }
-        }
-        if !was_known || headline(&known) != headline(&rollout) {
-            self.line(&headline(&rollout));
         }
         self.rollout = rollout;
     }
@@ -153,25 +161,34 @@ impl<'a> Screen<'a> {
     fn step(&mut self, step: RolloutStep) {
         let place = self.rollout.steps.iter().position(|known| known.host == step.host);
         let before = place.map(|place| &self.rollout.steps[place]);
-        let lines = told(before, &step);
-        self.tell(&lines, &step);
+        self.tell(before, &step);
         match place {
             Some(place) => self.rollout.steps[place] = step,
             None => self.rollout.steps.push(step),
         }
     }
 
-    /// Lines about a host. Above a live table only what stays true.
-    fn tell(&self, lines: &[String], step: &RolloutStep) {
-        let stays = has_ended(step.state()) || step.state() == HostState::Restoring;
-        let warns = warnings(step).any(|warning| lines.contains(&warning));
+    /// Lines about a host. Above a live table only what went wrong, since the table has the
+    /// rest.
+    fn tell(&self, before: Option<&RolloutStep>, step: &RolloutStep) {
+        let is_new = before.is_none_or(|before| before.state != step.state);
+        let went_wrong = matches!(
+            step.state(),
+            HostState::Restoring
+                | HostState::Restored
+                | HostState::Unchanged
+                | HostState::Skipped
+                | HostState::NeedsAttention
+        );
+        let warns = !step.warnings.is_empty()
+            && before.is_none_or(|before| before.warnings != step.warnings);
         let show = match self.mode {
             Mode::Lines => true,
-            Mode::Live { .. } => stays || warns,
+            Mode::Live { .. } => (is_new && went_wrong) || warns,
             Mode::Silent | Mode::Events => false,
         };
         if show {
-            lines.iter().for_each(|line| self.printer.data(line));
+            told(before, step).iter().for_each(|line| self.printer.data(line));
         }
     }
 
@@ -186,40 +203,6 @@ impl Drop for Screen<'_> {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// Hosts at work first, then what failed, what waits and what is done; as many as fit.
-fn table_of(
-    rollout: &Rollout,
-    pulls: &HashMap<String, TransferProgress>,
-    slots: usize,
-    format: Format,
-) -> Vec<String> {
-    let mut steps: Vec<&RolloutStep> = rollout.steps.iter().collect();
-    steps.sort_by_key(|step| match step.state() {
-        HostState::Updating | HostState::Restoring | HostState::RollingBack => 0,
-        HostState::NeedsAttention | HostState::Unreachable => 1,
-        HostState::Pulling => 2,
-        HostState::Restored | HostState::Unchanged => 3,
-        HostState::Waiting | HostState::Pulled => 4,
-        _ => 5,
-    });
-    let hidden = steps.len().saturating_sub(slots);
-    steps.truncate(slots);
-    let now = Timestamp::now();
-    let rows: Vec<_> = steps
-        .into_iter()
-        .map(|step| {
-            let pull = pulls.get(&step.host).map(progress::describe);
-            host_row(step, pull.as_deref(), now)
-        })
-        .collect();
-    let mut lines = vec![headline(rollout)];
-    lines.extend(table::render(HOST_COLUMNS, &rows, format == Format::Wide, width()));
-    if hidden > 0 {
-        lines.push(format!("… and {hidden} more"));
-    }
-    lines
 }
 
 fn style() -> ProgressStyle {

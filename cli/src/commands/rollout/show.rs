@@ -67,8 +67,7 @@ fn print(printer: &Printer, rollout: &Rollout) {
     printer.note(&format!("{}: {}", short(&rollout.id), conclusion(rollout)));
 }
 
-/// The table of the hosts.
-pub fn hosts(printer: &Printer, rollout: &Rollout, now: Timestamp) {
+fn hosts(printer: &Printer, rollout: &Rollout, now: Timestamp) {
     let rows: Vec<_> = rollout.steps.iter().map(|step| host_row(step, None, now)).collect();
     let wide = printer.format == Format::Wide;
     let lines = table::render(HOST_COLUMNS, &rows, wide, width());

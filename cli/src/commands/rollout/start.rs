@@ -51,6 +51,7 @@ pub struct StartArgs {
 
 /// Arguments of `wharf rollout plan`.
 #[derive(clap::Args)]
+#[command(after_help = "Exit status: 0 it can be started, 2 refused or no connection.")]
 pub struct PlanArgs {
     #[command(flatten)]
     what: What,
@@ -62,6 +63,9 @@ pub struct RestartArgs {
     /// The container
     #[arg(value_name = "CONTAINER")]
     container: String,
+    /// Show what would be done, and change nothing
+    #[arg(long)]
+    plan: bool,
     /// Return when it has begun
     #[arg(short, long)]
     detach: bool,
@@ -143,7 +147,11 @@ pub async fn restart(app: &App, args: RestartArgs) -> Result<(), Failure> {
     let mut spec = RolloutSpec { container: args.container, ..RolloutSpec::default() };
     spec.targets = Some(targets(app, &args.hosts, None)?);
     args.policy.over(spec.policy.get_or_insert_default());
-    let (connection, answer) = send(app, spec, &args.policy, false).await?;
+    let (connection, answer) = send(app, spec, &args.policy, args.plan).await?;
+    if args.plan {
+        print_plan(app, answer.plan.as_ref());
+        return Ok(());
+    }
     begun(app, connection, answer.rollout, args.detach).await
 }
 
@@ -232,11 +240,21 @@ async fn send(
     let spec = Some(spec);
     let request_id = request_id();
     let request = CreateRolloutRequest { spec, request_id, validate_only, credentials };
-    let mut rollouts = connection.rollouts();
-    let answer = connection
-        .unary_within(PLANNING, request, async |request| rollouts.create_rollout(request).await)
-        .await?;
-    Ok((connection, answer))
+    follow::until_answered(app, connection, request, async |connection, request| {
+        let mut rollouts = connection.rollouts();
+        let call = async |request| rollouts.create_rollout(request).await;
+        connection.unary_within(PLANNING, request, call).await
+    })
+    .await
+}
+
+/// Whether anything becomes different.
+fn changes(spec: &RolloutSpec) -> bool {
+    !spec.image.is_empty()
+        || spec.whole.is_some()
+        || spec.merge_patch.is_some()
+        || !spec.unset.is_empty()
+        || spec.set.as_ref().is_some_and(|set| *set != ContainerSpec::default())
 }
 
 fn spec(app: &App, what: What) -> Result<RolloutSpec, Failure> {
@@ -286,6 +304,12 @@ fn spec(app: &App, what: What) -> Result<RolloutSpec, Failure> {
     spec.unset.extend(what.unset);
     if let Some(path) = &what.merge_patch {
         spec.merge_patch = Some(body::read(path).map(Body::into_engine_json)?);
+    }
+    if !changes(&spec) {
+        let container = &spec.container;
+        return Err(Failure::Usage(format!(
+            "nothing to change was given: --image REF, a setting such as -e KEY=VALUE, or a file that has them; to make {container} anew as it is: wharf rollout restart {container}"
+        )));
     }
     let policy = spec.policy.get_or_insert_default();
     if let Some(parallel) = app.targets.max_parallel {

@@ -2,6 +2,7 @@
 
 use wharf::v1::{
     AbortRolloutRequest, PauseRolloutRequest, PromoteRolloutRequest, ResumeRolloutRequest, Rollout,
+    RolloutState,
 };
 
 use super::{Newest, nothing_said, resolve};
@@ -104,7 +105,10 @@ fn tell(app: &App, rollout: &Rollout) {
         Format::Table | Format::Wide => {
             let id = short(&rollout.id);
             app.printer.data(&format!("{id}: {}", headline(rollout)));
-            app.printer.note(&format!("follow it with: wharf rollout watch {id}"));
+            app.printer.note(&match rollout.state() {
+                RolloutState::Paused => format!("go on with: wharf rollout resume {id}"),
+                _ => format!("follow it with: wharf rollout watch {id}"),
+            });
         }
     }
 }

@@ -4,7 +4,7 @@ use wharf::v1::{RolloutPolicy, UndoRolloutRequest};
 
 use super::policy::PolicyFlags;
 use super::start::{begun, print_plan};
-use super::{Newest, PLANNING, resolve};
+use super::{Newest, PLANNING, follow, resolve};
 use crate::app::App;
 use crate::commands::request_id;
 use crate::exit::Failure;
@@ -47,9 +47,12 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         validate_only: args.plan,
         policy: (policy != RolloutPolicy::default()).then_some(policy),
     };
-    let mut rollouts = connection.rollouts();
-    let answer = connection
-        .unary_within(PLANNING, request, async |request| rollouts.undo_rollout(request).await)
+    let (connection, answer) =
+        follow::until_answered(app, connection, request, async |connection, request| {
+            let mut rollouts = connection.rollouts();
+            let call = async |request| rollouts.undo_rollout(request).await;
+            connection.unary_within(PLANNING, request, call).await
+        })
         .await?;
     if args.plan {
         print_plan(app, answer.plan.as_ref());

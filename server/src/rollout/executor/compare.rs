@@ -12,7 +12,7 @@ use crate::rollout::step::Observed;
 
 impl Run<'_> {
     /// Writes the differences down; where the policy is strict, they are a failure.
-    pub(super) async fn compare(&self, seen: &Observed) -> Result<(), Setback> {
+    pub(super) async fn compare(&mut self, seen: &Observed) -> Result<(), Setback> {
         let Some(new) = &self.task.bodies.new else {
             return Err(missing("the body of the new container is not in the store"));
         };

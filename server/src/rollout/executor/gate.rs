@@ -1,8 +1,9 @@
 //! The gates: a container proves itself, and keeps proving itself for a while.
 //!
 //! Deadlines are absolute and written down before the first look, so that a crash extends
-//! none. A container that ended, was restarted, or is unhealthy fails at once; one that does
-//! not answer yet has until the deadline.
+//! none. A container that ended, restarts, or is unhealthy fails at once; one that does not
+//! answer yet has until the deadline. One that was started anew from outside, as all are when
+//! their Engine is started again, begins its good time anew.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::rollout::hosts::{HttpProbe, ProbeTarget};
 use crate::rollout::model::{HostEvent, Trouble};
 use crate::rollout::reason;
 use crate::rollout::spec::{Gate, Through};
-use crate::rollout::step::{ContainerFacts, Health, Observed};
+use crate::rollout::step::{ContainerFacts, Health, Observed, Status};
 
 /// How often a gate looks.
 const POLL: Duration = Duration::from_millis(500);
@@ -39,6 +40,9 @@ enum Verdict {
     Good(String),
     /// Not yet.
     Wait(String),
+    /// It was started anew, by an Engine that was started again or by a person: what was seen
+    /// of it before counts no more, and says nothing against it.
+    Anew(String),
     /// It will not become good.
     Bad(String),
 }
@@ -72,7 +76,7 @@ impl Run<'_> {
             let good = matches!(verdict, Verdict::Good(_));
             let saw = match verdict {
                 Verdict::Bad(saw) => return Err(failed(saw)),
-                Verdict::Good(saw) | Verdict::Wait(saw) => saw,
+                Verdict::Good(saw) | Verdict::Wait(saw) | Verdict::Anew(saw) => saw,
             };
             if good != self.state.good_since.is_some() {
                 let since = good.then_some(now);
@@ -106,7 +110,7 @@ impl Run<'_> {
                 return Ok(());
             }
             match self.verdict(&reference, &gate, &mut run).await? {
-                Verdict::Good(_) => {}
+                Verdict::Good(_) | Verdict::Anew(_) => {}
                 Verdict::Wait(saw) | Verdict::Bad(saw) => {
                     return Err(failed(format!("it passed the gate and was bad again: {saw}")));
                 }
@@ -129,7 +133,7 @@ impl Run<'_> {
             let saw = match self.verdict(&reference, &Gate::Auto, &mut run).await? {
                 Verdict::Good(_) => return Ok(()),
                 Verdict::Bad(saw) => return Err(failed(format!("the old container: {saw}"))),
-                Verdict::Wait(saw) => saw,
+                Verdict::Wait(saw) | Verdict::Anew(saw) => saw,
             };
             let now = self.task.clock.now();
             if now >= deadline {
@@ -178,9 +182,9 @@ impl Run<'_> {
                     self.call(PROBE * 6, self.engine.run_in_container(container, command)).await?;
                 let said = shortened(&result.output);
                 if result.exit_code == 0 {
-                    Verdict::Good(format!("the command ended with 0: {said}"))
+                    Verdict::Good(ended(0, &said))
                 } else {
-                    Verdict::Wait(format!("the command ended with {}: {said}", result.exit_code))
+                    Verdict::Wait(ended(result.exit_code, &said))
                 }
             }
         })
@@ -271,10 +275,16 @@ impl Run<'_> {
 fn not_running(facts: &ContainerFacts, run: &mut RunOf) -> Option<Verdict> {
     let restarts = facts.restart_count - *run.restarts.get_or_insert(facts.restart_count);
     if restarts > 0 {
-        return Some(Verdict::Bad(format!(
-            "it ended with {} and was restarted {restarts} times",
-            facts.exit_code
-        )));
+        // While it runs again, the exit code is none of the run that ended.
+        let ended = match facts.status {
+            Status::Running => "it ended".to_owned(),
+            _ => format!("it ended with exit code {}", facts.exit_code),
+        };
+        let times = match restarts {
+            1 => "once".to_owned(),
+            restarts => format!("{restarts} times"),
+        };
+        return Some(Verdict::Bad(format!("{ended} and was restarted {times}")));
     }
     if !facts.running || facts.is_going() {
         return Some(Verdict::Bad(format!(
@@ -286,7 +296,9 @@ fn not_running(facts: &ContainerFacts, run: &mut RunOf) -> Option<Verdict> {
     }
     match &run.started_at {
         Some(first) if facts.started_at.as_ref() != Some(first) => {
-            Some(Verdict::Bad("it was restarted".to_owned()))
+            // Had it ended by itself, the Engine would have counted a restart.
+            run.started_at.clone_from(&facts.started_at);
+            Some(Verdict::Anew("it was started anew".to_owned()))
         }
         Some(_) => None,
         None => {
@@ -322,6 +334,11 @@ fn last_health_output(document: &EngineDocument) -> String {
     }
 }
 
+fn ended(exit_code: i64, said: &str) -> String {
+    let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+    format!("the command ended with {exit_code}{said}")
+}
+
 fn failed(message: String) -> Setback {
     Setback::Failed(Trouble::new(reason::GATE_FAILED, message))
 }
@@ -333,4 +350,41 @@ fn shortened(text: &str) -> String {
         short.push('…');
     }
     short.replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollout::model::RestartPolicy;
+
+    fn crashed(status: Status, restart_count: i64) -> String {
+        let facts = ContainerFacts {
+            id: "a".repeat(64),
+            name: "web".to_owned(),
+            status,
+            running: true,
+            restart: RestartPolicy::default(),
+            started_at: Some("then".to_owned()),
+            restart_count,
+            exit_code: i64::from(status != Status::Running),
+            start_error: String::new(),
+            health: None,
+            image_id: String::new(),
+            rollout: None,
+            spec_sha: None,
+        };
+        let mut run = RunOf { restarts: Some(0), ..RunOf::default() };
+        match not_running(&facts, &mut run) {
+            Some(Verdict::Bad(saw)) => saw,
+            _ => String::new(),
+        }
+    }
+
+    #[test]
+    fn an_exit_code_is_told_only_of_the_run_that_ended() {
+        assert_eq!(crashed(Status::Running, 1), "it ended and was restarted once");
+        let waits = "it ended with exit code 1 and was restarted 3 times";
+        assert_eq!(crashed(Status::Restarting, 3), waits);
+        assert_eq!(crashed(Status::Running, 0), "");
+    }
 }

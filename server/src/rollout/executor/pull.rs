@@ -23,14 +23,12 @@ impl Run<'_> {
     /// Gets the image. A host that does not answer has nothing done to it.
     pub(super) async fn pull(&mut self) -> Result<(), Stopped> {
         match self.fetch().await {
-            Ok(()) => self.pen.write(HostEvent::Ended { end: HostEnd::Pulled }).await,
+            Ok(()) => self.end(HostEnd::Pulled).await,
             Err(Setback::Stopped) => Err(Stopped),
-            Err(Setback::Lost(trouble)) => self.pen.write(HostEvent::Unreachable { trouble }).await,
+            Err(Setback::Lost(trouble)) => self.note(HostEvent::Unreachable { trouble }).await,
             Err(Setback::Failed(trouble)) => {
-                self.pen
-                    .write(HostEvent::Failed { step: None, trouble, log_tail: Vec::new() })
-                    .await?;
-                self.pen.write(HostEvent::Ended { end: HostEnd::Unchanged }).await
+                self.note(HostEvent::Failed { step: None, trouble, log_tail: Vec::new() }).await?;
+                self.end(HostEnd::Unchanged).await
             }
         }
     }

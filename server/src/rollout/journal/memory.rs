@@ -90,6 +90,10 @@ impl Journal for MemoryJournal {
         let mut contents = self.lock();
         contents.fence(epoch)?;
         let NewRollout { id, container, hosts, record, secrets } = rollout;
+        if contents.summaries.contains_key(&id) {
+            let message = format!("rollout {id} is there already");
+            return Err(JournalError::Store(message.into()));
+        }
         for host in &hosts {
             if let Some(by) = contents.locks.get(&(host.clone(), container.clone())) {
                 return Err(JournalError::Locked { host: host.clone(), container, by: *by });

@@ -167,7 +167,8 @@ impl Draft<'_> {
         }
         if self.order.spec.policy.pull == PullWhen::Never {
             let message = format!(
-                "{} is not there, and pull_policy is never: pull it before, or choose another",
+                "it does not have {}, and pull_policy never pulls it; pull it there before, or \
+                 choose missing",
                 image.reference
             );
             return Some(Trouble::new(reason::IMAGE_NOT_FOUND, message));

@@ -53,6 +53,9 @@ pub(super) fn keep(
             if nameless && kept && !name.is_empty() {
                 own["Source"] = name.into();
                 inherited.push(name.to_owned());
+            } else if !kept && own["Type"] == "volume" && is_nameless(text(&own["Source"])) {
+                // Anonymous once, and kept under the name that the Engine gave it.
+                own.as_object_mut().map(|own| own.shift_remove("Source"));
             }
             continue;
         }
@@ -169,6 +172,11 @@ fn lost_files<'a>(changes: &'a [FileChange], targets: &[&str]) -> Vec<&'a str> {
 
 fn bind_targets(host_config: &Object) -> BTreeSet<&str> {
     texts(get(host_config, "Binds")).map(bind_target).collect()
+}
+
+/// Whether a volume has the name that an Engine makes up: people choose others.
+fn is_nameless(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn own_mount<'a>(host_config: &'a mut Object, target: &str) -> Option<&'a mut Value> {

@@ -173,6 +173,19 @@ fn start_first_restored() {
 }
 
 #[test]
+fn a_second_network() {
+    let connects = Setting { second_network: true, ..Setting::default() };
+    Scenario::of(connects, policy()).ends("Succeeded", "Committed");
+}
+
+#[test]
+fn hooks() {
+    let run = || Some(vec!["true".to_owned()]);
+    let policy = Policy { drain: run(), verify: run(), ..policy() };
+    Scenario::of(setting(Old::Running, New::Good), policy).ends("Succeeded", "Committed");
+}
+
+#[test]
 fn create_forward() {
     Scenario::of(setting(Old::Missing, New::Good), policy()).ends("Succeeded", "Committed");
 }

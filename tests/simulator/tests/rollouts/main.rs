@@ -7,6 +7,7 @@
 //! tap        the journal, watched and cut
 //! oracle     what must be so at the end
 //! kill_sweep every point of every kind of work
+//! persisted  what many kills must not begin anew
 //! seeds      random runs
 //! planted    bugs that must be found; sloppy has them
 //! on_disk    some of it with the real store
@@ -17,6 +18,7 @@ mod fleet;
 mod kill_sweep;
 mod on_disk;
 mod oracle;
+mod persisted;
 mod planted;
 mod seeds;
 mod sloppy;

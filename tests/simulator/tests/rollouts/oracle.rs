@@ -9,7 +9,7 @@ use wharf_server::rollout::state::RolloutState;
 use wharf_server::rollout::step::Names;
 use wharf_simulator::model::Container;
 
-use crate::world::{New, Old, TARGET, World};
+use crate::world::{New, Old, SECOND_NETWORK, TARGET, World};
 
 /// How a run ended, without what a crash may change: IDs and times.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +116,10 @@ impl HostView<'_> {
             }
             return;
         };
+        let second = new.endpoints.contains_key(SECOND_NETWORK);
+        if second != self.world.settings[self.name].second_network {
+            say("the new container has other networks".to_owned());
+        }
         let policy = match &self.plan.kind {
             TargetKind::Adopt { restart, .. } => restart,
             _ => &old.restart,
@@ -171,8 +175,7 @@ impl HostView<'_> {
         if plain(standing.restart_policy()) != plain(&old.restart.name) {
             say(format!("the old container restarts {}", standing.restart_policy()));
         }
-        let adopts = matches!(self.plan.kind, TargetKind::Adopt { .. });
-        let expected = if adopts { 2 } else { 1 };
+        let expected = self.world.before[self.name];
         if self.found.len() != expected {
             say(format!("{} containers and not {expected}", self.found.len()));
         }
@@ -226,7 +229,7 @@ fn begun_anew(records: &[Record]) -> Vec<String> {
 }
 
 /// What is on a host of the target's kind, sorted by name.
-fn containers(world: &World, host: &HostName) -> Vec<Container> {
+pub fn containers(world: &World, host: &HostName) -> Vec<Container> {
     let mut found: Vec<Container> = world.engines[host].host().with(|model, _| {
         let ours = |container: &&Container| container.name != "web2";
         model.containers().filter(ours).cloned().collect()

@@ -4,12 +4,13 @@ use wharf_simulator::Operation;
 
 use crate::kill_sweep::{At, Scenario, simulate};
 use crate::oracle::{ending, wrongs};
+use crate::persisted::{budget, gate, progress, restless};
 use crate::sloppy::{Bug, Names, Sloppy};
-use crate::tap::Side;
-use crate::world::{Cut, New, Old, Setting, World, policy};
+use crate::tap::{Forgets, Side};
+use crate::world::{Cut, New, Old, Setting, World, policy, rolls_back};
 
 fn upgrade(new: New) -> Scenario {
-    Scenario::of(Setting { old: Old::Running, new, restart: "always" }, policy())
+    Scenario::of(Setting { new, restart: "always", ..Setting::default() }, policy())
 }
 
 fn plant(world: &World, bug: Bug) {
@@ -71,5 +72,51 @@ fn repeating_without_a_look_is_found() {
         let world = scenario.run_with(Some(at), |world| plant(world, Bug::NoLook)).await;
         let expected = simulated_end(&scenario).await;
         assert!(!wrongs(&world).is_empty() || ending(&world) != expected);
+    });
+}
+
+#[test]
+fn forgetting_the_budget_is_found() {
+    let expected = budget(None);
+    assert_ne!(budget(Some(Forgets::Failures)), expected);
+}
+
+#[test]
+fn forgetting_the_deadline_of_a_gate_is_found() {
+    simulate(async {
+        let world = gate(Some(Forgets::GateDeadlines)).await;
+        let wrongs = wrongs(&world);
+        assert!(wrongs.iter().any(|wrong| wrong.contains("was set twice")), "{wrongs:#?}");
+    });
+}
+
+#[test]
+fn forgetting_how_long_there_was_no_progress_is_found() {
+    let kept = progress(None);
+    let forgotten = progress(Some(Forgets::Progress));
+    assert!(forgotten > kept + restless(), "{kept:?}, {forgotten:?}");
+}
+
+#[test]
+fn leaving_the_old_one_its_restart_policy_is_found() {
+    simulate(async {
+        let world = upgrade(New::Good).run_with(None, |world| plant(world, Bug::NoFence)).await;
+        let wrongs = wrongs(&world);
+        assert!(wrongs.iter().any(|wrong| wrong.contains("the backup restarts")), "{wrongs:#?}");
+    });
+}
+
+#[test]
+fn starting_what_did_not_run_is_found() {
+    let stopped = Setting { old: Old::Stopped, ..Setting::default() };
+    let mut scenario = Scenario::of(stopped, rolls_back(policy()));
+    scenario.settings.push(Setting { new: New::Ends, ..Setting::default() });
+    simulate(async {
+        let world = scenario.run_with(None, |world| plant(world, Bug::StartsAll)).await;
+        let wrongs = wrongs(&world);
+        let found = |what: &str| wrongs.iter().any(|wrong| wrong.contains(what));
+        assert!(found("Start"), "{wrongs:#?}");
+        // And what it comes to.
+        assert!(found("container is running"), "{wrongs:#?}");
     });
 }

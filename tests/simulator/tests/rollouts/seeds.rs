@@ -1,4 +1,5 @@
-//! Random runs: a seed makes hosts, a policy, faults, kills, pauses and aborts. What must be so
+//! Random runs: a seed makes hosts, a policy, faults, kills, pauses, aborts, hosts that do not
+//! answer for a while, and the undo of what went well. What must be so
 //! at the end of every run is so here too, and the same seed makes the same run.
 //!
 //! `WHARF_SIM_SEEDS` is how many are run (300 unless told), `WHARF_SIM_SEED` the one to look at.
@@ -13,11 +14,11 @@ use wharf_server::rollout::spec::{
     Amount, Gate, OnFailure, OnUnreachable, OrderWish, Policy, Promote, PullWhen, RollbackScope,
     Through,
 };
-use wharf_simulator::{Call, Fault, Operation, Plan};
+use wharf_simulator::{Call, Fault, Operation, Plan, PowerState};
 
 use crate::kill_sweep::simulate;
 use crate::oracle::wrongs;
-use crate::world::{New, Old, Rest, Setting, World, policy, upgrade, whole};
+use crate::world::{New, Old, Rest, Setting, World, host, policy, upgrade, whole};
 
 /// Numbers that follow from a seed (SplitMix64).
 #[derive(Clone)]
@@ -75,7 +76,20 @@ fn run(seed: u64) -> Trace {
         world.calm().await;
         world.settle().await;
         world.calm().await;
-        let wrongs = wrongs(&world);
+        let mut wrongs = wrongs(&world);
+        let good = settings.iter().all(|setting| setting.new == New::Good);
+        let succeeded = matches!(world.tap.seen().phase(), Some(Phase::Succeeded));
+        if succeeded && good && !creates && wrongs.is_empty() {
+            // The way back of it, with as much trouble.
+            world.order_undo(some_policy(&mut random)).await;
+            world.watch().chaos = Some(Box::new(chaos(random.clone(), crashes)));
+            random.next();
+            act(&mut world, &mut random).await;
+            world.calm().await;
+            world.settle().await;
+            world.calm().await;
+            wrongs = crate::oracle::wrongs(&world);
+        }
         let seen = world.tap.seen();
         let story = story(&seen.records);
         let mut hasher = DefaultHasher::new();
@@ -95,6 +109,16 @@ async fn act(world: &mut World, random: &mut Random) {
     for _ in 0..random.below(9) {
         if !world.is_running() {
             world.boot().await;
+        }
+        if random.one_in(5) {
+            // Its network is gone for a while, and what runs there runs on.
+            let away = host(usize::try_from(random.below(world.engines.len() as u64)).unwrap_or(0));
+            let away = world.engines[&away].host().clone();
+            if away.power().state == PowerState::Up {
+                away.set_unreachable(true);
+                let _ = world.rest(Duration::from_millis(random.below(90_000))).await;
+                away.set_unreachable(false);
+            }
         }
         let rest = world.rest(Duration::from_millis(random.below(12_000))).await;
         if rest == Rest::Hung || random.one_in(2) {
@@ -154,7 +178,9 @@ fn settings(random: &mut Random) -> Vec<Setting> {
                 New::NoStart,
                 New::Slow,
             ]);
-            Setting { old, new, restart: random.pick(&["unless-stopped", "always"]) }
+            let second_network = old == Old::Running && random.one_in(4);
+            let restart = random.pick(&["unless-stopped", "always"]);
+            Setting { old, new, restart, second_network }
         })
         .collect()
 }

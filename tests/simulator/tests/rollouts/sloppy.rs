@@ -1,13 +1,15 @@
 //! An Engine's client with a planted bug: what a rollout would be without one of its rules.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use serde_json::Value;
 use wharf_server::domain::{ContainerName, ContainerRef, ImageName, ImageReference, RegistryLogin};
 use wharf_server::engine::*;
 use wharf_simulator::SimEngine;
+
+use crate::world::TARGET;
 
 /// A rule that is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +18,10 @@ pub enum Bug {
     ByName,
     /// Whether the candidate is there already is not looked at.
     NoLook,
+    /// The old container keeps its restart policy, and is taken for one that has none.
+    NoFence,
+    /// Whatever gets the name is started.
+    StartsAll,
 }
 
 /// Names by ID, as they were first seen by any client of a host.
@@ -28,17 +34,30 @@ pub struct Sloppy {
 }
 
 impl Sloppy {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fence_in_the_eyes(&self, found: &mut EngineDocument) {
+        let mut json: Value = found.parse().unwrap_or_default();
+        let id = json["Id"].as_str().unwrap_or_default();
+        if self.lock().contains_key(&format!("fenced {id}")) {
+            json["HostConfig"]["RestartPolicy"]["Name"] = "no".into();
+            found.json = json.to_string();
+        }
+    }
+
     fn remember(&self, found: &EngineDocument) {
         let json: Value = found.parse().unwrap_or_default();
         if let (Some(id), Some(name)) = (json["Id"].as_str(), json["Name"].as_str()) {
-            let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut names = self.lock();
             let name = name.trim_start_matches('/').to_owned();
             names.entry(id.to_owned()).or_insert(name);
         }
     }
 
     fn called(&self, container: &ContainerRef) -> ContainerRef {
-        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = self.lock();
         let name = names.get(container.as_str()).filter(|_| self.bug == Bug::ByName);
         name.and_then(|name| ContainerRef::parse(name).ok()).unwrap_or_else(|| container.clone())
     }
@@ -124,8 +143,11 @@ impl Engine for Sloppy {
             let message = "not looked at";
             return Err(EngineError::new(ErrorKind::ContainerNotFound, "planted", message));
         }
-        let found = self.inner.inspect_container(container, size).await?;
+        let mut found = self.inner.inspect_container(container, size).await?;
         self.remember(&found);
+        if self.bug == Bug::NoFence {
+            self.fence_in_the_eyes(&mut found);
+        }
         Ok(found)
     }
     async fn start_container(&self, container: &ContainerRef) -> Result<Change> {
@@ -159,13 +181,21 @@ impl Engine for Sloppy {
         container: &ContainerRef,
         name: &ContainerName,
     ) -> Result<Change> {
-        self.inner.rename_container(&self.called(container), name).await
+        let renamed = self.inner.rename_container(&self.called(container), name).await?;
+        if self.bug == Bug::StartsAll && name.as_str() == TARGET {
+            self.inner.start_container(container).await?;
+        }
+        Ok(renamed)
     }
     async fn update_container(
         &self,
         container: &ContainerRef,
         body: &Value,
     ) -> Result<Vec<String>> {
+        if self.bug == Bug::NoFence && body["RestartPolicy"]["Name"] == "no" {
+            self.lock().insert(format!("fenced {}", container.as_str()), String::new());
+            return Ok(Vec::new());
+        }
         self.inner.update_container(&self.called(container), body).await
     }
     async fn wait_container(

@@ -1,7 +1,7 @@
 //! A journal that can be watched and cut: it folds what is stored as it is stored, and lets a
 //! chosen append hang before or after it is done. Wraps any journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -12,9 +12,11 @@ use wharf_server::rollout::journal::{
     Entry, Journal, JournalError, NewRollout, Result, SecretKind, Summary,
 };
 use wharf_server::rollout::model::{
-    Epoch, Event, HostEvent, Phase, Record, Revision, RolloutId, Step, Work,
+    Epoch, Event, HostEnd, HostEvent, Millis, Phase, Record, Revision, RolloutId, Step, Work,
 };
 use wharf_server::rollout::state::RolloutState;
+
+use crate::world::clock;
 
 /// A point of a call: before what it does, or after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +51,75 @@ pub struct Seen {
     cut: Option<(usize, Side)>,
     /// A planted bug: intents are acknowledged and not stored.
     pub drops_intents: bool,
+    /// A planted bug: what a process that begins does not find in the journal.
+    pub forgets: Option<Forgets>,
+}
+
+/// What a process that begins does not know of the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forgets {
+    /// Which hosts failed.
+    Failures,
+    /// When gates give up.
+    GateDeadlines,
+    /// How long there was no progress.
+    Progress,
+}
+
+impl Forgets {
+    fn forget(self, entries: Vec<Entry>) -> Vec<Entry> {
+        match self {
+            Self::GateDeadlines => {
+                let is_gate = |entry: &Entry| {
+                    let gate = HostEvent::Gate { deadline: Millis(0) };
+                    happened(entry).is_some_and(|(_, happened)| {
+                        std::mem::discriminant(happened) == std::mem::discriminant(&gate)
+                    })
+                };
+                entries.into_iter().filter(|entry| !is_gate(entry)).collect()
+            }
+            Self::Progress => {
+                let now = clock().now();
+                let anew = |mut entry: Entry| {
+                    entry.record.at = now;
+                    entry
+                };
+                entries.into_iter().map(anew).collect()
+            }
+            Self::Failures => forget_failures(entries),
+        }
+    }
+}
+
+/// Hosts that failed and were put back count as left out.
+fn forget_failures(entries: Vec<Entry>) -> Vec<Entry> {
+    let is_failure = |entry: &Entry| match happened(entry) {
+        Some((host, HostEvent::Ended { end: HostEnd::Restored | HostEnd::Unchanged })) => {
+            Some(host.clone())
+        }
+        _ => None,
+    };
+    let failed: BTreeSet<HostName> = entries.iter().filter_map(is_failure).collect();
+    let mut kept = Vec::new();
+    for mut entry in entries {
+        match is_failure(&entry) {
+            Some(host) => {
+                let end = HostEnd::Skipped { reason: "forgotten".to_owned() };
+                entry.record.event = Event::Host { host, happened: HostEvent::Ended { end } };
+                kept.push(entry);
+            }
+            None if happened(&entry).is_some_and(|(host, _)| failed.contains(host)) => {}
+            None => kept.push(entry),
+        }
+    }
+    kept
+}
+
+fn happened(entry: &Entry) -> Option<(&HostName, &HostEvent)> {
+    match &entry.record.event {
+        Event::Host { host, happened } => Some((host, happened)),
+        _ => None,
+    }
 }
 
 impl Tap {
@@ -75,7 +146,8 @@ impl Tap {
     /// Another rollout is looked at from now on.
     pub fn follow(&self, id: RolloutId) {
         let mut seen = self.seen();
-        *seen = Seen { drops_intents: seen.drops_intents, ..Seen::default() };
+        let Seen { drops_intents, forgets, .. } = *seen;
+        *seen = Seen { drops_intents, forgets, ..Seen::default() };
         seen.id = Some(id);
     }
 
@@ -236,7 +308,12 @@ impl Journal for Tap {
     }
 
     async fn records(&self, id: RolloutId) -> Result<Vec<Entry>> {
-        self.inner.records(id).await
+        let entries = self.inner.records(id).await?;
+        let forgets = self.seen().forgets;
+        Ok(match forgets {
+            Some(forgets) => forgets.forget(entries),
+            None => entries,
+        })
     }
 
     async fn after(

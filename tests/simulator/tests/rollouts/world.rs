@@ -39,6 +39,7 @@ use crate::tap::{Side, Tap};
 pub const TARGET: &str = "web";
 const BEGINNING: Millis = Millis(1_800_000_000_000);
 const REGISTRY: &str = "r.sim";
+pub const SECOND_NETWORK: &str = "back";
 /// No rollout of these takes so long.
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
 /// How long an Engine that crashed stays away.
@@ -70,11 +71,13 @@ pub struct Setting {
     pub old: Old,
     pub new: New,
     pub restart: &'static str,
+    /// Besides its own it has a network that an Engine of API 1.41 takes only afterwards.
+    pub second_network: bool,
 }
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { old: Old::Running, new: New::Good, restart: "unless-stopped" }
+        Self { old: Old::Running, new: New::Good, restart: "unless-stopped", second_network: false }
     }
 }
 
@@ -115,6 +118,8 @@ pub struct World {
     pub id: RolloutId,
     pub engines: BTreeMap<HostName, SimEngine>,
     pub settings: BTreeMap<HostName, Setting>,
+    /// How many containers of the target's kind a host had before the rollout.
+    pub before: BTreeMap<HostName, usize>,
     pub tap: Tap,
     pub watch: Arc<Mutex<Watch>>,
     hosts: Arc<SimHosts>,
@@ -265,6 +270,7 @@ impl World {
             id: rollout_id(0),
             engines,
             settings: by_name,
+            before: BTreeMap::new(),
             tap,
             watch,
             hosts: Arc::new(hosts),
@@ -348,6 +354,8 @@ impl World {
         };
         let epoch = self.tap.take_over().await.expect("the journal is taken over");
         self.tap.create(epoch, rollout).await.expect("the rollout is written down");
+        let count = |name: &HostName| (name.clone(), crate::oracle::containers(self, name).len());
+        self.before = self.engines.keys().map(count).collect();
         self.watch().watching = true;
     }
 
@@ -428,6 +436,21 @@ impl World {
         panic!("it hangs again and again");
     }
 
+    /// Kills the process again and again, so many times, and lets it then come to rest.
+    pub async fn settle_restlessly(&mut self, every: Duration, times: usize) {
+        for _ in 0..times {
+            if self.process.is_none() {
+                self.boot().await;
+            }
+            let rest = self.rest(every).await;
+            self.kill().await;
+            if rest == Rest::Quiet {
+                return;
+            }
+        }
+        self.settle().await;
+    }
+
     /// Lets Engines come back that are away.
     pub async fn calm(&self) {
         self.watch().chaos = None;
@@ -494,11 +517,19 @@ async fn furnish(engine: &SimEngine, setting: &Setting) {
     let policy = json!({"RestartPolicy": {"Name": setting.restart}});
     // A neighbour whose name is alike, which nobody may touch.
     create("web2", json!({"RestartPolicy": {"Name": "always"}}), true).await;
+    if setting.second_network {
+        engine.host().with(|model, _| model.add_network(SECOND_NETWORK));
+    }
     match setting.old {
         Old::Running => create(TARGET, policy, true).await,
         Old::Stopped => create(TARGET, policy, false).await,
         Old::AutoRemove => create(TARGET, json!({"AutoRemove": true}), true).await,
         Old::Missing => {}
+    }
+    if setting.second_network {
+        let target = ContainerRef::parse(TARGET).expect("a name");
+        let connected = engine.connect_network(SECOND_NETWORK, &target, &json!({})).await;
+        connected.expect("it is connected");
     }
 }
 

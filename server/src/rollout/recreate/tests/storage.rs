@@ -60,6 +60,31 @@ fn c24_renewed_volumes_are_asked_for_as_before() {
     assert_eq!(recreated.diff.len(), 5, "{:?}", recreated.diff);
 }
 
+/// A container that was made anew mounts them under the names that the Engine made up.
+#[test]
+fn c24_volumes_that_were_kept_once_are_renewed_and_named_ones_stay() {
+    let renew = Options { anonymous_volumes: AnonymousVolumes::Renew, ..options() };
+    let made_up = "0123456789abcdef".repeat(4);
+    let own = json!({
+        "Mounts": [volume(&made_up, "/data", true), volume("db", "/db", true)],
+        "HostConfig": {"Mounts": [
+            {"Type": "volume", "Source": made_up, "Target": "/data"},
+            {"Type": "volume", "Source": "db", "Target": "/db"},
+        ]},
+    });
+    let old = old(own, json!({}));
+    let kept = made(&old, &host(41), &Change::default()).body;
+    assert_eq!(kept["HostConfig"]["Mounts"][0]["Source"], made_up.as_str());
+    let renewed = recreate(&old, &host(41), &Change::default(), &renew).unwrap();
+    assert_eq!(
+        renewed.body["HostConfig"]["Mounts"],
+        json!([
+            {"Type": "volume", "Target": "/data"},
+            {"Type": "volume", "Source": "db", "Target": "/db"},
+        ])
+    );
+}
+
 #[test]
 fn c24_volumes_of_another_container_are_taken_from_it_while_it_is_there() {
     let own = json!({

@@ -1,0 +1,106 @@
+//! What `wharf rollout start`, `plan`, `restart` and `undo` do before there is a rollout.
+
+use tonic::Code;
+use wharf::v1::{
+    CreateRolloutRequest, CreateRolloutResponse, Rollout, RolloutCounts, RolloutPlan, RolloutState,
+    UndoRolloutRequest, UndoRolloutResponse,
+};
+
+use crate::run;
+use crate::script::{Reply, Server};
+
+const ID: &str = "1a2b3c4d-1111-4222-8333-444455556666";
+
+fn done() -> Rollout {
+    Rollout {
+        id: ID.into(),
+        container: "web".into(),
+        image: "app:v2".into(),
+        state: RolloutState::Succeeded.into(),
+        counts: Some(RolloutCounts { total: 1, succeeded: 1, ..Default::default() }),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn a_start_that_changes_nothing_is_a_mistake() {
+    let server = Server::start([]);
+    let file = server.home().join("web.yaml");
+    std::fs::write(&file, "container: web\ntargets: {all: {}}\nset: {}\n").unwrap();
+    let file = file.to_str().unwrap();
+    for arguments in [&["start", "web", "-A"][..], &["plan", "web", "-A"], &["start", "-f", file]] {
+        let run = run(&server, &[&["rollout"], arguments].concat());
+        assert_eq!(run.code, Some(2), "{arguments:?}: {}", run.stderr);
+        assert!(run.stderr.starts_with("error: nothing to change was given: "), "{}", run.stderr);
+        assert!(run.stderr.ends_with(": wharf rollout restart web\n"), "{}", run.stderr);
+    }
+    assert!(server.methods().is_empty());
+}
+
+#[test]
+fn a_restart_can_be_planned() {
+    let plan = RolloutPlan { container: "web".into(), ..Default::default() };
+    let answer = CreateRolloutResponse { rollout: None, plan: Some(plan) };
+    let server = Server::start([("CreateRollout", Reply::unary(&answer))]);
+    let run = run(&server, &["rollout", "restart", "web", "-A", "--plan"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert_eq!(run.lines()[0], "web: every host keeps its image");
+    assert!(server.request::<CreateRolloutRequest>("CreateRollout").validate_only);
+}
+
+#[test]
+fn a_server_that_goes_away_before_it_answers_is_asked_again_for_the_same_rollout() {
+    let answer = CreateRolloutResponse { rollout: Some(done()), plan: None };
+    let stopping =
+        || Reply::refused(Code::Unavailable, "SERVER_STOPPING", "wharfd stops; connect again");
+    let server = Server::start([
+        ("CreateRollout", stopping()),
+        ("CreateRollout", Reply::unary(&answer).then_cut()),
+        ("CreateRollout", Reply::unary(&answer)),
+    ]);
+    let arguments = ["rollout", "start", "web", "--image", "app:v2", "-A", "-d", "-o", "name"];
+    let started = run(&server, &arguments);
+    assert_eq!((started.code, started.lines()), (Some(0), vec![ID]), "{}", started.stderr);
+    let ids: Vec<String> = server
+        .recorded()
+        .iter()
+        .map(|request| request.message::<CreateRolloutRequest>().request_id)
+        .collect();
+    assert!(ids.len() > 1 && ids.iter().all(|id| !id.is_empty() && *id == ids[0]), "{ids:?}");
+    assert!(started.stderr.contains("no connection to wharfd"), "{}", started.stderr);
+
+    let answer = UndoRolloutResponse { rollout: Some(done()), plan: None };
+    let server =
+        Server::start([("UndoRollout", stopping()), ("UndoRollout", Reply::unary(&answer))]);
+    let undone = run(&server, &["rollout", "undo", "1a2b3c4d", "-d", "-o", "name"]);
+    assert_eq!((undone.code, undone.lines()), (Some(0), vec![ID]), "{}", undone.stderr);
+    let ids: Vec<String> = server
+        .recorded()
+        .iter()
+        .map(|request| request.message::<UndoRolloutRequest>().request_id)
+        .collect();
+    assert!(ids.len() == 2 && !ids[0].is_empty() && ids[0] == ids[1], "{ids:?}");
+}
+
+#[test]
+fn what_may_be_the_beginning_of_an_id_is_told_how_long_one_must_be() {
+    let empty = wharf::v1::ListRolloutsResponse::default();
+    let server = Server::start([("ListRollouts", Reply::unary(&empty))]);
+    let run = run(&server, &["rollout", "show", "1a2b"]);
+    assert_eq!(run.code, Some(2));
+    assert_eq!(
+        run.stderr,
+        "error: container \"1a2b\" has no rollout; of an ID, give at least 8 digits; see: wharf rollout ls\n"
+    );
+}
+
+#[test]
+fn a_list_of_none_is_a_mistake() {
+    let server = Server::start([]);
+    for verb in ["ls", "history"] {
+        let run = run(&server, &["rollout", verb, "web", "-n", "0"]);
+        assert_eq!(run.code, Some(2), "{verb}");
+        assert!(run.stderr.contains("--limit"), "{}", run.stderr);
+    }
+    assert!(server.methods().is_empty());
+}

@@ -1,0 +1,17 @@
+//! Rolling upgrades on three real Engines: what each policy and each state does to the containers,
+//! read back from the Engines. A file is a part of the subject; `scene` is what they share.
+
+mod command_line;
+mod deadlines;
+mod events;
+mod failures;
+mod gates;
+mod keeping;
+mod refusals;
+mod scene;
+mod steering;
+mod undo;
+mod unreachable;
+mod upgrade;
+mod watching;
+mod width;

@@ -1,0 +1,214 @@
+//! Gates: a container that proves itself stays, one that does not is put back, and the old one
+//! runs again as it was.
+
+use anyhow::{Context, ensure};
+use futures_util::future::try_join_all;
+use serde_json::json;
+use testbed::{Engine, Method, tools, unique};
+use wharf::v1::{
+    HealthGate, HealthProbe, HostState, HostStep, PauseCause, ProbeThrough, RolloutPolicy,
+    RolloutState,
+};
+
+use super::scene::{Scene, millis, quick, told};
+use crate::support::HOSTS;
+
+/// Where the versions serve.
+const PORT: u32 = 8080;
+
+/// A gate on three hosts at once.
+struct Case {
+    name: &'static str,
+    version: &'static str,
+    policy: RolloutPolicy,
+    /// What a failure says; empty where it passes.
+    says: &'static str,
+    restart: &'static str,
+}
+
+fn case(name: &'static str, version: &'static str, health: HealthGate) -> Case {
+    let policy =
+        RolloutPolicy { max_parallel: "100%".to_owned(), health: health.into(), ..quick() };
+    Case { name, version, policy, says: "", restart: "unless-stopped" }
+}
+
+impl Case {
+    fn probe(mut self, probe: HealthProbe) -> Case {
+        self.policy.probe = Some(probe);
+        self
+    }
+
+    fn fails(mut self, says: &'static str) -> Case {
+        self.says = says;
+        self.policy.healthy_deadline = millis(2000);
+        self.policy.min_healthy_time = millis(1000);
+        self
+    }
+
+    fn exec(self, line: &str) -> Case {
+        let command = ["/bin/sh", "-c", line].map(str::to_owned).to_vec();
+        self.probe(HealthProbe { command, ..Default::default() })
+    }
+
+    fn port(self, port: u32) -> Case {
+        self.probe(HealthProbe { port, ..Default::default() })
+    }
+
+    fn http(self, path: &str, body: &str, through: ProbeThrough) -> Case {
+        self.probe(HealthProbe {
+            port: PORT,
+            path: path.to_owned(),
+            status: 200,
+            body: body.to_owned(),
+            through: through.into(),
+            ..Default::default()
+        })
+    }
+
+    async fn run(&self, scene: &Scene, network: &str) -> anyhow::Result<()> {
+        let scene = scene.another_empty()?;
+        scene
+            .run("v1", |_, body| {
+                body["HostConfig"]["RestartPolicy"]["Name"] = self.restart.into();
+                // A container without an address stays without one.
+                if self.policy.probe.as_ref().is_some_and(|probe| probe.port != 0) {
+                    body["HostConfig"]["NetworkMode"] = network.into();
+                    let port = tools::free_port().map_or_else(|_| "0".into(), |it| it.to_string());
+                    let binding = json!([{"HostIp": "127.0.0.1", "HostPort": port}]);
+                    body["HostConfig"]["PortBindings"] = json!({"8080/tcp": binding});
+                }
+            })
+            .await?;
+        let before = scene.alone().await?;
+        let mut spec = scene.spec_with(self.version, self.policy.clone()).await?;
+        if self.version == "idle" {
+            // Runs, and nothing listens.
+            spec.image = scene.image("v2").await?;
+            spec.set = Some(wharf::v1::ContainerSpec {
+                command: vec!["/bin/idle".to_owned()],
+                ..Default::default()
+            });
+        }
+        let rollout = scene.carry_out(spec).await?;
+        if self.says.is_empty() {
+            ensure!(rollout.state() == RolloutState::Succeeded, "{}", told(&rollout));
+            return scene.check(&rollout, &before, self.version, &HOSTS).await;
+        }
+        let state = (rollout.state(), rollout.pause_cause());
+        ensure!(state == (RolloutState::Paused, PauseCause::Budget), "{}", told(&rollout));
+        for step in &rollout.steps {
+            let status = step.status.as_ref().context("a status")?;
+            assert_eq!(step.state(), HostState::Restored, "{}", told(&rollout));
+            assert_eq!(step.failed_step(), HostStep::Gate, "{}", told(&rollout));
+            ensure!(status.message.contains(self.says), "{}", told(&rollout));
+            let log = step.log_tail.join("\n");
+            ensure!(self.version != "v3" || log.contains("this version does not start"), "{log}");
+        }
+        scene.check_restored(&before).await
+    }
+}
+
+/// Makes a network under one name on each Engine; the addresses differ.
+async fn network(scene: &Scene) -> anyhow::Result<String> {
+    let name = scene.name.clone();
+    try_join_all(scene.world.engines().iter().map(|engine| add_network(engine, &name))).await?;
+    Ok(name)
+}
+
+async fn add_network(engine: &Engine, name: &str) -> anyhow::Result<()> {
+    for _ in 0..20 {
+        let number =
+            unique("x").bytes().fold(0_u32, |sum, byte| sum * 31 % 65_521 + u32::from(byte));
+        let subnet = format!("10.{}.{}.0/24", 64 + number % 64, number / 64 % 256);
+        let body = json!({
+            "Name": name, "CheckDuplicate": true, "IPAM": {"Config": [{"Subnet": subnet}]},
+        });
+        match engine.api(Method::POST, "/networks/create", Some(body)).await? {
+            (201, _) => return Ok(()),
+            (status, answer) => {
+                ensure!(answer.to_string().contains("overlaps"), "{status}: {answer}")
+            }
+        }
+    }
+    anyhow::bail!("no free addresses for a network")
+}
+
+async fn run(cases: &[Case]) -> anyhow::Result<()> {
+    let scene = Scene::empty().await?;
+    let network = network(&scene).await?;
+    let run = cases.iter().map(|case| {
+        let run = case.run(&scene, &network);
+        // Together they are too much for a stack.
+        Box::pin(async { run.await.with_context(|| format!("the gate: {}", case.name)) })
+    });
+    try_join_all(run).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_proves_itself_stays() -> anyhow::Result<()> {
+    run(&[
+        case("auto without a health check", "v2", HealthGate::Auto),
+        case("auto with a health check", "v5", HealthGate::Auto),
+        case("docker", "v5", HealthGate::Docker),
+        case("running", "v2", HealthGate::Running),
+        case("none", "v2", HealthGate::None),
+        case("exec", "v2", HealthGate::Exec).exec("test \"$VERSION\" = 2"),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn what_answers_stays() -> anyhow::Result<()> {
+    run(&[
+        case("http, published", "v2", HealthGate::Http).http(
+            "/version",
+            "v2",
+            ProbeThrough::PublishedPort,
+        ),
+        case("http, address", "v2", HealthGate::Http).http(
+            "/version",
+            "v2",
+            ProbeThrough::ContainerAddress,
+        ),
+        case("tcp", "v2", HealthGate::Tcp).port(PORT),
+    ])
+    .await
+}
+
+/// Point 31 of the recreate checklist among them: a crash loop says now and then that it runs.
+#[tokio::test]
+async fn what_does_not_prove_itself_is_put_back() -> anyhow::Result<()> {
+    let crash_loop = case("crash loop", "v3", HealthGate::Running).fails("it was restarted");
+    let ends = case("running", "v3", HealthGate::Running).fails("it is exited, with exit code 3");
+    run(&[
+        case("docker", "v4", HealthGate::Docker).fails("not feeling well"),
+        case("auto", "v4", HealthGate::Auto).fails("not feeling well"),
+        Case { restart: "no", ..ends },
+        Case { restart: "always", ..crash_loop },
+        case("exec", "v2", HealthGate::Exec)
+            .exec("echo not yet; exit 5")
+            .fails("ended with 5: not yet"),
+    ])
+    .await
+}
+
+/// Point 33 of the recreate checklist among them: a published port takes connections although
+/// nothing listens behind it.
+#[tokio::test]
+async fn what_does_not_answer_is_put_back() -> anyhow::Result<()> {
+    let (published, address) = (ProbeThrough::PublishedPort, ProbeThrough::ContainerAddress);
+    run(&[
+        case("status", "v2", HealthGate::Http)
+            .http("/missing", "", published)
+            .fails("answered 404"),
+        case("body", "v2", HealthGate::Http)
+            .http("/version", "v9", address)
+            .fails("\"v9\" is not in: v2"),
+        case("http, silence", "idle", HealthGate::Http)
+            .http("/", "", published)
+            .fails("http://127.0.0.1:"),
+        case("tcp, silence", "idle", HealthGate::Tcp).port(PORT).fails("refused"),
+    ])
+    .await
+}

@@ -1,0 +1,127 @@
+//! Undo: of what is done, of what is partly done, of an undo; and of what changed nothing.
+
+use anyhow::Context;
+use tonic::Code;
+use wharf::v1::{
+    AbortRolloutRequest, FailureAction, HostState, HostStep, Rollout, RolloutAction, RolloutPolicy,
+    RolloutState, UndoRolloutRequest,
+};
+
+use super::scene::{Scene, held, millis, quick, refusal, told};
+use crate::support::HOSTS;
+
+async fn undo(scene: &Scene, id: &str) -> Result<Rollout, tonic::Status> {
+    let request = UndoRolloutRequest { id: id.to_owned(), ..Default::default() };
+    let answer = scene.world.server.rollouts().undo_rollout(request).await?.into_inner();
+    Ok(answer.rollout.unwrap_or_default())
+}
+
+/// IDs of the container that serves and of the one that is kept, on each host.
+async fn pairs(scene: &Scene) -> anyhow::Result<[(String, String); 3]> {
+    let found = scene.found().await?;
+    for found in &found {
+        assert!(found.len() == 2 && found[0].status == "running", "{found:#?}");
+        assert!(found[1].status == "exited" && found[1].restart == "no", "{found:#?}");
+        assert_eq!(found[0].restart, "unless-stopped");
+    }
+    Ok(found.map(|found| (found[0].id.clone(), found[1].id.clone())))
+}
+
+#[tokio::test]
+async fn kept_containers_take_their_place_again_and_again() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let rollout = scene.carry_out(scene.spec("v2").await?).await?;
+    assert_eq!(rollout.state(), RolloutState::Succeeded, "{}", told(&rollout));
+    let on_v2 = pairs(&scene).await?;
+
+    // What it would do changes nothing.
+    let plan = scene.cli(&["undo", &scene.name, "--plan"]).await?.expect(0)?;
+    assert!(HOSTS.iter().all(|host| plan.stdout.contains(host)), "{}", plan.stdout);
+    assert_eq!(pairs(&scene).await?, on_v2);
+
+    let undone = scene.cli(&["undo", &scene.name]).await?.expect(0)?;
+    let last = undone.stdout.lines().last().context("a last line")?;
+    assert!(last.contains(&format!("(undo of {}) is done on 3 hosts", &rollout.id[..8])), "{last}");
+    let swapped = on_v2.clone().map(|(new, old)| (old, new));
+    assert_eq!(pairs(&scene).await?, swapped);
+    let id = last.split(':').next().unwrap_or_default();
+    let back = scene.get(id).await?;
+    // What was replaced last goes back first.
+    let waves = &back.plan.as_ref().context("a plan")?.waves;
+    assert_eq!(waves[0].hosts, ["gamma", "beta", "alpha"]);
+    assert_eq!(back.undo_of, rollout.id);
+
+    // The undo is a rollout and is undone like one.
+    let again = scene.end(&undo(&scene, id).await?.id).await?;
+    assert_eq!(again.state(), RolloutState::Succeeded, "{}", told(&again));
+    assert_eq!(pairs(&scene).await?, on_v2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_partly_done_is_undone_where_it_is() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let before = scene.alone().await?;
+    scene.put(&["alpha"], "open")?;
+    let id = scene.begin(scene.spec_with("v2", held()).await?).await?.id;
+    let is_there = |rollout: &Rollout| rollout.steps[1].step() == HostStep::Gate;
+    scene.until(&id, "the gate of the second host", is_there).await?;
+    // Not before it has ended.
+    let (code, reason, message) = refusal(&undo(&scene, &id).await.unwrap_err());
+    assert_eq!((code, reason.as_str()), (Code::FailedPrecondition, "ROLLOUT_STATE"), "{message}");
+    let abort = AbortRolloutRequest { id: id.clone(), ..Default::default() };
+    scene.world.server.rollouts().abort_rollout(abort).await?;
+    scene.put(&HOSTS, "open")?;
+    let rollout = scene.end(&id).await?;
+    assert_eq!(rollout.state(), RolloutState::Aborted, "{}", told(&rollout));
+
+    // On one of the two hosts the kept container is gone.
+    let kept = format!("{}.old-{}", scene.name, &id[..8]);
+    scene.engine("alpha").delete(&format!("/containers/{kept}")).await?;
+    let back = undo(&scene, &id).await?;
+    let plan = back.plan.clone().context("a plan")?;
+    let actions: Vec<_> =
+        plan.hosts.iter().map(|host| (host.host.as_str(), host.action())).collect();
+    let expected = [
+        ("alpha", RolloutAction::Replace),
+        ("beta", RolloutAction::Adopt),
+        ("gamma", RolloutAction::Skip),
+    ];
+    assert_eq!(actions, expected);
+    let back = scene.end(&back.id).await?;
+    assert_eq!(back.state(), RolloutState::Succeeded, "{}", told(&back));
+    let [alpha, beta, gamma] = scene.found().await?;
+    let v1 = scene.image("v1").await?;
+    let made = scene.engine("alpha").container(&alpha[0].id).await?.context("it is there")?;
+    // The tag may mean another image by now: it is made from the ID of the old one.
+    let made = made["Image"].clone();
+    let v1_id = scene.engine("alpha").image(&v1).await?.context("v1 is there")?["Id"].clone();
+    assert_eq!(made, v1_id);
+    assert!(alpha[0].id != before[0].id && alpha[0].status == "running", "{alpha:#?}");
+    assert_eq!((&beta[0].id, beta[0].status.as_str()), (&before[1].id, "running"));
+    assert_eq!(gamma, std::slice::from_ref(&before[2]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_rolled_back_leaves_nothing_to_undo() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let before = scene.alone().await?;
+    scene.put(&["beta"], "broken")?;
+    let policy = RolloutPolicy {
+        on_failure: FailureAction::Rollback.into(),
+        min_healthy_time: millis(700),
+        ..quick()
+    };
+    let rollout = scene.carry_out(scene.spec_with("v2", policy).await?).await?;
+    assert_eq!(rollout.state(), RolloutState::RolledBack, "{}", told(&rollout));
+    let states: Vec<_> = rollout.steps.iter().map(wharf::v1::RolloutStep::state).collect();
+    assert_eq!(states[..2], [HostState::RolledBack, HostState::Restored]);
+    scene.check_restored(&before).await?;
+    let (code, reason, message) = refusal(&undo(&scene, &rollout.id).await.unwrap_err());
+    assert_eq!((code, reason.as_str()), (Code::FailedPrecondition, "PLAN_REFUSED"), "{message}");
+    assert!(message.contains("nothing to undo"), "{message}");
+    let by_name = scene.cli(&["undo", &scene.name]).await?.expect(2)?;
+    assert!(by_name.stderr.contains("no rollout that can be taken back"), "{by_name:?}");
+    Ok(())
+}
