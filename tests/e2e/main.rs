@@ -17,6 +17,7 @@ mod refusals;
 mod reload;
 mod rollout_command;
 mod rollout_features;
+mod rollout_host;
 mod rollouts;
 mod rollouts_kill;
 mod shutdown;

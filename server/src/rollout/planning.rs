@@ -2,6 +2,7 @@
 //! what the image is, and then decides purely. Nothing is changed on any host.
 
 mod assemble;
+mod sealed;
 mod undo;
 
 use std::collections::BTreeMap;

@@ -104,7 +104,8 @@ fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Troubl
     if present.old.running && planned.order == Order::StopFirst && present.old.auto_remove {
         planned.risks.push(
             "the Engine removes the old container when it stops; a copy of it is kept for the \
-             way back, without what was written into it"
+             way back, which has its volumes but not what it wrote elsewhere, and does not remove \
+             itself"
                 .to_owned(),
         );
     }

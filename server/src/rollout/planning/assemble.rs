@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Asked, HostBodies, Planned, Snapshot};
+use super::sealed::{self, WayBack, body, seal};
+use super::{Asked, HostBodies, Planned};
 use crate::engine::Platform;
-use crate::rollout::executor::{Bodies, NewBody};
 use crate::rollout::facts::Facts;
 use crate::rollout::model::{HostPlan, Order as Turn, PlannedImage, TargetKind, Trouble};
 use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replacement};
 use crate::rollout::reason;
 use crate::rollout::recreate::{self, Options, Recreated};
 use crate::rollout::requests::{Order, Refusal};
-use crate::rollout::spec::{AnonymousVolumes, Change, Dependents, OrderWish, PullWhen};
+use crate::rollout::spec::{Change, OrderWish, PullWhen};
 
 /// The plan, or everything that stands against it. Hosts that are on the new version already
 /// are left out of it: a pipeline that runs twice upgrades once.
@@ -85,20 +85,19 @@ impl Draft<'_> {
             return match recreate::fresh(&facts.host, change) {
                 Ok(made) => {
                     let new = Some(Replacement::New(container_of(&made)));
-                    (HostFacts::Missing { new }, seal(&made, None, None))
+                    (HostFacts::Missing { new }, seal(Some(body(&made)), WayBack::default()))
                 }
                 Err(troubles) => (HostFacts::Refused(troubles), None),
             };
         };
         let options = Options::from(&self.order.spec.policy);
-        let facts_of_old = recreate::old_facts(&old.inspect);
         let mut present = Present {
             unhealthy: is_bad(&old.inspect),
             paused: recreate::is_paused(&old.inspect),
             swarm_task: false,
             no_start_first: Vec::new(),
             new: Err(Vec::new()),
-            old: facts_of_old.clone(),
+            old: recreate::old_facts(&old.inspect),
         };
         let made = match recreate::recreate(old, &facts.host, change, &options) {
             Ok(made) if made.dependents.is_empty() => made,
@@ -128,30 +127,15 @@ impl Draft<'_> {
         if options.order == OrderWish::Auto && made.order == Turn::StopFirst {
             present.no_start_first.push("it cannot run beside the old one".to_owned());
         }
-        let vanishes = facts_of_old.auto_remove && facts_of_old.running;
-        let twin = match vanishes.then(|| recreate::twin(old, &facts.host)).transpose() {
-            Ok(twin) => twin,
+        let back = match sealed::way_back(old, &facts.host) {
+            Ok(back) => back,
             Err(troubles) => {
                 present.new = Err(troubles);
                 return (HostFacts::Present(Box::new(present)), None);
             }
         };
-        let as_it_is = Options {
-            anonymous_volumes: AnonymousVolumes::Keep,
-            dependents: Dependents::Recreate,
-            order: OrderWish::StopFirst,
-            assume_explicit: true,
-            ..options
-        };
-        let before = recreate::recreate(old, &facts.host, &Change::default(), &as_it_is).ok();
-        let before = before.map(|mut before| {
-            // The name of its image may mean another one by the time that it is made again.
-            before.body["Image"] = Value::String(facts_of_old.image_id);
-            before
-        });
         present.new = Ok(Replacement::New(container_of(&made)));
-        let sealed = seal(&made, twin.as_ref(), before.as_ref());
-        (HostFacts::Present(Box::new(present)), sealed)
+        (HostFacts::Present(Box::new(present)), seal(Some(body(&made)), back))
     }
 
     /// Why the host cannot get the image, or could not run it. One that it has already was put
@@ -219,23 +203,6 @@ fn container_of(made: &Recreated) -> NewContainer {
         diff: made.diff.clone(),
         risks: made.risks.clone(),
     }
-}
-
-fn seal(
-    new: &Recreated,
-    twin: Option<&Recreated>,
-    before: Option<&Recreated>,
-) -> Option<HostBodies> {
-    let bodies = Bodies { new: Some(body(new)), twin: twin.map(body) };
-    let snapshot =
-        before.map(|before| Snapshot { new: body(before), spec_sha: before.spec_sha.clone() });
-    // JSON values and strings are always written.
-    let old = snapshot.and_then(|snapshot| serde_json::to_string(&snapshot).ok());
-    Some(HostBodies { bodies: serde_json::to_string(&bodies).ok()?, old })
-}
-
-fn body(made: &Recreated) -> NewBody {
-    NewBody { body: made.body.clone(), networks: made.extra_networks.clone() }
 }
 
 pub(super) fn skip(reason: String) -> HostPlan {

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::assemble::skip;
-use super::{HostBodies, Planned, Snapshot, facts_of};
+use super::{HostBodies, Planned, Snapshot, facts_of, sealed};
 use crate::domain::{ContainerRef, HostName};
-use crate::rollout::executor::{Bodies, container_facts};
+use crate::rollout::executor::container_facts;
 use crate::rollout::hosts::Hosts;
 use crate::rollout::journal::{Journal, JournalError, SecretKind};
 use crate::rollout::model::{HostEnd, HostPlan, RolloutId, TargetKind, Trouble};
@@ -120,7 +120,12 @@ impl Way<'_> {
             diff: vec![format!("image: {} -> {}", current_facts.image, old.image)],
             ..NewContainer::default()
         };
-        let (replacement, sealed) = if let Some(name) = self.retained(&old.id).await {
+        // What is there now is replaced in its turn, and may have to come back.
+        let back = match sealed::way_back(current, &facts.host) {
+            Ok(back) => back,
+            Err(troubles) => return Ok(Back::To(Box::new(HostFacts::Refused(troubles)), None)),
+        };
+        let (replacement, body) = if let Some(name) = self.retained(&old.id).await {
             let (id, restart, running) = (old.id.clone(), old.restart.clone(), old.running);
             (Replacement::Retained { id, name, restart, running, new }, None)
         } else {
@@ -133,10 +138,7 @@ impl Way<'_> {
             };
             new.spec_sha = spec_sha;
             new.risks.push("the old container is gone; one like it is made anew".to_owned());
-            let bodies = Bodies { new: Some(body), twin: None };
-            let bodies = serde_json::to_string(&bodies)
-                .map_err(|error| JournalError::Store(Box::new(error)))?;
-            (Replacement::New(new), Some(HostBodies { bodies, old: written }))
+            (Replacement::New(new), Some(body))
         };
         let present = Present {
             paused: recreate::is_paused(&current.inspect),
@@ -146,7 +148,7 @@ impl Way<'_> {
             new: Ok(replacement),
             old: current_facts,
         };
-        Ok(Back::To(Box::new(HostFacts::Present(Box::new(present))), sealed))
+        Ok(Back::To(Box::new(HostFacts::Present(Box::new(present))), sealed::seal(body, back)))
     }
 
     /// The name of the retained container, if it is there and does not run.

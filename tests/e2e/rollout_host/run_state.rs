@@ -1,0 +1,87 @@
+//! Point 27: a container that did not run is replaced and not started; a paused one is left out.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use testbed::Image;
+use wharf::v1::{HostState, RolloutAction, RolloutState};
+
+use super::stage::{Stage, failing, quick, states};
+
+/// Upgrades a container that does not run. The gate would never pass: it is not asked.
+async fn upgraded(stage: &Stage, policy: &str, v2: &str) -> anyhow::Result<()> {
+    let old = stage.current().await?;
+    let done = stage.roll(v2, failing()).await?;
+    assert_eq!(states(&done), (RolloutState::Succeeded, HostState::Updated), "{done:#?}");
+    assert!(done.steps[0].health.is_empty(), "{done:#?}");
+    let new = stage.current().await?;
+    assert_eq!(new["State"]["Status"], "created");
+    assert_eq!(new["Config"]["Image"], json!(v2));
+    assert_eq!(new["HostConfig"]["RestartPolicy"]["Name"], policy);
+    let backup = stage.backup(&done).await?;
+    assert_eq!(backup["Id"], old["Id"]);
+    assert_eq!(backup["State"], old["State"]);
+    assert_eq!(backup["HostConfig"]["RestartPolicy"]["Name"], "no");
+    assert_eq!(stage.names().await?, [stage.scene.name.clone(), stage.named("old", &done)]);
+
+    let undone = stage.undo(&done).await?;
+    assert_eq!(states(&undone), (RolloutState::Succeeded, HostState::Updated), "{undone:#?}");
+    let back = stage.current().await?;
+    assert_eq!((&back["Id"], &back["State"]), (&old["Id"], &old["State"]));
+    assert_eq!(back["HostConfig"]["RestartPolicy"]["Name"], policy);
+    Ok(())
+}
+
+#[tokio::test]
+async fn c27_one_that_never_ran_is_made_anew_and_not_started() -> anyhow::Result<()> {
+    let stage = Stage::new().await?;
+    let v1 = stage.scene.image("v1", Image::new("v1")).await?;
+    let v2 = stage.scene.image("v2", Image::new("v2")).await?;
+    let policy = json!({"RestartPolicy": {"Name": "always"}});
+    stage.scene.create(&stage.scene.name, json!({"Image": v1, "HostConfig": policy})).await?;
+    upgraded(&stage, "always", &v2).await
+}
+
+#[tokio::test]
+async fn c27_one_that_was_stopped_is_made_anew_and_not_started() -> anyhow::Result<()> {
+    let stage = Stage::new().await?;
+    let v1 = stage.scene.image("v1", Image::new("v1")).await?;
+    let v2 = stage.scene.image("v2", Image::new("v2")).await?;
+    let policy = json!({"RestartPolicy": {"Name": "unless-stopped"}});
+    stage.scene.run(json!({"Image": v1, "HostConfig": policy})).await?;
+    stage.scene.stop(&stage.scene.name).await?;
+    upgraded(&stage, "unless-stopped", &v2).await
+}
+
+#[tokio::test]
+async fn c27_a_paused_one_is_left_out_and_stays_paused() -> anyhow::Result<()> {
+    let mut stage = Stage::new().await?;
+    let v1 = stage.scene.image("v1", Image::new("v1")).await?;
+    let v2 = stage.scene.image("v2", Image::new("v2")).await?;
+    stage.scene.run(json!({"Image": v1})).await?;
+    let pause = format!("/containers/{}/pause", stage.scene.name);
+    stage.scene.engine.post(&pause, None).await?;
+    let paused = stage.current().await?;
+    // Alone, it leaves nothing to do, which is told with the reason.
+    let reason = format!("{} is paused; unpause it to take part", stage.scene.name);
+    let said = stage.refusals(&v2, quick()).await?;
+    assert!(said.contains(&reason), "{said}");
+
+    let neighbour = stage.neighbour().await?;
+    for (tag, version) in [("v1", "v1"), ("v2", "v2")] {
+        neighbour.image(tag, Image::new(version)).await?;
+    }
+    neighbour.run(json!({"Image": v1})).await?;
+    let plan = stage.plan(&v2, quick()).await?;
+    assert_eq!((plan.action(), &plan.skip_reason), (RolloutAction::Skip, &reason));
+    let done = stage.roll(&v2, quick()).await?;
+    assert_eq!(done.state(), RolloutState::Succeeded, "{done:#?}");
+    let ends: BTreeMap<_, _> =
+        done.steps.iter().map(|step| (step.host.as_str(), step.state())).collect();
+    let expected = [("alpha", HostState::Skipped), ("beta", HostState::Updated)];
+    assert_eq!(ends, BTreeMap::from(expected), "{done:#?}");
+    let now = stage.current().await?;
+    assert_eq!((&now["Id"], &now["State"]), (&paused["Id"], &paused["State"]));
+    assert_eq!(neighbour.inspect(&neighbour.name).await?["Config"]["Image"], json!(v2));
+    Ok(())
+}
