@@ -4,5 +4,8 @@
 
 mod again;
 mod bench;
+mod images;
 mod labels;
+mod names;
+mod retention;
 mod strict;

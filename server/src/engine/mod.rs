@@ -32,15 +32,14 @@ pub use files::raise_file_limit;
 pub use types::{
     ApiVersion, Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created,
     EngineDocument, FileChange, FileChangeKind, Filters, HistoryLayer, ImageListing, ImageRemoval,
-    ImageSummary, Listing, LoginAnswer, NetworkSummary, Ping, Port, ProcessTable, ProgressSink,
-    PrunedContainers, PrunedImages, Pulled, Pushed, Transfer, WaitCondition,
+    ImageSummary, Listing, LoginAnswer, NetworkSummary, Ping, Platform, Port, ProcessTable,
+    ProgressSink, PrunedContainers, PrunedImages, Pulled, Pushed, RemoteImage, Transfer,
+    WaitCondition,
 };
 pub use version::{CLIENT_MAX, CLIENT_MIN};
 pub use wire::null_to_default;
 
-use crate::domain::{
-    ContainerName, ContainerRef, Digest, ImageName, ImageReference, RegistryLogin,
-};
+use crate::domain::{ContainerName, ContainerRef, ImageName, ImageReference, RegistryLogin};
 
 /// The result of a call on an Engine.
 pub type Result<T> = std::result::Result<T, EngineError>;
@@ -179,13 +178,13 @@ pub trait Engine: Send + Sync + 'static {
     /// `GET /containers/{id}/logs`: the last lines of both streams, oldest first; a line is cut
     /// after 4096 bytes. Empty where the log driver cannot be read.
     async fn log_tail(&self, container: &ContainerRef, lines: u32) -> Result<Vec<String>>;
-    /// `GET /distribution/{name}/json`: the digest that a reference stands for in its registry
-    /// at this moment.
-    async fn resolve_digest(
+    /// `GET /distribution/{name}/json`: what a reference stands for in its registry at this
+    /// moment.
+    async fn resolve_image(
         &self,
         reference: &ImageReference,
         login: Option<&RegistryLogin>,
-    ) -> Result<Digest>;
+    ) -> Result<RemoteImage>;
     /// `POST /containers/prune`.
     async fn prune_containers(&self, filters: &Filters) -> Result<PrunedContainers>;
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::domain::{Secret, quoted};
+use crate::domain::{Digest, Secret, quoted};
 
 /// A version of the Engine API, such as 1.41. Ordered by number, so 1.9 is below 1.10.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,6 +141,24 @@ pub struct Pushed {
     pub digest: Option<String>,
     /// Bytes of the manifest; 0 where the Engine did not say.
     pub size: u64,
+}
+
+/// What a registry has under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteImage {
+    /// Of the index, where there are several platforms, else of the manifest.
+    pub digest: Digest,
+    /// What it is for; empty where the registry does not say.
+    pub platforms: Vec<Platform>,
+}
+
+/// What an image is for, and what a host can run, in the words of Go: `linux` and `amd64`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Platform {
+    /// Empty where it is not known.
+    pub os: String,
+    /// Empty where it is not known.
+    pub architecture: String,
 }
 
 /// What the removal of an image removed.

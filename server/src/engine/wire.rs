@@ -436,6 +436,17 @@ pub(super) struct ImageFacts {
 pub(super) struct Distribution {
     #[serde(rename = "Descriptor")]
     pub(super) descriptor: Descriptor,
+    #[serde(default, rename = "Platforms", deserialize_with = "null_to_default")]
+    pub(super) platforms: Vec<Platform>,
+}
+
+/// What an image is for. In small letters, unlike the rest.
+#[derive(Deserialize)]
+pub(super) struct Platform {
+    #[serde(default, deserialize_with = "null_to_default")]
+    pub(super) os: String,
+    #[serde(default, deserialize_with = "null_to_default")]
+    pub(super) architecture: String,
 }
 
 /// What a registry has under a name.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 pub use ask::{Facts, gather};
 
-use crate::engine::{ApiVersion, FileChange};
+use crate::engine::{ApiVersion, FileChange, Platform};
 
 /// The container that is to be replaced.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +36,8 @@ pub struct HostFacts {
     pub log_driver: String,
     /// What runs containers by default; empty where the Engine does not say.
     pub runtime: String,
+    /// What it runs.
+    pub platform: Platform,
     /// All networks.
     pub networks: Vec<NetworkFacts>,
     /// All containers that could be read, the target included.

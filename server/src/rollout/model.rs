@@ -415,8 +415,6 @@ pub enum Step {
     Verify,
     /// Watch it for a while longer.
     Monitor,
-    /// Remove backups beyond those to be kept.
-    Retire,
     /// Stop the new container.
     StopNew,
     /// Take the restart policy from an adopted container again.

@@ -20,7 +20,7 @@ use super::reason;
 use super::requests::{Order, Refusal, RolloutError};
 use super::spec::PullWhen;
 use crate::domain::{ContainerName, HostName, ImageName, ImageReference};
-use crate::engine::ErrorKind;
+use crate::engine::{ErrorKind, Platform};
 
 pub use undo::plan_undo;
 
@@ -77,7 +77,8 @@ pub async fn plan(hosts: &dyn Hosts, order: &Order) -> Result<Planned, RolloutEr
         None => None,
         Some(reference) => Some(resolve(hosts, order, reference, &asked).await?),
     };
-    assemble::assemble(order, image, asked).map_err(RolloutError::PlanRefused)
+    let (image, platforms) = image.map_or((None, Vec::new()), |it| (Some(it.image), it.platforms));
+    assemble::assemble(order, image, &platforms, asked).map_err(RolloutError::PlanRefused)
 }
 
 /// The facts of all hosts, in the order of `names`.
@@ -124,6 +125,13 @@ async fn image_on(hosts: &dyn Hosts, host: &HostName, image: &ImageReference) ->
     document.parse().ok()
 }
 
+/// What a reference stands for.
+struct Resolved {
+    image: PlannedImage,
+    /// What it is for; empty where the registry was not asked or does not say.
+    platforms: Vec<Platform>,
+}
+
 /// What the reference stands for, once for all hosts, so that a tag that moves meanwhile
 /// does not split the fleet.
 async fn resolve(
@@ -131,29 +139,32 @@ async fn resolve(
     order: &Order,
     reference: &ImageReference,
     asked: &[Asked],
-) -> Result<PlannedImage, RolloutError> {
-    let planned = |digest: Option<String>| PlannedImage {
-        reference: reference.clone().with_default_tag().to_string(),
-        digest,
+) -> Result<Resolved, RolloutError> {
+    let planned = |digest: Option<String>, platforms| Resolved {
+        image: PlannedImage { reference: reference.clone().with_default_tag().to_string(), digest },
+        platforms,
     };
-    if let Some(digest) = reference.digest() {
-        return Ok(planned(Some(digest.to_string())));
-    }
+    let named = reference.digest().map(ToString::to_string);
     let everywhere = asked.iter().all(|it| it.image.is_some() || it.facts.is_err());
-    if order.spec.policy.pull == PullWhen::Never {
-        return Ok(planned(None));
+    // What has its digest in its name is what it is, and is asked for only to find out early
+    // that it is missing or for other machines.
+    if order.spec.policy.pull == PullWhen::Never || (named.is_some() && everywhere) {
+        return Ok(planned(named, Vec::new()));
     }
-    let mut last = None;
+    let (mut last, mut missing) = (None, false);
     for host in asked.iter().filter(|it| it.facts.is_ok()) {
         let Ok(engine) = hosts.engine(&host.host) else { continue };
-        let question = engine.resolve_digest(reference, order.login.as_deref());
+        let question = engine.resolve_image(reference, order.login.as_deref());
         match tokio::time::timeout(REGISTRY, question).await {
-            Ok(Ok(digest)) => return Ok(planned(Some(digest.to_string()))),
+            Ok(Ok(found)) => {
+                return Ok(planned(named.or(Some(found.digest.to_string())), found.platforms));
+            }
             Ok(Err(error)) => {
                 let of_host = matches!(
                     error.kind,
                     ErrorKind::Unreachable | ErrorKind::ConnectionLost | ErrorKind::Unsupported
                 );
+                missing = error.kind == ErrorKind::ImageNotFound;
                 last = Some(error.message);
                 if !of_host {
                     break;
@@ -162,9 +173,13 @@ async fn resolve(
             Err(_) => last = Some("the registry did not answer in time".to_owned()),
         }
     }
+    // A registry that cannot be asked may let pull all the same.
+    if named.is_some() && !missing {
+        return Ok(planned(named, Vec::new()));
+    }
     // An image that was never in a registry is fine where every host has it already.
     if everywhere && order.spec.policy.pull == PullWhen::Missing {
-        return Ok(planned(None));
+        return Ok(planned(None, Vec::new()));
     }
     let message = format!(
         "the registry does not give {reference}: {}; check the name, push it, or log in with: \

@@ -202,9 +202,9 @@ impl From<&Policy> for Options {
             anonymous_volumes: policy.anonymous_volumes,
             dependents: policy.dependents,
             order: policy.order,
-            assume_explicit: false,
-            pin_overlay_addresses: false,
-            share_volumes: false,
+            assume_explicit: policy.assume_explicit,
+            pin_overlay_addresses: policy.pin_overlay_addresses,
+            share_volumes: policy.share_volumes,
         }
     }
 }

@@ -93,9 +93,9 @@ pub struct Policy {
     pub max_unreachable: Amount,
     /// When images are pulled.
     pub pull: PullWhen,
-    /// Old containers that are kept, stopped, for an undo.
+    /// Old containers that are kept, stopped, for an undo, once the rollout has ended.
     pub keep_old: u32,
-    /// For how long.
+    /// For how long, from then on.
     pub keep_old_for: Duration,
     /// What becomes of anonymous volumes.
     pub anonymous_volumes: AnonymousVolumes,
@@ -107,6 +107,16 @@ pub struct Policy {
     pub verify: Option<Vec<String>>,
     /// Fail a host when the new container's settings differ from what was asked for.
     pub strict: bool,
+    /// Where the image of the old container is gone: take all its settings for asked for, rather
+    /// than refuse.
+    #[serde(default)]
+    pub assume_explicit: bool,
+    /// Keep the addresses that overlay networks show, which may be dynamic.
+    #[serde(default)]
+    pub pin_overlay_addresses: bool,
+    /// Start-first although old and new would write to the same volumes for a while.
+    #[serde(default)]
+    pub share_volumes: bool,
 }
 
 /// A number of hosts, or a part of them.
@@ -294,6 +304,9 @@ impl Default for Policy {
             drain: None,
             verify: None,
             strict: false,
+            assume_explicit: false,
+            pin_overlay_addresses: false,
+            share_volumes: false,
         }
     }
 }

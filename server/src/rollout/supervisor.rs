@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::broadcast;
+use tokio::sync::{RwLock, broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +21,7 @@ use super::journal::{Journal, JournalError, NewRollout, NewSecret, SecretKind};
 use super::model::{Control, Event, Plan, Record, Revision, RolloutId};
 use super::planning::{self, Planned};
 use super::requests::{Order, PullProgress, RolloutError, Rollouts, UndoOrder};
+use super::sweeper::Sweeper;
 use crate::domain::{Credential, RegistryHost, RegistryLogin, Secret};
 
 /// Pull reports that a slow watcher may be behind; older ones are of no use to it.
@@ -35,6 +36,11 @@ pub struct Supervisor {
     shared: Shared,
     handles: Arc<Mutex<HashMap<RolloutId, Handle>>>,
     tasks: TaskTracker,
+    /// Hears which rollouts have ended.
+    ended: mpsc::UnboundedSender<RolloutId>,
+    /// Held for reading from the plan of an undo to its record, and for writing while old
+    /// containers are removed: what an undo counts on does not go meanwhile.
+    shelf: Arc<RwLock<()>>,
 }
 
 impl std::fmt::Debug for Supervisor {
@@ -54,7 +60,11 @@ impl Supervisor {
         let epoch = journal.take_over().await?;
         let (pulls, _) = broadcast::channel(PULL_REPORTS);
         let shared = Shared { journal, hosts, clock, epoch, pulls, stopping };
-        let supervisor = Self { shared, handles: Arc::default(), tasks: TaskTracker::new() };
+        let (ended, heard) = mpsc::unbounded_channel();
+        let (handles, tasks, shelf) = (Arc::default(), TaskTracker::new(), Arc::default());
+        let sweeper = Sweeper::new(shared.clone(), Arc::clone(&shelf), heard);
+        let supervisor = Self { shared, handles, tasks, ended, shelf };
+        supervisor.tasks.spawn(sweeper.run());
         for id in supervisor.shared.journal.open().await? {
             tracing::info!(rollout = %id, "taken up");
             supervisor.drive(id).await;
@@ -94,7 +104,7 @@ impl Supervisor {
             let ended = driver.run().await;
             self.handles().remove(&id);
             match ended {
-                Ok(()) => return,
+                Ok(()) => return self.has_ended(id),
                 Err(DriverError::Journal(JournalError::Fenced)) => {
                     tracing::error!(rollout = %id, "another wharfd has taken over");
                     return;
@@ -119,6 +129,12 @@ impl Supervisor {
                 }
             };
         }
+    }
+
+    /// Looks after what the rollout left, unless the server stops.
+    fn has_ended(&self, id: RolloutId) {
+        // The sweeper is gone when the server stops.
+        let _ = self.ended.send(id);
     }
 
     /// Writes a planned rollout down and begins it.
@@ -201,6 +217,7 @@ impl Rollouts for Supervisor {
 
     async fn undo(&self, order: UndoOrder) -> Result<(), RolloutError> {
         let Shared { hosts, journal, .. } = &self.shared;
+        let _shelf = self.shelf.read().await;
         let planned = planning::plan_undo(&**hosts, &**journal, &order).await?;
         self.begin(Begin {
             id: order.id,

@@ -6,9 +6,11 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use prost::Message;
 use serde_json::Value;
-use testbed::{Fleet, Image, Output, Wharfd, eventually};
+use testbed::{Engine, Fleet, Image, Output, Wharfd, eventually};
 use tonic::Status;
+use tonic::transport::Channel;
 use tonic_types::pb;
+use wharf::v1::rollout_service_client::RolloutServiceClient;
 use wharf::v1::{
     CreateRolloutRequest, GetRolloutRequest, Rollout, RolloutPlan, RolloutPolicy, RolloutSpec,
     RolloutState, RolloutStep, UndoRolloutRequest,
@@ -34,11 +36,15 @@ pub struct Bench {
 impl Bench {
     /// So many hosts, without a container so far.
     pub async fn new(hosts: usize) -> anyhow::Result<Bench> {
-        let fleet = Fleet::shared().await?;
+        Bench::on(Fleet::shared().await?.engines.iter().take(hosts)).await
+    }
+
+    /// On these Engines.
+    pub async fn on(engines: impl IntoIterator<Item = &'static Engine>) -> anyhow::Result<Bench> {
         let wharfd = Wharfd::start().await?;
         let server = Server::of(&wharfd).await?;
         let mut scenes: Vec<Scene> = Vec::new();
-        for (host, engine) in HOSTS.iter().zip(&fleet.engines).take(hosts) {
+        for (host, engine) in HOSTS.iter().zip(engines) {
             server.add(host, engine.address()).await?;
             let mut scene = Scene::on(engine)?;
             if let Some(first) = scenes.first() {
@@ -83,6 +89,12 @@ impl Bench {
             found.push(scene.inspect(name).await?);
         }
         Ok(found)
+    }
+
+    /// A client of its own: one that was connected before a restart of the server takes a moment
+    /// to notice that.
+    pub async fn rollouts(&self) -> anyhow::Result<RolloutServiceClient<Channel>> {
+        Ok(Server::of(&self.wharfd).await?.rollouts())
     }
 
     /// The names of all containers of a host that begin with the container's, sorted.

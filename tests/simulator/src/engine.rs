@@ -12,7 +12,8 @@ use wharf_server::engine::{
     ApiVersion, Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created,
     Engine, EngineDocument, EngineError, ErrorKind, FileChange, HistoryLayer, ImageListing,
     ImageRemoval, ImageSummary, Listing, LoginAnswer, NetworkSummary, Ping, ProcessTable,
-    ProgressSink, PrunedContainers, PrunedImages, Pulled, Pushed, Result, WaitCondition,
+    ProgressSink, PrunedContainers, PrunedImages, Pulled, Pushed, RemoteImage, Result,
+    WaitCondition,
 };
 
 use crate::answers;
@@ -443,11 +444,11 @@ impl Engine for SimEngine {
         Ok(tail)
     }
 
-    async fn resolve_digest(
+    async fn resolve_image(
         &self,
         reference: &ImageReference,
         login: Option<&RegistryLogin>,
-    ) -> Result<Digest> {
+    ) -> Result<RemoteImage> {
         check_login(Operation::Distribution, reference, login)?;
         let since = ApiVersion::new(1, 30);
         self.require(Operation::Distribution, since, "asking the registry for a digest")?;
@@ -458,10 +459,11 @@ impl Engine for SimEngine {
                 model.resolve_digest(&parameters.from_image, &parameters.tag, auth.as_ref())
             })
             .await?;
-        Digest::parse(&digest).map_err(|error| {
+        let digest = Digest::parse(&digest).map_err(|error| {
             let operation = Operation::Distribution.name();
             EngineError::new(ErrorKind::BadAnswer, operation, error.to_string())
-        })
+        })?;
+        Ok(RemoteImage { digest, platforms: Vec::new() })
     }
 
     async fn remove_container(

@@ -103,7 +103,7 @@ pub struct PolicyFlags {
     /// Old containers to keep on each host for an undo [default: 1]
     #[arg(long, value_name = "COUNT")]
     keep_old: Option<u32>,
-    /// For how long [default: 24h]
+    /// For how long, from the end of the rollout on [default: 24h]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     keep_old_for: Option<Duration>,
     /// Anonymous volumes: keep or renew [default: keep]
@@ -121,6 +121,15 @@ pub struct PolicyFlags {
     /// Fail a host whose new container differs from what was asked for
     #[arg(long)]
     strict: bool,
+    /// Where the old image is gone, take all settings of the container for asked for
+    #[arg(long)]
+    assume_explicit: bool,
+    /// Keep the addresses in overlay networks, which may be dynamic
+    #[arg(long)]
+    pin_overlay_addresses: bool,
+    /// Start first although old and new write to the same volumes for a while
+    #[arg(long)]
+    share_volumes: bool,
 }
 
 impl PolicyFlags {
@@ -169,6 +178,9 @@ impl PolicyFlags {
         shell(&mut policy.drain, self.drain.as_deref());
         shell(&mut policy.verify, self.verify.as_deref());
         policy.strict |= self.strict;
+        policy.assume_explicit |= self.assume_explicit;
+        policy.pin_overlay_addresses |= self.pin_overlay_addresses;
+        policy.share_volumes |= self.share_volumes;
         self.gate(policy);
     }
 

@@ -105,6 +105,9 @@ pub fn view(policy: &Policy) -> v1::RolloutPolicy {
         drain: policy.drain.clone().unwrap_or_default(),
         verify: policy.verify.clone().unwrap_or_default(),
         strict: policy.strict,
+        assume_explicit: policy.assume_explicit,
+        pin_overlay_addresses: policy.pin_overlay_addresses,
+        share_volumes: policy.share_volumes,
     }
 }
 
@@ -211,6 +214,9 @@ impl Reader<'_> {
             drain: self.command("drain", &message.drain).or(base.drain),
             verify: self.command("verify", &message.verify).or(base.verify),
             strict: message.strict || base.strict,
+            assume_explicit: message.assume_explicit || base.assume_explicit,
+            pin_overlay_addresses: message.pin_overlay_addresses || base.pin_overlay_addresses,
+            share_volumes: message.share_volumes || base.share_volumes,
         }
     }
 

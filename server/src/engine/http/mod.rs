@@ -34,11 +34,9 @@ use super::{
     Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created, Engine,
     EngineDocument, FileChange, Filters, HistoryLayer, ImageListing, ImageRemoval, ImageSummary,
     Listing, LoginAnswer, NetworkSummary, Ping, ProcessTable, ProgressSink, PrunedContainers,
-    PrunedImages, Pulled, Pushed, Result, WaitCondition,
+    PrunedImages, Pulled, Pushed, RemoteImage, Result, WaitCondition,
 };
-use crate::domain::{
-    ContainerName, ContainerRef, Digest, ImageName, ImageReference, RegistryLogin,
-};
+use crate::domain::{ContainerName, ContainerRef, ImageName, ImageReference, RegistryLogin};
 
 /// One Docker Engine over HTTP. Made by [`HttpConnector::engine`].
 #[derive(Debug)]
@@ -248,11 +246,11 @@ impl Engine for HttpEngine {
         command::log_tail(&self.link, container, lines).await
     }
 
-    async fn resolve_digest(
+    async fn resolve_image(
         &self,
         reference: &ImageReference,
         login: Option<&RegistryLogin>,
-    ) -> Result<Digest> {
+    ) -> Result<RemoteImage> {
         transfer::resolve(&self.link, reference, login).await
     }
 

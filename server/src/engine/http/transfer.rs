@@ -19,8 +19,8 @@ use crate::engine::lines::{LineDecoder, LineTooLong};
 use crate::engine::operation::{INSPECT_DISTRIBUTION, LINE_CAP, Operation, PULL_IMAGE, PUSH_IMAGE};
 use crate::engine::progress::{Progress, Step};
 use crate::engine::{
-    ApiVersion, EngineDocument, EngineError, ErrorKind, ProgressSink, Pulled, Pushed, Result,
-    registry_auth, wire,
+    ApiVersion, EngineDocument, EngineError, ErrorKind, Platform, ProgressSink, Pulled, Pushed,
+    RemoteImage, Result, registry_auth, wire,
 };
 
 /// The API version that brought `platform` to pulls.
@@ -86,7 +86,7 @@ pub(super) async fn resolve(
     link: &Arc<Link>,
     reference: &ImageReference,
     login: Option<&RegistryLogin>,
-) -> Result<Digest> {
+) -> Result<RemoteImage> {
     check_login(&INSPECT_DISTRIBUTION, reference, login)?;
     link.require(&INSPECT_DISTRIBUTION, DISTRIBUTION_SINCE, "asking the registry for a digest")
         .await?;
@@ -99,8 +99,14 @@ pub(super) async fn resolve(
         call = call.with_registry_auth(registry_auth::header(login));
     }
     let found: wire::Distribution = link.send(call).await?.json().await?;
-    Digest::parse(&found.descriptor.digest)
-        .map_err(|error| bad_answer(&INSPECT_DISTRIBUTION, &error.to_string()))
+    let digest = Digest::parse(&found.descriptor.digest)
+        .map_err(|error| bad_answer(&INSPECT_DISTRIBUTION, &error.to_string()))?;
+    let platforms = found
+        .platforms
+        .into_iter()
+        .map(|found| Platform { os: found.os, architecture: found.architecture })
+        .collect();
+    Ok(RemoteImage { digest, platforms })
 }
 
 impl Link {

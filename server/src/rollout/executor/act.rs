@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::look::{ROLLOUT_LABEL, SHA_LABEL, TWIN_LABEL};
 use super::{CALL, LOG_LINES, NewBody, Run, Setback};
 use crate::domain::{ContainerName, ContainerRef};
-use crate::engine::{ContainerListing, ErrorKind, Filters};
+use crate::engine::ErrorKind;
 use crate::rollout::model::{RestartPolicy, Step, TargetKind, Trouble};
 use crate::rollout::reason;
 use crate::rollout::recreate::complete;
@@ -75,7 +75,6 @@ impl Run<'_> {
             Step::Gate => self.gate(seen).await?,
             Step::GateOld => self.gate_old(seen).await?,
             Step::Monitor => self.monitor(seen).await?,
-            Step::Retire => self.retire(seen).await?,
             Step::RemoveNew => self.remove(seen.new.as_ref()).await?,
             Step::RemoveTwin => self.remove(seen.twin.as_ref()).await?,
         }
@@ -286,38 +285,6 @@ impl Run<'_> {
             Ok(result) => self.call(SLOW, async { result }).await,
             Err(_) => self.call(Duration::ZERO, std::future::pending()).await,
         }
-    }
-
-    /// Removes backups of earlier rollouts beyond those that are kept. That of this rollout
-    /// stays in any case until its end: a rollback needs it.
-    async fn retire(&self, seen: &Observed) -> Result<(), Setback> {
-        let names = &self.task.names;
-        let pattern = format!("^/?{}\\.old-[0-9a-f]{{8}}$", names.target.replace('.', "\\."));
-        let listing = ContainerListing {
-            all: true,
-            filters: Filters::from([("name".to_owned(), vec![pattern])]),
-            ..ContainerListing::default()
-        };
-        let found = self.call(CALL, self.engine.list_containers(&listing)).await?;
-        let prefix = format!("{}.old-", names.target);
-        let mut backups: Vec<_> = found
-            .items
-            .into_iter()
-            .filter(|it| it.names.first().is_some_and(|name| name.starts_with(&prefix)))
-            .filter(|it| it.state != "running" && it.names.first() != Some(&names.backup))
-            .filter(|it| seen.new.as_ref().is_none_or(|new| new.id != it.id))
-            .collect();
-        backups.sort_by_key(|backup| std::cmp::Reverse(backup.created));
-        let kept = usize::try_from(self.task.policy.keep_old.saturating_sub(1)).unwrap_or(0);
-        for backup in backups.into_iter().skip(kept) {
-            let Ok(reference) = ContainerRef::parse(&backup.id) else { continue };
-            let removed = self.engine.remove_container(&reference, false, false);
-            // A backup that cannot be removed is no reason to take the upgrade back.
-            if let Err(Setback::Failed(trouble)) = self.call(SLOW, removed).await {
-                tracing::warn!(host = %self.task.host, error = %trouble.message, "backup stays");
-            }
-        }
-        Ok(())
     }
 }
 

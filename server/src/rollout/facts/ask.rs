@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use super::{ContainerFacts, HostFacts, NetworkFacts, OldContainer};
 use crate::domain::{ContainerName, ContainerRef, ImageName};
-use crate::engine::{ContainerListing, Engine, EngineDocument, EngineError, ErrorKind, Result};
+use crate::engine::{
+    ContainerListing, Engine, EngineDocument, EngineError, ErrorKind, Platform, Result,
+};
 
 /// Inspections at a time: an Engine answers one in a third of a millisecond.
 const AT_ONCE: usize = 8;
@@ -41,11 +43,29 @@ pub async fn gather(engine: &dyn Engine, target: &ContainerName) -> Result<Facts
         engine_name: text("Name"),
         log_driver: text("LoggingDriver"),
         runtime: text("DefaultRuntime"),
+        platform: Platform {
+            os: text("OSType"),
+            architecture: architecture(&text("Architecture")),
+        },
         networks,
         containers,
         unread,
     };
     Ok(Facts { old, host })
+}
+
+/// The name that images have for what the kernel calls a machine; empty for one that is not known.
+fn architecture(machine: &str) -> String {
+    match machine {
+        "x86_64" | "amd64" => "amd64",
+        "aarch64" | "arm64" => "arm64",
+        "armv6l" | "armv7l" | "armv8l" | "arm" => "arm",
+        "i386" | "i686" | "386" => "386",
+        "loongarch64" => "loong64",
+        "ppc64le" | "riscv64" | "s390x" | "mips64le" => machine,
+        _ => "",
+    }
+    .to_owned()
 }
 
 /// The container of exactly that name: an Engine also takes a beginning of an ID.

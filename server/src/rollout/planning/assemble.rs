@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::sealed::{self, WayBack, body, seal};
 use super::{Asked, HostBodies, Planned};
+use crate::engine::Platform;
 use crate::rollout::facts::Facts;
 use crate::rollout::model::{HostPlan, Order as Turn, PlannedImage, TargetKind, Trouble};
 use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replacement};
@@ -19,9 +20,10 @@ use crate::rollout::spec::{Change, OrderWish, PullWhen};
 pub(super) fn assemble(
     order: &Order,
     image: Option<PlannedImage>,
+    platforms: &[Platform],
     asked: Vec<Asked>,
 ) -> Result<Planned, Vec<Refusal>> {
-    let draft = Draft { order, image: image.as_ref() };
+    let draft = Draft { order, image: image.as_ref(), platforms };
     let (mut hosts, mut bodies) = (BTreeMap::new(), BTreeMap::new());
     for asked in asked {
         let name = asked.host.clone();
@@ -46,6 +48,8 @@ pub(super) fn refusals(found: Vec<plan::Refusal>) -> Vec<Refusal> {
 struct Draft<'a> {
     order: &'a Order,
     image: Option<&'a PlannedImage>,
+    /// What that is for.
+    platforms: &'a [Platform],
 }
 
 impl Draft<'_> {
@@ -53,25 +57,9 @@ impl Draft<'_> {
     fn host(&self, asked: Asked) -> (HostFacts, Option<HostBodies>) {
         let Asked { facts, image, .. } = asked;
         match facts {
-            Ok(facts) if image.is_none() && self.never_pulls(&facts) => {
-                let image = self.image.map_or("the image", |image| image.reference.as_str());
-                let message = format!(
-                    "it does not have {image}, and pull_policy never pulls it; pull it there \
-                     before, or choose missing"
-                );
-                let trouble = Trouble::new(reason::IMAGE_NOT_FOUND, message);
-                (HostFacts::Refused(vec![trouble]), None)
-            }
             Ok(facts) => self.reachable(&facts, image.as_ref()),
             Err(trouble) => (HostFacts::Silent(trouble), None),
         }
-    }
-
-    /// Whether the host must have the image already.
-    fn never_pulls(&self, facts: &Facts) -> bool {
-        let Order { spec, .. } = self.order;
-        let takes_part = facts.old.is_some() || spec.change.whole.is_some();
-        takes_part && self.image.is_some() && spec.policy.pull == PullWhen::Never
     }
 
     fn reachable(&self, facts: &Facts, image: Option<&Value>) -> (HostFacts, Option<HostBodies>) {
@@ -86,9 +74,13 @@ impl Draft<'_> {
             };
             return (HostFacts::Refused(taken.iter().map(trouble).collect()), None);
         }
+        let unfit = self.unfit(&facts.host.platform, image);
         let Some(old) = &facts.old else {
             if change.whole.is_none() {
                 return (HostFacts::Missing { new: None }, None);
+            }
+            if let Some(trouble) = unfit {
+                return (HostFacts::Refused(vec![trouble]), None);
             }
             return match recreate::fresh(&facts.host, change) {
                 Ok(made) => {
@@ -128,6 +120,10 @@ impl Draft<'_> {
         if *change != Change::default() && made.diff.is_empty() && same_image {
             return (HostFacts::Current, None);
         }
+        if let Some(trouble) = unfit {
+            present.new = Err(vec![trouble]);
+            return (HostFacts::Present(Box::new(present)), None);
+        }
         if options.order == OrderWish::Auto && made.order == Turn::StopFirst {
             present.no_start_first.push("it cannot run beside the old one".to_owned());
         }
@@ -140,6 +136,43 @@ impl Draft<'_> {
         };
         present.new = Ok(Replacement::New(container_of(&made)));
         (HostFacts::Present(Box::new(present)), seal(Some(body(&made)), back))
+    }
+
+    /// Why the host cannot get the image, or could not run it. One that it has already was put
+    /// there by somebody who knows better: an emulator may be at work.
+    fn unfit(&self, host: &Platform, named: Option<&Value>) -> Option<Trouble> {
+        let image = self.image?;
+        let is_there = match image.digest {
+            Some(_) => self.is_same(named, named),
+            None => named.is_some(),
+        };
+        if is_there {
+            return None;
+        }
+        if self.order.spec.policy.pull == PullWhen::Never {
+            let message = format!(
+                "it does not have {}, and pull_policy never pulls it; pull it there before, or \
+                 choose missing",
+                image.reference
+            );
+            return Some(Trouble::new(reason::IMAGE_NOT_FOUND, message));
+        }
+        let fits = |platform: &Platform| {
+            platform.os == host.os && platform.architecture == host.architecture
+        };
+        let unknown = host.os.is_empty() || host.architecture.is_empty();
+        if unknown || self.platforms.is_empty() || self.platforms.iter().any(fits) {
+            return None;
+        }
+        let told = |it: &Platform| format!("{}/{}", it.os, it.architecture);
+        let message = format!(
+            "{} is for {} and not for {}: push it for that, too, or, where the host can emulate \
+             it, pull it there before",
+            image.reference,
+            self.platforms.iter().map(told).collect::<Vec<_>>().join(", "),
+            told(host)
+        );
+        Some(Trouble::new(reason::IMAGE_NOT_FOUND, message))
     }
 
     /// Whether the old container has the image of the plan already.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::body::violation::{FieldViolation, Violations};
 
-use super::{Amount, Gate, OnFailure, Policy, Promote, RollbackScope};
+use super::{Amount, Gate, Policy, Promote};
 
 impl Policy {
     /// Everything that is wrong with the policy for a rollout over so many hosts; 0 where
@@ -19,15 +19,6 @@ impl Policy {
             if command.as_ref().is_some_and(|command| lacks_program(command)) {
                 found.add(path(field), "the command is empty: give a program and its arguments");
             }
-        }
-        let rolls_back =
-            self.on_failure == OnFailure::Rollback && self.rollback_scope != RollbackScope::Failed;
-        if self.keep_old == 0 && rolls_back {
-            found.add(
-                path("keep_old"),
-                "without old containers nothing can be rolled back: keep 1 at least, or choose \
-                 another on_failure",
-            );
         }
         found.or(())
     }

@@ -120,12 +120,3 @@ fn times_leave_room_for_each_other() {
     refused(|policy| policy.pull_timeout = Duration::ZERO, "pull_timeout");
     refused(|policy| policy.stop_timeout = Some(Duration::from_millis(1_500)), "stop_timeout");
 }
-
-#[test]
-fn a_rollback_needs_something_to_go_back_to() {
-    let change = |policy: &mut Policy| {
-        policy.keep_old = 0;
-        policy.on_failure = OnFailure::Rollback;
-    };
-    refused(change, "keep_old");
-}

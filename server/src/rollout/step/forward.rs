@@ -224,9 +224,6 @@ impl View<'_> {
                 return Next::Do(Step::Monitor);
             }
         }
-        if !self.progress.has_done(Step::Retire) {
-            return Next::Do(Step::Retire);
-        }
         Next::Finished(HostEnd::Committed)
     }
 
@@ -242,7 +239,7 @@ impl View<'_> {
                 true => Step::Gate,
             }));
         }
-        if self.policy.gate != Gate::None && !done(Step::Retire) && !new.running {
+        if self.policy.gate != Gate::None && !new.running {
             return Some(Next::Fail(self.new_is_down(new)));
         }
         if self.policy.verify.is_some() && !done(Step::Verify) {

@@ -86,10 +86,10 @@ async fn a_registry_tells_the_digest_of_a_tag(world: &World<'_>) {
         let target = image_reference(&remote);
         world.engine.tag_image(&super::world::image_name(&image), &target).await.unwrap();
         let pushed = world.engine.push_image(&target, login, &progress()).await.unwrap();
-        let digest = world.engine.resolve_digest(&target, login).await.unwrap();
-        assert_eq!(Some(digest.to_string()), pushed.digest);
+        let found = world.engine.resolve_image(&target, login).await.unwrap();
+        assert_eq!(Some(found.digest.to_string()), pushed.digest);
         let missing = image_reference(&format!("{registry}/{}:v2", world.name("remote")));
-        assert!(world.engine.resolve_digest(&missing, login).await.is_err());
+        assert!(world.engine.resolve_image(&missing, login).await.is_err());
         world.clean_images(&[&remote]).await;
     }
     world.clean_images(&[&image]).await;

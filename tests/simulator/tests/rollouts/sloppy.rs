@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use serde_json::Value;
-use wharf_server::domain::{
-    ContainerName, ContainerRef, Digest, ImageName, ImageReference, RegistryLogin,
-};
+use wharf_server::domain::{ContainerName, ContainerRef, ImageName, ImageReference, RegistryLogin};
 use wharf_server::engine::*;
 use wharf_simulator::SimEngine;
 
@@ -246,12 +244,12 @@ impl Engine for Sloppy {
     async fn log_tail(&self, container: &ContainerRef, lines: u32) -> Result<Vec<String>> {
         self.inner.log_tail(container, lines).await
     }
-    async fn resolve_digest(
+    async fn resolve_image(
         &self,
         reference: &ImageReference,
         login: Option<&RegistryLogin>,
-    ) -> Result<Digest> {
-        self.inner.resolve_digest(reference, login).await
+    ) -> Result<RemoteImage> {
+        self.inner.resolve_image(reference, login).await
     }
     async fn prune_containers(&self, filters: &Filters) -> Result<PrunedContainers> {
         self.inner.prune_containers(filters).await

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::engine::ApiVersion;
+use crate::engine::{ApiVersion, Platform};
 use crate::rollout::facts::{ContainerFacts, HostFacts, NetworkFacts, OldContainer};
 use crate::rollout::model::Trouble;
 use crate::rollout::recreate::{Options, Recreated, recreate};
@@ -51,6 +51,7 @@ pub fn host(api: u16) -> HostFacts {
         engine_name: "node-1".to_owned(),
         log_driver: "json-file".to_owned(),
         runtime: "runc".to_owned(),
+        platform: Platform::default(),
         networks: vec![network("n0", "bridge"), network("n1", "front"), network("n2", "back")],
         containers: vec![ContainerFacts::read(&container(json!({})))],
         unread: Vec::new(),

@@ -207,7 +207,6 @@ fn the_usual_course_is_that_of_the_documentation() {
             Step::Gate,
             Step::Verify,
             Step::Monitor,
-            Step::Retire,
         ]
     );
     let start_first = plan(TargetKind::Replace, Order::StartFirst, true, false);
@@ -225,20 +224,12 @@ fn the_usual_course_is_that_of_the_documentation() {
             Step::StopOld,
             Step::FenceOld,
             Step::Monitor,
-            Step::Retire,
         ]
     );
     let down = plan(TargetKind::Replace, Order::StopFirst, false, false);
     assert_eq!(
         forward(&down),
-        [
-            Step::Create,
-            Step::FenceOld,
-            Step::RenameOld,
-            Step::RenameNew,
-            Step::Compare,
-            Step::Retire,
-        ]
+        [Step::Create, Step::FenceOld, Step::RenameOld, Step::RenameNew, Step::Compare,]
     );
     let vanishing = plan(TargetKind::Replace, Order::StopFirst, true, true);
     assert_eq!(

@@ -46,7 +46,7 @@ fn progresses() -> Vec<HostProgress> {
         &[Step::Create, Step::CreateTwin, Step::Drain, Step::StopOld],
         &[Step::Create, Step::StartNew, Step::Gate],
         &[Step::Create, Step::StopOld, Step::StartNew, Step::Gate, Step::Verify, Step::Monitor],
-        &[Step::Create, Step::StopOld, Step::Retire, Step::StartOld, Step::GateOld],
+        &[Step::Create, Step::StopOld, Step::StartOld, Step::GateOld],
     ];
     orders
         .iter()

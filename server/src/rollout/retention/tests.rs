@@ -1,0 +1,118 @@
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use super::*;
+use crate::rollout::model::{
+    Event, HostEvent, HostPlan, OldFacts, Phase, RestartPolicy, Step, Work,
+};
+use crate::rollout::spec::Policy;
+use crate::rollout::state::tests::values::*;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A rollout on one host that replaced `old` and ended at `at`.
+struct Ended {
+    number: u128,
+    kind: TargetKind,
+    old: &'static str,
+    keep: u32,
+    at: u64,
+    end: HostEnd,
+}
+
+impl Ended {
+    fn new(number: u128, old: &'static str, at: u64) -> Self {
+        let (kind, end) = (TargetKind::Replace, HostEnd::Committed);
+        Self { number, kind, old, keep: 1, at, end }
+    }
+
+    fn take_in(self, shelf: &mut Shelf) {
+        let Self { number, kind, old, keep, at, end } = self;
+        let mut plan = plan(&[&["a"]]);
+        plan.image = None;
+        let old = OldFacts {
+            id: old.to_owned(),
+            image: "app:v1".to_owned(),
+            image_id: "sha256:1".to_owned(),
+            running: true,
+            restart: RestartPolicy::default(),
+            auto_remove: false,
+        };
+        plan.hosts.insert(host("a"), HostPlan { old: Some(old), ..host_plan(kind) });
+        let policy = Policy { keep_old: keep, keep_old_for: HOUR, ..Policy::default() };
+        let mut state = RolloutState::from_created(&created(plan, policy)).unwrap();
+        let mut take = |event: Event| state.apply(&record(at, event)).unwrap();
+        take(phase(Phase::Running { wave: 0 }));
+        take(happened("a", HostEvent::Begun { work: Work::Forward, attempt: 1 }));
+        let to = if end == HostEnd::Committed {
+            Phase::Succeeded
+        } else {
+            let trouble = crate::rollout::model::Trouble::new("X", "x");
+            let failed =
+                HostEvent::Failed { step: Some(Step::Gate), trouble, log_tail: Vec::new() };
+            take(happened("a", failed));
+            Phase::Failed
+        };
+        take(happened("a", HostEvent::Ended { end }));
+        take(phase(to));
+        shelf.take_in(RolloutId(Uuid::from_u128(number << 96)), &state);
+    }
+}
+
+fn due(shelf: &Shelf, now: u64) -> BTreeSet<String> {
+    let due = shelf.due(Millis(now));
+    due.into_values().flatten().map(|kept| format!("{} {}", kept.name, kept.id)).collect()
+}
+
+fn set<const N: usize>(texts: [&str; N]) -> BTreeSet<String> {
+    texts.map(str::to_owned).into()
+}
+
+#[test]
+fn one_is_kept_for_its_time_and_then_due() {
+    let mut shelf = Shelf::default();
+    Ended::new(1, "one", 5_000).take_in(&mut shelf);
+    assert_eq!(due(&shelf, 3_604_999), set([]));
+    assert_eq!(shelf.next(Millis(5_000)), Some(Millis(3_605_000)));
+    assert_eq!(due(&shelf, 3_605_000), set(["web.old-00000001 one"]));
+    assert_eq!(shelf.next(Millis(3_605_000)), None);
+    let gone = shelf.due(Millis(3_605_000)).into_values().flatten().next().unwrap();
+    shelf.forget(&gone);
+    assert_eq!(due(&shelf, 9_999_999), set([]));
+}
+
+#[test]
+fn those_beyond_the_number_are_due_at_once_and_those_of_the_newest_are_not() {
+    let mut shelf = Shelf::default();
+    Ended { keep: 2, ..Ended::new(1, "one", 1_000) }.take_in(&mut shelf);
+    Ended { keep: 2, ..Ended::new(2, "two", 2_000) }.take_in(&mut shelf);
+    assert_eq!(due(&shelf, 3_000), set([]));
+    Ended { keep: 2, ..Ended::new(3, "three", 3_000) }.take_in(&mut shelf);
+    assert_eq!(due(&shelf, 3_000), set(["web.old-00000001 one"]));
+    Ended { keep: 1, ..Ended::new(4, "four", 4_000) }.take_in(&mut shelf);
+    let three = ["web.old-00000001 one", "web.old-00000002 two", "web.old-00000003 three"];
+    assert_eq!(due(&shelf, 4_000), set(three));
+    Ended { keep: 0, ..Ended::new(5, "five", 5_000) }.take_in(&mut shelf);
+    assert!(due(&shelf, 5_000).contains("web.old-00000005 five"));
+}
+
+#[test]
+fn one_that_took_its_place_again_is_kept_no_more() {
+    let mut shelf = Shelf::default();
+    Ended::new(1, "one", 1_000).take_in(&mut shelf);
+    let (id, name) = ("one".to_owned(), "web.old-00000001".to_owned());
+    let kind = TargetKind::Adopt { id, name, restart: RestartPolicy::default() };
+    Ended { kind, ..Ended::new(2, "two", 2_000) }.take_in(&mut shelf);
+    assert_eq!(due(&shelf, u64::MAX), set(["web.old-00000002 two"]));
+    // Replaced once more it is kept again, under another name.
+    Ended::new(3, "one", 3_000).take_in(&mut shelf);
+    assert_eq!(due(&shelf, 3_000), set(["web.old-00000002 two"]));
+}
+
+#[test]
+fn a_host_that_was_put_back_has_nothing_to_remove() {
+    let mut shelf = Shelf::default();
+    Ended { end: HostEnd::Restored, ..Ended::new(1, "one", 1_000) }.take_in(&mut shelf);
+    assert_eq!(due(&shelf, u64::MAX), set([]));
+}

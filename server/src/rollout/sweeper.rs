@@ -1,0 +1,240 @@
+//! Removes old containers that are kept no longer, as [`retention`](super::retention) says. Runs
+//! beside the drivers, begun by the supervisor; what it knows it reads from the journal at its
+//! start, so it goes on after a restart of the server.
+//!
+//! It is careful, since what it removes does not come back: only containers of the journal, by
+//! their full ID, that still have the name they were left with and do not run; none that an open
+//! rollout may need; never with volumes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::sync::{RwLock, mpsc};
+
+use super::driver::Shared;
+use super::executor::container_facts;
+use super::journal::JournalError;
+use super::model::{Event, Millis, Revision, RolloutId};
+use super::retention::{Kept, Shelf};
+use super::state::RolloutState;
+use crate::domain::{ContainerName, ContainerRef, HostName};
+use crate::engine::{Engine, EngineError, ErrorKind};
+
+/// Hosts at once.
+const AT_ONCE: usize = 16;
+
+/// Longest time for one host: an undo may wait for it.
+const HOST: Duration = Duration::from_secs(20);
+
+/// Wait before a host that does not answer, or the journal, is tried again: at first, and at
+/// most.
+const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
+
+/// Removes old containers that are kept no longer.
+pub(super) struct Sweeper {
+    shared: Shared,
+    /// Held while it removes.
+    lock: Arc<RwLock<()>>,
+    /// Rollouts that have ended.
+    ended: mpsc::UnboundedReceiver<RolloutId>,
+    shelf: Shelf,
+    /// Rollouts that the shelf knows of.
+    taken_in: BTreeSet<RolloutId>,
+    /// Hosts that something was not done on: when they are tried again, and after which wait.
+    waiting: BTreeMap<HostName, (Millis, Duration)>,
+}
+
+/// What came of a host.
+struct Swept {
+    /// These are gone, or somebody's own now.
+    gone: Vec<Kept>,
+    /// Why others are still there; for the log.
+    stays: Option<String>,
+}
+
+impl Sweeper {
+    pub(super) fn new(
+        shared: Shared,
+        lock: Arc<RwLock<()>>,
+        ended: mpsc::UnboundedReceiver<RolloutId>,
+    ) -> Self {
+        let (shelf, taken_in, waiting) = Default::default();
+        Self { shared, lock, ended, shelf, taken_in, waiting }
+    }
+
+    /// Until the server stops.
+    pub(super) async fn run(mut self) {
+        let stopping = self.shared.stopping.clone();
+        stopping.run_until_cancelled(self.work()).await;
+    }
+
+    async fn work(&mut self) {
+        while let Err(error) = self.read().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the journal is read again soon"
+            );
+            tokio::time::sleep(RETRY.0).await;
+        }
+        loop {
+            if let Err(error) = self.sweep().await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "old containers stay for now"
+                );
+                tokio::time::sleep(RETRY.1).await;
+                continue;
+            }
+            let clock = self.shared.clock;
+            let now = clock.now();
+            let again = self.waiting.values().map(|(at, _)| *at);
+            let next = again.chain(self.shelf.next(now)).min();
+            let alarm = async {
+                match next {
+                    Some(at) => clock.sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some(id) = self.ended.recv() => {
+                    while let Err(error) = self.take_in(id).await {
+                        tracing::warn!(rollout = %id, error = &error as &dyn std::error::Error, "the journal is read again soon");
+                        tokio::time::sleep(RETRY.0).await;
+                    }
+                }
+                () = alarm => {}
+            }
+        }
+    }
+
+    /// What all rollouts left that have ended, in the order in which they did.
+    async fn read(&mut self) -> Result<(), JournalError> {
+        let mut ended: Vec<_> = self.shared.journal.list().await?;
+        ended.retain(|rollout| rollout.ended_at.is_some());
+        ended.sort_by_key(|rollout| (rollout.ended_at, rollout.created_at));
+        for rollout in ended {
+            self.take_in(rollout.id).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_in(&mut self, id: RolloutId) -> Result<(), JournalError> {
+        if self.taken_in.contains(&id) {
+            return Ok(());
+        }
+        let entries = self.shared.journal.records(id).await?;
+        match RolloutState::replay(entries.iter().map(|entry| &entry.record)) {
+            Ok(state) => self.shelf.take_in(id, &state),
+            Err(error) => {
+                tracing::warn!(rollout = %id, error = &error as &dyn std::error::Error, "its old containers stay");
+            }
+        }
+        self.taken_in.insert(id);
+        Ok(())
+    }
+
+    /// Removes what is due, where nothing stands in the way.
+    async fn sweep(&mut self) -> Result<(), JournalError> {
+        let now = self.shared.clock.now();
+        let mut due = self.shelf.due(now);
+        due.retain(|host, _| self.waiting.get(host).is_none_or(|(at, _)| *at <= now));
+        if due.is_empty() {
+            return Ok(());
+        }
+        let _lock = self.lock.write().await;
+        let taken = self.taken().await?;
+        let hosts = &self.shared.hosts;
+        let swept: Vec<_> = futures_util::stream::iter(due)
+            .map(|(host, due)| {
+                let due: Vec<_> = due
+                    .into_iter()
+                    // When that rollout has ended, it is looked at again.
+                    .filter(|kept| !taken.contains(&(host.clone(), kept.container.clone())))
+                    .collect();
+                async move {
+                    let swept = match hosts.engine(&host) {
+                        Ok(engine) => sweep_host(&*engine, due).await,
+                        Err(trouble) => Swept { gone: Vec::new(), stays: Some(trouble.message) },
+                    };
+                    (host, swept)
+                }
+            })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        for (host, swept) in swept {
+            swept.gone.iter().for_each(|kept| self.shelf.forget(kept));
+            let Some(why) = swept.stays else {
+                self.waiting.remove(&host);
+                continue;
+            };
+            tracing::info!(%host, why, "an old container stays for now");
+            let wait = self.waiting.get(&host).map_or(RETRY.0, |(_, wait)| *wait * 2);
+            let wait = wait.min(RETRY.1);
+            self.waiting.insert(host, (self.shared.clock.now() + wait, wait));
+        }
+        Ok(())
+    }
+
+    /// Containers that rollouts work on which have not ended.
+    async fn taken(&self) -> Result<BTreeSet<(HostName, ContainerName)>, JournalError> {
+        let journal = &self.shared.journal;
+        let mut taken = BTreeSet::new();
+        for id in journal.open().await? {
+            for entry in journal.after(Revision(0), Some(id), 1).await? {
+                let Event::Created { plan, .. } = entry.record.event else { continue };
+                let hosts = plan.waves.iter().flatten();
+                taken.extend(hosts.map(|host| (host.clone(), plan.container.clone())));
+            }
+        }
+        Ok(taken)
+    }
+}
+
+/// One after the other, until one says that the host does not answer.
+async fn sweep_host(engine: &dyn Engine, due: Vec<Kept>) -> Swept {
+    let mut swept = Swept { gone: Vec::new(), stays: None };
+    let each = async {
+        for kept in due {
+            match remove(engine, &kept).await {
+                Ok(None) => swept.gone.push(kept),
+                Ok(Some(why)) => swept.stays = Some(why),
+                Err(error) => {
+                    swept.stays = Some(error.to_string());
+                    return;
+                }
+            }
+        }
+    };
+    if tokio::time::timeout(HOST, each).await.is_err() {
+        swept.stays = Some(format!("no answer within {}", humantime::format_duration(HOST)));
+    }
+    swept
+}
+
+/// Removes a container, unless it is somebody's own by now; says why it stays, where it does.
+async fn remove(engine: &dyn Engine, kept: &Kept) -> Result<Option<String>, EngineError> {
+    let Ok(id) = ContainerRef::parse(&kept.id) else { return Ok(None) };
+    let document = match engine.inspect_container(&id, false).await {
+        Ok(document) => document,
+        Err(error) if error.kind == ErrorKind::ContainerNotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let facts = container_facts(&document)?;
+    if facts.id != kept.id || facts.name != kept.name {
+        return Ok(None);
+    }
+    if facts.running {
+        return Ok(Some(format!("{} runs", kept.name)));
+    }
+    match engine.remove_container(&id, false, false).await {
+        Ok(()) => {
+            tracing::info!(host = %kept.host, container = kept.name, "an old container was removed");
+            Ok(None)
+        }
+        Err(error) if error.kind == ErrorKind::ContainerNotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
