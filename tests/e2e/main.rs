@@ -16,6 +16,7 @@ mod recreate;
 mod refusals;
 mod reload;
 mod rollout_command;
+mod rollout_features;
 mod rollout_host;
 mod rollouts;
 mod rollouts_kill;

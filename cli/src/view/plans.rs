@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use wharf::v1::{RolloutAction, RolloutOrder, RolloutPlan, RolloutPlanHost};
 
+use super::rollouts::left_alone;
 use super::short_id;
 use crate::table::Column;
 
@@ -69,8 +70,13 @@ pub fn head(plan: &RolloutPlan) -> Vec<String> {
         "" => format!("{}: every host keeps its image", plan.container),
         image => format!("{} to {image}{digest}", plan.container),
     };
+    let nothing = plan.waves.is_empty().then(|| {
+        let hosts: Vec<_> =
+            plan.hosts.iter().map(|host| (host.host.as_str(), host.skip_reason.as_str())).collect();
+        left_alone(&hosts).map(|why| format!("nothing would be changed: {why}"))
+    });
     let warnings = plan.warnings.iter().map(|warning| format!("warning: {warning}"));
-    std::iter::once(what).chain(warnings).collect()
+    std::iter::once(what).chain(nothing.flatten()).chain(warnings).collect()
 }
 
 /// The lines after the table: differences, risks and why hosts are skipped, hosts with the same

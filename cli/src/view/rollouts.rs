@@ -1,11 +1,16 @@
 //! Rollouts in words and tables.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use wharf::v1::{HostState, HostStep, PauseCause, Rollout, RolloutState, RolloutStep};
 
 use super::{short_id, units};
 use crate::status::{ErrorText, is_ok};
 use crate::table::Column;
+
+/// Why a host is skipped that is where it is to be.
+const CURRENT: &str = "on this version already";
 
 /// Columns of `rollout ls` and `rollout history`.
 pub const COLUMNS: &[Column] = &[
@@ -175,20 +180,30 @@ pub fn conclusion(rollout: &Rollout) -> String {
     let subject = subject(rollout);
     let why = Some(reason(rollout)).filter(|reason| !reason.is_empty());
     let because = why.as_ref().map(|why| format!(", because {why}")).unwrap_or_default();
-    let on_new = format!("{} of {} on the new version", counts.succeeded, hosts(counts.total));
+    let on_new =
+        format!("{} of {} on the new version", counts.succeeded, hosts_count(counts.total));
     let take_back = match counts.succeeded {
         0 => String::new(),
         _ => format!(", take it back with: wharf rollout undo {id}"),
     };
     match rollout.state() {
+        RolloutState::Succeeded if counts.total == 0 => {
+            let hosts: Vec<_> = rollout
+                .steps
+                .iter()
+                .map(|step| (step.host.as_str(), step.status.as_ref().map_or("", |it| &it.message)))
+                .collect();
+            let why = left_alone(&hosts).unwrap_or_else(|| hosts_count(counts.skipped));
+            format!("{subject} changed nothing: {why}; see more with: wharf rollout show {id}")
+        }
         RolloutState::Succeeded if is_complete(rollout) => {
             let skipped = match counts.skipped {
                 0 => String::new(),
-                skipped => format!(", {} skipped", hosts(skipped)),
+                skipped => format!(", {} skipped", hosts_count(skipped)),
             };
             format!(
                 "{subject} is done on {}{skipped}; take it back with: wharf rollout undo {id}",
-                hosts(counts.total)
+                hosts_count(counts.total)
             )
         }
         RolloutState::Succeeded => format!(
@@ -228,6 +243,19 @@ fn host_status(step: &RolloutStep) -> String {
 /// What is told of a host in a line, and its last log lines where it failed; nothing where
 /// nothing of note changed.
 pub fn told(before: Option<&RolloutStep>, step: &RolloutStep) -> Vec<String> {
+    let mut lines = news(before, step);
+    if before.map(|before| &before.warnings) != Some(&step.warnings) {
+        lines.extend(warnings(step));
+    }
+    lines
+}
+
+/// What was asked for and is not so, without being a failure.
+pub fn warnings(step: &RolloutStep) -> impl Iterator<Item = String> {
+    step.warnings.iter().map(|warning| format!("{}: warning: {warning}", step.host))
+}
+
+fn news(before: Option<&RolloutStep>, step: &RolloutStep) -> Vec<String> {
     let host = &step.host;
     if before.is_some_and(|before| before.state == step.state) {
         let moved = before.is_some_and(|before| before.step != step.step);
@@ -277,7 +305,32 @@ pub fn subject(rollout: &Rollout) -> String {
     }
 }
 
-fn hosts(count: u32) -> String {
+/// Hosts that nothing is done on, by the reason: `all 3 hosts are on this version already`; `None`
+/// without hosts.
+pub fn left_alone(hosts: &[(&str, &str)]) -> Option<String> {
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (host, reason) in hosts {
+        groups.entry(reason).or_default().push(host);
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by(|(_, one), (_, other)| other.len().cmp(&one.len()).then(one.cmp(other)));
+    match &groups[..] {
+        [] => None,
+        [(reason, hosts)] if *reason == CURRENT => Some(match hosts[..] {
+            [host] => format!("{host} is {CURRENT}"),
+            _ => format!("all {} hosts are {CURRENT}", hosts.len()),
+        }),
+        groups => {
+            let told = groups.iter().map(|(reason, hosts)| match hosts[..] {
+                [host] => format!("{host}: {reason}"),
+                _ => format!("{} hosts: {reason}", hosts.len()),
+            });
+            Some(told.collect::<Vec<_>>().join("; "))
+        }
+    }
+}
+
+fn hosts_count(count: u32) -> String {
     if count == 1 { "1 host".to_owned() } else { format!("{count} hosts") }
 }
 
@@ -352,6 +405,31 @@ mod tests {
     }
 
     #[test]
+    fn a_rollout_that_had_nothing_to_do_says_why_and_is_a_success() {
+        let skipped = |host: &str, reason: &str| RolloutStep {
+            host: host.into(),
+            wave: 0,
+            status: Some(pb::Status { message: reason.into(), ..Default::default() }),
+            ..step(HostState::Skipped)
+        };
+        let counts = Some(RolloutCounts { skipped: 2, ..Default::default() });
+        let steps = vec![skipped("a", CURRENT), skipped("b", CURRENT)];
+        let mut ended = Rollout { counts, steps, ..rollout(RolloutState::Succeeded) };
+        assert!(is_complete(&ended));
+        assert_eq!(
+            conclusion(&ended),
+            "web to app:v2 changed nothing: all 2 hosts are on this version already; see more with: \
+             wharf rollout show 1a2b3c4d"
+        );
+        ended.steps[1] = skipped("b", "it has no container web");
+        let sentence = conclusion(&ended);
+        assert!(
+            sentence.contains("a: on this version already; b: it has no container web"),
+            "{sentence}"
+        );
+    }
+
+    #[test]
     fn a_failure_is_told_with_its_log_once() {
         let message = "HTTP 503, 200 expected".to_owned();
         let failed = RolloutStep {
@@ -371,6 +449,17 @@ mod tests {
         let at_gate = RolloutStep { step: HostStep::Gate.into(), ..updating.clone() };
         assert_eq!(told(Some(&updating), &at_gate), ["web1: updating: gate"]);
         assert!(told(Some(&at_gate), &at_gate).is_empty());
+    }
+
+    #[test]
+    fn a_warning_is_told_once() {
+        let updating = step(HostState::Updating);
+        let warnings = vec!["asked for and found: annotations: a -> none".to_owned()];
+        let warned = RolloutStep { warnings, ..updating.clone() };
+        let line = "web1: warning: asked for and found: annotations: a -> none";
+        assert_eq!(told(Some(&updating), &warned), [line]);
+        let updated = RolloutStep { state: HostState::Updated.into(), ..warned.clone() };
+        assert_eq!(told(Some(&warned), &updated).len(), 1);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! back leads to a safe end.
 
 mod act;
+mod compare;
 mod gate;
 mod look;
 mod pull;

@@ -315,6 +315,11 @@ pub enum HostEvent {
         /// What the registry says it is; hosts must agree.
         digest: Option<String>,
     },
+    /// The Engine made something else of the new container than was asked for.
+    Differs {
+        /// A line a setting, secrets masked; not empty.
+        differences: Vec<String>,
+    },
     /// The gate began to look.
     Gate {
         /// When it gives up; absolute, so that a crash does not extend it.
@@ -402,6 +407,8 @@ pub enum Step {
     UnfenceNew,
     /// Start the new container.
     StartNew,
+    /// Compare the new container with what was asked for.
+    Compare,
     /// Wait until the new container proves itself.
     Gate,
     /// Run the last check in the new container.

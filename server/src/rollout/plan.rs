@@ -40,6 +40,8 @@ pub struct Input<'a> {
 pub enum HostFacts {
     /// It does not answer.
     Silent(Trouble),
+    /// Its container is what is wanted already: the same image, no difference in settings.
+    Current,
     /// It cannot take part, for these reasons.
     Refused(Vec<Trouble>),
     /// It has no container of that name.
@@ -158,8 +160,12 @@ fn too_many_silent(input: &Input<'_>) -> Option<Refusal> {
     })
 }
 
-/// A rollout that would touch no host is a mistake in its name or its selection.
+/// A rollout that would touch no host is a mistake in its name or its selection; unless a host
+/// is where it is to be already, since a pipeline that runs twice succeeds twice.
 fn nothing_to_do(input: &Input<'_>, hosts: &BTreeMap<HostName, HostPlan>) -> Option<Refusal> {
+    if input.hosts.values().any(|facts| *facts == HostFacts::Current) {
+        return None;
+    }
     let all_skipped = hosts.values().all(|host| matches!(host.kind, TargetKind::Skip { .. }));
     all_skipped.then(|| {
         let why: Vec<_> = hosts
@@ -177,19 +183,23 @@ fn nothing_to_do(input: &Input<'_>, hosts: &BTreeMap<HostName, HostPlan>) -> Opt
 
 fn warnings(input: &Input<'_>, hosts: &BTreeMap<HostName, HostPlan>) -> Vec<String> {
     let mut warnings = Vec::new();
-    let skipped: Vec<_> = hosts
-        .iter()
-        .filter(|(_, host)| matches!(host.kind, TargetKind::Skip { .. }))
+    let skipped = || hosts.iter().filter(|(_, host)| matches!(host.kind, TargetKind::Skip { .. }));
+    // Hosts that are where they are to be are no worry.
+    let left_out: Vec<_> = skipped()
+        .filter(|(name, _)| input.hosts.get(*name) != Some(&HostFacts::Current))
         .map(|(name, _)| name.to_string())
         .collect();
-    if !skipped.is_empty() {
-        let more = skipped.len().saturating_sub(MOST_NAMES);
+    if !left_out.is_empty() {
+        let more = left_out.len().saturating_sub(MOST_NAMES);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let names = skipped[..skipped.len().min(MOST_NAMES)].join(", ");
+        let names = left_out[..left_out.len().min(MOST_NAMES)].join(", ");
         warnings.push(format!("left out: {names}{more}"));
     }
-    let size = hosts.len() - skipped.len();
+    let size = hosts.len() - skipped().count();
     let policy = input.policy;
+    if size == 0 {
+        return warnings;
+    }
     if size > 1 && waves::largest_step(policy, size) >= size {
         warnings.push("all hosts are replaced at the same time".to_owned());
     }

@@ -24,6 +24,8 @@ pub const INCOMPLETE: &str = "ROLLOUT_INCOMPLETE";
 pub const IMAGE_DIFFERS: &str = "ROLLOUT_IMAGE_DIFFERS";
 /// A drain or verify command did not end with 0.
 pub const HOOK_FAILED: &str = "ROLLOUT_HOOK_FAILED";
+/// The new container's settings are not what was asked for, and the policy is strict.
+pub const SETTINGS_DIFFER: &str = "ROLLOUT_SETTINGS_DIFFER";
 /// The image under the name is not any more what was pulled.
 pub const IMAGE_MOVED: &str = "ROLLOUT_IMAGE_MOVED";
 /// The image is not there.

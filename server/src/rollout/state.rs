@@ -87,6 +87,8 @@ pub struct HostState {
     pub progress: HostProgress,
     /// Whether the current work failed and puts back what was there.
     pub restoring: bool,
+    /// How the new container differs from what was asked for, a line a setting.
+    pub differences: Vec<String>,
     /// When the gate gives up.
     pub gate_deadline: Option<Millis>,
     /// Since when the gate sees it good.

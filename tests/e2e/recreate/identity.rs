@@ -179,7 +179,8 @@ async fn c26_compose_finds_the_new_image_and_swarm_keeps_its_tasks() -> anyhow::
     assert!(recreated.risks.iter().any(|risk| risk.contains("its next `up` undoes this")));
     let image = scene.engine.image(&v2).await?.expect("the image is there");
     let image_id = image["Id"].as_str().unwrap_or_default();
-    recreated.body = complete(&recreated.body, image_id, [("io.wharf.rollout.id", "r1")]);
+    recreated.body =
+        complete(&recreated.body, Some(image_id), &[("io.wharf.rollout.id", "r1".to_owned())]);
     let new = scene.replace(&recreated).await?;
     assert_eq!(new["Config"]["Labels"]["com.docker.compose.image"], new["Image"]);
     assert_eq!(new["Config"]["Labels"]["com.docker.compose.config-hash"], "abc");

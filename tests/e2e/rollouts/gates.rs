@@ -179,7 +179,7 @@ async fn what_answers_stays() -> anyhow::Result<()> {
 /// Point 31 of the recreate checklist among them: a crash loop says now and then that it runs.
 #[tokio::test]
 async fn what_does_not_prove_itself_is_put_back() -> anyhow::Result<()> {
-    let crash_loop = case("crash loop", "v3", HealthGate::Running).fails("it was restarted");
+    let crash_loop = case("crash loop", "v3", HealthGate::Running).fails("restarted");
     let ends = case("running", "v3", HealthGate::Running).fails("it is exited, with exit code 3");
     run(&[
         case("docker", "v4", HealthGate::Docker).fails("not feeling well"),

@@ -13,7 +13,7 @@ use crate::json;
 use crate::printer::{Format, Printer, width};
 use crate::progress;
 use crate::view::rollout_hosts::{self, Space};
-use crate::view::rollouts::{headline, told};
+use crate::view::rollouts::{headline, told, warnings};
 
 /// Lines of the terminal that are left to what was printed before.
 const SPARE_LINES: u16 = 2;
@@ -168,9 +168,10 @@ impl<'a> Screen<'a> {
         }
     }
 
-    /// Lines about a host. Above a live table only what went wrong, since the table has the
-    /// rest.
+    /// Lines about a host. Above a live table only what went wrong and what is to be known of
+    /// it, since the table has the rest.
     fn tell(&self, before: Option<&RolloutStep>, step: &RolloutStep) {
+        let lines = told(before, step);
         let is_new = before.is_none_or(|before| before.state != step.state);
         let went_wrong = matches!(
             step.state(),
@@ -180,13 +181,14 @@ impl<'a> Screen<'a> {
                 | HostState::Skipped
                 | HostState::NeedsAttention
         );
+        let warns = warnings(step).any(|warning| lines.contains(&warning));
         let show = match self.mode {
             Mode::Lines => true,
-            Mode::Live { .. } => is_new && went_wrong,
+            Mode::Live { .. } => (is_new && went_wrong) || warns,
             Mode::Silent | Mode::Events => false,
         };
         if show {
-            told(before, step).iter().for_each(|line| self.printer.data(line));
+            lines.iter().for_each(|line| self.printer.data(line));
         }
     }
 

@@ -10,7 +10,7 @@ use crate::json;
 use crate::printer::{Format, Printer, width};
 use crate::table;
 use crate::view::rollouts::{
-    HOST_COLUMNS, conclusion, headline, host_row, log_tail, reason, short,
+    HOST_COLUMNS, conclusion, headline, host_row, log_tail, reason, short, warnings,
 };
 use crate::view::units;
 
@@ -58,10 +58,11 @@ fn print(printer: &Printer, rollout: &Rollout) {
     }
     printer.data("");
     hosts(printer, rollout, now);
-    let tails: Vec<String> = rollout.steps.iter().flat_map(log_tail).collect();
-    if !tails.is_empty() {
+    let mut lines: Vec<String> = rollout.steps.iter().flat_map(warnings).collect();
+    lines.extend(rollout.steps.iter().flat_map(log_tail));
+    if !lines.is_empty() {
         printer.data("");
-        tails.iter().for_each(|line| printer.data(line));
+        lines.iter().for_each(|line| printer.data(line));
     }
     printer.note(&format!("{}: {}", short(&rollout.id), conclusion(rollout)));
 }

@@ -21,7 +21,7 @@ use crate::spec::flags::ContainerFlags;
 use crate::table;
 use crate::targets::{Access, TargetArgs};
 use crate::view::plans;
-use crate::view::rollouts::{headline, short};
+use crate::view::rollouts::{conclusion, headline, is_over, short};
 
 const NOTES: &str = "\
 What a flag sets wins over the file. Settings (-e, -p, -v, --memory …) are changed over what is
@@ -172,6 +172,9 @@ pub async fn begun(
             app.printer.data(&line.to_string());
         }
         Format::Name => app.printer.data(&rollout.id),
+        Format::Table | Format::Wide if is_over(rollout.state()) => {
+            app.printer.data(&format!("{}: {}", short(&rollout.id), conclusion(&rollout)));
+        }
         Format::Table | Format::Wide => {
             let id = short(&rollout.id);
             app.printer.data(&format!("{id}: {}", headline(&rollout)));

@@ -239,6 +239,7 @@ fn happen(step: &mut v1::RolloutStep, host: &HostName, happened: &HostEvent) {
             }
         }
         HostEvent::Pulled { image_id, .. } => step.new_image_id.clone_from(image_id),
+        HostEvent::Differs { differences } => step.warnings.clone_from(differences),
         HostEvent::Gate { deadline } => step.deadline = Some(timestamp(*deadline)),
         HostEvent::Good { since, saw } => {
             step.healthy_since = since.map(timestamp);
@@ -272,6 +273,9 @@ fn begin(step: &mut v1::RolloutStep, work: Work, attempt: u32) {
         // After a crash in the middle of a failure: it is still put back.
         step.state = v1::HostState::Restoring.into();
         return;
+    }
+    if matches!(work, Work::Pull | Work::Forward) {
+        step.warnings.clear();
     }
     if work == Work::Pull {
         step.state = v1::HostState::Pulling.into();

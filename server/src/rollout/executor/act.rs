@@ -11,6 +11,7 @@ use crate::domain::{ContainerName, ContainerRef};
 use crate::engine::{ContainerListing, ErrorKind, Filters};
 use crate::rollout::model::{RestartPolicy, Step, TargetKind, Trouble};
 use crate::rollout::reason;
+use crate::rollout::recreate::complete;
 use crate::rollout::spec::AnonymousVolumes;
 use crate::rollout::step::{ContainerFacts, Observed};
 
@@ -70,6 +71,7 @@ impl Run<'_> {
             },
             Step::StartNew => self.start(seen.new.as_ref()).await?,
             Step::StartOld => self.start(standing(seen)).await?,
+            Step::Compare => self.compare(seen).await?,
             Step::Gate => self.gate(seen).await?,
             Step::GateOld => self.gate_old(seen).await?,
             Step::Monitor => self.monitor(seen).await?,
@@ -95,8 +97,8 @@ impl Run<'_> {
             // Created before the record of it was lost: only its networks may be missing.
             Some(found) => found.id.clone(),
             None => {
-                let labels = self.labels(false);
-                self.make(&new, &self.task.names.candidate, labels).await?
+                let body = self.new_body(&new);
+                self.make(&body, &self.task.names.candidate).await?
             }
         };
         self.connect(&id, &new).await?;
@@ -110,24 +112,28 @@ impl Run<'_> {
         };
         let id = match &seen.twin {
             Some(found) => found.id.clone(),
-            None => self.make(&twin, &self.task.names.backup, self.labels(true)).await?,
+            None => {
+                let body = complete(&twin.body, None, &self.labels(true));
+                self.make(&body, &self.task.names.backup).await?
+            }
         };
         self.connect(&id, &twin).await?;
         Ok(id)
     }
 
-    async fn make(
-        &self,
-        new: &NewBody,
-        name: &str,
-        labels: Vec<(&'static str, String)>,
-    ) -> Result<String, Setback> {
+    /// The body of the new container as it is sent.
+    pub(super) fn new_body(&self, new: &NewBody) -> Value {
+        let old = self.task.plan.old.as_ref().map(|old| &old.image_id);
+        let image = match &self.task.image {
+            Some(_) => self.state.image_id.as_ref(),
+            None => old,
+        };
+        complete(&new.body, image.map(String::as_str), &self.labels(false))
+    }
+
+    async fn make(&self, body: &Value, name: &str) -> Result<String, Setback> {
         let name = ContainerName::parse(name).map_err(|error| missing(&error.to_string()))?;
-        let mut body = new.body.clone();
-        for (key, value) in labels {
-            body["Labels"][key] = Value::String(value);
-        }
-        let created = self.engine.create_container(Some(&name), None, &body);
+        let created = self.engine.create_container(Some(&name), None, body);
         Ok(self.call(SLOW, created).await?.id)
     }
 
@@ -341,6 +347,6 @@ fn is_port_in_use(trouble: &Trouble) -> bool {
         || trouble.message.contains("address already in use")
 }
 
-fn missing(what: &str) -> Setback {
+pub(super) fn missing(what: &str) -> Setback {
     Setback::Failed(Trouble::new(reason::CONTAINER_NOT_FOUND, what))
 }

@@ -18,6 +18,7 @@ pub(super) fn plan(input: &Input<'_>, facts: &HostFacts) -> Result<HostPlan, Vec
                 ),
             }]),
         },
+        HostFacts::Current => Ok(skipped("on this version already".to_owned())),
         HostFacts::Refused(troubles) => Err(troubles.clone()),
         HostFacts::Missing { new: None } => Ok(skipped(format!(
             "it has no container {}; a whole spec would create it",

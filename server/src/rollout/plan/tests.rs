@@ -223,6 +223,16 @@ fn a_rollout_that_would_do_nothing_is_refused() {
 }
 
 #[test]
+fn a_rollout_whose_hosts_are_there_already_is_a_plan_without_waves() {
+    let hosts = fleet([("a", HostFacts::Current), ("b", HostFacts::Missing { new: None })]);
+    let plan = planned(&Policy::default(), &hosts).unwrap();
+    assert_eq!(plan.waves, [[]; 0]);
+    let reason = "on this version already".to_owned();
+    assert_eq!(plan.hosts["a"].kind, TargetKind::Skip { reason });
+    assert_eq!(plan.warnings, ["left out: b"]);
+}
+
+#[test]
 fn dangerous_policies_are_warned_of() {
     let hosts = fleet([("a", there(|_| {})), ("b", there(|_| {}))]);
     let policy = Policy {

@@ -12,7 +12,7 @@ use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replac
 use crate::rollout::reason;
 use crate::rollout::recreate::{self, Options, Recreated};
 use crate::rollout::requests::{Order, Refusal};
-use crate::rollout::spec::{OrderWish, PullWhen};
+use crate::rollout::spec::{Change, OrderWish, PullWhen};
 
 /// The plan, or everything that stands against it. Hosts that are on the new version already
 /// are left out of it: a pipeline that runs twice upgrades once.
@@ -23,27 +23,15 @@ pub(super) fn assemble(
 ) -> Result<Planned, Vec<Refusal>> {
     let draft = Draft { order, image: image.as_ref() };
     let (mut hosts, mut bodies) = (BTreeMap::new(), BTreeMap::new());
-    let mut settled = BTreeMap::new();
     for asked in asked {
         let name = asked.host.clone();
-        match draft.host(asked) {
-            Ok((facts, sealed)) => {
-                hosts.insert(name.clone(), facts);
-                bodies.extend(sealed.map(|sealed| (name, sealed)));
-            }
-            Err(Settled(reason)) => {
-                settled.insert(name, skip(reason));
-            }
-        }
-    }
-    if hosts.is_empty() && !settled.is_empty() {
-        let message = format!("all {} hosts are on this version already", settled.len());
-        return Err(vec![Refusal { host: None, message }]);
+        let (facts, sealed) = draft.host(asked);
+        hosts.insert(name.clone(), facts);
+        bodies.extend(sealed.map(|sealed| (name, sealed)));
     }
     let (container, policy) = (&order.spec.container, &order.spec.policy);
     let input = Input { container, policy, image, hosts: &hosts, first: &[] };
-    let mut plan = plan::plan(&input).map_err(refusals)?;
-    plan.hosts.extend(settled);
+    let plan = plan::plan(&input).map_err(refusals)?;
     Ok(Planned { plan, bodies })
 }
 
@@ -60,12 +48,9 @@ struct Draft<'a> {
     image: Option<&'a PlannedImage>,
 }
 
-/// Nothing is to be done on a host, for this reason.
-struct Settled(String);
-
 impl Draft<'_> {
     /// What is on a host, and what is sealed of it.
-    fn host(&self, asked: Asked) -> Result<(HostFacts, Option<HostBodies>), Settled> {
+    fn host(&self, asked: Asked) -> (HostFacts, Option<HostBodies>) {
         let Asked { facts, image, .. } = asked;
         match facts {
             Ok(facts) if image.is_none() && self.never_pulls(&facts) => {
@@ -75,10 +60,10 @@ impl Draft<'_> {
                      before, or choose missing"
                 );
                 let trouble = Trouble::new(reason::IMAGE_NOT_FOUND, message);
-                Ok((HostFacts::Refused(vec![trouble]), None))
+                (HostFacts::Refused(vec![trouble]), None)
             }
             Ok(facts) => self.reachable(&facts, image.as_ref()),
-            Err(trouble) => Ok((HostFacts::Silent(trouble), None)),
+            Err(trouble) => (HostFacts::Silent(trouble), None),
         }
     }
 
@@ -89,11 +74,7 @@ impl Draft<'_> {
         takes_part && self.image.is_some() && spec.policy.pull == PullWhen::Never
     }
 
-    fn reachable(
-        &self,
-        facts: &Facts,
-        image: Option<&Value>,
-    ) -> Result<(HostFacts, Option<HostBodies>), Settled> {
+    fn reachable(&self, facts: &Facts, image: Option<&Value>) -> (HostFacts, Option<HostBodies>) {
         let change = &self.order.spec.change;
         let container = self.order.spec.container.as_str();
         let taken = recreate::names::taken(&facts.host, container, &self.order.id.short());
@@ -103,19 +84,19 @@ impl Draft<'_> {
                 let message = format!("the name {name} is taken by container {id}");
                 Trouble::new(reason::NAME_IN_USE, message)
             };
-            return Ok((HostFacts::Refused(taken.iter().map(trouble).collect()), None));
+            return (HostFacts::Refused(taken.iter().map(trouble).collect()), None);
         }
         let Some(old) = &facts.old else {
             if change.whole.is_none() {
-                return Ok((HostFacts::Missing { new: None }, None));
+                return (HostFacts::Missing { new: None }, None);
             }
-            return Ok(match recreate::fresh(&facts.host, change) {
+            return match recreate::fresh(&facts.host, change) {
                 Ok(made) => {
                     let new = Some(Replacement::New(container_of(&made)));
                     (HostFacts::Missing { new }, seal(Some(body(&made)), WayBack::default()))
                 }
                 Err(troubles) => (HostFacts::Refused(troubles), None),
-            });
+            };
         };
         let options = Options::from(&self.order.spec.policy);
         let mut present = Present {
@@ -136,16 +117,17 @@ impl Draft<'_> {
                     names.join(", ")
                 );
                 present.new = Err(vec![Trouble::new(reason::CONTAINER_CHANGED, message)]);
-                return Ok((HostFacts::Present(Box::new(present)), None));
+                return (HostFacts::Present(Box::new(present)), None);
             }
             Err(troubles) => {
                 present.new = Err(troubles);
-                return Ok((HostFacts::Present(Box::new(present)), None));
+                return (HostFacts::Present(Box::new(present)), None);
             }
         };
-        if change.image.is_some() && made.diff.is_empty() && self.is_same(old.image.as_ref(), image)
-        {
-            return Err(Settled("it is on this version already".to_owned()));
+        let same_image = change.image.is_none() || self.is_same(old.image.as_ref(), image);
+        // Without any change it is a restart, which is not done by being the same.
+        if *change != Change::default() && made.diff.is_empty() && same_image {
+            return (HostFacts::Current, None);
         }
         if options.order == OrderWish::Auto && made.order == Turn::StopFirst {
             present.no_start_first.push("it cannot run beside the old one".to_owned());
@@ -154,11 +136,11 @@ impl Draft<'_> {
             Ok(back) => back,
             Err(troubles) => {
                 present.new = Err(troubles);
-                return Ok((HostFacts::Present(Box::new(present)), None));
+                return (HostFacts::Present(Box::new(present)), None);
             }
         };
         present.new = Ok(Replacement::New(container_of(&made)));
-        Ok((HostFacts::Present(Box::new(present)), seal(Some(body(&made)), back)))
+        (HostFacts::Present(Box::new(present)), seal(Some(body(&made)), back))
     }
 
     /// Whether the old container has the image of the plan already.

@@ -50,24 +50,22 @@ pub(super) fn warn_of_compose(base: &Value, change: &Change, notes: &mut Notes) 
 }
 
 /// The body as it is sent, once the image is on the host: with the labels of the rollout, and with
-/// the image's ID where Compose looks for it. Without that, `docker compose up` would take the
-/// container for outdated.
+/// the image's ID, where it is known, where Compose looks for it. Without that, `docker compose up`
+/// would take the container for outdated.
 #[must_use]
-pub fn complete<'a>(
-    body: &Value,
-    image_id: &str,
-    labels: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Value {
+pub fn complete(body: &Value, image_id: Option<&str>, labels: &[(&str, String)]) -> Value {
     let mut body = body.clone();
     let mut all = body.as_object().map(|body| get(body, "Labels").clone()).unwrap_or_default();
     if all.is_null() {
         all = Object::new().into();
     }
-    if entries(&all).any(|(key, value)| key == COMPOSE_IMAGE && !text(value).is_empty()) {
+    let has_image =
+        entries(&all).any(|(key, value)| key == COMPOSE_IMAGE && !text(value).is_empty());
+    if let Some(image_id) = image_id.filter(|_| has_image) {
         all[COMPOSE_IMAGE] = image_id.into();
     }
     for (key, value) in labels {
-        all[key] = value.into();
+        all[*key] = value.as_str().into();
     }
     body["Labels"] = all;
     body

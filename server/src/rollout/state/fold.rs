@@ -116,6 +116,7 @@ impl HostState {
                 self.pulled = Some(Pulled { image_id: image_id.clone(), digest: digest.clone() });
                 self.unreachable = None;
             }
+            HostEvent::Differs { differences } => self.differences.clone_from(differences),
             HostEvent::Gate { deadline } => self.gate_deadline = Some(*deadline),
             HostEvent::Good { since, saw } => {
                 self.good_since = *since;
@@ -160,6 +161,9 @@ impl HostState {
                 twin_id: known.twin_id,
                 ..HostProgress::default()
             };
+        }
+        if !keeps_ids {
+            self.differences.clear();
         }
         self.work = Some(work);
         self.attempt = attempt;

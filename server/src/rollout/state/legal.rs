@@ -156,6 +156,7 @@ impl RolloutState {
             HostEvent::Pulled { .. } => only_if(host.work == Some(Work::Pull)),
             HostEvent::Intent { .. }
             | HostEvent::Did { .. }
+            | HostEvent::Differs { .. }
             | HostEvent::Gate { .. }
             | HostEvent::Good { .. }
             | HostEvent::Passed { .. } => only_if(host.work != Some(Work::Pull)),

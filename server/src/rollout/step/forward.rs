@@ -212,7 +212,11 @@ impl View<'_> {
         {
             return Next::Do(Step::UnfenceNew);
         }
-        if self.plan.start {
+        if !self.plan.start {
+            if self.is_to_compare() {
+                return Next::Do(Step::Compare);
+            }
+        } else {
             if let Some(next) = self.start_and_gate(new) {
                 return next;
             }
@@ -232,7 +236,11 @@ impl View<'_> {
             // A start that failed before is tried again: the step itself tells one that fails
             // for good from a port that is free in a moment.
             let started = new.running || done(Step::StartNew);
-            return Some(Next::Do(if started { Step::Gate } else { Step::StartNew }));
+            return Some(Next::Do(match started {
+                false => Step::StartNew,
+                true if self.is_to_compare() => Step::Compare,
+                true => Step::Gate,
+            }));
         }
         if self.policy.gate != Gate::None && !done(Step::Retire) && !new.running {
             return Some(Next::Fail(self.new_is_down(new)));
@@ -241,6 +249,12 @@ impl View<'_> {
             return Some(Next::Do(Step::Verify));
         }
         None
+    }
+
+    /// Whether nobody has looked yet at what the Engine made of the request. A container that was
+    /// kept was looked at when it was new.
+    fn is_to_compare(&self) -> bool {
+        !self.is_adopted() && !self.progress.has_done(Step::Compare)
     }
 
     /// Whether the new container starts before the old one stops.

@@ -218,6 +218,7 @@ impl Seen {
                     self.intents.remove(host);
                 }
                 HostEvent::Pulled { .. }
+                | HostEvent::Differs { .. }
                 | HostEvent::Gate { .. }
                 | HostEvent::Good { .. }
                 | HostEvent::Passed { .. } => {}

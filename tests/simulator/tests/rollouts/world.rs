@@ -609,7 +609,7 @@ fn wrong(host: &HostName, call: &Call, tap: &Tap) -> Option<String> {
         }
         (Some(Step::StartNew | Step::StartOld), _) => &[O::Start],
         (Some(Step::RemoveNew | Step::RemoveTwin | Step::Retire), _) => &[O::Remove],
-        (Some(Step::GateOld) | None, _) => &[],
+        (Some(Step::GateOld | Step::Compare) | None, _) => &[],
     };
     (!legal.contains(&call.operation))
         .then(|| format!("{what}: the journal says {step:?} of {work:?}"))

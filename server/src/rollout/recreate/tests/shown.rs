@@ -98,11 +98,11 @@ fn c36_what_the_engine_and_the_image_add_is_no_difference() {
 #[test]
 fn c26_compose_looks_for_the_image_in_a_label() {
     let body = json!({"Labels": {"com.docker.compose.image": "sha256:old", "x": "1"}});
-    let sent = complete(&body, "sha256:new", [("io.wharf.rollout.id", "r")]);
+    let sent = complete(&body, Some("sha256:new"), &[("io.wharf.rollout.id", "r".to_owned())]);
     assert_eq!(
         sent["Labels"],
         json!({"com.docker.compose.image": "sha256:new", "x": "1", "io.wharf.rollout.id": "r"})
     );
-    let sent = complete(&json!({}), "sha256:new", [("io.wharf.rollout.id", "r")]);
+    let sent = complete(&json!({}), Some("sha256:new"), &[("io.wharf.rollout.id", "r".to_owned())]);
     assert_eq!(sent["Labels"], json!({"io.wharf.rollout.id": "r"}));
 }

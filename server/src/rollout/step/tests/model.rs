@@ -165,7 +165,7 @@ impl Host {
                 assert!(self.at(new).running, "nothing to look at");
             }
             Step::GateOld => assert!(self.at(standing).running, "nothing to look at"),
-            Step::Create | Step::CreateTwin | Step::Retire => {}
+            Step::Create | Step::CreateTwin | Step::Compare | Step::Retire => {}
         }
     }
 

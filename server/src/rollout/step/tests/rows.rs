@@ -36,7 +36,8 @@ fn forward_rows() {
     let put_by = || Some(fenced(container(OLD, &names.backup, Status::Exited)));
     let created = |name: &str| Some(ours(NEW, name, Status::Created));
     const CREATED: &[Step] = &[Step::Create];
-    const GATED: &[Step] = &[Step::Create, Step::StartNew, Step::Gate];
+    const COMPARED: &[Step] = &[Step::Create, Step::StartNew, Step::Compare];
+    const GATED: &[Step] = &[Step::Create, Step::StartNew, Step::Compare, Step::Gate];
     let rows = [
         (up("web"), None, &[][..], Step::Create),
         (up("web"), created(&names.candidate), &[][..], Step::Create),
@@ -50,7 +51,8 @@ fn forward_rows() {
         ),
         (put_by(), created(&names.candidate), CREATED, Step::RenameNew),
         (put_by(), created("web"), CREATED, Step::StartNew),
-        (put_by(), Some(ours(NEW, "web", Status::Running)), CREATED, Step::Gate),
+        (put_by(), Some(ours(NEW, "web", Status::Running)), CREATED, Step::Compare),
+        (put_by(), Some(ours(NEW, "web", Status::Running)), COMPARED, Step::Gate),
         (put_by(), Some(ours(NEW, "web", Status::Running)), GATED, Step::Monitor),
         // Somebody, or an Engine that came back, started the old one again.
         (up(&names.backup), created(&names.candidate), CREATED, Step::StopOld),
@@ -75,7 +77,8 @@ fn a_failed_start_is_tried_again_and_a_container_that_ended_is_not() {
     let row = Row { old: old(), new: Some(failed), did: &[Step::Create] };
     assert_eq!(ask(&replace(), row, Direction::Forward), Next::Do(Step::StartNew));
     let ended = Some(ours(NEW, "web", Status::Exited));
-    let row = Row { old: old(), new: ended.clone(), did: &[Step::Create, Step::StartNew] };
+    let did = &[Step::Create, Step::StartNew, Step::Compare];
+    let row = Row { old: old(), new: ended.clone(), did };
     assert_eq!(ask(&replace(), row, Direction::Forward), Next::Do(Step::Gate));
     let did = &[Step::Create, Step::StartNew, Step::Gate];
     let row = Row { old: old(), new: ended, did };

@@ -203,6 +203,7 @@ fn the_usual_course_is_that_of_the_documentation() {
             Step::RenameOld,
             Step::RenameNew,
             Step::StartNew,
+            Step::Compare,
             Step::Gate,
             Step::Verify,
             Step::Monitor,
@@ -215,6 +216,7 @@ fn the_usual_course_is_that_of_the_documentation() {
         [
             Step::Create,
             Step::StartNew,
+            Step::Compare,
             Step::Gate,
             Step::Verify,
             Step::RenameOld,
@@ -229,7 +231,14 @@ fn the_usual_course_is_that_of_the_documentation() {
     let down = plan(TargetKind::Replace, Order::StopFirst, false, false);
     assert_eq!(
         forward(&down),
-        [Step::Create, Step::FenceOld, Step::RenameOld, Step::RenameNew, Step::Retire]
+        [
+            Step::Create,
+            Step::FenceOld,
+            Step::RenameOld,
+            Step::RenameNew,
+            Step::Compare,
+            Step::Retire,
+        ]
     );
     let vanishing = plan(TargetKind::Replace, Order::StopFirst, true, true);
     assert_eq!(
@@ -262,10 +271,10 @@ fn the_usual_course_is_that_of_the_documentation() {
 fn the_way_back_stops_the_new_container_first() {
     let plan = plan(TargetKind::Replace, Order::StopFirst, true, false);
     let mut run = Run::new(&plan, Host::before(&plan));
-    let end = run.finish(Direction::Forward, &[(7, Mishap::FailBefore)]);
+    let end = run.finish(Direction::Forward, &[(8, Mishap::FailBefore)]);
     assert_eq!(end, HostEnd::Restored);
     assert_eq!(
-        run.steps[8..],
+        run.steps[9..],
         [
             Step::StopNew,
             Step::RenameBad,

@@ -1,0 +1,48 @@
+//! Whether the Engine made of the new container what it was asked for. Engines take settings
+//! that they do not know and drop them without a word: those of a newer version, and slips.
+
+use serde_json::{Value, json};
+
+use super::act::{missing, reference};
+use super::{CALL, NewBody, Run, Setback};
+use crate::rollout::model::{HostEvent, Trouble};
+use crate::rollout::reason;
+use crate::rollout::recreate;
+use crate::rollout::step::Observed;
+
+impl Run<'_> {
+    /// Writes the differences down; where the policy is strict, they are a failure.
+    pub(super) async fn compare(&mut self, seen: &Observed) -> Result<(), Setback> {
+        let Some(new) = &self.task.bodies.new else {
+            return Err(missing("the body of the new container is not in the store"));
+        };
+        let reference = reference(&seen.new, "compare")?;
+        let document = self.call(CALL, self.engine.inspect_container(&reference, false)).await?;
+        let found: Value = document.parse().map_err(|error| {
+            let message = format!("unexpected JSON of a container: {error}");
+            Setback::Failed(Trouble::new(reason::SETTINGS_DIFFER, message))
+        })?;
+        let differences = recreate::compare(&whole(self.new_body(new), new), &found);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let told = differences.join("; ");
+        self.write(HostEvent::Differs { differences }).await?;
+        if self.task.policy.strict {
+            return Err(Setback::Failed(Trouble::new(
+                reason::SETTINGS_DIFFER,
+                format!("the Engine made something else of it: {told}"),
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The body with the networks that were connected after the creation.
+fn whole(mut body: Value, new: &NewBody) -> Value {
+    for (name, endpoint) in &new.networks {
+        let endpoint = if endpoint.is_null() { json!({}) } else { endpoint.clone() };
+        body["NetworkingConfig"]["EndpointsConfig"][name] = endpoint;
+    }
+    body
+}
