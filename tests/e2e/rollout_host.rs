@@ -7,3 +7,4 @@
 mod auto_remove;
 mod run_state;
 mod stage;
+mod start_first;

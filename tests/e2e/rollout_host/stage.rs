@@ -134,7 +134,12 @@ impl Stage {
 
     /// What a command in the container that has the name says, without the end of its line.
     pub async fn run_inside(&self, command: &str) -> anyhow::Result<String> {
-        let container = ContainerRef::parse(&self.scene.name)?;
+        self.run_in(&self.scene.name, command).await
+    }
+
+    /// The same of another container.
+    pub async fn run_in(&self, container: &str, command: &str) -> anyhow::Result<String> {
+        let container = ContainerRef::parse(container)?;
         let command = ["/bin/sh", "-c", command].map(str::to_owned);
         let result = self.scene.client.run_in_container(&container, &command).await?;
         ensure!(result.exit_code == 0, "{}: {}", result.exit_code, result.output);

@@ -104,7 +104,8 @@ impl Draft<'_> {
             Ok(made) => {
                 let names: Vec<_> = made.dependents.iter().map(|it| it.name.clone()).collect();
                 let message = format!(
-                    "{} depend on it and would have to be made anew, which rollouts do not do yet",
+                    "dependents: recreate is not possible: {} would have to be made anew, which \
+                     rollouts cannot do; remove what hangs on it, and run it again afterwards",
                     names.join(", ")
                 );
                 present.new = Err(vec![Trouble::new(reason::CONTAINER_CHANGED, message)]);

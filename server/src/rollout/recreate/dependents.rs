@@ -66,7 +66,7 @@ pub(super) fn find(
             notes.refuse(
                 "DEPENDENT_CONTAINER",
                 format!(
-                    "the container {} shares its {}, and could not start again; remove it first, or have dependents made anew too (dependents: recreate)",
+                    "the container {} shares its {}, and could not start again; remove it first, and run it again afterwards",
                     dependent.name,
                     dependent.shares.join(" and ")
                 ),

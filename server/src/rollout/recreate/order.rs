@@ -22,14 +22,16 @@ pub(super) fn choose(
     if options.order == OrderWish::StopFirst {
         return Order::StopFirst;
     }
-    let obstacles = obstacles(old, body, dependents, options);
+    let mut obstacles = obstacles(old, body, dependents, options);
+    let shared = shared_names(body);
+    if options.order == OrderWish::Auto {
+        obstacles.extend(shared.iter().map(|name| format!("its {name} would lead to both")));
+    }
     if obstacles.is_empty() {
-        if entries(&body["NetworkingConfig"]["EndpointsConfig"])
-            .any(|(_, endpoint)| !is_empty(&endpoint["Aliases"]))
-        {
-            notes.risk(
-                "with start-first, its names in networks answer from the old and the new container until the old one stops",
-            );
+        for name in shared {
+            notes.risk(format!(
+                "the {name} leads to the old and the new container from the start of the new one, before its gate, until the old one stops"
+            ));
         }
         return Order::StartFirst;
     }
@@ -109,6 +111,19 @@ fn obstacles(
         obstacles.push("it removes itself when it stops".to_owned());
     }
     obstacles
+}
+
+/// Names in networks that lead to every container that has them. The Engine gives a container its
+/// names when it joins a network, and cannot change them: to withhold them until the gate, the new
+/// one would have to leave the network after it and join again, with another address and without
+/// its connections. So `auto` stops first, and who asks for start-first is told.
+fn shared_names(body: &Value) -> Vec<String> {
+    entries(&body["NetworkingConfig"]["EndpointsConfig"])
+        .flat_map(|(network, endpoint)| {
+            let names = texts(&endpoint["Aliases"]);
+            names.map(move |name| format!("name {name} in the network {network}"))
+        })
+        .collect()
 }
 
 /// What both would write to: names of volumes and paths of the host, sorted.
