@@ -3,14 +3,14 @@
 
 use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
-use testbed::{Image, Method, unique};
+use testbed::{Image, Method, eventually, unique};
 use tonic::Code;
 use wharf::v1::{
     AnonymousVolumes, HostState, HostStep, PullPolicy, Rollout, RolloutOrder, RolloutPolicy,
     RolloutState,
 };
 
-use super::scene::{Scene, held, millis, quick, refusal, told};
+use super::scene::{LONG, Scene, held, millis, quick, refusal, told};
 use crate::support::{HOSTS, Recorder, hosts};
 
 /// The three Engines once more, under names that are in no word of a message.
@@ -29,16 +29,21 @@ async fn as_many_old_containers_are_kept_as_the_policy_says() -> anyhow::Result<
         let policy = RolloutPolicy { keep_old: Some(keep_old), ..everywhere() };
         let rollout = scene.carry_out(scene.spec_with(version, policy).await?).await?;
         ensure!(rollout.state() == RolloutState::Succeeded, "{}", told(&rollout));
-        let found = scene.found().await?;
-        for (host, found) in found.iter().enumerate() {
-            // The newest of those that served.
-            let mut ids: Vec<_> = found[1..].iter().map(|it| it.id.as_str()).collect();
-            let newest = served.iter().rev().take(kept);
-            let mut expected: Vec<_> = newest.map(|served| served[host].id.as_str()).collect();
-            ids.sort_unstable();
-            expected.sort_unstable();
-            assert_eq!(ids, expected, "{keep_old} are kept: {found:#?}");
-        }
+        // What need not be kept goes soon after the end.
+        let found = eventually("the old containers that are kept", LONG, async || {
+            let found = scene.found().await?;
+            for (host, found) in found.iter().enumerate() {
+                // The newest of those that served.
+                let mut ids: Vec<_> = found[1..].iter().map(|it| it.id.as_str()).collect();
+                let newest = served.iter().rev().take(kept);
+                let mut expected: Vec<_> = newest.map(|served| served[host].id.as_str()).collect();
+                ids.sort_unstable();
+                expected.sort_unstable();
+                ensure!(ids == expected, "{keep_old} are kept: {found:#?}");
+            }
+            Ok(found)
+        })
+        .await?;
         served.push(found.map(|mut found| found.remove(0)));
     }
     Ok(())
