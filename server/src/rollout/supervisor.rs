@@ -27,6 +27,9 @@ use crate::domain::{Credential, RegistryHost, RegistryLogin, Secret};
 /// Pull reports that a slow watcher may be behind; older ones are of no use to it.
 const PULL_REPORTS: usize = 256;
 
+/// Rollouts whose end the sweeper has not heard of; more wait for it.
+const ENDINGS: usize = 256;
+
 /// Wait before a driver that the journal refused is begun again.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -37,7 +40,7 @@ pub struct Supervisor {
     handles: Arc<Mutex<HashMap<RolloutId, Handle>>>,
     tasks: TaskTracker,
     /// Hears which rollouts have ended.
-    ended: mpsc::UnboundedSender<RolloutId>,
+    ended: mpsc::Sender<RolloutId>,
     /// Held for reading from the plan of an undo to its record, and for writing while old
     /// containers are removed: what an undo counts on does not go meanwhile.
     shelf: Arc<RwLock<()>>,
@@ -60,7 +63,7 @@ impl Supervisor {
         let epoch = journal.take_over().await?;
         let (pulls, _) = broadcast::channel(PULL_REPORTS);
         let shared = Shared { journal, hosts, clock, epoch, pulls, stopping };
-        let (ended, heard) = mpsc::unbounded_channel();
+        let (ended, heard) = mpsc::channel(ENDINGS);
         let (handles, tasks, shelf) = (Arc::default(), TaskTracker::new(), Arc::default());
         let sweeper = Sweeper::new(shared.clone(), Arc::clone(&shelf), heard);
         let supervisor = Self { shared, handles, tasks, ended, shelf };
@@ -104,7 +107,7 @@ impl Supervisor {
             let ended = driver.run().await;
             self.handles().remove(&id);
             match ended {
-                Ok(()) => return self.has_ended(id),
+                Ok(()) => return self.has_ended(id).await,
                 Err(DriverError::Journal(JournalError::Fenced)) => {
                     tracing::error!(rollout = %id, "another wharfd has taken over");
                     return;
@@ -132,9 +135,9 @@ impl Supervisor {
     }
 
     /// Looks after what the rollout left, unless the server stops.
-    fn has_ended(&self, id: RolloutId) {
+    async fn has_ended(&self, id: RolloutId) {
         // The sweeper is gone when the server stops.
-        let _ = self.ended.send(id);
+        let _ = self.ended.send(id).await;
     }
 
     /// Writes a planned rollout down and begins it.

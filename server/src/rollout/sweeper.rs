@@ -38,7 +38,7 @@ pub(super) struct Sweeper {
     /// Held while it removes.
     lock: Arc<RwLock<()>>,
     /// Rollouts that have ended.
-    ended: mpsc::UnboundedReceiver<RolloutId>,
+    ended: mpsc::Receiver<RolloutId>,
     shelf: Shelf,
     /// Rollouts that the shelf knows of.
     taken_in: BTreeSet<RolloutId>,
@@ -58,7 +58,7 @@ impl Sweeper {
     pub(super) fn new(
         shared: Shared,
         lock: Arc<RwLock<()>>,
-        ended: mpsc::UnboundedReceiver<RolloutId>,
+        ended: mpsc::Receiver<RolloutId>,
     ) -> Self {
         let (shelf, taken_in, waiting) = Default::default();
         Self { shared, lock, ended, shelf, taken_in, waiting }
