@@ -96,7 +96,7 @@ async fn c30_behind_a_failing_gate_its_twin_takes_its_place() -> anyhow::Result<
     assert_eq!((&twin["State"]["Running"], volume_of(&twin)), (&json!(true), &json!(volume)));
     assert_eq!((&twin["HostConfig"]["AutoRemove"], &twin["Image"]), (&json!(false), &old["Image"]));
     assert_eq!(first(&stage).await?, "v1");
-    assert_eq!(stage.names().await?, [stage.scene.name.clone()]);
+    assert_eq!(stage.names().await?, std::slice::from_ref(&stage.scene.name));
     stage.abort(&failed).await?;
 
     // The twin is a container like any other, and is upgraded with its volume.

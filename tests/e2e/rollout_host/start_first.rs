@@ -47,7 +47,7 @@ async fn a_gate_that_is_not_passed_leaves_the_old_container_as_it_was() -> anyho
     for key in ["/Id", "/State", "/RestartCount", "/HostConfig/RestartPolicy", "/Config"] {
         assert_eq!(now.pointer(key), old.pointer(key), "{key}");
     }
-    assert_eq!(stage.names().await?, [stage.scene.name.clone()]);
+    assert_eq!(stage.names().await?, std::slice::from_ref(&stage.scene.name));
     Ok(())
 }
 
@@ -110,7 +110,7 @@ async fn c32_what_old_and_new_cannot_both_have_stands_against_it() -> anyhow::Re
     refused(json!({"HostConfig": {"AutoRemove": true}}), "it removes itself").await?;
     let stage = refused(json!({"Volumes": {"/data": {}}}), "both write to").await?;
     // What was refused or only planned has changed nothing.
-    assert_eq!(stage.names().await?, [stage.scene.name.clone()]);
+    assert_eq!(stage.names().await?, std::slice::from_ref(&stage.scene.name));
     // With `auto` it is carried out in that order.
     let [_, v2] = images(&stage).await?;
     let done = stage.roll(&v2, order(RolloutOrder::Auto, quick())).await?;

@@ -82,7 +82,7 @@ async fn failures(fleet: &Fleet, first: usize) -> anyhow::Result<usize> {
             let ended = lane.roll("v2", fails(), async || lane.wharfd.restart().await).await?;
             let what = || format!("{side:?} write {number} of {:#?}", lane.proxy.writes());
             ensure!(ended.state() == RolloutState::Aborted, "{}: {ended:#?}", what());
-            let states: Vec<_> = ended.steps.iter().map(|step| step.state()).collect();
+            let states: Vec<_> = ended.steps.iter().map(wharf::v1::RolloutStep::state).collect();
             ensure!(states == [HostState::Restored, HostState::Pulled], "{}: {states:?}", what());
             // The same containers with the same names and settings, and no others.
             for (host, before) in before.iter().enumerate() {
