@@ -70,7 +70,8 @@ pub fn head(plan: &RolloutPlan) -> Vec<String> {
         "" => format!("{}: every host keeps its image", plan.container),
         image => format!("{} to {image}{digest}", plan.container),
     };
-    let nothing = plan.waves.is_empty().then(|| {
+    let is_nothing = plan.hosts.iter().all(|host| host.action() == RolloutAction::Skip);
+    let nothing = is_nothing.then(|| {
         let hosts: Vec<_> =
             plan.hosts.iter().map(|host| (host.host.as_str(), host.skip_reason.as_str())).collect();
         left_alone(&hosts).map(|why| format!("nothing would be changed: {why}"))

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use wharf_server::domain::HostName;
+use wharf_server::domain::{ContainerName, HostName};
 use wharf_server::rollout::model::{Event, HostEnd, HostEvent, HostPlan, Record, TargetKind, Work};
 use wharf_server::rollout::spec::Gate;
 use wharf_server::rollout::state::RolloutState;
 use wharf_server::rollout::step::Names;
 use wharf_simulator::model::Container;
 
-use crate::world::{New, Old, SECOND_NETWORK, TARGET, World};
+use crate::world::{New, Old, SECOND_NETWORK, TARGET, World, rollout_id};
 
 /// How a run ended, without what a crash may change: IDs and times.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,10 +139,24 @@ impl HostView<'_> {
         if plain(backup.restart_policy()) != "no" {
             say(format!("the backup restarts {}", backup.restart_policy()));
         }
-        let retained = self.found.len() - 2;
-        if retained > 0 {
-            say(format!("{retained} containers too many"));
+        let others: Vec<_> = self
+            .found
+            .iter()
+            .filter(|other| other.id != new.id && other.id != backup.id && !self.is_kept(other))
+            .map(|other| other.name.as_str())
+            .collect();
+        if !others.is_empty() {
+            say(format!("containers too many: {}", others.join(", ")));
         }
+    }
+
+    /// Whether it is the backup of the rollout that this one undoes. The sweeper removes it in
+    /// time; no driver does.
+    fn is_kept(&self, container: &Container) -> bool {
+        let first = Names::of(&ContainerName::parse(TARGET).expect("a name"), rollout_id(0)).backup;
+        self.world.id != rollout_id(0)
+            && container.name == first
+            && !container.state.status.counts_as_running()
     }
 
     /// Whether no gate of the policy had to find out that the new image is bad.
