@@ -1,11 +1,12 @@
 //! What a rollout changes: a version, settings, the Engine's own JSON, everything, or nothing.
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
+use testbed::eventually;
 use wharf::v1::{CreateRolloutRequest, HostState, ListRolloutsRequest, RolloutState};
 
-use super::scene::{QUICK, QUICK_FILE, Scene, told};
+use super::scene::{LONG, QUICK, QUICK_FILE, Scene, told};
 use crate::support::HOSTS;
 
 #[tokio::test]
@@ -111,12 +112,15 @@ async fn a_merge_patch_and_a_restart_change_what_they_say() -> anyhow::Result<()
         assert_eq!(limit, &json!(64));
         assert_ne!(id, before);
     }
-    for host in scene.found().await? {
-        // Of the two backups the newer one is kept.
-        let names: Vec<_> = host.iter().map(|it| it.name.len() > scene.name.len()).collect();
-        assert_eq!(names, [false, true], "{host:?}");
-    }
-    Ok(())
+    // Of the two backups the newer one is kept, and the other one goes soon after the end.
+    eventually("the containers that are kept", LONG, async || {
+        for host in scene.found().await? {
+            let names: Vec<_> = host.iter().map(|it| it.name.len() > scene.name.len()).collect();
+            ensure!(names == [false, true], "{host:?}");
+        }
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]

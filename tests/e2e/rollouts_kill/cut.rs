@@ -37,6 +37,10 @@ struct State {
     /// What was written since the proxy was armed: `POST /containers/…/stop`.
     writes: Vec<String>,
     cut: Option<(usize, Side, Act)>,
+    /// What was armed has happened.
+    has_fired: bool,
+    /// What was armed was disarmed before it happened.
+    spared: bool,
 }
 
 /// The head of a request and what of its body came with it.
@@ -77,7 +81,7 @@ impl Proxy {
     /// from 0. The connection of that write ends without an answer.
     pub fn arm(&self, number: usize, side: Side, act: impl FnOnce() + Send + 'static) {
         *self.shared.lock() =
-            State { writes: Vec::new(), cut: Some((number, side, Box::new(act))) };
+            State { cut: Some((number, side, Box::new(act))), ..State::default() };
     }
 
     /// The writes since the proxy was armed.
@@ -85,9 +89,17 @@ impl Proxy {
         self.shared.lock().writes.clone()
     }
 
+    /// Lets nothing happen any more. Whether it has.
+    pub fn disarm(&self) -> bool {
+        let mut state = self.shared.lock();
+        state.spared |= state.cut.take().is_some();
+        state.has_fired
+    }
+
     /// Whether what was armed has not happened.
     pub fn is_armed(&self) -> bool {
-        self.shared.lock().cut.is_some()
+        let state = self.shared.lock();
+        state.spared || state.cut.is_some()
     }
 
     /// Ends when what was armed has happened.
@@ -107,7 +119,10 @@ impl Shared {
         let number = state.writes.len();
         state.writes.push(line.to_owned());
         match mem::take(&mut state.cut) {
-            Some((at, side, act)) if at == number => Some((side, act)),
+            Some((at, side, act)) if at == number => {
+                state.has_fired = true;
+                Some((side, act))
+            }
             other => {
                 state.cut = other;
                 None

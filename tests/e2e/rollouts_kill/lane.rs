@@ -90,7 +90,13 @@ impl<'a> Lane<'a> {
     {
         let id = self.begin(version, policy).await?;
         tokio::select! {
-            ended = self.end_of(&id) => return ended,
+            ended = self.end_of(&id) => {
+                // Old containers are removed after the end; nothing may happen unheard then.
+                if !self.proxy.disarm() {
+                    return ended;
+                }
+                self.proxy.fired().await;
+            }
             () = self.proxy.fired() => {}
         }
         after().await?;
@@ -176,13 +182,18 @@ impl<'a> Lane<'a> {
     }
 
     /// That a host has the new container, which runs, and the old one as its backup, which does
-    /// not and will not; and nothing else.
+    /// not and will not; and nothing else, once the backup of the rollout before is removed.
     pub async fn check_upgraded(
         &self,
         host: usize,
         version: &str,
         old: &str,
     ) -> anyhow::Result<String> {
+        let what = "the new container and its backup";
+        eventually(what, END, async || self.is_upgraded(host, version, old).await).await
+    }
+
+    async fn is_upgraded(&self, host: usize, version: &str, old: &str) -> anyhow::Result<String> {
         let seen = self.seen(host).await?;
         let [new, backup] = &seen[..] else { bail!("host {host}: {seen:#?}") };
         let image = self.image(version);
