@@ -10,7 +10,8 @@ use crate::engine::{EngineDocument, EngineError, ErrorKind, null_to_default};
 use crate::rollout::model::{RestartPolicy, TargetKind};
 use crate::rollout::step::{ContainerFacts, Health, Observed, Status};
 
-/// The label of a twin, besides that of the rollout.
+/// The label of a twin, besides that of the rollout, with the same value: the rollout's ID, which
+/// no image can have in a label of its own.
 pub(super) const TWIN_LABEL: &str = "io.wharf.rollout.twin";
 /// The label that names the rollout.
 pub(super) const ROLLOUT_LABEL: &str = "io.wharf.rollout.id";
@@ -149,7 +150,8 @@ impl Inspected {
             spec_sha: label(SHA_LABEL),
             id,
         };
-        Ok(Self { is_twin: label(TWIN_LABEL).is_some(), facts })
+        let is_twin = facts.rollout.is_some() && label(TWIN_LABEL) == facts.rollout;
+        Ok(Self { is_twin, facts })
     }
 }
 

@@ -85,7 +85,7 @@ impl Draft<'_> {
             return match recreate::fresh(&facts.host, change) {
                 Ok(made) => {
                     let new = Some(Replacement::New(container_of(&made)));
-                    (HostFacts::Missing { new }, seal(Some(body(&made)), WayBack::default()))
+                    (HostFacts::Missing { new }, seal(Some(body(&made, None)), WayBack::default()))
                 }
                 Err(troubles) => (HostFacts::Refused(troubles), None),
             };
@@ -136,7 +136,8 @@ impl Draft<'_> {
             }
         };
         present.new = Ok(Replacement::New(container_of(&made)));
-        (HostFacts::Present(Box::new(present)), seal(Some(body(&made)), back))
+        let image_id = change.image.is_none().then(|| present.old.image_id.clone());
+        (HostFacts::Present(Box::new(present)), seal(Some(body(&made, image_id)), back))
     }
 
     /// Why the host cannot get the image, or could not run it. One that it has already was put
