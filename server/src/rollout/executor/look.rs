@@ -214,3 +214,27 @@ struct RestartPolicyJson {
     name: String,
     maximum_retry_count: i64,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::ApiVersion;
+
+    const VERSION: ApiVersion = ApiVersion::new(1, 41);
+
+    #[test]
+    fn an_image_with_the_label_of_a_twin_makes_none() {
+        let is_twin = |labels: Value| {
+            let config = json!({ "Labels": labels });
+            let json = json!({ "Config": config, "State": { "Status": "created" } }).to_string();
+            Inspected::read(&EngineDocument { json, api_version: VERSION }).unwrap().is_twin
+        };
+        assert!(is_twin(json!({ ROLLOUT_LABEL: "r1", TWIN_LABEL: "r1" })));
+        for label in ["", "true", "r0"] {
+            assert!(!is_twin(json!({ ROLLOUT_LABEL: "r1", TWIN_LABEL: label })), "{label:?}");
+            assert!(!is_twin(json!({ TWIN_LABEL: label })), "{label:?}");
+        }
+    }
+}

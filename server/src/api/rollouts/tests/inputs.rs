@@ -162,7 +162,6 @@ fn what_a_rollout_changes_is_checked() {
     let set = v1::ContainerSpec { labels: [(own, "x".to_owned())].into(), ..Default::default() };
     let labelled = v1::RolloutSpec { set: Some(set.clone()), ..spec("web") };
     assert_eq!(wrong(&labelled), ["spec.set.labels"], "rollouts would take it for theirs");
-    let set = v1::ContainerSpec { image: "app:v2".to_owned(), ..set };
     let whole = v1::WholeContainer { spec: Some(set), engine: None };
     let whole = v1::RolloutSpec { whole: Some(whole), ..spec("web") };
     assert_eq!(wrong(&whole), ["spec.whole"]);
