@@ -62,8 +62,6 @@ pub struct Present {
     pub unhealthy: bool,
     /// It is paused.
     pub paused: bool,
-    /// It is a task of Swarm.
-    pub swarm_task: bool,
     /// Why the new one cannot start beside it; empty where it can.
     pub no_start_first: Vec<String>,
     /// What takes its place, or why nothing can.

@@ -34,8 +34,6 @@ pub const IMAGE_NOT_FOUND: &str = "IMAGE_NOT_FOUND";
 pub const HOST_TIMEOUT: &str = "HOST_TIMEOUT";
 /// A bug of this server.
 pub const INTERNAL: &str = "INTERNAL";
-/// The container belongs to Swarm.
-pub const SWARM_TASK: &str = "ROLLOUT_SWARM_TASK";
 /// The new container cannot start beside the old one.
 pub const START_FIRST_IMPOSSIBLE: &str = "ROLLOUT_START_FIRST_IMPOSSIBLE";
 /// No selected host has the container.

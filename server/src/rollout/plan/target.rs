@@ -55,12 +55,6 @@ fn alone(new: &Replacement) -> HostPlan {
 
 fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Trouble>> {
     let name = input.container;
-    if present.swarm_task {
-        let message = format!(
-            "{name} is a task of Swarm, which would replace it at once: use docker service update"
-        );
-        return Err(vec![Trouble::new(reason::SWARM_TASK, message)]);
-    }
     if present.paused {
         return Ok(skipped(format!("{name} is paused; unpause it to take part")));
     }

@@ -38,7 +38,6 @@ fn present() -> Present {
         },
         unhealthy: false,
         paused: false,
-        swarm_task: false,
         no_start_first: Vec::new(),
         new: Ok(Replacement::New(new())),
     }
@@ -186,8 +185,9 @@ fn start_first_is_refused_or_given_up_where_it_cannot_be() {
 #[test]
 fn everything_that_speaks_against_it_is_told_at_once() {
     let missing = Trouble::new("IMAGE_NOT_FOUND", "no image");
+    let task = Trouble::new("SWARM_TASK", "web is a task of Swarm");
     let hosts = fleet([
-        ("a", there(|present| present.swarm_task = true)),
+        ("a", there(|present| present.new = Err(vec![task]))),
         ("b", HostFacts::Refused(vec![missing.clone(), Trouble::new("OTHER", "more")])),
         ("c", silent()),
         ("d", there(|present| present.new = Err(vec![missing]))),
@@ -196,7 +196,7 @@ fn everything_that_speaks_against_it_is_told_at_once() {
     assert!(refusals[3].trouble.message.contains("on_unreachable"), "{refusals:?}");
     assert_eq!(
         reasons(refusals),
-        [reason::SWARM_TASK, "IMAGE_NOT_FOUND", "OTHER", "HOST_UNREACHABLE", "IMAGE_NOT_FOUND"]
+        ["SWARM_TASK", "IMAGE_NOT_FOUND", "OTHER", "HOST_UNREACHABLE", "IMAGE_NOT_FOUND"]
     );
 }
 

@@ -94,7 +94,6 @@ impl Draft<'_> {
         let mut present = Present {
             unhealthy: is_bad(&old.inspect),
             paused: recreate::is_paused(&old.inspect),
-            swarm_task: false,
             no_start_first: Vec::new(),
             new: Err(Vec::new()),
             old: recreate::old_facts(&old.inspect),

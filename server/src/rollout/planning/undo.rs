@@ -143,7 +143,6 @@ impl Way<'_> {
         let present = Present {
             paused: recreate::is_paused(&current.inspect),
             unhealthy: false,
-            swarm_task: false,
             no_start_first: Vec::new(),
             new: Ok(replacement),
             old: current_facts,
