@@ -37,7 +37,7 @@ use crate::body::violation::Violations;
 use crate::rollout::journal::{Journal, SecretKind};
 use crate::rollout::model::{Control, Revision, RolloutId};
 use crate::rollout::requests::{Order, RequestText, Rollouts, UndoOrder};
-use crate::rollout::spec::Promote;
+use crate::rollout::spec::{Gate, Promote};
 
 /// The service.
 #[derive(Clone)]
@@ -222,6 +222,10 @@ impl RolloutService for RolloutApi {
         let mut policy = view.policy().clone();
         // Waves are for a version that nobody knows yet.
         (policy.canary, policy.batches, policy.promote) = (None, Vec::new(), Promote::Auto);
+        // What was there before may have no health check; where it has one, it counts.
+        if policy.gate == Gate::Docker {
+            policy.gate = Gate::Auto;
+        }
         let mut violations = Violations::default();
         if let Some(changes) = &message.policy {
             policy = policy::read(&mut violations, "policy", changes, policy);

@@ -84,7 +84,8 @@ impl Draft<'_> {
             }
             return match recreate::fresh(&facts.host, change) {
                 Ok(made) => {
-                    let new = Some(Replacement::New(container_of(&made)));
+                    let new = container_of(&made, self.new_image(None, image));
+                    let new = Some(Replacement::New(new));
                     (HostFacts::Missing { new }, seal(Some(body(&made)), WayBack::default()))
                 }
                 Err(troubles) => (HostFacts::Refused(troubles), None),
@@ -134,7 +135,8 @@ impl Draft<'_> {
                 return (HostFacts::Present(Box::new(present)), None);
             }
         };
-        present.new = Ok(Replacement::New(container_of(&made)));
+        let new_image = self.new_image(old.image.as_ref(), image);
+        present.new = Ok(Replacement::New(container_of(&made, new_image)));
         (HostFacts::Present(Box::new(present)), seal(Some(body(&made)), back))
     }
 
@@ -175,6 +177,15 @@ impl Draft<'_> {
         Some(Trouble::new(reason::IMAGE_NOT_FOUND, message))
     }
 
+    /// The image that the new container will have, where the host has it.
+    fn new_image<'a>(&self, old: Option<&'a Value>, named: Option<&'a Value>) -> Option<&'a Value> {
+        match self.image {
+            Some(_) => named.filter(|_| self.is_same(named, named)),
+            // A whole spec may name one.
+            None => old.filter(|_| self.order.spec.change.whole.is_none()),
+        }
+    }
+
     /// Whether the old container has the image of the plan already.
     fn is_same(&self, old: Option<&Value>, named: Option<&Value>) -> bool {
         let Some(old) = old else { return false };
@@ -197,8 +208,9 @@ fn is_bad(inspect: &Value) -> bool {
     state["Health"]["Status"] == "unhealthy" || state["Restarting"] == true || ended_badly
 }
 
-fn container_of(made: &Recreated) -> NewContainer {
+fn container_of(made: &Recreated, image: Option<&Value>) -> NewContainer {
     NewContainer {
+        health_check: recreate::has_health_check(&made.body, image),
         spec_sha: made.spec_sha.clone(),
         diff: made.diff.clone(),
         risks: made.risks.clone(),
