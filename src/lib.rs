@@ -2,9 +2,11 @@
 //!
 //! - [`v1`]: the generated messages, clients and servers.
 //! - [`fanout`]: the one envelope of every call that reaches several hosts.
+//! - [`causes`]: why a call failed, below the words "transport error".
 //! - [`client`]: a connection to `wharfd` over a unix socket, TCP or TLS.
 //! - [`DESCRIPTORS`]: the contract itself, with comments and options, for reflection.
 
+pub mod causes;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod fanout;

@@ -1,10 +1,10 @@
 //! Why the server cannot be reached, in one line with the way out. Called by `app.rs`. Pure.
 
 use std::error::Error;
-use std::io;
 
 use rustls::CertificateError;
 use tonic::Status;
+use wharf::causes::{find, innermost};
 
 /// Of a connection that could not be made. `address` is the server's, as it was given.
 pub fn cannot_connect(address: &str, error: &(dyn Error + 'static)) -> String {
@@ -12,7 +12,7 @@ pub fn cannot_connect(address: &str, error: &(dyn Error + 'static)) -> String {
         "start wharfd, or name another server with --server, --context or WHARF_SERVER",
         tls_advice,
     );
-    format!("cannot reach wharfd at {address}: {}; {advice}", root_cause(error))
+    format!("cannot reach wharfd at {address}: {}; {advice}", innermost(error))
 }
 
 /// Of a call to which no answer came because its connection broke. `None` where the server, or
@@ -20,7 +20,7 @@ pub fn cannot_connect(address: &str, error: &(dyn Error + 'static)) -> String {
 pub fn connection_broke(address: &str, status: &Status) -> Option<String> {
     // Only what tonic makes of a connection's error has a source.
     let error = status.source()?;
-    let broke = format!("the connection to wharfd at {address} broke: {}", root_cause(error));
+    let broke = format!("the connection to wharfd at {address} broke: {}", innermost(error));
     Some(match find::<rustls::Error>(error) {
         Some(tls) => format!("{broke}; {}", tls_advice(tls)),
         // An HTTP/2 connection takes itself for made before the other side has said a word.
@@ -56,34 +56,9 @@ fn tls_advice(error: &rustls::Error) -> &'static str {
     }
 }
 
-/// The first error of type `T` in the chain, also inside of I/O errors.
-fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<T>() {
-            return Some(found);
-        }
-        // An I/O error's own source skips the error it wraps.
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        next = match inner {
-            Some(inner) => Some(inner as &(dyn Error + 'static)),
-            None => error.source(),
-        };
-    }
-    None
-}
-
-/// The innermost cause, which is the one that says something: "connection refused".
-fn root_cause(error: &dyn Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::sync::Arc;
 
     use super::*;

@@ -122,9 +122,14 @@ impl Server {
         // rollouts of the first over.
         let hosts = Arc::new(FleetHosts::new(inventory, pool, store.clone()));
         let journal: Arc<dyn Journal> = Arc::new(store);
-        let rollouts =
-            Supervisor::start(Arc::clone(&journal), hosts, Clock::of_system(), stopping.clone())
-                .await?;
+        let rollouts = Supervisor::start(
+            Arc::clone(&journal),
+            hosts,
+            Clock::of_system(),
+            stopping.clone(),
+            config.rollout_history,
+        )
+        .await?;
         let routes = routes(&edge, &rollouts, journal)?.add_service(health_service);
         let mut listeners = JoinSet::new();
         for listener in bound {

@@ -9,6 +9,7 @@ mod engines;
 mod events;
 mod failures;
 mod gates;
+mod history;
 mod keeping;
 mod refusals;
 mod scene;

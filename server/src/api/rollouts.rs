@@ -33,11 +33,11 @@ use super::convert;
 use super::edge::{Edge, ResponseStream};
 use super::problem::{Finish, Problem};
 use super::transfer;
-use crate::body::violation::{FieldViolation, Violations};
+use crate::body::violation::Violations;
 use crate::rollout::journal::{Journal, SecretKind};
 use crate::rollout::model::{Control, Revision, RolloutId};
 use crate::rollout::requests::{Order, RequestText, Rollouts, UndoOrder};
-use crate::rollout::spec::Promote;
+use crate::rollout::spec::{Gate, Promote};
 
 /// The service.
 #[derive(Clone)]
@@ -89,7 +89,7 @@ impl RolloutService for RolloutApi {
         let request_id = convert::request_id(&message.request_id)?;
         let targets = message.spec.as_ref().and_then(|spec| spec.targets.as_ref());
         let hosts = self.edge.select(targets).map_err(in_spec)?;
-        spec.policy.check(hosts.len()).map_err(Problem::invalid)?;
+        spec.policy.check("spec.policy", hosts.len()).map_err(Problem::invalid)?;
         let login = match &spec.change.image {
             Some(image) => transfer::login_for(&self.edge, image, credentials.as_ref()).await?,
             None if credentials.is_some() => {
@@ -222,12 +222,16 @@ impl RolloutService for RolloutApi {
         let mut policy = view.policy().clone();
         // Waves are for a version that nobody knows yet.
         (policy.canary, policy.batches, policy.promote) = (None, Vec::new(), Promote::Auto);
+        // What was there before may have no health check; where it has one, it counts.
+        if policy.gate == Gate::Docker {
+            policy.gate = Gate::Auto;
+        }
         let mut violations = Violations::default();
         if let Some(changes) = &message.policy {
             policy = policy::read(&mut violations, "policy", changes, policy);
         }
         violations.finish()?;
-        policy.check(view.hosts().count()).map_err(outside_spec)?;
+        policy.check("policy", view.hosts().count()).map_err(Problem::invalid)?;
         let claim = match self.new_id(request_id, &message, message.validate_only).await? {
             NewId::Free(claim) => claim,
             NewId::Made(id) => {
@@ -328,14 +332,6 @@ fn rollout_id(request_id: Uuid) -> RolloutId {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash[..16]);
     RolloutId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
-}
-
-/// The policy of an undo stands in no spec.
-fn outside_spec(mut violations: Vec<FieldViolation>) -> Problem {
-    for violation in &mut violations {
-        violation.field = violation.field.trim_start_matches("spec.").to_owned();
-    }
-    Problem::invalid(violations)
 }
 
 /// The selection of hosts stands in the spec.

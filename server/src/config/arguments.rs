@@ -35,6 +35,9 @@ pub struct Arguments {
     /// How many hosts one call works on at once, from 1 to 10000 [default: 256]
     #[arg(long, value_name = "N")]
     pub max_parallel: Option<String>,
+    /// How many rollouts that have ended are remembered, from 10 to 1000000 [default: 1000]
+    #[arg(long, value_name = "N")]
+    pub rollout_history: Option<String>,
     /// How much to log: off, error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,

@@ -2,6 +2,7 @@
 //! sources are merged.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use tracing::level_filters::LevelFilter;
@@ -36,7 +37,8 @@ impl Settings {
             listen,
             access,
             local: !self.no_local.is_some_and(|given| given.value),
-            max_parallel: check_max_parallel(self.max_parallel)?,
+            max_parallel: check_number(self.max_parallel, 256, 1..=10_000)?,
+            rollout_history: check_number(self.rollout_history, 1000, 10..=1_000_000)?,
             log_level: check_log_level(self.log_level)?,
             log_format: check_log_format(self.log_format)?,
             hosts,
@@ -177,12 +179,17 @@ fn default_data_dir(environment: &Environment) -> Result<PathBuf, ConfigError> {
         })
 }
 
-fn check_max_parallel(given: Option<Given<String>>) -> Result<usize, ConfigError> {
-    let Some(Given { value, by }) = given else { return Ok(256) };
+fn check_number(
+    given: Option<Given<String>>,
+    default: usize,
+    range: RangeInclusive<usize>,
+) -> Result<usize, ConfigError> {
+    let Some(Given { value, by }) = given else { return Ok(default) };
     match value.parse::<usize>() {
-        Ok(number) if (1..=10_000).contains(&number) => Ok(number),
+        Ok(number) if range.contains(&number) => Ok(number),
         _ => {
-            let problem = format!("{} is not a number from 1 to 10000", quoted(&value));
+            let (from, to) = (range.start(), range.end());
+            let problem = format!("{} is not a number from {from} to {to}", quoted(&value));
             Err(ConfigError::value(by, problem))
         }
     }

@@ -20,6 +20,7 @@ pub(super) struct Document {
     pub listen: Option<Vec<String>>,
     pub no_local: Option<bool>,
     pub max_parallel: Option<i64>,
+    pub rollout_history: Option<i64>,
     pub log_level: Option<String>,
     pub log_format: Option<String>,
     pub tls_cert: Option<PathBuf>,

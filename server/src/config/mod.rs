@@ -42,6 +42,8 @@ pub struct Config {
     pub local: bool,
     /// How many hosts one call works on at once; from 1 to 10,000.
     pub max_parallel: usize,
+    /// How many rollouts that have ended are remembered; from 10 to 1,000,000.
+    pub rollout_history: usize,
     /// How much is logged.
     pub log_level: LevelFilter,
     /// What a line of the log looks like.

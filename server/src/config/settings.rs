@@ -22,6 +22,7 @@ pub(super) struct Settings {
     pub listen: Option<Given<Vec<String>>>,
     pub no_local: Option<Given<bool>>,
     pub max_parallel: Option<Given<String>>,
+    pub rollout_history: Option<Given<String>>,
     pub log_level: Option<Given<String>>,
     pub log_format: Option<Given<String>>,
     pub tls_cert: Option<Given<PathBuf>>,
@@ -84,6 +85,7 @@ impl Settings {
             listen: given("listen", listen),
             no_local: given("no-local", arguments.no_local.then_some(true)),
             max_parallel: given("max-parallel", arguments.max_parallel),
+            rollout_history: given("rollout-history", arguments.rollout_history),
             log_level: given("log-level", arguments.log_level),
             log_format: given("log-format", arguments.log_format),
             tls_cert: given("tls-cert", arguments.tls_cert),
@@ -121,6 +123,7 @@ impl Settings {
             listen,
             no_local: switch("NO_LOCAL").transpose()?,
             max_parallel: text("MAX_PARALLEL").transpose()?,
+            rollout_history: text("ROLLOUT_HISTORY").transpose()?,
             log_level: text("LOG_LEVEL").transpose()?,
             log_format: text("LOG_FORMAT").transpose()?,
             tls_cert: path("TLS_CERT"),
@@ -138,16 +141,15 @@ impl Settings {
         let path = |key, value: Option<PathBuf>| {
             given(source, key, value.map(|path| source.resolve(&path)))
         };
+        let number =
+            |key, value: Option<i64>| given(source, key, value.map(|number| number.to_string()));
         Self {
             data_dir: path("data_dir", document.data_dir),
             secret_key_file: path("secret_key_file", document.secret_key_file),
             listen: given(source, "listen", document.listen),
             no_local: given(source, "no_local", document.no_local),
-            max_parallel: given(
-                source,
-                "max_parallel",
-                document.max_parallel.map(|number| number.to_string()),
-            ),
+            max_parallel: number("max_parallel", document.max_parallel),
+            rollout_history: number("rollout_history", document.rollout_history),
             log_level: given(source, "log_level", document.log_level),
             log_format: given(source, "log_format", document.log_format),
             tls_cert: path("tls_cert", document.tls_cert),
@@ -169,6 +171,7 @@ impl Settings {
             listen: self.listen.or(other.listen),
             no_local: self.no_local.or(other.no_local),
             max_parallel: self.max_parallel.or(other.max_parallel),
+            rollout_history: self.rollout_history.or(other.rollout_history),
             log_level: self.log_level.or(other.log_level),
             log_format: self.log_format.or(other.log_format),
             tls_cert: self.tls_cert.or(other.tls_cert),

@@ -61,6 +61,7 @@ fn defaults_follow_the_user() {
     assert_eq!(config.listen[0].to_string(), "unix:///run/user/7/wharf/wharfd.sock");
     assert_eq!(config.access, Access::UnixOnly);
     assert_eq!((config.local, config.max_parallel), (true, 256));
+    assert_eq!(config.rollout_history, 1000);
     assert_eq!((config.log_level, config.log_format), (LevelFilter::INFO, LogFormat::Text));
     assert_eq!(config.file, ConfigFile::Optional("/home/ann/.config/wharf/wharfd.toml".into()));
     assert_eq!(config.hosts, FileHosts::default());
@@ -91,7 +92,7 @@ fn without_a_home_the_way_out_is_named() {
 fn a_flag_wins_over_a_variable_and_that_over_the_file() {
     let files = Files::new(&[(
         "wharfd.toml",
-        "data_dir = 'data'\nmax_parallel = 3\nlog_level = 'debug'\nno_local = true\nlisten = ['unix:///run/file.sock']",
+        "data_dir = 'data'\nmax_parallel = 3\nrollout_history = 30\nlog_level = 'debug'\nno_local = true\nlisten = ['unix:///run/file.sock']",
     )]);
     let path = files.path("wharfd.toml");
     let config = load(
@@ -99,7 +100,7 @@ fn a_flag_wins_over_a_variable_and_that_over_the_file() {
         &[("WHARFD_MAX_PARALLEL", "2"), ("WHARFD_LOG_LEVEL", "warn"), ("WHARFD_DATA_DIR", "")],
     )
     .unwrap();
-    assert_eq!(config.max_parallel, 1);
+    assert_eq!((config.max_parallel, config.rollout_history), (1, 30));
     assert_eq!(config.log_level, LevelFilter::WARN);
     assert_eq!(config.store.data_dir, files.0.path().join("data"));
     assert_eq!(config.listen[0].to_string(), "unix:///run/file.sock");
@@ -127,6 +128,8 @@ fn wrong_values_name_where_they_came_from() {
         (&["--max-parallel", "10001"], &[], "from 1 to 10000"),
         (&[], &[("WHARFD_MAX_PARALLEL", "-1")], "WHARFD_MAX_PARALLEL: \"-1\""),
         (&["--config", &path], &[], "wharfd.toml: max_parallel: \"0\""),
+        (&["--rollout-history", "9"], &[], "--rollout-history: \"9\" is not a number from 10"),
+        (&[], &[("WHARFD_ROLLOUT_HISTORY", "1000001")], "from 10 to 1000000"),
         (&["--log-level", "loud"], &[], "--log-level: \"loud\" is not a level"),
         (&["--log-format", "xml"], &[], "--log-format: \"xml\" is not a format"),
         (&[], &[("WHARFD_NO_LOCAL", "perhaps")], "WHARFD_NO_LOCAL: write true or false"),

@@ -18,6 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
+use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::hosts::Hosts;
@@ -35,6 +36,10 @@ pub use look::container_facts;
 
 /// Wait before a host that did not answer is asked again: at first, and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// How long a host is asked again before it counts as one that does not answer: one connection that
+/// breaks, or an Engine that is started again, must leave no host out.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A step of the way back that fails this often in a row needs a person.
 const MOST_FAILURES_BACK: u32 = 3;
@@ -181,18 +186,21 @@ impl Run<'_> {
         let mut wait = BACKOFF.0;
         let mut failures_back = 0;
         let mut last = None;
+        let mut silent_since = None;
         loop {
             let direction = match (way, self.state.failed) {
                 (Direction::RollBack, _) => Direction::RollBack,
                 (_, true) => Direction::Restore,
                 (way, false) => way,
             };
+            let asked = Instant::now();
             let seen = match self.look().await {
                 Ok(seen) => seen,
                 Err(error) => {
                     let trouble = self.trouble(&error);
                     let untouched = self.state.progress.intended.is_empty();
-                    if untouched && direction == Direction::Forward {
+                    let is_silent = silent_since.get_or_insert(asked).elapsed() >= PATIENCE;
+                    if untouched && is_silent && direction == Direction::Forward {
                         return self.note(HostEvent::Unreachable { trouble }).await;
                     }
                     self.flush().await?;
@@ -201,6 +209,7 @@ impl Run<'_> {
                     continue;
                 }
             };
+            silent_since = None;
             let Task { names, plan, policy, .. } = self.task;
             let next = step::next(names, plan, policy, &seen, direction, &self.state.progress);
             let setback = match next {

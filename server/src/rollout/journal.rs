@@ -1,5 +1,5 @@
-//! Where rollouts are written down: records that only grow, in one sequence for the whole
-//! store, and sealed blobs beside them for what may hold secrets.
+//! Where rollouts are written down: records that only grow until their rollout is forgotten as a
+//! whole, in one sequence for the whole store, and sealed blobs beside them for what may hold secrets.
 //!
 //! A driver writes what it is about to do before it does it and what came of it after; so
 //! an append that fails stops the driver. Watchers read here and nowhere else, and so never
@@ -36,6 +36,10 @@ pub trait Journal: Send + Sync + 'static {
     /// Appends records, all or none, and returns the revision of the last. A terminal phase
     /// among them gives the locks back and forgets [`SecretKind::Login`].
     async fn append(&self, epoch: Epoch, id: RolloutId, records: &[Record]) -> Result<Revision>;
+
+    /// Removes a rollout that has ended, with its records and sealed blobs. One that has not, or
+    /// is not there, stays as it is. Revisions are not given again.
+    async fn forget(&self, epoch: Epoch, id: RolloutId) -> Result<()>;
 
     /// All records of a rollout, oldest first; empty where there is none.
     async fn records(&self, id: RolloutId) -> Result<Vec<Entry>>;

@@ -7,6 +7,7 @@ pub mod driver;
 pub mod executor;
 pub mod facts;
 pub mod fleet_hosts;
+pub mod history;
 pub mod hosts;
 pub mod journal;
 pub mod model;

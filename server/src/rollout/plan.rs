@@ -16,6 +16,8 @@ use super::model::{HostPlan, OldFacts, Plan, PlannedImage, RestartPolicy, Target
 use super::reason;
 use super::spec::{Gate, OnUnreachable, Policy};
 
+pub(super) use target::no_health_check;
+
 /// Hosts that a warning names; the plan has a line for each.
 const MOST_NAMES: usize = 6;
 
@@ -62,8 +64,6 @@ pub struct Present {
     pub unhealthy: bool,
     /// It is paused.
     pub paused: bool,
-    /// It is a task of Swarm.
-    pub swarm_task: bool,
     /// Why the new one cannot start beside it; empty where it can.
     pub no_start_first: Vec<String>,
     /// What takes its place, or why nothing can.
@@ -99,6 +99,8 @@ pub struct NewContainer {
     pub diff: Vec<String>,
     /// What may go wrong or be lost, a line each.
     pub risks: Vec<String>,
+    /// Whether it has a health check; `None` where that is known once its image is there.
+    pub health_check: Option<bool>,
 }
 
 /// Why there is no plan.

@@ -26,6 +26,8 @@ pub const IMAGE_DIFFERS: &str = "ROLLOUT_IMAGE_DIFFERS";
 pub const HOOK_FAILED: &str = "ROLLOUT_HOOK_FAILED";
 /// The new container's settings are not what was asked for, and the policy is strict.
 pub const SETTINGS_DIFFER: &str = "ROLLOUT_SETTINGS_DIFFER";
+/// The policy wants a health check, and the new container has none.
+pub const NO_HEALTH_CHECK: &str = "ROLLOUT_NO_HEALTH_CHECK";
 /// The image under the name is not any more what was pulled.
 pub const IMAGE_MOVED: &str = "ROLLOUT_IMAGE_MOVED";
 /// The image is not there.
@@ -34,8 +36,6 @@ pub const IMAGE_NOT_FOUND: &str = "IMAGE_NOT_FOUND";
 pub const HOST_TIMEOUT: &str = "HOST_TIMEOUT";
 /// A bug of this server.
 pub const INTERNAL: &str = "INTERNAL";
-/// The container belongs to Swarm.
-pub const SWARM_TASK: &str = "ROLLOUT_SWARM_TASK";
 /// The new container cannot start beside the old one.
 pub const START_FIRST_IMPOSSIBLE: &str = "ROLLOUT_START_FIRST_IMPOSSIBLE";
 /// No selected host has the container.

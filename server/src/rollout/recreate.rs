@@ -16,6 +16,7 @@ mod check;
 mod compare;
 mod dependents;
 mod diff;
+mod health;
 mod identity;
 mod image_defaults;
 mod json;
@@ -36,6 +37,7 @@ use serde_json::Value;
 pub use compare::compare;
 pub use dependents::{Dependent, retarget};
 pub use diff::diff;
+pub use health::has_health_check;
 pub use labels::{OWN_LABELS, complete};
 pub use unset::check_unset;
 

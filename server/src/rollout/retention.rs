@@ -3,7 +3,7 @@
 //!
 //! Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::domain::{ContainerName, HostName};
@@ -15,6 +15,8 @@ use super::step::Names;
 /// An old container that a rollout replaced, and left where it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
+    /// The rollout that replaced it.
+    pub rollout: RolloutId,
     /// Where.
     pub host: HostName,
     /// The name that it had, and that its successor has.
@@ -70,6 +72,7 @@ impl Shelf {
         // Of one that the Engine removed when it stopped there is a twin.
         let backup = known.progress.twin_id.as_ref().unwrap_or(&old.id);
         kept.push(Kept {
+            rollout: id,
             host: host.clone(),
             container: container.clone(),
             id: backup.clone(),
@@ -94,6 +97,13 @@ impl Shelf {
     #[must_use]
     pub fn next(&self, now: Millis) -> Option<Millis> {
         self.ends().map(|(_, at)| at).filter(|at| *at > now).min()
+    }
+
+    /// The rollouts whose old containers are kept: only with what was written down of them can
+    /// they take their place again.
+    #[must_use]
+    pub fn rollouts(&self) -> BTreeSet<RolloutId> {
+        self.kept.values().flatten().map(|kept| kept.rollout).collect()
     }
 
     /// It is gone, or somebody's own.

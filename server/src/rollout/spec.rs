@@ -15,7 +15,7 @@ use wharf::v1;
 
 use crate::domain::{ContainerName, ImageReference};
 
-pub use amount::{InvalidAmount, InvalidDuration, parse_duration};
+pub use amount::InvalidAmount;
 
 /// What a rollout was asked to do.
 #[derive(Debug, Clone, PartialEq)]

@@ -53,19 +53,21 @@ impl std::fmt::Debug for Supervisor {
 }
 
 impl Supervisor {
-    /// Takes the journal over and goes on with every rollout that has not ended.
+    /// Takes the journal over and goes on with every rollout that has not ended. `history` is how
+    /// many of those that have are remembered.
     pub async fn start(
         journal: Arc<dyn Journal>,
         hosts: Arc<dyn Hosts>,
         clock: Clock,
         stopping: CancellationToken,
+        history: usize,
     ) -> Result<Self, JournalError> {
         let epoch = journal.take_over().await?;
         let (pulls, _) = broadcast::channel(PULL_REPORTS);
         let shared = Shared { journal, hosts, clock, epoch, pulls, stopping };
         let (ended, heard) = mpsc::channel(ENDINGS);
         let (handles, tasks, shelf) = (Arc::default(), TaskTracker::new(), Arc::default());
-        let sweeper = Sweeper::new(shared.clone(), Arc::clone(&shelf), heard);
+        let sweeper = Sweeper::new(shared.clone(), Arc::clone(&shelf), heard, history);
         let supervisor = Self { shared, handles, tasks, ended, shelf };
         supervisor.tasks.spawn(sweeper.run());
         for id in supervisor.shared.journal.open().await? {
@@ -171,6 +173,7 @@ impl Supervisor {
             && let Ok((driver, _)) = self.load(id).await
             && driver.run().await.is_ok()
         {
+            self.has_ended(id).await;
             return Ok(());
         }
         self.drive(id).await;

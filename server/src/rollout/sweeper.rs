@@ -1,6 +1,7 @@
-//! Removes old containers that are kept no longer, as [`retention`](super::retention) says. Runs
-//! beside the drivers, begun by the supervisor; what it knows it reads from the journal at its
-//! start, so it goes on after a restart of the server.
+//! Removes old containers that are kept no longer, as [`retention`](super::retention) says, and
+//! forgets rollouts that are remembered no longer, as [`history`] does. Runs beside the drivers,
+//! begun by the supervisor; what it knows it reads from the journal at its start, so it goes on
+//! after a restart of the server.
 //!
 //! It is careful, since what it removes does not come back: only containers of the journal, by
 //! their full ID, that still have the name they were left with and do not run; none that an open
@@ -15,6 +16,7 @@ use tokio::sync::{RwLock, mpsc};
 
 use super::driver::Shared;
 use super::executor::container_facts;
+use super::history::{self, Ended};
 use super::journal::JournalError;
 use super::model::{Event, Millis, Revision, RolloutId};
 use super::retention::{Kept, Shelf};
@@ -28,6 +30,9 @@ const AT_ONCE: usize = 16;
 /// Longest time for one host: an undo may wait for it.
 const HOST: Duration = Duration::from_secs(20);
 
+/// Rollouts that are forgotten before an undo gets its turn.
+const FORGOTTEN_AT_ONCE: usize = 32;
+
 /// Wait before a host that does not answer, or the journal, is tried again: at first, and at
 /// most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
@@ -40,11 +45,16 @@ pub(super) struct Sweeper {
     /// Rollouts that have ended.
     ended: mpsc::Receiver<RolloutId>,
     shelf: Shelf,
-    /// Rollouts that the shelf knows of.
-    taken_in: BTreeSet<RolloutId>,
+    /// Rollouts that the shelf knows of. One that this version cannot read is none of them, and is
+    /// never forgotten: what it left is not known.
+    taken_in: BTreeMap<RolloutId, Ended>,
+    /// Most of them that are remembered.
+    history: usize,
     /// Hosts that something was not done on: when they are tried again, and after which wait.
     waiting: BTreeMap<HostName, (Millis, Duration)>,
 }
+
+type Containers = BTreeSet<(HostName, ContainerName)>;
 
 /// What came of a host.
 struct Swept {
@@ -59,9 +69,10 @@ impl Sweeper {
         shared: Shared,
         lock: Arc<RwLock<()>>,
         ended: mpsc::Receiver<RolloutId>,
+        history: usize,
     ) -> Self {
         let (shelf, taken_in, waiting) = Default::default();
-        Self { shared, lock, ended, shelf, taken_in, waiting }
+        Self { shared, lock, ended, shelf, taken_in, history, waiting }
     }
 
     /// Until the server stops.
@@ -79,10 +90,14 @@ impl Sweeper {
             tokio::time::sleep(RETRY.0).await;
         }
         loop {
-            if let Err(error) = self.sweep().await {
+            let done = async {
+                self.sweep().await?;
+                self.forget().await
+            };
+            if let Err(error) = done.await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "old containers stay for now"
+                    "old containers and rollouts stay for now"
                 );
                 tokio::time::sleep(RETRY.1).await;
                 continue;
@@ -121,17 +136,44 @@ impl Sweeper {
     }
 
     async fn take_in(&mut self, id: RolloutId) -> Result<(), JournalError> {
-        if self.taken_in.contains(&id) {
+        if self.taken_in.contains_key(&id) {
             return Ok(());
         }
         let entries = self.shared.journal.records(id).await?;
         match RolloutState::replay(entries.iter().map(|entry| &entry.record)) {
-            Ok(state) => self.shelf.take_in(id, &state),
+            Ok(state) => {
+                self.shelf.take_in(id, &state);
+                let ended = Ended { id, at: state.phase_since, is_idle: state.size() == 0 };
+                self.taken_in.insert(id, ended);
+            }
             Err(error) => {
                 tracing::warn!(rollout = %id, error = &error as &dyn std::error::Error, "its old containers stay");
             }
         }
-        self.taken_in.insert(id);
+        Ok(())
+    }
+
+    /// Forgets rollouts that are remembered no longer.
+    async fn forget(&mut self) -> Result<(), JournalError> {
+        let of_containers = |sweeper: &Self| {
+            let ended = sweeper.taken_in.values().copied();
+            history::beyond(ended, sweeper.history, &sweeper.shelf.rollouts())
+        };
+        while !of_containers(self).is_empty() {
+            let _lock = self.lock.write().await;
+            let (_, undone) = self.open().await?;
+            let mut over = of_containers(self);
+            over.retain(|id| !undone.contains(id));
+            over.truncate(FORGOTTEN_AT_ONCE);
+            if over.is_empty() {
+                break;
+            }
+            for id in over {
+                self.shared.journal.forget(self.shared.epoch, id).await?;
+                self.taken_in.remove(&id);
+                tracing::info!(rollout = %id, "forgotten");
+            }
+        }
         Ok(())
     }
 
@@ -144,7 +186,7 @@ impl Sweeper {
             return Ok(());
         }
         let _lock = self.lock.write().await;
-        let taken = self.taken().await?;
+        let (taken, _) = self.open().await?;
         let hosts = &self.shared.hosts;
         let swept: Vec<_> = futures_util::stream::iter(due)
             .map(|(host, due)| {
@@ -178,18 +220,19 @@ impl Sweeper {
         Ok(())
     }
 
-    /// Containers that rollouts work on which have not ended.
-    async fn taken(&self) -> Result<BTreeSet<(HostName, ContainerName)>, JournalError> {
+    /// Containers that rollouts work on which have not ended, and the rollouts that they undo.
+    async fn open(&self) -> Result<(Containers, BTreeSet<RolloutId>), JournalError> {
         let journal = &self.shared.journal;
-        let mut taken = BTreeSet::new();
+        let (mut taken, mut undone) = (Containers::new(), BTreeSet::new());
         for id in journal.open().await? {
             for entry in journal.after(Revision(0), Some(id), 1).await? {
-                let Event::Created { plan, .. } = entry.record.event else { continue };
+                let Event::Created { plan, undo_of, .. } = entry.record.event else { continue };
                 let hosts = plan.waves.iter().flatten();
                 taken.extend(hosts.map(|host| (host.clone(), plan.container.clone())));
+                undone.extend(undo_of);
             }
         }
-        Ok(taken)
+        Ok((taken, undone))
     }
 }
 

@@ -201,10 +201,12 @@ async fn sealer(pool: &SqlitePool, path: &Path) -> Result<Sealer, StoreError> {
 }
 
 async fn newest_revision(pool: &SqlitePool) -> Result<Revision, StoreError> {
-    let newest: Option<i64> = sqlx::query_scalar("SELECT max(revision) FROM journal")
-        .fetch_one(pool)
-        .await
-        .map_err(StoreError::database("read the journal"))?;
+    // Not the newest that is there: the rollout that it was of may be forgotten.
+    let newest: Option<i64> =
+        sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'journal'")
+            .fetch_optional(pool)
+            .await
+            .map_err(StoreError::database("read the journal"))?;
     Ok(Revision(newest.and_then(|newest| u64::try_from(newest).ok()).unwrap_or(0)))
 }
 

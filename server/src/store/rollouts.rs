@@ -85,6 +85,19 @@ impl Journal for Store {
         Ok(revision)
     }
 
+    async fn forget(&self, epoch: Epoch, id: RolloutId) -> Result<()> {
+        let failed = store("forget a rollout");
+        let mut transaction = self.begin().await.map_err(&failed)?;
+        fence(&mut transaction, epoch).await?;
+        // Its records and secrets go with it.
+        sqlx::query("DELETE FROM rollouts WHERE id = ? AND ended_at IS NOT NULL")
+            .bind(id.to_string())
+            .execute(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+        transaction.commit().await.map_err(failed)
+    }
+
     async fn records(&self, id: RolloutId) -> Result<Vec<Entry>> {
         self.after(Revision(0), Some(id), usize::MAX).await
     }

@@ -201,3 +201,54 @@ pub async fn nothing_is_appended_to_what_is_not_there(kept: Kept) {
     assert_eq!(*journal.changes().borrow(), Revision(1));
     assert_eq!(journal.records(id(9)).await.unwrap(), []);
 }
+
+pub async fn what_has_ended_can_be_forgotten(kept: Kept) {
+    let journal = kept.journal();
+    let old = journal.take_over().await.unwrap();
+    let epoch = journal.take_over().await.unwrap();
+    for number in 1..=3 {
+        journal.create(epoch, rollout(number, &["a"])).await.unwrap();
+        let end = [phase(4_000, Phase::Aborting), phase(5_000, Phase::Aborted)];
+        journal.append(epoch, id(number), &end[..]).await.unwrap();
+    }
+    journal.create(epoch, rollout(4, &["a"])).await.unwrap();
+    let newest = journal.append(epoch, id(4), &[wish(6_000, Control::Pause)]).await.unwrap();
+    let changes = journal.changes();
+    // An old writer forgets nothing, and what is at work stays.
+    let refused = journal.forget(old, id(1)).await;
+    assert!(matches!(refused, Err(JournalError::Fenced)), "{refused:?}");
+    for number in [1, 3, 4, 9] {
+        journal.forget(epoch, id(number)).await.unwrap();
+    }
+    assert!(!changes.has_changed().unwrap(), "nothing is new");
+    drop((journal, changes));
+    let kept = kept.reopened().await;
+    let journal = kept.journal();
+    let listed: Vec<_> = journal.list().await.unwrap().iter().map(|it| it.id).collect();
+    assert_eq!(listed, [id(4), id(2)]);
+    assert_eq!(journal.open().await.unwrap(), [id(4)]);
+    for (number, left) in [(1, false), (2, true), (3, false), (4, true)] {
+        assert_eq!(journal.records(id(number)).await.unwrap().is_empty(), !left, "{number}");
+        let request = journal.secret(id(number), None, SecretKind::Request).await.unwrap();
+        let body = journal.secret(id(number), Some(&host("a")), SecretKind::Body).await.unwrap();
+        assert_eq!((request.is_some(), body.is_some()), (left, left), "{number}");
+    }
+    // Readers go on over what is not there any more.
+    let read = in_short(&journal.after(Revision(2), None, 100).await.unwrap());
+    assert_eq!(read, [(4, 2_000), (5, 4_000), (6, 5_000), (10, 4_000), (11, 6_000)]);
+
+    // A revision is never given twice, even if the newest is forgotten.
+    let epoch = journal.take_over().await.unwrap();
+    let end = [phase(7_000, Phase::Aborting), phase(8_000, Phase::Aborted)];
+    let last = journal.append(epoch, id(4), &end).await.unwrap();
+    assert_eq!(last.0, newest.0 + 2);
+    journal.forget(epoch, id(4)).await.unwrap();
+    drop(journal);
+    let kept = kept.reopened().await;
+    let journal = kept.journal();
+    assert_eq!(*journal.changes().borrow(), last);
+    let epoch = journal.take_over().await.unwrap();
+    // Its ID and its locks are free.
+    let next = journal.create(epoch, rollout(4, &["a"])).await.unwrap();
+    assert_eq!(next.0, last.0 + 1);
+}

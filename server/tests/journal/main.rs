@@ -84,4 +84,5 @@ holds_for_both!(
     changes_tell_every_write_and_nothing_else,
     what_was_written_is_there_for_the_next_process,
     nothing_is_appended_to_what_is_not_there,
+    what_has_ended_can_be_forgotten,
 );

@@ -4,13 +4,13 @@
 use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
 use serde_json::json;
-use testbed::{Engine, Method, tools, unique};
+use testbed::{Engine, Image, Method, tools, unique};
 use wharf::v1::{
-    HealthGate, HealthProbe, HostState, HostStep, PauseCause, ProbeThrough, RolloutPolicy,
-    RolloutState,
+    HealthGate, HealthProbe, HostState, HostStep, PauseCause, ProbeThrough, Rollout, RolloutPolicy,
+    RolloutState, UndoRolloutRequest,
 };
 
-use super::scene::{Scene, millis, quick, told};
+use super::scene::{Scene, millis, quick, refusal, told};
 use crate::support::HOSTS;
 
 /// Where the versions serve.
@@ -221,4 +221,57 @@ async fn what_does_not_answer_as_expected_is_put_back() -> anyhow::Result<()> {
             .fails("\"v9\" is not in: v2"),
     ])
     .await
+}
+
+#[tokio::test]
+async fn a_gate_on_a_health_check_that_is_not_there_is_refused() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let before = scene.alone().await?;
+    let docker = RolloutPolicy { health: HealthGate::Docker.into(), ..quick() };
+    let is_refused = |status: &tonic::Status| {
+        let (_, reason, message) = refusal(status);
+        assert_eq!(reason, "PLAN_REFUSED", "{message}");
+        assert!(message.contains("alpha") && message.contains("health: docker"), "{message}");
+    };
+    // The hosts have its image.
+    let mut spec = scene.spec_with("v1", docker.clone()).await?;
+    spec.set = Some(wharf::v1::ContainerSpec { env: vec!["A=1".to_owned()], ..Default::default() });
+    is_refused(&scene.begin(spec.clone()).await.unwrap_err());
+
+    // Only a registry has it: it is seen when it has come to the hosts.
+    let image = scene.world.fleet.open_registry.reference(&format!("{}:v1", unique("plain")));
+    let alpha = scene.engine("alpha");
+    alpha.import(&image, &Image::new("plain")).await?;
+    alpha.push(&image, None).await?;
+    alpha.delete(&format!("/images/{image}")).await?;
+    spec.image = image;
+    let id = scene.begin(spec.clone()).await?.id;
+    let are_unchanged = |rollout: &Rollout| {
+        let paused = rollout.state() == RolloutState::Paused;
+        paused && rollout.steps.iter().all(|step| step.state() == HostState::Unchanged)
+    };
+    let rollout = scene.until(&id, "hosts that are left as they were", are_unchanged).await?;
+    assert_eq!(rollout.pause_cause(), PauseCause::Budget, "{}", told(&rollout));
+    for step in &rollout.steps {
+        let status = step.status.as_ref().context("a status")?;
+        assert!(status.message.contains("health: docker"), "{}", status.message);
+    }
+    assert_eq!(scene.alone().await?, before);
+    scene.cli(&["abort", &rollout.id]).await?.expect(0)?;
+    is_refused(&scene.begin(spec).await.unwrap_err());
+
+    // What was there before has none, and can come back all the same.
+    let rollout = scene.carry_out(scene.spec_with("v5", docker.clone()).await?).await?;
+    assert_eq!(rollout.state(), RolloutState::Succeeded, "{}", told(&rollout));
+    let mut rollouts = scene.world.server.rollouts();
+    let undo = UndoRolloutRequest { id: rollout.id, ..Default::default() };
+    let insisting = UndoRolloutRequest { policy: Some(docker), ..undo.clone() };
+    is_refused(&rollouts.undo_rollout(insisting).await.unwrap_err());
+    let undone = rollouts.undo_rollout(undo).await?.into_inner().rollout.unwrap_or_default();
+    let undone = scene.end(&undone.id).await?;
+    assert_eq!(undone.state(), RolloutState::Succeeded, "{}", told(&undone));
+    for (found, before) in scene.found().await?.iter().zip(&before) {
+        assert_eq!((&found[0].id, found[0].status.as_str()), (&before.id, "running"));
+    }
+    Ok(())
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
-use testbed::{Engine, Output, eventually, unique};
+use testbed::{Engine, Output, WharfdOptions, eventually, unique};
 use tonic::{Code, Status};
 use wharf::v1::{
     CreateRolloutRequest, GetRolloutRequest, HealthGate, HealthProbe, Rollout, RolloutPolicy,
@@ -64,6 +64,13 @@ impl Scene {
     /// As [`Scene::another`], without a container.
     pub fn another_empty(&self) -> anyhow::Result<Scene> {
         Scene::on(Arc::clone(&self.world))
+    }
+
+    /// As [`Scene::start`], with a server of these options.
+    pub async fn start_with(options: WharfdOptions) -> anyhow::Result<Scene> {
+        let scene = Scene::on(Arc::new(World::start_with(options).await?))?;
+        scene.run("v1", |_, _| {}).await?;
+        Ok(scene)
     }
 
     fn on(world: Arc<World>) -> anyhow::Result<Scene> {

@@ -9,8 +9,8 @@ use serde_json::Value;
 use testbed::{Engine, eventually};
 use wharf::v1::{GetRolloutRequest, HostStep, RolloutPolicy, RolloutState};
 
-use super::cut::Side;
 use super::lane::{Lane, quick};
+use crate::support::cut::Side;
 
 /// Numbers of writes: create, stop, fence, the old one's name, the new one's, start.
 const STOP: usize = 1;

@@ -15,7 +15,7 @@ use wharf::v1::{
     RolloutSpec, RolloutState,
 };
 
-use super::cut::{Proxy, Side};
+use crate::support::cut::{Proxy, Side};
 use crate::support::{Server, hosts};
 
 /// A rollout of two hosts takes two seconds; the rest is for a machine that is busy.

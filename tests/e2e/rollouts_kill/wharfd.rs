@@ -6,8 +6,8 @@ use futures_util::future::try_join_all;
 use testbed::Fleet;
 use wharf::v1::{HealthGate, HealthProbe, HostState, RolloutPolicy, RolloutState};
 
-use super::cut::Side;
 use super::lane::{Lane, quick};
+use crate::support::cut::Side;
 
 /// Lanes at the same time; each takes every so-many-th write.
 const LANES: usize = 3;

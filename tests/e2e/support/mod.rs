@@ -1,7 +1,8 @@
 //! What the tests share: a `wharfd` with the three Engines of the fixture, answers of calls taken
-//! apart, and a proxy that remembers what was sent to an Engine.
+//! apart, a proxy that remembers what was sent to an Engine, and one that meddles with it.
 
 pub mod answer;
+pub mod cut;
 pub mod recorder;
 
 use anyhow::Context;

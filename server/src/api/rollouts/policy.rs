@@ -6,7 +6,6 @@ use wharf::v1;
 
 use crate::api::convert;
 use crate::body::violation::Violations;
-use crate::domain::quoted;
 use crate::rollout::spec::{
     Amount, AnonymousVolumes, Dependents, Gate, OnFailure, OnUnreachable, OrderWish, Policy,
     Promote, PullWhen, RollbackScope, Through,
@@ -22,15 +21,17 @@ struct Reader<'a> {
     path: &'a str,
 }
 
-/// The policy `base` with what `message` sets. `path` is the place of the message in the
-/// request. What the parameters say together is for [`Policy::check`].
+/// The policy `base` with what `message` sets, as far as it can be checked before the hosts are
+/// known. `path` is the place of the message in the request, such as `spec.policy`.
 pub fn read(
     violations: &mut Violations,
     path: &str,
     message: &v1::RolloutPolicy,
     base: Policy,
 ) -> Policy {
-    Reader { violations, path }.policy(message, base)
+    let policy = Reader { violations, path }.policy(message, base);
+    violations.take(policy.check(path, 0));
+    policy
 }
 
 /// Every parameter with its value.
@@ -211,8 +212,8 @@ impl Reader<'_> {
                 v1::Dependents::Refuse => Dependents::Refuse,
                 v1::Dependents::Recreate => Dependents::Recreate,
             },
-            drain: self.command("drain", &message.drain).or(base.drain),
-            verify: self.command("verify", &message.verify).or(base.verify),
+            drain: command(&message.drain).or(base.drain),
+            verify: command(&message.verify).or(base.verify),
             strict: message.strict || base.strict,
             assume_explicit: message.assume_explicit || base.assume_explicit,
             pin_overlay_addresses: message.pin_overlay_addresses || base.pin_overlay_addresses,
@@ -249,10 +250,7 @@ impl Reader<'_> {
             }
             v1::HealthGate::Exec => {
                 used(&["command"]);
-                if probe.command.is_empty() {
-                    self.wrong("probe.command", "must be set for the gate exec");
-                }
-                self.command("probe.command", &probe.command).map(|command| Gate::Exec { command })
+                Some(Gate::Exec { command: probe.command.clone() })
             }
         };
         for (name, _) in unused.into_iter().filter(|(_, set)| *set) {
@@ -276,21 +274,10 @@ impl Reader<'_> {
             "" => "/",
             path => path,
         };
-        if !path.starts_with('/') || path.contains(|letter: char| !letter.is_ascii_graphic()) {
-            let path = quoted(path);
-            self.wrong(
-                "probe.path",
-                format!("{path} is not a path; begin with / and use no spaces"),
-            );
-        }
-        let status = match probe.status {
-            0 => None,
-            100..=599 => u16::try_from(probe.status).ok(),
-            status => {
-                self.wrong(
-                    "probe.status",
-                    format!("{status} is not an HTTP status; 100 to 599 are"),
-                );
+        let status = match u16::try_from(probe.status) {
+            Ok(status) => Some((status != 0).then_some(status)),
+            Err(_) => {
+                self.wrong("probe.status", "is not an HTTP status; 100 to 599 are");
                 None
             }
         };
@@ -303,19 +290,15 @@ impl Reader<'_> {
         Some(Gate::Http {
             port: port?,
             path: path.to_owned(),
-            status,
+            status: status?,
             body: probe.body.clone(),
             through,
         })
     }
 
     fn port(&mut self, port: u32) -> Option<u16> {
-        match u16::try_from(port) {
-            Ok(0) => self.wrong("probe.port", "must be set: the port in the container"),
-            Ok(port) => return Some(port),
-            Err(_) => self.wrong("probe.port", format!("{port} is not a port; 1 to 65535 are")),
-        }
-        None
+        let problem = format!("{port} is not a port; 1 to 65535 are");
+        u16::try_from(port).map_err(|_| self.wrong("probe.port", problem)).ok()
     }
 
     fn batches(&mut self, texts: &[String]) -> Vec<Amount> {
@@ -358,17 +341,6 @@ impl Reader<'_> {
         u64::try_from(seconds).ok().map(Duration::from_secs)
     }
 
-    fn command(&mut self, field: &str, command: &[String]) -> Option<Vec<String>> {
-        match command.first() {
-            None => return None,
-            Some(program) if program.is_empty() => {
-                self.wrong(field, "must begin with a program");
-            }
-            Some(_) => {}
-        }
-        Some(command.to_vec())
-    }
-
     fn choice<E: TryFrom<i32> + Default>(&mut self, field: &str, value: i32) -> E {
         E::try_from(value).unwrap_or_else(|_| {
             self.wrong(field, format!("{value} is no value of this field"));
@@ -379,6 +351,10 @@ impl Reader<'_> {
     fn wrong(&mut self, field: &str, problem: impl std::fmt::Display) {
         self.violations.add(format!("{}.{field}", self.path), problem);
     }
+}
+
+fn command(arguments: &[String]) -> Option<Vec<String>> {
+    (!arguments.is_empty()).then(|| arguments.to_vec())
 }
 
 fn gate_view(gate: &Gate) -> (v1::HealthGate, Option<v1::HealthProbe>) {

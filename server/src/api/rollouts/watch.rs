@@ -16,7 +16,7 @@ use tonic::{Code, Status};
 use wharf::v1;
 use wharf::v1::watch_rollouts_response::Event;
 
-use super::trouble::journal_problem;
+use super::trouble::{journal_problem, not_found};
 use super::view::View;
 use crate::api::problem::Problem;
 use crate::rollout::journal::{Entry, Journal};
@@ -149,7 +149,11 @@ impl Watcher {
             match self.wait().await {
                 Woken::Changed => {}
                 Woken::Pull(pull) => self.tell(Event::PullProgress(progress(&pull))),
-                Woken::Silence => self.tell(Event::Heartbeat(v1::Heartbeat {})),
+                Woken::Silence => match self.forgotten().await {
+                    Ok(None) => self.tell(Event::Heartbeat(v1::Heartbeat {})),
+                    Ok(Some(id)) => return self.fail(not_found(&id.to_string())),
+                    Err(problem) => return self.fail(problem),
+                },
                 Woken::Stopping => {
                     let message = "wharfd stops; watch again with the last cursor";
                     let problem = Problem::new(Code::Unavailable, "SERVER_STOPPING", message);
@@ -204,6 +208,14 @@ impl Watcher {
             self.views.remove(&id);
         }
         Ok(())
+    }
+
+    /// The rollout that is followed, where it ended and was forgotten before a slow reader took its
+    /// end.
+    async fn forgotten(&self) -> Result<Option<RolloutId>, Problem> {
+        let Some(id) = self.id else { return Ok(None) };
+        let first = self.journal.after(Revision(0), Some(id), 1).await;
+        Ok(first.map_err(|error| journal_problem(&error))?.is_empty().then_some(id))
     }
 
     async fn wait(&mut self) -> Woken {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use reqwest::redirect::Policy;
 
+use super::transport::innermost;
+
 /// What is read of a body: a probe looks for a word, not for a download.
 const BODY_CAP: usize = 64 << 10;
 
@@ -28,11 +30,11 @@ pub async fn get(authority: &str, path: &str, limit: Duration) -> Result<(u16, S
     let client = CLIENT.as_ref().map_err(ToString::to_string)?;
     let url = format!("http://{authority}{path}");
     let attempt = async {
-        let mut response = client.get(&url).send().await.map_err(|error| cause(&error))?;
+        let mut response = client.get(&url).send().await.map_err(|error| innermost(&error))?;
         let status = response.status().as_u16();
         let mut body = Vec::new();
         while body.len() < BODY_CAP
-            && let Some(chunk) = response.chunk().await.map_err(|error| cause(&error))?
+            && let Some(chunk) = response.chunk().await.map_err(|error| innermost(&error))?
         {
             body.extend_from_slice(&chunk);
         }
@@ -43,13 +45,4 @@ pub async fn get(authority: &str, path: &str, limit: Duration) -> Result<(u16, S
         Ok(result) => result,
         Err(_) => Err(format!("no answer within {limit:?}")),
     }
-}
-
-/// The innermost cause, which says what happened; the outer ones only say that it did.
-fn cause(error: &reqwest::Error) -> String {
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }

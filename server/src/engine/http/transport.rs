@@ -3,10 +3,10 @@
 //! Called for every error that comes out of reqwest. No text of a request gets in here, so no
 //! credential can get out.
 
-use std::error::Error;
 use std::io;
 
 use rustls::{AlertDescription, CertificateError};
+use wharf::causes::{self, find};
 
 use crate::domain::HostAddress;
 use crate::engine::classify::one_line;
@@ -166,30 +166,9 @@ fn tls_problem(error: &rustls::Error) -> String {
     }
 }
 
-/// The first error of type `T` in the chain, also inside of I/O errors.
-fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<T>() {
-            return Some(found);
-        }
-        // An I/O error's own source skips the error it wraps.
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        next = match inner {
-            Some(inner) => Some(inner as &(dyn Error + 'static)),
-            None => error.source(),
-        };
-    }
-    None
-}
-
 /// The last cause in the chain, on one line, without reqwest's URL.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    let text = one_line(&last.to_string());
+pub(super) fn innermost(error: &reqwest::Error) -> String {
+    let text = one_line(&causes::innermost(error));
     // "Connection reset by peer (os error 104)"
     match text.split_once(" (os error") {
         Some((plain, _)) => plain.to_owned(),

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::look::{ROLLOUT_LABEL, SHA_LABEL, TWIN_LABEL};
 use super::{CALL, LOG_LINES, NewBody, Run, Setback};
@@ -26,6 +27,8 @@ const HOOK: Duration = Duration::from_secs(600);
 /// A port that the old container held is free only a moment after its stop.
 const PORT_RETRIES: u32 = 20;
 const PORT_WAIT: Duration = Duration::from_millis(250);
+/// How often a name is asked for again that nobody seems to have.
+const NAME_WAIT: Duration = Duration::from_millis(500);
 /// How often a container with auto-remove is looked after until it is gone.
 const GONE_POLL: Duration = Duration::from_millis(100);
 /// What a failed hook said, as far as it is repeated.
@@ -127,10 +130,26 @@ impl Run<'_> {
         complete(&new.body, image, &self.labels(false))
     }
 
+    /// Creates a container. Where its name is taken, that may be by what an earlier try made
+    /// whose answer was lost, and which the next look finds; or by what that try still makes, and
+    /// which nobody sees yet.
     async fn make(&self, body: &Value, name: &str) -> Result<String, Setback> {
         let name = ContainerName::parse(name).map_err(|error| missing(&error.to_string()))?;
-        let created = self.engine.create_container(Some(&name), None, body);
-        Ok(self.call(SLOW, created).await?.id)
+        let begun = Instant::now();
+        loop {
+            let created = self.engine.create_container(Some(&name), None, body);
+            let trouble = match self.call(SLOW, created).await {
+                Err(Setback::Failed(trouble)) if trouble.reason == reason::NAME_IN_USE => trouble,
+                created => return Ok(created?.id),
+            };
+            let holder = self.call(CALL, self.named(name.as_str())).await?;
+            let ours = holder.map(|it| it.facts.rollout.as_ref() == Some(&self.task.names.rollout));
+            match ours {
+                Some(true) => return Err(Setback::Lost(trouble)),
+                None if begun.elapsed() < SLOW => tokio::time::sleep(NAME_WAIT).await,
+                Some(false) | None => return Err(Setback::Failed(trouble)),
+            }
+        }
     }
 
     /// What finds a container again although the record of it was lost.

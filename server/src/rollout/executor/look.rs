@@ -61,7 +61,7 @@ impl Run<'_> {
     }
 
     /// The container of exactly that name.
-    async fn named(&self, name: &str) -> Result<Option<Inspected>, EngineError> {
+    pub(super) async fn named(&self, name: &str) -> Result<Option<Inspected>, EngineError> {
         let found = self.inspect(name).await?;
         // The Engine also takes the beginning of an ID for a name.
         Ok(found.filter(|found| found.facts.name == name))
@@ -114,8 +114,9 @@ pub fn container_facts(document: &EngineDocument) -> Result<ContainerFacts, Engi
     Inspected::read(document).map(|found| found.facts)
 }
 
-struct Inspected {
-    facts: ContainerFacts,
+/// A container that was inspected.
+pub(super) struct Inspected {
+    pub(super) facts: ContainerFacts,
     is_twin: bool,
 }
 

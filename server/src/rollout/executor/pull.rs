@@ -1,15 +1,19 @@
 //! The image comes to the host, before any container is touched, and is what the plan says.
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use super::{CALL, Run, Setback, Stopped};
+use super::{BACKOFF, CALL, PATIENCE, Run, Setback, Stopped, Task};
 use crate::domain::{ImageName, ImageReference};
 use crate::engine::{EngineDocument, EngineError, ErrorKind, Transfer, null_to_default};
 use crate::rollout::model::{HostEnd, HostEvent, Trouble};
+use crate::rollout::plan::no_health_check;
 use crate::rollout::reason;
+use crate::rollout::recreate;
 use crate::rollout::requests::PullProgress;
-use crate::rollout::spec::PullWhen;
+use crate::rollout::spec::{Gate, PullWhen};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -17,18 +21,30 @@ struct Image {
     id: String,
     #[serde(default, deserialize_with = "null_to_default")]
     repo_digests: Vec<String>,
+    #[serde(default)]
+    config: Value,
 }
 
 impl Run<'_> {
     /// Gets the image. A host that does not answer has nothing done to it.
     pub(super) async fn pull(&mut self) -> Result<(), Stopped> {
-        match self.fetch().await {
-            Ok(()) => self.end(HostEnd::Pulled).await,
-            Err(Setback::Stopped) => Err(Stopped),
-            Err(Setback::Lost(trouble)) => self.note(HostEvent::Unreachable { trouble }).await,
-            Err(Setback::Failed(trouble)) => {
-                self.note(HostEvent::Failed { step: None, trouble, log_tail: Vec::new() }).await?;
-                self.end(HostEnd::Unchanged).await
+        let (mut wait, mut lost) = (BACKOFF.0, None);
+        loop {
+            match self.fetch().await {
+                Ok(()) => return self.end(HostEnd::Pulled).await,
+                Err(Setback::Stopped) => return Err(Stopped),
+                Err(Setback::Lost(trouble)) => {
+                    if lost.get_or_insert_with(Instant::now).elapsed() >= PATIENCE {
+                        return self.note(HostEvent::Unreachable { trouble }).await;
+                    }
+                    tracing::info!(host = %self.task.host, error = %trouble.message, "pulling again");
+                    self.pause(&mut wait).await;
+                }
+                Err(Setback::Failed(trouble)) => {
+                    let log_tail = Vec::new();
+                    self.note(HostEvent::Failed { step: None, trouble, log_tail }).await?;
+                    return self.end(HostEnd::Unchanged).await;
+                }
             }
         }
     }
@@ -77,11 +93,25 @@ impl Run<'_> {
                 wanted.unwrap_or_default()
             )));
         }
+        self.check_health_check(&image.config)?;
         let digest = image.repo_digests.first().and_then(|it| it.split_once('@'));
         let digest = digest.map(|(_, digest)| digest.to_owned());
         let digest = planned.digest.clone().or(digest);
         self.state.image_id = Some(image.id.clone());
         self.write(HostEvent::Pulled { image_id: image.id, digest }).await
+    }
+
+    /// Only now is it known what the image brings; and nothing was touched so far.
+    fn check_health_check(&self, config: &Value) -> Result<(), Setback> {
+        let Task { plan, policy, bodies, .. } = self.task;
+        let Some(new) = bodies.new.as_ref().filter(|_| plan.start && policy.gate == Gate::Docker)
+        else {
+            return Ok(());
+        };
+        match recreate::has_health_check(&new.body, Some(&json!({ "Config": config }))) {
+            Some(false) => Err(Setback::Failed(no_health_check())),
+            _ => Ok(()),
+        }
     }
 
     /// Pulls by digest, so that every host gets the same, and tags it as it was asked for.

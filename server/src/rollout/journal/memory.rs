@@ -27,6 +27,8 @@ struct Shared {
 #[derive(Debug)]
 struct Contents {
     epoch: Epoch,
+    newest: Revision,
+    /// By revision.
     entries: Vec<Entry>,
     summaries: BTreeMap<RolloutId, Summary>,
     locks: BTreeMap<(HostName, ContainerName), RolloutId>,
@@ -39,6 +41,7 @@ impl MemoryJournal {
     pub fn new(store_id: Uuid) -> Self {
         let contents = Contents {
             epoch: Epoch(0),
+            newest: Revision(0),
             entries: Vec::new(),
             summaries: BTreeMap::new(),
             locks: BTreeMap::new(),
@@ -59,7 +62,8 @@ impl Contents {
     }
 
     fn push(&mut self, id: RolloutId, record: &Record) -> Revision {
-        let revision = Revision(self.entries.len() as u64 + 1);
+        let revision = Revision(self.newest.0 + 1);
+        self.newest = revision;
         self.entries.push(Entry { revision, id, record: record.clone() });
         if let Event::Phase { to, .. } = &record.event
             && to.is_terminal()
@@ -122,10 +126,22 @@ impl Journal for MemoryJournal {
         for record in records {
             contents.push(id, record);
         }
-        let revision = Revision(contents.entries.len() as u64);
+        let revision = contents.newest;
         drop(contents);
         self.shared.newest.send_replace(revision);
         Ok(revision)
+    }
+
+    async fn forget(&self, epoch: Epoch, id: RolloutId) -> Result<()> {
+        let mut contents = self.lock();
+        contents.fence(epoch)?;
+        let has_ended = |summary: &Summary| summary.ended_at.is_some();
+        if contents.summaries.get(&id).is_some_and(has_ended) {
+            contents.summaries.remove(&id);
+            contents.entries.retain(|entry| entry.id != id);
+            contents.secrets.retain(|(of, ..), _| *of != id);
+        }
+        Ok(())
     }
 
     async fn records(&self, id: RolloutId) -> Result<Vec<Entry>> {
@@ -139,7 +155,7 @@ impl Journal for MemoryJournal {
         limit: usize,
     ) -> Result<Vec<Entry>> {
         let contents = self.lock();
-        let from = usize::try_from(revision.0).unwrap_or(usize::MAX).min(contents.entries.len());
+        let from = contents.entries.partition_point(|entry| entry.revision <= revision);
         let wanted = |entry: &&Entry| id.is_none_or(|id| entry.id == id);
         Ok(contents.entries[from..].iter().filter(wanted).take(limit).cloned().collect())
     }

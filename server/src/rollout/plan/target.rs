@@ -2,7 +2,7 @@
 
 use super::super::model::{HostPlan, Order, TargetKind, Trouble};
 use super::super::reason;
-use super::super::spec::{OnUnreachable, OrderWish};
+use super::super::spec::{Gate, OnUnreachable, OrderWish, Policy};
 use super::{HostFacts, Input, NewContainer, Present, Replacement};
 
 pub(super) fn plan(input: &Input<'_>, facts: &HostFacts) -> Result<HostPlan, Vec<Trouble>> {
@@ -24,9 +24,18 @@ pub(super) fn plan(input: &Input<'_>, facts: &HostFacts) -> Result<HostPlan, Vec
             "it has no container {}; a whole spec would create it",
             input.container
         ))),
-        HostFacts::Missing { new: Some(new) } => Ok(alone(new)),
+        HostFacts::Missing { new: Some(new) } => alone(input.policy, new),
         HostFacts::Present(present) => replaced(input, present),
     }
+}
+
+/// Why a container without a health check cannot pass the gate that looks at it.
+pub(in crate::rollout) fn no_health_check() -> Trouble {
+    Trouble::new(
+        reason::NO_HEALTH_CHECK,
+        "health: docker looks at the health check of the new container, and neither it nor its \
+         image has one; give it one, or choose another gate, such as auto or http",
+    )
 }
 
 fn skipped(reason: String) -> HostPlan {
@@ -42,25 +51,32 @@ fn skipped(reason: String) -> HostPlan {
     }
 }
 
-fn alone(new: &Replacement) -> HostPlan {
+fn alone(policy: &Policy, new: &Replacement) -> Result<HostPlan, Vec<Trouble>> {
     let (kind, container, start) = match new {
         Replacement::New(container) => (TargetKind::Create, container, true),
         Replacement::Retained { running, new: container, .. } => {
             (adoption(new), container, *running)
         }
     };
+    needs_health_check(policy, container, start)?;
     // A host whose container is missing is as bad as one where it is down.
-    with(container, HostPlan { start, unhealthy: true, kind, ..skipped(String::new()) })
+    Ok(with(container, HostPlan { start, unhealthy: true, kind, ..skipped(String::new()) }))
+}
+
+/// A container that is not started passes no gate.
+fn needs_health_check(
+    policy: &Policy,
+    container: &NewContainer,
+    start: bool,
+) -> Result<(), Vec<Trouble>> {
+    if policy.gate == Gate::Docker && start && container.health_check == Some(false) {
+        return Err(vec![no_health_check()]);
+    }
+    Ok(())
 }
 
 fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Trouble>> {
     let name = input.container;
-    if present.swarm_task {
-        let message = format!(
-            "{name} is a task of Swarm, which would replace it at once: use docker service update"
-        );
-        return Err(vec![Trouble::new(reason::SWARM_TASK, message)]);
-    }
     if present.paused {
         return Ok(skipped(format!("{name} is paused; unpause it to take part")));
     }
@@ -71,6 +87,7 @@ fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Troubl
             (adoption(new), container, present.old.running || *running)
         }
     };
+    needs_health_check(input.policy, container, start)?;
     let mut planned = with(
         container,
         HostPlan {

@@ -13,6 +13,7 @@ fn new() -> NewContainer {
         spec_sha: "sha".to_owned(),
         diff: vec!["image: app:v1 -> app:v2".to_owned(), "env.A: set".to_owned()],
         risks: vec!["the writable layer is lost".to_owned()],
+        health_check: None,
     }
 }
 
@@ -38,7 +39,6 @@ fn present() -> Present {
         },
         unhealthy: false,
         paused: false,
-        swarm_task: false,
         no_start_first: Vec::new(),
         new: Ok(Replacement::New(new())),
     }
@@ -186,8 +186,9 @@ fn start_first_is_refused_or_given_up_where_it_cannot_be() {
 #[test]
 fn everything_that_speaks_against_it_is_told_at_once() {
     let missing = Trouble::new("IMAGE_NOT_FOUND", "no image");
+    let task = Trouble::new("SWARM_TASK", "web is a task of Swarm");
     let hosts = fleet([
-        ("a", there(|present| present.swarm_task = true)),
+        ("a", there(|present| present.new = Err(vec![task]))),
         ("b", HostFacts::Refused(vec![missing.clone(), Trouble::new("OTHER", "more")])),
         ("c", silent()),
         ("d", there(|present| present.new = Err(vec![missing]))),
@@ -196,7 +197,7 @@ fn everything_that_speaks_against_it_is_told_at_once() {
     assert!(refusals[3].trouble.message.contains("on_unreachable"), "{refusals:?}");
     assert_eq!(
         reasons(refusals),
-        [reason::SWARM_TASK, "IMAGE_NOT_FOUND", "OTHER", "HOST_UNREACHABLE", "IMAGE_NOT_FOUND"]
+        ["SWARM_TASK", "IMAGE_NOT_FOUND", "OTHER", "HOST_UNREACHABLE", "IMAGE_NOT_FOUND"]
     );
 }
 
@@ -244,4 +245,44 @@ fn dangerous_policies_are_warned_of() {
     let plan = planned(&policy, &hosts).unwrap();
     assert_eq!(plan.warnings.len(), 2, "{:?}", plan.warnings);
     assert_eq!(planned(&Policy::default(), &hosts).unwrap().warnings, [""; 0]);
+}
+
+#[test]
+fn the_gate_on_a_health_check_needs_one() {
+    let docker = Policy { gate: Gate::Docker, ..Policy::default() };
+    let with = |health_check| NewContainer { health_check, ..new() };
+    let replaced = |health_check, running| {
+        there(|it| {
+            it.new = Ok(Replacement::New(with(health_check)));
+            it.old.running = running;
+        })
+    };
+    let kept = |running| match retained() {
+        Replacement::Retained { id, name, restart, .. } => {
+            Replacement::Retained { id, name, restart, running, new: with(Some(false)) }
+        }
+        other => other,
+    };
+    let missing = |new| HostFacts::Missing { new: Some(new) };
+    for facts in [
+        replaced(Some(false), true),
+        missing(Replacement::New(with(Some(false)))),
+        there(|it| it.new = Ok(kept(true))),
+    ] {
+        let hosts = fleet([("a", facts.clone())]);
+        let refused = reasons(planned(&docker, &hosts).unwrap_err());
+        assert_eq!(refused, ["ROLLOUT_NO_HEALTH_CHECK"], "{facts:?}");
+        assert!(planned(&Policy::default(), &hosts).is_ok(), "auto looks at what there is");
+    }
+    for facts in [
+        replaced(Some(true), true),
+        // Known once the image is there.
+        replaced(None, true),
+        // Not started, not gated.
+        replaced(Some(false), false),
+        missing(kept(false)),
+    ] {
+        let hosts = fleet([("a", facts.clone())]);
+        assert!(planned(&docker, &hosts).is_ok(), "{facts:?}");
+    }
 }

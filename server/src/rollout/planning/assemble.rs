@@ -84,7 +84,8 @@ impl Draft<'_> {
             }
             return match recreate::fresh(&facts.host, change) {
                 Ok(made) => {
-                    let new = Some(Replacement::New(container_of(&made)));
+                    let new = container_of(&made, self.new_image(None, image));
+                    let new = Some(Replacement::New(new));
                     (HostFacts::Missing { new }, seal(Some(body(&made, None)), WayBack::default()))
                 }
                 Err(troubles) => (HostFacts::Refused(troubles), None),
@@ -94,7 +95,6 @@ impl Draft<'_> {
         let mut present = Present {
             unhealthy: is_bad(&old.inspect),
             paused: recreate::is_paused(&old.inspect),
-            swarm_task: false,
             no_start_first: Vec::new(),
             new: Err(Vec::new()),
             old: recreate::old_facts(&old.inspect),
@@ -135,7 +135,8 @@ impl Draft<'_> {
                 return (HostFacts::Present(Box::new(present)), None);
             }
         };
-        present.new = Ok(Replacement::New(container_of(&made)));
+        let new_image = self.new_image(old.image.as_ref(), image);
+        present.new = Ok(Replacement::New(container_of(&made, new_image)));
         let image_id = change.image.is_none().then(|| present.old.image_id.clone());
         (HostFacts::Present(Box::new(present)), seal(Some(body(&made, image_id)), back))
     }
@@ -177,6 +178,15 @@ impl Draft<'_> {
         Some(Trouble::new(reason::IMAGE_NOT_FOUND, message))
     }
 
+    /// The image that the new container will have, where the host has it.
+    fn new_image<'a>(&self, old: Option<&'a Value>, named: Option<&'a Value>) -> Option<&'a Value> {
+        match self.image {
+            Some(_) => named.filter(|_| self.is_same(named, named)),
+            // A whole spec may name one.
+            None => old.filter(|_| self.order.spec.change.whole.is_none()),
+        }
+    }
+
     /// Whether the old container has the image of the plan already.
     fn is_same(&self, old: Option<&Value>, named: Option<&Value>) -> bool {
         let Some(old) = old else { return false };
@@ -199,8 +209,9 @@ fn is_bad(inspect: &Value) -> bool {
     state["Health"]["Status"] == "unhealthy" || state["Restarting"] == true || ended_badly
 }
 
-fn container_of(made: &Recreated) -> NewContainer {
+fn container_of(made: &Recreated, image: Option<&Value>) -> NewContainer {
     NewContainer {
+        health_check: recreate::has_health_check(&made.body, image),
         spec_sha: made.spec_sha.clone(),
         diff: made.diff.clone(),
         risks: made.risks.clone(),

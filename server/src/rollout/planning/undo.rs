@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::assemble::skip;
 use super::{HostBodies, Planned, Snapshot, facts_of, image_on, sealed};
-use crate::domain::{ContainerRef, HostName, ImageReference};
+use crate::domain::{ContainerRef, HostName, ImageName, ImageReference};
 use crate::rollout::executor::{NewBody, container_facts};
 use crate::rollout::hosts::Hosts;
 use crate::rollout::journal::{Journal, JournalError, SecretKind};
@@ -107,6 +107,13 @@ struct Way<'a> {
     name: &'a HostName,
 }
 
+/// A container that was retained.
+struct Retained {
+    /// Its name now.
+    name: String,
+    has_health_check: bool,
+}
+
 /// What an undo finds on a host.
 enum Back {
     /// A way back, with what is sealed of it.
@@ -161,7 +168,9 @@ impl Way<'_> {
             diff: differences(&current_facts, old, bodies.map(|(now, then)| (&now.new, &then.new))),
             ..NewContainer::default()
         };
-        let (replacement, body) = if let Some(name) = self.retained(&old.id).await {
+        let (replacement, body) = if let Some(kept) = self.retained(&old.id).await {
+            let name = kept.name;
+            new.health_check = Some(kept.has_health_check);
             let (id, restart, running) = (old.id.clone(), old.restart.clone(), old.running);
             (Replacement::Retained { id, name, restart, running, new }, None)
         } else {
@@ -172,13 +181,13 @@ impl Way<'_> {
                 body.body["Image"] = old.image.as_str().into();
             }
             new.spec_sha = spec_sha;
+            new.health_check = self.health_check(&body.body, &old.image_id).await;
             new.risks.push("the old container is gone; one like it is made anew".to_owned());
             (Replacement::New(new), Some(body))
         };
         let present = Present {
             paused: recreate::is_paused(&current.inspect),
             unhealthy: false,
-            swarm_task: false,
             no_start_first: Vec::new(),
             new: Ok(replacement),
             old: current_facts,
@@ -194,13 +203,26 @@ impl Way<'_> {
         found.is_some_and(|image| image["Id"] == id)
     }
 
-    /// The name of the retained container, if it is there and does not run.
-    async fn retained(&self, id: &str) -> Option<String> {
+    /// Whether one that is made anew of this body has a health check.
+    async fn health_check(&self, body: &Value, image: &str) -> Option<bool> {
+        let image = async {
+            let name = ImageName::parse(image).ok()?;
+            let document = self.hosts.engine(self.name).ok()?.inspect_image(&name).await.ok()?;
+            document.parse::<Value>().ok()
+        };
+        recreate::has_health_check(body, image.await.as_ref())
+    }
+
+    /// The retained container, if it is there and does not run.
+    async fn retained(&self, id: &str) -> Option<Retained> {
         let engine = self.hosts.engine(self.name).ok()?;
         let reference = ContainerRef::parse(id).ok()?;
         let document = engine.inspect_container(&reference, false).await.ok()?;
         let facts = container_facts(&document).ok()?;
-        (facts.id == id && !facts.running && !facts.is_going()).then_some(facts.name)
+        let config = &document.parse::<Value>().ok()?["Config"];
+        let has_health_check = recreate::has_health_check(config, None).unwrap_or(false);
+        let is_it = facts.id == id && !facts.running && !facts.is_going();
+        is_it.then_some(Retained { name: facts.name, has_health_check })
     }
 }
 

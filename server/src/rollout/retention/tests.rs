@@ -1,5 +1,3 @@
-use std::collections::BTreeSet;
-
 use uuid::Uuid;
 
 use super::*;
@@ -80,6 +78,18 @@ fn one_is_kept_for_its_time_and_then_due() {
     let gone = shelf.due(Millis(3_605_000)).into_values().flatten().next().unwrap();
     shelf.forget(&gone);
     assert_eq!(due(&shelf, 9_999_999), set([]));
+}
+
+#[test]
+fn a_rollout_is_needed_while_its_old_container_is_kept() {
+    let mut shelf = Shelf::default();
+    Ended::new(1, "one", 1_000).take_in(&mut shelf);
+    Ended { end: HostEnd::Restored, ..Ended::new(2, "two", 2_000) }.take_in(&mut shelf);
+    let first = RolloutId(Uuid::from_u128(1 << 96));
+    assert_eq!(shelf.rollouts(), BTreeSet::from([first]));
+    let gone = shelf.due(Millis(u64::MAX)).into_values().flatten().next().unwrap();
+    shelf.forget(&gone);
+    assert_eq!(shelf.rollouts(), BTreeSet::new());
 }
 
 #[test]

@@ -1,8 +1,7 @@
-//! Amounts and durations as people write them: `3`, `25%`, `90s`, `1h 30m`.
+//! Amounts of hosts as people write them: `3`, `25%`.
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use crate::domain::quoted;
 
@@ -12,20 +11,6 @@ use super::Amount;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} is not a number of hosts: use a number such as 3, or 0% to 100%", quoted(.0))]
 pub struct InvalidAmount(String);
-
-/// Text that is no duration.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} is not a duration: use a number with its unit, such as 500ms, 90s, 5m, 1h 30m", quoted(.0))]
-pub struct InvalidDuration(String);
-
-/// A duration with its unit; `0` needs none.
-pub fn parse_duration(text: &str) -> Result<Duration, InvalidDuration> {
-    let text = text.trim();
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    humantime::parse_duration(text).map_err(|_| InvalidDuration(text.to_owned()))
-}
 
 impl Amount {
     /// So many of `hosts` as a width: a percentage is rounded down, at least 1.

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::domain::ContainerName;
 
 use super::super::model::{RestartPolicy, RolloutId};
+use super::super::recreate::names;
 
 /// The names that one rollout uses on every host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,9 +126,9 @@ impl Names {
         let short = rollout.short();
         Self {
             target: container.as_str().to_owned(),
-            candidate: format!("{container}.new-{short}"),
-            backup: format!("{container}.old-{short}"),
-            reject: format!("{container}.bad-{short}"),
+            candidate: names::candidate(container.as_str(), &short),
+            backup: names::backup(container.as_str(), &short),
+            reject: names::reject(container.as_str(), &short),
             rollout: rollout.to_string(),
         }
     }

@@ -226,6 +226,7 @@ fn config(directory: &Path, hosts: FileHosts, max_parallel: usize) -> Config {
         access: Access::UnixOnly,
         local: false,
         max_parallel,
+        rollout_history: 1000,
         log_level: LevelFilter::INFO,
         log_format: LogFormat::Text,
         hosts,

@@ -123,6 +123,7 @@ pub async fn server() -> anyhow::Result<()> {
         access: Access::UnixOnly,
         local: false,
         max_parallel: super::AT_ONCE,
+        rollout_history: 1000,
         log_level: LevelFilter::OFF,
         log_format: LogFormat::Text,
         hosts,

@@ -8,6 +8,7 @@
 //! oracle     what must be so at the end
 //! kill_sweep every point of every kind of work
 //! persisted  what many kills must not begin anew
+//! pulls      what is found, and lost, while images come to the hosts
 //! seeds      random runs
 //! planted    bugs that must be found; sloppy has them
 //! on_disk    some of it with the real store
@@ -20,6 +21,7 @@ mod on_disk;
 mod oracle;
 mod persisted;
 mod planted;
+mod pulls;
 mod seeds;
 mod sloppy;
 mod tap;

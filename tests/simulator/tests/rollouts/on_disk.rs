@@ -58,6 +58,10 @@ impl Journal for Elsewhere {
         self.there(move |store| async move { store.append(epoch, id, &records).await }).await
     }
 
+    async fn forget(&self, epoch: Epoch, id: RolloutId) -> Result<()> {
+        self.there(move |store| async move { store.forget(epoch, id).await }).await
+    }
+
     async fn records(&self, id: RolloutId) -> Result<Vec<Entry>> {
         self.there(move |store| async move { store.records(id).await }).await
     }

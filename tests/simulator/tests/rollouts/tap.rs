@@ -307,6 +307,10 @@ impl Journal for Tap {
         }
     }
 
+    async fn forget(&self, epoch: Epoch, id: RolloutId) -> Result<()> {
+        self.inner.forget(epoch, id).await
+    }
+
     async fn records(&self, id: RolloutId) -> Result<Vec<Entry>> {
         let entries = self.inner.records(id).await?;
         let forgets = self.seen().forgets;

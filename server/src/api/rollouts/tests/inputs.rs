@@ -19,7 +19,7 @@ fn wrong(spec: &v1::RolloutSpec) -> Vec<String> {
     let mut violations = Violations::default();
     let read = spec::read(&mut violations, Some(spec));
     let checked = match violations.or(()) {
-        Ok(()) => read.unwrap().policy.check(40),
+        Ok(()) => read.unwrap().policy.check("spec.policy", 40),
         found => found,
     };
     match checked {
@@ -105,12 +105,26 @@ fn gates_need_what_they_look_at() {
     assert_eq!(gate(v1::HealthGate::Exec, empty.clone()), ["spec.policy.probe.command"]);
     let high = v1::HealthProbe { port: 65536, ..empty.clone() };
     assert_eq!(gate(v1::HealthGate::Tcp, high), ["spec.policy.probe.port"]);
+    let much = v1::HealthProbe { status: 70_200, ..port.clone() };
+    assert_eq!(gate(v1::HealthGate::Http, much), ["spec.policy.probe.status"]);
     let path = v1::HealthProbe { path: "up".to_owned(), status: 99, ..port.clone() };
     let fields = ["spec.policy.probe.path", "spec.policy.probe.status"];
     assert_eq!(gate(v1::HealthGate::Http, path), fields);
     assert_eq!(gate(v1::HealthGate::Running, port.clone()), ["spec.policy.probe.port"]);
     assert_eq!(gate(v1::HealthGate::Unspecified, port.clone()), ["spec.policy.probe.port"]);
     assert!(gate(v1::HealthGate::Http, port).is_empty());
+}
+
+#[test]
+fn what_is_wrong_in_a_spec_and_in_its_policy_is_told_at_once() {
+    let policy = v1::RolloutPolicy {
+        health: v1::HealthGate::Tcp.into(),
+        batches: vec!["3".to_owned(), "2".to_owned()],
+        ..Default::default()
+    };
+    let spec = v1::RolloutSpec { policy: Some(policy), ..spec("a/../b") };
+    let fields = ["spec.container", "spec.policy.batches[1]", "spec.policy.probe.port"];
+    assert_eq!(wrong(&spec), fields);
 }
 
 #[test]

@@ -173,6 +173,21 @@ async fn what_happens_to_others_does_not_put_off_a_heartbeat() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_whose_rollout_was_forgotten_does_not_wait_for_ever() {
+    let scene = Scene::new().await;
+    let mut messages = scene.watch(Some(1), false).await;
+    for to in [Phase::Aborting, Phase::Aborted] {
+        scene.append(1, Happened::Phase { to, reason: None }).await;
+    }
+    scene.journal.forget(scene.epoch, id(1)).await.unwrap();
+    let last = messages.next().await.expect("a message");
+    let status = last.expect_err("no end was read");
+    assert_eq!(status.code(), Code::NotFound, "{status}");
+    assert!(status.message().contains(&id(1).to_string()), "{status}");
+    assert!(messages.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_does_not_read_holds_nothing_in_the_server() {
     let scene = Scene::new().await;
     let mut messages = scene.watch(Some(1), true).await;
@@ -203,6 +218,9 @@ impl Journal for Counting {
     }
     async fn append(&self, epoch: Epoch, id: RolloutId, records: &[Record]) -> Result<Revision> {
         self.inner.append(epoch, id, records).await
+    }
+    async fn forget(&self, epoch: Epoch, id: RolloutId) -> Result<()> {
+        self.inner.forget(epoch, id).await
     }
     async fn records(&self, id: RolloutId) -> Result<Vec<Entry>> {
         let found = self.inner.records(id).await?;

@@ -1,10 +1,11 @@
-//! A proxy in front of an Engine that lets something happen before or after a chosen write
-//! takes effect.
+//! A proxy in front of an Engine that lets something happen before, after, or at the moment at
+//! which a chosen write takes effect.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, ensure};
+use futures_util::future::BoxFuture;
 use testbed::Engine;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -26,8 +27,19 @@ pub struct Proxy {
 
 type Act = Box<dyn FnOnce() + Send>;
 
-#[derive(Default)]
+type IsIt = Box<dyn Fn(&str) -> bool + Send>;
+
+/// What comes before a write gets to the Engine.
+enum Ahead {
+    /// This happens, of what the write says.
+    Act(Box<dyn FnOnce(String) -> BoxFuture<'static, ()> + Send>),
+    /// The same write.
+    Twice,
+}
+
 struct Shared {
+    /// That of the Engine.
+    socket: String,
     state: Mutex<State>,
     fired: Notify,
 }
@@ -37,6 +49,8 @@ struct State {
     /// What was written since the proxy was armed: `POST /containers/…/stop`.
     writes: Vec<String>,
     cut: Option<(usize, Side, Act)>,
+    /// With the line of the write that it comes before.
+    ahead: Option<(IsIt, Ahead)>,
     /// What was armed has happened.
     has_fired: bool,
     /// What was armed was disarmed before it happened.
@@ -57,14 +71,15 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = format!("tcp://{}", listener.local_addr()?);
         let socket = engine.address().strip_prefix("unix://").context("a unix socket")?.to_owned();
-        let shared = Arc::new(Shared::default());
+        let (state, fired) = Default::default();
+        let shared = Arc::new(Shared { socket, state, fired });
         let proxy = Proxy { address, shared: Arc::clone(&shared) };
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (shared, socket) = (Arc::clone(&shared), socket.clone());
+                let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
                     // An Engine that is away refuses: so does this, by closing.
-                    let Ok(engine) = UnixStream::connect(socket).await else { return };
+                    let Ok(engine) = UnixStream::connect(&shared.socket).await else { return };
                     let _ = serve(client, engine, &shared).await;
                 });
             }
@@ -82,6 +97,25 @@ impl Proxy {
     pub fn arm(&self, number: usize, side: Side, act: impl FnOnce() + Send + 'static) {
         *self.shared.lock() =
             State { cut: Some((number, side, Box::new(act))), ..State::default() };
+    }
+
+    /// Lets `act` happen when the next write with such a line, `POST /containers/create?name=…`,
+    /// arrives, and lets it through then. `act` is given the line.
+    pub fn ahead<F>(
+        &self,
+        is_it: impl Fn(&str) -> bool + Send + 'static,
+        act: impl FnOnce(String) -> F + Send + 'static,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let act = Ahead::Act(Box::new(|line| Box::pin(act(line))));
+        self.shared.lock().ahead = Some((Box::new(is_it), act));
+    }
+
+    /// Lets the next write with such a line get to the Engine twice, the second time with an
+    /// answer.
+    pub fn twice(&self, is_it: impl Fn(&str) -> bool + Send + 'static) {
+        self.shared.lock().ahead = Some((Box::new(is_it), Ahead::Twice));
     }
 
     /// The writes since the proxy was armed.
@@ -130,6 +164,12 @@ impl Shared {
         }
     }
 
+    /// What comes before a write, if anything.
+    fn ahead(&self, line: &str) -> Option<Ahead> {
+        let mut state = self.lock();
+        state.ahead.take_if(|(is_it, _)| is_it(line)).map(|(_, ahead)| ahead)
+    }
+
     fn fire(&self, act: Act) {
         act();
         self.fired.notify_one();
@@ -145,7 +185,7 @@ async fn serve(
     let mut answer = vec![0; 16 << 10];
     let mut begun = Vec::new();
     loop {
-        let request = tokio::select! {
+        let mut request = tokio::select! {
             request = Request::read(&mut client, &mut begun) => request?,
             length = engine.read(&mut answer) => {
                 let length = length?;
@@ -163,6 +203,16 @@ async fn serve(
             Some((Side::After, act)) => Some(act),
             None => None,
         };
+        match shared.ahead(&request.line) {
+            Some(Ahead::Act(act)) => act(request.line.clone()).await,
+            Some(Ahead::Twice) => {
+                request.complete(&mut client).await?;
+                let mut first = UnixStream::connect(&shared.socket).await?;
+                first.write_all(&request.bytes).await?;
+                ensure!(first.read(&mut answer).await? > 0, "the Engine closed it");
+            }
+            None => {}
+        }
         engine.write_all(&request.bytes).await?;
         let mut body = (&mut client).take(request.missing as u64);
         tokio::io::copy(&mut body, &mut engine).await?;
@@ -207,6 +257,14 @@ impl Request {
         let line = line.strip_suffix(" HTTP/1.1").unwrap_or(line).to_owned();
         let upgrades = header("upgrade").is_some();
         Ok(Request { bytes, line, missing: length - here, upgrades })
+    }
+
+    /// Reads the rest of its body.
+    async fn complete(&mut self, client: &mut (impl AsyncRead + Unpin)) -> anyhow::Result<()> {
+        let here = self.bytes.len();
+        self.bytes.resize(here + mem::take(&mut self.missing), 0);
+        client.read_exact(&mut self.bytes[here..]).await?;
+        Ok(())
     }
 
     /// Whether it changes a container. What a gate runs in one does not.
