@@ -69,14 +69,20 @@ impl Printer {
         self.lost.borrow().as_ref().map(|error| format!("cannot write to standard output: {error}"))
     }
 
-    /// A line of data.
+    /// A line of data. What a host said in it does nothing to a terminal: in JSON it is escaped,
+    /// elsewhere blanks stand for it.
     pub fn data(&self, line: &str) {
+        self.text(&if self.is_json() { escaped(line) } else { blanked(line) });
+    }
+
+    /// Data of several lines, as it is: what no host had a say in, or what is escaped already.
+    pub fn text(&self, text: &str) {
         if self.closed.get() {
             return;
         }
         self.bars.suspend(|| {
             let mut stdout = io::stdout().lock();
-            let written = stdout.write_all(line.as_bytes()).and_then(|()| stdout.write_all(b"\n"));
+            let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n"));
             if let Err(error) = written {
                 self.closed.set(true);
                 if error.kind() != io::ErrorKind::BrokenPipe {
@@ -95,21 +101,26 @@ impl Printer {
 
     /// A warning on stderr.
     pub fn warning(&self, line: &str) {
-        self.stderr(&format!("{} {}", self.paint("33", "warning:"), printable(line)));
+        self.told(&format!("{} {}", self.paint("33", "warning:"), printable(line)));
     }
 
     /// An error on stderr.
     pub fn error(&self, line: &str) {
-        self.stderr(&format!("{} {}", self.paint("31", "error:"), printable(line)));
+        self.told(&format!("{} {}", self.paint("31", "error:"), printable(line)));
     }
 
     /// An error of one host or item on stderr.
     pub fn error_of(&self, what: &str, line: &str) {
-        self.stderr(&format!("{what}: {} {}", self.paint("31", "error:"), printable(line)));
+        let what = printable(what);
+        self.told(&format!("{what}: {} {}", self.paint("31", "error:"), printable(line)));
     }
 
     /// A plain line on stderr, whatever `--quiet` says.
     pub fn stderr(&self, line: &str) {
+        self.told(&blanked(line));
+    }
+
+    fn told(&self, line: &str) {
         self.bars.suspend(|| {
             // Nobody is left to tell when stderr is closed.
             let _ = writeln!(io::stderr().lock(), "{line}");
@@ -123,7 +134,32 @@ impl Printer {
 
 /// One line without control characters: what a host says must do nothing to a terminal.
 pub fn printable(text: &str) -> String {
-    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    blanked(text).trim().to_owned()
+}
+
+/// The same with the blanks at its ends.
+fn blanked(text: &str) -> String {
+    text.chars().map(|c| if does_something(c) { ' ' } else { c }).collect()
+}
+
+/// JSON text, of one line or more, that does nothing to a terminal and means the same.
+pub fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        // JSON has line ends between its values only, and no other raw control characters below.
+        if does_something(c) && !matches!(c, '\n' | '\t') {
+            text.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+/// Whether a terminal does something at this character, or shows others elsewhere because of it.
+fn does_something(c: char) -> bool {
+    let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// Columns of the terminal on stdout: `COLUMNS`, else its size. `None` elsewhere, where
@@ -135,4 +171,28 @@ pub fn width() -> Option<u16> {
     let set = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let size = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col);
     set.or_else(size).filter(|columns| *columns > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str =
+        "  a\u{1b}[2Jb\u{1b}]0;c\u{7}d\u{9b}31me\u{202e}f\u{2028}g\r\nexit status 0";
+
+    #[test]
+    fn what_a_host_says_does_nothing_to_a_terminal() {
+        assert_eq!(blanked(HOSTILE), "  a [2Jb ]0;c d 31me f g  exit status 0");
+        assert_eq!(printable(" \u{1b}[31mnaïve Größe 日本\n"), "[31mnaïve Größe 日本");
+    }
+
+    #[test]
+    fn json_keeps_its_meaning() {
+        let value = serde_json::json!({ "log": HOSTILE });
+        for json in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
+            let text = escaped(&json);
+            assert!(!text.chars().any(|c| does_something(c) && c != '\n'), "{text:?}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+        }
+    }
 }

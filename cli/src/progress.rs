@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use wharf::v1::TransferProgress;
 
-use crate::printer::Printer;
+use crate::printer::{Printer, printable};
 use crate::view::units;
 
 /// Lines of the terminal that are left to other things than bars: the total, the prompt and
@@ -136,7 +136,7 @@ fn style(template: &str) -> ProgressStyle {
 
 /// Where a transfer stands, in few words.
 pub fn describe(progress: &TransferProgress) -> String {
-    let mut text = progress.status.clone();
+    let mut text = printable(&progress.status);
     if progress.layers_total > 0 {
         text += &format!(" {}/{} layers", progress.layers_done, progress.layers_total);
     }

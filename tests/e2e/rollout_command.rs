@@ -33,7 +33,7 @@ impl Shop {
         world.run(&name, &image).await?;
         let old = world.read(&name, "/Image").await?;
         let good = world.image(&Image::new("v2")).await?;
-        let crash = ["/bin/sh", "-c", "echo no such table; exit 3"];
+        let crash = ["/bin/sh", "-c", "printf '\\033[2Jno such table\\n'; exit 3"];
         let broken = world.image(&Image::new("v3").command(&crash)).await?;
         Ok(Shop { world, name, old, good, broken })
     }
@@ -109,9 +109,11 @@ async fn a_broken_image_ends_with_1_and_the_log_of_the_first_host() -> anyhow::R
     let cli = &shop.world.cli;
     let rollback = shop.start(&shop.broken, &["--on-failure", "rollback"]);
     let failed = cli.run(&rollback).await?.expect(1)?;
-    for line in ["alpha: failed at gate: ", "alpha: | no such table", "alpha: put back: "] {
+    for line in ["alpha: failed at gate: ", "alpha: |  [2Jno such table", "alpha: put back: "] {
         assert!(failed.stdout.lines().any(|it| it.starts_with(line)), "{line}: {}", failed.stdout);
     }
+    // What the container wrote for the terminal does not reach it.
+    assert!(!failed.stdout.contains('\u{1b}'), "{:?}", failed.stdout);
     assert!(!failed.stdout.contains("beta: updating"), "{}", failed.stdout);
     let last = failed.stdout.lines().last().unwrap_or_default();
     assert!(last.contains("was rolled back") && last.contains("wharf rollout show "), "{last}");
@@ -124,6 +126,9 @@ async fn a_broken_image_ends_with_1_and_the_log_of_the_first_host() -> anyhow::R
     assert!(second.stderr.contains("(ROLLOUT_ACTIVE)"), "{}", second.stderr);
     let id = paused.stdout.trim().get(..8).context("an ID")?;
     assert!(second.stderr.contains(&format!("`wharf rollout abort {id}`")), "{}", second.stderr);
+    // A variable that is not set is no ID, and does not stand for whatever is there.
+    let nothing = cli.run(&["rollout", "abort", ""]).await?.expect(2)?;
+    assert!(nothing.stderr.contains("neither an ID nor a container"), "{}", nothing.stderr);
     cli.run(&["rollout", "abort", id]).await?.expect(0)?;
     let watched = cli.run(&["rollout", "watch", id]).await?.expect(1)?;
     assert!(watched.stdout.contains("was aborted with 0 of 3 hosts"), "{}", watched.stdout);

@@ -26,6 +26,6 @@ pub struct Args {
 pub fn run(app: &App, args: &Args) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Arguments::command(), "wharf", &mut script);
-    app.printer.data(String::from_utf8_lossy(&script).trim_end());
+    app.printer.text(String::from_utf8_lossy(&script).trim_end());
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::commands::{container, image};
 use crate::exit::Failure;
 use crate::fanout::{self, Observer, Opening};
 use crate::json;
-use crate::printer::{Format, Printer};
+use crate::printer::{Format, Printer, escaped};
 use crate::report::{self, failed_of, host_failed, outcome_error, status_error};
 
 /// Arguments of `wharf inspect`.
@@ -103,7 +103,7 @@ impl<F> Inspection<'_, F> {
             Format::Table | Format::Wide => {
                 let all: Vec<Value> = self.found.drain(..).map(|(_, _, value)| value).collect();
                 let text = serde_json::to_string_pretty(&all).unwrap_or_default();
-                self.printer.data(&text);
+                self.printer.text(&escaped(&text));
             }
         }
     }

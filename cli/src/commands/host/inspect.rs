@@ -5,6 +5,7 @@ use wharf::v1::GetHostRequest;
 
 use crate::app::App;
 use crate::exit::Failure;
+use crate::printer::escaped;
 use crate::report::failed_of;
 use crate::status::ErrorText;
 use crate::targets::{TargetArgs, named};
@@ -51,7 +52,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         }
     }
     if !printer.is_json() {
-        printer.data(&serde_json::to_string_pretty(&shown).unwrap_or_default());
+        printer.text(&escaped(&serde_json::to_string_pretty(&shown).unwrap_or_default()));
     }
     Ok(())
 }

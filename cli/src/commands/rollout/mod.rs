@@ -77,7 +77,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Restart(args) => start::restart(app, args).await,
         Command::History(args) => list::history(app, args).await,
         Command::Schema => {
-            app.printer.data(file::schema::rollout().trim_end());
+            app.printer.text(file::schema::rollout().trim_end());
             Ok(())
         }
     }
@@ -96,6 +96,11 @@ enum Newest {
 
 /// The ID that was meant: the ID itself, its first digits, or the name of a container.
 async fn resolve(connection: &Connection, given: &str, newest: Newest) -> Result<String, Failure> {
+    // What a variable of a script that is not set makes of an ID. Any container would fit it.
+    if given.is_empty() {
+        let message = "neither an ID nor a container was given; see: wharf rollout ls";
+        return Err(Failure::Usage(message.to_owned()));
+    }
     let digits = given.bytes().filter(|byte| *byte != b'-').count();
     let is_hex = given.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     if is_hex && (8..=32).contains(&digits) {
