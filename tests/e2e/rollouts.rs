@@ -19,4 +19,5 @@ mod unreachable;
 mod upgrade;
 mod versions;
 mod watching;
+mod way_back;
 mod width;

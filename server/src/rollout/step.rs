@@ -46,7 +46,8 @@ pub struct HostProgress {
     pub did: BTreeMap<Step, u32>,
     /// Full ID of the new container; kept from the attempt to the rollback.
     pub new_id: Option<String>,
-    /// Full ID of the twin of an old container with auto-remove.
+    /// Full ID of the twin of an old container with auto-remove; kept from attempt to attempt,
+    /// until the twin is removed.
     pub twin_id: Option<String>,
 }
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use testbed::Image;
-use wharf::v1::{HostState, RolloutState};
+use wharf::v1::{HostState, RolloutPolicy, RolloutState};
 
 use super::stage::{Stage, failing, quick, states};
 
@@ -107,4 +107,26 @@ async fn c30_behind_a_failing_gate_its_twin_takes_its_place() -> anyhow::Result<
     let backup = stage.backup(&done).await?;
     assert_eq!(backup["Id"], twin["Id"]);
     Ok(())
+}
+
+#[tokio::test]
+async fn c30_a_twin_that_took_its_place_goes_when_a_second_attempt_succeeds() -> anyhow::Result<()>
+{
+    let (stage, v2, _) = stage().await?;
+    let mut policy = RolloutPolicy { keep_old: Some(0), ..failing() };
+    let command = ["test", "-e", "/data/good"].map(str::to_owned).to_vec();
+    policy.probe.get_or_insert_default().command = command;
+    let failed = stage.roll(&v2, policy).await?;
+    assert_eq!(states(&failed), (RolloutState::Paused, HostState::Restored), "{failed:#?}");
+    assert_eq!(stage.current().await?["HostConfig"]["AutoRemove"], json!(false));
+    stage.run_inside("touch /data/good").await?;
+    let done = stage.retry(&failed).await?;
+    assert_eq!(states(&done), (RolloutState::Succeeded, HostState::Updated), "{done:#?}");
+    assert_eq!(stage.current().await?["Config"]["Image"], json!(v2));
+    testbed::eventually("the removal of the twin", super::stage::LONGEST, async || {
+        let names = stage.names().await?;
+        anyhow::ensure!(names == [stage.scene.name.clone()], "{names:?}");
+        Ok(())
+    })
+    .await
 }

@@ -9,8 +9,8 @@ use tonic::Status;
 use wharf::v1::rollout_service_client::RolloutServiceClient;
 use wharf::v1::{
     AbortRolloutRequest, CreateRolloutRequest, GetRolloutRequest, HealthGate, HostState,
-    PullPolicy, Rollout, RolloutPlanHost, RolloutPolicy, RolloutSpec, RolloutState,
-    UndoRolloutRequest,
+    PullPolicy, ResumeRolloutRequest, Rollout, RolloutPlanHost, RolloutPolicy, RolloutSpec,
+    RolloutState, UndoRolloutRequest,
 };
 use wharf_server::domain::ContainerRef;
 
@@ -121,6 +121,14 @@ impl Stage {
         let request = GetRolloutRequest { id: id.to_owned() };
         let answer = self.rollouts().get_rollout(request).await?.into_inner();
         answer.rollout.context("an answer without a rollout")
+    }
+
+    /// Lets a rollout that pauses try again what failed, until it has ended or pauses.
+    pub async fn retry(&self, rollout: &Rollout) -> anyhow::Result<Rollout> {
+        let id = rollout.id.clone();
+        let request = ResumeRolloutRequest { id, retry_failed: true, ..Default::default() };
+        self.rollouts().resume_rollout(request).await?;
+        self.rest(&rollout.id).await
     }
 
     /// Ends a rollout that pauses.

@@ -1,12 +1,17 @@
 //! Deadlines: of a host, of the whole, and of a stop.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use serde_json::json;
+use testbed::{Image, Registry};
 use wharf::v1::{
-    FailureAction, PauseCause, ResumeRolloutRequest, Rollout, RolloutPolicy, RolloutState,
+    FailureAction, HostState, PauseCause, ResumeRolloutRequest, Rollout, RolloutPolicy,
+    RolloutState,
 };
 
 use super::scene::{Scene, held, millis, quick, told};
+use crate::support::cut::Proxy;
 use crate::support::{HOSTS, Recorder, hosts};
 
 #[tokio::test]
@@ -101,5 +106,44 @@ async fn the_grace_period_is_the_containers_own_unless_one_is_set() -> anyhow::R
     assert_eq!(rollout.state(), RolloutState::Succeeded, "{}", super::scene::told(&rollout));
     let told = stops();
     assert!(told.len() == 2 && told[1].contains("/stop "), "{told:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pull_that_stands_still_ends_before_a_container_is_touched() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let before = scene.alone().await?;
+    let registry = Arc::new(Registry::open().await?);
+    let image = registry.reference("app:v2");
+    let alpha = scene.engine("alpha");
+    alpha.import(&image, &Image::new("stalled").command(&["/bin/web"])).await?;
+    alpha.push(&image, None).await?;
+    // The registry says what the image is, and nothing more once a host asks for it.
+    let proxy = Proxy::start(scene.engine("beta")).await?;
+    scene.world.server.add("behind", proxy.address()).await?;
+    let stalls = Arc::clone(&registry);
+    proxy.ahead(|line| line.contains("/images/create?"), async move |_| stalls.freeze());
+    let mut spec = scene.spec("v2").await?;
+    spec.image.clone_from(&image);
+    spec.targets = hosts(&["behind"]);
+    spec.policy.get_or_insert_default().pull_timeout = millis(1500);
+    let id = scene.begin(spec).await?.id;
+    let rollout = scene.end(&id).await?;
+    assert_eq!(rollout.pause_cause(), PauseCause::Budget, "{}", told(&rollout));
+    assert_eq!(rollout.steps[0].state(), HostState::Unchanged, "{}", told(&rollout));
+    let why = rollout.steps[0].status.clone().unwrap_or_default().message;
+    assert!(why.contains("no progress for 1s 500ms"), "{why}");
+    assert_eq!(scene.alone().await?, before);
+
+    registry.thaw();
+    scene.cli(&["resume", &id, "--retry-failed"]).await?.expect(0)?;
+    let rollout = scene.end(&id).await?;
+    assert_eq!(rollout.state(), RolloutState::Succeeded, "{}", told(&rollout));
+    let [alpha, beta, gamma] = scene.found().await?;
+    assert_eq!((&beta[0].image, beta[0].status.as_str()), (&image, "running"), "{beta:#?}");
+    assert_eq!(
+        (&beta[1].id, alpha, gamma),
+        (&before[1].id, before[..1].to_vec(), before[2..].to_vec())
+    );
     Ok(())
 }

@@ -54,7 +54,8 @@ impl Run<'_> {
             None => self.ours(&holders, false),
         };
         seen.twin = match &progress.twin_id {
-            Some(id) => self.by_id(id, &holders).await?,
+            // One that is gone may have been made anew, and the record of that lost.
+            Some(id) => self.by_id(id, &holders).await?.or_else(|| self.ours(&holders, true)),
             None => self.ours(&holders, true),
         };
         Ok(seen)

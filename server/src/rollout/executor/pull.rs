@@ -42,7 +42,7 @@ impl Run<'_> {
                 }
                 Err(Setback::Failed(trouble)) => {
                     let log_tail = Vec::new();
-                    self.note(HostEvent::Failed { step: None, trouble, log_tail }).await?;
+                    self.held.push(HostEvent::Failed { step: None, trouble, log_tail });
                     return self.end(HostEnd::Unchanged).await;
                 }
             }

@@ -2,7 +2,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::rollout::model::{
-    Event, HostEvent, HostPlan, OldFacts, Phase, RestartPolicy, Step, Work,
+    Control, Event, HostEvent, HostPlan, OldFacts, PauseCause, Phase, RestartPolicy, Step, Work,
 };
 use crate::rollout::spec::Policy;
 use crate::rollout::state::tests::values::*;
@@ -118,6 +118,56 @@ fn one_that_took_its_place_again_is_kept_no_more() {
     // Replaced once more it is kept again, under another name.
     Ended::new(3, "one", 3_000).take_in(&mut shelf);
     assert_eq!(due(&shelf, 3_000), set(["web.old-00000002 two"]));
+}
+
+/// Its twin took its place when the first attempt failed, and is what the second one replaced.
+#[test]
+fn a_twin_of_the_first_attempt_is_kept_by_the_second() {
+    let mut plan = plan(&[&["a"]]);
+    let old = OldFacts {
+        id: "one".to_owned(),
+        image: "app:v1".to_owned(),
+        image_id: "sha256:1".to_owned(),
+        running: true,
+        restart: RestartPolicy::default(),
+        auto_remove: true,
+    };
+    plan.hosts.insert(host("a"), HostPlan { old: Some(old), ..host_plan(TargetKind::Replace) });
+    let pulled = HostEvent::Pulled { image_id: "sha256:2".to_owned(), digest: None };
+    let trouble = crate::rollout::model::Trouble::new("X", "x");
+    let failed = HostEvent::Failed { step: Some(Step::Gate), trouble, log_tail: Vec::new() };
+    let running = Phase::Running { wave: 0 };
+    let resume_to = Box::new(running.clone());
+    let paused = Phase::Paused { cause: PauseCause::Budget, resume_to, since: Millis(1) };
+    let twin = HostEvent::Did { step: Step::CreateTwin, id: Some("twin".to_owned()) };
+    let of_a = |event: HostEvent| happened("a", event);
+    let ends = |end: HostEnd| of_a(HostEvent::Ended { end });
+    let begun = |work, attempt| of_a(HostEvent::Begun { work, attempt });
+    let mut state = RolloutState::from_created(&created(plan, Policy::default())).unwrap();
+    for event in [
+        begun(Work::Pull, 1),
+        of_a(pulled.clone()),
+        ends(HostEnd::Pulled),
+        phase(running.clone()),
+        begun(Work::Forward, 1),
+        of_a(twin),
+        of_a(failed),
+        ends(HostEnd::Restored),
+        phase(paused),
+        control(Control::Resume { retry_failed: true }),
+        phase(running),
+        begun(Work::Pull, 1),
+        of_a(pulled),
+        ends(HostEnd::Pulled),
+        begun(Work::Forward, 2),
+        ends(HostEnd::Committed),
+        phase(Phase::Succeeded),
+    ] {
+        state.apply(&record(2_000, event)).unwrap();
+    }
+    let mut shelf = Shelf::default();
+    shelf.take_in(RolloutId(Uuid::from_u128(1 << 96)), &state);
+    assert_eq!(due(&shelf, u64::MAX), set(["web.old-00000001 twin"]));
 }
 
 #[test]

@@ -159,13 +159,12 @@ impl HostState {
         }
         let keeps_ids = matches!(work, Work::Watch | Work::RollBack);
         let known = std::mem::take(&mut self.progress);
-        if keeps_ids {
-            self.progress = HostProgress {
-                new_id: known.new_id,
-                twin_id: known.twin_id,
-                ..HostProgress::default()
-            };
-        }
+        self.progress = HostProgress {
+            new_id: known.new_id.filter(|_| keeps_ids),
+            // Where it took its place in an attempt that failed, the next one replaces it.
+            twin_id: known.twin_id,
+            ..HostProgress::default()
+        };
         if !keeps_ids {
             self.differences.clear();
         }

@@ -9,6 +9,7 @@
 //! kill_sweep every point of every kind of work
 //! persisted  what many kills must not begin anew
 //! pulls      what is found, and lost, while images come to the hosts
+//! retries    what a second attempt finds and leaves
 //! seeds      random runs
 //! planted    bugs that must be found; sloppy has them
 //! on_disk    some of it with the real store
@@ -22,6 +23,7 @@ mod oracle;
 mod persisted;
 mod planted;
 mod pulls;
+mod retries;
 mod seeds;
 mod sloppy;
 mod tap;
