@@ -124,7 +124,7 @@ impl Journal for Store {
         let rows: Vec<EntryRow> = query
             .bind(signed(revision.0))
             .bind(limit)
-            .fetch_all(self.pool())
+            .fetch_all(self.reader())
             .await
             .map_err(store("read the journal"))?;
         rows.into_iter().map(entry).collect()
@@ -134,7 +134,7 @@ impl Journal for Store {
         let ids: Vec<String> = sqlx::query_scalar(
             "SELECT id FROM rollouts WHERE ended_at IS NULL ORDER BY created_at, id",
         )
-        .fetch_all(self.pool())
+        .fetch_all(self.reader())
         .await
         .map_err(store("read the open rollouts"))?;
         ids.iter().map(|id| rollout_id(id)).collect()
@@ -145,7 +145,7 @@ impl Journal for Store {
             "SELECT id, container, created_at, ended_at FROM rollouts
              ORDER BY created_at DESC, id DESC",
         )
-        .fetch_all(self.pool())
+        .fetch_all(self.reader())
         .await
         .map_err(store("list the rollouts"))?;
         let summary = |(id, container, created_at, ended_at): SummaryRow| {

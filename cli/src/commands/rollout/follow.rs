@@ -27,6 +27,9 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 /// How often a rollout is asked for, where the server goes away each time.
 const ATTEMPTS: usize = 5;
 
+/// How long a plan may take without a word.
+const LONG: Duration = Duration::from_secs(4);
+
 /// Between two questions for a rollout that the server is still planning.
 const AT_WORK: Duration = Duration::from_millis(500);
 
@@ -139,7 +142,8 @@ pub async fn until_answered<T: Clone, M>(
 ) -> Result<(Connection, M), Failure> {
     let (began, mut losses) = (Instant::now(), 1);
     loop {
-        match call(connection.clone(), request.clone()).await {
+        let answer = call(connection.clone(), request.clone());
+        match explained(app, answer).await {
             Err(failure) if losses < ATTEMPTS && is_lost(&failure) => {
                 losses += 1;
                 connection = reconnect(app, "wharf rollout ls --open").await?;
@@ -148,6 +152,18 @@ pub async fn until_answered<T: Clone, M>(
                 sleep(AT_WORK).await;
             }
             answer => return answer.map(|answer| (connection, answer)),
+        }
+    }
+}
+
+/// Says why it takes long, where it does: a silent minute looks like a command that hangs.
+async fn explained<T>(app: &App, answer: impl Future<Output = T>) -> T {
+    let mut answer = std::pin::pin!(answer);
+    tokio::select! {
+        answer = &mut answer => answer,
+        () = sleep(LONG) => {
+            app.printer.note("the plan takes a while: a host that does not answer is waited for, a minute at most");
+            answer.await
         }
     }
 }
