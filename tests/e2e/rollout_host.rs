@@ -5,6 +5,7 @@
 //! out on it, and looks at what the Engine says afterwards.
 
 mod auto_remove;
+mod dependents;
 mod run_state;
 mod stage;
 mod start_first;

@@ -80,7 +80,7 @@ pub fn host_row(step: &RolloutStep, pull: Option<&str>, now: Timestamp) -> Vec<S
         step.host.clone(),
         if step.wave == 0 { String::new() } else { step.wave.to_string() },
         host_state(step.state()),
-        if is_idle { String::new() } else { host_step(step.step()) },
+        if is_idle { String::new() } else { at_work_on(step) },
         if is_idle { String::new() } else { passed(step.since.as_ref(), now) },
         match (step.state(), pull) {
             (HostState::Pulling, Some(pull)) => pull.to_owned(),
@@ -113,6 +113,12 @@ pub fn host_step(step: HostStep) -> String {
         HostStep::Unspecified => String::new(),
         step => word(step.as_str_name(), "HOST_STEP_"),
     }
+}
+
+/// The step of a host, and the dependent that it is about: `gate of sidecar`.
+fn at_work_on(step: &RolloutStep) -> String {
+    let at = host_step(step.step());
+    if step.dependent.is_empty() { at } else { format!("{at} of {}", step.dependent) }
 }
 
 /// Whether a rollout has ended.
@@ -258,12 +264,13 @@ pub fn warnings(step: &RolloutStep) -> impl Iterator<Item = String> {
 fn news(before: Option<&RolloutStep>, step: &RolloutStep) -> Vec<String> {
     let host = &step.host;
     if before.is_some_and(|before| before.state == step.state) {
-        let moved = before.is_some_and(|before| before.step != step.step);
+        let moved = before
+            .is_some_and(|before| before.step != step.step || before.dependent != step.dependent);
         let working = matches!(
             step.state(),
             HostState::Updating | HostState::Restoring | HostState::RollingBack
         );
-        let what = || format!("{host}: {}: {}", host_state(step.state()), host_step(step.step()));
+        let what = || format!("{host}: {}: {}", host_state(step.state()), at_work_on(step));
         return if moved && working { vec![what()] } else { Vec::new() };
     }
     let status = host_status(step);
@@ -453,6 +460,9 @@ mod tests {
         let at_gate = RolloutStep { step: HostStep::Gate.into(), ..updating.clone() };
         assert_eq!(told(Some(&updating), &at_gate), ["web1: updating: gate"]);
         assert!(told(Some(&at_gate), &at_gate).is_empty());
+        let of_side = RolloutStep { dependent: "side".into(), ..at_gate.clone() };
+        assert_eq!(told(Some(&at_gate), &of_side), ["web1: updating: gate of side"]);
+        assert_eq!(host_row(&of_side, None, Timestamp::default())[3], "gate of side");
     }
 
     #[test]

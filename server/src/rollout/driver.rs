@@ -19,10 +19,12 @@ use super::decide::{Assignment, decide};
 use super::executor::{Bodies, Pen, Start, Stopped, Task};
 use super::hosts::Hosts;
 use super::journal::{Journal, JournalError, SecretKind};
-use super::model::{Control, Epoch, Event, HostEvent, Record, Revision, RolloutId, Trouble};
+use super::model::{
+    Control, DependentPlan, Epoch, Event, HostEvent, Record, Revision, RolloutId, Trouble,
+};
 use super::reason;
 use super::requests::{Effect, PullProgress, RolloutError, effect};
-use super::state::{Illegal, RolloutState};
+use super::state::{HostState, Illegal, RolloutState};
 use super::step::Names;
 use crate::domain::{HostName, RegistryLogin};
 
@@ -259,7 +261,8 @@ impl Driver {
                 .map_err(|error| DriverError::Journal(JournalError::Store(Box::new(error))))?,
             None => Bodies::default(),
         };
-        Ok(Some(Task {
+        let Bodies { new, twin, dependents: bodies } = bodies;
+        let target = Task {
             rollout: self.id,
             host: host.clone(),
             plan: plan.clone(),
@@ -268,7 +271,7 @@ impl Driver {
             image: self.state.plan.image.clone(),
             hosts: Arc::clone(&self.shared.hosts),
             clock: self.shared.clock,
-            bodies,
+            bodies: Bodies { new, twin, dependents: Vec::new() },
             login: self.login.clone(),
             pulls: self.shared.pulls.clone(),
             start: Start {
@@ -279,7 +282,46 @@ impl Driver {
                 monitor_until: state.monitor_until,
                 image_id: state.pulled.as_ref().map(|pulled| pulled.image_id.clone()),
             },
-        }))
+            dependents: Vec::new(),
+            hangs_on: None,
+        };
+        let dependents = self.dependents(&target, state, bodies);
+        Ok(Some(Task { dependents, ..target }))
+    }
+
+    /// The tasks of what hangs on a target.
+    fn dependents(&self, target: &Task, state: &HostState, bodies: Vec<Bodies>) -> Vec<Task> {
+        let policy = Arc::new(target.policy.of_dependents());
+        let mut bodies = bodies.into_iter();
+        let planned = target.plan.dependents.iter().enumerate();
+        planned
+            .map(|(number, DependentPlan { name, plan })| {
+                let known = state.dependents.get(&number).cloned().unwrap_or_default();
+                Task {
+                    rollout: target.rollout,
+                    host: target.host.clone(),
+                    plan: plan.clone(),
+                    policy: Arc::clone(&policy),
+                    names: Names::of(name, self.id),
+                    image: None,
+                    hosts: Arc::clone(&target.hosts),
+                    clock: target.clock,
+                    bodies: bodies.next().unwrap_or_default(),
+                    login: None,
+                    pulls: target.pulls.clone(),
+                    start: Start {
+                        progress: known.progress,
+                        failed: false,
+                        gate_deadline: known.gate_deadline,
+                        good_since: known.good_since,
+                        monitor_until: known.monitor_until,
+                        image_id: None,
+                    },
+                    dependents: Vec::new(),
+                    hangs_on: target.plan.old.as_ref().map(|old| old.id.clone()),
+                }
+            })
+            .collect()
     }
 
     async fn take_down(&mut self, note: Note) -> Result<(), DriverError> {

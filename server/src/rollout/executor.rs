@@ -8,6 +8,7 @@
 
 mod act;
 mod compare;
+mod dependents;
 mod gate;
 mod look;
 mod pull;
@@ -28,9 +29,11 @@ use super::model::{
 use super::reason;
 use super::requests::PullProgress;
 use super::spec::Policy;
-use super::step::{self, Direction, HostProgress, Names, Next, Observed};
+use super::step::{Direction, HostProgress, Names, Next, Observed};
 use crate::domain::{HostName, RegistryLogin};
 use crate::engine::{Engine, EngineError, ErrorKind};
+
+use dependents::DependentPen;
 
 pub use look::container_facts;
 
@@ -100,6 +103,10 @@ pub struct Task {
     pub pulls: broadcast::Sender<PullProgress>,
     /// Where the journal stands.
     pub start: Start,
+    /// What hangs on the target, in the order of the plan; with tasks of its own.
+    pub dependents: Vec<Task>,
+    /// Of a dependent: full ID of the old container that it hangs on.
+    pub hangs_on: Option<String>,
 }
 
 /// Where the journal stands when the work begins, or begins again after a crash.
@@ -126,6 +133,9 @@ pub struct Bodies {
     pub new: Option<NewBody>,
     /// Of the twin of the old one; `None` where it needs none.
     pub twin: Option<NewBody>,
+    /// Of what hangs on the target, in the order of the plan; they name the old one by its ID.
+    #[serde(default)]
+    pub dependents: Vec<Bodies>,
 }
 
 /// A container that is to be created.
@@ -160,6 +170,14 @@ struct Run<'a> {
     state: Start,
     /// Written with what comes next.
     held: Vec<HostEvent>,
+    /// Of a dependent: full ID of the new container that it is to hang on, as of the last look.
+    parent: Option<String>,
+}
+
+/// The work on the target and on what hangs on it.
+struct Crew<'a> {
+    target: Run<'a>,
+    dependents: Vec<Run<'a>>,
 }
 
 impl Task {
@@ -169,18 +187,21 @@ impl Task {
             Ok(engine) => engine,
             Err(trouble) => return pen.write(vec![HostEvent::Unreachable { trouble }]).await,
         };
-        let state = self.start.clone();
-        let mut run = Run { task: &self, pen, engine, state, held: Vec::new() };
-        match work {
-            Work::Pull => run.pull().await,
-            Work::Forward => run.walk(Direction::Forward).await,
-            Work::Watch => run.walk(Direction::Watch).await,
-            Work::RollBack => run.walk(Direction::RollBack).await,
-        }
+        let way = match work {
+            Work::Pull => return Run::new(&self, pen, engine).pull().await,
+            Work::Forward => Direction::Forward,
+            Work::Watch => Direction::Watch,
+            Work::RollBack => Direction::RollBack,
+        };
+        let pens = DependentPen::all(pen, &self.dependents);
+        let dependents = self.dependents.iter().zip(&pens);
+        let dependents =
+            dependents.map(|(task, pen)| Run::new(task, pen, engine.clone())).collect();
+        Crew { target: Run::new(&self, pen, engine), dependents }.walk(way).await
     }
 }
 
-impl Run<'_> {
+impl Crew<'_> {
     /// Step after step until the end.
     async fn walk(&mut self, way: Direction) -> Result<(), Stopped> {
         let mut wait = BACKOFF.0;
@@ -188,7 +209,7 @@ impl Run<'_> {
         let mut last = None;
         let mut silent_since = None;
         loop {
-            let direction = match (way, self.state.failed) {
+            let direction = match (way, self.target.state.failed) {
                 (Direction::RollBack, _) => Direction::RollBack,
                 (_, true) => Direction::Restore,
                 (way, false) => way,
@@ -197,34 +218,34 @@ impl Run<'_> {
             let seen = match self.look().await {
                 Ok(seen) => seen,
                 Err(error) => {
-                    let trouble = self.trouble(&error);
-                    let untouched = self.state.progress.intended.is_empty();
+                    let trouble = self.target.trouble(&error);
                     let is_silent = silent_since.get_or_insert(asked).elapsed() >= PATIENCE;
-                    if untouched && is_silent && direction == Direction::Forward {
-                        return self.note(HostEvent::Unreachable { trouble }).await;
+                    if self.is_untouched() && is_silent && direction == Direction::Forward {
+                        return self.target.note(HostEvent::Unreachable { trouble }).await;
                     }
                     self.flush().await?;
-                    tracing::warn!(host = %self.task.host, error = %trouble.message, "waiting for the host");
-                    self.pause(&mut wait).await;
+                    let host = &self.target.task.host;
+                    tracing::warn!(%host, error = %trouble.message, "waiting for the host");
+                    self.target.pause(&mut wait).await;
                     continue;
                 }
             };
             silent_since = None;
-            let Task { names, plan, policy, .. } = self.task;
-            let next = step::next(names, plan, policy, &seen, direction, &self.state.progress);
+            let (number, next) = self.next(&seen, direction);
             let setback = match next {
                 Next::Finished(end) => return self.end(end).await,
                 Next::Attention(trouble) => {
+                    let trouble = self.of_member(number, trouble);
                     return self.end(HostEnd::NeedsAttention { trouble }).await;
                 }
                 Next::Fail(trouble) => (None, Setback::Failed(trouble)),
-                Next::Do(step) => match self.step(step, &seen).await {
+                Next::Do(step) => match self.step(number, step, &seen).await {
                     Ok(()) => {
                         failures_back = 0;
                         // Done, and to be done again: somebody works against it. No flood.
-                        if last.replace(step) == Some(step) {
+                        if last.replace((number, step)) == Some((number, step)) {
                             self.flush().await?;
-                            self.pause(&mut wait).await;
+                            self.target.pause(&mut wait).await;
                         } else {
                             wait = BACKOFF.0;
                         }
@@ -236,23 +257,37 @@ impl Run<'_> {
             match setback {
                 (_, Setback::Stopped) => return Err(Stopped),
                 (_, Setback::Lost(trouble)) => {
-                    tracing::info!(host = %self.task.host, error = %trouble.message, "looking again");
-                    self.pause(&mut wait).await;
+                    let host = &self.target.task.host;
+                    tracing::info!(%host, error = %trouble.message, "looking again");
+                    self.target.pause(&mut wait).await;
                 }
-                (step, Setback::Failed(trouble)) => match direction {
-                    Direction::Forward | Direction::Watch => {
-                        self.fail(step, trouble, &seen).await?;
-                    }
-                    Direction::Restore | Direction::RollBack => {
-                        failures_back += 1;
-                        if failures_back >= MOST_FAILURES_BACK {
-                            return self.end(HostEnd::NeedsAttention { trouble }).await;
+                (step, Setback::Failed(trouble)) => {
+                    let trouble = self.of_member(number, trouble);
+                    match direction {
+                        Direction::Forward | Direction::Watch => {
+                            let log_tail = self.run(number).log_of_new(&seen[number]).await;
+                            let failed = HostEvent::Failed { step, trouble, log_tail };
+                            self.flush().await?;
+                            self.target.note(failed).await?;
+                            self.target.state.failed = true;
                         }
-                        self.pause(&mut wait).await;
+                        Direction::Restore | Direction::RollBack => {
+                            failures_back += 1;
+                            if failures_back >= MOST_FAILURES_BACK {
+                                return self.end(HostEnd::NeedsAttention { trouble }).await;
+                            }
+                            self.target.pause(&mut wait).await;
+                        }
                     }
-                },
+                }
             }
         }
+    }
+}
+
+impl<'a> Run<'a> {
+    fn new(task: &'a Task, pen: &'a dyn Pen, engine: Arc<dyn Engine>) -> Self {
+        Self { task, pen, engine, state: task.start.clone(), held: Vec::new(), parent: None }
     }
 
     /// One step between its intent and its record.
@@ -266,30 +301,16 @@ impl Run<'_> {
         } else {
             self.write(did).await?;
         }
-        *self.state.progress.did.entry(step).or_default() += 1;
-        match (step, id) {
-            (Step::Create, Some(id)) => self.state.progress.new_id = Some(id),
-            (Step::CreateTwin, Some(id)) => self.state.progress.twin_id = Some(id),
-            _ => {}
-        }
+        self.state.progress.done(step, id.as_deref());
         Ok(())
     }
 
-    /// Writes the failure down, with the end of the new container's log; from then on the way
-    /// leads back.
-    async fn fail(
-        &mut self,
-        step: Option<Step>,
-        trouble: Trouble,
-        seen: &Observed,
-    ) -> Result<(), Stopped> {
-        let log_tail = match seen.new.as_ref().filter(|new| new.started_at.is_some()) {
+    /// The end of the new container's log, where it ran.
+    async fn log_of_new(&self, seen: &Observed) -> Vec<String> {
+        match seen.new.as_ref().filter(|new| new.started_at.is_some()) {
             Some(new) => self.log_tail(&new.id).await,
             None => Vec::new(),
-        };
-        self.note(HostEvent::Failed { step, trouble, log_tail }).await?;
-        self.state.failed = true;
-        Ok(())
+        }
     }
 
     async fn end(&mut self, end: HostEnd) -> Result<(), Stopped> {

@@ -8,7 +8,7 @@ mod ask;
 
 use serde_json::Value;
 
-pub use ask::{Facts, gather};
+pub use ask::{Facts, container, gather};
 
 use crate::engine::{ApiVersion, FileChange, Platform};
 

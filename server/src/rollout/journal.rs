@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::model::{Epoch, Millis, Record, Revision, RolloutId};
+use super::model::{Epoch, Event, Millis, Record, Revision, RolloutId};
 use crate::domain::{ContainerName, HostName};
 
 pub use memory::MemoryJournal;
@@ -83,6 +83,19 @@ pub struct NewRollout {
     pub record: Record,
     /// What may hold secrets.
     pub secrets: Vec<NewSecret>,
+}
+
+impl NewRollout {
+    /// The containers that it locks: the target on every host, and what hangs on it there.
+    #[must_use]
+    pub fn locks(&self) -> Vec<(HostName, ContainerName)> {
+        let Event::Created { plan, .. } = &self.record.event else { return Vec::new() };
+        let of = |host: &HostName| {
+            let names = plan.containers_on(host);
+            names.map(|name| (host.clone(), name.clone())).collect::<Vec<_>>()
+        };
+        self.hosts.iter().flat_map(of).collect()
+    }
 }
 
 /// A blob that is to be sealed.

@@ -57,6 +57,14 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
+impl Plan {
+    /// The containers that the rollout replaces on a host: the target, and what hangs on it.
+    pub fn containers_on(&self, host: &HostName) -> impl Iterator<Item = &ContainerName> {
+        let dependents = self.hosts.get(host).into_iter().flat_map(|planned| &planned.dependents);
+        std::iter::once(&self.container).chain(dependents.map(|dependent| &dependent.name))
+    }
+}
+
 /// The image that the new containers get.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedImage {
@@ -86,6 +94,19 @@ pub struct HostPlan {
     pub start: bool,
     /// Whether the target was unhealthy or down already; such hosts are begun first.
     pub unhealthy: bool,
+    /// Containers that hang on the target and are made anew with it, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependents: Vec<DependentPlan>,
+}
+
+/// A container that shares a namespace of the target or takes its volumes, by its ID, and so
+/// cannot start again without it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DependentPlan {
+    /// Its name, which it keeps.
+    pub name: ContainerName,
+    /// What happens to it: always a replacement, stop-first.
+    pub plan: HostPlan,
 }
 
 /// What is done on a host.
@@ -345,6 +366,13 @@ pub enum HostEvent {
         trouble: Trouble,
         /// The last lines of the new container's log.
         log_tail: Vec<String>,
+    },
+    /// A step or a gate of a container that hangs on the target.
+    Dependent {
+        /// Its place in [`HostPlan::dependents`].
+        number: usize,
+        /// What: `Intent`, `Did`, `Differs`, `Gate`, `Good` or `Passed`.
+        happened: Box<HostEvent>,
     },
     /// The host does not answer; nothing was done on it in this attempt.
     Unreachable {

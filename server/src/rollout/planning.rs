@@ -2,6 +2,7 @@
 //! what the image is, and then decides purely. Nothing is changed on any host.
 
 mod assemble;
+mod dependents;
 mod sealed;
 mod undo;
 
@@ -13,14 +14,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::executor::NewBody;
-use super::facts::{self, Facts};
+use super::facts::{self, Facts, OldContainer};
 use super::hosts::Hosts;
 use super::model::{Plan, PlannedImage, Trouble};
 use super::reason;
+use super::recreate;
 use super::requests::{Order, Refusal, RolloutError};
 use super::spec::PullWhen;
 use crate::domain::{ContainerName, HostName, ImageName, ImageReference};
-use crate::engine::{ErrorKind, Platform};
+use crate::engine::{EngineError, ErrorKind, Platform};
 
 pub use undo::plan_undo;
 
@@ -64,6 +66,8 @@ pub struct Snapshot {
 struct Asked {
     host: HostName,
     facts: Result<Facts, Trouble>,
+    /// What hangs on the container.
+    dependents: Vec<OldContainer>,
     /// The image that the reference of the order stands for on this host now.
     image: Option<Value>,
 }
@@ -90,12 +94,15 @@ async fn ask(
 ) -> Vec<Asked> {
     futures_util::stream::iter(names.iter().cloned())
         .map(|host| async move {
-            let facts = facts_of(hosts, &host, container).await;
+            let (facts, dependents) = match facts_of(hosts, &host, container).await {
+                Ok((facts, dependents)) => (Ok(facts), dependents),
+                Err(trouble) => (Err(trouble), Vec::new()),
+            };
             let image = match (&facts, image) {
                 (Ok(_), Some(image)) => image_on(hosts, &host, image).await,
                 _ => None,
             };
-            Asked { host, facts, image }
+            Asked { host, facts, dependents, image }
         })
         .buffered(AT_ONCE)
         .collect()
@@ -106,11 +113,23 @@ async fn facts_of(
     hosts: &dyn Hosts,
     host: &HostName,
     container: &ContainerName,
-) -> Result<Facts, Trouble> {
+) -> Result<(Facts, Vec<OldContainer>), Trouble> {
     let engine = hosts.engine(host)?;
-    match tokio::time::timeout(FACTS, facts::gather(&*engine, container)).await {
-        Ok(Ok(facts)) => Ok(facts),
-        Ok(Err(error)) => Err(Trouble::new(error.kind.reason(), error.to_string())),
+    let asked = async {
+        let facts = facts::gather(&*engine, container).await?;
+        let mut dependents = Vec::new();
+        if let Some(old) = &facts.old {
+            for dependent in recreate::dependents_of(old, &facts.host) {
+                dependents.extend(facts::container(&*engine, &dependent.id).await?);
+            }
+        }
+        Ok((facts, dependents))
+    };
+    match tokio::time::timeout(FACTS, asked).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err::<_, EngineError>(error)) => {
+            Err(Trouble::new(error.kind.reason(), error.to_string()))
+        }
         Err(_) => Err(Trouble::new(
             reason::HOST_TIMEOUT,
             format!("no answer within {}", humantime::format_duration(FACTS)),

@@ -30,12 +30,12 @@ mod storage;
 mod unset;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use serde_json::Value;
 
 pub use compare::compare;
-pub use dependents::{Dependent, retarget};
+pub use dependents::{Dependent, dependents_of, refuse_dependents, retarget};
 pub use diff::diff;
 pub use health::has_health_check;
 pub use labels::{OWN_LABELS, complete};
@@ -156,16 +156,8 @@ pub fn fresh(host: &HostFacts, change: &Change) -> Result<Recreated, Vec<Trouble
 /// The stopped stand-in for a container that removes itself when it stops: the same container
 /// without that, on the same volumes (C30).
 pub fn twin(old: &OldContainer, host: &HostFacts) -> Result<Recreated, Vec<Trouble>> {
-    let options = Options {
-        anonymous_volumes: AnonymousVolumes::Keep,
-        dependents: Dependents::Recreate,
-        order: OrderWish::StopFirst,
-        assume_explicit: true,
-        pin_overlay_addresses: false,
-        share_volumes: false,
-    };
     let mut notes = Notes::default();
-    let mut base = Base::of(old, host, &options, &mut notes);
+    let mut base = Base::of(old, host, &Options::as_it_is(), &mut notes);
     if !notes.refusals.is_empty() {
         return Err(notes.refusals);
     }
@@ -197,6 +189,21 @@ pub fn old_facts(inspect: &Value) -> OldFacts {
 #[must_use]
 pub fn is_paused(inspect: &Value) -> bool {
     inspect["State"]["Paused"] == true
+}
+
+impl Options {
+    /// For a container that is made again as it is, whatever its operator wants for another.
+    #[must_use]
+    pub fn as_it_is() -> Self {
+        Self {
+            anonymous_volumes: AnonymousVolumes::Keep,
+            dependents: Dependents::Recreate,
+            order: OrderWish::StopFirst,
+            assume_explicit: true,
+            pin_overlay_addresses: false,
+            share_volumes: false,
+        }
+    }
 }
 
 impl From<&Policy> for Options {

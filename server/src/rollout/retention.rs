@@ -19,7 +19,8 @@ pub struct Kept {
     pub rollout: RolloutId,
     /// Where.
     pub host: HostName,
-    /// The name that it had, and that its successor has.
+    /// The name that it had, and that its successor has: of the target, or of a dependent that
+    /// was made anew with it.
     pub container: ContainerName,
     /// Full ID.
     pub id: String,
@@ -41,8 +42,8 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// Takes in what a rollout that has ended left. Rollouts of one container on one host
-    /// exclude each other, so the order of their ends is that of their work.
+    /// Takes in what a rollout that has ended left. Rollouts that work on one container on one
+    /// host, as their target or as a dependent, exclude each other, so the order of their ends is that of their work.
     pub fn take_in(&mut self, id: RolloutId, state: &RolloutState) {
         if !state.phase.is_terminal() {
             return;
@@ -62,25 +63,31 @@ impl Shelf {
         known: &HostState,
     ) {
         let Some(plan) = state.plan.hosts.get(host) else { return };
-        let container = &state.plan.container;
-        let kept = self.kept.entry((host.clone(), container.clone())).or_default();
         // What took its place again is kept no more: it is in use.
         if let TargetKind::Adopt { id, .. } = &plan.kind {
-            kept.retain(|other| other.id != *id);
+            let place = (host.clone(), state.plan.container.clone());
+            self.kept.entry(place).or_default().retain(|other| other.id != *id);
         }
         let Some(old) = &plan.old else { return };
         // Of one that the Engine removed when it stopped there is a twin.
         let backup = known.progress.twin_id.as_ref().unwrap_or(&old.id);
-        kept.push(Kept {
-            rollout: id,
-            host: host.clone(),
-            container: container.clone(),
-            id: backup.clone(),
-            name: Names::of(container, id).backup,
-            since: state.phase_since,
-            lasts: state.policy.keep_old_for,
-            places: state.policy.keep_old,
-        });
+        let dependents = plan.dependents.iter();
+        let dependents = dependents
+            .filter_map(|dependent| Some((&dependent.name, &dependent.plan.old.as_ref()?.id)));
+        for (container, backup) in
+            std::iter::once((&state.plan.container, backup)).chain(dependents)
+        {
+            self.kept.entry((host.clone(), container.clone())).or_default().push(Kept {
+                rollout: id,
+                host: host.clone(),
+                container: container.clone(),
+                id: backup.clone(),
+                name: Names::of(container, id).backup,
+                since: state.phase_since,
+                lasts: state.policy.keep_old_for,
+                places: state.policy.keep_old,
+            });
+        }
     }
 
     /// Containers that are kept no longer, by host, the oldest first.

@@ -269,6 +269,22 @@ pub enum Dependents {
     Recreate,
 }
 
+impl Policy {
+    /// The policy for what hangs on a container: hooks and probes are about the container alone.
+    #[must_use]
+    pub fn of_dependents(&self) -> Self {
+        Self {
+            gate: if self.gate == Gate::None { Gate::None } else { Gate::Auto },
+            monitor: Duration::ZERO,
+            order: OrderWish::StopFirst,
+            anonymous_volumes: AnonymousVolumes::Keep,
+            drain: None,
+            verify: None,
+            ..self.clone()
+        }
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         const fn seconds(seconds: u64) -> Duration {

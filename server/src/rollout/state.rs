@@ -111,8 +111,24 @@ pub struct HostState {
     pub pulled: Option<Pulled>,
     /// How it ended; `None` while the rollout is not done with it.
     pub end: Option<HostEnd>,
+    /// What hangs on the target, by its place in the plan; those that nothing was done with are
+    /// not in it.
+    pub dependents: BTreeMap<usize, DependentState>,
     /// Failed attempts by kind of work.
     failures: BTreeMap<Work, u32>,
+}
+
+/// Everything that is known of a container that hangs on the target.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DependentState {
+    /// What its steps need from the journal.
+    pub progress: HostProgress,
+    /// When its gate gives up.
+    pub gate_deadline: Option<Millis>,
+    /// Since when the gate sees it good.
+    pub good_since: Option<Millis>,
+    /// Until when it is watched after its gate.
+    pub monitor_until: Option<Millis>,
 }
 
 /// Why work on a host failed.

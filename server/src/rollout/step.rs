@@ -11,6 +11,7 @@
 //! since the Engine cannot rename a container that restarts all the time.
 
 mod back;
+mod crew;
 mod forward;
 mod observed;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use super::model::{HostEnd, HostPlan, Step, TargetKind, Trouble};
 use super::reason;
 use super::spec::Policy;
 
+pub use crew::{Member, next_of};
 pub use observed::{ContainerFacts, Health, Names, Observed, Place, Status};
 
 /// Where the work on a host is going.
@@ -103,6 +105,23 @@ impl HostProgress {
     #[must_use]
     pub fn has_done(&self, step: Step) -> bool {
         self.times(step) > 0
+    }
+
+    /// Takes down that a step was done, and which container it made.
+    pub fn done(&mut self, step: Step, id: Option<&str>) {
+        let times = self.did.entry(step).or_default();
+        *times = times.saturating_add(1);
+        match (step, id) {
+            (Step::Create, Some(id)) => self.new_id = Some(id.to_owned()),
+            (Step::CreateTwin, Some(id)) => self.twin_id = Some(id.to_owned()),
+            // The next container is another one, from its creation on.
+            (Step::RemoveNew, _) => {
+                self.new_id = None;
+                self.did.remove(&Step::Create);
+            }
+            (Step::RemoveTwin, _) => self.twin_id = None,
+            _ => {}
+        }
     }
 
     /// How often a step was done in this attempt.

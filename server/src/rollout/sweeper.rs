@@ -227,8 +227,9 @@ impl Sweeper {
         for id in journal.open().await? {
             for entry in journal.after(Revision(0), Some(id), 1).await? {
                 let Event::Created { plan, undo_of, .. } = entry.record.event else { continue };
-                let hosts = plan.waves.iter().flatten();
-                taken.extend(hosts.map(|host| (host.clone(), plan.container.clone())));
+                for host in plan.waves.iter().flatten() {
+                    taken.extend(plan.containers_on(host).map(|name| (host.clone(), name.clone())));
+                }
                 undone.extend(undo_of);
             }
         }

@@ -39,7 +39,8 @@ impl Journal for Store {
         let failed = store("write a rollout");
         let mut transaction = self.begin().await.map_err(&failed)?;
         fence(&mut transaction, epoch).await?;
-        let NewRollout { id, container, hosts, record, secrets } = rollout;
+        let locks = rollout.locks();
+        let NewRollout { id, container, record, secrets, .. } = rollout;
         let text = id.to_string();
         sqlx::query("INSERT INTO rollouts (id, container, phase, created_at) VALUES (?, ?, '', ?)")
             .bind(&text)
@@ -48,8 +49,8 @@ impl Journal for Store {
             .execute(&mut *transaction)
             .await
             .map_err(&failed)?;
-        for host in &hosts {
-            lock(&mut transaction, host, &container, &text).await?;
+        for (host, container) in &locks {
+            lock(&mut transaction, host, container, &text).await?;
         }
         for secret in secrets {
             let host = secret.host.as_ref().map_or("", |host| host.as_str());

@@ -12,7 +12,9 @@ use crate::domain::{
 };
 
 use crate::rollout::journal::{Journal, MemoryJournal, NewRollout, NewSecret, SecretKind};
-use crate::rollout::model::{Event, Millis, Phase, Record, RolloutId};
+use crate::rollout::model::{
+    DependentPlan, Event, HostPlan, Millis, Order, Phase, Plan, Record, RolloutId, TargetKind,
+};
 
 const CANARY: &str = "correct-horse-battery-staple";
 
@@ -326,6 +328,70 @@ async fn the_login_of_a_rollout_is_kept_until_its_end() {
             assert_eq!(login.is_some(), kept);
         }
         assert!(journal.secret(id, None, SecretKind::Request).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_hangs_on_a_container_is_taken_as_long_as_its_rollout_lasts() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    let memory = MemoryJournal::new(uuid::Uuid::from_u128(1));
+    for journal in [&store as &dyn Journal, &memory] {
+        let epoch = journal.take_over().await.unwrap();
+        let create = async |number, container, host: &str, dependents: &[&str]| {
+            let host = HostName::parse(host).unwrap();
+            let event = Event::Created {
+                plan: Box::new(plan(container, &host, dependents)),
+                policy: Box::default(),
+                by: "anna".to_owned(),
+                undo_of: None,
+            };
+            let rollout = NewRollout {
+                id: RolloutId(uuid::Uuid::from_u128(number)),
+                container: ContainerName::parse(container).unwrap(),
+                hosts: vec![host],
+                record: Record { at: Millis(1), event },
+                secrets: Vec::new(),
+            };
+            journal.create(epoch, rollout).await
+        };
+        create(1, "web", "alpha", &["side"]).await.unwrap();
+        for (container, dependents) in [("side", &[][..]), ("db", &["side"])] {
+            let said = create(2, container, "alpha", dependents).await.unwrap_err().to_string();
+            assert!(said.starts_with("side on alpha is being changed"), "{said}");
+        }
+        create(2, "side", "beta", &[]).await.unwrap();
+        let first = RolloutId(uuid::Uuid::from_u128(1));
+        let event = Event::Phase { to: Phase::Succeeded, reason: None };
+        journal.append(epoch, first, &[Record { at: Millis(2), event }]).await.unwrap();
+        create(3, "side", "alpha", &[]).await.unwrap();
+    }
+}
+
+/// A plan to restart a container on a host with what hangs on it.
+fn plan(container: &str, host: &HostName, dependents: &[&str]) -> Plan {
+    let planned = HostPlan {
+        kind: TargetKind::Replace,
+        old: None,
+        diff: Vec::new(),
+        risks: Vec::new(),
+        spec_sha: String::new(),
+        order: Order::StopFirst,
+        start: true,
+        unhealthy: false,
+        dependents: Vec::new(),
+    };
+    let dependent = |name: &&str| DependentPlan {
+        name: ContainerName::parse(name).unwrap(),
+        plan: planned.clone(),
+    };
+    let dependents = dependents.iter().map(dependent).collect();
+    Plan {
+        container: ContainerName::parse(container).unwrap(),
+        image: None,
+        waves: vec![vec![host.clone()]],
+        hosts: [(host.clone(), HostPlan { dependents, ..planned })].into(),
+        warnings: Vec::new(),
     }
 }
 

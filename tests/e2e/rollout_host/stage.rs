@@ -88,9 +88,13 @@ impl Stage {
 
     /// Takes a rollout back, until that has ended or pauses.
     pub async fn undo(&self, of: &Rollout) -> anyhow::Result<Rollout> {
+        self.undo_with(of, quick()).await
+    }
+
+    pub async fn undo_with(&self, of: &Rollout, policy: RolloutPolicy) -> anyhow::Result<Rollout> {
         let request = UndoRolloutRequest {
             id: of.id.clone(),
-            policy: Some(quick()),
+            policy: Some(policy),
             ..UndoRolloutRequest::default()
         };
         let answer = self.rollouts().undo_rollout(request).await?.into_inner();

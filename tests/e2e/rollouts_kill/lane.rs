@@ -19,7 +19,7 @@ use crate::support::cut::{Proxy, Side};
 use crate::support::{Server, hosts};
 
 /// A rollout of two hosts takes two seconds; the rest is for a machine that is busy.
-const END: Duration = Duration::from_secs(90);
+pub const END: Duration = Duration::from_secs(90);
 
 pub struct Lane<'a> {
     pub wharfd: Arc<Wharfd>,

@@ -59,7 +59,7 @@ async fn every_write_of_a_failed_upgrade_and_its_way_back_may_be_cut() -> anyhow
 }
 
 /// The gate never lets it pass, and the new container runs until it is stopped.
-fn fails() -> RolloutPolicy {
+pub fn fails() -> RolloutPolicy {
     let probe = HealthProbe { command: vec!["false".to_owned()], ..Default::default() };
     RolloutPolicy {
         health: HealthGate::Exec.into(),

@@ -60,5 +60,6 @@ fn host_view(plan: &Plan, name: &HostName, host: &HostPlan) -> v1::RolloutPlanHo
         risks: host.risks.clone(),
         spec_sha256: host.spec_sha.clone(),
         adopted_container_id: adopted.to_owned(),
+        dependents: host.dependents.iter().map(|it| it.name.to_string()).collect(),
     }
 }

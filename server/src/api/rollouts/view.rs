@@ -185,8 +185,16 @@ impl View {
         {
             step.new_container_id.clone_from(id);
         }
-        happen(step, host, happened);
-        if step.state != before.state || step.step != before.step {
+        if let HostEvent::Dependent { number, happened } = happened {
+            let planned = self.plan.hosts.get(host);
+            let dependent = planned.and_then(|planned| planned.dependents.get(*number));
+            let name = dependent.map(|it| it.name.to_string()).unwrap_or_default();
+            happen_to_dependent(step, name, happened);
+        } else {
+            happen(step, host, happened);
+        }
+        let is_elsewhere = step.dependent != before.dependent;
+        if step.state != before.state || step.step != before.step || is_elsewhere {
             step.since = Some(timestamp(at));
         }
         if *step == before {
@@ -231,13 +239,18 @@ fn first_step(plan: &Plan, host: &HostName, at: prost_types::Timestamp) -> v1::R
 fn happen(step: &mut v1::RolloutStep, host: &HostName, happened: &HostEvent) {
     match happened {
         HostEvent::Begun { work, attempt } => begin(step, *work, *attempt),
-        HostEvent::Intent { step: at } => step.step = step_view(*at).into(),
+        HostEvent::Intent { step: at } => {
+            step.step = step_view(*at).into();
+            step.dependent.clear();
+        }
         HostEvent::Did { step: at, id } => {
             step.step = step_view(*at).into();
             if let (Step::Create, Some(id)) = (at, id) {
                 step.new_container_id.clone_from(id);
             }
         }
+        // Only with its name.
+        HostEvent::Dependent { .. } => {}
         HostEvent::Pulled { image_id, .. } => step.new_image_id.clone_from(image_id),
         HostEvent::Differs { differences } => step.warnings.clone_from(differences),
         HostEvent::Gate { deadline } => step.deadline = Some(timestamp(*deadline)),
@@ -262,6 +275,25 @@ fn happen(step: &mut v1::RolloutStep, host: &HostName, happened: &HostEvent) {
             step.status = Some(trouble::status(trouble, Some(host)));
         }
         HostEvent::Ended { end } => finish(step, host, end),
+    }
+}
+
+/// What its containers are is told of the target alone.
+fn happen_to_dependent(step: &mut v1::RolloutStep, name: String, happened: &HostEvent) {
+    match happened {
+        HostEvent::Intent { step: at } | HostEvent::Did { step: at, .. } => {
+            step.step = step_view(*at).into();
+            step.dependent = name;
+        }
+        HostEvent::Good { saw, .. } => step.health.clone_from(saw),
+        HostEvent::Differs { differences } => {
+            for line in differences {
+                if !step.warnings.contains(line) {
+                    step.warnings.push(line.clone());
+                }
+            }
+        }
+        _ => {}
     }
 }
 
@@ -290,6 +322,7 @@ fn begin(step: &mut v1::RolloutStep, work: Work, attempt: u32) {
 }
 
 fn finish(step: &mut v1::RolloutStep, host: &HostName, end: &HostEnd) {
+    step.dependent.clear();
     step.deadline = None;
     let state = match end {
         HostEnd::Pulled => v1::HostState::Pulled,

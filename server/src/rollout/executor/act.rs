@@ -98,10 +98,7 @@ impl Run<'_> {
         let id = match &seen.new {
             // Created before the record of it was lost: only its networks may be missing.
             Some(found) => found.id.clone(),
-            None => {
-                let body = self.new_body(&new);
-                self.make(&body, &self.task.names.candidate).await?
-            }
+            None => self.make(&self.new_body(&new), &self.task.names.candidate).await?,
         };
         self.connect(&id, &new).await?;
         self.check_image(&id, &new).await?;
@@ -127,7 +124,7 @@ impl Run<'_> {
     /// The body of the new container as it is sent.
     pub(super) fn new_body(&self, new: &NewBody) -> Value {
         let image = new.image_id.as_deref().or(self.state.image_id.as_deref());
-        complete(&new.body, image, &self.labels(false))
+        complete(&self.body(&new.body), image, &self.labels(false))
     }
 
     /// Creates a container. Where its name is taken, that may be by what an earlier try made
@@ -158,7 +155,7 @@ impl Run<'_> {
         let mut labels = vec![
             (ROLLOUT_LABEL, task.names.rollout.clone()),
             ("io.wharf.rollout.target", task.names.target.clone()),
-            (SHA_LABEL, task.plan.spec_sha.clone()),
+            (SHA_LABEL, self.spec_sha()),
         ];
         if let Some(old) = &task.plan.old {
             labels.push(("io.wharf.rollout.prev.id", old.id.clone()));

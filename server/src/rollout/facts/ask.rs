@@ -68,6 +68,18 @@ fn architecture(machine: &str) -> String {
     .to_owned()
 }
 
+/// A container by its full ID; `None` where it is not there any more. Changes nothing.
+///
+/// # Errors
+/// Whatever the Engine fails with.
+pub async fn container(engine: &dyn Engine, id: &str) -> Result<Option<OldContainer>> {
+    let Ok(id) = ContainerRef::parse(id) else { return Ok(None) };
+    match found(engine.inspect_container(&id, false).await)? {
+        Some(found) => old_container(engine, read(&found)?).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// The container of exactly that name: an Engine also takes a beginning of an ID.
 async fn by_name(engine: &dyn Engine, name: &ContainerName) -> Result<Option<Value>> {
     let container = ContainerRef::from(name.clone());

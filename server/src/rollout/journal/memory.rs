@@ -93,19 +93,19 @@ impl Journal for MemoryJournal {
     async fn create(&self, epoch: Epoch, rollout: NewRollout) -> Result<Revision> {
         let mut contents = self.lock();
         contents.fence(epoch)?;
-        let NewRollout { id, container, hosts, record, secrets } = rollout;
-        if contents.summaries.contains_key(&id) {
-            let message = format!("rollout {id} is there already");
+        if contents.summaries.contains_key(&rollout.id) {
+            let message = format!("rollout {} is there already", rollout.id);
             return Err(JournalError::Store(message.into()));
         }
-        for host in &hosts {
-            if let Some(by) = contents.locks.get(&(host.clone(), container.clone())) {
-                return Err(JournalError::Locked { host: host.clone(), container, by: *by });
+        let locks = rollout.locks();
+        let NewRollout { id, container, record, secrets, .. } = rollout;
+        for lock in &locks {
+            if let Some(by) = contents.locks.get(lock) {
+                let (host, container) = lock.clone();
+                return Err(JournalError::Locked { host, container, by: *by });
             }
         }
-        for host in hosts {
-            contents.locks.insert((host, container.clone()), id);
-        }
+        contents.locks.extend(locks.into_iter().map(|lock| (lock, id)));
         let summary = Summary { id, container, created_at: record.at, ended_at: None };
         contents.summaries.insert(id, summary);
         for secret in secrets {

@@ -48,6 +48,7 @@ fn skipped(reason: String) -> HostPlan {
         order: Order::StopFirst,
         start: false,
         unhealthy: false,
+        dependents: Vec::new(),
     }
 }
 

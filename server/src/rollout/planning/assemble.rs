@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::sealed::{self, WayBack, body, seal};
-use super::{Asked, HostBodies, Planned};
+use super::{Asked, HostBodies, Planned, dependents};
 use crate::engine::Platform;
-use crate::rollout::facts::Facts;
-use crate::rollout::model::{HostPlan, Order as Turn, PlannedImage, TargetKind, Trouble};
+use crate::rollout::facts::{Facts, OldContainer};
+use crate::rollout::model::{
+    DependentPlan, HostPlan, Order as Turn, PlannedImage, TargetKind, Trouble,
+};
 use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replacement};
 use crate::rollout::reason;
 use crate::rollout::recreate::{self, Options, Recreated};
@@ -25,15 +27,18 @@ pub(super) fn assemble(
 ) -> Result<Planned, Vec<Refusal>> {
     let draft = Draft { order, image: image.as_ref(), platforms };
     let (mut hosts, mut bodies) = (BTreeMap::new(), BTreeMap::new());
+    let mut hanging = BTreeMap::new();
     for asked in asked {
         let name = asked.host.clone();
-        let (facts, sealed) = draft.host(asked);
+        let Found { facts, sealed, dependents } = draft.host(asked);
         hosts.insert(name.clone(), facts);
+        hanging.insert(name.clone(), dependents);
         bodies.extend(sealed.map(|sealed| (name, sealed)));
     }
     let (container, policy) = (&order.spec.container, &order.spec.policy);
     let input = Input { container, policy, image, hosts: &hosts, first: &[] };
-    let plan = plan::plan(&input).map_err(refusals)?;
+    let mut plan = plan::plan(&input).map_err(refusals)?;
+    dependents::attach(&mut plan, hanging);
     Ok(Planned { plan, bodies })
 }
 
@@ -52,17 +57,29 @@ struct Draft<'a> {
     platforms: &'a [Platform],
 }
 
+/// What is on a host, what is sealed of it, and what is made anew with its container.
+struct Found {
+    facts: HostFacts,
+    sealed: Option<HostBodies>,
+    dependents: Vec<DependentPlan>,
+}
+
+impl From<HostFacts> for Found {
+    fn from(facts: HostFacts) -> Self {
+        Self { facts, sealed: None, dependents: Vec::new() }
+    }
+}
+
 impl Draft<'_> {
-    /// What is on a host, and what is sealed of it.
-    fn host(&self, asked: Asked) -> (HostFacts, Option<HostBodies>) {
-        let Asked { facts, image, .. } = asked;
+    fn host(&self, asked: Asked) -> Found {
+        let Asked { facts, dependents, image, .. } = asked;
         match facts {
-            Ok(facts) => self.reachable(&facts, image.as_ref()),
-            Err(trouble) => (HostFacts::Silent(trouble), None),
+            Ok(facts) => self.reachable(&facts, &dependents, image.as_ref()),
+            Err(trouble) => HostFacts::Silent(trouble).into(),
         }
     }
 
-    fn reachable(&self, facts: &Facts, image: Option<&Value>) -> (HostFacts, Option<HostBodies>) {
+    fn reachable(&self, facts: &Facts, hanging: &[OldContainer], image: Option<&Value>) -> Found {
         let change = &self.order.spec.change;
         let container = self.order.spec.container.as_str();
         let taken = recreate::names::taken(&facts.host, container, &self.order.id.short());
@@ -72,23 +89,24 @@ impl Draft<'_> {
                 let message = format!("the name {name} is taken by container {id}");
                 Trouble::new(reason::NAME_IN_USE, message)
             };
-            return (HostFacts::Refused(taken.iter().map(trouble).collect()), None);
+            return HostFacts::Refused(taken.iter().map(trouble).collect()).into();
         }
         let unfit = self.unfit(&facts.host.platform, image);
         let Some(old) = &facts.old else {
             if change.whole.is_none() {
-                return (HostFacts::Missing { new: None }, None);
+                return HostFacts::Missing { new: None }.into();
             }
             if let Some(trouble) = unfit {
-                return (HostFacts::Refused(vec![trouble]), None);
+                return HostFacts::Refused(vec![trouble]).into();
             }
             return match recreate::fresh(&facts.host, change) {
                 Ok(made) => {
                     let new = container_of(&made, self.new_image(None, image));
                     let new = Some(Replacement::New(new));
-                    (HostFacts::Missing { new }, seal(Some(body(&made, None)), WayBack::default()))
+                    let sealed = seal(Some(body(&made, None)), WayBack::default(), Vec::new());
+                    Found { sealed, ..HostFacts::Missing { new }.into() }
                 }
-                Err(troubles) => (HostFacts::Refused(troubles), None),
+                Err(troubles) => HostFacts::Refused(troubles).into(),
             };
         };
         let options = Options::from(&self.order.spec.policy);
@@ -100,47 +118,42 @@ impl Draft<'_> {
             old: recreate::old_facts(&old.inspect),
         };
         let made = match recreate::recreate(old, &facts.host, change, &options) {
-            Ok(made) if made.dependents.is_empty() => made,
-            Ok(made) => {
-                let names: Vec<_> = made.dependents.iter().map(|it| it.name.clone()).collect();
-                let message = format!(
-                    "dependents: recreate is not possible: {} would have to be made anew, which \
-                     rollouts cannot do; remove what hangs on it, and run it again afterwards",
-                    names.join(", ")
-                );
-                present.new = Err(vec![Trouble::new(reason::CONTAINER_CHANGED, message)]);
-                return (HostFacts::Present(Box::new(present)), None);
-            }
+            Ok(made) => made,
             Err(troubles) => {
                 present.new = Err(troubles);
-                return (HostFacts::Present(Box::new(present)), None);
+                return HostFacts::Present(Box::new(present)).into();
             }
         };
         let same_image = change.image.is_none() || self.is_same(old.image.as_ref(), image);
         // Without any change it is a restart, which is not done by being the same.
         if *change != Change::default() && made.diff.is_empty() && same_image {
-            return (HostFacts::Current, None);
+            return HostFacts::Current.into();
         }
         if let Some(trouble) = unfit {
             present.new = Err(vec![trouble]);
-            return (HostFacts::Present(Box::new(present)), None);
+            return HostFacts::Present(Box::new(present)).into();
         }
         if options.order == OrderWish::Auto && made.order == Turn::StopFirst {
             present.no_start_first.push("it cannot run beside the old one".to_owned());
         }
-        let back = match sealed::way_back(old, &facts.host) {
-            Ok(back) => back,
-            Err(troubles) => {
+        let hanging = dependents::plan(old, hanging, &facts.host, self.order.id);
+        let (back, hanging) = match (sealed::way_back(old, &facts.host), hanging) {
+            (Ok(back), Ok(hanging)) => (back, hanging),
+            (Err(troubles), _) | (_, Err(troubles)) => {
                 present.new = Err(troubles);
-                return (HostFacts::Present(Box::new(present)), None);
+                return HostFacts::Present(Box::new(present)).into();
             }
         };
         let new_image = self.new_image(old.image.as_ref(), image);
         present.new = Ok(Replacement::New(container_of(&made, new_image)));
         let image_id = change.image.is_none().then(|| present.old.image_id.clone());
-        (HostFacts::Present(Box::new(present)), seal(Some(body(&made, image_id)), back))
+        let dependents::Planned { plans, bodies } = hanging;
+        Found {
+            facts: HostFacts::Present(Box::new(present)),
+            sealed: seal(Some(body(&made, image_id)), back, bodies),
+            dependents: plans,
+        }
     }
-
     /// Why the host cannot get the image, or could not run it. One that it has already was put
     /// there by somebody who knows better: an emulator may be at work.
     fn unfit(&self, host: &Platform, named: Option<&Value>) -> Option<Trouble> {
@@ -203,7 +216,7 @@ impl Draft<'_> {
 }
 
 /// Whether it is down or unhealthy, so that it has little to lose.
-fn is_bad(inspect: &Value) -> bool {
+pub(super) fn is_bad(inspect: &Value) -> bool {
     let state = &inspect["State"];
     let ended_badly = state["Status"] == "exited" && state["ExitCode"] != 0;
     state["Health"]["Status"] == "unhealthy" || state["Restarting"] == true || ended_badly
@@ -228,5 +241,6 @@ pub(super) fn skip(reason: String) -> HostPlan {
         order: Turn::StopFirst,
         start: false,
         unhealthy: false,
+        dependents: Vec::new(),
     }
 }

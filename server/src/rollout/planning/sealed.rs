@@ -8,7 +8,7 @@ use crate::rollout::executor::{Bodies, NewBody};
 use crate::rollout::facts::{HostFacts, OldContainer};
 use crate::rollout::model::Trouble;
 use crate::rollout::recreate::{self, Options, Recreated};
-use crate::rollout::spec::{AnonymousVolumes, Change, Dependents, OrderWish};
+use crate::rollout::spec::Change;
 
 /// How a container comes back that is about to be replaced.
 #[derive(Default)]
@@ -24,15 +24,7 @@ pub(super) fn way_back(old: &OldContainer, host: &HostFacts) -> Result<WayBack, 
     let facts = recreate::old_facts(&old.inspect);
     let vanishes = facts.auto_remove && facts.running;
     let twin = vanishes.then(|| recreate::twin(old, host)).transpose()?;
-    let as_it_is = Options {
-        anonymous_volumes: AnonymousVolumes::Keep,
-        dependents: Dependents::Recreate,
-        order: OrderWish::StopFirst,
-        assume_explicit: true,
-        pin_overlay_addresses: false,
-        share_volumes: false,
-    };
-    let before = recreate::recreate(old, host, &Change::default(), &as_it_is).ok();
+    let before = recreate::recreate(old, host, &Change::default(), &Options::as_it_is()).ok();
     let snapshot = before.map(|mut before| {
         // The name of its image may mean another one by the time that it is made again.
         before.body["Image"] = Value::String(facts.image_id.clone());
@@ -44,8 +36,12 @@ pub(super) fn way_back(old: &OldContainer, host: &HostFacts) -> Result<WayBack, 
 }
 
 /// What is sealed of a host.
-pub(super) fn seal(new: Option<NewBody>, back: WayBack) -> Option<HostBodies> {
-    let bodies = Bodies { new, twin: back.twin };
+pub(super) fn seal(
+    new: Option<NewBody>,
+    back: WayBack,
+    dependents: Vec<Bodies>,
+) -> Option<HostBodies> {
+    let bodies = Bodies { new, twin: back.twin, dependents };
     // JSON values and strings are always written.
     let old = back.snapshot.and_then(|snapshot| serde_json::to_string(&snapshot).ok());
     Some(HostBodies { bodies: serde_json::to_string(&bodies).ok()?, old })

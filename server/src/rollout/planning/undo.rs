@@ -7,18 +7,19 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::assemble::skip;
-use super::{HostBodies, Planned, Snapshot, facts_of, image_on, sealed};
+use super::{HostBodies, Planned, Snapshot, dependents, facts_of, image_on, sealed};
 use crate::domain::{ContainerRef, HostName, ImageName, ImageReference};
 use crate::rollout::executor::{NewBody, container_facts};
 use crate::rollout::hosts::Hosts;
 use crate::rollout::journal::{Journal, JournalError, SecretKind};
 use crate::rollout::model::{
-    Event, HostEnd, HostPlan, OldFacts, Revision, RolloutId, TargetKind, Trouble,
+    DependentPlan, Event, HostEnd, HostPlan, OldFacts, Revision, TargetKind, Trouble,
 };
 use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replacement};
 use crate::rollout::reason;
 use crate::rollout::recreate;
 use crate::rollout::requests::{Refusal, RolloutError, UndoOrder};
+use crate::rollout::spec::Dependents;
 use crate::rollout::state::{HostState, RolloutState};
 
 /// Plans the way back of a rollout that has ended.
@@ -40,17 +41,18 @@ pub async fn plan_undo(
     }
     refuse_active(journal, &state).await?;
     let (mut facts, mut bodies, mut left) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    let mut gone = Vec::new();
+    let (mut hanging, mut gone) = (BTreeMap::new(), Vec::new());
     for (name, host) in &state.hosts {
         let done = matches!(host.end, Some(HostEnd::Committed));
         let Some(was) = state.plan.hosts.get(name).filter(|_| done) else {
             left.insert(name.clone(), skip("the rollout left it as it was".to_owned()));
             continue;
         };
-        let way = Way { hosts, journal, of: order.of, state: &state, name };
+        let way = Way { hosts, journal, order, state: &state, name };
         match way.back(was, host).await? {
-            Back::To(present, sealed) => {
+            Back::To(present, sealed, dependents) => {
                 facts.insert(name.clone(), *present);
+                hanging.insert(name.clone(), dependents);
                 bodies.extend(sealed.map(|sealed| (name.clone(), sealed)));
             }
             Back::Left(reason) => {
@@ -78,6 +80,7 @@ pub async fn plan_undo(
     let mut plan = plan::plan(&input)
         .map_err(|found| RolloutError::PlanRefused(super::assemble::refusals(found)))?;
     plan.hosts.extend(left);
+    dependents::attach(&mut plan, hanging);
     Ok(Planned { plan, bodies })
 }
 
@@ -87,10 +90,11 @@ async fn refuse_active(journal: &dyn Journal, state: &RolloutState) -> Result<()
     for by in journal.open().await? {
         for entry in journal.after(Revision(0), Some(by), 1).await? {
             let Event::Created { plan, .. } = entry.record.event else { continue };
-            let mut hosts = plan.waves.iter().flatten();
-            if plan.container == *container
-                && let Some(host) = hosts.find(|host| state.hosts.contains_key(*host)).cloned()
-            {
+            let takes = |host: &&HostName| {
+                let mut names = plan.containers_on(host);
+                state.hosts.contains_key(*host) && names.any(|name| name == container)
+            };
+            if let Some(host) = plan.waves.iter().flatten().find(takes).cloned() {
                 return Err(JournalError::Locked { host, container: container.clone(), by }.into());
             }
         }
@@ -102,7 +106,7 @@ async fn refuse_active(journal: &dyn Journal, state: &RolloutState) -> Result<()
 struct Way<'a> {
     hosts: &'a dyn Hosts,
     journal: &'a dyn Journal,
-    of: RolloutId,
+    order: &'a UndoOrder,
     state: &'a RolloutState,
     name: &'a HostName,
 }
@@ -116,8 +120,8 @@ struct Retained {
 
 /// What an undo finds on a host.
 enum Back {
-    /// A way back, with what is sealed of it.
-    To(Box<HostFacts>, Option<HostBodies>),
+    /// A way back, with what is sealed of it, and what is made anew with the container.
+    To(Box<HostFacts>, Option<HostBodies>, Vec<DependentPlan>),
     /// Nothing to do, for this reason.
     Left(String),
 }
@@ -129,14 +133,15 @@ impl Way<'_> {
             let reason = "the rollout created it; remove it with `wharf rm`";
             return Ok(Back::Left(reason.to_owned()));
         };
-        let facts = match facts_of(self.hosts, self.name, container).await {
-            Ok(facts) => facts,
-            Err(trouble) => return Ok(Back::To(Box::new(HostFacts::Silent(trouble)), None)),
+        let (facts, hanging) = match facts_of(self.hosts, self.name, container).await {
+            Ok(found) => found,
+            Err(trouble) => {
+                return Ok(Back::To(Box::new(HostFacts::Silent(trouble)), None, Vec::new()));
+            }
         };
-        let refused = |message: String| {
-            let trouble = Trouble::new(reason::CONTAINER_CHANGED, message);
-            Ok(Back::To(Box::new(HostFacts::Refused(vec![trouble])), None))
-        };
+        let against = |troubles| Back::To(Box::new(HostFacts::Refused(troubles)), None, Vec::new());
+        let refused =
+            |message: String| Ok(against(vec![Trouble::new(reason::CONTAINER_CHANGED, message)]));
         let Some(current) = &facts.old else {
             let reason = format!("it has no container {container} any more");
             return Ok(Back::Left(reason));
@@ -158,10 +163,18 @@ impl Way<'_> {
         // What is there now is replaced in its turn, and may have to come back.
         let back = match sealed::way_back(current, &facts.host) {
             Ok(back) => back,
-            Err(troubles) => return Ok(Back::To(Box::new(HostFacts::Refused(troubles)), None)),
+            Err(troubles) => return Ok(against(troubles)),
+        };
+        if self.order.policy.dependents == Dependents::Refuse && !hanging.is_empty() {
+            return Ok(against(recreate::refuse_dependents(current, &facts.host)));
+        }
+        let dependents = dependents::plan(current, &hanging, &facts.host, self.order.id);
+        let dependents::Planned { plans, bodies: of_dependents } = match dependents {
+            Ok(planned) => planned,
+            Err(troubles) => return Ok(against(troubles)),
         };
         let kind = SecretKind::Snapshot;
-        let written = self.journal.secret(self.of, Some(self.name), kind).await?;
+        let written = self.journal.secret(self.order.of, Some(self.name), kind).await?;
         let written = written.as_deref().and_then(|it| serde_json::from_str::<Snapshot>(it).ok());
         let bodies = back.snapshot.as_ref().zip(written.as_ref());
         let mut new = NewContainer {
@@ -188,11 +201,15 @@ impl Way<'_> {
         let present = Present {
             paused: recreate::is_paused(&current.inspect),
             unhealthy: false,
-            no_start_first: Vec::new(),
+            no_start_first: plans
+                .iter()
+                .map(|it| format!("the container {} hangs on it", it.name))
+                .collect(),
             new: Ok(replacement),
             old: current_facts,
         };
-        Ok(Back::To(Box::new(HostFacts::Present(Box::new(present))), sealed::seal(body, back)))
+        let sealed = sealed::seal(body, back, of_dependents);
+        Ok(Back::To(Box::new(HostFacts::Present(Box::new(present))), sealed, plans))
     }
 
     /// Whether the name of an image stands for it on the host. A container that is made by the

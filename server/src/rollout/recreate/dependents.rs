@@ -4,9 +4,11 @@
 use serde_json::Value;
 
 use super::json::text;
+use super::names::target_of;
 use super::storage::source_of;
 use super::{Notes, Options};
 use crate::rollout::facts::{ContainerFacts, HostFacts, OldContainer};
+use crate::rollout::model::Trouble;
 use crate::rollout::spec::Dependents;
 
 /// A container that hangs on the one that is replaced.
@@ -41,15 +43,15 @@ pub fn retarget(body: &Value, old: &ContainerFacts, new_id: &str) -> Value {
     body
 }
 
-pub(super) fn find(
-    old: &OldContainer,
-    host: &HostFacts,
-    options: &Options,
-    notes: &mut Notes,
-) -> Vec<Dependent> {
+/// What hangs on a container, by name.
+#[must_use]
+pub fn dependents_of(old: &OldContainer, host: &HostFacts) -> Vec<Dependent> {
     let target = ContainerFacts::read(&old.inspect);
-    let others = || host.containers.iter().filter(|other| other.id != target.id);
-    let mut found: Vec<Dependent> = others()
+    // What a rollout keeps of a dependent hangs on what it keeps of the target, and a name that it
+    // was given means another container by now.
+    let kept = |other: &&ContainerFacts| !other.running && target_of(&other.name).is_some();
+    let others = host.containers.iter().filter(|other| other.id != target.id && !kept(other));
+    let mut found: Vec<Dependent> = others
         .filter_map(|other| {
             let shares = shares(other, &target);
             (!shares.is_empty()).then(|| Dependent {
@@ -61,17 +63,34 @@ pub(super) fn find(
         })
         .collect();
     found.sort_by(|one, other| one.name.cmp(&other.name));
+    found
+}
+
+/// What is said of each dependent where they are not to be made anew.
+#[must_use]
+pub fn refuse_dependents(old: &OldContainer, host: &HostFacts) -> Vec<Trouble> {
+    let refuse = |dependent: Dependent| {
+        let message = format!(
+            "the container {} shares its {}, and could not start again; have it made anew too (dependents: recreate), or remove it first",
+            dependent.name,
+            dependent.shares.join(" and ")
+        );
+        Trouble::new("DEPENDENT_CONTAINER", message)
+    };
+    dependents_of(old, host).into_iter().map(refuse).collect()
+}
+
+pub(super) fn find(
+    old: &OldContainer,
+    host: &HostFacts,
+    options: &Options,
+    notes: &mut Notes,
+) -> Vec<Dependent> {
+    let target = ContainerFacts::read(&old.inspect);
+    let others = || host.containers.iter().filter(|other| other.id != target.id);
+    let found = dependents_of(old, host);
     if options.dependents == Dependents::Refuse {
-        for dependent in &found {
-            notes.refuse(
-                "DEPENDENT_CONTAINER",
-                format!(
-                    "the container {} shares its {}, and could not start again; remove it first, and run it again afterwards",
-                    dependent.name,
-                    dependent.shares.join(" and ")
-                ),
-            );
-        }
+        notes.refusals.extend(refuse_dependents(old, host));
     }
     for other in others().filter(|other| other.links.iter().any(|link| target.is(link))) {
         notes.risk(format!(

@@ -2,7 +2,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::rollout::model::{
-    Control, Event, HostEvent, HostPlan, OldFacts, PauseCause, Phase, RestartPolicy, Step, Work,
+    Control, DependentPlan, Event, HostEvent, HostPlan, OldFacts, PauseCause, Phase, RestartPolicy,
+    Step, Work,
 };
 use crate::rollout::spec::Policy;
 use crate::rollout::state::tests::values::*;
@@ -17,27 +18,32 @@ struct Ended {
     keep: u32,
     at: u64,
     end: HostEnd,
+    /// The old container of `side`, which was made anew with it.
+    side: Option<&'static str>,
 }
 
 impl Ended {
     fn new(number: u128, old: &'static str, at: u64) -> Self {
         let (kind, end) = (TargetKind::Replace, HostEnd::Committed);
-        Self { number, kind, old, keep: 1, at, end }
+        Self { number, kind, old, keep: 1, at, end, side: None }
     }
 
     fn take_in(self, shelf: &mut Shelf) {
-        let Self { number, kind, old, keep, at, end } = self;
+        let Self { number, kind, old, keep, at, end, side } = self;
         let mut plan = plan(&[&["a"]]);
         plan.image = None;
-        let old = OldFacts {
-            id: old.to_owned(),
+        let facts = |id: &str| OldFacts {
+            id: id.to_owned(),
             image: "app:v1".to_owned(),
             image_id: "sha256:1".to_owned(),
             running: true,
             restart: RestartPolicy::default(),
             auto_remove: false,
         };
-        plan.hosts.insert(host("a"), HostPlan { old: Some(old), ..host_plan(kind) });
+        let of = |id| HostPlan { old: Some(facts(id)), ..host_plan(TargetKind::Replace) };
+        let side = side.map(|id| DependentPlan { name: "side".parse().unwrap(), plan: of(id) });
+        let dependents = side.into_iter().collect();
+        plan.hosts.insert(host("a"), HostPlan { kind, dependents, ..of(old) });
         let policy = Policy { keep_old: keep, keep_old_for: HOUR, ..Policy::default() };
         let mut state = RolloutState::from_created(&created(plan, policy)).unwrap();
         let mut take = |event: Event| state.apply(&record(at, event)).unwrap();
@@ -175,4 +181,22 @@ fn a_host_that_was_put_back_has_nothing_to_remove() {
     let mut shelf = Shelf::default();
     Ended { end: HostEnd::Restored, ..Ended::new(1, "one", 1_000) }.take_in(&mut shelf);
     assert_eq!(due(&shelf, u64::MAX), set([]));
+}
+
+#[test]
+fn what_hung_on_it_is_kept_as_long_and_counted_by_itself() {
+    let mut shelf = Shelf::default();
+    Ended { side: Some("joined"), ..Ended::new(1, "one", 5_000) }.take_in(&mut shelf);
+    assert_eq!(due(&shelf, 3_604_999), set([]));
+    let both = ["side.old-00000001 joined", "web.old-00000001 one"];
+    assert_eq!(due(&shelf, 3_605_000), set(both));
+    // The undo made it anew once more, and did not take the old one.
+    let (id, name) = ("one".to_owned(), "web.old-00000001".to_owned());
+    let kind = TargetKind::Adopt { id, name, restart: RestartPolicy::default() };
+    let undo = Ended { kind, side: Some("rejoined"), ..Ended::new(2, "two", 6_000) };
+    undo.take_in(&mut shelf);
+    assert_eq!(due(&shelf, 6_000), set(["side.old-00000001 joined"]));
+    let put_back = Ended { end: HostEnd::Restored, ..Ended::new(3, "three", 7_000) };
+    Ended { side: Some("stays"), ..put_back }.take_in(&mut shelf);
+    assert_eq!(due(&shelf, 7_000), set(["side.old-00000001 joined"]));
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::super::model::{
-    Control, Event, HostEnd, HostEvent, Millis, PauseCause, Phase, Record, Step, Work,
+    Control, Event, HostEnd, HostEvent, Millis, PauseCause, Phase, Record, Work,
 };
 use super::super::step::HostProgress;
-use super::{Failure, HostState, Pulled, RolloutState, Unreachable};
+use super::{DependentState, Failure, HostState, Pulled, RolloutState, Unreachable};
 
 impl RolloutState {
     pub(super) fn fold(&mut self, record: &Record) {
@@ -115,7 +115,22 @@ impl HostState {
                 self.progress.intended.insert(*step);
                 self.unreachable = None;
             }
-            HostEvent::Did { step, id } => self.did(*step, id.as_ref()),
+            HostEvent::Did { step, id } => self.progress.done(*step, id.as_deref()),
+            HostEvent::Dependent { number, happened } => {
+                if let HostEvent::Intent { step } = **happened {
+                    self.step = Some(step);
+                    self.step_at = Some(at);
+                    self.unreachable = None;
+                }
+                if let HostEvent::Differs { differences } = &**happened {
+                    for line in differences {
+                        if !self.differences.contains(line) {
+                            self.differences.push(line.clone());
+                        }
+                    }
+                }
+                self.dependents.entry(*number).or_default().fold(happened);
+            }
             HostEvent::Pulled { image_id, digest } => {
                 self.pulled = Some(Pulled { image_id: image_id.clone(), digest: digest.clone() });
                 self.unreachable = None;
@@ -159,12 +174,21 @@ impl HostState {
         }
         let keeps_ids = matches!(work, Work::Watch | Work::RollBack);
         let known = std::mem::take(&mut self.progress);
+        let dependents = std::mem::take(&mut self.dependents);
         self.progress = HostProgress {
             new_id: known.new_id.filter(|_| keeps_ids),
             // Where it took its place in an attempt that failed, the next one replaces it.
             twin_id: known.twin_id,
             ..HostProgress::default()
         };
+        if keeps_ids {
+            let kept = |(number, known): (usize, DependentState)| {
+                let new_id = known.progress.new_id;
+                let progress = HostProgress { new_id, ..HostProgress::default() };
+                (number, DependentState { progress, ..DependentState::default() })
+            };
+            self.dependents = dependents.into_iter().map(kept).collect();
+        }
         if !keeps_ids {
             self.differences.clear();
         }
@@ -181,22 +205,6 @@ impl HostState {
         self.monitor_until = if work == Work::Watch { baking } else { None };
         self.failure = None;
         self.retry = false;
-    }
-
-    fn did(&mut self, step: Step, id: Option<&String>) {
-        let times = self.progress.did.entry(step).or_default();
-        *times = times.saturating_add(1);
-        match step {
-            Step::Create if id.is_some() => self.progress.new_id = id.cloned(),
-            Step::CreateTwin if id.is_some() => self.progress.twin_id = id.cloned(),
-            // The next container is another one, from its creation on.
-            Step::RemoveNew => {
-                self.progress.new_id = None;
-                self.progress.did.remove(&Step::Create);
-            }
-            Step::RemoveTwin => self.progress.twin_id = None,
-            _ => {}
-        }
     }
 
     fn finish(&mut self, end: &HostEnd, at: Millis) {
@@ -224,6 +232,22 @@ impl HostState {
         self.failed
             || matches!(self.end, Some(HostEnd::NeedsAttention { .. }))
             || self.is_skipped_unreachable()
+    }
+}
+
+impl DependentState {
+    fn fold(&mut self, happened: &HostEvent) {
+        match happened {
+            HostEvent::Intent { step } => {
+                self.progress.intended.insert(*step);
+            }
+            HostEvent::Did { step, id } => self.progress.done(*step, id.as_deref()),
+            HostEvent::Gate { deadline } => self.gate_deadline = Some(*deadline),
+            HostEvent::Good { since, .. } => self.good_since = *since,
+            HostEvent::Passed { monitor_until } => self.monitor_until = Some(*monitor_until),
+            // Of the others `legal` lets in none that a dependent keeps.
+            _ => {}
+        }
     }
 }
 

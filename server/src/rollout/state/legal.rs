@@ -151,9 +151,24 @@ impl RolloutState {
             _ if host.work.is_none() => Err(Illegal::Idle(name.clone())),
             // What was touched is finished or put back; it is not left for another attempt.
             HostEvent::Unreachable { .. } => {
-                only_if(host.progress.intended.is_empty() && !host.restoring)
+                let untouched = host.progress.intended.is_empty() && host.dependents.is_empty();
+                only_if(untouched && !host.restoring)
             }
             HostEvent::Pulled { .. } => only_if(host.work == Some(Work::Pull)),
+            HostEvent::Dependent { number, happened } => {
+                let planned = self.plan.hosts.get(name);
+                let known = planned.is_some_and(|planned| *number < planned.dependents.len());
+                let of_one = matches!(
+                    **happened,
+                    HostEvent::Intent { .. }
+                        | HostEvent::Did { .. }
+                        | HostEvent::Differs { .. }
+                        | HostEvent::Gate { .. }
+                        | HostEvent::Good { .. }
+                        | HostEvent::Passed { .. }
+                );
+                only_if(known && of_one && host.work != Some(Work::Pull))
+            }
             HostEvent::Intent { .. }
             | HostEvent::Did { .. }
             | HostEvent::Differs { .. }

@@ -8,7 +8,7 @@ use super::{Next, View};
 const STARTS: u32 = 3;
 
 /// Steps after which the old container is not as it was found.
-const TOUCHES_OLD: [Step; 8] = [
+pub(super) const TOUCHES_OLD: [Step; 8] = [
     Step::Drain,
     Step::StopOld,
     Step::FenceOld,

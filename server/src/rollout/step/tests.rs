@@ -1,4 +1,4 @@
-mod model;
+pub(super) mod model;
 mod rows;
 mod runs;
 mod total;

@@ -4,7 +4,7 @@
 
 use std::future::Future;
 
-use wharf_server::rollout::spec::{Change, Policy};
+use wharf_server::rollout::spec::{Change, Dependents, Policy};
 
 use crate::oracle::{Ending, ending, wrongs};
 use crate::tap::Side;
@@ -245,4 +245,60 @@ fn undo_from_the_retained_container() {
 fn bake() {
     let bake = Policy { bake: std::time::Duration::from_secs(4), ..policy() };
     Scenario::of(setting(Old::Running, New::Good), bake).ends("Succeeded", "Committed");
+}
+
+/// Containers hang on the target and are made anew with it.
+fn with_dependents(setting: Setting, policy: Policy) -> Scenario {
+    let policy = Policy { dependents: Dependents::Recreate, ..policy };
+    Scenario::of(setting, policy)
+}
+
+/// One in its network, one with its volumes.
+fn family(old: Old, new: New) -> Setting {
+    Setting { dependents: 2, ..setting(old, new) }
+}
+
+/// One in its network.
+fn only_child() -> Setting {
+    Setting { dependents: 1, ..Setting::default() }
+}
+
+#[test]
+fn dependents_forward() {
+    let always = Setting { restart: "always", ..family(Old::Running, New::Good) };
+    with_dependents(always, policy()).ends("Succeeded", "Committed");
+}
+
+#[test]
+fn dependents_restored() {
+    let scenario = with_dependents(family(Old::Running, New::Ends), policy());
+    scenario.ends("Paused(Budget)", "Restored");
+}
+
+#[test]
+fn dependents_of_a_stopped_container() {
+    with_dependents(family(Old::Stopped, New::Good), policy()).ends("Succeeded", "Committed");
+}
+
+#[test]
+fn dependents_while_a_wave_bakes() {
+    let bake = Policy { bake: std::time::Duration::from_secs(4), ..policy() };
+    with_dependents(only_child(), bake).ends("Succeeded", "Committed");
+}
+
+#[test]
+fn dependents_rolled_back() {
+    let mut scenario = with_dependents(only_child(), rolls_back(policy()));
+    scenario.settings.push(setting(Old::Running, New::Dies));
+    let ending = scenario.sweep();
+    assert_eq!(ending.phase, "RolledBack");
+    let first = ending.hosts.values().next().map(|host| host.end.as_str());
+    assert_eq!(first, Some("RolledBack"), "{ending:?}");
+}
+
+#[test]
+fn dependents_undone() {
+    let mut scenario = with_dependents(only_child(), policy());
+    scenario.undo = true;
+    scenario.ends("Succeeded", "Committed");
 }

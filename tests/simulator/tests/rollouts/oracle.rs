@@ -9,7 +9,7 @@ use wharf_server::rollout::state::RolloutState;
 use wharf_server::rollout::step::Names;
 use wharf_simulator::model::Container;
 
-use crate::world::{New, Old, SECOND_NETWORK, TARGET, World, rollout_id};
+use crate::world::{Hangs, New, Old, SECOND_NETWORK, TARGET, World, hangs, rollout_id};
 
 /// How a run ended, without what a crash may change: IDs and times.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub fn ending(world: &World) -> Ending {
     let seen = world.tap.seen();
     let state = seen.state.as_ref().expect("a rollout");
     let hosts = state.hosts.iter().map(|(name, host)| {
-        let containers = containers(world, name).iter().map(of_container).collect();
+        let containers = all_containers(world, name).iter().map(of_container).collect();
         let end = host.end.as_ref().map_or_else(|| "none".to_owned(), kind);
         let ending = HostEnding { end, failed: host.failed, attempt: host.attempt, containers };
         (name.clone(), ending)
@@ -53,7 +53,7 @@ pub fn wrongs(world: &World) -> Vec<String> {
     wrongs.extend(begun_anew(&seen.records));
     let names = Names::of(&state.plan.container, world.id);
     for (name, plan) in &state.plan.hosts {
-        let found = containers(world, name);
+        let found = containers(world, name, TARGET);
         let known = &state.hosts[name];
         let gate = &state.policy.gate;
         let host = HostView { world, name, names: &names, plan, found: &found, gate };
@@ -71,6 +71,29 @@ pub fn wrongs(world: &World) -> Vec<String> {
         });
         if !neighbour {
             say("the neighbour was touched".to_owned());
+        }
+        let hanging = world.settings[name].dependents;
+        if plan.old.is_some() && plan.dependents.len() != hanging {
+            let planned = plan.dependents.len();
+            wrongs.push(format!("{name}: {planned} dependents are planned and not {hanging}"));
+        }
+        for (number, dependent) in plan.dependents.iter().enumerate() {
+            let names = Names::of(&dependent.name, world.id);
+            let found = containers(world, name, dependent.name.as_str());
+            let new_id = known.dependents.get(&number).and_then(|it| it.progress.new_id.clone());
+            let host =
+                HostView { world, name, names: &names, plan: &dependent.plan, found: &found, gate };
+            let mut say = |what: String| wrongs.push(format!("{name}: {}: {what}", dependent.name));
+            match &known.end {
+                Some(HostEnd::Committed) => host.on_new(new_id.as_deref(), &mut say),
+                Some(HostEnd::NeedsAttention { .. }) => host.nothing_lost(&mut say),
+                _ => host.on_old(&mut say),
+            }
+            // A target that nobody found to be bad is started again when it ends.
+            let restarts = known.end == Some(HostEnd::Committed) && host.may_be_down();
+            let targets = containers(world, name, TARGET);
+            let name = dependent.name.as_str();
+            hangs_together(&targets, &found, name, hangs(number), restarts, &mut say);
         }
     }
     wrongs
@@ -96,7 +119,7 @@ impl HostView<'_> {
             TargetKind::Adopt { id, .. } => Some(id.as_str()),
             _ => None,
         };
-        let Some(new) = self.by_name(TARGET) else {
+        let Some(new) = self.by_name(&self.names.target) else {
             // It ended after its commit, and removed itself.
             let removes_itself = self.plan.old.as_ref().is_some_and(|old| old.auto_remove);
             if !(removes_itself && self.may_be_down()) {
@@ -117,7 +140,8 @@ impl HostView<'_> {
             return;
         };
         let second = new.endpoints.contains_key(SECOND_NETWORK);
-        if second != self.world.settings[self.name].second_network {
+        let is_target = self.names.target == TARGET;
+        if is_target && second != self.world.settings[self.name].second_network {
             say("the new container has other networks".to_owned());
         }
         let policy = match &self.plan.kind {
@@ -153,7 +177,8 @@ impl HostView<'_> {
     /// Whether it is the backup of the rollout that this one undoes. The sweeper removes it in
     /// time; no driver does.
     fn is_kept(&self, container: &Container) -> bool {
-        let first = Names::of(&ContainerName::parse(TARGET).expect("a name"), rollout_id(0)).backup;
+        let target = ContainerName::parse(&self.names.target).expect("a name");
+        let first = Names::of(&target, rollout_id(0)).backup;
         self.world.id != rollout_id(0)
             && container.name == first
             && !container.state.status.counts_as_running()
@@ -176,7 +201,7 @@ impl HostView<'_> {
             }
             return;
         };
-        let Some(standing) = self.by_name(TARGET) else {
+        let Some(standing) = self.by_name(&self.names.target) else {
             return say("nothing has the name".to_owned());
         };
         let vanishes = old.auto_remove && old.running;
@@ -189,7 +214,8 @@ impl HostView<'_> {
         if plain(standing.restart_policy()) != plain(&old.restart.name) {
             say(format!("the old container restarts {}", standing.restart_policy()));
         }
-        let expected = self.world.before[self.name];
+        let before = &self.world.before[self.name];
+        let expected = before.iter().filter(|name| is_of(name, &self.names.target)).count();
         if self.found.len() != expected {
             say(format!("{} containers and not {expected}", self.found.len()));
         }
@@ -209,6 +235,39 @@ impl HostView<'_> {
         if !vanishes && !self.found.iter().any(|container| container.id == old.id) {
             say("the old container is lost".to_owned());
         }
+    }
+}
+
+/// What hangs on a container must do so on the one that has the name, and in a network have begun
+/// after it.
+fn hangs_together(
+    targets: &[Container],
+    dependents: &[Container],
+    name: &str,
+    hangs: Hangs,
+    restarts: bool,
+    say: &mut dyn FnMut(String),
+) {
+    let target = targets.iter().find(|container| container.name == TARGET);
+    let dependent = dependents.iter().find(|container| container.name == name);
+    let (Some(target), Some(dependent)) = (target, dependent) else { return };
+    if hangs == Hangs::OnVolumes {
+        let data = |container: &Container| {
+            let mount = container.mounts.iter().find(|mount| mount.destination == "/data");
+            mount.map(|mount| mount.name.clone())
+        };
+        if data(target).is_none() || data(dependent) != data(target) {
+            say(format!("it has the volume {:?} of {:?}", data(dependent), data(target)));
+        }
+        return;
+    }
+    if dependent.network_mode() != format!("container:{}", target.id) {
+        say(format!("it hangs on {}", dependent.network_mode()));
+    }
+    let running = |container: &Container| container.state.status.has_process();
+    let older = dependent.state.started_at < target.state.started_at;
+    if running(target) && running(dependent) && older && !restarts {
+        say("it runs in the network of a container that has been started since".to_owned());
     }
 }
 
@@ -242,8 +301,20 @@ fn begun_anew(records: &[Record]) -> Vec<String> {
     wrongs
 }
 
-/// What is on a host of the target's kind, sorted by name.
-pub fn containers(world: &World, host: &HostName) -> Vec<Container> {
+/// Whether a name is that of a container, or one that a rollout gives it.
+fn is_of(name: &str, container: &str) -> bool {
+    name.split('.').next() == Some(container)
+}
+
+/// What is on a host under one of the names of a container.
+fn containers(world: &World, host: &HostName, of: &str) -> Vec<Container> {
+    let mut found = all_containers(world, host);
+    found.retain(|container| is_of(&container.name, of));
+    found
+}
+
+/// What is on a host but for the neighbour, sorted by name.
+pub fn all_containers(world: &World, host: &HostName) -> Vec<Container> {
     let mut found: Vec<Container> = world.engines[host].host().with(|model, _| {
         let ours = |container: &&Container| container.name != "web2";
         model.containers().filter(ours).cloned().collect()

@@ -7,7 +7,7 @@ use wharf_server::rollout::retention::Shelf;
 use wharf_simulator::{Fault, Operation, Plan};
 
 use crate::kill_sweep::simulate;
-use crate::oracle::{containers, ending, wrongs};
+use crate::oracle::{all_containers, ending, wrongs};
 use crate::world::{Old, Setting, World, host, policy, upgrade};
 
 /// The ID of the container that retention will remove, and of the one that is there to be.
@@ -17,7 +17,7 @@ fn kept(world: &World, name: &HostName) -> (Vec<String>, Vec<String>) {
     shelf.take_in(world.id, seen.state.as_ref().expect("a rollout"));
     let due = shelf.due(Millis(u64::MAX)).remove(name).unwrap_or_default();
     let is_backup = |name: &str| name.contains(".old-");
-    let there = containers(world, name).into_iter().filter(|it| is_backup(&it.name));
+    let there = all_containers(world, name).into_iter().filter(|it| is_backup(&it.name));
     (due.into_iter().map(|it| it.id).collect(), there.map(|it| it.id).collect())
 }
 

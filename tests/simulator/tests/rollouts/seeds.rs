@@ -11,8 +11,8 @@ use wharf_server::domain::HostName;
 use wharf_server::engine::ErrorKind;
 use wharf_server::rollout::model::{Control, PauseCause, Phase, Record};
 use wharf_server::rollout::spec::{
-    Amount, Gate, OnFailure, OnUnreachable, OrderWish, Policy, Promote, PullWhen, RollbackScope,
-    Through,
+    Amount, Dependents, Gate, OnFailure, OnUnreachable, OrderWish, Policy, Promote, PullWhen,
+    RollbackScope, Through,
 };
 use wharf_simulator::{Call, Fault, Operation, Plan, PowerState};
 
@@ -180,7 +180,9 @@ fn settings(random: &mut Random) -> Vec<Setting> {
             ]);
             let second_network = old == Old::Running && random.one_in(4);
             let restart = random.pick(&["unless-stopped", "always"]);
-            Setting { old, new, restart, second_network }
+            let runs = matches!(old, Old::Running | Old::Stopped);
+            let dependents = if runs { random.pick(&[0, 0, 0, 1, 2, 3]) } else { 0 };
+            Setting { old, new, restart, second_network, dependents }
         })
         .collect()
 }
@@ -238,6 +240,7 @@ fn some_policy(random: &mut Random) -> Policy {
         pull: random.pick(&[PullWhen::Missing, PullWhen::Always]),
         drain: if random.one_in(3) { command() } else { None },
         verify: if random.one_in(3) { command() } else { None },
+        dependents: Dependents::Recreate,
         ..policy()
     }
 }

@@ -207,6 +207,13 @@ impl Seen {
         self.records.push(record.clone());
         if let Event::Host { host, happened } = &record.event {
             match happened {
+                HostEvent::Dependent { happened, .. } => {
+                    if let HostEvent::Intent { step } = **happened {
+                        self.intents.insert(host.clone(), step);
+                    } else if matches!(**happened, HostEvent::Did { .. }) {
+                        self.intents.remove(host);
+                    }
+                }
                 HostEvent::Intent { step } => {
                     self.intents.insert(host.clone(), *step);
                 }

@@ -78,11 +78,19 @@ pub struct Setting {
     pub restart: &'static str,
     /// Besides its own it has a network that an Engine of API 1.41 takes only afterwards.
     pub second_network: bool,
+    /// How many containers hang on it, each as [`hangs`] says.
+    pub dependents: usize,
 }
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { old: Old::Running, new: New::Good, restart: "unless-stopped", second_network: false }
+        Self {
+            old: Old::Running,
+            new: New::Good,
+            restart: "unless-stopped",
+            second_network: false,
+            dependents: 0,
+        }
     }
 }
 
@@ -123,8 +131,8 @@ pub struct World {
     pub id: RolloutId,
     pub engines: BTreeMap<HostName, SimEngine>,
     pub settings: BTreeMap<HostName, Setting>,
-    /// How many containers of the target's kind a host had before the rollout.
-    pub before: BTreeMap<HostName, usize>,
+    /// The names of the containers that a host had before the rollout.
+    pub before: BTreeMap<HostName, Vec<String>>,
     pub tap: Tap,
     pub watch: Arc<Mutex<Watch>>,
     hosts: Arc<SimHosts>,
@@ -364,8 +372,11 @@ impl World {
         };
         let epoch = self.tap.take_over().await.expect("the journal is taken over");
         self.tap.create(epoch, rollout).await.expect("the rollout is written down");
-        let count = |name: &HostName| (name.clone(), crate::oracle::containers(self, name).len());
-        self.before = self.engines.keys().map(count).collect();
+        let names = |host: &HostName| {
+            let found = crate::oracle::all_containers(self, host);
+            (host.clone(), found.into_iter().map(|container| container.name).collect())
+        };
+        self.before = self.engines.keys().map(names).collect();
         self.watch().watching = true;
     }
 
@@ -524,9 +535,15 @@ fn behaviour(new: New) -> Behaviour {
 
 async fn furnish(engine: &SimEngine, setting: &Setting) {
     let name = |name: &str| ContainerName::parse(name).expect("a name");
-    let body = |host_config: Value| json!({"Image": format!("{REGISTRY}/app:v1"), "Env": ["A=1"], "HostConfig": host_config});
+    let image = format!("{REGISTRY}/app:v1");
+    let body = |called: &str, host_config: Value| {
+        // Old and new would both write to it, which start-first does not allow.
+        let shared = called == TARGET && setting.dependents > 0;
+        let volumes = if shared { json!({"/data": {}}) } else { json!({}) };
+        json!({"Image": image, "Env": ["A=1"], "Volumes": volumes, "HostConfig": host_config})
+    };
     let create = async |called: &str, host_config: Value, start: bool| {
-        let (called, body) = (name(called), body(host_config));
+        let (called, body) = (name(called), body(called, host_config));
         let created = engine.create_container(Some(&called), None, &body).await;
         let id = ContainerRef::parse(&created.expect("it is created").id).expect("an ID");
         if start {
@@ -540,8 +557,8 @@ async fn furnish(engine: &SimEngine, setting: &Setting) {
         engine.host().with(|model, _| model.add_network(SECOND_NETWORK));
     }
     match setting.old {
-        Old::Running => create(TARGET, policy, true).await,
-        Old::Stopped => create(TARGET, policy, false).await,
+        Old::Running => create(TARGET, policy.clone(), true).await,
+        Old::Stopped => create(TARGET, policy.clone(), false).await,
         Old::AutoRemove => create(TARGET, json!({"AutoRemove": true}), true).await,
         Old::Missing => {}
     }
@@ -550,6 +567,44 @@ async fn furnish(engine: &SimEngine, setting: &Setting) {
         let connected = engine.connect_network(SECOND_NETWORK, &target, &json!({})).await;
         connected.expect("it is connected");
     }
+    if setting.dependents > 0 {
+        let target = ContainerRef::parse(TARGET).expect("a name");
+        let target = engine.inspect_container(&target, false).await.expect("it is there");
+        let target: Value = target.parse().expect("JSON");
+        let mode = format!("container:{}", target["Id"].as_str().expect("an ID"));
+        for number in 0..setting.dependents {
+            let mut host_config = policy.clone();
+            let hangs = hangs(number);
+            match hangs {
+                Hangs::InNetwork | Hangs::Stopped => {
+                    host_config["NetworkMode"] = mode.clone().into();
+                }
+                Hangs::OnVolumes => host_config["VolumesFrom"] = json!([format!("{TARGET}:ro")]),
+            }
+            let runs = setting.old == Old::Running && hangs != Hangs::Stopped;
+            create(&dependent(number), host_config, runs).await;
+        }
+    }
+}
+
+/// How a container hangs on the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hangs {
+    /// It runs in its network.
+    InNetwork,
+    /// It takes its volumes, by its name.
+    OnVolumes,
+    /// It is to run in its network, and never ran.
+    Stopped,
+}
+
+pub fn hangs(number: usize) -> Hangs {
+    [Hangs::InNetwork, Hangs::OnVolumes, Hangs::Stopped][number % 3]
+}
+
+/// The name of a container that hangs on the target.
+pub fn dependent(number: usize) -> String {
+    format!("side{number}")
 }
 
 /// Starts an Engine again that crashed.

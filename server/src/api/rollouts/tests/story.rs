@@ -6,7 +6,7 @@ use super::super::view::View;
 use super::*;
 use crate::rollout::journal::Entry;
 use crate::rollout::model::{
-    HostPlan, OldFacts, Order as HostOrder, RestartPolicy, Step, TargetKind, Trouble,
+    DependentPlan, HostPlan, OldFacts, Order as HostOrder, RestartPolicy, Step, TargetKind, Trouble,
 };
 
 /// A plan that replaces a container on all hosts in one wave.
@@ -28,6 +28,7 @@ pub fn plan(container: &str, hosts: &[HostName]) -> Plan {
         order: HostOrder::StopFirst,
         start: true,
         unhealthy: false,
+        dependents: Vec::new(),
     };
     Plan {
         container: container.parse().unwrap(),
@@ -114,6 +115,29 @@ fn a_host_that_fails_is_seen_to_be_put_back() {
 
     let retried = told.host(HostEvent::Begun { work: Work::Forward, attempt: 2 });
     assert_eq!((retried.state(), retried.status), (v1::HostState::Updating, None));
+}
+
+#[test]
+fn what_hangs_on_a_container_is_named_while_it_is_worked_on() {
+    let mut plan = plan("web", &[name("web1")]);
+    let host = plan.hosts.get_mut("web1").unwrap();
+    let side = DependentPlan { name: "side".parse().unwrap(), plan: host.clone() };
+    host.dependents.push(side);
+    let mut told = Told::new(plan);
+    let of_side = |event| HostEvent::Dependent { number: 0, happened: Box::new(event) };
+    told.host(HostEvent::Begun { work: Work::Forward, attempt: 1 });
+    let made = told.host(HostEvent::Did { step: Step::Create, id: Some("c".repeat(64)) });
+    let stopping = told.host(of_side(HostEvent::Intent { step: Step::StopOld }));
+    assert_eq!((stopping.step(), stopping.dependent.as_str()), (v1::HostStep::StopOld, "side"));
+    let id = Some("d".repeat(64));
+    let side_made = told.host(of_side(HostEvent::Did { step: Step::Create, id }));
+    assert_eq!(side_made.new_container_id, made.new_container_id, "that of the target");
+    let line = || vec!["side: asked for and found: annotations: a -> none".to_owned()];
+    let warned = told.host(of_side(HostEvent::Differs { differences: line() }));
+    assert_eq!(warned.warnings, line());
+    let next = told.host(HostEvent::Intent { step: Step::StopOld });
+    assert_eq!((next.step(), next.dependent.as_str()), (v1::HostStep::StopOld, ""));
+    assert_ne!(next.since, stopping.since);
 }
 
 #[test]

@@ -73,6 +73,7 @@ impl Scene {
             order: Order::StopFirst,
             start: true,
             unhealthy: false,
+            dependents: Vec::new(),
         };
         let plan = Plan {
             container: container.clone(),

@@ -78,6 +78,8 @@ fn c14_dependents_by_name_and_by_id_and_nobody_else() {
         ("c", "IpcMode", format!("container:{}", &ID[..12])),
         ("d", "NetworkMode", "container:website".to_owned()),
         ("e", "NetworkMode", "front".to_owned()),
+        // What an earlier rollout keeps of a dependent.
+        ("a.old-0123abcd", "PidMode", "container:web".to_owned()),
     ] {
         host.containers.push(ContainerFacts::read(&json!({
             "Id": name.repeat(64), "Name": format!("/{name}"), "HostConfig": {key: mode},

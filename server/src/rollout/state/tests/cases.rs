@@ -220,3 +220,38 @@ fn hosts_that_are_not_of_the_plan_are_refused() {
     assert_eq!(refused(&state, 1, pull("x1")), Illegal::NoSuchHost(host("x1")));
     assert_eq!(refused(&state, 1, pull("s1")), Illegal::LeftOut(host("s1")));
 }
+
+#[test]
+fn what_hangs_on_a_target_has_progress_of_its_own() {
+    let mut plan = plan(&[&["a1"]]);
+    let dependent =
+        DependentPlan { name: "side".parse().unwrap(), plan: host_plan(TargetKind::Replace) };
+    plan.hosts.get_mut(&host("a1")).unwrap().dependents.push(dependent);
+    let mut state = RolloutState::from_created(&created(plan, Policy::default())).unwrap();
+    let mut at = 1_000;
+    let of =
+        |number, event| happened("a1", HostEvent::Dependent { number, happened: Box::new(event) });
+    let intent = || HostEvent::Intent { step: Step::Create };
+    take(&mut state, &mut at, phase(Phase::Running { wave: 0 }));
+    assert_eq!(refused(&state, at, of(0, intent())), Illegal::Idle(host("a1")));
+    take(&mut state, &mut at, happened("a1", begun(Work::Forward, 1)));
+    for wrong in [of(1, intent()), of(0, ended(HostEnd::Committed)), of(0, failed())] {
+        assert_eq!(refused(&state, at, wrong), Illegal::Happened(host("a1")));
+    }
+    take(&mut state, &mut at, of(0, intent()));
+    let unreachable = HostEvent::Unreachable { trouble: Trouble::new("HOST_UNREACHABLE", "gone") };
+    assert_eq!(refused(&state, at, happened("a1", unreachable)), Illegal::Happened(host("a1")));
+    take(&mut state, &mut at, of(0, HostEvent::Did { step: Step::Create, id: Some("d".into()) }));
+    let known = &state.hosts[&host("a1")];
+    assert_eq!(known.step, Some(Step::Create));
+    assert_eq!(known.progress, HostProgress::default(), "that of the target");
+    assert_eq!(known.dependents[&0].progress.new_id.as_deref(), Some("d"));
+    take(&mut state, &mut at, happened("a1", ended(HostEnd::Committed)));
+
+    // A rollback still knows its container, and none of its steps.
+    take(&mut state, &mut at, phase(Phase::RollingBack));
+    take(&mut state, &mut at, happened("a1", begun(Work::RollBack, 1)));
+    let progress = &state.hosts[&host("a1")].dependents[&0].progress;
+    assert_eq!(progress.new_id.as_deref(), Some("d"));
+    assert!(progress.intended.is_empty() && progress.did.is_empty(), "{progress:?}");
+}

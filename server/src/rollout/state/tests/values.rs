@@ -36,6 +36,7 @@ pub fn host_plan(kind: TargetKind) -> HostPlan {
         order: Order::StopFirst,
         start: true,
         unhealthy: false,
+        dependents: Vec::new(),
     }
 }
 

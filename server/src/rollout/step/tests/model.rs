@@ -38,6 +38,7 @@ pub fn plan(kind: TargetKind, order: Order, running: bool, auto_remove: bool) ->
         spec_sha: "sha".to_owned(),
         order,
         unhealthy: false,
+        dependents: Vec::new(),
     }
 }
 

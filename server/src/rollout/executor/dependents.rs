@@ -1,0 +1,178 @@
+//! What hangs on the target: its events bear its number, and it is made to hang on the container
+//! that takes the target's place.
+
+use async_trait::async_trait;
+use futures_util::future::try_join_all;
+use serde_json::Value;
+
+use super::{Crew, Pen, Run, Setback, Stopped, Task};
+use crate::engine::EngineError;
+use crate::rollout::facts::ContainerFacts;
+use crate::rollout::model::{HostEnd, HostEvent, HostPlan, Step, Trouble};
+use crate::rollout::recreate;
+use crate::rollout::step::{self, Direction, Member, Next, Observed};
+
+/// Writes down what happens to a dependent.
+pub(super) struct DependentPen<'a> {
+    pen: &'a dyn Pen,
+    number: usize,
+    name: &'a str,
+}
+
+impl<'a> DependentPen<'a> {
+    /// One for each dependent.
+    pub(super) fn all(pen: &'a dyn Pen, tasks: &'a [Task]) -> Vec<Self> {
+        let named =
+            |(number, task): (usize, &'a Task)| Self { pen, number, name: &task.names.target };
+        tasks.iter().enumerate().map(named).collect()
+    }
+}
+
+#[async_trait]
+impl Pen for DependentPen<'_> {
+    async fn write(&self, events: Vec<HostEvent>) -> Result<(), Stopped> {
+        let of_this = |event| {
+            let event = match event {
+                // They stand beside those of the target.
+                HostEvent::Differs { differences } => {
+                    let told = differences.iter().map(|line| format!("{}: {line}", self.name));
+                    HostEvent::Differs { differences: told.collect() }
+                }
+                event => event,
+            };
+            HostEvent::Dependent { number: self.number, happened: Box::new(event) }
+        };
+        self.pen.write(events.into_iter().map(of_this).collect()).await
+    }
+}
+
+impl<'a> Crew<'a> {
+    /// Looks at all of them, the target first.
+    pub(super) async fn look(&mut self) -> Result<Vec<Observed>, EngineError> {
+        let runs = std::iter::once(&self.target).chain(&self.dependents);
+        let seen = try_join_all(runs.map(Run::look)).await?;
+        let parent = seen.first().and_then(|target| target.new.as_ref()).map(|new| new.id.clone());
+        for dependent in &mut self.dependents {
+            dependent.parent.clone_from(&parent);
+        }
+        Ok(seen)
+    }
+
+    pub(super) fn next(&self, seen: &[Observed], direction: Direction) -> (usize, Next) {
+        let runs = || std::iter::once(&self.target).chain(&self.dependents);
+        let plans: Vec<HostPlan> = runs().map(Run::plan_now).collect();
+        let members: Vec<Member<'_>> = runs()
+            .zip(&plans)
+            .zip(seen)
+            .map(|((run, plan), seen)| Member {
+                names: &run.task.names,
+                plan,
+                policy: &run.task.policy,
+                seen,
+                progress: &run.state.progress,
+                in_namespace: run.is_in_namespace(),
+            })
+            .collect();
+        step::next_of(&members, direction)
+    }
+
+    pub(super) async fn step(
+        &mut self,
+        number: usize,
+        step: Step,
+        seen: &[Observed],
+    ) -> Result<(), Setback> {
+        // What others did is in the journal before the next of them goes on.
+        for (other, run) in self.all_mut().enumerate() {
+            if other != number {
+                run.flush().await.map_err(|Stopped| Setback::Stopped)?;
+            }
+        }
+        let run = match number.checked_sub(1) {
+            Some(dependent) => &mut self.dependents[dependent],
+            None => &mut self.target,
+        };
+        run.step(step, &seen[number]).await
+    }
+
+    /// Writes down what waits to be written.
+    pub(super) async fn flush(&mut self) -> Result<(), Stopped> {
+        for run in self.all_mut() {
+            run.flush().await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn end(&mut self, end: HostEnd) -> Result<(), Stopped> {
+        for run in &mut self.dependents {
+            run.flush().await?;
+        }
+        self.target.end(end).await
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Run<'a>> {
+        std::iter::once(&mut self.target).chain(&mut self.dependents)
+    }
+
+    pub(super) fn run(&self, number: usize) -> &Run<'a> {
+        match number.checked_sub(1) {
+            Some(dependent) => &self.dependents[dependent],
+            None => &self.target,
+        }
+    }
+
+    /// Whether nothing was begun in this attempt.
+    pub(super) fn is_untouched(&self) -> bool {
+        let mut runs = std::iter::once(&self.target).chain(&self.dependents);
+        runs.all(|run| run.state.progress.intended.is_empty())
+    }
+
+    /// The trouble, with the name of the dependent that it is about.
+    pub(super) fn of_member(&self, number: usize, trouble: Trouble) -> Trouble {
+        if number == 0 {
+            return trouble;
+        }
+        let message =
+            format!("its dependent {}: {}", self.run(number).task.names.target, trouble.message);
+        Trouble { message, ..trouble }
+    }
+}
+
+impl Run<'_> {
+    /// The plan, with what identifies the new container as of the last look.
+    fn plan_now(&self) -> HostPlan {
+        HostPlan { spec_sha: self.spec_sha(), ..self.task.plan.clone() }
+    }
+
+    /// Identifies the body of the new container. For a dependent the container that it hangs on
+    /// is part of that: one made for another container is made again.
+    pub(super) fn spec_sha(&self) -> String {
+        let sha = &self.task.plan.spec_sha;
+        match (&self.task.hangs_on, &self.parent) {
+            (Some(_), Some(parent)) => format!("{sha}-{}", parent.get(..12).unwrap_or(parent)),
+            _ => sha.clone(),
+        }
+    }
+
+    /// Of a dependent: whether it joins a namespace of the target.
+    fn is_in_namespace(&self) -> bool {
+        let Some(new) = self.task.bodies.new.as_ref().filter(|_| self.task.hangs_on.is_some())
+        else {
+            return false;
+        };
+        let host_config = &new.body["HostConfig"];
+        let joins = |key: &str| {
+            host_config[key].as_str().is_some_and(|mode| mode.starts_with("container:"))
+        };
+        ["NetworkMode", "IpcMode", "PidMode"].into_iter().any(joins)
+    }
+
+    /// The body, which hangs on the new container where the old one hung on the old.
+    pub(super) fn body(&self, body: &Value) -> Value {
+        let (Some(old), Some(new)) = (&self.task.hangs_on, &self.parent) else {
+            return body.clone();
+        };
+        let old = ContainerFacts { id: old.clone(), ..ContainerFacts::default() };
+        recreate::retarget(body, &old, new)
+    }
+}

@@ -1,0 +1,195 @@
+//! The plans of what hangs on the container of a rollout: made anew as it is, on the container
+//! that takes the place of the old one (C14). Pure.
+
+use std::collections::BTreeMap;
+
+use super::assemble::{is_bad, skip};
+use super::sealed::body;
+use crate::domain::{ContainerName, HostName};
+use crate::rollout::executor::Bodies;
+use crate::rollout::facts::{ContainerFacts, HostFacts, OldContainer};
+use crate::rollout::model::{DependentPlan, HostPlan, Plan, RolloutId, TargetKind, Trouble};
+use crate::rollout::reason;
+use crate::rollout::recreate::{self, Options};
+use crate::rollout::spec::Change;
+
+/// What is made anew with a container, and what is sealed of it.
+#[derive(Default)]
+pub(super) struct Planned {
+    /// In the order in which they are made.
+    pub(super) plans: Vec<DependentPlan>,
+    /// In the same order.
+    pub(super) bodies: Vec<Bodies>,
+}
+
+/// Plans them, or says what stands against it.
+pub(super) fn plan(
+    target: &OldContainer,
+    dependents: &[OldContainer],
+    host: &HostFacts,
+    rollout: RolloutId,
+) -> Result<Planned, Vec<Trouble>> {
+    if !dependents.is_empty() && target.inspect["HostConfig"]["AutoRemove"] == true {
+        let message = "it removes itself when it stops, and containers hang on it: remove those, \
+                       or make it anew without auto-remove";
+        return Err(vec![Trouble::new(reason::CONTAINER_CHANGED, message)]);
+    }
+    let target = ContainerFacts::read(&target.inspect);
+    let (mut planned, mut troubles) = (Planned::default(), Vec::new());
+    for dependent in dependents {
+        let facts = ContainerFacts::read(&dependent.inspect);
+        match one(&target, dependent, &facts, host, rollout) {
+            Ok((plan, bodies)) => {
+                planned.plans.push(plan);
+                planned.bodies.push(bodies);
+            }
+            Err(found) => troubles.extend(found.into_iter().map(|trouble| Trouble {
+                message: format!("its dependent {}: {}", facts.name, trouble.message),
+                ..trouble
+            })),
+        }
+    }
+    if troubles.is_empty() { Ok(planned) } else { Err(troubles) }
+}
+
+fn one(
+    target: &ContainerFacts,
+    dependent: &OldContainer,
+    facts: &ContainerFacts,
+    host: &HostFacts,
+    rollout: RolloutId,
+) -> Result<(DependentPlan, Bodies), Vec<Trouble>> {
+    let refuse = |message: String| Err(vec![Trouble::new(reason::CONTAINER_CHANGED, message)]);
+    let Ok(name) = ContainerName::parse(&facts.name) else {
+        return refuse("its name cannot be used".to_owned());
+    };
+    if recreate::is_paused(&dependent.inspect) {
+        return refuse("it is paused; unpause it".to_owned());
+    }
+    if let Some((taken, _)) = recreate::names::taken(host, &facts.name, &rollout.short()).first() {
+        return refuse(format!("the name {taken} is taken"));
+    }
+    let old = recreate::old_facts(&dependent.inspect);
+    if old.running && is_bad(&dependent.inspect) {
+        return refuse(
+            "it is unhealthy or does not stay up, and would not pass its gate; mend or remove it"
+                .to_owned(),
+        );
+    }
+    if old.auto_remove {
+        return refuse("it removes itself when it stops; remove it, and run it again later".into());
+    }
+    let mut followers = recreate::dependents_of(dependent, host).into_iter();
+    if let Some(follower) = followers.next() {
+        return refuse(format!(
+            "{} hangs on it in its turn, which is not followed: remove {} first",
+            follower.name, follower.name
+        ));
+    }
+    let as_it_is = Options::as_it_is();
+    let mut made = recreate::recreate(dependent, host, &Change::default(), &as_it_is)?;
+    // By its full ID, wherever it was given in another way: that is what is replaced later.
+    made.body = recreate::retarget(&made.body, target, &target.id);
+    let new = body(&made, Some(old.image_id.clone()));
+    let plan = HostPlan {
+        kind: TargetKind::Replace,
+        start: old.running,
+        old: Some(old),
+        risks: made.risks.clone(),
+        spec_sha: made.spec_sha.clone(),
+        ..skip(String::new())
+    };
+    Ok((DependentPlan { name, plan }, Bodies { new: Some(new), ..Bodies::default() }))
+}
+
+/// Puts them into the plan of their hosts, with what is told of them there.
+pub(super) fn attach(plan: &mut Plan, dependents: BTreeMap<HostName, Vec<DependentPlan>>) {
+    for (host, dependents) in dependents {
+        let Some(planned) = plan.hosts.get_mut(&host) else { continue };
+        if !matches!(planned.kind, TargetKind::Skip { .. }) {
+            planned.risks.extend(risks(&dependents));
+            planned.risks.sort();
+            planned.risks.dedup();
+            planned.dependents = dependents;
+        }
+    }
+}
+
+fn risks(plans: &[DependentPlan]) -> impl Iterator<Item = String> {
+    plans.iter().flat_map(|DependentPlan { name, plan }| {
+        let own = plan.risks.iter().map(move |risk| format!("{name}: {risk}"));
+        let first = if plan.start { "is stopped, made anew and started" } else { "is made anew" };
+        std::iter::once(format!("{name} hangs on it and {first} with it")).chain(own)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::rollout::recreate::tests::bodies;
+
+    /// What is said of a container with these settings of the host, and this state, that takes the
+    /// volumes of the target; empty where it can be made anew.
+    fn said(host_config: Value, state: &Value, others: &[Value]) -> Vec<String> {
+        let side = side(host_config, state);
+        let mut host = bodies::host(41);
+        host.containers.extend(others.iter().map(ContainerFacts::read));
+        host.containers.push(ContainerFacts::read(&side.inspect));
+        let target = bodies::old(json!({}), Value::Null);
+        match plan(&target, &[side], &host, RolloutId(Uuid::from_u128(7))) {
+            Ok(planned) => {
+                assert_eq!((planned.plans.len(), planned.bodies.len()), (1, 1));
+                Vec::new()
+            }
+            Err(troubles) => troubles.into_iter().map(|trouble| trouble.message).collect(),
+        }
+    }
+
+    fn side(mut host_config: Value, state: &Value) -> OldContainer {
+        host_config["VolumesFrom"] = json!(["web"]);
+        let own = json!({
+            "Id": "d".repeat(64), "Name": "/side", "HostConfig": host_config, "State": state,
+        });
+        bodies::old(own, Value::Null)
+    }
+
+    #[test]
+    fn what_cannot_be_made_anew_is_refused_with_its_name() {
+        let runs = || json!({"Status": "running", "Running": true});
+        assert_eq!(said(json!({}), &runs(), &[]), Vec::<String>::new());
+        let one = |said: Vec<String>, expected: &str| {
+            assert_eq!(said.len(), 1, "{said:?}");
+            assert!(said[0].starts_with("its dependent side: "), "{said:?}");
+            assert!(said[0].contains(expected), "{said:?}");
+        };
+        one(said(json!({"AutoRemove": true}), &runs(), &[]), "removes itself");
+        let paused = json!({"Status": "paused", "Running": true, "Paused": true});
+        one(said(json!({}), &paused, &[]), "it is paused");
+        let mut sick = runs();
+        sick["Health"] = json!({"Status": "unhealthy"});
+        one(said(json!({}), &sick, &[]), "it is unhealthy");
+        let follower = json!({
+            "Id": "e".repeat(64), "Name": "/third",
+            "HostConfig": {"IpcMode": format!("container:{}", "d".repeat(64))},
+        });
+        one(said(json!({}), &runs(), &[follower]), "third hangs on it in its turn");
+        let holder = json!({"Id": "f".repeat(64), "Name": "/side.old-00000000"});
+        one(said(json!({}), &runs(), &[holder]), "side.old-00000000 is taken");
+        // What ended with an error is not started, and so has nothing to prove.
+        let ended = json!({"Status": "exited", "Running": false, "ExitCode": 1});
+        assert_eq!(said(json!({}), &ended, &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn nothing_can_hang_on_what_removes_itself() {
+        let target = bodies::old(json!({"HostConfig": {"AutoRemove": true}}), Value::Null);
+        let side = side(json!({}), &json!({}));
+        let rollout = RolloutId(Uuid::from_u128(7));
+        let planned = plan(&target, &[side], &bodies::host(41), rollout);
+        assert!(planned.err().unwrap()[0].message.contains("it removes itself"));
+        assert!(plan(&target, &[], &bodies::host(41), rollout).is_ok());
+    }
+}

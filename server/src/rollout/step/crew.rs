@@ -1,0 +1,320 @@
+//! The order among a container and those that hang on it. Each of them goes its way by
+//! [`next`](super::next); here is who may go on. The executor asks before every step.
+//!
+//! Forward all are created before anything stops. Then the dependents stop, the last one first,
+//! since what they share ends with the target; the target is replaced up to its gate; and the
+//! dependents follow, the first one first. On the way back the dependents make room first and
+//! start last, once what they hang on is as it was.
+//!
+//! A namespace ends with the run of the target that made it. What joined it then runs on in
+//! nothing, which the Engine does not tell: here it counts as down.
+
+use std::time::SystemTime;
+
+use super::super::model::{HostEnd, HostPlan, Step, Trouble};
+use super::super::reason;
+use super::super::spec::Policy;
+use super::back::TOUCHES_OLD;
+use super::{ContainerFacts, Direction, HostProgress, Names, Next, Observed, next};
+
+/// A container of a host's work, and all that is known of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Member<'a> {
+    /// The names that it uses.
+    pub names: &'a Names,
+    /// What is planned for it.
+    pub plan: &'a HostPlan,
+    /// How.
+    pub policy: &'a Policy,
+    /// What is there.
+    pub seen: &'a Observed,
+    /// What the journal knows.
+    pub progress: &'a HostProgress,
+    /// Of a dependent: whether it runs in a namespace of the target, and does not only have its
+    /// volumes.
+    pub in_namespace: bool,
+}
+
+/// What to do next, and with which member: 0 is the target, the others are what hangs on it.
+#[must_use]
+pub fn next_of<'a>(members: &[Member<'a>], direction: Direction) -> (usize, Next) {
+    let mut wishes: Vec<Next> = members
+        .iter()
+        .map(|it| next(it.names, it.plan, it.policy, it.seen, direction, it.progress))
+        .collect();
+    let chosen = match direction {
+        _ if wishes.len() < 2 => 0,
+        Direction::Forward | Direction::Watch => {
+            let new = |member: &Member<'a>| member.seen.new.as_ref();
+            for number in outlived(members, new) {
+                if matches!(wishes[number], Next::Finished(_) | Next::Do(Step::Monitor)) {
+                    wishes[number] = Next::Fail(is_outlived(members[0].names));
+                }
+            }
+            if direction == Direction::Forward { forward(&wishes) } else { watch(&wishes, members) }
+        }
+        Direction::Restore | Direction::RollBack => {
+            for number in left_behind(&wishes[0], members, direction) {
+                wishes[number] = Next::Do(Step::StopOld);
+            }
+            back(&wishes)
+        }
+    };
+    let back = matches!(direction, Direction::Restore | Direction::RollBack);
+    let wish = wishes.swap_remove(chosen);
+    match wish {
+        // What hangs on it may have been touched where the target was not.
+        Next::Finished(HostEnd::Unchanged) if back => {
+            let restored = |wish: &Next| *wish == Next::Finished(HostEnd::Restored);
+            let end =
+                if wishes.iter().any(restored) { HostEnd::Restored } else { HostEnd::Unchanged };
+            (chosen, Next::Finished(end))
+        }
+        wish => (chosen, wish),
+    }
+}
+
+/// Dependents that run, in a namespace of a run of the target that is not its run now.
+fn outlived<'a>(
+    members: &[Member<'a>],
+    one: impl Fn(&Member<'a>) -> Option<&'a ContainerFacts>,
+) -> Vec<usize> {
+    let begun = |number: usize| {
+        let container = one(&members[number]).filter(|container| container.running)?;
+        begun_at(container)
+    };
+    let Some(target) = begun(0) else { return Vec::new() };
+    let is_older = |number: usize| begun(number).is_some_and(|at| at < target);
+    let dependents = 1..members.len();
+    dependents.filter(|number| members[*number].in_namespace && is_older(*number)).collect()
+}
+
+/// Old dependents that run on although what they hang on ended, as a drain command may end it.
+/// They are started again once it is up.
+fn left_behind<'a>(wish: &Next, members: &[Member<'a>], direction: Direction) -> Vec<usize> {
+    let old = |member: &Member<'a>| member.seen.old.as_ref();
+    if *wish == Next::Do(Step::StartOld) {
+        let runs = |number: &usize| old(&members[*number]).is_some_and(|old| old.running);
+        return (1..members.len()).filter(runs).collect();
+    }
+    let intended = &members[0].progress.intended;
+    let touched = TOUCHES_OLD.iter().any(|step| intended.contains(step));
+    if touched || direction == Direction::RollBack { outlived(members, old) } else { Vec::new() }
+}
+
+/// When the run began; `None` where the Engine does not say.
+fn begun_at(container: &ContainerFacts) -> Option<SystemTime> {
+    humantime::parse_rfc3339(container.started_at.as_deref()?).ok()
+}
+
+fn is_outlived(target: &Names) -> Trouble {
+    let message =
+        format!("it runs in a namespace that ended: {} was started again since", target.target);
+    Trouble::new(reason::GATE_FAILED, message)
+}
+
+fn forward(wishes: &[Next]) -> usize {
+    let dependents = 1..wishes.len();
+    let step_of = |number: &usize| match wishes[*number] {
+        Next::Do(step) => Some(step),
+        _ => None,
+    };
+    let is_one_of = |steps: &'static [Step]| {
+        move |number: &usize| step_of(number).is_some_and(|step| steps.contains(&step))
+    };
+    let target = step_of(&0);
+    bad(wishes)
+        .or_else(|| {
+            let creates = is_one_of(&[Step::Create, Step::CreateTwin, Step::RemoveNew]);
+            (0..wishes.len()).find(creates)
+        })
+        .or_else(|| (target == Some(Step::Drain)).then_some(0))
+        .or_else(|| dependents.clone().rev().find(is_one_of(&[Step::StopOld, Step::FenceOld])))
+        .or_else(|| {
+            let proven = matches!(target, None | Some(Step::Monitor));
+            (!proven).then_some(0)
+        })
+        .or_else(|| dependents.clone().find(|number| step_of(number).is_some()))
+        .unwrap_or(0)
+}
+
+/// The target is watched; of the others it only counts whether they are still up.
+fn watch(wishes: &[Next], members: &[Member<'_>]) -> usize {
+    let down = bad(wishes).filter(|number| *number == 0 || members[*number].plan.start);
+    down.unwrap_or(0)
+}
+
+fn back(wishes: &[Next]) -> usize {
+    let dependents = 1..wishes.len();
+    let makes_room = |number: &usize| match wishes[*number] {
+        Next::Do(step) => !matches!(step, Step::UnfenceOld | Step::StartOld | Step::GateOld),
+        _ => false,
+    };
+    let works = |number: &usize| matches!(wishes[*number], Next::Do(_));
+    bad(wishes)
+        .or_else(|| dependents.clone().rev().find(makes_room))
+        .or_else(|| works(&0).then_some(0))
+        .or_else(|| dependents.clone().find(works))
+        .unwrap_or(0)
+}
+
+/// The first that cannot go on.
+fn bad(wishes: &[Next]) -> Option<usize> {
+    wishes.iter().position(|wish| matches!(wish, Next::Fail(_) | Next::Attention(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::model::*;
+    use super::*;
+    use crate::rollout::model::{Order, RestartPolicy, TargetKind, Trouble};
+    use crate::rollout::step::Status;
+    use Step::{
+        CreateTwin, Drain, FenceOld, Gate, GateOld, Monitor, RemoveNew, RenameBack, RenameNew,
+        RenameOld, StartNew, StartOld, StopNew, StopOld, UnfenceOld,
+    };
+
+    const END: HostEnd = HostEnd::Committed;
+
+    fn of(steps: &[Option<Step>]) -> Vec<Next> {
+        steps.iter().map(|step| step.map_or(Next::Finished(END), Next::Do)).collect()
+    }
+
+    #[test]
+    fn forward_all_are_created_then_stop_from_the_last_and_follow_the_target() {
+        let rows: [(&[Option<Step>], usize); 14] = [
+            (&[Some(Step::Create), Some(Step::Create), Some(Step::Create)], 0),
+            (&[Some(Drain), Some(Step::Create), Some(StopOld)], 1),
+            (&[Some(StopOld), Some(StopOld), Some(CreateTwin)], 2),
+            // Made for a container that is not the new one any more.
+            (&[Some(StopOld), Some(RemoveNew), Some(StopOld)], 1),
+            (&[Some(Drain), Some(StopOld), Some(StopOld)], 0),
+            (&[Some(StopOld), Some(StopOld), Some(StopOld)], 2),
+            (&[Some(StopOld), Some(StopOld), Some(FenceOld)], 2),
+            (&[Some(StopOld), Some(StopOld), Some(RenameOld)], 1),
+            (&[Some(StopOld), Some(RenameOld), Some(RenameOld)], 0),
+            // The Engine started it again: the target waits.
+            (&[Some(StartNew), Some(StopOld), Some(RenameOld)], 1),
+            (&[Some(Gate), Some(RenameOld), Some(RenameOld)], 0),
+            (&[Some(Monitor), Some(RenameNew), Some(RenameOld)], 1),
+            (&[Some(Monitor), None, Some(Gate)], 2),
+            (&[Some(Monitor), None, None], 0),
+        ];
+        for (wishes, expected) in rows {
+            assert_eq!(forward(&of(wishes)), expected, "{wishes:?}");
+        }
+    }
+
+    #[test]
+    fn back_the_dependents_make_room_first_and_start_last() {
+        let rows: [(&[Option<Step>], usize); 7] = [
+            (&[Some(StopNew), Some(StopNew), Some(StopNew)], 2),
+            (&[Some(StopNew), Some(StopNew), Some(RenameBack)], 2),
+            (&[Some(StopNew), Some(StopNew), Some(UnfenceOld)], 1),
+            (&[Some(StopNew), Some(StartOld), Some(UnfenceOld)], 0),
+            (&[Some(RemoveNew), Some(StartOld), Some(GateOld)], 0),
+            (&[None, Some(StartOld), Some(UnfenceOld)], 1),
+            (&[None, None, Some(GateOld)], 2),
+        ];
+        for (wishes, expected) in rows {
+            assert_eq!(back(&of(wishes)), expected, "{wishes:?}");
+        }
+    }
+
+    const EARLIER: &str = "2025-12-31T23:59:59.9Z";
+
+    /// A target and what hangs on it, each as it is seen.
+    struct Pair {
+        plan: HostPlan,
+        seen: [Observed; 2],
+        progress: [HostProgress; 2],
+        in_namespace: bool,
+    }
+
+    impl Pair {
+        fn next(&self, direction: Direction) -> (usize, Next) {
+            let (names, policy) = (names(), Policy::default());
+            let member = |number: usize| Member {
+                names: &names,
+                plan: &self.plan,
+                policy: &policy,
+                seen: &self.seen[number],
+                progress: &self.progress[number],
+                in_namespace: self.in_namespace && number > 0,
+            };
+            next_of(&[member(0), member(1)], direction)
+        }
+    }
+
+    fn replacement() -> HostPlan {
+        plan(TargetKind::Replace, Order::StopFirst, true, false)
+    }
+
+    #[test]
+    fn what_runs_in_a_namespace_that_ended_is_down() {
+        let committed = || {
+            let old = ContainerFacts {
+                restart: RestartPolicy::default(),
+                ..container(OLD, &names().backup, Status::Exited)
+            };
+            Host(vec![old, ours(NEW, "web", Status::Running)])
+        };
+        let plan = replacement();
+        let mut older = committed();
+        older.at(NEW).started_at = Some(EARLIER.to_owned());
+        let mut done = HostProgress::default();
+        for step in [Step::Create, Step::StartNew, Step::Compare, Step::Gate, Step::Monitor] {
+            done.done(step, None);
+        }
+        let mut pair = Pair {
+            seen: [committed().observe(&plan), older.observe(&plan)],
+            plan,
+            progress: [done.clone(), done],
+            in_namespace: true,
+        };
+        for direction in [Direction::Forward, Direction::Watch] {
+            let (number, next) = pair.next(direction);
+            let Next::Fail(trouble) = next else { panic!("{next:?}") };
+            assert_eq!(number, 1);
+            assert!(trouble.message.contains("web was started again since"), "{trouble:?}");
+        }
+        pair.in_namespace = false;
+        assert_eq!(pair.next(Direction::Forward), (0, Next::Finished(END)), "only volumes");
+        pair.in_namespace = true;
+        pair.seen.swap(0, 1);
+        assert_eq!(pair.next(Direction::Forward), (0, Next::Finished(END)), "begun after it");
+    }
+
+    #[test]
+    fn what_hung_on_a_run_that_a_drain_ended_is_started_again() {
+        let plan = replacement();
+        let (mut target, mut dependent) = (Host::before(&plan), Host::before(&plan));
+        target.set(OLD, Status::Exited);
+        let mut pair = Pair {
+            seen: [target.observe(&plan), dependent.observe(&plan)],
+            plan: plan.clone(),
+            progress: Default::default(),
+            in_namespace: true,
+        };
+        pair.progress[0].intended.insert(Drain);
+        assert_eq!(pair.next(Direction::Restore), (1, Next::Do(StopOld)));
+        // Or its policy started it again meanwhile.
+        target.set(OLD, Status::Running);
+        dependent.at(OLD).started_at = Some(EARLIER.to_owned());
+        pair.seen = [target.observe(&plan), dependent.observe(&plan)];
+        assert_eq!(pair.next(Direction::Restore), (1, Next::Do(StopOld)));
+        pair.progress[0].intended.clear();
+        let untouched = (0, Next::Finished(HostEnd::Unchanged));
+        assert_eq!(pair.next(Direction::Restore), untouched, "it was so before");
+    }
+
+    #[test]
+    fn what_cannot_go_on_is_heard_first() {
+        let trouble = Trouble::new("GATE_FAILED", "it is down");
+        let mut wishes = of(&[Some(StopOld), Some(StopOld), None]);
+        wishes[2] = Next::Fail(trouble.clone());
+        assert_eq!(forward(&wishes), 2);
+        wishes[2] = Next::Attention(trouble);
+        assert_eq!(back(&wishes), 2);
+    }
+}
