@@ -183,6 +183,7 @@ impl Run<'_> {
         let mut failures_back = 0;
         let mut last = None;
         let mut silent_since = None;
+        let mut known: Option<Observed> = None;
         loop {
             let direction = match (way, self.state.failed) {
                 (Direction::RollBack, _) => Direction::RollBack,
@@ -190,7 +191,11 @@ impl Run<'_> {
                 (way, false) => way,
             };
             let asked = Instant::now();
-            let seen = match self.look().await {
+            let looked = match known.take() {
+                Some(known) => Ok(known),
+                None => self.look().await,
+            };
+            let seen = match looked {
                 Ok(seen) => seen,
                 Err(error) => {
                     let trouble = self.trouble(&error);
@@ -223,6 +228,7 @@ impl Run<'_> {
                             self.pause(&mut wait).await;
                         } else {
                             wait = BACKOFF.0;
+                            known = self.foreseen(direction, step, &seen);
                         }
                         continue;
                     }
@@ -249,6 +255,15 @@ impl Run<'_> {
                 },
             }
         }
+    }
+
+    /// What is there after a step, without a look: each costs time in which nothing answers.
+    fn foreseen(&self, direction: Direction, step: Step, seen: &Observed) -> Option<Observed> {
+        let Task { names, plan, .. } = self.task;
+        // One with auto-remove goes when it stops, and its twin comes.
+        let stays = plan.old.as_ref().is_some_and(|old| !old.auto_remove);
+        let is_sure = direction == Direction::Forward && stays;
+        is_sure.then(|| seen.after(step, names)).flatten()
     }
 
     /// One step between its intent and its record.
