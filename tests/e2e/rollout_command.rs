@@ -126,6 +126,13 @@ async fn a_broken_image_ends_with_1_and_the_log_of_the_first_host() -> anyhow::R
     assert!(second.stderr.contains("(ROLLOUT_ACTIVE)"), "{}", second.stderr);
     let id = paused.stdout.trim().get(..8).context("an ID")?;
     assert!(second.stderr.contains(&format!("`wharf rollout abort {id}`")), "{}", second.stderr);
+    // Whoever reads the log of wharfd only finds it there, without what the container meant for a
+    // terminal.
+    let log = shop.world.wharfd.log();
+    let paused = log.lines().find(|line| line.contains("phase=\"paused\"") && line.contains(id));
+    let paused = paused.with_context(|| format!("no line about the pause: {log}"))?;
+    assert!(paused.contains("WARN") && paused.contains("1 host failed, 0 allowed"), "{paused}");
+    assert!(!log.contains('\u{1b}'), "{log:?}");
     // A variable that is not set is no ID, and does not stand for whatever is there.
     let nothing = cli.run(&["rollout", "abort", ""]).await?.expect(2)?;
     assert!(nothing.stderr.contains("neither an ID nor a container"), "{}", nothing.stderr);

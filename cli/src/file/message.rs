@@ -49,7 +49,14 @@ pub fn is_size(field: &FieldDescriptor) -> bool {
 
 fn fill(node: &Node, descriptor: &MessageDescriptor) -> Result<DynamicMessage, Problem> {
     let mut message = DynamicMessage::new(descriptor.clone());
-    for (key, value) in mapping(node)? {
+    let keys = || descriptor.fields().map(|field| field.name().to_owned()).collect::<Vec<_>>();
+    let entries = mapping(node).map_err(|problem| match &keys()[..] {
+        // Of a message with few keys, what it would look like.
+        [key] => node.at.problem(format!("must be a mapping, such as {{{key}: …}}")),
+        [] => node.at.problem("must be {}"),
+        _ => problem,
+    })?;
+    for (key, value) in entries {
         let field = field_of(key, descriptor)?;
         if let Some(choice) = field.containing_oneof().filter(|it| it.fields().len() > 1)
             && let Some(other) = choice.fields().find(|other| message.has_field(other))

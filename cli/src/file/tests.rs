@@ -101,6 +101,8 @@ fn what_is_wrong_is_told_with_its_place() {
         ("image: [a]\n", "1:8: must be one value, not a list or a mapping"),
         ("image: !Ref x\n", "1:8: the tag !Ref means nothing here; leave it out"),
         ("- a\n", "1:1: must be a mapping of keys to values"),
+        ("targets: {hosts: [web1]}\n", "1:18: must be a mapping, such as {names: …}"),
+        ("targets: {all: true}\n", "1:16: must be {}"),
         ("", "1:1: the file is empty"),
         ("a: 1\n---\nb: 1\n", "2:1: a second document; a file describes one rollout"),
         ("policy:\n  _unknown_: 1\n", "2:3: unknown key \"_unknown_\"; here are: "),

@@ -216,7 +216,7 @@ pub fn conclusion(rollout: &Rollout) -> String {
             "{subject} was rolled back and what was there is there again{because}; see more with: wharf rollout show {id}"
         ),
         RolloutState::Aborted => format!(
-            "{subject} was aborted with {on_new}; see more with: wharf rollout show {id}{take_back}"
+            "{subject} was aborted with {on_new}{because}; see more with: wharf rollout show {id}{take_back}"
         ),
         RolloutState::Paused if rollout.pause_cause() == PauseCause::Promotion => format!(
             "the canary of {subject} is good; go on with: wharf rollout promote {id}, or stop with: wharf rollout abort {id}"
@@ -391,6 +391,10 @@ mod tests {
         assert!(!conclusion(&paused).contains("--retry-failed"), "nothing failed");
         let aborted = Rollout { counts: None, ..rollout(RolloutState::Aborted) };
         assert!(!conclusion(&aborted).contains("undo"), "there is nothing to take back");
+        let message = "1 host failed, 0 allowed".to_owned();
+        let reason = Some(pb::Status { message, ..Default::default() });
+        let by_policy = conclusion(&Rollout { reason, ..aborted });
+        assert!(by_policy.contains(", because 1 host failed, 0 allowed; see"), "{by_policy}");
     }
 
     #[test]

@@ -56,6 +56,8 @@ fn a_server_that_goes_away_before_it_answers_is_asked_again_for_the_same_rollout
     let server = Server::start([
         ("CreateRollout", stopping()),
         ("CreateRollout", Reply::unary(&answer).then_cut()),
+        // It plans still for the connection that was cut.
+        ("CreateRollout", Reply::refused(Code::Aborted, "REQUEST_IN_PROGRESS", "try again")),
         ("CreateRollout", Reply::unary(&answer)),
     ]);
     let arguments = ["rollout", "start", "web", "--image", "app:v2", "-A", "-d", "-o", "name"];
@@ -66,7 +68,7 @@ fn a_server_that_goes_away_before_it_answers_is_asked_again_for_the_same_rollout
         .iter()
         .map(|request| request.message::<CreateRolloutRequest>().request_id)
         .collect();
-    assert!(ids.len() > 1 && ids.iter().all(|id| !id.is_empty() && *id == ids[0]), "{ids:?}");
+    assert!(ids.len() > 2 && ids.iter().all(|id| !id.is_empty() && *id == ids[0]), "{ids:?}");
     assert!(started.stderr.contains("no connection to wharfd"), "{}", started.stderr);
 
     let answer = UndoRolloutResponse { rollout: Some(done()), plan: None };
@@ -80,6 +82,27 @@ fn a_server_that_goes_away_before_it_answers_is_asked_again_for_the_same_rollout
         .map(|request| request.message::<UndoRolloutRequest>().request_id)
         .collect();
     assert!(ids.len() == 2 && !ids[0].is_empty() && ids[0] == ids[1], "{ids:?}");
+}
+
+#[test]
+fn a_host_before_the_container_is_answered_with_how_to_write_it() {
+    let server = Server::start([]);
+    let arguments = ["rollout", "start", "web1/web", "--image", "app:v2"];
+    let started = run(&server, &arguments);
+    assert_eq!(started.code, Some(2));
+    assert!(started.stderr.ends_with("the hosts apart: web -H web1\n"), "{}", started.stderr);
+    assert!(server.methods().is_empty());
+}
+
+#[test]
+fn an_empty_argument_is_no_rollout() {
+    let server = Server::start([]);
+    for verb in ["show", "watch", "pause", "resume", "promote", "abort", "undo"] {
+        let refused = run(&server, &["rollout", verb, ""]);
+        assert_eq!(refused.code, Some(2), "{verb}");
+        assert!(refused.stderr.contains("neither an ID nor a container"), "{}", refused.stderr);
+    }
+    assert!(server.methods().is_empty());
 }
 
 #[test]

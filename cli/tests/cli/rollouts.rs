@@ -8,11 +8,12 @@ use tonic::Code;
 use wharf::v1::host_selector::Selection;
 use wharf::v1::watch_rollouts_response::Event;
 use wharf::v1::{
-    CreateRolloutRequest, CreateRolloutResponse, FailureAction, GetRolloutResponse, HostState,
-    HostStep, ListRolloutsRequest, ListRolloutsResponse, PauseCause, PauseRolloutRequest,
-    PauseRolloutResponse, Rollout, RolloutAction, RolloutCounts, RolloutPlan, RolloutPlanHost,
-    RolloutSnapshot, RolloutState, RolloutStep, RolloutStepChanged, UndoRolloutRequest,
-    UndoRolloutResponse, WatchCursor, WatchRolloutsRequest, WatchRolloutsResponse,
+    AbortRolloutResponse, CreateRolloutRequest, CreateRolloutResponse, FailureAction,
+    GetRolloutResponse, HostState, HostStep, ListRolloutsRequest, ListRolloutsResponse, PauseCause,
+    PauseRolloutRequest, PauseRolloutResponse, Rollout, RolloutAction, RolloutCounts, RolloutPlan,
+    RolloutPlanHost, RolloutSnapshot, RolloutState, RolloutStep, RolloutStepChanged,
+    UndoRolloutRequest, UndoRolloutResponse, WatchCursor, WatchRolloutsRequest,
+    WatchRolloutsResponse,
 };
 
 use crate::script::{Reply, Server, rpc_status};
@@ -342,6 +343,23 @@ fn a_container_stands_for_its_newest_rollout() {
     assert_eq!(asked.container, "web");
     assert!(!asked.states.contains(&RolloutState::Succeeded.into()), "{asked:?}");
     assert_eq!(server.request::<PauseRolloutRequest>("PauseRollout").id, ID);
+}
+
+#[test]
+fn what_comes_next_follows_from_what_was_asked_for() {
+    // The answer may show the rollout as it was before the wish.
+    let [running, paused] = [RolloutState::Running, RolloutState::Paused]
+        .map(|state| Some(rollout(state, both(HostState::Waiting))));
+    let server = Server::start([
+        ("PauseRollout", Reply::unary(&PauseRolloutResponse { rollout: running })),
+        ("AbortRollout", Reply::unary(&AbortRolloutResponse { rollout: paused })),
+    ]);
+    for (verb, then) in [("pause", "go on with: wharf rollout resume"), ("abort", "follow it with")]
+    {
+        let run = run(&server, &["rollout", verb, ID]);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        assert!(run.stderr.starts_with(then), "{verb}: {}", run.stderr);
+    }
 }
 
 #[test]

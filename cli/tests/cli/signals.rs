@@ -5,10 +5,31 @@ use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 use wharf::v1::pull_image_response::Event;
-use wharf::v1::{PullImageResponse, TransferProgress};
+use wharf::v1::{CreateRolloutResponse, PullImageResponse, TransferProgress};
 
 use crate::command;
 use crate::script::{Reply, Server};
+
+#[test]
+fn a_plan_that_takes_long_is_explained_and_can_be_left() {
+    let server = Server::start([(
+        "CreateRollout",
+        Reply::messages::<CreateRolloutResponse>(&[]).then_hang(),
+    )]);
+    let arguments = ["rollout", "plan", "web", "-A", "--image", "app:v2"];
+    let mut child = command(server.home(), &arguments)
+        .env("WHARF_SERVER", server.address())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    assert!(line.contains("a host that does not answer is waited for"), "{line}");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
 
 #[test]
 fn ctrl_c_ends_with_130_and_says_what_goes_on() {

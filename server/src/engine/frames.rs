@@ -20,6 +20,32 @@ pub(super) fn without_frames(bytes: &[u8]) -> Vec<u8> {
     if plain.is_empty() && !rest.is_empty() { rest.to_vec() } else { plain }
 }
 
+/// The end of a stream of frames: whole frames are dropped from the beginning until about `keep`
+/// bytes are left. Of a frame that is longer, whatever its head announces, the beginning goes and
+/// the head is written anew; bytes without frames are cut anywhere. At most `keep` bytes and a head.
+pub(super) fn last_frames(bytes: &[u8], keep: usize) -> Vec<u8> {
+    let mut start = 0;
+    while bytes.len() - start > keep {
+        let Some([stream @ 0..=2, 0, 0, 0, a, b, c, d]) = bytes.get(start..start + HEAD) else {
+            start = bytes.len() - keep;
+            break;
+        };
+        let announced = u32::from_be_bytes([*a, *b, *c, *d]);
+        let content = start + HEAD;
+        let next = content + announced as usize;
+        if next <= bytes.len() {
+            start = next;
+            continue;
+        }
+        let kept = &bytes[content.max(bytes.len() - keep)..];
+        let dropped = bytes.len() - kept.len() - content;
+        // What is dropped is a part of what was announced, which fits.
+        let left = announced.saturating_sub(u32::try_from(dropped).unwrap_or(u32::MAX));
+        return [&[*stream, 0, 0, 0][..], &left.to_be_bytes(), kept].concat();
+    }
+    bytes[start..].to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,6 +53,39 @@ mod tests {
     fn frame(stream: u8, content: &str) -> Vec<u8> {
         let length = u32::try_from(content.len()).unwrap().to_be_bytes();
         [&[stream, 0, 0, 0][..], &length, content.as_bytes()].concat()
+    }
+
+    #[test]
+    fn the_end_of_many_frames_is_kept() {
+        let lines: Vec<String> = (0..100).map(|line| format!("line {line}\n")).collect();
+        let bytes: Vec<u8> = lines.iter().flat_map(|line| frame(1, line)).collect();
+        let end = last_frames(&bytes, 40);
+        assert!(end.len() <= 40, "{}", end.len());
+        assert_eq!(without_frames(&end), b"line 98\nline 99\n");
+        assert_eq!(last_frames(&bytes, bytes.len()), bytes);
+        assert_eq!(last_frames(b"no frames at all", 3), b"all");
+    }
+
+    #[test]
+    fn a_frame_that_does_not_end_takes_no_more_memory_than_others() {
+        let mut bytes = vec![1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff];
+        for letter in b'a'..=b'z' {
+            bytes.extend_from_slice(&[letter; 100]);
+            bytes = last_frames(&bytes, 150);
+            assert!(bytes.len() <= 150 + HEAD, "{}", bytes.len());
+        }
+        let plain = without_frames(&bytes);
+        assert_eq!(
+            (plain.len(), &plain[..50], &plain[50..]),
+            (150, &[b'y'; 50][..], &[b'z'; 100][..])
+        );
+        // A frame behind it is found where its head said.
+        let mut bytes = frame(2, &"x".repeat(300))[..200].to_vec();
+        bytes = last_frames(&bytes, 50);
+        bytes.extend_from_slice(&[b'x'; 108]);
+        bytes.extend_from_slice(&frame(1, "end"));
+        let plain = without_frames(&bytes);
+        assert!(plain.len() == 50 + 108 + 3 && plain.ends_with(b"xend"), "{plain:?}");
     }
 
     #[test]

@@ -210,7 +210,27 @@ impl Driver {
         }
         self.revision = self.shared.journal.append(self.shared.epoch, self.id, &records).await?;
         records.iter().try_for_each(|record| self.state.apply(record))?;
+        records.iter().for_each(|record| self.tell(&record.event));
         Ok(())
+    }
+
+    /// For the log, where whoever watches over `wharfd` looks first. What a host said is escaped.
+    fn tell(&self, event: &Event) {
+        let (rollout, container) = (self.id, &self.state.plan.container);
+        match event {
+            Event::Phase { to, reason: Some(reason) } => {
+                let why = &reason.message;
+                tracing::warn!(%rollout, %container, phase = to.name(), ?why, "new phase of a rollout");
+            }
+            Event::Phase { to, reason: None } => {
+                tracing::info!(%rollout, %container, phase = to.name(), "new phase of a rollout");
+            }
+            Event::Host { host, happened: HostEvent::Failed { trouble, .. } } => {
+                let why = &trouble.message;
+                tracing::warn!(%rollout, %container, %host, ?why, "the host failed");
+            }
+            _ => {}
+        }
     }
 
     async fn begin(&mut self, assignment: Assignment) -> Result<(), DriverError> {

@@ -494,6 +494,23 @@ impl fmt::Display for RolloutId {
 }
 
 impl Phase {
+    /// Its name, for the log.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pulling => "pulling",
+            Self::Running { .. } => "running",
+            Self::Baking { .. } => "baking",
+            Self::Paused { .. } => "paused",
+            Self::RollingBack => "rolling back",
+            Self::Aborting => "aborting",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::RolledBack => "rolled back",
+            Self::Aborted => "aborted",
+        }
+    }
+
     /// Whether nothing comes after it.
     #[must_use]
     pub fn is_terminal(&self) -> bool {

@@ -153,10 +153,16 @@ fn too_many_silent(input: &Input<'_>) -> Option<Refusal> {
     let allowed = policy.max_unreachable.budget(input.hosts.len());
     let counts = policy.on_unreachable == OnUnreachable::Skip && silent.len() > allowed;
     counts.then(|| {
+        let how_many = match silent.len() {
+            1 => "1 host does not answer".to_owned(),
+            many => format!("{many} hosts do not answer"),
+        };
+        let named = silent[..silent.len().min(MOST_NAMES)].join(", ");
+        let more = silent.len().saturating_sub(MOST_NAMES);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let message = format!(
-            "{} do not answer and max_unreachable allows {allowed}: {}",
-            silent.len(),
-            silent.join(", ")
+            "{how_many} and max_unreachable allows {allowed}: {named}{more}; bring back, leave out \
+             or allow"
         );
         Refusal { host: None, trouble: Trouble::new(reason::TOO_MANY_UNREACHABLE, message) }
     })
@@ -164,23 +170,15 @@ fn too_many_silent(input: &Input<'_>) -> Option<Refusal> {
 
 /// A rollout that would touch no host is a mistake in its name or its selection; unless a host
 /// is where it is to be already, since a pipeline that runs twice succeeds twice.
-fn nothing_to_do(input: &Input<'_>, hosts: &BTreeMap<HostName, HostPlan>) -> Option<Refusal> {
-    if input.hosts.values().any(|facts| *facts == HostFacts::Current) {
-        return None;
+fn nothing_to_do(input: &Input<'_>, hosts: &BTreeMap<HostName, HostPlan>) -> Vec<Refusal> {
+    let is_current = input.hosts.values().any(|facts| *facts == HostFacts::Current);
+    let mut refusals = Vec::new();
+    for (name, host) in hosts {
+        let TargetKind::Skip { reason: why } = &host.kind else { return Vec::new() };
+        let trouble = Trouble::new(reason::NOTHING_TO_DO, why.clone());
+        refusals.push(Refusal { host: Some(name.clone()), trouble });
     }
-    let all_skipped = hosts.values().all(|host| matches!(host.kind, TargetKind::Skip { .. }));
-    all_skipped.then(|| {
-        let why: Vec<_> = hosts
-            .iter()
-            .filter_map(|(name, host)| match &host.kind {
-                TargetKind::Skip { reason } => Some(format!("{name}: {reason}")),
-                _ => None,
-            })
-            .take(3)
-            .collect();
-        let message = format!("no host has a {} to replace; {}", input.container, why.join("; "));
-        Refusal { host: None, trouble: Trouble::new(reason::NOTHING_TO_DO, message) }
-    })
+    if is_current { Vec::new() } else { refusals }
 }
 
 fn warnings(input: &Input<'_>, hosts: &BTreeMap<HostName, HostPlan>) -> Vec<String> {

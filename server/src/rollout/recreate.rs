@@ -36,8 +36,9 @@ use serde_json::Value;
 
 pub use compare::compare;
 pub use dependents::{Dependent, retarget};
+pub use diff::diff;
 pub use health::has_health_check;
-pub use labels::complete;
+pub use labels::{OWN_LABELS, complete};
 pub use unset::check_unset;
 
 use super::facts::{HostFacts, OldContainer};
@@ -132,7 +133,7 @@ pub fn recreate(
         storage::still_there(base.inherited, &body)
     };
     storage::warn_of_leaks(&inherited_volumes, &mut notes);
-    let diff = diff::diff(&before.body, &body);
+    let diff = diff(&before.body, &body);
     finish(body, host, diff, order, dependents, inherited_volumes, notes)
 }
 
@@ -148,7 +149,7 @@ pub fn fresh(host: &HostFacts, change: &Change) -> Result<Recreated, Vec<Trouble
     check::check(&body, &mut notes);
     networks::refuse_missing(&body, host, &mut notes);
     order::warn_of_ports(&body, &mut notes);
-    let diff = diff::diff(&Value::Null, &body);
+    let diff = diff(&Value::Null, &body);
     finish(body, host, diff, Order::StopFirst, Vec::new(), Vec::new(), notes)
 }
 

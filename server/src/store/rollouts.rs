@@ -123,7 +123,7 @@ impl Journal for Store {
         let rows: Vec<EntryRow> = query
             .bind(signed(revision.0))
             .bind(limit)
-            .fetch_all(self.pool())
+            .fetch_all(self.reader())
             .await
             .map_err(store("read the journal"))?;
         rows.into_iter().map(entry).collect()
@@ -133,7 +133,7 @@ impl Journal for Store {
         let ids: Vec<String> = sqlx::query_scalar(
             "SELECT id FROM rollouts WHERE ended_at IS NULL ORDER BY created_at, id",
         )
-        .fetch_all(self.pool())
+        .fetch_all(self.reader())
         .await
         .map_err(store("read the open rollouts"))?;
         ids.iter().map(|id| rollout_id(id)).collect()
@@ -144,7 +144,7 @@ impl Journal for Store {
             "SELECT id, container, created_at, ended_at FROM rollouts
              ORDER BY created_at DESC, id DESC",
         )
-        .fetch_all(self.pool())
+        .fetch_all(self.reader())
         .await
         .map_err(store("list the rollouts"))?;
         let summary = |(id, container, created_at, ended_at): SummaryRow| {

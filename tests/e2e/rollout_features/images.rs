@@ -11,7 +11,7 @@ use wharf::v1::{
     HostState, Promote, PromoteRolloutRequest, PullPolicy, RolloutState, WatchRolloutsRequest,
 };
 
-use super::bench::{Bench, told};
+use super::bench::{Bench, reason_of, told};
 use crate::support::reason;
 
 /// Pushes an image under a tag of the open registry; the name that the bench's hosts know it by.
@@ -67,6 +67,32 @@ async fn c34_a_tag_that_moves_in_the_middle_changes_nothing() -> anyhow::Result<
         let digests = image.context("its image")?["RepoDigests"].to_string();
         assert!(digests.contains(&digest), "{digests}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn c34_as_it_is_means_the_image_that_the_plan_saw() -> anyhow::Result<()> {
+    let bench = Bench::new(2).await?;
+    run_v1(&bench).await?;
+    let before = bench.current().await?;
+    let mut restart = bench.spec("");
+    let policy = restart.policy.get_or_insert_default();
+    policy.canary = "1".to_owned();
+    policy.promote = Promote::Manual.into();
+    let half = bench.roll(restart).await?;
+    assert_eq!(half.state(), RolloutState::Paused, "{}", told(&half));
+    // Before the turn of the second host, somebody gives the name to another image there.
+    bench.scenes[1].image("v1", Image::new("v2")).await?;
+
+    let request = PromoteRolloutRequest { id: half.id.clone(), ..Default::default() };
+    bench.rollouts().await?.promote_rollout(request).await?;
+    let failed = bench.rest(&half.id).await?;
+    assert_eq!(failed.state(), RolloutState::Paused, "{}", told(&failed));
+    assert_eq!(reason_of(&failed.steps[1]), "ROLLOUT_IMAGE_MOVED", "{}", told(&failed));
+    let after = bench.current().await?;
+    assert_eq!(after[0]["Image"], before[0]["Image"]);
+    assert_eq!((&after[1]["Id"], &after[1]["State"]["Running"]), (&before[1]["Id"], &json!(true)));
+    assert_eq!(bench.names(1).await?, [bench.name()]);
     Ok(())
 }
 

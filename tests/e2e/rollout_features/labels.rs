@@ -29,7 +29,7 @@ async fn c26_compose_finds_the_id_of_the_new_image_on_every_host() -> anyhow::Re
         assert!(told, "{:?}", host.risks);
         assert_eq!(host.diff.len(), 1, "{:?}", host.diff);
     }
-    bench.upgrade(&v2).await?;
+    let upgraded = bench.upgrade(&v2).await?;
     for (scene, new) in bench.scenes.iter().zip(bench.current().await?) {
         let labels = &new["Config"]["Labels"];
         assert_eq!(labels["com.docker.compose.image"], new["Image"]);
@@ -43,6 +43,18 @@ async fn c26_compose_finds_the_id_of_the_new_image_on_every_host() -> anyhow::Re
     let again = bench.upgrade(&v2).await?;
     assert!(again.steps.iter().all(|step| step.warnings.is_empty()), "{}", told(&again));
     assert_eq!(again.waves, 0);
+
+    // Taken back where the old container is gone, it is that of the image that comes back.
+    let kept = format!("{}.old-{}", bench.name(), &upgraded.id[..8]);
+    for scene in &bench.scenes {
+        scene.engine.delete(&format!("/containers/{kept}")).await?;
+    }
+    bench.cli(&["undo", &upgraded.id]).await?.expect(0)?;
+    for (scene, back) in bench.scenes.iter().zip(bench.current().await?) {
+        let image = scene.engine.image(&v1).await?.unwrap_or_default();
+        assert_eq!((&back["Image"], &back["Config"]["Image"]), (&image["Id"], &json!(v1)));
+        assert_eq!(back["Config"]["Labels"]["com.docker.compose.image"], image["Id"]);
+    }
 
     // Made anew as it is, it keeps the image and says so.
     let before: Vec<Value> = bench.current().await?;

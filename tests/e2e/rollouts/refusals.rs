@@ -98,7 +98,8 @@ async fn the_api_names_the_field() -> anyhow::Result<()> {
     spec.container = format!("{}-other", scene.name);
     let (code, reason, message) = refusal(&scene.begin(spec).await.unwrap_err());
     assert_eq!((code, reason.as_str()), (Code::FailedPrecondition, "PLAN_REFUSED"));
-    assert!(message.contains("no host has a"), "{message}");
+    let line = format!("alpha, beta, gamma: it has no container {}-other; ", scene.name);
+    assert!(message.starts_with(&line) && !message.contains('\n'), "{message}");
     // An image that no registry has.
     let spec = scene.spec("v9").await?;
     let (_, reason, message) = refusal(&scene.begin(spec).await.unwrap_err());

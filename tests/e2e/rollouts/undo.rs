@@ -3,8 +3,8 @@
 use anyhow::Context;
 use tonic::Code;
 use wharf::v1::{
-    AbortRolloutRequest, FailureAction, HostState, HostStep, Rollout, RolloutAction, RolloutPolicy,
-    RolloutState, UndoRolloutRequest,
+    AbortRolloutRequest, ContainerSpec, FailureAction, HostState, HostStep, Rollout, RolloutAction,
+    RolloutPolicy, RolloutSpec, RolloutState, UndoRolloutRequest,
 };
 
 use super::scene::{Scene, held, millis, quick, refusal, told};
@@ -93,13 +93,66 @@ async fn what_is_partly_done_is_undone_where_it_is() -> anyhow::Result<()> {
     let [alpha, beta, gamma] = scene.found().await?;
     let v1 = scene.image("v1").await?;
     let made = scene.engine("alpha").container(&alpha[0].id).await?.context("it is there")?;
-    // The tag may mean another image by now: it is made from the ID of the old one.
-    let made = made["Image"].clone();
+    // The tag might mean another image by now: it is made from that of the old one, and by its
+    // name where that is the same.
     let v1_id = scene.engine("alpha").image(&v1).await?.context("v1 is there")?["Id"].clone();
-    assert_eq!(made, v1_id);
+    assert_eq!((&made["Image"], &made["Config"]["Image"]), (&v1_id, &v1.into()));
     assert!(alpha[0].id != before[0].id && alpha[0].status == "running", "{alpha:#?}");
     assert_eq!((&beta[0].id, beta[0].status.as_str()), (&before[1].id, "running"));
     assert_eq!(gamma, std::slice::from_ref(&before[2]));
+
+    // Not while another one works on the container.
+    scene.take(&HOSTS, "open")?;
+    let other = scene.begin(scene.spec_with("v2", held()).await?).await?.id;
+    let refused = refusal(&undo(&scene, &id).await.unwrap_err());
+    assert_eq!((refused.0, refused.1.as_str()), (Code::FailedPrecondition, "ROLLOUT_ACTIVE"));
+    assert!(refused.2.contains(&other[..8]), "{}", refused.2);
+    scene.put(&HOSTS, "open")?;
+    let other = scene.end(&other).await?;
+    assert_eq!(other.state(), RolloutState::Succeeded, "{}", told(&other));
+    Ok(())
+}
+
+#[tokio::test]
+async fn hosts_that_somebody_changed_are_left_and_the_others_undone() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let before = scene.alone().await?;
+    let set = ContainerSpec { env: vec!["LEVEL=debug".to_owned()], ..Default::default() };
+    let spec = RolloutSpec { set: Some(set), ..scene.spec("v2").await? };
+    let rollout = scene.carry_out(spec).await?;
+    assert_eq!(rollout.state(), RolloutState::Succeeded, "{}", told(&rollout));
+    // Gone on one host, taken back by hand on another, as docs/rollout.md says.
+    let (name, kept) = (&scene.name, format!("{}.old-{}", scene.name, &rollout.id[..8]));
+    scene.engine("alpha").delete(&format!("/containers/{name}?force=1")).await?;
+    let beta = scene.engine("beta");
+    beta.post(&format!("/containers/{name}/stop?t=1"), None).await?;
+    beta.post(&format!("/containers/{name}/rename?name={name}.bad"), None).await?;
+    beta.post(&format!("/containers/{kept}/rename?name={name}"), None).await?;
+    beta.post(&format!("/containers/{name}/start"), None).await?;
+
+    let back = undo(&scene, &rollout.id).await?;
+    let plan = back.plan.clone().context("a plan")?;
+    let [alpha, beta, gamma] = &plan.hosts[..] else { anyhow::bail!("{plan:?}") };
+    assert_eq!((alpha.action(), beta.action()), (RolloutAction::Skip, RolloutAction::Skip));
+    assert!(alpha.skip_reason.contains("it has no container"), "{}", alpha.skip_reason);
+    assert!(beta.skip_reason.contains("is there again"), "{}", beta.skip_reason);
+    // Every difference is told, not only the image.
+    let [v1, v2] = [scene.image("v1").await?, scene.image("v2").await?];
+    let image = format!("image: {v2:?} -> {v1:?}");
+    assert_eq!(gamma.diff, ["env.LEVEL: (hidden) -> none", &image]);
+    let back = scene.end(&back.id).await?;
+    assert_eq!(back.state(), RolloutState::Succeeded, "{}", told(&back));
+    let found = scene.found().await?;
+    assert!(found[0].iter().all(|it| it.name != *name), "{:#?}", found[0]);
+    for (found, before) in found[1..].iter().zip(&before[1..]) {
+        assert_eq!((&found[0].id, found[0].status.as_str()), (&before.id, "running"));
+    }
+
+    // Nothing of it is left to undo.
+    let (_, reason, message) = refusal(&undo(&scene, &rollout.id).await.unwrap_err());
+    assert_eq!(reason, "PLAN_REFUSED");
+    let lines: Vec<_> = message.lines().collect();
+    assert!(lines.len() == 2 && lines[1].starts_with("beta, gamma: "), "{message}");
     Ok(())
 }
 

@@ -27,6 +27,12 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 /// How often a rollout is asked for, where the server goes away each time.
 const ATTEMPTS: usize = 5;
 
+/// How long a plan may take without a word.
+const LONG: Duration = Duration::from_secs(4);
+
+/// Between two questions for a rollout that the server is still planning.
+const AT_WORK: Duration = Duration::from_millis(500);
+
 /// How often a live table is drawn while nothing happens.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -134,16 +140,32 @@ pub async fn until_answered<T: Clone, M>(
     request: T,
     call: impl AsyncFn(Connection, T) -> Result<M, Failure>,
 ) -> Result<(Connection, M), Failure> {
-    for _ in 1..ATTEMPTS {
-        match call(connection.clone(), request.clone()).await {
-            Err(failure) if is_lost(&failure) => {
+    let (began, mut losses) = (Instant::now(), 1);
+    loop {
+        let answer = call(connection.clone(), request.clone());
+        match explained(app, answer).await {
+            Err(failure) if losses < ATTEMPTS && is_lost(&failure) => {
+                losses += 1;
                 connection = reconnect(app, "wharf rollout ls --open").await?;
+            }
+            Err(failure) if began.elapsed() < PATIENCE && is_at_work(&failure) => {
+                sleep(AT_WORK).await;
             }
             answer => return answer.map(|answer| (connection, answer)),
         }
     }
-    let answer = call(connection.clone(), request).await?;
-    Ok((connection, answer))
+}
+
+/// Says why it takes long, where it does: a silent minute looks like a command that hangs.
+async fn explained<T>(app: &App, answer: impl Future<Output = T>) -> T {
+    let mut answer = std::pin::pin!(answer);
+    tokio::select! {
+        answer = &mut answer => answer,
+        () = sleep(LONG) => {
+            app.printer.note("the plan takes a while: a host that does not answer is waited for, a minute at most");
+            answer.await
+        }
+    }
 }
 
 fn is_lost(failure: &Failure) -> bool {
@@ -153,6 +175,12 @@ fn is_lost(failure: &Failure) -> bool {
         "" => std::error::Error::source(&**status).is_some(),
         reason => reason == "SERVER_STOPPING",
     }
+}
+
+/// Whether the server still works on the request whose connection was lost.
+fn is_at_work(failure: &Failure) -> bool {
+    let Failure::Refused(status) = failure else { return false };
+    ErrorText::of_status(status).reason == "REQUEST_IN_PROGRESS"
 }
 
 /// Connects again. `then` is the command that shows what became of the rollout.

@@ -270,6 +270,12 @@ fn spec(app: &App, what: What) -> Result<RolloutSpec, Failure> {
             "no container was given; name it, or give a file that has `container`",
         ));
     }
+    if let Some((host, container)) = spec.container.split_once('/') {
+        let (host, container) = (host.escape_debug(), container.escape_debug());
+        return Err(Failure::Usage(format!(
+            "a rollout takes the container by its name on all hosts, and the hosts apart: {container} -H {host}"
+        )));
+    }
     spec.targets = Some(targets(app, &what.hosts, spec.targets.take())?);
     let settings = what.settings.spec(
         String::new(),

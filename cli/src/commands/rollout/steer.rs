@@ -2,7 +2,6 @@
 
 use wharf::v1::{
     AbortRolloutRequest, PauseRolloutRequest, PromoteRolloutRequest, ResumeRolloutRequest, Rollout,
-    RolloutState,
 };
 
 use super::{Newest, nothing_said, resolve};
@@ -10,7 +9,10 @@ use crate::app::App;
 use crate::exit::Failure;
 use crate::json;
 use crate::printer::Format;
-use crate::view::rollouts::{headline, short};
+use crate::view::rollouts::{headline, is_over, short};
+
+const GO_ON: &str = "go on with: wharf rollout resume";
+const FOLLOW: &str = "follow it with: wharf rollout watch";
 
 /// A rollout that has not ended.
 #[derive(clap::Args)]
@@ -61,7 +63,7 @@ pub struct AbortArgs {
 
 /// Sends one of the four calls, which differ in their types only.
 macro_rules! steer {
-    ($app:ident, $which:expr, $method:ident, $request:ident { $($field:ident),* }) => {{
+    ($app:ident, $which:expr, $then:expr, $method:ident, $request:ident { $($field:ident),* }) => {{
         let connection = $app.connect().await?;
         let id = resolve(&connection, &$which.rollout, Newest::Open).await?;
         let expected_revision = $which.expected_revision;
@@ -69,33 +71,35 @@ macro_rules! steer {
         let mut rollouts = connection.rollouts();
         let answer =
             connection.unary(request, async |request| rollouts.$method(request).await).await?;
-        tell($app, &answer.rollout.ok_or_else(nothing_said)?);
+        tell($app, &answer.rollout.ok_or_else(nothing_said)?, $then);
         Ok(())
     }};
 }
 
 /// Begins no further host.
 pub async fn pause(app: &App, args: PauseArgs) -> Result<(), Failure> {
-    steer!(app, args.which, pause_rollout, PauseRolloutRequest {})
+    steer!(app, args.which, GO_ON, pause_rollout, PauseRolloutRequest {})
 }
 
 /// Goes on with a rollout that is paused.
 pub async fn resume(app: &App, args: ResumeArgs) -> Result<(), Failure> {
     let retry_failed = args.retry_failed;
-    steer!(app, args.which, resume_rollout, ResumeRolloutRequest { retry_failed })
+    steer!(app, args.which, FOLLOW, resume_rollout, ResumeRolloutRequest { retry_failed })
 }
 
 /// Goes on after the canary.
 pub async fn promote(app: &App, args: PromoteArgs) -> Result<(), Failure> {
-    steer!(app, args.which, promote_rollout, PromoteRolloutRequest {})
+    steer!(app, args.which, FOLLOW, promote_rollout, PromoteRolloutRequest {})
 }
 
 /// Stops at the next safe point.
 pub async fn abort(app: &App, args: AbortArgs) -> Result<(), Failure> {
-    steer!(app, args.which, abort_rollout, AbortRolloutRequest {})
+    steer!(app, args.which, FOLLOW, abort_rollout, AbortRolloutRequest {})
 }
 
-fn tell(app: &App, rollout: &Rollout) {
+/// `then` is what to do next. It follows from the verb and not from where the rollout stands: what
+/// was asked for is written down when the server answers, and happens after that.
+fn tell(app: &App, rollout: &Rollout, then: &str) {
     match app.printer.format {
         Format::Json => {
             let line = serde_json::Value::Object(json::message(rollout));
@@ -105,10 +109,9 @@ fn tell(app: &App, rollout: &Rollout) {
         Format::Table | Format::Wide => {
             let id = short(&rollout.id);
             app.printer.data(&format!("{id}: {}", headline(rollout)));
-            app.printer.note(&match rollout.state() {
-                RolloutState::Paused => format!("go on with: wharf rollout resume {id}"),
-                _ => format!("follow it with: wharf rollout watch {id}"),
-            });
+            if !is_over(rollout.state()) {
+                app.printer.note(&format!("{then} {id}"));
+            }
         }
     }
 }

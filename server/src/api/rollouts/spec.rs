@@ -9,6 +9,7 @@ use super::policy;
 use crate::body::create::container_body;
 use crate::body::violation::{FieldViolation, Violations};
 use crate::domain::{ContainerName, ImageReference, quoted};
+use crate::rollout::recreate;
 use crate::rollout::spec::{Change, Policy, RolloutSpec};
 
 /// Longest merge patch, as every other JSON of the contract.
@@ -47,6 +48,7 @@ fn change(violations: &mut Violations, spec: &v1::RolloutSpec) -> Option<Change>
         check_set(violations, &set);
     }
     unset(violations, &spec.unset);
+    own_labels(violations, "spec.set.labels", set.labels.keys());
     let merge_patch = spec.merge_patch.as_ref().map(|patch| merge_patch(violations, patch));
     let whole = spec.whole.as_ref().map(|whole| whole_body(violations, whole, &spec.image));
     let merge_patch = match merge_patch {
@@ -103,11 +105,34 @@ fn whole_body(
         image.clone_into(&mut spec.image);
     }
     match container_body(Some(&spec), whole.engine.as_ref()) {
-        Ok(body) => Some(body),
+        Ok(body) => {
+            own_labels(violations, "spec.whole", labels(&body));
+            Some(body)
+        }
         Err(found) => {
             move_to(violations, found, "spec.whole.spec");
             None
         }
+    }
+}
+
+/// Labels that a body or a patch sets.
+fn labels(body: &Value) -> impl Iterator<Item = &String> {
+    let labels = body.get("Labels").and_then(Value::as_object).into_iter().flatten();
+    labels.filter(|(_, value)| !value.is_null()).map(|(key, _)| key)
+}
+
+/// Rollouts find their containers by these, and write them anew each time.
+fn own_labels<'a>(
+    violations: &mut Violations,
+    field: &str,
+    keys: impl IntoIterator<Item = &'a String>,
+) {
+    let mut own: Vec<_> =
+        keys.into_iter().filter(|key| key.starts_with(recreate::OWN_LABELS)).collect();
+    own.sort();
+    for key in own {
+        violations.add(field, format!("{}: rollouts set this label; leave it out", quoted(key)));
     }
 }
 
@@ -129,7 +154,14 @@ fn merge_patch(violations: &mut Violations, patch: &v1::EngineJson) -> Option<Va
         return None;
     }
     match serde_json::from_str(&patch.json) {
-        Ok(value @ Value::Object(_)) => Some(value),
+        Ok(value @ Value::Object(_)) => {
+            if value.get("Image").is_some() {
+                let problem = "Image: write it to `spec.image`, where it is pulled and pinned";
+                violations.add(field, problem);
+            }
+            own_labels(violations, field, labels(&value));
+            Some(value)
+        }
         Ok(_) => {
             violations.add(field, "must be a JSON object");
             None

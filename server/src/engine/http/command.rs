@@ -9,7 +9,7 @@ use serde_json::json;
 use super::link::{Call, Link, bad_answer, stays_open};
 use super::transport::{Phase, transport_error};
 use crate::domain::ContainerRef;
-use crate::engine::frames::without_frames;
+use crate::engine::frames::{last_frames, without_frames};
 use crate::engine::operation::{CONTAINER_LOGS, CREATE_EXEC, INSPECT_EXEC, START_EXEC};
 use crate::engine::{CommandResult, ErrorKind, Result};
 
@@ -106,7 +106,7 @@ async fn tail(link: &Arc<Link>, call: &Call, keep: usize) -> Result<Vec<u8>> {
                     }
                 }
                 if bytes.len() > keep + SLACK {
-                    bytes = drop_frames(&bytes, keep);
+                    bytes = last_frames(&bytes, keep);
                 }
             }
             if stays_open {
@@ -118,26 +118,4 @@ async fn tail(link: &Arc<Link>, call: &Call, keep: usize) -> Result<Vec<u8>> {
             Ok(plain)
         })
         .await
-}
-
-/// Drops whole frames from the beginning until about `keep` bytes are left; bytes without
-/// frames are cut anywhere.
-fn drop_frames(bytes: &[u8], keep: usize) -> Vec<u8> {
-    let mut start = 0;
-    while bytes.len() - start > keep {
-        match bytes.get(start..start + 8) {
-            Some([0..=2, 0, 0, 0, a, b, c, d]) => {
-                let next = start + 8 + u32::from_be_bytes([*a, *b, *c, *d]) as usize;
-                if next > bytes.len() {
-                    break;
-                }
-                start = next;
-            }
-            _ => {
-                start = bytes.len() - keep;
-                break;
-            }
-        }
-    }
-    bytes[start..].to_vec()
 }

@@ -104,7 +104,7 @@ impl Run<'_> {
             }
         };
         self.connect(&id, &new).await?;
-        self.check_image(&id).await?;
+        self.check_image(&id, &new).await?;
         Ok(id)
     }
 
@@ -120,17 +120,14 @@ impl Run<'_> {
             }
         };
         self.connect(&id, &twin).await?;
+        self.check_image(&id, &twin).await?;
         Ok(id)
     }
 
     /// The body of the new container as it is sent.
     pub(super) fn new_body(&self, new: &NewBody) -> Value {
-        let old = self.task.plan.old.as_ref().map(|old| &old.image_id);
-        let image = match &self.task.image {
-            Some(_) => self.state.image_id.as_ref(),
-            None => old,
-        };
-        complete(&new.body, image.map(String::as_str), &self.labels(false))
+        let image = new.image_id.as_deref().or(self.state.image_id.as_deref());
+        complete(&new.body, image, &self.labels(false))
     }
 
     /// Creates a container. Where its name is taken, that may be by what an earlier try made
@@ -173,7 +170,7 @@ impl Run<'_> {
             ));
         }
         if twin {
-            labels.push((TWIN_LABEL, "true".to_owned()));
+            labels.push((TWIN_LABEL, task.names.rollout.clone()));
         }
         labels
     }
@@ -188,8 +185,9 @@ impl Run<'_> {
     }
 
     /// A tag may have moved on the host since the image was pulled.
-    async fn check_image(&self, id: &str) -> Result<(), Setback> {
-        let Some(expected) = &self.state.image_id else { return Ok(()) };
+    async fn check_image(&self, id: &str, new: &NewBody) -> Result<(), Setback> {
+        let expected = new.image_id.as_ref().or(self.state.image_id.as_ref());
+        let Some(expected) = expected else { return Ok(()) };
         let reference = ContainerRef::parse(id).map_err(|error| missing(&error.to_string()))?;
         let document = self.call(CALL, self.engine.inspect_container(&reference, false)).await?;
         let facts = super::container_facts(&document)
@@ -200,7 +198,7 @@ impl Run<'_> {
         Err(Setback::Failed(Trouble::new(
             reason::IMAGE_MOVED,
             format!(
-                "the new container has image {} and {expected} was pulled: somebody moved the \
+                "the new container has image {} and was to have {expected}: somebody moved the \
                  tag on this host meanwhile; start the rollout again",
                 facts.image_id
             ),
@@ -222,7 +220,10 @@ impl Run<'_> {
         let said: String = result.output.trim().chars().take(OUTPUT_SHOWN).collect();
         Err(Setback::Failed(Trouble::new(
             reason::HOOK_FAILED,
-            format!("the {name} command ended with {}: {said}", result.exit_code),
+            match said.as_str() {
+                "" => format!("the {name} command ended with {}", result.exit_code),
+                said => format!("the {name} command ended with {}: {said}", result.exit_code),
+            },
         )))
     }
 

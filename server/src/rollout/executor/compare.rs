@@ -22,7 +22,7 @@ impl Run<'_> {
             let message = format!("unexpected JSON of a container: {error}");
             Setback::Failed(Trouble::new(reason::SETTINGS_DIFFER, message))
         })?;
-        let differences = recreate::compare(&whole(self.new_body(new), new), &found);
+        let differences = recreate::compare(&new.whole(self.new_body(new)), &found);
         if differences.is_empty() {
             return Ok(());
         }
@@ -38,11 +38,18 @@ impl Run<'_> {
     }
 }
 
-/// The body with the networks that were connected after the creation.
-fn whole(mut body: Value, new: &NewBody) -> Value {
-    for (name, endpoint) in &new.networks {
-        let endpoint = if endpoint.is_null() { json!({}) } else { endpoint.clone() };
-        body["NetworkingConfig"]["EndpointsConfig"][name] = endpoint;
+impl NewBody {
+    /// The body with the networks that are connected after the creation.
+    #[must_use]
+    pub fn with_all_networks(&self) -> Value {
+        self.whole(self.body.clone())
     }
-    body
+
+    fn whole(&self, mut body: Value) -> Value {
+        for (name, endpoint) in &self.networks {
+            let endpoint = if endpoint.is_null() { json!({}) } else { endpoint.clone() };
+            body["NetworkingConfig"]["EndpointsConfig"][name] = endpoint;
+        }
+        body
+    }
 }

@@ -287,12 +287,10 @@ fn not_running(facts: &ContainerFacts, run: &mut RunOf) -> Option<Verdict> {
         return Some(Verdict::Bad(format!("{ended} and was restarted {times}")));
     }
     if !facts.running || facts.is_going() {
-        return Some(Verdict::Bad(format!(
-            "it is {}, with exit code {} {}",
-            facts.status.as_str(),
-            facts.exit_code,
-            facts.start_error
-        )));
+        let (status, error) = (facts.status.as_str(), facts.start_error.trim());
+        let error = if error.is_empty() { String::new() } else { format!(": {error}") };
+        let code = facts.exit_code;
+        return Some(Verdict::Bad(format!("it is {status}, with exit code {code}{error}")));
     }
     match &run.started_at {
         Some(first) if facts.started_at.as_ref() != Some(first) => {

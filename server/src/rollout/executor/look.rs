@@ -10,7 +10,8 @@ use crate::engine::{EngineDocument, EngineError, ErrorKind, null_to_default};
 use crate::rollout::model::{RestartPolicy, TargetKind};
 use crate::rollout::step::{ContainerFacts, Health, Observed, Status};
 
-/// The label of a twin, besides that of the rollout.
+/// The label of a twin, besides that of the rollout, with the same value: the rollout's ID, which
+/// no image can have in a label of its own.
 pub(super) const TWIN_LABEL: &str = "io.wharf.rollout.twin";
 /// The label that names the rollout.
 pub(super) const ROLLOUT_LABEL: &str = "io.wharf.rollout.id";
@@ -151,7 +152,8 @@ impl Inspected {
             spec_sha: label(SHA_LABEL),
             id,
         };
-        Ok(Self { is_twin: label(TWIN_LABEL).is_some(), facts })
+        let is_twin = facts.rollout.is_some() && label(TWIN_LABEL) == facts.rollout;
+        Ok(Self { is_twin, facts })
     }
 }
 
@@ -213,4 +215,28 @@ struct RestartPolicyJson {
     #[serde(deserialize_with = "null_to_default")]
     name: String,
     maximum_retry_count: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::ApiVersion;
+
+    const VERSION: ApiVersion = ApiVersion::new(1, 41);
+
+    #[test]
+    fn an_image_with_the_label_of_a_twin_makes_none() {
+        let is_twin = |labels: Value| {
+            let config = json!({ "Labels": labels });
+            let json = json!({ "Config": config, "State": { "Status": "created" } }).to_string();
+            Inspected::read(&EngineDocument { json, api_version: VERSION }).unwrap().is_twin
+        };
+        assert!(is_twin(json!({ ROLLOUT_LABEL: "r1", TWIN_LABEL: "r1" })));
+        for label in ["", "true", "r0"] {
+            assert!(!is_twin(json!({ ROLLOUT_LABEL: "r1", TWIN_LABEL: label })), "{label:?}");
+            assert!(!is_twin(json!({ TWIN_LABEL: label })), "{label:?}");
+        }
+    }
 }

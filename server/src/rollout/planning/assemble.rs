@@ -86,7 +86,7 @@ impl Draft<'_> {
                 Ok(made) => {
                     let new = container_of(&made, self.new_image(None, image));
                     let new = Some(Replacement::New(new));
-                    (HostFacts::Missing { new }, seal(Some(body(&made)), WayBack::default()))
+                    (HostFacts::Missing { new }, seal(Some(body(&made, None)), WayBack::default()))
                 }
                 Err(troubles) => (HostFacts::Refused(troubles), None),
             };
@@ -137,7 +137,8 @@ impl Draft<'_> {
         };
         let new_image = self.new_image(old.image.as_ref(), image);
         present.new = Ok(Replacement::New(container_of(&made, new_image)));
-        (HostFacts::Present(Box::new(present)), seal(Some(body(&made)), back))
+        let image_id = change.image.is_none().then(|| present.old.image_id.clone());
+        (HostFacts::Present(Box::new(present)), seal(Some(body(&made, image_id)), back))
     }
 
     /// Why the host cannot get the image, or could not run it. One that it has already was put

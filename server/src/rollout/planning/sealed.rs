@@ -16,7 +16,7 @@ pub(super) struct WayBack {
     /// Its twin, where it removes itself when it stops.
     twin: Option<NewBody>,
     /// One like it, should it be gone by then; `None` where none can be made.
-    snapshot: Option<Snapshot>,
+    pub(super) snapshot: Option<Snapshot>,
 }
 
 /// How the container comes back, or why its twin cannot be made.
@@ -35,10 +35,12 @@ pub(super) fn way_back(old: &OldContainer, host: &HostFacts) -> Result<WayBack, 
     let before = recreate::recreate(old, host, &Change::default(), &as_it_is).ok();
     let snapshot = before.map(|mut before| {
         // The name of its image may mean another one by the time that it is made again.
-        before.body["Image"] = Value::String(facts.image_id);
-        Snapshot { new: body(&before), spec_sha: before.spec_sha }
+        before.body["Image"] = Value::String(facts.image_id.clone());
+        let new = body(&before, Some(facts.image_id.clone()));
+        Snapshot { new, spec_sha: before.spec_sha }
     });
-    Ok(WayBack { twin: twin.as_ref().map(body), snapshot })
+    let twin = twin.as_ref().map(|twin| body(twin, Some(facts.image_id)));
+    Ok(WayBack { twin, snapshot })
 }
 
 /// What is sealed of a host.
@@ -49,6 +51,7 @@ pub(super) fn seal(new: Option<NewBody>, back: WayBack) -> Option<HostBodies> {
     Some(HostBodies { bodies: serde_json::to_string(&bodies).ok()?, old })
 }
 
-pub(super) fn body(made: &Recreated) -> NewBody {
-    NewBody { body: made.body.clone(), networks: made.extra_networks.clone() }
+/// `image_id` is that of its image, where it is not the rollout's.
+pub(super) fn body(made: &Recreated, image_id: Option<String>) -> NewBody {
+    NewBody { body: made.body.clone(), networks: made.extra_networks.clone(), image_id }
 }

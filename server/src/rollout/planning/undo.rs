@@ -1,18 +1,20 @@
 //! The plan of the way back: on every host that a rollout took to the new version, the
 //! container that was there before, retained where it is still there, else made again from
-//! what the rollout wrote down of it.
+//! what the rollout wrote down of it. A host that somebody changed since is left as it is.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::assemble::skip;
-use super::{HostBodies, Planned, Snapshot, facts_of, sealed};
-use crate::domain::{ContainerRef, HostName, ImageName};
-use crate::rollout::executor::container_facts;
+use super::{HostBodies, Planned, Snapshot, facts_of, image_on, sealed};
+use crate::domain::{ContainerRef, HostName, ImageName, ImageReference};
+use crate::rollout::executor::{NewBody, container_facts};
 use crate::rollout::hosts::Hosts;
 use crate::rollout::journal::{Journal, JournalError, SecretKind};
-use crate::rollout::model::{HostEnd, HostPlan, RolloutId, TargetKind, Trouble};
+use crate::rollout::model::{
+    Event, HostEnd, HostPlan, OldFacts, Revision, RolloutId, TargetKind, Trouble,
+};
 use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replacement};
 use crate::rollout::reason;
 use crate::rollout::recreate;
@@ -36,7 +38,9 @@ pub async fn plan_undo(
             "the rollout has not ended; abort it first, or let it roll back".to_owned(),
         ));
     }
+    refuse_active(journal, &state).await?;
     let (mut facts, mut bodies, mut left) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut gone = Vec::new();
     for (name, host) in &state.hosts {
         let done = matches!(host.end, Some(HostEnd::Committed));
         let Some(was) = state.plan.hosts.get(name).filter(|_| done) else {
@@ -50,13 +54,17 @@ pub async fn plan_undo(
                 bodies.extend(sealed.map(|sealed| (name.clone(), sealed)));
             }
             Back::Left(reason) => {
+                gone.push(Refusal { host: Some(name.clone()), message: reason.clone() });
                 left.insert(name.clone(), skip(reason));
             }
         }
     }
     if facts.is_empty() {
-        let message = "the rollout changed no host, so that there is nothing to undo".to_owned();
-        return Err(RolloutError::PlanRefused(vec![Refusal { host: None, message }]));
+        if gone.is_empty() {
+            let message = "the rollout changed no host, so that there is nothing to undo";
+            gone.push(Refusal { host: None, message: message.to_owned() });
+        }
+        return Err(RolloutError::PlanRefused(gone));
     }
     // What was replaced last goes back first.
     let first: Vec<_> = state.plan.waves.iter().flatten().rev().cloned().collect();
@@ -71,6 +79,23 @@ pub async fn plan_undo(
         .map_err(|found| RolloutError::PlanRefused(super::assemble::refusals(found)))?;
     plan.hosts.extend(left);
     Ok(Planned { plan, bodies })
+}
+
+/// An undo beside another rollout would find containers in the middle of being replaced.
+async fn refuse_active(journal: &dyn Journal, state: &RolloutState) -> Result<(), RolloutError> {
+    let container = &state.plan.container;
+    for by in journal.open().await? {
+        for entry in journal.after(Revision(0), Some(by), 1).await? {
+            let Event::Created { plan, .. } = entry.record.event else { continue };
+            let mut hosts = plan.waves.iter().flatten();
+            if plan.container == *container
+                && let Some(host) = hosts.find(|host| state.hosts.contains_key(*host)).cloned()
+            {
+                return Err(JournalError::Locked { host, container: container.clone(), by }.into());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The way back on one host.
@@ -113,26 +138,35 @@ impl Way<'_> {
             Ok(Back::To(Box::new(HostFacts::Refused(vec![trouble])), None))
         };
         let Some(current) = &facts.old else {
-            return refused(format!("there is no container {container} any more"));
+            let reason = format!("it has no container {container} any more");
+            return Ok(Back::Left(reason));
         };
         let current_facts = recreate::old_facts(&current.inspect);
         let expected = match &was.kind {
             TargetKind::Adopt { id, .. } => Some(id),
             _ => host.progress.new_id.as_ref(),
         };
-        if expected.is_some_and(|expected| *expected != current_facts.id) {
-            return refused(format!(
-                "{container} is not the container that the rollout made; somebody changed it since"
-            ));
+        if current_facts.id == old.id {
+            return Ok(Back::Left("what was there before the rollout is there again".to_owned()));
         }
-        let mut new = NewContainer {
-            diff: vec![format!("image: {} -> {}", current_facts.image, old.image)],
-            ..NewContainer::default()
-        };
+        if expected.is_some_and(|expected| *expected != current_facts.id) {
+            return Ok(Back::Left(format!(
+                "its {container} is not the one that the rollout made: it was taken back or \
+                 changed since"
+            )));
+        }
         // What is there now is replaced in its turn, and may have to come back.
         let back = match sealed::way_back(current, &facts.host) {
             Ok(back) => back,
             Err(troubles) => return Ok(Back::To(Box::new(HostFacts::Refused(troubles)), None)),
+        };
+        let kind = SecretKind::Snapshot;
+        let written = self.journal.secret(self.of, Some(self.name), kind).await?;
+        let written = written.as_deref().and_then(|it| serde_json::from_str::<Snapshot>(it).ok());
+        let bodies = back.snapshot.as_ref().zip(written.as_ref());
+        let mut new = NewContainer {
+            diff: differences(&current_facts, old, bodies.map(|(now, then)| (&now.new, &then.new))),
+            ..NewContainer::default()
         };
         let (replacement, body) = if let Some(kept) = self.retained(&old.id).await {
             let name = kept.name;
@@ -140,13 +174,12 @@ impl Way<'_> {
             let (id, restart, running) = (old.id.clone(), old.restart.clone(), old.running);
             (Replacement::Retained { id, name, restart, running, new }, None)
         } else {
-            let kind = SecretKind::Snapshot;
-            let written = self.journal.secret(self.of, Some(self.name), kind).await?;
-            let snapshot =
-                written.as_deref().and_then(|it| serde_json::from_str::<Snapshot>(it).ok());
-            let Some(Snapshot { new: body, spec_sha }) = snapshot else {
+            let Some(Snapshot { new: mut body, spec_sha }) = written else {
                 return refused("the old container is gone and was not written down".to_owned());
             };
+            if self.still_means(&old.image, &old.image_id).await {
+                body.body["Image"] = old.image.as_str().into();
+            }
             new.spec_sha = spec_sha;
             new.health_check = self.health_check(&body.body, &old.image_id).await;
             new.risks.push("the old container is gone; one like it is made anew".to_owned());
@@ -160,6 +193,14 @@ impl Way<'_> {
             old: current_facts,
         };
         Ok(Back::To(Box::new(HostFacts::Present(Box::new(present))), sealed::seal(body, back)))
+    }
+
+    /// Whether the name of an image stands for it on the host. A container that is made by the
+    /// name has that name, which people read and Compose compares; one that is made by ID has not.
+    async fn still_means(&self, name: &str, id: &str) -> bool {
+        let Ok(reference) = ImageReference::parse(name) else { return false };
+        let found = image_on(self.hosts, self.name, &reference).await;
+        found.is_some_and(|image| image["Id"] == id)
     }
 
     /// Whether one that is made anew of this body has a health check.
@@ -183,4 +224,26 @@ impl Way<'_> {
         let is_it = facts.id == id && !facts.running && !facts.is_going();
         is_it.then_some(Retained { name: facts.name, has_health_check })
     }
+}
+
+/// What becomes different, with names of images instead of IDs.
+fn differences(
+    now: &OldFacts,
+    then: &OldFacts,
+    bodies: Option<(&NewBody, &NewBody)>,
+) -> Vec<String> {
+    let named = |facts: &OldFacts, other: &OldFacts| match facts.image == other.image {
+        true if facts.image_id != other.image_id => {
+            let id = facts.image_id.trim_start_matches("sha256:");
+            format!("{} ({})", facts.image, id.get(..12).unwrap_or(id))
+        }
+        _ => facts.image.clone(),
+    };
+    let whole = |facts: &OldFacts, other: &OldFacts, new: Option<&NewBody>| {
+        let mut body = new.map_or(Value::Null, NewBody::with_all_networks);
+        body["Image"] = named(facts, other).into();
+        body
+    };
+    let before = whole(now, then, bodies.map(|(now, _)| now));
+    recreate::diff(&before, &whole(then, now, bodies.map(|(_, then)| then)))
 }

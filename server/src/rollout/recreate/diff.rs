@@ -6,7 +6,8 @@ use super::mask::{HIDDEN, is_secret_name, shown};
 use super::settings;
 
 /// The differences, sorted. Values of variables, and what looks like a secret, are hidden.
-pub(super) fn diff(before: &Value, after: &Value) -> Vec<String> {
+#[must_use]
+pub fn diff(before: &Value, after: &Value) -> Vec<String> {
     let (before, after) = (settings::of(before), settings::of(after));
     let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
     names.sort();

@@ -8,13 +8,13 @@ use crate::domain::quoted;
 use crate::rollout::spec::Change;
 
 /// What the labels of rollouts begin with.
-const OWN: &str = "io.wharf.rollout.";
+pub const OWN_LABELS: &str = "io.wharf.rollout.";
 const COMPOSE_IMAGE: &str = "com.docker.compose.image";
 
 /// Takes the labels of an earlier rollout away: the new container gets its own.
 pub(super) fn drop_own(config: &mut Object) {
     if let Some(Value::Object(labels)) = config.get_mut("Labels") {
-        labels.retain(|key, _| !key.starts_with(OWN));
+        labels.retain(|key, _| !key.starts_with(OWN_LABELS));
         if labels.is_empty() {
             config.shift_remove("Labels");
         }

@@ -121,8 +121,9 @@ pub(super) fn warn_of_lost_files(old: &OldContainer, notes: &mut Notes) {
     }
     let named = lost.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
     let more = if lost.len() > NAMED { ", …" } else { "" };
-    let files = if lost.len() == 1 { "path" } else { "paths" };
-    notes.risk(format!("{} {files} changed in its own layer are lost: {named}{more}", lost.len()));
+    let (files, are) = if lost.len() == 1 { ("path", "is") } else { ("paths", "are") };
+    let count = lost.len();
+    notes.risk(format!("{count} {files} changed in its own layer {are} lost: {named}{more}"));
 }
 
 /// The Engine's spelling of a path, as far as slashes at its end go.

@@ -172,7 +172,19 @@ fn what_a_rollout_changes_is_checked() {
     let fields = ["spec.unset[3]", "spec.unset[4]", "spec.unset[5]", "spec.unset[6]"];
     assert_eq!(wrong(&v1::RolloutSpec { unset, ..spec("web") }), fields);
 
-    for json in ["", "[1]", "{\"a\":"] {
+    let own = "io.wharf.rollout.twin".to_owned();
+    let set = v1::ContainerSpec { labels: [(own, "x".to_owned())].into(), ..Default::default() };
+    let labelled = v1::RolloutSpec { set: Some(set.clone()), ..spec("web") };
+    assert_eq!(wrong(&labelled), ["spec.set.labels"], "rollouts would take it for theirs");
+    let whole = v1::WholeContainer { spec: Some(set), engine: None };
+    let whole = v1::RolloutSpec { whole: Some(whole), ..spec("web") };
+    assert_eq!(wrong(&whole), ["spec.whole"]);
+
+    let not_there = r#"{"Labels": {"io.wharf.rollout.id": null}}"#;
+    let patch = v1::EngineJson { json: not_there.to_owned(), ..Default::default() };
+    assert_eq!(wrong(&v1::RolloutSpec { merge_patch: Some(patch), ..spec("web") }), [""; 0]);
+    let [image, label] = [r#"{"Image": "app:v3"}"#, r#"{"Labels": {"io.wharf.rollout.id": "x"}}"#];
+    for json in ["", "[1]", "{\"a\":", image, label] {
         let patch = v1::EngineJson { json: json.to_owned(), ..Default::default() };
         let patched = v1::RolloutSpec { merge_patch: Some(patch), ..spec("web") };
         assert_eq!(wrong(&patched), ["spec.merge_patch.json"], "{json}");
