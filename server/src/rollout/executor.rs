@@ -208,6 +208,7 @@ impl Crew<'_> {
         let mut failures_back = 0;
         let mut last = None;
         let mut silent_since = None;
+        let mut known: Option<Observed> = None;
         loop {
             let direction = match (way, self.target.state.failed) {
                 (Direction::RollBack, _) => Direction::RollBack,
@@ -215,7 +216,11 @@ impl Crew<'_> {
                 (way, false) => way,
             };
             let asked = Instant::now();
-            let seen = match self.look().await {
+            let looked = match known.take() {
+                Some(known) => Ok(known),
+                None => self.look().await,
+            };
+            let seen = match looked {
                 Ok(seen) => seen,
                 Err(error) => {
                     let trouble = self.target.trouble(&error);
@@ -248,6 +253,7 @@ impl Crew<'_> {
                             self.target.pause(&mut wait).await;
                         } else {
                             wait = BACKOFF.0;
+                            known = self.foreseen(direction, step, &seen);
                         }
                         continue;
                     }
@@ -288,6 +294,15 @@ impl Crew<'_> {
 impl<'a> Run<'a> {
     fn new(task: &'a Task, pen: &'a dyn Pen, engine: Arc<dyn Engine>) -> Self {
         Self { task, pen, engine, state: task.start.clone(), held: Vec::new(), parent: None }
+    }
+
+    /// What is there after a step, without a look: each costs time in which nothing answers.
+    fn foreseen(&self, direction: Direction, step: Step, seen: &Observed) -> Option<Observed> {
+        let Task { names, plan, .. } = self.task;
+        // One with auto-remove goes when it stops, and its twin comes.
+        let stays = plan.old.as_ref().is_some_and(|old| !old.auto_remove);
+        let is_sure = direction == Direction::Forward && stays;
+        is_sure.then(|| seen.after(step, names)).flatten()
     }
 
     /// One step between its intent and its record.

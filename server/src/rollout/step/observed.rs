@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::domain::ContainerName;
 
-use super::super::model::{RestartPolicy, RolloutId};
+use super::super::model::{RestartPolicy, RolloutId, Step};
 use super::super::recreate::names;
 
 /// The names that one rollout uses on every host.
@@ -147,6 +147,38 @@ impl Names {
         } else {
             Place::Elsewhere
         }
+    }
+}
+
+impl Observed {
+    /// What is there once the Engine has said that a step is done, so that nobody needs to look;
+    /// `None` where only a look can tell. These are the steps while nothing answers under the name.
+    ///
+    /// What somebody else does meanwhile is seen by the look that follows them; a name that was
+    /// taken is refused by the Engine.
+    #[must_use]
+    pub fn after(&self, step: Step, names: &Names) -> Option<Self> {
+        let mut after = self.clone();
+        let old = after.old.as_mut()?;
+        match step {
+            Step::StopOld => {
+                old.running = false;
+                old.status = Status::Exited;
+            }
+            Step::FenceOld => old.restart = RestartPolicy::default(),
+            Step::RenameOld => {
+                old.name.clone_from(&names.backup);
+                after.backup_holder = after.holder.take();
+            }
+            Step::RenameNew => {
+                let new = after.new.as_mut()?;
+                new.name.clone_from(&names.target);
+                after.holder = Some(new.id.clone());
+                after.candidate_holder = None;
+            }
+            _ => return None,
+        }
+        Some(after)
     }
 }
 

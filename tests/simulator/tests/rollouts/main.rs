@@ -10,12 +10,14 @@
 //! persisted  what many kills must not begin anew
 //! pulls      what is found, and lost, while images come to the hosts
 //! retries    what a second attempt finds and leaves
+//! downtime   what is asked while nothing answers
 //! seeds      random runs
 //! planted    bugs that must be found; sloppy has them
 //! on_disk    some of it with the real store
 //! fleet      two hundred hosts
 //! ```
 
+mod downtime;
 mod fleet;
 mod kill_sweep;
 mod on_disk;

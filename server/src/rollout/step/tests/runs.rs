@@ -56,6 +56,11 @@ impl<'a> Run<'a> {
             let mishap = mishaps.iter().find(|(at, _)| *at == number).map(|(_, mishap)| *mishap);
             if !matches!(mishap, Some(Mishap::CrashBefore | Mishap::FailBefore)) {
                 self.host.act(self.plan, step);
+                // Of one with auto-remove only a look tells what became of it.
+                let stays = self.plan.old.as_ref().is_some_and(|old| !old.auto_remove);
+                if let Some(foreseen) = seen.after(step, &names).filter(|_| stays) {
+                    assert_eq!(foreseen, self.host.observe(self.plan), "{step:?}");
+                }
             }
             match mishap {
                 None => *self.progress.did.entry(step).or_default() += 1,
