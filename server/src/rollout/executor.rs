@@ -208,7 +208,7 @@ impl Crew<'_> {
         let mut failures_back = 0;
         let mut last = None;
         let mut silent_since = None;
-        let mut known: Option<Observed> = None;
+        let mut known: Option<Vec<Observed>> = None;
         loop {
             let direction = match (way, self.target.state.failed) {
                 (Direction::RollBack, _) => Direction::RollBack,
@@ -289,20 +289,27 @@ impl Crew<'_> {
             }
         }
     }
+
+    /// What is there after a step, without a look: each costs time in which nothing answers.
+    fn foreseen(
+        &self,
+        direction: Direction,
+        step: Step,
+        seen: &[Observed],
+    ) -> Option<Vec<Observed>> {
+        // What hangs on it ends with it, in ways of its own.
+        let [target] = seen else { return None };
+        let Task { names, plan, .. } = self.target.task;
+        // One with auto-remove goes when it stops, and its twin comes.
+        let stays = plan.old.as_ref().is_some_and(|old| !old.auto_remove);
+        let is_sure = direction == Direction::Forward && stays;
+        is_sure.then(|| target.after(step, names)).flatten().map(|after| vec![after])
+    }
 }
 
 impl<'a> Run<'a> {
     fn new(task: &'a Task, pen: &'a dyn Pen, engine: Arc<dyn Engine>) -> Self {
         Self { task, pen, engine, state: task.start.clone(), held: Vec::new(), parent: None }
-    }
-
-    /// What is there after a step, without a look: each costs time in which nothing answers.
-    fn foreseen(&self, direction: Direction, step: Step, seen: &Observed) -> Option<Observed> {
-        let Task { names, plan, .. } = self.task;
-        // One with auto-remove goes when it stops, and its twin comes.
-        let stays = plan.old.as_ref().is_some_and(|old| !old.auto_remove);
-        let is_sure = direction == Direction::Forward && stays;
-        is_sure.then(|| seen.after(step, names)).flatten()
     }
 
     /// One step between its intent and its record.
