@@ -44,7 +44,9 @@ pub trait Journal: Send + Sync + 'static {
     /// All records of a rollout, oldest first; empty where there is none.
     async fn records(&self, id: RolloutId) -> Result<Vec<Entry>>;
 
-    /// Up to `limit` records after a revision, of one rollout or of all, oldest first.
+    /// Up to `limit` records after a revision, of one rollout or of all, oldest first. For
+    /// watchers, who may be many: it does not wait for writes that are asked for already, and
+    /// they do not wait for it.
     async fn after(
         &self,
         revision: Revision,

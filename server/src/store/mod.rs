@@ -43,6 +43,8 @@ pub struct Store {
 
 struct Shared {
     pool: SqlitePool,
+    /// For those who watch the journal.
+    reader: SqlitePool,
     sealer: Sealer,
     epoch: uuid::Uuid,
     /// The newest revision of the journal, for those who watch it.
@@ -71,11 +73,16 @@ impl Store {
 
     /// Ends all connections after what is running; the files are then at rest.
     pub async fn close(&self) {
+        self.shared.reader.close().await;
         self.shared.pool.close().await;
     }
 
     fn pool(&self) -> &SqlitePool {
         &self.shared.pool
+    }
+
+    fn reader(&self) -> &SqlitePool {
+        &self.shared.reader
     }
 
     fn revisions(&self) -> &watch::Sender<Revision> {

@@ -40,7 +40,8 @@ pub(super) async fn open(options: &StoreOptions) -> Result<Store, StoreError> {
     let sealer = sealer(&pool, &key_path).await?;
     let epoch = epoch(&pool).await?;
     let (revisions, _) = watch::channel(newest_revision(&pool).await?);
-    Ok(Store { shared: Arc::new(Shared { pool, sealer, epoch, revisions, _lock: lock }) })
+    let reader = open_reader(&path).await?;
+    Ok(Store { shared: Arc::new(Shared { pool, reader, sealer, epoch, revisions, _lock: lock }) })
 }
 
 fn create_directory(path: &Path) -> Result<(), StoreError> {
@@ -100,6 +101,18 @@ async fn open_database(path: &Path) -> Result<SqlitePool, StoreError> {
         .busy_timeout(Duration::from_secs(5));
     // One connection: a commit takes a fraction of a millisecond, a queue in the pool is fairer
     // than SQLite's own waiting for locks, and each further connection costs a thread and a cache.
+    pool(path, options).await
+}
+
+/// The connection of those who watch the journal and may be many. With the one that writes they
+/// would share its queue, in which a container that is down waits for the next step. Other reads
+/// stay in that queue, so that who steered a rollout reads what came of it.
+async fn open_reader(path: &Path) -> Result<SqlitePool, StoreError> {
+    let options = SqliteConnectOptions::new().filename(path).read_only(true);
+    pool(path, options.busy_timeout(Duration::from_secs(5))).await
+}
+
+async fn pool(path: &Path, options: SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
     SqlitePoolOptions::new()
         .max_connections(1)
         .idle_timeout(None)

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
+use sqlx::{SqliteConnection, SqlitePool};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -100,7 +100,7 @@ impl Journal for Store {
     }
 
     async fn records(&self, id: RolloutId) -> Result<Vec<Entry>> {
-        self.after(Revision(0), Some(id), usize::MAX).await
+        entries(self.pool(), Revision(0), Some(id), usize::MAX).await
     }
 
     async fn after(
@@ -109,25 +109,7 @@ impl Journal for Store {
         id: Option<RolloutId>,
         limit: usize,
     ) -> Result<Vec<Entry>> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let query = match id {
-            Some(id) => sqlx::query_as(
-                "SELECT revision, rollout, record FROM journal
-                 WHERE rollout = ? AND revision > ? ORDER BY revision LIMIT ?",
-            )
-            .bind(id.to_string()),
-            None => sqlx::query_as(
-                "SELECT revision, rollout, record FROM journal
-                 WHERE revision > ? ORDER BY revision LIMIT ?",
-            ),
-        };
-        let rows: Vec<EntryRow> = query
-            .bind(signed(revision.0))
-            .bind(limit)
-            .fetch_all(self.pool())
-            .await
-            .map_err(store("read the journal"))?;
-        rows.into_iter().map(entry).collect()
+        entries(self.reader(), revision, id, limit).await
     }
 
     async fn open(&self) -> Result<Vec<RolloutId>> {
@@ -285,6 +267,33 @@ async fn push(
         }
         Err(error) => Err(failed(error)),
     }
+}
+
+async fn entries(
+    pool: &SqlitePool,
+    revision: Revision,
+    id: Option<RolloutId>,
+    limit: usize,
+) -> Result<Vec<Entry>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let query = match id {
+        Some(id) => sqlx::query_as(
+            "SELECT revision, rollout, record FROM journal
+                 WHERE rollout = ? AND revision > ? ORDER BY revision LIMIT ?",
+        )
+        .bind(id.to_string()),
+        None => sqlx::query_as(
+            "SELECT revision, rollout, record FROM journal
+                 WHERE revision > ? ORDER BY revision LIMIT ?",
+        ),
+    };
+    let rows: Vec<EntryRow> = query
+        .bind(signed(revision.0))
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+        .map_err(store("read the journal"))?;
+    rows.into_iter().map(entry).collect()
 }
 
 fn entry((revision, id, record): EntryRow) -> Result<Entry> {

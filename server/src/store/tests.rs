@@ -452,3 +452,28 @@ async fn a_directory_that_cannot_be_made_is_named() {
     assert!(text.contains("/data: cannot make the data directory"), "{text}");
     assert!(text.contains("--data-dir"), "{text}");
 }
+
+#[tokio::test]
+async fn nobody_who_watches_the_journal_makes_a_rollout_wait() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    let epoch = store.take_over().await.unwrap();
+    let id = RolloutId(uuid::Uuid::from_u128(7));
+    let record = |to: Phase| Record { at: Millis(1), event: Event::Phase { to, reason: None } };
+    let rollout = NewRollout {
+        id,
+        container: ContainerName::parse("web").unwrap(),
+        hosts: Vec::new(),
+        record: record(Phase::Pulling),
+        secrets: Vec::new(),
+    };
+    // As many watchers as there may be: what they read with is taken all the time.
+    let reading = store.reader().acquire().await.unwrap();
+    store.create(epoch, rollout).await.unwrap();
+    let records = [record(Phase::Aborting)];
+    let written = store.append(epoch, id, &records);
+    tokio::time::timeout(Duration::from_secs(10), written).await.unwrap().unwrap();
+    assert_eq!(store.records(id).await.unwrap().len(), 2, "and what is written is read");
+    drop(reading);
+    assert_eq!(store.after(Revision(0), None, 9).await.unwrap().len(), 2, "by watchers, too");
+}

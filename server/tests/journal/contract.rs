@@ -1,7 +1,7 @@
 //! What every journal does.
 
 use wharf_server::rollout::journal::{JournalError, SecretKind};
-use wharf_server::rollout::model::{Control, Millis, Phase, Revision};
+use wharf_server::rollout::model::{Control, Event, Millis, Phase, Revision};
 
 use crate::Kept;
 use crate::values::{host, id, in_short, paused, phase, rollout, wish};
@@ -45,6 +45,9 @@ pub async fn a_container_has_one_rollout_at_a_time(kept: Kept) {
     }
     let mut another = rollout(3, &["a", "b"]);
     another.container = "db".parse().unwrap();
+    if let Event::Created { plan, .. } = &mut another.record.event {
+        plan.container = another.container.clone();
+    }
     journal.create(epoch, another).await.unwrap();
     journal.create(epoch, rollout(4, &["c"])).await.unwrap();
 }
