@@ -225,7 +225,7 @@ pub fn duration(duration: &prost_types::Duration) -> Result<Duration, &'static s
         (Ok(seconds @ ..=LONGEST_DURATION), Ok(nanos @ ..=999_999_999)) => {
             Ok(Duration::new(seconds, nanos))
         }
-        _ => Err("must be a duration that is not negative"),
+        _ => Err("must be a duration from 0s to 10,000 years"),
     }
 }
 

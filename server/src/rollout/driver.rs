@@ -15,7 +15,7 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
-use super::decide::{Assignment, decide};
+use super::decide::{Assignment, Decision, decide};
 use super::executor::{Bodies, Pen, Start, Stopped, Task};
 use super::hosts::Hosts;
 use super::journal::{Journal, JournalError, SecretKind};
@@ -114,7 +114,7 @@ impl Pen for HostPen {
 }
 
 impl Handle {
-    /// Asks for something; returns when it is stored.
+    /// Asks for something; returns when it is stored, with what follows from it at once.
     pub async fn control(
         &self,
         id: RolloutId,
@@ -158,12 +158,7 @@ impl Driver {
     /// Drives the rollout to its end, or until the server stops.
     pub async fn run(mut self) -> Result<(), DriverError> {
         loop {
-            let now = self.shared.clock.now();
-            let decision = decide(&self.state, now);
-            if !decision.records.is_empty() {
-                self.append(decision.records).await?;
-                continue;
-            }
+            let decision = self.decide().await?;
             for assignment in decision.begin {
                 if !self.working.contains_key(&assignment.host) {
                     self.begin(assignment).await?;
@@ -193,6 +188,17 @@ impl Driver {
                 }
                 () = alarm => {}
             }
+        }
+    }
+
+    /// Writes what follows from where the rollout stands, until nothing more does.
+    async fn decide(&mut self) -> Result<Decision, DriverError> {
+        loop {
+            let decision = decide(&self.state, self.shared.clock.now());
+            if decision.records.is_empty() {
+                return Ok(decision);
+            }
+            self.append(decision.records).await?;
         }
     }
 
@@ -344,6 +350,8 @@ impl Driver {
             Ok(Effect::Nothing) => Ok(()),
             Ok(Effect::Changes) => {
                 self.append(vec![Event::Control { control, by }]).await?;
+                // Who asks for the rollout next sees what came of it.
+                self.decide().await?;
                 Ok(())
             }
             Err(error) => Err(error),

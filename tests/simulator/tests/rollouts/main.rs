@@ -11,6 +11,7 @@
 //! pulls      what is found, and lost, while images come to the hosts
 //! retries    what a second attempt finds and leaves
 //! downtime   what is asked while nothing answers
+//! steering   what is stored when a steering call returns
 //! seeds      random runs
 //! planted    bugs that must be found; sloppy has them
 //! on_disk    some of it with the real store
@@ -28,5 +29,6 @@ mod pulls;
 mod retries;
 mod seeds;
 mod sloppy;
+mod steering;
 mod tap;
 mod world;
