@@ -1,6 +1,7 @@
-//! The work on one host: look, ask [`step::next`], write the intent, do that one step, write
-//! what came of it, look again. It decides nothing; and since it looks before every step, it
-//! goes on after a crash as if there had been none.
+//! The work on one host: look, ask [`next_of`](super::step::next_of), write the intent, do that
+//! one step, write what came of it, look again. It decides nothing; and since it looks before
+//! every step, or knows from the Engine's answer what it would see, it goes on after a crash as
+//! if there had been none.
 //!
 //! Calls whose answer is lost are not failures: the next look tells what became of them. A
 //! host that stops answering in the middle is waited for, because only the way on or the way

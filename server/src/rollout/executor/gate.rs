@@ -71,6 +71,9 @@ impl Run<'_> {
         }
         let mut run = RunOf { started_at: None, restarts: Some(0) };
         loop {
+            // An answer that is late says what was when it was asked for, and nothing of the time
+            // since.
+            let asked = self.task.clock.now();
             let verdict = self.verdict(&reference, &gate, &mut run).await?;
             let now = self.task.clock.now();
             let good = matches!(verdict, Verdict::Good(_));
@@ -83,7 +86,7 @@ impl Run<'_> {
                 self.write(HostEvent::Good { since, saw: saw.clone() }).await?;
                 self.state.good_since = since;
             }
-            if self.state.good_since.is_some_and(|since| now.since(since) >= needed) {
+            if self.state.good_since.is_some_and(|since| asked.since(since) >= needed) {
                 let monitor_until = now + policy.monitor;
                 self.write(HostEvent::Passed { monitor_until }).await?;
                 self.state.monitor_until = Some(monitor_until);
@@ -105,17 +108,17 @@ impl Run<'_> {
         let started_at = seen.new.as_ref().and_then(|new| new.started_at.clone());
         let mut run = RunOf { started_at, restarts: Some(0) };
         loop {
-            let now = self.task.clock.now();
-            if now >= until {
-                return Ok(());
-            }
+            let asked = self.task.clock.now();
             match self.verdict(&reference, &gate, &mut run).await? {
                 Verdict::Good(_) | Verdict::Anew(_) => {}
                 Verdict::Wait(saw) | Verdict::Bad(saw) => {
                     return Err(failed(format!("it passed the gate and was bad again: {saw}")));
                 }
             }
-            self.task.clock.sleep_until((now + POLL).min(until)).await;
+            if asked >= until {
+                return Ok(());
+            }
+            self.task.clock.sleep_until((asked + POLL).min(until)).await;
         }
     }
 

@@ -11,6 +11,7 @@
 //! pulls      what is found, and lost, while images come to the hosts
 //! retries    what a second attempt finds and leaves
 //! downtime   what is asked while nothing answers
+//! late       answers that come late, and what they prove
 //! steering   what is stored when a steering call returns
 //! seeds      random runs
 //! planted    bugs that must be found; sloppy has them
@@ -21,6 +22,7 @@
 mod downtime;
 mod fleet;
 mod kill_sweep;
+mod late;
 mod on_disk;
 mod oracle;
 mod persisted;
