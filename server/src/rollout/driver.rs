@@ -20,7 +20,7 @@ use super::executor::{Bodies, Pen, Start, Stopped, Task};
 use super::hosts::Hosts;
 use super::journal::{Journal, JournalError, SecretKind};
 use super::model::{
-    Control, DependentPlan, Epoch, Event, HostEvent, Record, Revision, RolloutId, Trouble,
+    Control, DependentPlan, Epoch, Event, HostEvent, Millis, Record, Revision, RolloutId, Trouble,
 };
 use super::reason;
 use super::requests::{Effect, PullProgress, RolloutError, effect};
@@ -158,7 +158,7 @@ impl Driver {
     /// Drives the rollout to its end, or until the server stops.
     pub async fn run(mut self) -> Result<(), DriverError> {
         loop {
-            let decision = self.decide().await?;
+            let decision = self.write(Vec::new()).await?;
             for assignment in decision.begin {
                 if !self.working.contains_key(&assignment.host) {
                     self.begin(assignment).await?;
@@ -191,33 +191,44 @@ impl Driver {
         }
     }
 
-    /// Writes what follows from where the rollout stands, until nothing more does.
-    async fn decide(&mut self) -> Result<Decision, DriverError> {
-        loop {
-            let decision = decide(&self.state, self.shared.clock.now());
+    /// Writes what happened with all that follows from it, all or nothing, and says what is to be
+    /// done now. So nobody reads a state that the next decision is about to leave.
+    async fn write(&mut self, events: Vec<Event>) -> Result<Decision, DriverError> {
+        let at = self.shared.clock.now();
+        let mut records = Vec::new();
+        self.fold(events, at, &mut records)?;
+        let decision = loop {
+            let mut decision = decide(&self.state, at);
             if decision.records.is_empty() {
-                return Ok(decision);
+                break decision;
             }
-            self.append(decision.records).await?;
-        }
+            self.fold(std::mem::take(&mut decision.records), at, &mut records)?;
+        };
+        self.store(&records).await?;
+        Ok(decision)
     }
 
-    async fn append(&mut self, events: Vec<Event>) -> Result<(), DriverError> {
-        let at = self.shared.clock.now();
-        let records: Vec<_> = events.into_iter().map(|event| Record { at, event }).collect();
-        // What is illegal must not get into the journal. Nearly always it is one record, or
-        // all are of one host, and then no copy of all hosts is needed to find out.
-        if let [record] = &records[..] {
-            self.state.check(&record.event)?;
-        } else {
-            let mut state = match only_host(&records) {
-                Some(host) => self.state.alone(host),
-                None => self.state.clone(),
-            };
-            records.iter().try_for_each(|record| state.apply(record))?;
+    /// Takes events in before they are stored: what is illegal must not get into the journal. Where
+    /// it is, or where the journal refuses, the driver ends, and what it knows with it.
+    fn fold(
+        &mut self,
+        events: Vec<Event>,
+        at: Millis,
+        records: &mut Vec<Record>,
+    ) -> Result<(), Illegal> {
+        for event in events {
+            let record = Record { at, event };
+            self.state.apply(&record)?;
+            records.push(record);
         }
-        self.revision = self.shared.journal.append(self.shared.epoch, self.id, &records).await?;
-        records.iter().try_for_each(|record| self.state.apply(record))?;
+        Ok(())
+    }
+
+    async fn store(&mut self, records: &[Record]) -> Result<(), DriverError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.revision = self.shared.journal.append(self.shared.epoch, self.id, records).await?;
         records.iter().for_each(|record| self.tell(&record.event));
         Ok(())
     }
@@ -245,7 +256,10 @@ impl Driver {
         let Assignment { host, work, attempt, begun } = assignment;
         if !begun {
             let happened = HostEvent::Begun { work, attempt };
-            self.append(vec![Event::Host { host: host.clone(), happened }]).await?;
+            let at = self.shared.clock.now();
+            let record = Record { at, event: Event::Host { host: host.clone(), happened } };
+            self.state.apply(&record)?;
+            self.store(&[record]).await?;
         }
         let Some(task) = self.task(&host).await? else { return Ok(()) };
         let pen = HostPen { host: host.clone(), notes: self.notes.0.clone() };
@@ -333,7 +347,7 @@ impl Driver {
     async fn take_down(&mut self, note: Note) -> Result<(), DriverError> {
         let Note { host, events, stored } = note;
         let event = |happened| Event::Host { host: host.clone(), happened };
-        self.append(events.into_iter().map(event).collect()).await?;
+        self.write(events.into_iter().map(event).collect()).await?;
         // Gone when the work was dropped; what it wrote counts all the same.
         let _ = stored.send(());
         Ok(())
@@ -349,9 +363,7 @@ impl Driver {
         let heard = match effect(self.id, &self.state.phase, control) {
             Ok(Effect::Nothing) => Ok(()),
             Ok(Effect::Changes) => {
-                self.append(vec![Event::Control { control, by }]).await?;
-                // Who asks for the rollout next sees what came of it.
-                self.decide().await?;
+                self.write(vec![Event::Control { control, by }]).await?;
                 Ok(())
             }
             Err(error) => Err(error),
@@ -374,18 +386,8 @@ impl Driver {
             tracing::error!(rollout = %self.id, %host, "work on a host panicked");
             let trouble = Trouble::new(reason::INTERNAL, "wharfd failed; its log says why");
             let happened = HostEvent::Failed { step: None, trouble, log_tail: Vec::new() };
-            self.append(vec![Event::Host { host, happened }]).await?;
+            self.write(vec![Event::Host { host, happened }]).await?;
         }
         Ok(())
     }
-}
-
-/// The host that all records are about, if they are about one.
-fn only_host(records: &[Record]) -> Option<&HostName> {
-    let mut hosts = records.iter().map(|record| match &record.event {
-        Event::Host { host, .. } => Some(host),
-        _ => None,
-    });
-    let first = hosts.next()??;
-    hosts.all(|host| host == Some(first)).then_some(first)
 }

@@ -213,22 +213,6 @@ impl RolloutState {
         Ok(())
     }
 
-    /// The same without the other hosts: enough to try records of one.
-    #[must_use]
-    pub(super) fn alone(&self, host: &HostName) -> Self {
-        let known = self.hosts.get(host).map(|known| (host.clone(), known.clone()));
-        Self {
-            hosts: known.into_iter().collect(),
-            plan: Arc::clone(&self.plan),
-            policy: Arc::clone(&self.policy),
-            by: self.by.clone(),
-            phase: self.phase.clone(),
-            reason: self.reason.clone(),
-            forgiven: self.forgiven.clone(),
-            ..*self
-        }
-    }
-
     /// Hosts of the plan that something is done on.
     #[must_use]
     pub fn size(&self) -> usize {

@@ -404,8 +404,7 @@ async fn a_watch_goes_on_where_it_was_cut() {
         }
         seen.extend(texts);
     }
-    let expected = ["web1 Updating", "1 at work", "web1 Updated", "0 at work", "0 at work"];
-    assert_eq!(seen, expected);
+    assert_eq!(seen, ["web1 Updating", "1 at work", "web1 Updated", "0 at work"]);
 }
 
 fn describe(event: Option<WatchEvent>) -> String {

@@ -20,7 +20,7 @@ use super::trouble::{journal_problem, not_found};
 use super::view::View;
 use crate::api::problem::Problem;
 use crate::rollout::journal::{Entry, Journal};
-use crate::rollout::model::{Revision, RolloutId};
+use crate::rollout::model::{Event as Recorded, Revision, RolloutId};
 use crate::rollout::requests::PullProgress;
 
 /// Silence after which a heartbeat is sent; below the idle limits of common proxies.
@@ -50,6 +50,8 @@ struct Watcher {
     views: HashMap<RolloutId, View>,
     /// Read and not yet taken.
     pending: VecDeque<Entry>,
+    /// Whether more may be stored after those, with the last of them.
+    cut: bool,
     /// What is to be sent, each with what a caller has seen once it has that.
     ready: VecDeque<(Revision, Event)>,
     changes: watch::Receiver<Revision>,
@@ -90,6 +92,7 @@ pub async fn stream(
         seen: from.map_or(newest, Revision),
         views: HashMap::new(),
         pending: VecDeque::new(),
+        cut: false,
         ready: VecDeque::new(),
         changes,
         pulls: wish.pulls,
@@ -166,14 +169,22 @@ impl Watcher {
     /// Reads on until something is to be told; false where there is nothing.
     async fn advance(&mut self) -> Result<bool, Problem> {
         while self.ready.is_empty() && !self.over {
-            if self.pending.is_empty() {
-                let entries = self.journal.after(self.seen, self.id, BATCH).await;
-                self.pending = entries.map_err(|error| journal_problem(&error))?.into();
+            if self.pending.is_empty() || (self.cut && self.pending.len() == 1) {
+                self.read_on().await?;
             }
             let Some(entry) = self.pending.pop_front() else { return Ok(false) };
             self.take(&entry).await?;
         }
         Ok(true)
+    }
+
+    async fn read_on(&mut self) -> Result<(), Problem> {
+        let last = self.pending.back().map_or(self.seen, |entry| entry.revision);
+        let entries = self.journal.after(last, self.id, BATCH).await;
+        let entries = entries.map_err(|error| journal_problem(&error))?;
+        self.cut = entries.len() == BATCH;
+        self.pending.extend(entries);
+        Ok(())
     }
 
     async fn take(&mut self, entry: &Entry) -> Result<(), Problem> {
@@ -191,7 +202,13 @@ impl Watcher {
             }
             return Ok(());
         };
-        let changed = view.apply(entry);
+        let mut changed = view.apply(entry);
+        // The phase that follows from what a host did is stored with it, and nobody may take what
+        // is in between for the state of the rollout: at rest, or paused for another reason.
+        if changed.host.is_some() && self.pending.front().is_some_and(|next| is_new_phase(next, id))
+        {
+            changed.rollout = false;
+        }
         if let Some(step) = changed.host.and_then(|host| view.step(&host)) {
             let rollout = id.to_string();
             let step = Some(step.clone());
@@ -247,6 +264,10 @@ impl Watcher {
         self.over = true;
         Some(Err(problem.into()))
     }
+}
+
+fn is_new_phase(entry: &Entry, id: RolloutId) -> bool {
+    entry.id == id && matches!(entry.record.event, Recorded::Phase { .. })
 }
 
 /// The next pull of the rollout that is followed, or of any; never, where none is wanted.

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 use wharf_server::domain::HostName;
+use wharf_server::rollout::decide::decide;
 use wharf_server::rollout::journal::{
     Entry, Journal, JournalError, NewRollout, Result, SecretKind, Summary,
 };
@@ -203,6 +204,16 @@ impl Seen {
         (self.intents.get(host).copied(), work)
     }
 
+    /// What follows from a record is stored with it: else whoever reads in between sees a rollout
+    /// at rest that is not, or the wrong reason for it.
+    fn check_that_nothing_follows(&mut self) {
+        let (Some(state), Some(last)) = (&self.state, self.records.last()) else { return };
+        let follows = decide(state, last.at).records;
+        if !follows.is_empty() && !self.drops_intents && self.forgets.is_none() {
+            self.errors.push(format!("{:?} is stored without {follows:?}", last.event));
+        }
+    }
+
     fn take(&mut self, record: &Record) {
         self.records.push(record.clone());
         if let Event::Host { host, happened } = &record.event {
@@ -295,6 +306,7 @@ impl Journal for Tap {
                 for record in &kept {
                     seen.take(record);
                 }
+                seen.check_that_nothing_follows();
             }
             drop(seen);
             tap.shared.moved.send_modify(|moved| *moved += 1);

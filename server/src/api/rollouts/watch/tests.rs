@@ -13,8 +13,8 @@ use crate::domain::{ContainerName, HostName};
 use crate::engine::Transfer;
 use crate::rollout::journal::{MemoryJournal, NewRollout, Result, SecretKind, Summary};
 use crate::rollout::model::{
-    Control, Epoch, Event as Happened, HostEvent, HostPlan, Millis, Order, Phase, Plan, Record,
-    TargetKind, Work,
+    Control, Epoch, Event as Happened, HostEnd, HostEvent, HostPlan, Millis, Order, PauseCause,
+    Phase, Plan, Record, TargetKind, Trouble, Work,
 };
 use crate::rollout::spec::Policy;
 
@@ -95,8 +95,13 @@ impl Scene {
     }
 
     async fn append(&self, number: u128, event: Happened) {
-        let record = Record { at: Millis(2), event };
-        self.journal.append(self.epoch, id(number), &[record]).await.unwrap();
+        self.append_all(number, vec![event]).await;
+    }
+
+    async fn append_all(&self, number: u128, events: Vec<Happened>) {
+        let record = |event| Record { at: Millis(2), event };
+        let records: Vec<_> = events.into_iter().map(record).collect();
+        self.journal.append(self.epoch, id(number), &records).await.unwrap();
     }
 
     fn pull(&self, number: u128) {
@@ -138,6 +143,40 @@ async fn one_that_follows_a_rollout_hears_of_no_other() {
     scene.append(1, begun()).await;
     let Event::Step(step) = event(&mut one).await else { panic!("no step") };
     assert_eq!(step.rollout, id(1).to_string());
+}
+
+/// Also where a read of the journal ends between the two.
+#[tokio::test(start_paused = true)]
+async fn nobody_hears_of_a_pause_before_its_reason_is_known() {
+    let trouble = Trouble::new("ROLLOUT_NEEDS_ATTENTION", "whose is it?");
+    let paused = |cause| {
+        let resume_to = Box::new(Phase::Running { wave: 0 });
+        let to = Phase::Paused { cause, resume_to, since: Millis(2) };
+        Happened::Phase { to, reason: Some(trouble.clone()) }
+    };
+    let ended = HostEvent::Ended { end: HostEnd::NeedsAttention { trouble: trouble.clone() } };
+    for before in [0, BATCH - 2] {
+        let scene = Scene::new().await;
+        let mut messages = scene.watch(Some(1), false).await;
+        let work = HostEvent::Begun { work: Work::Forward, attempt: 1 };
+        scene.append(1, Happened::Host { host: host(), happened: work }).await;
+        scene.append(1, paused(PauseCause::Budget)).await;
+        assert!(matches!(event(&mut messages).await, Event::Step(_)));
+        assert!(matches!(event(&mut messages).await, Event::Rollout(_)));
+        assert!(is_silent(&mut messages));
+
+        for _ in 0..=before {
+            scene.append(1, Happened::Control { control: Control::Pause, by: String::new() }).await;
+        }
+        let ended = Happened::Host { host: host(), happened: ended.clone() };
+        scene.append_all(1, vec![ended, paused(PauseCause::NeedsAttention)]).await;
+        let Event::Step(step) = event(&mut messages).await else { panic!("no step") };
+        assert_eq!(step.step.unwrap().state(), v1::HostState::NeedsAttention);
+        let Event::Rollout(rollout) = event(&mut messages).await else { panic!("no rollout") };
+        assert_eq!(rollout.pause_cause(), v1::PauseCause::NeedsAttention);
+        assert_eq!(rollout.counts.unwrap().active, 0);
+        assert!(is_silent(&mut messages));
+    }
 }
 
 #[tokio::test(start_paused = true)]
