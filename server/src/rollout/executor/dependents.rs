@@ -1,6 +1,8 @@
 //! What hangs on the target: its events bear its number, and it is made to hang on the container
 //! that takes the target's place.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use serde_json::Value;
@@ -49,8 +51,7 @@ impl Pen for DependentPen<'_> {
 impl<'a> Crew<'a> {
     /// Looks at all of them, the target first.
     pub(super) async fn look(&mut self) -> Result<Vec<Observed>, EngineError> {
-        let runs = std::iter::once(&self.target).chain(&self.dependents);
-        let seen = try_join_all(runs.map(Run::look)).await?;
+        let seen = try_join_all(self.all().map(Run::look)).await?;
         let parent = seen.first().and_then(|target| target.new.as_ref()).map(|new| new.id.clone());
         for dependent in &mut self.dependents {
             dependent.parent.clone_from(&parent);
@@ -59,9 +60,9 @@ impl<'a> Crew<'a> {
     }
 
     pub(super) fn next(&self, seen: &[Observed], direction: Direction) -> (usize, Next) {
-        let runs = || std::iter::once(&self.target).chain(&self.dependents);
-        let plans: Vec<HostPlan> = runs().map(Run::plan_now).collect();
-        let members: Vec<Member<'_>> = runs()
+        let plans: Vec<_> = self.all().map(Run::plan_now).collect();
+        let members: Vec<Member<'_>> = self
+            .all()
             .zip(&plans)
             .zip(seen)
             .map(|((run, plan), seen)| Member {
@@ -110,6 +111,11 @@ impl<'a> Crew<'a> {
         self.target.end(end).await
     }
 
+    /// The target, and what hangs on it.
+    fn all(&self) -> impl Iterator<Item = &Run<'a>> {
+        std::iter::once(&self.target).chain(&self.dependents)
+    }
+
     fn all_mut(&mut self) -> impl Iterator<Item = &mut Run<'a>> {
         std::iter::once(&mut self.target).chain(&mut self.dependents)
     }
@@ -123,8 +129,7 @@ impl<'a> Crew<'a> {
 
     /// Whether nothing was begun in this attempt.
     pub(super) fn is_untouched(&self) -> bool {
-        let mut runs = std::iter::once(&self.target).chain(&self.dependents);
-        runs.all(|run| run.state.progress.intended.is_empty())
+        self.all().all(|run| run.state.progress.intended.is_empty())
     }
 
     /// The trouble, with the name of the dependent that it is about.
@@ -140,8 +145,12 @@ impl<'a> Crew<'a> {
 
 impl Run<'_> {
     /// The plan, with what identifies the new container as of the last look.
-    fn plan_now(&self) -> HostPlan {
-        HostPlan { spec_sha: self.spec_sha(), ..self.task.plan.clone() }
+    fn plan_now(&self) -> Cow<'_, HostPlan> {
+        let (planned, spec_sha) = (&self.task.plan, self.spec_sha());
+        if spec_sha == planned.spec_sha {
+            return Cow::Borrowed(planned);
+        }
+        Cow::Owned(HostPlan { spec_sha, ..planned.clone() })
     }
 
     /// Identifies the body of the new container. For a dependent the container that it hangs on

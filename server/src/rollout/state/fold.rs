@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::model::{
-    Control, Event, HostEnd, HostEvent, Millis, PauseCause, Phase, Record, Work,
+    Control, Event, HostEnd, HostEvent, Millis, PauseCause, Phase, Record, Step, Work,
 };
 use super::super::step::HostProgress;
 use super::{DependentState, Failure, HostState, Pulled, RolloutState, Unreachable};
@@ -110,24 +110,19 @@ impl HostState {
         match happened {
             HostEvent::Begun { work, attempt } => self.begin(*work, *attempt, at, baking),
             HostEvent::Intent { step } => {
-                self.step = Some(*step);
-                self.step_at = Some(at);
                 self.progress.intended.insert(*step);
-                self.unreachable = None;
+                self.begin_step(*step, at);
             }
             HostEvent::Did { step, id } => self.progress.done(*step, id.as_deref()),
             HostEvent::Dependent { number, happened } => {
-                if let HostEvent::Intent { step } = **happened {
-                    self.step = Some(step);
-                    self.step_at = Some(at);
-                    self.unreachable = None;
-                }
-                if let HostEvent::Differs { differences } = &**happened {
-                    for line in differences {
-                        if !self.differences.contains(line) {
-                            self.differences.push(line.clone());
-                        }
+                match &**happened {
+                    HostEvent::Intent { step } => self.begin_step(*step, at),
+                    HostEvent::Differs { differences } => {
+                        let new = |line: &&String| !self.differences.contains(line);
+                        let new: Vec<_> = differences.iter().filter(new).cloned().collect();
+                        self.differences.extend(new);
                     }
+                    _ => {}
                 }
                 self.dependents.entry(*number).or_default().fold(happened);
             }
@@ -166,6 +161,12 @@ impl HostState {
             }
             HostEvent::Ended { end } => self.finish(end, at),
         }
+    }
+
+    fn begin_step(&mut self, step: Step, at: Millis) {
+        self.step = Some(step);
+        self.step_at = Some(at);
+        self.unreachable = None;
     }
 
     fn begin(&mut self, work: Work, attempt: u32, at: Millis, baking: Option<Millis>) {
