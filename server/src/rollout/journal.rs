@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::model::{Epoch, Event, Millis, Record, Revision, RolloutId};
+use super::model::{Epoch, Event, Millis, Plan, Record, Revision, RolloutId};
+use super::spec::Policy;
 use crate::domain::{ContainerName, HostName};
 
 pub use memory::MemoryJournal;
@@ -77,27 +78,60 @@ pub trait Journal: Send + Sync + 'static {
 pub struct NewRollout {
     /// Its ID.
     pub id: RolloutId,
-    /// The container it is about.
-    pub container: ContainerName,
-    /// The hosts whose container it locks.
-    pub hosts: Vec<HostName>,
-    /// Its first record.
-    pub record: Record,
+    /// When it was asked for.
+    pub created_at: Millis,
+    /// What it does.
+    pub plan: Plan,
+    /// How.
+    pub policy: Policy,
+    /// Who asked for it.
+    pub by: String,
+    /// The rollout that it takes back.
+    pub undo_of: Option<RolloutId>,
     /// What may hold secrets.
     pub secrets: Vec<NewSecret>,
 }
 
 impl NewRollout {
-    /// The containers that it locks: the target on every host, and what hangs on it there.
+    /// Its first record.
     #[must_use]
-    pub fn locks(&self) -> Vec<(HostName, ContainerName)> {
-        let Event::Created { plan, .. } = &self.record.event else { return Vec::new() };
-        let of = |host: &HostName| {
-            let names = plan.containers_on(host);
-            names.map(|name| (host.clone(), name.clone())).collect::<Vec<_>>()
+    pub fn record(&self) -> Record {
+        let event = Event::Created {
+            plan: Box::new(self.plan.clone()),
+            policy: Box::new(self.policy.clone()),
+            by: self.by.clone(),
+            undo_of: self.undo_of,
         };
-        self.hosts.iter().flat_map(of).collect()
+        Record { at: self.created_at, event }
     }
+
+    /// The containers that it locks.
+    pub fn locks(&self) -> impl Iterator<Item = (&HostName, &ContainerName)> {
+        self.plan.containers()
+    }
+}
+
+/// A rollout that has not ended.
+#[derive(Debug, Clone)]
+pub struct OpenRollout {
+    /// Its ID.
+    pub id: RolloutId,
+    /// What it does.
+    pub plan: Plan,
+    /// The rollout that it takes back.
+    pub undo_of: Option<RolloutId>,
+}
+
+/// The rollouts that have not ended, oldest first, with what they do.
+pub async fn open_rollouts(journal: &dyn Journal) -> Result<Vec<OpenRollout>> {
+    let mut open = Vec::new();
+    for id in journal.open().await? {
+        for entry in journal.after(Revision(0), Some(id), 1).await? {
+            let Event::Created { plan, undo_of, .. } = entry.record.event else { continue };
+            open.push(OpenRollout { id, plan: *plan, undo_of });
+        }
+    }
+    Ok(open)
 }
 
 /// A blob that is to be sealed.

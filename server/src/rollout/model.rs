@@ -5,7 +5,6 @@
 //! No secret is in here: environment values and other settings are in sealed blobs beside
 //! the records, and a plan shows them masked.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Add;
 use std::time::Duration;
@@ -13,7 +12,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{ContainerName, HostName};
+use crate::domain::HostName;
+
+mod plan;
+
+pub use plan::{
+    DependentPlan, HostPlan, OldFacts, Order, Plan, PlannedImage, RestartPolicy, TargetKind,
+};
 
 /// A point in time: Unix milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -40,133 +45,6 @@ pub struct Trouble {
     pub reason: String,
     /// What failed, why, and what to do; one line.
     pub message: String,
-}
-
-/// Everything that will be done, before anything is: immutable once it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
-    /// The container that is replaced, the same name on every host.
-    pub container: ContainerName,
-    /// The image that the new containers get; `None` where the image stays as it is.
-    pub image: Option<PlannedImage>,
-    /// Hosts in the order in which they are begun, wave by wave; skipped hosts are in none.
-    pub waves: Vec<Vec<HostName>>,
-    /// What happens on each host, skipped ones included.
-    pub hosts: BTreeMap<HostName, HostPlan>,
-    /// What the operator should know before it begins; not about one host.
-    pub warnings: Vec<String>,
-}
-
-impl Plan {
-    /// The containers that the rollout replaces on a host: the target, and what hangs on it.
-    pub fn containers_on(&self, host: &HostName) -> impl Iterator<Item = &ContainerName> {
-        let dependents = self.hosts.get(host).into_iter().flat_map(|planned| &planned.dependents);
-        std::iter::once(&self.container).chain(dependents.map(|dependent| &dependent.name))
-    }
-}
-
-/// The image that the new containers get.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedImage {
-    /// As the operator wrote it, with its tag.
-    pub reference: String,
-    /// What the reference stood for when the plan was made; `None` where no registry was
-    /// asked, because the hosts have the image and nothing is pulled.
-    pub digest: Option<String>,
-}
-
-/// What happens on one host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostPlan {
-    /// What is done.
-    pub kind: TargetKind,
-    /// The container that is there now; `None` where there is none.
-    pub old: Option<OldFacts>,
-    /// What changes, a line a setting, secrets masked; sorted.
-    pub diff: Vec<String>,
-    /// What may go wrong or be lost, a line each.
-    pub risks: Vec<String>,
-    /// Identifies the body of the new container: SHA-256, in hex, of its canonical JSON.
-    pub spec_sha: String,
-    /// How the new container takes the place of the old one.
-    pub order: Order,
-    /// Whether the new container is started and gated; not where the old one did not run.
-    pub start: bool,
-    /// Whether the target was unhealthy or down already; such hosts are begun first.
-    pub unhealthy: bool,
-    /// Containers that hang on the target and are made anew with it, in this order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub dependents: Vec<DependentPlan>,
-}
-
-/// A container that shares a namespace of the target or takes its volumes, by its ID, and so
-/// cannot start again without it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DependentPlan {
-    /// Its name, which it keeps.
-    pub name: ContainerName,
-    /// What happens to it: always a replacement, stop-first.
-    pub plan: HostPlan,
-}
-
-/// What is done on a host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum TargetKind {
-    /// A new container takes the place of the old one.
-    Replace,
-    /// There is none; one is created.
-    Create,
-    /// A retained container takes its place again.
-    Adopt {
-        /// Full ID of the retained container.
-        id: String,
-        /// Its name now; it gets that back where the adoption is taken back.
-        name: String,
-        /// The restart policy that it had before it was retained.
-        restart: RestartPolicy,
-    },
-    /// Nothing.
-    Skip {
-        /// Why not.
-        reason: String,
-    },
-}
-
-/// How the new container takes the place of the old one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Order {
-    /// The old one stops, then the new one starts.
-    StopFirst,
-    /// The new one starts and proves itself, then the old one stops.
-    StartFirst,
-}
-
-/// The container that is replaced, as it was when the plan was made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OldFacts {
-    /// Full ID. Everything is done by ID; names move.
-    pub id: String,
-    /// Image as given at its creation.
-    pub image: String,
-    /// ID of its image.
-    pub image_id: String,
-    /// Whether it ran. Only then is it started when it is put back.
-    pub running: bool,
-    /// Its restart policy: put back when it is restored.
-    pub restart: RestartPolicy,
-    /// Whether the Engine removes it when it stops.
-    pub auto_remove: bool,
-}
-
-/// A restart policy as the Engine has it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RestartPolicy {
-    /// `no`, `always`, `unless-stopped`, `on-failure`; empty counts as `no`.
-    pub name: String,
-    /// Of `on-failure`.
-    pub maximum_retry_count: i64,
 }
 
 /// One line of the journal of a rollout.
@@ -468,23 +346,6 @@ impl Trouble {
     #[must_use]
     pub fn new(reason: &str, message: impl Into<String>) -> Self {
         Self { reason: reason.to_owned(), message: message.into() }
-    }
-}
-
-impl RestartPolicy {
-    /// Whether the Engine never starts it by itself.
-    #[must_use]
-    pub fn is_no(&self) -> bool {
-        matches!(self.name.as_str(), "" | "no")
-    }
-
-    /// Whether two policies do the same: the count means something with `on-failure` only.
-    #[must_use]
-    pub fn same_as(&self, other: &Self) -> bool {
-        (self.is_no() && other.is_no())
-            || (self.name == other.name
-                && (self.name != "on-failure"
-                    || self.maximum_retry_count == other.maximum_retry_count))
     }
 }
 

@@ -157,15 +157,19 @@ fn too_many_silent(input: &Input<'_>) -> Option<Refusal> {
             1 => "1 host does not answer".to_owned(),
             many => format!("{many} hosts do not answer"),
         };
-        let named = silent[..silent.len().min(MOST_NAMES)].join(", ");
-        let more = silent.len().saturating_sub(MOST_NAMES);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let message = format!(
-            "{how_many} and max_unreachable allows {allowed}: {named}{more}; bring back, leave out \
-             or allow"
+            "{how_many} and max_unreachable allows {allowed}: {}; bring back, leave out or allow",
+            first_of(&silent)
         );
         Refusal { host: None, trouble: Trouble::new(reason::TOO_MANY_UNREACHABLE, message) }
     })
+}
+
+/// The first names of many.
+fn first_of(names: &[String]) -> String {
+    let (first, more) = names.split_at(names.len().min(MOST_NAMES));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    format!("{}{more}", first.join(", "))
 }
 
 /// A rollout that would touch no host is a mistake in its name or its selection; unless a host
@@ -190,10 +194,7 @@ fn warnings(input: &Input<'_>, hosts: &BTreeMap<HostName, HostPlan>) -> Vec<Stri
         .map(|(name, _)| name.to_string())
         .collect();
     if !left_out.is_empty() {
-        let more = left_out.len().saturating_sub(MOST_NAMES);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let names = left_out[..left_out.len().min(MOST_NAMES)].join(", ");
-        warnings.push(format!("left out: {names}{more}"));
+        warnings.push(format!("left out: {}", first_of(&left_out)));
     }
     let size = hosts.len() - skipped().count();
     let policy = input.policy;

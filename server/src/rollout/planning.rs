@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::executor::NewBody;
 use super::facts::{self, Facts, OldContainer};
 use super::hosts::Hosts;
+use super::journal::{NewSecret, SecretKind};
 use super::model::{Plan, PlannedImage, Trouble};
 use super::reason;
 use super::recreate;
@@ -42,6 +43,18 @@ pub struct Planned {
     pub plan: Plan,
     /// What is sealed, by host.
     pub bodies: BTreeMap<HostName, HostBodies>,
+}
+
+/// What is sealed of each host, as the journal takes it.
+#[must_use]
+pub fn secrets(bodies: BTreeMap<HostName, HostBodies>) -> Vec<NewSecret> {
+    let of_host = |(host, HostBodies { bodies, old }): (HostName, HostBodies)| {
+        let kinds = [(SecretKind::Body, Some(bodies)), (SecretKind::Snapshot, old)];
+        kinds.into_iter().filter_map(move |(kind, text)| {
+            Some(NewSecret { host: Some(host.clone()), kind, text: text? })
+        })
+    };
+    bodies.into_iter().flat_map(of_host).collect()
 }
 
 /// What is sealed for one host, as JSON.

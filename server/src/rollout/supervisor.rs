@@ -18,7 +18,7 @@ use super::clock::Clock;
 use super::driver::{Driver, DriverError, Handle, Shared};
 use super::hosts::Hosts;
 use super::journal::{Journal, JournalError, NewRollout, NewSecret, SecretKind};
-use super::model::{Control, Event, Plan, Record, Revision, RolloutId};
+use super::model::{Control, Plan, Revision, RolloutId};
 use super::planning::{self, Planned};
 use super::requests::{Order, PullProgress, RolloutError, Rollouts, UndoOrder};
 use super::sweeper::Sweeper;
@@ -154,19 +154,10 @@ impl Supervisor {
             let text = write_login(&login);
             secrets.push(NewSecret { host: None, kind: SecretKind::Login, text });
         }
-        for (host, bodies) in bodies {
-            let kinds =
-                [(SecretKind::Body, Some(bodies.bodies)), (SecretKind::Snapshot, bodies.old)];
-            for (kind, text) in kinds {
-                secrets.extend(text.map(|text| NewSecret { host: Some(host.clone()), kind, text }));
-            }
-        }
-        let container = plan.container.clone();
-        let hosts: Vec<_> = plan.waves.iter().flatten().cloned().collect();
-        let is_done = hosts.is_empty();
-        let event = Event::Created { plan: Box::new(plan), policy: Box::new(policy), by, undo_of };
-        let record = Record { at: self.shared.clock.now(), event };
-        let rollout = NewRollout { id, container, hosts, record, secrets };
+        secrets.extend(planning::secrets(bodies));
+        let is_done = plan.waves.iter().all(Vec::is_empty);
+        let created_at = self.shared.clock.now();
+        let rollout = NewRollout { id, created_at, plan, policy, by, undo_of, secrets };
         self.shared.journal.create(self.shared.epoch, rollout).await?;
         // Every host is where it is to be: the caller hears that it has ended.
         if is_done

@@ -17,8 +17,8 @@ use tokio::sync::{RwLock, mpsc};
 use super::driver::Shared;
 use super::executor::container_facts;
 use super::history::{self, Ended};
-use super::journal::JournalError;
-use super::model::{Event, Millis, Revision, RolloutId};
+use super::journal::{JournalError, OpenRollout, open_rollouts};
+use super::model::{Millis, RolloutId};
 use super::retention::{Kept, Shelf};
 use super::state::RolloutState;
 use crate::domain::{ContainerName, ContainerRef, HostName};
@@ -222,16 +222,10 @@ impl Sweeper {
 
     /// Containers that rollouts work on which have not ended, and the rollouts that they undo.
     async fn open(&self) -> Result<(Containers, BTreeSet<RolloutId>), JournalError> {
-        let journal = &self.shared.journal;
         let (mut taken, mut undone) = (Containers::new(), BTreeSet::new());
-        for id in journal.open().await? {
-            for entry in journal.after(Revision(0), Some(id), 1).await? {
-                let Event::Created { plan, undo_of, .. } = entry.record.event else { continue };
-                for host in plan.waves.iter().flatten() {
-                    taken.extend(plan.containers_on(host).map(|name| (host.clone(), name.clone())));
-                }
-                undone.extend(undo_of);
-            }
+        for OpenRollout { plan, undo_of, .. } in open_rollouts(&*self.shared.journal).await? {
+            taken.extend(plan.containers().map(|(host, name)| (host.clone(), name.clone())));
+            undone.extend(undo_of);
         }
         Ok((taken, undone))
     }

@@ -39,20 +39,19 @@ impl Journal for Store {
         let failed = store("write a rollout");
         let mut transaction = self.begin().await.map_err(&failed)?;
         fence(&mut transaction, epoch).await?;
-        let locks = rollout.locks();
-        let NewRollout { id, container, record, secrets, .. } = rollout;
-        let text = id.to_string();
+        let (id, text) = (rollout.id, rollout.id.to_string());
         sqlx::query("INSERT INTO rollouts (id, container, phase, created_at) VALUES (?, ?, '', ?)")
             .bind(&text)
-            .bind(container.as_str())
-            .bind(signed(record.at.0))
+            .bind(rollout.plan.container.as_str())
+            .bind(signed(rollout.created_at.0))
             .execute(&mut *transaction)
             .await
             .map_err(&failed)?;
-        for (host, container) in &locks {
+        for (host, container) in rollout.locks() {
             lock(&mut transaction, host, container, &text).await?;
         }
-        for secret in secrets {
+        let record = rollout.record();
+        for secret in rollout.secrets {
             let host = secret.host.as_ref().map_or("", |host| host.as_str());
             let row = secret_row(&text, host, secret.kind);
             let sealed = self.sealer().seal(SECRETS, &row, &Secret::new(secret.text));

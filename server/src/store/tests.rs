@@ -13,8 +13,9 @@ use crate::domain::{
 
 use crate::rollout::journal::{Journal, MemoryJournal, NewRollout, NewSecret, SecretKind};
 use crate::rollout::model::{
-    DependentPlan, Event, HostPlan, Millis, Order, Phase, Plan, Record, RolloutId, TargetKind,
+    DependentPlan, Event, HostPlan, Millis, Phase, Plan, Record, RolloutId, TargetKind,
 };
+use crate::rollout::spec::Policy;
 
 const CANARY: &str = "correct-horse-battery-staple";
 
@@ -314,13 +315,8 @@ async fn the_login_of_a_rollout_is_kept_until_its_end() {
         let id = RolloutId(uuid::Uuid::from_u128(2));
         let record = |event| Record { at: Millis(1), event };
         let secret = |kind| NewSecret { host: None, kind, text: "[]".to_owned() };
-        let rollout = NewRollout {
-            id,
-            container: ContainerName::parse("web").unwrap(),
-            hosts: Vec::new(),
-            record: record(Event::Phase { to: Phase::Pulling, reason: None }),
-            secrets: vec![secret(SecretKind::Login), secret(SecretKind::Request)],
-        };
+        let secrets = vec![secret(SecretKind::Login), secret(SecretKind::Request)];
+        let rollout = NewRollout { secrets, ..rollout(2, "web", "alpha", &[]) };
         journal.create(epoch, rollout).await.unwrap();
         for (to, kept) in [(Phase::Running { wave: 0 }, true), (Phase::Succeeded, false)] {
             journal.append(epoch, id, &[record(Event::Phase { to, reason: None })]).await.unwrap();
@@ -339,21 +335,7 @@ async fn what_hangs_on_a_container_is_taken_as_long_as_its_rollout_lasts() {
     for journal in [&store as &dyn Journal, &memory] {
         let epoch = journal.take_over().await.unwrap();
         let create = async |number, container, host: &str, dependents: &[&str]| {
-            let host = HostName::parse(host).unwrap();
-            let event = Event::Created {
-                plan: Box::new(plan(container, &host, dependents)),
-                policy: Box::default(),
-                by: "anna".to_owned(),
-                undo_of: None,
-            };
-            let rollout = NewRollout {
-                id: RolloutId(uuid::Uuid::from_u128(number)),
-                container: ContainerName::parse(container).unwrap(),
-                hosts: vec![host],
-                record: Record { at: Millis(1), event },
-                secrets: Vec::new(),
-            };
-            journal.create(epoch, rollout).await
+            journal.create(epoch, rollout(number, container, host, dependents)).await
         };
         create(1, "web", "alpha", &["side"]).await.unwrap();
         for (container, dependents) in [("side", &[][..]), ("db", &["side"])] {
@@ -368,30 +350,31 @@ async fn what_hangs_on_a_container_is_taken_as_long_as_its_rollout_lasts() {
     }
 }
 
-/// A plan to restart a container on a host with what hangs on it.
-fn plan(container: &str, host: &HostName, dependents: &[&str]) -> Plan {
-    let planned = HostPlan {
-        kind: TargetKind::Replace,
-        old: None,
-        diff: Vec::new(),
-        risks: Vec::new(),
-        spec_sha: String::new(),
-        order: Order::StopFirst,
-        start: true,
-        unhealthy: false,
-        dependents: Vec::new(),
-    };
+/// A rollout that restarts a container on a host with what hangs on it.
+fn rollout(number: u128, container: &str, host: &str, dependents: &[&str]) -> NewRollout {
+    let host = HostName::parse(host).unwrap();
+    let replaced =
+        HostPlan { kind: TargetKind::Replace, start: true, ..HostPlan::skipped(String::new()) };
     let dependent = |name: &&str| DependentPlan {
         name: ContainerName::parse(name).unwrap(),
-        plan: planned.clone(),
+        plan: replaced.clone(),
     };
     let dependents = dependents.iter().map(dependent).collect();
-    Plan {
+    let plan = Plan {
         container: ContainerName::parse(container).unwrap(),
         image: None,
         waves: vec![vec![host.clone()]],
-        hosts: [(host.clone(), HostPlan { dependents, ..planned })].into(),
+        hosts: [(host, HostPlan { dependents, ..replaced })].into(),
         warnings: Vec::new(),
+    };
+    NewRollout {
+        id: RolloutId(uuid::Uuid::from_u128(number)),
+        created_at: Millis(1),
+        plan,
+        policy: Policy::default(),
+        by: "anna".to_owned(),
+        undo_of: None,
+        secrets: Vec::new(),
     }
 }
 
@@ -460,16 +443,9 @@ async fn nobody_who_watches_the_journal_makes_a_rollout_wait() {
     let epoch = store.take_over().await.unwrap();
     let id = RolloutId(uuid::Uuid::from_u128(7));
     let record = |to: Phase| Record { at: Millis(1), event: Event::Phase { to, reason: None } };
-    let rollout = NewRollout {
-        id,
-        container: ContainerName::parse("web").unwrap(),
-        hosts: Vec::new(),
-        record: record(Phase::Pulling),
-        secrets: Vec::new(),
-    };
     // As many watchers as there may be: what they read with is taken all the time.
     let reading = store.reader().acquire().await.unwrap();
-    store.create(epoch, rollout).await.unwrap();
+    store.create(epoch, rollout(7, "web", "alpha", &[])).await.unwrap();
     let records = [record(Phase::Aborting)];
     let written = store.append(epoch, id, &records);
     tokio::time::timeout(Duration::from_secs(10), written).await.unwrap().unwrap();

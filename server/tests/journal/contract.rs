@@ -1,7 +1,7 @@
 //! What every journal does.
 
 use wharf_server::rollout::journal::{JournalError, SecretKind};
-use wharf_server::rollout::model::{Control, Event, Millis, Phase, Revision};
+use wharf_server::rollout::model::{Control, Millis, Phase, Revision};
 
 use crate::Kept;
 use crate::values::{host, id, in_short, paused, phase, rollout, wish};
@@ -44,10 +44,7 @@ pub async fn a_container_has_one_rollout_at_a_time(kept: Kept) {
         other => panic!("{other:?}"),
     }
     let mut another = rollout(3, &["a", "b"]);
-    another.container = "db".parse().unwrap();
-    if let Event::Created { plan, .. } = &mut another.record.event {
-        plan.container = another.container.clone();
-    }
+    another.plan.container = "db".parse().unwrap();
     journal.create(epoch, another).await.unwrap();
     journal.create(epoch, rollout(4, &["c"])).await.unwrap();
 }
@@ -179,7 +176,7 @@ pub async fn what_was_written_is_there_for_the_next_process(kept: Kept) {
     assert_eq!(journal.store_id(), store);
     assert_eq!(*journal.changes().borrow(), newest);
     assert_eq!(journal.records(id(1)).await.unwrap(), before);
-    assert_eq!(before[0].record, whole.record);
+    assert_eq!(before[0].record, whole.record());
     assert_eq!(journal.open().await.unwrap(), [id(1)]);
     let body = journal.secret(id(1), Some(&host("b")), SecretKind::Body).await.unwrap();
     assert_eq!(body.as_deref(), Some("body of b in 1"));

@@ -20,21 +20,14 @@ pub fn host(name: &str) -> HostName {
 
 /// A rollout of `web` on some hosts, with a secret for each and one for the whole.
 pub fn rollout(number: u128, hosts: &[&str]) -> NewRollout {
-    let container = ContainerName::parse("web").expect("a name");
     let plan = Plan {
-        container: container.clone(),
+        container: ContainerName::parse("web").expect("a name"),
         image: None,
         waves: vec![hosts.iter().copied().map(host).collect()],
         hosts: BTreeMap::new(),
         warnings: Vec::new(),
     };
-    let event = Event::Created {
-        plan: Box::new(plan),
-        policy: Box::new(Policy::default()),
-        by: "anna".to_owned(),
-        undo_of: None,
-    };
-    let at = Millis(u64::try_from(number).expect("a small number") * 1_000);
+    let created_at = Millis(u64::try_from(number).expect("a small number") * 1_000);
     let of_host = |name: &&str| NewSecret {
         host: Some(host(name)),
         kind: SecretKind::Body,
@@ -45,9 +38,11 @@ pub fn rollout(number: u128, hosts: &[&str]) -> NewRollout {
     secrets.push(NewSecret { host: None, kind: SecretKind::Request, text });
     NewRollout {
         id: id(number),
-        container,
-        hosts: hosts.iter().copied().map(host).collect(),
-        record: Record { at, event },
+        created_at,
+        plan,
+        policy: Policy::default(),
+        by: "anna".to_owned(),
+        undo_of: None,
         secrets,
     }
 }

@@ -118,13 +118,9 @@ impl Scribe {
         request: RequestText,
         undo_of: Option<RolloutId>,
     ) -> Result<(), RolloutError> {
-        let container = plan.container.clone();
-        let hosts = plan.hosts.keys().cloned().collect();
-        let (plan, policy) = (Box::new(plan), Box::new(policy));
-        let at = Millis(1000 + self.journal.changes().borrow().0);
-        let record = Record { at, event: Event::Created { plan, policy, by, undo_of } };
-        let secret = NewSecret { host: None, kind: SecretKind::Request, text: request.0 };
-        let new = NewRollout { id, container, hosts, record, secrets: vec![secret] };
+        let created_at = Millis(1000 + self.journal.changes().borrow().0);
+        let secrets = vec![NewSecret { host: None, kind: SecretKind::Request, text: request.0 }];
+        let new = NewRollout { id, created_at, plan, policy, by, undo_of, secrets };
         self.journal.create(Epoch(0), new).await?;
         Ok(())
     }

@@ -97,8 +97,9 @@ impl Journal for MemoryJournal {
             let message = format!("rollout {} is there already", rollout.id);
             return Err(JournalError::Store(message.into()));
         }
-        let locks = rollout.locks();
-        let NewRollout { id, container, record, secrets, .. } = rollout;
+        let id = rollout.id;
+        let locks: Vec<_> =
+            rollout.locks().map(|(host, container)| (host.clone(), container.clone())).collect();
         for lock in &locks {
             if let Some(by) = contents.locks.get(lock) {
                 let (host, container) = lock.clone();
@@ -106,9 +107,11 @@ impl Journal for MemoryJournal {
             }
         }
         contents.locks.extend(locks.into_iter().map(|lock| (lock, id)));
+        let record = rollout.record();
+        let container = rollout.plan.container;
         let summary = Summary { id, container, created_at: record.at, ended_at: None };
         contents.summaries.insert(id, summary);
-        for secret in secrets {
+        for secret in rollout.secrets {
             contents.secrets.insert((id, secret.host, secret.kind), secret.text);
         }
         let revision = contents.push(id, &record);

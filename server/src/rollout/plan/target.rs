@@ -8,7 +8,9 @@ use super::{HostFacts, Input, NewContainer, Present, Replacement};
 pub(super) fn plan(input: &Input<'_>, facts: &HostFacts) -> Result<HostPlan, Vec<Trouble>> {
     match facts {
         HostFacts::Silent(trouble) => match input.policy.on_unreachable {
-            OnUnreachable::Skip => Ok(skipped(format!("it does not answer: {}", trouble.message))),
+            OnUnreachable::Skip => {
+                Ok(HostPlan::skipped(format!("it does not answer: {}", trouble.message)))
+            }
             OnUnreachable::Wait | OnUnreachable::Fail => Err(vec![Trouble {
                 reason: trouble.reason.clone(),
                 message: format!(
@@ -18,9 +20,9 @@ pub(super) fn plan(input: &Input<'_>, facts: &HostFacts) -> Result<HostPlan, Vec
                 ),
             }]),
         },
-        HostFacts::Current => Ok(skipped("on this version already".to_owned())),
+        HostFacts::Current => Ok(HostPlan::skipped("on this version already".to_owned())),
         HostFacts::Refused(troubles) => Err(troubles.clone()),
-        HostFacts::Missing { new: None } => Ok(skipped(format!(
+        HostFacts::Missing { new: None } => Ok(HostPlan::skipped(format!(
             "it has no container {}; a whole spec would create it",
             input.container
         ))),
@@ -38,20 +40,6 @@ pub(in crate::rollout) fn no_health_check() -> Trouble {
     )
 }
 
-fn skipped(reason: String) -> HostPlan {
-    HostPlan {
-        kind: TargetKind::Skip { reason },
-        old: None,
-        diff: Vec::new(),
-        risks: Vec::new(),
-        spec_sha: String::new(),
-        order: Order::StopFirst,
-        start: false,
-        unhealthy: false,
-        dependents: Vec::new(),
-    }
-}
-
 fn alone(policy: &Policy, new: &Replacement) -> Result<HostPlan, Vec<Trouble>> {
     let (kind, container, start) = match new {
         Replacement::New(container) => (TargetKind::Create, container, true),
@@ -61,7 +49,10 @@ fn alone(policy: &Policy, new: &Replacement) -> Result<HostPlan, Vec<Trouble>> {
     };
     needs_health_check(policy, container, start)?;
     // A host whose container is missing is as bad as one where it is down.
-    Ok(with(container, HostPlan { start, unhealthy: true, kind, ..skipped(String::new()) }))
+    Ok(with(
+        container,
+        HostPlan { start, unhealthy: true, kind, ..HostPlan::skipped(String::new()) },
+    ))
 }
 
 /// A container that is not started passes no gate.
@@ -79,7 +70,7 @@ fn needs_health_check(
 fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Trouble>> {
     let name = input.container;
     if present.paused {
-        return Ok(skipped(format!("{name} is paused; unpause it to take part")));
+        return Ok(HostPlan::skipped(format!("{name} is paused; unpause it to take part")));
     }
     let new = present.new.as_ref().map_err(Clone::clone)?;
     let (kind, container, start) = match new {
@@ -96,7 +87,7 @@ fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Troubl
             start,
             unhealthy: present.unhealthy,
             kind,
-            ..skipped(String::new())
+            ..HostPlan::skipped(String::new())
         },
     );
     let obstacles = obstacles(present, &planned.kind);

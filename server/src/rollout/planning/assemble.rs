@@ -8,9 +8,7 @@ use super::sealed::{self, WayBack, body, seal};
 use super::{Asked, HostBodies, Planned, dependents};
 use crate::engine::Platform;
 use crate::rollout::facts::{Facts, OldContainer};
-use crate::rollout::model::{
-    DependentPlan, HostPlan, Order as Turn, PlannedImage, TargetKind, Trouble,
-};
+use crate::rollout::model::{DependentPlan, Order as Turn, PlannedImage, Trouble};
 use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replacement};
 use crate::rollout::reason;
 use crate::rollout::recreate::{self, Options, Recreated};
@@ -154,6 +152,7 @@ impl Draft<'_> {
             dependents: plans,
         }
     }
+
     /// Why the host cannot get the image, or could not run it. One that it has already was put
     /// there by somebody who knows better: an emulator may be at work.
     fn unfit(&self, host: &Platform, named: Option<&Value>) -> Option<Trouble> {
@@ -228,19 +227,5 @@ fn container_of(made: &Recreated, image: Option<&Value>) -> NewContainer {
         spec_sha: made.spec_sha.clone(),
         diff: made.diff.clone(),
         risks: made.risks.clone(),
-    }
-}
-
-pub(super) fn skip(reason: String) -> HostPlan {
-    HostPlan {
-        kind: TargetKind::Skip { reason },
-        old: None,
-        diff: Vec::new(),
-        risks: Vec::new(),
-        spec_sha: String::new(),
-        order: Turn::StopFirst,
-        start: false,
-        unhealthy: false,
-        dependents: Vec::new(),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::assemble::{is_bad, skip};
+use super::assemble::is_bad;
 use super::sealed::body;
 use crate::domain::{ContainerName, HostName};
 use crate::rollout::executor::Bodies;
@@ -97,7 +97,7 @@ fn one(
         old: Some(old),
         risks: made.risks.clone(),
         spec_sha: made.spec_sha.clone(),
-        ..skip(String::new())
+        ..HostPlan::skipped(String::new())
     };
     Ok((DependentPlan { name, plan }, Bodies { new: Some(new), ..Bodies::default() }))
 }

@@ -6,15 +6,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::assemble::skip;
 use super::{HostBodies, Planned, Snapshot, dependents, facts_of, image_on, sealed};
-use crate::domain::{ContainerRef, HostName, ImageName, ImageReference};
+use crate::domain::{ContainerName, ContainerRef, HostName, ImageName, ImageReference};
 use crate::rollout::executor::{NewBody, container_facts};
 use crate::rollout::hosts::Hosts;
-use crate::rollout::journal::{Journal, JournalError, SecretKind};
-use crate::rollout::model::{
-    DependentPlan, Event, HostEnd, HostPlan, OldFacts, Revision, TargetKind, Trouble,
-};
+use crate::rollout::journal::{Journal, JournalError, OpenRollout, SecretKind, open_rollouts};
+use crate::rollout::model::{DependentPlan, HostEnd, HostPlan, OldFacts, TargetKind, Trouble};
 use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replacement};
 use crate::rollout::reason;
 use crate::rollout::recreate;
@@ -45,7 +42,10 @@ pub async fn plan_undo(
     for (name, host) in &state.hosts {
         let done = matches!(host.end, Some(HostEnd::Committed));
         let Some(was) = state.plan.hosts.get(name).filter(|_| done) else {
-            left.insert(name.clone(), skip("the rollout left it as it was".to_owned()));
+            left.insert(
+                name.clone(),
+                HostPlan::skipped("the rollout left it as it was".to_owned()),
+            );
             continue;
         };
         let way = Way { hosts, journal, order, state: &state, name };
@@ -57,7 +57,7 @@ pub async fn plan_undo(
             }
             Back::Left(reason) => {
                 gone.push(Refusal { host: Some(name.clone()), message: reason.clone() });
-                left.insert(name.clone(), skip(reason));
+                left.insert(name.clone(), HostPlan::skipped(reason));
             }
         }
     }
@@ -87,16 +87,13 @@ pub async fn plan_undo(
 /// An undo beside another rollout would find containers in the middle of being replaced.
 async fn refuse_active(journal: &dyn Journal, state: &RolloutState) -> Result<(), RolloutError> {
     let container = &state.plan.container;
-    for by in journal.open().await? {
-        for entry in journal.after(Revision(0), Some(by), 1).await? {
-            let Event::Created { plan, .. } = entry.record.event else { continue };
-            let takes = |host: &&HostName| {
-                let mut names = plan.containers_on(host);
-                state.hosts.contains_key(*host) && names.any(|name| name == container)
-            };
-            if let Some(host) = plan.waves.iter().flatten().find(takes).cloned() {
-                return Err(JournalError::Locked { host, container: container.clone(), by }.into());
-            }
+    for OpenRollout { id: by, plan, .. } in open_rollouts(journal).await? {
+        let meets = |(host, name): &(&HostName, &ContainerName)| {
+            *name == container && state.hosts.contains_key(*host)
+        };
+        if let Some((host, _)) = plan.containers().find(meets) {
+            let (host, container) = (host.clone(), container.clone());
+            return Err(JournalError::Locked { host, container, by }.into());
         }
     }
     Ok(())

@@ -268,7 +268,7 @@ impl Journal for Tap {
 
     async fn create(&self, epoch: Epoch, rollout: NewRollout) -> Result<Revision> {
         self.follow(rollout.id);
-        let record = rollout.record.clone();
+        let record = rollout.record();
         let revision = self.inner.create(epoch, rollout).await?;
         self.seen().take(&record);
         Ok(revision)

@@ -21,10 +21,8 @@ use wharf_server::engine::Engine;
 use wharf_server::rollout::clock::Clock;
 use wharf_server::rollout::driver::{Driver, DriverError, Handle, Shared};
 use wharf_server::rollout::hosts::{Hosts, HttpProbe, ProbeTarget};
-use wharf_server::rollout::journal::{Journal, MemoryJournal, NewRollout, NewSecret, SecretKind};
-use wharf_server::rollout::model::{
-    Control, Event, Millis, Record, RolloutId, Step, Trouble, Work,
-};
+use wharf_server::rollout::journal::{Journal, MemoryJournal, NewRollout};
+use wharf_server::rollout::model::{Control, Millis, RolloutId, Step, Trouble, Work};
 use wharf_server::rollout::planning::{self, Planned};
 use wharf_server::rollout::requests::{Order, RequestText, RolloutError, UndoOrder};
 use wharf_server::rollout::spec::{Change, OnFailure, OrderWish, Policy, RolloutSpec};
@@ -349,26 +347,14 @@ impl World {
 
     async fn write_down(&mut self, planned: Planned, policy: Policy, undo_of: Option<RolloutId>) {
         let Planned { plan, bodies } = planned;
-        let mut secrets = Vec::new();
-        for (host, bodies) in bodies {
-            let kinds =
-                [(SecretKind::Body, Some(bodies.bodies)), (SecretKind::Snapshot, bodies.old)];
-            for (kind, text) in kinds {
-                secrets.extend(text.map(|text| NewSecret { host: Some(host.clone()), kind, text }));
-            }
-        }
-        let event = Event::Created {
-            plan: Box::new(plan.clone()),
-            policy: Box::new(policy),
-            by: "anna".to_owned(),
-            undo_of,
-        };
         let rollout = NewRollout {
             id: self.id,
-            container: plan.container.clone(),
-            hosts: plan.waves.iter().flatten().cloned().collect(),
-            record: Record { at: clock().now(), event },
-            secrets,
+            created_at: clock().now(),
+            plan,
+            policy,
+            by: "anna".to_owned(),
+            undo_of,
+            secrets: planning::secrets(bodies),
         };
         let epoch = self.tap.take_over().await.expect("the journal is taken over");
         self.tap.create(epoch, rollout).await.expect("the rollout is written down");

@@ -13,8 +13,8 @@ use crate::domain::{ContainerName, HostName};
 use crate::engine::Transfer;
 use crate::rollout::journal::{MemoryJournal, NewRollout, Result, SecretKind, Summary};
 use crate::rollout::model::{
-    Control, Epoch, Event as Happened, HostEnd, HostEvent, HostPlan, Millis, Order, PauseCause,
-    Phase, Plan, Record, TargetKind, Trouble, Work,
+    Control, Epoch, Event as Happened, HostEnd, HostEvent, HostPlan, Millis, PauseCause, Phase,
+    Plan, Record, TargetKind, Trouble, Work,
 };
 use crate::rollout::spec::Policy;
 
@@ -64,33 +64,24 @@ impl Scene {
 
     async fn create(&self, number: u128, container: &str) {
         let container = ContainerName::parse(container).unwrap();
-        let plan = HostPlan {
-            kind: TargetKind::Create,
-            old: None,
-            diff: Vec::new(),
-            risks: Vec::new(),
-            spec_sha: String::new(),
-            order: Order::StopFirst,
-            start: true,
-            unhealthy: false,
-            dependents: Vec::new(),
-        };
+        let kind = TargetKind::Create;
+        let host_plan = HostPlan { kind, ..HostPlan::skipped(String::new()) };
         let plan = Plan {
-            container: container.clone(),
+            container,
             image: None,
             waves: vec![vec![host()]],
-            hosts: [(host(), plan)].into(),
+            hosts: [(host(), host_plan)].into(),
             warnings: Vec::new(),
         };
-        let event = Happened::Created {
-            plan: Box::new(plan),
-            policy: Box::new(Policy::default()),
+        let rollout = NewRollout {
+            id: id(number),
+            created_at: Millis(1),
+            plan,
+            policy: Policy::default(),
             by: "anna".to_owned(),
             undo_of: None,
+            secrets: Vec::new(),
         };
-        let record = Record { at: Millis(1), event };
-        let hosts = vec![host()];
-        let rollout = NewRollout { id: id(number), container, hosts, record, secrets: Vec::new() };
         self.journal.create(self.epoch, rollout).await.unwrap();
     }
 
