@@ -1,38 +1,40 @@
 //! A world to roll out in: model hosts, a journal, and a process that drives a rollout and can
 //! be killed. Time is the paused clock of tokio.
 
+mod furniture;
+mod watch;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::broadcast;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wharf_server::domain::{
-    ContainerName, ContainerRef, Host, HostAddress, HostName, HostSource, ImageReference, Labels,
-    RegistryHost, RegistryLogin, Transport,
+    ContainerName, Host, HostAddress, HostName, HostSource, ImageReference, Labels, RegistryHost,
+    RegistryLogin, Transport,
 };
 use wharf_server::engine::Engine;
 use wharf_server::rollout::clock::Clock;
 use wharf_server::rollout::driver::{Driver, DriverError, Handle, Shared};
 use wharf_server::rollout::hosts::{Hosts, HttpProbe, ProbeTarget};
 use wharf_server::rollout::journal::{Journal, MemoryJournal, NewRollout};
-use wharf_server::rollout::model::{Control, Millis, RolloutId, Step, Trouble, Work};
+use wharf_server::rollout::model::{Control, Millis, RolloutId, Trouble};
 use wharf_server::rollout::planning::{self, Planned};
 use wharf_server::rollout::requests::{Order, RequestText, RolloutError, UndoOrder};
 use wharf_server::rollout::spec::{Change, OnFailure, OrderWish, Policy, RolloutSpec};
-use wharf_simulator::model::HealthScript;
-use wharf_simulator::{
-    Behaviour, Call, EngineOptions, Fault, ImageContent, Operation, Plan, PowerState, Registries,
-    SimEngine, SimHost, SimRegistry,
-};
+use wharf_simulator::{PowerState, Registries, SimEngine, SimHost};
 
-use crate::tap::{Side, Tap};
+use crate::tap::Tap;
+
+pub use furniture::{Hangs, New, Old, Setting, hangs};
+pub use watch::{Cut, Watch};
 
 /// The container that is upgraded.
 pub const TARGET: &str = "web";
@@ -43,87 +45,6 @@ pub const SECOND_NETWORK: &str = "back";
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
 /// How long an Engine that crashed stays away.
 const DOWN: Duration = Duration::from_secs(3);
-
-/// What is on a host before the rollout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Old {
-    Running,
-    Stopped,
-    AutoRemove,
-    Missing,
-}
-
-/// How the new image behaves there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum New {
-    Good,
-    /// Ends by itself in the middle of its gate.
-    Ends,
-    /// Cannot be started.
-    NoStart,
-    /// Ends by itself, and takes its time to stop.
-    Slow,
-    /// Ends at once.
-    Dies,
-    /// Its health check finds it bad.
-    Unhealthy,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub struct Setting {
-    pub old: Old,
-    pub new: New,
-    pub restart: &'static str,
-    /// Besides its own it has a network that an Engine of API 1.41 takes only afterwards.
-    pub second_network: bool,
-    /// How many containers hang on it, each as [`hangs`] says.
-    pub dependents: usize,
-}
-
-impl Default for Setting {
-    fn default() -> Self {
-        Self {
-            old: Old::Running,
-            new: New::Good,
-            restart: "unless-stopped",
-            second_network: false,
-            dependents: 0,
-        }
-    }
-}
-
-/// A write that reached an Engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Write {
-    pub host: HostName,
-    pub operation: Operation,
-    pub subject: String,
-}
-
-/// What happens to a chosen write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
-    /// The process is killed around it.
-    Kill(Side),
-    /// The Engine crashes around it.
-    Crash(Side),
-    /// Its answer is lost; it took place, or did not.
-    Lose(Side),
-}
-
-/// What happens to a call, if anything.
-pub type Chaos = Box<dyn FnMut(&HostName, &Call) -> Option<Plan> + Send>;
-
-/// What is seen of all Engines, and what is to happen to them.
-#[derive(Default)]
-pub struct Watch {
-    pub writes: Vec<Write>,
-    pub errors: Vec<String>,
-    cut: Option<(usize, Cut)>,
-    /// Decides on calls that are not cut.
-    pub chaos: Option<Chaos>,
-    watching: bool,
-}
 
 pub struct World {
     pub id: RolloutId,
@@ -244,33 +165,12 @@ impl World {
 
     pub async fn with_journal(settings: &[Setting], journal: Arc<dyn Journal>) -> Self {
         let registries = Registries::default();
-        registries.add(REGISTRY, SimRegistry::open());
-        let of =
-            |salt: &str, architecture: &str| ImageContent::builder(salt).architecture(architecture);
-        let every = [New::Good, New::Ends, New::NoStart, New::Slow, New::Dies, New::Unhealthy];
-        let build = |new: New| {
-            let image = of("v2", architecture(new)).behaviour(behaviour(new));
-            let check = json!({"Test": ["CMD", "check"], "Interval": 500_000_000, "Retries": 1});
-            let image =
-                if new == New::Unhealthy { image.config("Healthcheck", check) } else { image };
-            image.build()
-        };
-        let new: Vec<_> = every.into_iter().map(build).collect();
-        registries.with(REGISTRY, |registry| registry.publish_index("app", "v2", &new));
+        furniture::publish(&registries);
         let mut engines = BTreeMap::new();
         let mut by_name = BTreeMap::new();
         for (number, setting) in settings.iter().enumerate() {
             let name = host(number);
-            let architecture = architecture(setting.new);
-            let mut options = EngineOptions::new(name.as_str());
-            architecture.clone_into(&mut options.architecture);
-            let sim = SimHost::new(options, registries.clone());
-            let old = of("v1", architecture)
-                .behaviour(Behaviour::default().stops_after(Duration::from_millis(700), 0))
-                .build();
-            sim.with(|model, _| model.load(&format!("{REGISTRY}/app:v1"), &old));
-            let engine = SimEngine::new(sim);
-            furnish(&engine, setting).await;
+            let engine = furniture::furnished(&name, setting, &registries).await;
             engines.insert(name.clone(), engine);
             by_name.insert(name, *setting);
         }
@@ -278,7 +178,7 @@ impl World {
         let watch = Arc::new(Mutex::new(Watch::default()));
         let mut keepers = JoinSet::new();
         for (name, engine) in &engines {
-            engine.script().set_decide(decide(name.clone(), watch.clone(), tap.clone()));
+            engine.script().set_decide(watch::decide(name.clone(), watch.clone(), tap.clone()));
             keepers.spawn(keep(engine.host().clone()));
         }
         let hosts = SimHosts { engines: engines.clone(), wrap: Mutex::default() };
@@ -489,110 +389,6 @@ pub fn new_time() {
     BEGUN.set(None);
 }
 
-fn architecture(new: New) -> &'static str {
-    match new {
-        New::Good => "amd64",
-        New::Ends => "arm64",
-        New::NoStart => "riscv64",
-        New::Slow => "s390x",
-        New::Dies => "ppc64le",
-        New::Unhealthy => "mips64le",
-    }
-}
-
-fn behaviour(new: New) -> Behaviour {
-    let stops = Duration::from_millis(300);
-    match new {
-        New::Good => Behaviour::default().stops_after(stops, 0),
-        New::Ends => Behaviour::exits_after(Duration::from_millis(2_300), 3),
-        New::NoStart => Behaviour::fails_to_start("exec: \"/bin/app\": not found: unknown"),
-        New::Slow => {
-            Behaviour::exits_after(Duration::from_millis(4_100), 9).stops_after(stops * 4, 0)
-        }
-        New::Dies => Behaviour::exits_after(Duration::ZERO, 1),
-        New::Unhealthy => Behaviour::default()
-            .with_health(HealthScript {
-                unhealthy_after: Some(Duration::from_secs(1)),
-                ..HealthScript::default()
-            })
-            .stops_after(stops, 0),
-    }
-}
-
-async fn furnish(engine: &SimEngine, setting: &Setting) {
-    let name = |name: &str| ContainerName::parse(name).expect("a name");
-    let image = format!("{REGISTRY}/app:v1");
-    let body = |called: &str, host_config: Value| {
-        // Old and new would both write to it, which start-first does not allow.
-        let shared = called == TARGET && setting.dependents > 0;
-        let volumes = if shared { json!({"/data": {}}) } else { json!({}) };
-        json!({"Image": image, "Env": ["A=1"], "Volumes": volumes, "HostConfig": host_config})
-    };
-    let create = async |called: &str, host_config: Value, start: bool| {
-        let (called, body) = (name(called), body(called, host_config));
-        let created = engine.create_container(Some(&called), None, &body).await;
-        let id = ContainerRef::parse(&created.expect("it is created").id).expect("an ID");
-        if start {
-            engine.start_container(&id).await.expect("it starts");
-        }
-    };
-    let policy = json!({"RestartPolicy": {"Name": setting.restart}});
-    // A neighbour whose name is alike, which nobody may touch.
-    create("web2", json!({"RestartPolicy": {"Name": "always"}}), true).await;
-    if setting.second_network {
-        engine.host().with(|model, _| model.add_network(SECOND_NETWORK));
-    }
-    match setting.old {
-        Old::Running => create(TARGET, policy.clone(), true).await,
-        Old::Stopped => create(TARGET, policy.clone(), false).await,
-        Old::AutoRemove => create(TARGET, json!({"AutoRemove": true}), true).await,
-        Old::Missing => {}
-    }
-    if setting.second_network {
-        let target = ContainerRef::parse(TARGET).expect("a name");
-        let connected = engine.connect_network(SECOND_NETWORK, &target, &json!({})).await;
-        connected.expect("it is connected");
-    }
-    if setting.dependents > 0 {
-        let target = ContainerRef::parse(TARGET).expect("a name");
-        let target = engine.inspect_container(&target, false).await.expect("it is there");
-        let target: Value = target.parse().expect("JSON");
-        let mode = format!("container:{}", target["Id"].as_str().expect("an ID"));
-        for number in 0..setting.dependents {
-            let mut host_config = policy.clone();
-            let hangs = hangs(number);
-            match hangs {
-                Hangs::InNetwork | Hangs::Stopped => {
-                    host_config["NetworkMode"] = mode.clone().into();
-                }
-                Hangs::OnVolumes => host_config["VolumesFrom"] = json!([format!("{TARGET}:ro")]),
-            }
-            let runs = setting.old == Old::Running && hangs != Hangs::Stopped;
-            create(&dependent(number), host_config, runs).await;
-        }
-    }
-}
-
-/// How a container hangs on the target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hangs {
-    /// It runs in its network.
-    InNetwork,
-    /// It takes its volumes, by its name.
-    OnVolumes,
-    /// It is to run in its network, and never ran.
-    Stopped,
-}
-
-pub fn hangs(number: usize) -> Hangs {
-    [Hangs::InNetwork, Hangs::OnVolumes, Hangs::Stopped][number % 3]
-}
-
-/// The name of a container that hangs on the target.
-pub fn dependent(number: usize) -> String {
-    format!("side{number}")
-}
-
 /// Starts an Engine again that crashed.
 async fn keep(host: Arc<SimHost>) {
     let mut power = host.watch_power();
@@ -607,72 +403,6 @@ async fn keep(host: Arc<SimHost>) {
         tokio::time::sleep(DOWN).await;
         host.boot();
     }
-}
-
-/// Looks at every call on an Engine before it is done.
-fn decide(
-    host: HostName,
-    watch: Arc<Mutex<Watch>>,
-    tap: Tap,
-) -> impl FnMut(&Call) -> Option<Plan> + Send {
-    move |call| {
-        let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
-        if !watch.watching {
-            return None;
-        }
-        if call.operation.is_write() {
-            if let Some(error) = wrong(&host, call, &tap) {
-                watch.errors.push(error);
-            }
-            let number = watch.writes.len();
-            let (operation, subject) = (call.operation, call.subject.clone());
-            watch.writes.push(Write { host: host.clone(), operation, subject });
-            if let Some((_, cut)) = watch.cut.filter(|(at, _)| *at == number) {
-                let fault = match cut {
-                    Cut::Kill(Side::Before) => Fault::HangBefore,
-                    Cut::Kill(Side::After) => Fault::HangAfter,
-                    Cut::Crash(Side::Before) => Fault::CrashBefore,
-                    Cut::Crash(Side::After) => Fault::CrashAfter,
-                    Cut::Lose(Side::Before) => Fault::LoseRequest,
-                    Cut::Lose(Side::After) => Fault::LoseAnswer,
-                };
-                return Some(Plan { fault: Some(fault), ..Plan::default() });
-            }
-        }
-        watch.chaos.as_mut().and_then(|chaos| chaos(&host, call))
-    }
-}
-
-/// What must never be asked of an Engine.
-fn wrong(host: &HostName, call: &Call, tap: &Tap) -> Option<String> {
-    use Operation as O;
-    let seen = tap.seen();
-    let what = format!("{host}: {:?} {}", call.operation, call.subject);
-    if seen.phase().is_some_and(wharf_server::rollout::model::Phase::is_terminal) {
-        return Some(format!("{what}: the rollout has ended"));
-    }
-    let full = call.subject.len() == 64 && call.subject.bytes().all(|it| it.is_ascii_hexdigit());
-    if !full && !matches!(call.operation, O::Create | O::Pull | O::Tag) {
-        return Some(format!("{what}: not by its full ID"));
-    }
-    let (step, work) = seen.doing(host);
-    let legal: &[O] = match (step, work) {
-        (_, Some(Work::Pull)) => &[O::Pull, O::Tag],
-        (Some(Step::Create | Step::CreateTwin), _) => &[O::Create, O::ConnectNetwork],
-        (Some(Step::Drain | Step::Verify | Step::Gate | Step::Monitor), _) => &[O::Exec],
-        (Some(Step::StopOld | Step::StopNew), _) => &[O::Stop],
-        (Some(Step::FenceOld | Step::UnfenceOld | Step::FenceNew | Step::UnfenceNew), _) => {
-            &[O::Update]
-        }
-        (Some(Step::RenameOld | Step::RenameNew | Step::RenameBack | Step::RenameBad), _) => {
-            &[O::Rename]
-        }
-        (Some(Step::StartNew | Step::StartOld), _) => &[O::Start],
-        (Some(Step::RemoveNew | Step::RemoveTwin), _) => &[O::Remove],
-        (Some(Step::GateOld | Step::Compare) | None, _) => &[],
-    };
-    (!legal.contains(&call.operation))
-        .then(|| format!("{what}: the journal says {step:?} of {work:?}"))
 }
 
 /// Policies by what they are for.
