@@ -6,10 +6,9 @@ use wharf::v1::{
     UndoRolloutRequest, UndoRolloutResponse,
 };
 
+use crate::rollouts::ID;
 use crate::run;
 use crate::script::{Reply, Server};
-
-const ID: &str = "1a2b3c4d-1111-4222-8333-444455556666";
 
 fn done() -> Rollout {
     Rollout {
@@ -74,7 +73,7 @@ fn a_server_that_goes_away_before_it_answers_is_asked_again_for_the_same_rollout
     let answer = UndoRolloutResponse { rollout: Some(done()), plan: None };
     let server =
         Server::start([("UndoRollout", stopping()), ("UndoRollout", Reply::unary(&answer))]);
-    let undone = run(&server, &["rollout", "undo", "1a2b3c4d", "-d", "-o", "name"]);
+    let undone = run(&server, &["rollout", "undo", ID, "-d", "-o", "name"]);
     assert_eq!((undone.code, undone.lines()), (Some(0), vec![ID]), "{}", undone.stderr);
     let ids: Vec<String> = server
         .recorded()

@@ -19,7 +19,7 @@ use wharf::v1::{
 use crate::script::{Reply, Server, rpc_status};
 use crate::{command, run, run_with};
 
-const ID: &str = "1a2b3c4d-1111-4222-8333-444455556666";
+pub const ID: &str = "1a2b3c4d-1111-4222-8333-444455556666";
 
 fn step(host: &str, state: HostState) -> RolloutStep {
     RolloutStep { host: host.into(), wave: 1, state: state.into(), ..Default::default() }
@@ -206,7 +206,7 @@ fn a_pause_by_policy_is_1_and_shows_what_failed() {
     ];
     // The stream goes on, since a rollout that is paused has not ended.
     let server = Server::start([("WatchRollouts", Reply::messages(&messages).then_hang())]);
-    let run = run(&server, &["rollout", "watch", "1a2b3c4d"]);
+    let run = run(&server, &["rollout", "watch", ID]);
     assert_eq!(run.code, Some(1), "{}", run.stderr);
     let lines = run.lines();
     let told = "web1: failed at gate: HTTP 503, 200 expected (ROLLOUT_GATE_FAILED)";
@@ -343,6 +343,39 @@ fn a_container_stands_for_its_newest_rollout() {
     assert_eq!(asked.container, "web");
     assert!(!asked.states.contains(&RolloutState::Succeeded.into()), "{asked:?}");
     assert_eq!(server.request::<PauseRolloutRequest>("PauseRollout").id, ID);
+}
+
+#[test]
+fn who_watches_what_somebody_paused_is_told_how_it_goes_on() {
+    let mut paused = rollout(RolloutState::Paused, both(HostState::Waiting));
+    paused.pause_cause = PauseCause::User.into();
+    let again = Rollout { revision: 3, ..paused.clone() };
+    let ended = rollout(RolloutState::Succeeded, both(HostState::Updated));
+    let messages = [snapshot(2, paused), whole(3, again), whole(4, ended)];
+    let server = Server::start([("WatchRollouts", Reply::messages(&messages))]);
+    let run = run(&server, &["rollout", "watch", ID]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let hint = "somebody paused it; it goes on with: wharf rollout resume 1a2b3c4d\n";
+    assert_eq!(run.stderr, hint, "said once");
+}
+
+/// As with docker, a name goes before the first digits of an ID.
+#[test]
+fn a_container_may_have_a_name_that_looks_like_an_id() {
+    let mut running = rollout(RolloutState::Running, both(HostState::Waiting));
+    running.container = "deadbeef".into();
+    let found = ListRolloutsResponse { rollouts: vec![running.clone()], ..Default::default() };
+    for (list, meant) in [(found, ID), (ListRolloutsResponse::default(), "deadbeef")] {
+        let paused = PauseRolloutResponse { rollout: Some(running.clone()) };
+        let server = Server::start([
+            ("ListRollouts", Reply::unary(&list)),
+            ("PauseRollout", Reply::unary(&paused)),
+        ]);
+        let run = run(&server, &["rollout", "pause", "deadbeef"]);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        assert_eq!(server.request::<ListRolloutsRequest>("ListRollouts").container, "deadbeef");
+        assert_eq!(server.request::<PauseRolloutRequest>("PauseRollout").id, meant);
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use wharf::v1::{
 };
 
 use crate::command;
+use crate::rollouts::ID;
 use crate::script::{Reply, Server};
 
 /// Runs `wharf` with both outputs on a terminal of this size, and gives what is seen there.
@@ -126,7 +127,7 @@ fn a_table_fits_the_terminal_and_names_stay_whole() {
 fn a_rollout_is_a_table_that_moves() {
     let reply = Reply::messages(&crate::rollouts::story());
     let server = Server::start([("WatchRollouts", reply)]);
-    let seen = run(&server, 100, &["rollout", "watch", "1a2b3c4d"], |_| {});
+    let seen = run(&server, 100, &["rollout", "watch", ID], |_| {});
     for part in [
         "web to app:v2: running, 0 of 2 done",
         "HOST",
@@ -155,7 +156,7 @@ fn a_rollout_of_many_hosts_fits_the_terminal() {
         ..Default::default()
     };
     let rollout = |state: RolloutState| Rollout {
-        id: "1a2b3c4d-1111-4222-8333-444455556666".into(),
+        id: ID.into(),
         container: "web".into(),
         image: "registry.example.com/team/application:v2".into(),
         state: state.into(),
@@ -170,7 +171,7 @@ fn a_rollout_of_many_hosts_fits_the_terminal() {
     });
     let server = Server::start([("WatchRollouts", Reply::messages(&messages))]);
     // Ten lines high.
-    let seen = run(&server, 60, &["rollout", "watch", "1a2b3c4d"], |_| {});
+    let seen = run(&server, 60, &["rollout", "watch", ID], |_| {});
     for part in [
         "  running, 0 of 200 done, 5 failed",
         "web000",

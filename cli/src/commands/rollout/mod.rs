@@ -103,7 +103,7 @@ async fn resolve(connection: &Connection, given: &str, newest: Newest) -> Result
     }
     let digits = given.bytes().filter(|byte| *byte != b'-').count();
     let is_hex = given.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    if is_hex && (8..=32).contains(&digits) {
+    if is_hex && digits == 32 {
         return Ok(given.to_owned());
     }
     let states = match newest {
@@ -120,17 +120,22 @@ async fn resolve(connection: &Connection, given: &str, newest: Newest) -> Result
     let changed = |rollout: &Rollout| rollout.counts.is_some_and(|counts| counts.succeeded > 0);
     let mut fitting = answer.rollouts.into_iter();
     let found = fitting.find(|rollout| newest != Newest::Undoable || changed(rollout));
-    found.map(|rollout| rollout.id).ok_or_else(|| {
-        let which = match newest {
-            Newest::Any => "no rollout",
-            Newest::Open => "no rollout that has not ended",
-            Newest::Undoable => "no rollout that can be taken back",
-        };
-        // Too short for an ID, which it may have been meant as.
-        let hint = if is_hex { "; of an ID, give at least 8 digits" } else { "" };
-        let given = given.escape_debug();
-        Failure::Usage(format!("container \"{given}\" has {which}{hint}; see: wharf rollout ls"))
-    })
+    if let Some(rollout) = found {
+        return Ok(rollout.id);
+    }
+    // As with docker, a name goes before the first digits of an ID.
+    if is_hex && (8..32).contains(&digits) {
+        return Ok(given.to_owned());
+    }
+    let which = match newest {
+        Newest::Any => "no rollout",
+        Newest::Open => "no rollout that has not ended",
+        Newest::Undoable => "no rollout that can be taken back",
+    };
+    // Too short for an ID, which it may have been meant as.
+    let hint = if is_hex { "; of an ID, give at least 8 digits" } else { "" };
+    let given = given.escape_debug();
+    Err(Failure::Usage(format!("container \"{given}\" has {which}{hint}; see: wharf rollout ls")))
 }
 
 /// The numbers of the states that match.

@@ -7,13 +7,15 @@ use std::io::{self, IsTerminal};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use wharf::v1::watch_rollouts_response::Event;
-use wharf::v1::{HostState, Rollout, RolloutStep, TransferProgress, WatchRolloutsResponse};
+use wharf::v1::{
+    HostState, PauseCause, Rollout, RolloutStep, TransferProgress, WatchRolloutsResponse,
+};
 
 use crate::json;
 use crate::printer::{Format, Printer, width};
 use crate::progress;
 use crate::view::rollout_hosts::{self, Space};
-use crate::view::rollouts::{headline, told, warnings};
+use crate::view::rollouts::{headline, short, told, warnings};
 
 /// Lines of the terminal that are left to what was printed before.
 const SPARE_LINES: u16 = 2;
@@ -132,6 +134,7 @@ impl<'a> Screen<'a> {
         if !was_known || headline(&known) != headline(&rollout) {
             self.line(&headline(&rollout));
         }
+        self.waits_for_somebody(&known, &rollout);
         let before: HashMap<_, _> =
             known.steps.iter().map(|step| (step.host.as_str(), step)).collect();
         for step in &rollout.steps {
@@ -151,10 +154,21 @@ impl<'a> Screen<'a> {
     fn whole(&mut self, rollout: Rollout) {
         let before = std::mem::take(&mut self.rollout);
         let moved = headline(&before) != headline(&rollout);
+        self.waits_for_somebody(&before, &rollout);
         let Rollout { policy, plan, steps, .. } = before;
         self.rollout = Rollout { policy, plan, steps, ..rollout };
         if moved {
             self.line(&headline(&self.rollout));
+        }
+    }
+
+    /// Nothing moves until whoever paused it says so, which nobody who only watches can know.
+    fn waits_for_somebody(&self, before: &Rollout, now: &Rollout) {
+        let by_user = |rollout: &Rollout| rollout.pause_cause() == PauseCause::User;
+        if by_user(now) && !by_user(before) {
+            let id = short(&now.id);
+            self.printer
+                .note(&format!("somebody paused it; it goes on with: wharf rollout resume {id}"));
         }
     }
 
