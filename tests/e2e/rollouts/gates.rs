@@ -38,10 +38,19 @@ impl Case {
         self
     }
 
+    /// Is seen to be bad, however long that takes: it would have to be good for much longer.
     fn fails(mut self, says: &'static str) -> Case {
         self.says = says;
-        self.policy.healthy_deadline = millis(2000);
-        self.policy.min_healthy_time = millis(1000);
+        self.policy.min_healthy_time = millis(100_000);
+        self.policy.healthy_deadline = millis(200_000);
+        self.policy.progress_deadline = millis(300_000);
+        self
+    }
+
+    /// Is never bad and never good.
+    fn waits(mut self, says: &'static str) -> Case {
+        self.says = says;
+        self.policy.healthy_deadline = millis(8000);
         self
     }
 
@@ -192,7 +201,13 @@ async fn what_does_not_prove_itself_is_put_back() -> anyhow::Result<()> {
         Case { restart: "no", ..ends },
         case("exec", "v2", HealthGate::Exec)
             .exec("echo not yet; exit 5")
-            .fails("ended with 5: not yet"),
+            .waits("ended with 5: not yet"),
+        Case {
+            restart: "no",
+            ..case("exec, ends under it", "v2", HealthGate::Exec)
+                .exec("kill -TERM 1; sleep 60")
+                .fails("it is exited, with exit code")
+        },
     ])
     .await
 }
@@ -203,8 +218,8 @@ async fn c33_silence_behind_a_published_port_is_put_back() -> anyhow::Result<()>
     run(&[
         case("http, silence", "idle", HealthGate::Http)
             .http("/", "", ProbeThrough::PublishedPort)
-            .fails("http://127.0.0.1:"),
-        case("tcp, silence", "idle", HealthGate::Tcp).port(PORT).fails("refused"),
+            .waits("http://127.0.0.1:"),
+        case("tcp, silence", "idle", HealthGate::Tcp).port(PORT).waits("refused"),
     ])
     .await
 }
@@ -215,10 +230,10 @@ async fn what_does_not_answer_as_expected_is_put_back() -> anyhow::Result<()> {
     run(&[
         case("status", "v2", HealthGate::Http)
             .http("/missing", "", published)
-            .fails("answered 404"),
+            .waits("answered 404"),
         case("body", "v2", HealthGate::Http)
             .http("/version", "v9", address)
-            .fails("\"v9\" is not in: v2"),
+            .waits("\"v9\" is not in: v2"),
     ])
     .await
 }

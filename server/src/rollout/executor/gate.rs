@@ -152,23 +152,51 @@ impl Run<'_> {
         gate: &Gate,
         run: &mut RunOf,
     ) -> Result<Verdict, Setback> {
-        let document = self.call(CALL, self.engine.inspect_container(container, false)).await?;
-        let facts =
-            container_facts(&document).map_err(|error| Setback::Failed(self.trouble(&error)))?;
+        let (document, facts) = self.inspected(container).await?;
         if *gate == Gate::None {
             return Ok(Verdict::Good("it was started".to_owned()));
         }
         if let Some(verdict) = not_running(&facts, run) {
             return Ok(verdict);
         }
+        let probed = self.probe(container, gate, &document, &facts).await;
+        if matches!(gate, Gate::None | Gate::Running | Gate::Auto | Gate::Docker)
+            || matches!(probed, Ok(Verdict::Good(_)) | Err(Setback::Lost(_) | Setback::Stopped))
+        {
+            return probed;
+        }
+        // It may have ended under the probe: then that is what happened, and neither a refused
+        // connection nor the Engine's refusal to run a command in it.
+        let (_, facts) = self.inspected(container).await?;
+        not_running(&facts, run).map_or(probed, Ok)
+    }
+
+    async fn inspected(
+        &self,
+        container: &ContainerRef,
+    ) -> Result<(EngineDocument, ContainerFacts), Setback> {
+        let document = self.call(CALL, self.engine.inspect_container(container, false)).await?;
+        let facts =
+            container_facts(&document).map_err(|error| Setback::Failed(self.trouble(&error)))?;
+        Ok((document, facts))
+    }
+
+    /// What a container that runs answers to the question of its gate.
+    async fn probe(
+        &self,
+        container: &ContainerRef,
+        gate: &Gate,
+        document: &EngineDocument,
+        facts: &ContainerFacts,
+    ) -> Result<Verdict, Setback> {
         Ok(match gate {
             Gate::None | Gate::Running => Verdict::Good("it runs".to_owned()),
             Gate::Auto if facts.health.is_none() => Verdict::Good("it runs".to_owned()),
-            Gate::Auto | Gate::Docker => health(&facts, &document),
+            Gate::Auto | Gate::Docker => health(facts, document),
             Gate::Http { port, path, status, body, through } => {
-                self.http(&document, *port, path, *status, body, *through).await
+                self.http(document, *port, path, *status, body, *through).await
             }
-            Gate::Tcp { port } => match self.container_address(&document) {
+            Gate::Tcp { port } => match self.container_address(document) {
                 Err(problem) => Verdict::Wait(problem),
                 Ok(address) => {
                     let target = self.target(address, *port);
