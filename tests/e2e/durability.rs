@@ -1,7 +1,5 @@
 //! What survives a SIGKILL of `wharfd`, and what a request ID is worth, before and after one.
 
-use std::time::Duration;
-
 use anyhow::Context;
 use serde_json::{Value, json};
 use testbed::{Image, eventually, unique};
@@ -131,7 +129,7 @@ async fn creation_that_was_cut_short_makes_no_second_container() -> anyhow::Resu
     // The caller leaves at once, and the server is killed as soon as one host has its container.
     let mut client = world.server.containers();
     let stream = client.create_container(request.clone()).await?;
-    eventually("a container", Duration::from_secs(30), async || {
+    eventually("a container", async || {
         let ids = world.read(&name, "/Id").await?;
         ids.iter().find(|id| !id.is_null()).cloned().context("there is none yet")
     })

@@ -1,7 +1,5 @@
 //! What a pull fetches, and what becomes of it when the caller goes away.
 
-use std::time::Duration;
-
 use anyhow::{Context, ensure};
 use futures_util::StreamExt;
 use serde_json::json;
@@ -10,8 +8,6 @@ use wharf::v1::pull_image_response::Event as Pulled;
 use wharf::v1::{PullImageRequest, pull_image_response};
 
 use crate::support::{HOSTS, Recorder, Server, World, all, collect, hosts, payload};
-
-const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn reference_without_tag_means_latest_and_never_all_tags() -> anyhow::Result<()> {
@@ -127,7 +123,7 @@ impl Held {
     }
 
     async fn begun(&self) -> anyhow::Result<()> {
-        eventually("the pull to begin", SOON, async || {
+        eventually("the pull to begin", async || {
             ensure!(self.recorder.sent().contains("/images/create?"), "nothing was sent");
             Ok(())
         })
@@ -135,7 +131,7 @@ impl Held {
     }
 
     async fn image_arrives(&self) -> anyhow::Result<()> {
-        eventually("the image", SOON, async || {
+        eventually("the image", async || {
             self.engine.image(&self.reference).await?.context("it is not there")
         })
         .await?;
@@ -144,7 +140,7 @@ impl Held {
 
     /// The pull was called off at the Engine, and the registry was never asked for the content.
     async fn nothing_comes(&self) -> anyhow::Result<()> {
-        eventually("the connection of the pull to be closed", SOON, async || {
+        eventually("the connection of the pull to be closed", async || {
             ensure!(self.recorder.closed() > 0, "it is open");
             Ok(())
         })

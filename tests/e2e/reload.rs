@@ -1,7 +1,5 @@
 //! A changed `wharfd.toml` is taken in on SIGHUP, a bad one refused whole, and calls go on.
 
-use std::time::Duration;
-
 use anyhow::{Context, ensure};
 use futures_util::StreamExt;
 use testbed::{
@@ -16,8 +14,6 @@ use wharf::v1::{
 };
 
 use crate::support::{Server, all, collect, hosts, reason};
-
-const SOON: Duration = Duration::from_secs(20);
 
 async fn names(server: &Server) -> anyhow::Result<Vec<String>> {
     let listed = server.hosts().list_hosts(ListHostsRequest::default()).await?.into_inner();
@@ -56,7 +52,7 @@ async fn changed_file_is_taken_in_and_a_bad_one_refused_whole() -> anyhow::Resul
     waiting.next().await.context("`started`")??;
 
     wharfd.reload(&(entry("one", 0, "db") + &entry("three", 1, "web")))?;
-    eventually("the new hosts", SOON, async || {
+    eventually("the new hosts", async || {
         let names = names(&server).await?;
         ensure!(names == ["kept", "one", "three"], "{names:?}");
         Ok(())
@@ -90,7 +86,7 @@ async fn changed_file_is_taken_in_and_a_bad_one_refused_whole() -> anyhow::Resul
         (first.clone() + "[[host]\n", "wharfd.toml:"),
     ] {
         wharfd.reload(&bad)?;
-        eventually("the refusal", SOON, async || {
+        eventually("the refusal", async || {
             let log = wharfd.log();
             let mut refused = log.lines().filter(|line| line.contains("configuration refused"));
             ensure!(refused.next_back().is_some_and(|line| line.contains(said)), "{said}: {log}");
@@ -100,7 +96,7 @@ async fn changed_file_is_taken_in_and_a_bad_one_refused_whole() -> anyhow::Resul
         assert_eq!(names(&server).await?, ["kept", "one", "three"]);
     }
     wharfd.reload(&first)?;
-    eventually("the first hosts again", SOON, async || {
+    eventually("the first hosts again", async || {
         let names = names(&server).await?;
         ensure!(names == ["kept", "one", "two"], "{names:?}");
         Ok(())
@@ -155,7 +151,7 @@ async fn group_of_certificates_serves_several_hosts() -> anyhow::Result<()> {
 
     // A group that a host of the API still uses cannot go.
     wharfd.reload(&group.replace("lab", "other").replace("one", "other"))?;
-    eventually("an answer", SOON, async || {
+    eventually("an answer", async || {
         let log = wharfd.log();
         ensure!(
             log.contains("configuration refused") || log.contains("configuration taken in"),

@@ -107,7 +107,7 @@ async fn container_on_the_network_of_the_host_serves_its_version() -> anyhow::Re
     engine.post(&format!("/containers/{name}/start"), None).await?;
     tools::install_crypto();
     let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build()?;
-    let version = eventually("the web server", Duration::from_secs(20), async || {
+    let version = eventually("the web server", async || {
         let url = format!("http://127.0.0.1:{port}/version");
         Ok(client.get(url).send().await?.error_for_status()?.text().await?)
     })
@@ -183,7 +183,7 @@ async fn nothing_outlives_a_killed_owner() -> anyhow::Result<()> {
     let (engine, address) = first_engine(&mut owner, directory.path()).await?;
     owner.kill()?;
     owner.wait()?;
-    eventually("the reaper", Duration::from_secs(30), async || {
+    eventually("the reaper", async || {
         ensure!(processes_of(&engine)? == 0, "some processes are left");
         ensure!(!engine.exists(), "{} is still there", engine.display());
         Ok(())
@@ -241,10 +241,9 @@ async fn first_engine(
     owner: &mut Child,
     directory: &Path,
 ) -> anyhow::Result<(std::path::PathBuf, String)> {
-    let environment = eventually("the testbed", Duration::from_secs(60), async || {
-        Ok(std::fs::read_to_string(directory.join("env"))?)
-    })
-    .await?;
+    let environment =
+        eventually("the testbed", async || Ok(std::fs::read_to_string(directory.join("env"))?))
+            .await?;
     ensure!(owner.try_wait()?.is_none(), "the owner has ended");
     let socket = environment
         .lines()

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -11,10 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::run::Run;
-use crate::tools;
-
-/// How long a command may take.
-const LIMIT: Duration = Duration::from_secs(120);
+use crate::{LIMIT, tools};
 
 /// A user of one server.
 #[derive(Clone, Debug)]

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::process::Signal;
 
-use crate::poll::eventually;
 use crate::process::{self, ProcessId};
 
 /// A running (or ended) child process with its output in files.
@@ -85,14 +84,6 @@ impl Daemon {
         // Both fail only where it has ended.
         let _ = child.kill();
         let _ = child.wait();
-    }
-
-    /// Waits for its end.
-    pub async fn wait(&self, within: Duration) -> anyhow::Result<ExitStatus> {
-        eventually(&format!("the end of {}", self.name), within, async || {
-            self.exited().context("it still runs")
-        })
-        .await
     }
 
     /// # Errors

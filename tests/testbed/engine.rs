@@ -7,7 +7,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use anyhow::Context;
 use rustix::process::Signal;
@@ -17,10 +16,6 @@ use crate::poll::eventually;
 use crate::run::Run;
 use crate::tls::TlsFiles;
 use crate::{sweep, tools};
-
-/// How long an Engine may take until it answers. It takes about half a second; after a SIGKILL it
-/// first stops the containers that survived, ten seconds for one that ignores SIGTERM.
-const READY: Duration = Duration::from_secs(60);
 
 /// Where an Engine listens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,7 +127,7 @@ impl Engine {
     /// Ends dockerd with SIGTERM, which stops the containers first, and waits for it.
     pub async fn stop(&self) -> anyhow::Result<ExitStatus> {
         self.daemons().dockerd.signal(Signal::TERM);
-        eventually("the end of dockerd", READY, async || {
+        eventually("the end of dockerd", async || {
             self.daemons().dockerd.exited().context("it still runs")
         })
         .await
@@ -157,7 +152,7 @@ impl Engine {
 
     async fn wait_until_ready(&self) -> anyhow::Result<()> {
         let mut ended = None;
-        eventually("the Engine", READY, async || {
+        eventually("the Engine", async || {
             // Of no use to wait on for one that has ended.
             ended = self.check_running().err();
             if ended.is_some() {

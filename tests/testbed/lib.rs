@@ -34,7 +34,7 @@ pub use cli::{Output, Wharf};
 pub use engine::{Engine, EngineOptions, Listen};
 pub use fleet::Fleet;
 pub use image::Image;
-pub use poll::eventually;
+pub use poll::{LIMIT, eventually};
 pub use registry::{Registry, registry_auth};
 pub use reqwest::Method;
 pub use wharfd::{Wharfd, WharfdOptions};

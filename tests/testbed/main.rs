@@ -5,7 +5,6 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use clap::{Parser, Subcommand};
@@ -209,7 +208,7 @@ async fn down(directory: &Path) -> anyhow::Result<()> {
         bail!("the process {pid} of {} is gone; its reaper has cleaned up", path.display());
     };
     process.signal(Signal::TERM);
-    eventually("the testbed to end", Duration::from_secs(60), async || {
+    eventually("the testbed to end", async || {
         ensure!(!process.is_alive(), "it still runs");
         Ok(())
     })

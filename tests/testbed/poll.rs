@@ -4,18 +4,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 
+/// After this, what has not happened never will. Much more than anything takes on a machine that
+/// is busy with other work: what it ends is a hang, and how long something takes no test says.
+pub const LIMIT: Duration = Duration::from_secs(300);
+
 /// Asks `probe` again and again until it succeeds; its last error is part of the error that is
-/// returned when `within` has passed. An attempt that hangs is given up at the same moment.
-pub async fn eventually<T, F>(what: &str, within: Duration, mut probe: F) -> anyhow::Result<T>
+/// returned after [`LIMIT`]. An attempt that hangs is given up at the same moment.
+pub async fn eventually<T, F>(what: &str, mut probe: F) -> anyhow::Result<T>
 where
     F: AsyncFnMut() -> anyhow::Result<T>,
 {
-    let deadline = Instant::now() + within;
+    let deadline = Instant::now() + LIMIT;
     let mut last = anyhow!("no attempt came to an end");
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(last.context(format!("waited {} s for {what}", within.as_secs_f32())));
+            return Err(last.context(format!("waited {} s for {what}", LIMIT.as_secs())));
         }
         match tokio::time::timeout(left, probe()).await {
             Ok(Ok(value)) => return Ok(value),

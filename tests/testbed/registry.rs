@@ -5,7 +5,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use base64::Engine as _;
@@ -14,9 +13,8 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::daemon::Daemon;
-use crate::poll::eventually;
 use crate::run::Run;
-use crate::{sweep, tools};
+use crate::{LIMIT, eventually, sweep, tools};
 
 /// A running registry, open to all or for one user only; images can be deleted from it. Dropping
 /// it ends it and removes its data.
@@ -137,7 +135,7 @@ impl Registry {
 
     async fn wait_until_ready(&self) -> anyhow::Result<()> {
         let mut ended = None;
-        eventually("the registry", Duration::from_secs(30), async || {
+        eventually("the registry", async || {
             ended = self.daemon().check_running().err();
             if ended.is_some() {
                 return Ok(());
@@ -162,7 +160,7 @@ impl Registry {
         let client = reqwest::Client::builder()
             .no_proxy()
             .pool_max_idle_per_host(0)
-            .timeout(Duration::from_secs(20))
+            .timeout(LIMIT)
             .tls_certs_only([]);
         Ok(client.build()?)
     }

@@ -15,9 +15,6 @@ use crate::poll::eventually;
 use crate::run::Run;
 use crate::{sweep, tools};
 
-/// How long it may take until it is ready, on a machine that is busy with other tests.
-const READY: Duration = Duration::from_secs(30);
-
 /// What may differ between servers.
 #[derive(Clone, Debug, Default)]
 pub struct WharfdOptions {
@@ -113,7 +110,7 @@ impl Wharfd {
         let started = Instant::now();
         self.daemon().signal(Signal::TERM);
         let status =
-            eventually("the end of wharfd", READY, async || self.exited().context("it still runs"))
+            eventually("the end of wharfd", async || self.exited().context("it still runs"))
                 .await?;
         Ok((status, started.elapsed()))
     }
@@ -144,7 +141,7 @@ impl Wharfd {
 
     async fn wait_until_ready(&self) -> anyhow::Result<()> {
         let mut ended = None;
-        eventually("the line with which wharfd is ready", READY, async || {
+        eventually("the line with which wharfd is ready", async || {
             ended = self.daemon().check_running().err();
             if ended.is_some() || self.stdout().contains('\n') {
                 return Ok(());

@@ -106,7 +106,7 @@ async fn c25_files_in_its_own_layer_are_told_before_they_are_lost() -> anyhow::R
         "Volumes": {"/data": {}},
     });
     scene.run(body).await?;
-    testbed::eventually("the file", std::time::Duration::from_secs(20), async || {
+    testbed::eventually("the file", async || {
         let path = format!("/containers/{}/changes", scene.name);
         let changes = scene.engine.get(&path).await?.to_string();
         anyhow::ensure!(changes.contains("orders.db"), "{changes}");

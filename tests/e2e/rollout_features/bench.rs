@@ -1,8 +1,6 @@
 //! One container by the same name on one to three real Engines, and a `wharfd` that rolls out
 //! there.
 
-use std::time::Duration;
-
 use anyhow::{Context, ensure};
 use prost::Message;
 use serde_json::Value;
@@ -18,9 +16,6 @@ use wharf::v1::{
 
 use crate::recreate::scene::Scene;
 use crate::support::{HOSTS, Server, all};
-
-/// How long anything may take on a machine that is busy with other tests.
-pub const LONG: Duration = Duration::from_secs(90);
 
 /// Flags that let a container pass as soon as it runs.
 pub const QUICK: [&str; 4] = ["--min-healthy-time", "0s", "--monitor", "0s"];
@@ -166,7 +161,7 @@ impl Bench {
 
     /// The rollout, once nothing goes on in it by itself.
     pub async fn rest(&self, id: &str) -> anyhow::Result<Rollout> {
-        eventually("the rollout to rest", LONG, async || {
+        eventually("the rollout to rest", async || {
             let rollout = self.get(id).await?;
             let active = rollout.counts.is_some_and(|counts| counts.active > 0);
             let paused = rollout.state() == RolloutState::Paused && !active;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use testbed::{Engine, Fleet, Image, eventually};
 use wharf::v1::{AbortRolloutRequest, Promote, PromoteRolloutRequest, RolloutSpec, RolloutState};
 
-use super::bench::{Bench, LONG, backup, told};
+use super::bench::{Bench, backup, told};
 
 /// A rollout that keeps so many.
 fn keeping(bench: &Bench, image: &str, count: u32) -> RolloutSpec {
@@ -24,7 +24,7 @@ fn with_canary(mut spec: RolloutSpec) -> RolloutSpec {
 
 /// Waits until a host has these containers and no others.
 async fn until_names(bench: &Bench, host: usize, expected: &[String]) -> anyhow::Result<()> {
-    eventually("the containers that are kept", LONG, async || {
+    eventually("the containers that are kept", async || {
         let names = bench.names(host).await?;
         ensure!(names == expected, "{names:?} and not {expected:?}");
         Ok(())

@@ -30,7 +30,7 @@ async fn stage() -> anyhow::Result<(Stage, String, String)> {
 
 /// What stands in the volume of the container that has the name.
 async fn first(stage: &Stage) -> anyhow::Result<String> {
-    testbed::eventually("the file in the volume", super::stage::LONGEST, async || {
+    testbed::eventually("the file in the volume", async || {
         let said = stage.run_inside("cat /data/first").await?;
         anyhow::ensure!(!said.is_empty(), "nothing yet");
         Ok(said)
@@ -123,7 +123,7 @@ async fn c30_a_twin_that_took_its_place_goes_when_a_second_attempt_succeeds() ->
     let done = stage.retry(&failed).await?;
     assert_eq!(states(&done), (RolloutState::Succeeded, HostState::Updated), "{done:#?}");
     assert_eq!(stage.current().await?["Config"]["Image"], json!(v2));
-    testbed::eventually("the removal of the twin", super::stage::LONGEST, async || {
+    testbed::eventually("the removal of the twin", async || {
         let names = stage.names().await?;
         anyhow::ensure!(names == [stage.scene.name.clone()], "{names:?}");
         Ok(())

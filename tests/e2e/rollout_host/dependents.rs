@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use testbed::{Image, eventually};
 use wharf::v1::{Dependents, HostState, RolloutOrder, RolloutPolicy, RolloutState};
 
-use super::stage::{LONGEST, Stage, failing, quick, states};
+use super::stage::{Stage, failing, quick, states};
 
 /// A web server, with one container in its network, one that takes its volumes, and one that is to
 /// see its processes and never ran.
@@ -63,7 +63,7 @@ impl Family {
         assert_eq!(never["State"]["Status"], "created");
         assert_eq!(side["HostConfig"]["RestartPolicy"]["Name"], "always");
         // Its network is that of the server that runs now, and not of one that ended.
-        let asked = eventually("the server in the network", LONGEST, async || {
+        let asked = eventually("the server in the network", async || {
             self.stage.run_in(&self.side, "wget -q -O- http://127.0.0.1:8080/version").await
         });
         assert_eq!(asked.await?, version);

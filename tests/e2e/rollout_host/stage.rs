@@ -1,7 +1,5 @@
 //! One Engine, one container on it, and a `wharfd` that rolls out there.
 
-use std::time::Duration;
-
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use testbed::{Fleet, Wharfd, eventually};
@@ -20,9 +18,6 @@ use crate::support::{Server, hosts, reason};
 /// The names of the hosts.
 const HOST: &str = "alpha";
 const NEIGHBOUR: &str = "beta";
-
-/// No rollout of these takes so long on a machine that is busy with other tests.
-pub const LONGEST: Duration = Duration::from_secs(90);
 
 /// A container, and a server that may replace it.
 pub struct Stage {
@@ -103,7 +98,7 @@ impl Stage {
 
     /// The rollout, once nothing goes on in it by itself.
     pub async fn rest(&self, id: &str) -> anyhow::Result<Rollout> {
-        eventually("the rollout to rest", LONGEST, async || {
+        eventually("the rollout to rest", async || {
             let found = self.get(id).await?;
             let goes_on = matches!(
                 found.state(),

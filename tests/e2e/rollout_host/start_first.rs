@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use testbed::{Image, eventually};
 use wharf::v1::{Dependents, HostState, HostStep, RolloutOrder, RolloutPolicy, RolloutState};
 
-use super::stage::{LONGEST, Stage, failing, quick, states};
+use super::stage::{Stage, failing, quick, states};
 
 fn order(order: RolloutOrder, policy: RolloutPolicy) -> RolloutPolicy {
     // With dependents refused, that would be what is told of them.
@@ -31,7 +31,7 @@ async fn a_gate_that_is_not_passed_leaves_the_old_container_as_it_was() -> anyho
     let old = stage.current().await?;
     let id = stage.begin(&v2, first(failing())).await?;
     // Both run while the new one is at its gate, and the old one has the name.
-    let both = eventually("the new container at its gate", LONGEST, async || {
+    let both = eventually("the new container at its gate", async || {
         let now = stage.get(&id).await?;
         anyhow::ensure!(now.steps[0].step() == HostStep::Gate, "{now:#?}");
         let new = stage.scene.inspect(&stage.named("new", &now)).await?;
@@ -168,7 +168,7 @@ async fn names_in_networks_are_shared_only_where_start_first_was_asked_for() -> 
     let body = json!({"Image": v1, "HostConfig": {"NetworkMode": network}});
     stage.scene.start(&stage.scene.create(&seeker, body).await?).await?;
     let id = stage.begin(&v2, first(failing())).await?;
-    let both = eventually("both under the name", LONGEST, async || {
+    let both = eventually("both under the name", async || {
         let found = addresses(&stage, &seeker).await?;
         anyhow::ensure!(found.len() == 2, "{found:?}");
         Ok(found)

@@ -12,7 +12,7 @@ use crate::support::HOSTS;
 async fn what_somebody_moved_is_left_alone_until_it_is_put_right() -> anyhow::Result<()> {
     let scene = Scene::start().await?;
     let before = scene.alone().await?;
-    let policy = RolloutPolicy { healthy_deadline: millis(2500), ..held() };
+    let policy = RolloutPolicy { healthy_deadline: millis(15_000), ..held() };
     let id = scene.begin(scene.spec_with("v2", policy).await?).await?.id;
     let is_there = |rollout: &Rollout| rollout.steps[0].step() == HostStep::Gate;
     scene.until(&id, "the gate of the first host", is_there).await?;

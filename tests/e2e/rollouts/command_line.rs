@@ -6,10 +6,11 @@ use std::process::Stdio;
 use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use testbed::LIMIT;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use wharf::v1::RolloutState;
 
-use super::scene::{LONG, QUICK, Scene, told};
+use super::scene::{QUICK, Scene, told};
 use crate::support::HOSTS;
 
 const HELD: [&str; 4] = ["--health", "exec", "--probe-command", "test -e /gate/open"];
@@ -31,10 +32,10 @@ async fn ctrl_c_stops_the_following_and_not_the_rollout() -> anyhow::Result<()> 
         }
         anyhow::bail!("it ended before the gate")
     };
-    tokio::time::timeout(LONG, gate).await??;
+    tokio::time::timeout(LIMIT, gate).await??;
     let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).context("its number")?;
     kill_process(pid, Signal::INT)?;
-    let status = tokio::time::timeout(LONG, child.wait()).await??;
+    let status = tokio::time::timeout(LIMIT, child.wait()).await??;
     assert_eq!(status.code(), Some(130));
     let mut said = String::new();
     child.stderr.take().context("its errors")?.read_to_string(&mut said).await?;
@@ -116,7 +117,7 @@ async fn the_exit_status_and_the_last_line_say_how_it_ended() -> anyhow::Result<
     let scene = Scene::start().await?;
     let before = scene.alone().await?;
     let image = scene.image("v3").await?;
-    let careful = ["-A", "--monitor", "0s", "--min-healthy-time", "700ms"];
+    let careful = ["-A", "--monitor", "0s", "--min-healthy-time", "100s"];
     let start = [&["start", &scene.name, "--image", &image][..], &careful].concat();
     for (action, said) in [
         ("pause", "is paused with 0 of 3 hosts on the new version, because 1 host failed"),

@@ -7,13 +7,8 @@ use wharf::v1::{
     RolloutPolicy, RolloutState,
 };
 
-use super::scene::{Scene, millis, quick, told};
+use super::scene::{Scene, careful, told};
 use crate::support::HOSTS;
-
-/// One after the other; what is broken ends well within the time that it must be good.
-fn careful() -> RolloutPolicy {
-    RolloutPolicy { min_healthy_time: millis(700), ..quick() }
-}
 
 /// A host fails, and the policy decides.
 struct Case {
@@ -156,6 +151,7 @@ async fn a_paused_rollout_goes_on_with_or_without_what_failed() -> anyhow::Resul
 
 /// The arguments of a careful rollout on the command line.
 fn start<'a>(name: &'a str, image: &'a str) -> Vec<&'a str> {
-    let careful = ["-A", "--min-healthy-time", "700ms", "--monitor", "0s"];
-    [&["start", name, "--image", image], &careful[..]].concat()
+    let gate = ["--health", "exec", "--probe-command", "test ! -e /gate/broken"];
+    let careful = ["-A", "--min-healthy-time", "0s", "--monitor", "0s"];
+    [&["start", name, "--image", image], &careful[..], &gate].concat()
 }

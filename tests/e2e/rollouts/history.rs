@@ -8,7 +8,7 @@ use wharf::v1::{
     UndoRolloutRequest,
 };
 
-use super::scene::{LONG, Scene, quick, refusal, told};
+use super::scene::{Scene, quick, refusal, told};
 use crate::support::{Server, hosts};
 
 /// The fewest that can be asked for.
@@ -22,7 +22,7 @@ async fn carried_out(scene: &Scene, spec: RolloutSpec) -> anyhow::Result<String>
 
 /// Waits until those are remembered that should be, the newest first.
 async fn remembered(scene: &Scene, expected: &[&String]) -> anyhow::Result<()> {
-    eventually("the history", LONG, async || {
+    eventually("the history", async || {
         let mut rollouts = Server::of(&scene.world.wharfd).await?.rollouts();
         let list = rollouts.list_rollouts(ListRolloutsRequest::default()).await?.into_inner();
         let found: Vec<_> = list.rollouts.iter().map(|rollout| &rollout.id).collect();
@@ -75,7 +75,7 @@ async fn the_newest_are_remembered_and_those_that_can_be_taken_back() -> anyhow:
     let mut rollouts = Server::of(&scene.world.wharfd).await?.rollouts();
     let undo = UndoRolloutRequest { id: kept.clone(), policy: Some(quick()), ..Default::default() };
     let undo = rollouts.undo_rollout(undo).await?.into_inner().rollout.unwrap_or_default().id;
-    let done = eventually("the end of the undo", LONG, async || {
+    let done = eventually("the end of the undo", async || {
         let get = wharf::v1::GetRolloutRequest { id: undo.clone() };
         let rollout: Rollout =
             rollouts.get_rollout(get).await?.into_inner().rollout.unwrap_or_default();

@@ -10,7 +10,7 @@ use wharf::v1::{
     RolloutState,
 };
 
-use super::scene::{LONG, Scene, held, millis, quick, refusal, told};
+use super::scene::{Scene, held, quick, refusal, told};
 use crate::support::{HOSTS, Recorder, hosts};
 
 /// The three Engines once more, under names that are in no word of a message.
@@ -30,7 +30,7 @@ async fn as_many_old_containers_are_kept_as_the_policy_says() -> anyhow::Result<
         let rollout = scene.carry_out(scene.spec_with(version, policy).await?).await?;
         ensure!(rollout.state() == RolloutState::Succeeded, "{}", told(&rollout));
         // What need not be kept goes soon after the end.
-        let found = eventually("the old containers that are kept", LONG, async || {
+        let found = eventually("the old containers that are kept", async || {
             let found = scene.found().await?;
             for (host, found) in found.iter().enumerate() {
                 // The newest of those that served.
@@ -173,7 +173,6 @@ async fn start_first_stops_the_old_one_when_the_new_one_is_good() -> anyhow::Res
     let order = RolloutOrder::StartFirst.into();
     let policy = RolloutPolicy { order, max_parallel: "100%".to_owned(), ..held() };
     scene.put(&["beta"], "broken")?;
-    let policy = RolloutPolicy { min_healthy_time: millis(700), ..policy };
     let id = scene.begin(scene.spec_with("v2", policy).await?).await?.id;
     let at_gate = |rollout: &Rollout| {
         let gates = rollout.steps.iter().filter(|it| it.step() == HostStep::Gate).count();

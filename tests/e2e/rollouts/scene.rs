@@ -7,7 +7,6 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
@@ -22,9 +21,6 @@ use wharf::v1::{
 use super::engines::{Found, containers, create, remove};
 use super::versions::repository;
 use crate::support::{HOSTS, World, all, reason};
-
-/// How long anything may take on a machine that is busy with other tests.
-pub const LONG: Duration = Duration::from_secs(90);
 
 /// The container of one test, by the same name on the three Engines.
 pub struct Scene {
@@ -208,7 +204,7 @@ impl Scene {
         what: &str,
         is_so: impl Fn(&Rollout) -> bool,
     ) -> anyhow::Result<Rollout> {
-        eventually(what, LONG, async || {
+        eventually(what, async || {
             let rollout = self.get(id).await?;
             ensure!(is_so(&rollout), "{}", told(&rollout));
             Ok(rollout)
@@ -320,6 +316,19 @@ pub fn held() -> RolloutPolicy {
     RolloutPolicy {
         health: HealthGate::Exec.into(),
         probe: Some(HealthProbe { command, ..Default::default() }),
+        ..quick()
+    }
+}
+
+/// As [`quick`], and nothing passes on a host with `/gate/broken`: however late an Engine notices
+/// that a container ended, it was not good before.
+pub fn careful() -> RolloutPolicy {
+    let command = ["test", "!", "-e", "/gate/broken"].map(str::to_owned).to_vec();
+    RolloutPolicy {
+        health: HealthGate::Exec.into(),
+        probe: Some(HealthProbe { command, ..Default::default() }),
+        healthy_deadline: millis(200_000),
+        progress_deadline: millis(300_000),
         ..quick()
     }
 }

@@ -7,7 +7,7 @@ use wharf::v1::{
     RolloutPolicy, RolloutSpec, RolloutState, UndoRolloutRequest,
 };
 
-use super::scene::{Scene, held, millis, quick, refusal, told};
+use super::scene::{Scene, careful, held, refusal, told};
 use crate::support::HOSTS;
 
 async fn undo(scene: &Scene, id: &str) -> Result<Rollout, tonic::Status> {
@@ -161,11 +161,7 @@ async fn what_was_rolled_back_leaves_nothing_to_undo() -> anyhow::Result<()> {
     let scene = Scene::start().await?;
     let before = scene.alone().await?;
     scene.put(&["beta"], "broken")?;
-    let policy = RolloutPolicy {
-        on_failure: FailureAction::Rollback.into(),
-        min_healthy_time: millis(700),
-        ..quick()
-    };
+    let policy = RolloutPolicy { on_failure: FailureAction::Rollback.into(), ..careful() };
     let rollout = scene.carry_out(scene.spec_with("v2", policy).await?).await?;
     assert_eq!(rollout.state(), RolloutState::RolledBack, "{}", told(&rollout));
     let states: Vec<_> = rollout.steps.iter().map(wharf::v1::RolloutStep::state).collect();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testbed::eventually;
 use wharf::v1::{CreateRolloutRequest, HostState, ListRolloutsRequest, RolloutState};
 
-use super::scene::{LONG, QUICK, QUICK_FILE, Scene, told};
+use super::scene::{QUICK, QUICK_FILE, Scene, told};
 use crate::support::HOSTS;
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn a_merge_patch_and_a_restart_change_what_they_say() -> anyhow::Result<()
         assert_ne!(id, before);
     }
     // Of the two backups the newer one is kept, and the other one goes soon after the end.
-    eventually("the containers that are kept", LONG, async || {
+    eventually("the containers that are kept", async || {
         for host in scene.found().await? {
             let names: Vec<_> = host.iter().map(|it| it.name.len() > scene.name.len()).collect();
             ensure!(names == [false, true], "{host:?}");

@@ -5,11 +5,11 @@ use anyhow::ensure;
 use serde_json::json;
 use testbed::eventually;
 use wharf::v1::{
-    ContainerSpec, FailureAction, HostState, PauseCause, Rollout, RolloutPolicy, RolloutSpec,
-    RolloutState, RolloutStep,
+    ContainerSpec, FailureAction, HealthGate, HostState, PauseCause, Rollout, RolloutPolicy,
+    RolloutSpec, RolloutState, RolloutStep,
 };
 
-use super::scene::{LONG, Scene, millis, quick, told};
+use super::scene::{Scene, careful, millis, told};
 use crate::support::HOSTS;
 
 /// Runs, unless its host is broken, and takes until the gate is open to stop.
@@ -27,9 +27,8 @@ async fn turns_back(scene: &Scene, rollback_parallel: &str) -> anyhow::Result<Ro
     let policy = RolloutPolicy {
         on_failure: FailureAction::Rollback.into(),
         rollback_parallel: rollback_parallel.to_owned(),
-        min_healthy_time: millis(700),
         stop_timeout: millis(80_000),
-        ..quick()
+        ..careful()
     };
     let set = ContainerSpec { command: shell(STOPS_LATE), ..Default::default() };
     Ok(RolloutSpec { set: Some(set), ..scene.spec_with("v2", policy).await? })
@@ -96,8 +95,13 @@ async fn a_pause_holds_the_way_back_after_the_host_at_work() -> anyhow::Result<(
 /// there, and leaves nothing to a person.
 async fn is_put_back(scene: &Scene) -> anyhow::Result<()> {
     let before = scene.alone().await?;
-    let everywhere =
-        RolloutPolicy { max_parallel: "100%".to_owned(), min_healthy_time: millis(700), ..quick() };
+    let everywhere = RolloutPolicy {
+        max_parallel: "100%".to_owned(),
+        health: HealthGate::Running.into(),
+        probe: None,
+        min_healthy_time: millis(100_000),
+        ..careful()
+    };
     let fails_to_drain = RolloutPolicy { drain: shell("exit 1"), ..everywhere.clone() };
     for (policy, line) in [(fails_to_drain, "exec /bin/web"), (everywhere, "exit 3")] {
         let set = Some(ContainerSpec { command: shell(line), ..Default::default() });
@@ -119,7 +123,7 @@ async fn an_old_container_that_was_restarted_before_is_put_back() -> anyhow::Res
     })
     .await?;
     let restarted = async |up: bool| {
-        eventually("restarts", LONG, async || {
+        eventually("restarts", async || {
             let found = scene.read(["/RestartCount", "/State/Status"]).await?;
             let are = found.iter().all(|[restarts, status]| {
                 restarts.as_i64().is_some_and(|it| it > 0) && (!up || status == "running")
@@ -140,7 +144,7 @@ async fn an_old_container_that_was_unhealthy_before_is_put_back() -> anyhow::Res
     let scene = Scene::empty().await?;
     scene.put(&HOSTS, "sick")?;
     scene.run("v5", |_, _| {}).await?;
-    eventually("bad health", LONG, async || {
+    eventually("bad health", async || {
         let found = scene.read(["/State/Health/Status"]).await?;
         ensure!(found.iter().all(|[health]| health == "unhealthy"), "{found:?}");
         Ok(())

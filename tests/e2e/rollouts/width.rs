@@ -7,7 +7,7 @@ use wharf::v1::{
     HostState, HostStep, PauseCause, PromoteRolloutRequest, Rollout, RolloutPolicy, RolloutState,
 };
 
-use super::scene::{LONG, QUICK, Scene, held, millis, quick, told};
+use super::scene::{QUICK, Scene, held, millis, quick, told};
 use crate::support::HOSTS;
 
 /// Which hosts wait at the gate, which are done, and which were not begun.
@@ -181,7 +181,7 @@ async fn what_is_unhealthy_goes_first() -> anyhow::Result<()> {
         })
         .await?;
     scene.put(&["gamma"], "sick")?;
-    eventually("an unhealthy container", LONG, async || {
+    eventually("an unhealthy container", async || {
         let [_, _, [health]] = scene.read(["/State/Health/Status"]).await?;
         ensure!(health == "unhealthy", "{health}");
         Ok(())

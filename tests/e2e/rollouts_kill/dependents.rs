@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use testbed::{Engine, Fleet, eventually};
 use wharf::v1::{Dependents, HostState, RolloutPolicy, RolloutState};
 
-use super::lane::{END, Lane, Seen, quick};
+use super::lane::{Lane, Seen, quick};
 use super::wharfd::fails;
 use crate::support::cut::Side;
 
@@ -100,7 +100,7 @@ async fn upgrades(engine: &Engine, first: usize) -> anyhow::Result<usize> {
         ensure!(ended.state() == RolloutState::Succeeded, "{}: {ended:#?}", what());
         let image = lane.image(version);
         let upgraded = async || pair.is_upgraded(&image, &old).await;
-        eventually("both to be new", END, upgraded).await.with_context(what)?;
+        eventually("both to be new", upgraded).await.with_context(what)?;
         if lane.proxy.is_armed() {
             // There are no more writes.
             return Ok(cuts);

@@ -2,7 +2,6 @@
 //! that cuts, `b` as it is.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -17,9 +16,6 @@ use wharf::v1::{
 
 use crate::support::cut::{Proxy, Side};
 use crate::support::{Server, hosts};
-
-/// A rollout of two hosts takes two seconds; the rest is for a machine that is busy.
-pub const END: Duration = Duration::from_secs(90);
 
 pub struct Lane<'a> {
     pub wharfd: Arc<Wharfd>,
@@ -123,7 +119,7 @@ impl<'a> Lane<'a> {
 
     /// Waits for the end of a rollout, by its ID or as the newest of the container.
     pub async fn end_of(&self, id: &str) -> anyhow::Result<Rollout> {
-        eventually("the end of the rollout", END, async || {
+        eventually("the end of the rollout", async || {
             let mut client = self.client().await?;
             let rollout = if id.is_empty() {
                 let container = self.name.clone();
@@ -190,7 +186,7 @@ impl<'a> Lane<'a> {
         old: &str,
     ) -> anyhow::Result<String> {
         let what = "the new container and its backup";
-        eventually(what, END, async || self.is_upgraded(host, version, old).await).await
+        eventually(what, async || self.is_upgraded(host, version, old).await).await
     }
 
     async fn is_upgraded(&self, host: usize, version: &str, old: &str) -> anyhow::Result<String> {

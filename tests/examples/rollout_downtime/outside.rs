@@ -11,8 +11,6 @@ use tokio::net::{TcpListener, TcpStream};
 const PAUSE: Duration = Duration::from_millis(1);
 /// An answer that takes longer is none.
 const LIMIT: Duration = Duration::from_millis(250);
-/// For a replacement from beginning to end.
-const WITHIN: Duration = Duration::from_secs(60);
 
 pub struct Outside {
     address: SocketAddr,
@@ -31,7 +29,7 @@ impl Outside {
 
     /// Waits until a version answers.
     pub async fn answers(&self, version: &str) -> anyhow::Result<()> {
-        eventually("an answer", WITHIN, async || {
+        eventually("an answer", async || {
             let answer = ask(self.address).await;
             answer.filter(|answer| answer == version).map(drop).context("another answer")
         })
@@ -52,7 +50,7 @@ impl Outside {
                 tokio::time::sleep(PAUSE).await;
             }
         });
-        async move { Ok(tokio::time::timeout(WITHIN, watch).await.context("no answer")??) }
+        async move { Ok(tokio::time::timeout(testbed::LIMIT, watch).await.context("no answer")??) }
     }
 }
 

@@ -1,7 +1,5 @@
 //! The same by a rollout.
 
-use std::time::Duration;
-
 use anyhow::{Context, ensure};
 use testbed::{Engine, Wharfd, eventually};
 use tonic::transport::Channel;
@@ -13,8 +11,6 @@ use wharf::v1::{
     AddHostRequest, AllHosts, CreateRolloutRequest, FailureAction, GetRolloutRequest, HealthGate,
     HostSelector, PullPolicy, RolloutPolicy, RolloutSpec, RolloutState,
 };
-
-const WITHIN: Duration = Duration::from_secs(60);
 
 pub struct Rollouts {
     _wharfd: Wharfd,
@@ -57,7 +53,7 @@ impl Rollouts {
         let request = CreateRolloutRequest { spec: Some(spec), ..Default::default() };
         let created = client.create_rollout(request).await?.into_inner();
         let id = created.rollout.context("a rollout")?.id;
-        eventually("the end of the rollout", WITHIN, async || {
+        eventually("the end of the rollout", async || {
             let request = GetRolloutRequest { id: id.clone() };
             let rollout = client.clone().get_rollout(request).await?.into_inner().rollout;
             let rollout = rollout.context("a rollout")?;

@@ -1,7 +1,6 @@
 //! The harness's own requests to an Engine: what a test reads back does not come by way of Wharf.
 
 use std::fs;
-use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use reqwest::{Client, Method, Url};
@@ -9,10 +8,7 @@ use serde_json::{Value, json};
 
 use super::Engine;
 use crate::image::Image;
-use crate::tools;
-
-/// How long one request may take.
-const LIMIT: Duration = Duration::from_secs(60);
+use crate::{LIMIT, tools};
 
 impl Engine {
     /// One request, straight to the Engine. `path` is sent as it is: with or without a version,
