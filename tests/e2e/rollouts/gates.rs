@@ -1,6 +1,9 @@
 //! Gates: a container that proves itself stays, one that does not is put back, and the old one
 //! runs again as it was.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
 use serde_json::json;
@@ -10,8 +13,9 @@ use wharf::v1::{
     RolloutState, UndoRolloutRequest,
 };
 
-use super::scene::{Scene, millis, quick, refusal, told};
-use crate::support::HOSTS;
+use super::scene::{Scene, careful, millis, quick, refusal, told};
+use crate::support::cut::Proxy;
+use crate::support::{HOSTS, hosts};
 
 /// Where the versions serve.
 const PORT: u32 = 8080;
@@ -202,12 +206,6 @@ async fn what_does_not_prove_itself_is_put_back() -> anyhow::Result<()> {
         case("exec", "v2", HealthGate::Exec)
             .exec("echo not yet; exit 5")
             .waits("ended with 5: not yet"),
-        Case {
-            restart: "no",
-            ..case("exec, ends under it", "v2", HealthGate::Exec)
-                .exec("kill -TERM 1; sleep 60")
-                .fails("it is exited, with exit code")
-        },
     ])
     .await
 }
@@ -236,6 +234,33 @@ async fn what_does_not_answer_as_expected_is_put_back() -> anyhow::Result<()> {
             .waits("\"v9\" is not in: v2"),
     ])
     .await
+}
+
+/// Between the gate's look at it and the command that the gate runs in it.
+#[tokio::test]
+async fn what_ends_before_its_probe_is_told_by_its_end() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let before = scene.alone().await?;
+    let beta = scene.engine("beta");
+    let proxy = Proxy::start(beta).await?;
+    scene.world.server.add("behind", proxy.address()).await?;
+    let stop = format!("/containers/{}/stop", scene.name);
+    let has_stopped = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&has_stopped);
+    proxy.ahead(
+        |line| line.contains("/exec"),
+        async move |_| stopped.store(beta.post(&stop, None).await.is_ok(), Ordering::Relaxed),
+    );
+    let mut spec = scene.spec_with("v2", careful()).await?;
+    spec.targets = hosts(&["behind"]);
+    let rollout = scene.carry_out(spec).await?;
+    ensure!(has_stopped.load(Ordering::Relaxed), "{}", told(&rollout));
+    let [step] = &rollout.steps[..] else { panic!("{}", told(&rollout)) };
+    assert_eq!(step.state(), HostState::Restored, "{}", told(&rollout));
+    assert_eq!(step.failed_step(), HostStep::Gate, "{}", told(&rollout));
+    let why = step.status.clone().unwrap_or_default().message;
+    assert!(why.contains("it is exited, with exit code 0"), "{why}");
+    scene.check_restored(&before).await
 }
 
 #[tokio::test]
