@@ -31,7 +31,9 @@ pub trait Journal: Send + Sync + 'static {
     async fn take_over(&self) -> Result<Epoch>;
 
     /// Writes a new rollout with its first record, its locks and its sealed blobs, all or
-    /// nothing. [`JournalError::Locked`] where another rollout holds one of the containers.
+    /// nothing. [`JournalError::Locked`] if another rollout holds the container on any host that
+    /// the plan considered, also on hosts that the plan skips; [`JournalError::Outdated`] if
+    /// another rollout released one of them after [`NewRollout::planned_at`].
     async fn create(&self, epoch: Epoch, rollout: NewRollout) -> Result<Revision>;
 
     /// Appends records, all or none, and returns the revision of the last. A terminal phase
@@ -90,6 +92,8 @@ pub struct NewRollout {
     pub undo_of: Option<RolloutId>,
     /// What may hold secrets.
     pub secrets: Vec<NewSecret>,
+    /// The newest revision of the journal before the hosts were asked for the plan.
+    pub planned_at: Revision,
 }
 
 impl NewRollout {
@@ -108,6 +112,14 @@ impl NewRollout {
     /// The containers that it locks.
     pub fn locks(&self) -> impl Iterator<Item = (&HostName, &ContainerName)> {
         self.plan.containers()
+    }
+
+    /// The containers that the plan only looked at. It relies on what it saw there, such as a
+    /// container that is on the new version, so no other rollout may be changing them.
+    pub fn skipped(&self) -> impl Iterator<Item = (&HostName, &ContainerName)> {
+        let locked = |host: &&HostName| self.plan.waves.iter().flatten().any(|it| it == *host);
+        let skipped = self.plan.hosts.keys().filter(move |host| !locked(host));
+        skipped.map(|host| (host, &self.plan.container))
     }
 }
 
@@ -201,6 +213,14 @@ pub enum JournalError {
         container: ContainerName,
         /// The other rollout.
         by: RolloutId,
+    },
+    /// Another rollout changed a container between the plan and its record; plan again.
+    #[error("another rollout changed {container} on {host} after the plan was made; plan again")]
+    Outdated {
+        /// The host.
+        host: HostName,
+        /// The container.
+        container: ContainerName,
     },
     /// There is no such rollout.
     #[error("no rollout {0}")]

@@ -1,6 +1,7 @@
 //! From an order to a plan: asks every host at once for what is there, asks the registry once
 //! what the image is, and then decides purely. Nothing is changed on any host.
 
+mod active;
 mod assemble;
 mod dependents;
 mod sealed;
@@ -25,6 +26,7 @@ use super::spec::PullWhen;
 use crate::domain::{ContainerName, HostName, ImageName, ImageReference};
 use crate::engine::{EngineError, ErrorKind, Platform};
 
+pub use active::refuse_active;
 pub use undo::plan_undo;
 
 /// Hosts that are asked at once.

@@ -22,13 +22,16 @@ use super::model::{Control, Plan, Revision, RolloutId};
 use super::planning::{self, Planned};
 use super::requests::{Order, PullProgress, RolloutError, Rollouts, UndoOrder};
 use super::sweeper::Sweeper;
-use crate::domain::{Credential, RegistryHost, RegistryLogin, Secret};
+use crate::domain::{Credential, HostName, RegistryHost, RegistryLogin, Secret};
 
 /// Pull reports that a slow watcher may be behind; older ones are of no use to it.
 const PULL_REPORTS: usize = 256;
 
 /// Rollouts whose end the sweeper has not heard of; more wait for it.
 const ENDINGS: usize = 256;
+
+/// How often a rollout is planned where other rollouts of its containers end meanwhile.
+const PLANS: usize = 5;
 
 /// Wait before a driver that the journal refused is begun again.
 const RETRY: Duration = Duration::from_secs(10);
@@ -142,12 +145,46 @@ impl Supervisor {
         let _ = self.ended.send(id).await;
     }
 
+    /// A plan of containers that no other rollout is changing.
+    async fn planned(&self, order: &Order) -> Result<Planned, RolloutError> {
+        self.refuse_active(order).await?;
+        let planned = planning::plan(&*self.shared.hosts, order).await;
+        if planned.is_err() {
+            // What stands in the way may be the work of a rollout that has just begun.
+            self.refuse_active(order).await?;
+        }
+        planned
+    }
+
+    async fn refuse_active(&self, order: &Order) -> Result<(), RolloutError> {
+        let is_host = |name: &HostName| order.hosts.iter().any(|host| host.name == *name);
+        planning::refuse_active(&*self.shared.journal, &order.spec.container, is_host).await
+    }
+
+    /// Begins what `plan` says. Plans again if another rollout, which was under way when the
+    /// hosts were asked, ended before the plan was stored: what the plan saw is then out of date.
+    async fn begin_up_to_date<F>(&self, plan: impl Fn(Revision) -> F) -> Result<(), RolloutError>
+    where
+        F: Future<Output = Result<Begin, RolloutError>> + Send,
+    {
+        let mut attempt = 1;
+        loop {
+            let planned_at = *self.shared.journal.changes().borrow();
+            match self.begin(plan(planned_at).await?).await {
+                Err(RolloutError::Journal(JournalError::Outdated { .. })) if attempt < PLANS => {
+                    attempt += 1;
+                }
+                begun => return begun,
+            }
+        }
+    }
+
     /// Writes a planned rollout down and begins it.
     async fn begin(&self, new: Begin) -> Result<(), RolloutError> {
         if self.shared.stopping.is_cancelled() {
             return Err(RolloutError::Stopping);
         }
-        let Begin { id, planned, policy, by, undo_of, request, login } = new;
+        let Begin { id, planned, planned_at, policy, by, undo_of, request, login } = new;
         let Planned { plan, bodies } = planned;
         let mut secrets = vec![NewSecret { host: None, kind: SecretKind::Request, text: request }];
         if let Some(login) = login {
@@ -157,7 +194,7 @@ impl Supervisor {
         secrets.extend(planning::secrets(bodies));
         let is_done = plan.waves.iter().all(Vec::is_empty);
         let created_at = self.shared.clock.now();
-        let rollout = NewRollout { id, created_at, plan, policy, by, undo_of, secrets };
+        let rollout = NewRollout { id, created_at, plan, policy, by, undo_of, secrets, planned_at };
         self.shared.journal.create(self.shared.epoch, rollout).await?;
         // Every host is where it is to be: the caller hears that it has ended.
         if is_done
@@ -180,6 +217,7 @@ impl Supervisor {
 struct Begin {
     id: RolloutId,
     planned: Planned,
+    planned_at: Revision,
     policy: super::spec::Policy,
     by: String,
     undo_of: Option<RolloutId>,
@@ -190,19 +228,25 @@ struct Begin {
 #[async_trait]
 impl Rollouts for Supervisor {
     async fn plan(&self, order: &Order) -> Result<Plan, RolloutError> {
-        Ok(planning::plan(&*self.shared.hosts, order).await?.plan)
+        let planned = self.planned(order).await?;
+        // It may have begun while the hosts were asked.
+        self.refuse_active(order).await?;
+        Ok(planned.plan)
     }
 
     async fn create(&self, order: Order) -> Result<(), RolloutError> {
-        let planned = planning::plan(&*self.shared.hosts, &order).await?;
-        self.begin(Begin {
-            id: order.id,
-            planned,
-            policy: order.spec.policy,
-            by: order.by,
-            undo_of: None,
-            request: order.request.0,
-            login: order.login,
+        let order = &order;
+        self.begin_up_to_date(|planned_at| async move {
+            Ok(Begin {
+                id: order.id,
+                planned: self.planned(order).await?,
+                planned_at,
+                policy: order.spec.policy.clone(),
+                by: order.by.clone(),
+                undo_of: None,
+                request: order.request.0.clone(),
+                login: order.login.clone(),
+            })
         })
         .await
     }
@@ -213,17 +257,20 @@ impl Rollouts for Supervisor {
     }
 
     async fn undo(&self, order: UndoOrder) -> Result<(), RolloutError> {
+        let order = &order;
         let Shared { hosts, journal, .. } = &self.shared;
         let _shelf = self.shelf.read().await;
-        let planned = planning::plan_undo(&**hosts, &**journal, &order).await?;
-        self.begin(Begin {
-            id: order.id,
-            planned,
-            policy: order.policy,
-            by: order.by,
-            undo_of: Some(order.of),
-            request: order.request.0,
-            login: None,
+        self.begin_up_to_date(|planned_at| async move {
+            Ok(Begin {
+                id: order.id,
+                planned: planning::plan_undo(&**hosts, &**journal, order).await?,
+                planned_at,
+                policy: order.policy.clone(),
+                by: order.by.clone(),
+                undo_of: Some(order.of),
+                request: order.request.0.clone(),
+                login: None,
+            })
         })
         .await
     }

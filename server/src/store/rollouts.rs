@@ -49,6 +49,11 @@ impl Journal for Store {
             .map_err(&failed)?;
         for (host, container) in rollout.locks() {
             lock(&mut transaction, host, container, &text).await?;
+            refuse_outdated(&mut transaction, host, container, rollout.planned_at).await?;
+        }
+        for (host, container) in rollout.skipped() {
+            refuse_locked(&mut transaction, host, container).await?;
+            refuse_outdated(&mut transaction, host, container, rollout.planned_at).await?;
         }
         let record = rollout.record();
         for secret in rollout.secrets {
@@ -208,15 +213,46 @@ async fn lock(
     if taken.rows_affected() == 1 {
         return Ok(());
     }
-    let holder: String =
+    refuse_locked(connection, host, container).await
+}
+
+async fn refuse_locked(
+    connection: &mut SqliteConnection,
+    host: &HostName,
+    container: &ContainerName,
+) -> Result<()> {
+    let holder: Option<String> =
         sqlx::query_scalar("SELECT rollout FROM rollout_locks WHERE host = ? AND container = ?")
             .bind(host.as_str())
             .bind(container.as_str())
-            .fetch_one(connection)
+            .fetch_optional(connection)
             .await
-            .map_err(failed)?;
+            .map_err(store("read the locks of containers"))?;
+    let Some(holder) = holder else { return Ok(()) };
     let by = rollout_id(&holder)?;
     Err(JournalError::Locked { host: host.clone(), container: container.clone(), by })
+}
+
+async fn refuse_outdated(
+    connection: &mut SqliteConnection,
+    host: &HostName,
+    container: &ContainerName,
+    planned_at: Revision,
+) -> Result<()> {
+    let released: Option<i64> = sqlx::query_scalar(
+        "SELECT revision FROM rollout_releases
+         WHERE host = ? AND container = ? AND revision > ?",
+    )
+    .bind(host.as_str())
+    .bind(container.as_str())
+    .bind(signed(planned_at.0))
+    .fetch_optional(connection)
+    .await
+    .map_err(store("read the releases of containers"))?;
+    match released {
+        None => Ok(()),
+        Some(_) => Err(JournalError::Outdated { host: host.clone(), container: container.clone() }),
+    }
 }
 
 async fn push(
@@ -240,6 +276,17 @@ async fn push(
             return Err(JournalError::NotFound(id));
         }
         if to.is_terminal() {
+            // The revision that this record gets: appends are one transaction after another.
+            sqlx::query(
+                "INSERT OR REPLACE INTO rollout_releases (host, container, revision)
+                 SELECT host, container,
+                        (SELECT seq + 1 FROM sqlite_sequence WHERE name = 'journal')
+                 FROM rollout_locks WHERE rollout = ?",
+            )
+            .bind(&text)
+            .execute(&mut *connection)
+            .await
+            .map_err(&failed)?;
             sqlx::query("DELETE FROM rollout_locks WHERE rollout = ?")
                 .bind(&text)
                 .execute(&mut *connection)

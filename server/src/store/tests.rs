@@ -375,6 +375,7 @@ fn rollout(number: u128, container: &str, host: &str, dependents: &[&str]) -> Ne
         by: "anna".to_owned(),
         undo_of: None,
         secrets: Vec::new(),
+        planned_at: Revision(u64::MAX),
     }
 }
 

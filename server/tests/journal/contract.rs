@@ -1,7 +1,7 @@
 //! What every journal does.
 
-use wharf_server::rollout::journal::{JournalError, SecretKind};
-use wharf_server::rollout::model::{Control, Millis, Phase, Revision};
+use wharf_server::rollout::journal::{JournalError, NewRollout, SecretKind};
+use wharf_server::rollout::model::{Control, HostPlan, Millis, Phase, Revision};
 
 use crate::Kept;
 use crate::values::{host, id, in_short, paused, phase, rollout, wish};
@@ -90,6 +90,51 @@ pub async fn an_end_among_the_records_gives_the_locks_back(kept: Kept) {
     // Those of the other one are not given back with it.
     let refused = journal.create(epoch, rollout(4, &["b"])).await;
     assert!(matches!(refused, Err(JournalError::Locked { by, .. }) if by == id(2)), "{refused:?}");
+}
+
+pub async fn a_rollout_is_refused_where_another_holds_a_host_that_it_skips(kept: Kept) {
+    let journal = kept.journal();
+    let epoch = journal.take_over().await.unwrap();
+    journal.create(epoch, rollout(1, &["a", "b"])).await.unwrap();
+    let mut skips = rollout(2, &["c"]);
+    skips.plan.hosts.insert(host("b"), HostPlan::skipped("on this version already".to_owned()));
+    let refused = journal.create(epoch, skips.clone()).await;
+    assert!(matches!(refused, Err(JournalError::Locked { by, .. }) if by == id(1)), "{refused:?}");
+    // One that skips every host, and so would be done at once, is no exception.
+    let mut skips_all = rollout(3, &[]);
+    skips_all.plan.hosts.insert(host("a"), HostPlan::skipped("on this version already".to_owned()));
+    let refused = journal.create(epoch, skips_all).await;
+    assert!(matches!(refused, Err(JournalError::Locked { by, .. }) if by == id(1)), "{refused:?}");
+    assert_eq!(journal.list().await.unwrap().len(), 1);
+    // A skipped host is not locked: others may work there.
+    let end = [phase(5_000, Phase::Aborting), phase(6_000, Phase::Aborted)];
+    journal.append(epoch, id(1), &end).await.unwrap();
+    journal.create(epoch, skips).await.unwrap();
+    journal.create(epoch, rollout(4, &["b"])).await.unwrap();
+}
+
+pub async fn a_plan_from_before_the_end_of_another_rollout_is_outdated(kept: Kept) {
+    let journal = kept.journal();
+    let epoch = journal.take_over().await.unwrap();
+    journal.create(epoch, rollout(1, &["a"])).await.unwrap();
+    let before = *journal.changes().borrow();
+    let end = [phase(5_000, Phase::Aborting), phase(6_000, Phase::Aborted)];
+    journal.append(epoch, id(1), &end).await.unwrap();
+    let after = *journal.changes().borrow();
+    // What was released stays known over a restart.
+    drop(journal);
+    let kept = kept.reopened().await;
+    let journal = kept.journal();
+    let epoch = journal.take_over().await.unwrap();
+    let planned = |number, planned_at| NewRollout { planned_at, ..rollout(number, &["a"]) };
+    let mut skips = NewRollout { planned_at: before, ..rollout(2, &[]) };
+    skips.plan.hosts.insert(host("a"), HostPlan::skipped("on this version already".to_owned()));
+    for outdated in [planned(3, before), skips] {
+        let refused = journal.create(epoch, outdated).await;
+        assert!(matches!(refused, Err(JournalError::Outdated { .. })), "{refused:?}");
+    }
+    journal.create(epoch, NewRollout { planned_at: before, ..rollout(4, &["b"]) }).await.unwrap();
+    journal.create(epoch, planned(5, after)).await.unwrap();
 }
 
 pub async fn a_pause_gives_no_lock_back(kept: Kept) {

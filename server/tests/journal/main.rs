@@ -78,6 +78,8 @@ holds_for_both!(
     a_container_has_one_rollout_at_a_time,
     a_refused_rollout_leaves_nothing_behind,
     an_end_among_the_records_gives_the_locks_back,
+    a_rollout_is_refused_where_another_holds_a_host_that_it_skips,
+    a_plan_from_before_the_end_of_another_rollout_is_outdated,
     a_pause_gives_no_lock_back,
     records_are_in_one_order_for_all_rollouts,
     readers_go_on_after_a_revision,

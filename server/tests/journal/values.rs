@@ -6,7 +6,7 @@ use uuid::Uuid;
 use wharf_server::domain::{ContainerName, HostName};
 use wharf_server::rollout::journal::{Entry, NewRollout, NewSecret, SecretKind};
 use wharf_server::rollout::model::{
-    Control, Event, Millis, PauseCause, Phase, Plan, Record, RolloutId,
+    Control, Event, Millis, PauseCause, Phase, Plan, Record, Revision, RolloutId,
 };
 use wharf_server::rollout::spec::Policy;
 
@@ -44,6 +44,7 @@ pub fn rollout(number: u128, hosts: &[&str]) -> NewRollout {
         by: "anna".to_owned(),
         undo_of: None,
         secrets,
+        planned_at: Revision(u64::MAX),
     }
 }
 

@@ -2,12 +2,13 @@
 
 use tonic::Code;
 use wharf::v1::{
-    AbortRolloutRequest, CreateRolloutRequest, HostStep, PauseCause, PauseRolloutRequest,
-    PromoteRolloutRequest, ResumeRolloutRequest, Rollout, RolloutState,
+    AbortRolloutRequest, CreateRolloutRequest, FailureAction, HostStep, PauseCause,
+    PauseRolloutRequest, PromoteRolloutRequest, ResumeRolloutRequest, Rollout, RolloutPolicy,
+    RolloutState,
 };
 
 use super::scene::{Scene, held, refusal, told};
-use crate::support::{HOSTS, hosts};
+use crate::support::{HOSTS, all, hosts};
 
 /// Waits until the first host is at its gate.
 async fn at_the_gate(scene: &Scene, id: &str) -> anyhow::Result<Rollout> {
@@ -81,6 +82,50 @@ async fn an_abort_in_the_middle_leaves_the_mix_and_says_so() -> anyhow::Result<(
     assert_eq!((counts.succeeded, counts.waiting, counts.failed), (2, 1, 0));
     let watched = scene.cli(&["watch", &id]).await?.expect(1)?;
     assert!(watched.stdout.contains("was aborted with 2 of 3 hosts on the new version"));
+    Ok(())
+}
+
+/// A pipeline that runs twice while the first rollout is in the gate must not be told that its
+/// version is there: the first rollout may yet be rolled back.
+#[tokio::test]
+async fn a_container_that_a_rollout_is_changing_is_never_up_to_date() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let before = scene.alone().await?;
+    let policy = RolloutPolicy { on_failure: FailureAction::Rollback.into(), ..held() };
+    let first = scene.begin(scene.spec_with("v2", policy).await?).await?;
+    at_the_gate(&scene, &first.id).await?;
+    // What runs on alpha has the image of v2 already; gamma waits for its turn with that of v1.
+    for (version, targets) in [
+        ("v2", hosts(&["alpha"])),
+        ("v2", all()),
+        ("v1", hosts(&["gamma"])),
+        ("v1", hosts(&["beta", "gamma"])),
+    ] {
+        let mut spec = scene.spec(version).await?;
+        spec.targets = targets;
+        let status = scene.begin(spec.clone()).await.unwrap_err();
+        let (code, reason, message) = refusal(&status);
+        assert_eq!((code, &*reason), (Code::FailedPrecondition, "ROLLOUT_ACTIVE"), "{message}");
+        assert!(message.contains(&first.id[..8]), "{message}");
+        let request =
+            CreateRolloutRequest { spec: Some(spec), validate_only: true, ..Default::default() };
+        let status = scene.world.server.rollouts().create_rollout(request).await.unwrap_err();
+        assert_eq!(refusal(&status).1, "ROLLOUT_ACTIVE", "a plan");
+    }
+    scene
+        .world
+        .server
+        .rollouts()
+        .abort_rollout(AbortRolloutRequest { id: first.id.clone(), ..Default::default() })
+        .await?;
+    scene.put(&["alpha"], "open")?;
+    let ended = scene.end(&first.id).await?;
+    scene.check(&ended, &before, "v2", &["alpha"]).await?;
+    // Now it is so.
+    let mut again = scene.spec("v2").await?;
+    again.targets = hosts(&["alpha"]);
+    let again = scene.carry_out(again).await?;
+    assert_eq!(again.state(), RolloutState::Succeeded, "{}", told(&again));
     Ok(())
 }
 

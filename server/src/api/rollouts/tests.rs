@@ -120,7 +120,16 @@ impl Scribe {
     ) -> Result<(), RolloutError> {
         let created_at = Millis(1000 + self.journal.changes().borrow().0);
         let secrets = vec![NewSecret { host: None, kind: SecretKind::Request, text: request.0 }];
-        let new = NewRollout { id, created_at, plan, policy, by, undo_of, secrets };
+        let new = NewRollout {
+            id,
+            created_at,
+            plan,
+            policy,
+            by,
+            undo_of,
+            secrets,
+            planned_at: Revision(u64::MAX),
+        };
         self.journal.create(Epoch(0), new).await?;
         Ok(())
     }

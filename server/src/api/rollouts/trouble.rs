@@ -65,6 +65,9 @@ pub fn journal_problem(error: &JournalError) -> Problem {
                 .with("host", host.as_str())
                 .with("rollout", by.to_string())
         }
+        JournalError::Outdated { host, .. } => {
+            Problem::new(Code::Aborted, "PLAN_OUTDATED", message).with("host", host.as_str())
+        }
         JournalError::NotFound(id) => not_found(&id.to_string()),
         JournalError::Fenced => Problem::new(Code::FailedPrecondition, "SERVER_REPLACED", message),
         JournalError::Store(_) => {

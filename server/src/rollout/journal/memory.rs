@@ -32,6 +32,8 @@ struct Contents {
     entries: Vec<Entry>,
     summaries: BTreeMap<RolloutId, Summary>,
     locks: BTreeMap<(HostName, ContainerName), RolloutId>,
+    /// The revisions at which locks were given back.
+    releases: BTreeMap<(HostName, ContainerName), Revision>,
     secrets: BTreeMap<(RolloutId, Option<HostName>, SecretKind), String>,
 }
 
@@ -45,6 +47,7 @@ impl MemoryJournal {
             entries: Vec::new(),
             summaries: BTreeMap::new(),
             locks: BTreeMap::new(),
+            releases: BTreeMap::new(),
             secrets: BTreeMap::new(),
         };
         let (newest, _) = watch::channel(Revision(0));
@@ -68,7 +71,8 @@ impl Contents {
         if let Event::Phase { to, .. } = &record.event
             && to.is_terminal()
         {
-            self.locks.retain(|_, holder| *holder != id);
+            let given_back = self.locks.extract_if(.., |_, holder| *holder == id);
+            self.releases.extend(given_back.map(|(container, _)| (container, revision)));
             self.secrets.remove(&(id, None, SecretKind::Login));
             if let Some(summary) = self.summaries.get_mut(&id) {
                 summary.ended_at = Some(record.at);
@@ -100,10 +104,15 @@ impl Journal for MemoryJournal {
         let id = rollout.id;
         let locks: Vec<_> =
             rollout.locks().map(|(host, container)| (host.clone(), container.clone())).collect();
-        for lock in &locks {
-            if let Some(by) = contents.locks.get(lock) {
-                let (host, container) = lock.clone();
+        let skipped = rollout.skipped().map(|(host, container)| (host.clone(), container.clone()));
+        for place in locks.iter().cloned().chain(skipped) {
+            if let Some(by) = contents.locks.get(&place) {
+                let (host, container) = place;
                 return Err(JournalError::Locked { host, container, by: *by });
+            }
+            if contents.releases.get(&place).is_some_and(|at| *at > rollout.planned_at) {
+                let (host, container) = place;
+                return Err(JournalError::Outdated { host, container });
             }
         }
         contents.locks.extend(locks.into_iter().map(|lock| (lock, id)));

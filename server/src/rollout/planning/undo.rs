@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{HostBodies, Planned, Snapshot, dependents, facts_of, image_on, sealed};
-use crate::domain::{ContainerName, ContainerRef, HostName, ImageName, ImageReference};
+use super::{HostBodies, Planned, Snapshot, dependents, facts_of, image_on, refuse_active, sealed};
+use crate::domain::{ContainerRef, HostName, ImageName, ImageReference};
 use crate::rollout::executor::{NewBody, container_facts};
 use crate::rollout::hosts::Hosts;
-use crate::rollout::journal::{Journal, JournalError, OpenRollout, SecretKind, open_rollouts};
+use crate::rollout::journal::{Journal, JournalError, SecretKind};
 use crate::rollout::model::{DependentPlan, HostEnd, HostPlan, OldFacts, TargetKind, Trouble};
 use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replacement};
 use crate::rollout::reason;
@@ -36,7 +36,8 @@ pub async fn plan_undo(
             "the rollout has not ended; abort it first, or let it roll back".to_owned(),
         ));
     }
-    refuse_active(journal, &state).await?;
+    let is_host = |host: &HostName| state.hosts.contains_key(host);
+    refuse_active(journal, &state.plan.container, is_host).await?;
     let (mut facts, mut bodies, mut left) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let (mut hanging, mut gone) = (BTreeMap::new(), Vec::new());
     for (name, host) in &state.hosts {
@@ -82,21 +83,6 @@ pub async fn plan_undo(
     plan.hosts.extend(left);
     dependents::attach(&mut plan, hanging);
     Ok(Planned { plan, bodies })
-}
-
-/// An undo beside another rollout would find containers in the middle of being replaced.
-async fn refuse_active(journal: &dyn Journal, state: &RolloutState) -> Result<(), RolloutError> {
-    let container = &state.plan.container;
-    for OpenRollout { id: by, plan, .. } in open_rollouts(journal).await? {
-        let meets = |(host, name): &(&HostName, &ContainerName)| {
-            *name == container && state.hosts.contains_key(*host)
-        };
-        if let Some((host, _)) = plan.containers().find(meets) {
-            let (host, container) = (host.clone(), container.clone());
-            return Err(JournalError::Locked { host, container, by }.into());
-        }
-    }
-    Ok(())
 }
 
 /// The way back on one host.

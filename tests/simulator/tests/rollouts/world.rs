@@ -255,6 +255,7 @@ impl World {
             by: "anna".to_owned(),
             undo_of,
             secrets: planning::secrets(bodies),
+            planned_at: *self.tap.changes().borrow(),
         };
         let epoch = self.tap.take_over().await.expect("the journal is taken over");
         self.tap.create(epoch, rollout).await.expect("the rollout is written down");

@@ -81,6 +81,7 @@ impl Scene {
             by: "anna".to_owned(),
             undo_of: None,
             secrets: Vec::new(),
+            planned_at: Revision(u64::MAX),
         };
         self.journal.create(self.epoch, rollout).await.unwrap();
     }
