@@ -178,7 +178,7 @@ fn hosts_are_never_implied() {
     for verb in ["start", "plan", "restart"] {
         let run = run(&server, &["rollout", verb, "web"]);
         assert_eq!(run.code, Some(2), "{verb}");
-        assert!(run.stderr.contains("say which"), "{}", run.stderr);
+        assert!(run.stderr.contains("explicit target"), "{}", run.stderr);
     }
     assert!(server.methods().is_empty());
 }
@@ -343,6 +343,18 @@ fn a_container_stands_for_its_newest_rollout() {
     assert_eq!(asked.container, "web");
     assert!(!asked.states.contains(&RolloutState::Succeeded.into()), "{asked:?}");
     assert_eq!(server.request::<PauseRolloutRequest>("PauseRollout").id, ID);
+}
+
+#[test]
+fn the_history_of_a_container_without_rollouts_is_an_error() {
+    let none = ListRolloutsResponse::default();
+    let server = Server::start([("ListRollouts", Reply::unary(&none))]);
+    let history = run(&server, &["rollout", "history", "wbe"]);
+    assert_eq!((history.code, history.stdout.as_str()), (Some(2), ""));
+    assert!(history.stderr.contains("container \"wbe\" has no rollout"), "{}", history.stderr);
+    // What a variable that is not set makes of a name. Any container would fit it.
+    let empty = run(&server, &["rollout", "history", ""]);
+    assert_eq!((empty.code, server.methods().len()), (Some(2), 1), "{}", empty.stderr);
 }
 
 #[test]
