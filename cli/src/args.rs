@@ -1,13 +1,12 @@
 //! The command line as it is typed. What the verbs take stands in the file of each verb.
 
-use std::time::Duration;
-
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
     completion, container, context, host, image, inspect, login, man, registry, rollout, system,
 };
-use crate::duration;
+use crate::duration::{self, Deadline};
+use crate::exit::Failure;
 use crate::printer::Format;
 use crate::server::{ServerArgs, ServerTlsArgs};
 use crate::targets::TargetArgs;
@@ -50,13 +49,35 @@ pub struct Arguments {
     pub quiet: bool,
     /// Deadline of each call to the server, such as 30s or 5m [default: none where hosts work, each
     /// host has its own time limit in the server; 30s for what the server answers by itself]
-    #[arg(long, global = true, value_name = "DURATION", value_parser = duration::parse_positive,
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration::parse_deadline,
           help_heading = "Server", hide_short_help = true)]
-    pub timeout: Option<Duration>,
+    pub timeout: Option<Deadline>,
     #[command(flatten)]
     pub targets: TargetArgs,
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Arguments {
+    /// Refuses what docker takes in another sense, where nothing else would tell.
+    pub fn check(&self) -> Result<(), Failure> {
+        let stops = matches!(
+            self.command,
+            Command::Stop(_)
+                | Command::Restart(_)
+                | Command::Container(container::Command::Stop(_) | container::Command::Restart(_))
+        );
+        match self.timeout {
+            Some(Deadline { duration, has_unit: false }) if stops => {
+                let seconds = duration.as_secs();
+                Err(Failure::Usage(format!(
+                    "--timeout is the deadline of the call and not the time until SIGKILL; write \
+                     -t {seconds} for docker's --timeout, --timeout {seconds}s for the deadline"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The verbs.

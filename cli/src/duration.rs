@@ -42,6 +42,20 @@ pub fn parse_positive(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// The deadline of a call as it was typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline {
+    /// How long the call may take.
+    pub duration: Duration,
+    /// Whether a unit was typed. A bare number may have been meant as docker's `stop --timeout`.
+    pub has_unit: bool,
+}
+
+/// As [`parse_positive`], for the deadline of a call.
+pub fn parse_deadline(text: &str) -> Result<Deadline, String> {
+    Ok(Deadline { duration: parse_positive(text)?, has_unit: text.parse::<u32>().is_err() })
+}
+
 /// For a request. The value fits: what was typed is at most 2^32 hours.
 pub fn to_proto(duration: Duration) -> prost_types::Duration {
     prost_types::Duration {

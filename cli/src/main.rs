@@ -51,12 +51,13 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // Fails only where a provider is there already, and that is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let checked = arguments.check();
     let app = App {
         printer: Printer::new(arguments.output, arguments.quiet),
         server: arguments.server,
         server_tls: arguments.server_tls,
         targets: arguments.targets,
-        timeout: arguments.timeout,
+        timeout: arguments.timeout.map(|deadline| deadline.duration),
         on_interrupt: RefCell::new(arguments.command.goes_on()),
     };
     let runtime =
@@ -72,8 +73,10 @@ fn main() -> ExitCode {
             // In this order: nothing is begun before Ctrl-C is listened for.
             biased;
             _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted(app.on_interrupt.take())),
-            result = commands::run(&app, arguments.command) =>
-                result.map_err(|failure| app.explain(failure)),
+            result = async {
+                checked?;
+                commands::run(&app, arguments.command).await
+            } => result.map_err(|failure| app.explain(failure)),
         }
     });
     let result = match (result, app.printer.lost()) {

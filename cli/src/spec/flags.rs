@@ -1,5 +1,6 @@
-//! The flags that describe a container, spelled as docker spells them. `-h`, `-l` and `-H` are
-//! taken: host name and labels have their long flags only. `build.rs` makes a spec of them.
+//! The flags that describe a container, spelled as docker spells them. `-l` chooses hosts, so labels
+//! have their long flag only. `-h` is the host name, as in docker: a verb that takes these flags
+//! disables clap's own help flag and adds [`HelpFlag`]. `build.rs` makes a spec of them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +9,14 @@ use wharf::v1::{Mount, PortMapping, RestartPolicy, Ulimit};
 
 use super::{mounts, ports, values};
 use crate::duration;
+
+/// `--help` of a verb whose `-h` is the host name, as in docker.
+#[derive(Debug, Clone, clap::Args)]
+pub struct HelpFlag {
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+}
 
 /// The flags. Unset ones leave what the body, the image or the Engine says.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -59,7 +68,7 @@ pub struct ContainerFlags {
     #[arg(long, alias = "net-alias", value_name = "NAME")]
     pub network_alias: Vec<String>,
     /// Host name in the container
-    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    #[arg(short = 'h', long, value_name = "NAME", default_value = "", hide_default_value = true)]
     pub hostname: String,
     /// Domain name in the container
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]

@@ -148,6 +148,25 @@ fn host_import_shows_what_it_would_do() {
     assert!(unknown.stderr.contains("no Docker context \"nope\""), "{}", unknown.stderr);
 }
 
+#[test]
+fn host_import_of_a_context_by_name_that_cannot_be_a_host_fails() {
+    let server = Server::start([]);
+    let directory = server.home().join(".docker/contexts/meta/1");
+    std::fs::create_dir_all(&directory).unwrap();
+    let meta = serde_json::json!({"Name": "far", "Endpoints": {"docker": {"Host": "ssh://u@b"}}});
+    std::fs::write(directory.join("meta.json"), meta.to_string()).unwrap();
+    for arguments in [&["host", "import", "far"][..], &["host", "import", "--dry-run", "far"]] {
+        let named = run(&server, arguments);
+        assert_eq!((named.code, named.stdout.as_str()), (Some(1), ""), "{arguments:?}");
+        assert!(named.stderr.starts_with("error: far: ssh://"), "{}", named.stderr);
+    }
+    // Of all that are there, those that fit were meant.
+    let all = run(&server, &["host", "import"]);
+    assert_eq!(all.code, Some(0), "{}", all.stderr);
+    assert!(all.stderr.contains("far: skipped: ssh://"), "{}", all.stderr);
+    assert_eq!(server.methods(), [""; 0]);
+}
+
 fn login(server: &Server, arguments: &[&str], stdin: &str) -> Run {
     let mut child = command(server.home(), arguments)
         .env("WHARF_SERVER", server.address())

@@ -79,6 +79,23 @@ fn flags_of_containers() {
 }
 
 #[test]
+fn flags_that_docker_takes_in_another_sense_never_pass_for_done() {
+    refused(&["create", "-A", "-h"], "a value is required for '--hostname <NAME>'");
+    refused(&["run", "-d", "-h", "-A", "app"], "a value is required for '--hostname <NAME>'");
+    refused(&["create", "-H", "a", "-l", "tier=web", "app"], "a label of the container is --label");
+    refused(&["stop", "-A", "--timeout", "30", "web"], "write -t 30 for docker's --timeout");
+    refused(&["container", "restart", "-A", "--timeout=5", "web"], "write -t 5");
+    let home = tempfile::tempdir().unwrap();
+    for verb in [&["create"][..], &["run"], &["rollout", "start"], &["rollout", "plan"]] {
+        let help = run_alone(home.path(), &[verb, &["--help"]].concat());
+        assert_eq!(help.code, Some(0), "{verb:?}: {}", help.stderr);
+        assert!(help.stdout.contains("-h, --hostname <NAME>"), "{verb:?}: {}", help.stdout);
+    }
+    let deadline = run_alone(home.path(), &["stop", "-A", "--timeout", "30s", "web"]);
+    assert!(deadline.stderr.contains("cannot reach"), "{}", deadline.stderr);
+}
+
+#[test]
 fn bodies_that_are_not_json_objects() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("body.json");

@@ -346,6 +346,18 @@ fn a_container_stands_for_its_newest_rollout() {
 }
 
 #[test]
+fn the_history_of_a_container_without_rollouts_is_an_error() {
+    let none = ListRolloutsResponse::default();
+    let server = Server::start([("ListRollouts", Reply::unary(&none))]);
+    let history = run(&server, &["rollout", "history", "wbe"]);
+    assert_eq!((history.code, history.stdout.as_str()), (Some(2), ""));
+    assert!(history.stderr.contains("container \"wbe\" has no rollout"), "{}", history.stderr);
+    // What a variable that is not set makes of a name. Any container would fit it.
+    let empty = run(&server, &["rollout", "history", ""]);
+    assert_eq!((empty.code, server.methods().len()), (Some(2), 1), "{}", empty.stderr);
+}
+
+#[test]
 fn who_watches_what_somebody_paused_is_told_how_it_goes_on() {
     let mut paused = rollout(RolloutState::Paused, both(HostState::Waiting));
     paused.pause_cause = PauseCause::User.into();

@@ -140,7 +140,7 @@ fn run_sends_dockers_flags_and_prints_where_the_container_is() {
     let line = "run -d -H web1 --name web -p 127.0.0.1:8080:80/udp -p 8000-8001:80-81 -e A=1 -e B \
                 -v data:/data --mount type=bind,source=/etc,target=/etc,readonly -m 512m --cpus 1.5 \
                 --restart on-failure:3 --ulimit nofile=1024:2048 --health-cmd true --init \
-                --read-only=false --label a=b --entrypoint sh --stop-timeout 30 app:v1 -c ls -la";
+                --read-only=false --label a=b --entrypoint sh --stop-timeout 30 -h hostx app:v1 -c ls -h";
     let arguments: Vec<&str> = line.split_whitespace().collect();
     let run = run_with(&server, &arguments, |command| {
         command.env("B", "from here");
@@ -153,7 +153,8 @@ fn run_sends_dockers_flags_and_prints_where_the_container_is() {
         ("web", true, PullPolicy::Missing)
     );
     let spec = request.spec.unwrap();
-    assert_eq!((spec.image.as_str(), spec.command.join(" ").as_str()), ("app:v1", "-c ls -la"));
+    assert_eq!((spec.image.as_str(), spec.command.join(" ").as_str()), ("app:v1", "-c ls -h"));
+    assert_eq!(spec.hostname, "hostx");
     assert_eq!(spec.env, ["A=1", "B=from here"]);
     assert_eq!(spec.ports.len(), 3);
     assert_eq!(

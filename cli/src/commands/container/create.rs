@@ -13,7 +13,7 @@ use crate::fanout;
 use crate::report;
 use crate::report::transfers::{Step, Transferred, Transfers};
 use crate::spec::body::{self, Body};
-use crate::spec::flags::ContainerFlags;
+use crate::spec::flags::{ContainerFlags, HelpFlag};
 use crate::table::Column;
 use crate::targets::{Access, TargetArgs};
 
@@ -36,7 +36,8 @@ Examples:
 
 /// Arguments of `wharf create`.
 #[derive(clap::Args)]
-#[command(after_help = CREATE_NOTES, override_usage = "wharf create [OPTIONS] [IMAGE] [COMMAND]...")]
+#[command(after_help = CREATE_NOTES, disable_help_flag = true,
+          override_usage = "wharf create [OPTIONS] [IMAGE] [COMMAND]...")]
 pub struct CreateArgs {
     #[command(flatten)]
     what: What,
@@ -44,7 +45,8 @@ pub struct CreateArgs {
 
 /// Arguments of `wharf run`.
 #[derive(clap::Args)]
-#[command(after_help = RUN_NOTES, override_usage = "wharf run -d [OPTIONS] [IMAGE] [COMMAND]...")]
+#[command(after_help = RUN_NOTES, disable_help_flag = true,
+          override_usage = "wharf run -d [OPTIONS] [IMAGE] [COMMAND]...")]
 pub struct RunArgs {
     /// Leave it running and return
     #[arg(short, long)]
@@ -67,6 +69,8 @@ struct What {
     /// Platform, such as linux/arm64 [default: the host's own]
     #[arg(long, default_value = "", hide_default_value = true)]
     platform: String,
+    #[command(flatten)]
+    _help: HelpFlag,
     #[command(flatten)]
     flags: Box<ContainerFlags>,
     #[command(flatten)]
@@ -110,6 +114,10 @@ async fn send(app: &App, what: What, start: bool) -> Result<(), Failure> {
         Failure::Usage(message) if !command.is_empty() => {
             Failure::Usage(format!("{message} (flags behind the image belong to its command)"))
         }
+        // docker's `-l` is a label of the container.
+        Failure::Usage(message) if targets.selector.is_some() => Failure::Usage(format!(
+            "{message} (-l chooses hosts; a label of the container is --label)"
+        )),
         other => other,
     })?;
     let body = what.file.as_deref().map(body::read).transpose()?;

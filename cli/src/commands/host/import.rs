@@ -28,7 +28,7 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Only these contexts [default: all]
+    /// Only these contexts, each of which must fit [default: all that fit]
     #[arg(value_name = "CONTEXT")]
     names: Vec<String>,
     /// Label for every host that is added; may be repeated
@@ -64,7 +64,10 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         app.printer.note(&format!("there are no Docker contexts in {}", directory.display()));
         return Ok(());
     }
-    let mut requests = Vec::new();
+    // A context that was named and cannot be a host is a failure; of all that are there, those
+    // that fit are meant.
+    let named = !args.names.is_empty();
+    let (mut requests, mut failed) = (Vec::new(), false);
     for context in contexts {
         match plan(&context) {
             Ok(planned) => requests.push(AddHostRequest {
@@ -72,6 +75,10 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
                 insecure: args.insecure,
                 ..planned
             }),
+            Err(why) if named => {
+                failed = true;
+                app.printer.error(&format!("{}: {why}", context.name));
+            }
             Err(why) => app.printer.note(&format!("{}: skipped: {why}", context.name)),
         }
     }
@@ -80,14 +87,16 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
             let tls = if request.tls.is_some() { "   TLS" } else { "" };
             app.printer.data(&format!("{}   {}{tls}", request.name, request.address));
         }
-        return Ok(());
+    } else {
+        failed |= !send(app, requests).await?;
     }
-    send(app, requests).await
+    if failed { Err(Failure::Hosts) } else { Ok(()) }
 }
 
-async fn send(app: &App, requests: Vec<AddHostRequest>) -> Result<(), Failure> {
+/// Whether all were added.
+async fn send(app: &App, requests: Vec<AddHostRequest>) -> Result<bool, Failure> {
     if requests.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     let connection = app.connect().await?;
     let (mut added, mut failed) = (Vec::new(), false);
@@ -105,7 +114,7 @@ async fn send(app: &App, requests: Vec<AddHostRequest>) -> Result<(), Failure> {
     if !added.is_empty() {
         add::report(app, &connection, &added).await;
     }
-    if failed { Err(Failure::Hosts) } else { Ok(()) }
+    Ok(!failed)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -49,21 +49,32 @@ pub async fn list(app: &App, args: ListArgs) -> Result<(), Failure> {
     let states = if args.open { states(|state| !is_over(state)) } else { Vec::new() };
     let (container, host) = (args.container, args.host);
     let request = ListRolloutsRequest { container, host, states, ..Default::default() };
-    print(app, request, args.limit).await
+    let found = fetch(app, request, args.limit).await?;
+    print(app, &found);
+    Ok(())
 }
 
 /// Lists rollouts that have ended.
 pub async fn history(app: &App, args: HistoryArgs) -> Result<(), Failure> {
     let (container, states) = (args.container, states(is_over));
+    // Every container would fit the empty name that an unset variable of a script becomes.
+    let named = container.escape_debug().to_string();
     let request = ListRolloutsRequest { container, states, ..Default::default() };
-    print(app, request, args.limit).await
+    let found = if named.is_empty() { Vec::new() } else { fetch(app, request, args.limit).await? };
+    if found.is_empty() {
+        return Err(Failure::Usage(format!(
+            "container \"{named}\" has no rollout that has ended; see: wharf rollout ls"
+        )));
+    }
+    print(app, &found);
+    Ok(())
 }
 
-async fn print(
+async fn fetch(
     app: &App,
     mut request: ListRolloutsRequest,
     limit: Option<NonZeroUsize>,
-) -> Result<(), Failure> {
+) -> Result<Vec<Rollout>, Failure> {
     let limit = limit.map_or(usize::MAX, NonZeroUsize::get);
     let connection = app.connect().await?;
     let mut found: Vec<Rollout> = Vec::new();
@@ -77,13 +88,16 @@ async fn print(
         found.extend(page.rollouts);
         request.page_token = page.next_page_token;
         if request.page_token.is_empty() || found.len() >= limit {
-            break;
+            return Ok(found);
         }
     }
+}
+
+fn print(app: &App, found: &[Rollout]) {
     let printer = &app.printer;
     match printer.format {
         Format::Json => {
-            for rollout in &found {
+            for rollout in found {
                 let line = serde_json::Value::Object(json::message(rollout));
                 printer.data(&line.to_string());
             }
@@ -96,5 +110,4 @@ async fn print(
             lines.iter().for_each(|line| printer.data(line));
         }
     }
-    Ok(())
 }

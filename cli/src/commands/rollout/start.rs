@@ -17,7 +17,7 @@ use crate::file;
 use crate::json;
 use crate::printer::{Format, width};
 use crate::spec::body::{self, Body};
-use crate::spec::flags::ContainerFlags;
+use crate::spec::flags::{ContainerFlags, HelpFlag};
 use crate::table;
 use crate::targets::{Access, TargetArgs};
 use crate::view::plans;
@@ -40,7 +40,7 @@ aborted, 2 refused or no connection, 130 Ctrl-C.";
 
 /// Arguments of `wharf rollout start`.
 #[derive(clap::Args)]
-#[command(after_help = NOTES)]
+#[command(after_help = NOTES, disable_help_flag = true)]
 pub struct StartArgs {
     /// Return when it has begun
     #[arg(short, long)]
@@ -51,7 +51,10 @@ pub struct StartArgs {
 
 /// Arguments of `wharf rollout plan`.
 #[derive(clap::Args)]
-#[command(after_help = "Exit status: 0 it can be started, 2 refused or no connection.")]
+#[command(
+    after_help = "Exit status: 0 it can be started, 2 refused or no connection.",
+    disable_help_flag = true
+)]
 pub struct PlanArgs {
     #[command(flatten)]
     what: What,
@@ -103,6 +106,8 @@ struct What {
     /// Command of the container, behind --
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
+    #[command(flatten)]
+    _help: HelpFlag,
     #[command(flatten)]
     hosts: Hosts,
     #[command(flatten)]
