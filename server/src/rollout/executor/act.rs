@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::look::{ROLLOUT_LABEL, SHA_LABEL, TWIN_LABEL};
 use super::compare::check_networks;
+use super::look::{ROLLOUT_LABEL, SHA_LABEL, TWIN_LABEL};
 use super::{CALL, LOG_LINES, NewBody, Run, Setback};
 use crate::domain::{ContainerName, ContainerRef};
 use crate::engine::ErrorKind;

@@ -38,7 +38,8 @@ pub(super) fn split(mut body: Value, host: &HostFacts) -> (Value, Vec<(String, V
         } else {
             let (own, others): (Vec<_>, Vec<_>) =
                 std::mem::take(endpoints).into_iter().partition(|(name, _)| of_mode(name));
-            endpoints.extend(own.into_iter().filter(|(name, it)| !(is_bridge(name) && is_empty(it))));
+            endpoints
+                .extend(own.into_iter().filter(|(name, it)| !(is_bridge(name) && is_empty(it))));
             extra = others;
             extra.sort_by(|(one, _), (other, _)| one.cmp(other));
         }
@@ -119,10 +120,7 @@ fn asked_for(body: &Value, host: &HostFacts) -> BTreeSet<String> {
     endpoints.map(|(name, _)| name.as_str()).chain([mode]).map(named).collect()
 }
 
-fn network<'a>(
-    name: &str,
-    host: &'a HostFacts,
-) -> Option<&'a crate::rollout::facts::NetworkFacts> {
+fn network<'a>(name: &str, host: &'a HostFacts) -> Option<&'a crate::rollout::facts::NetworkFacts> {
     host.networks.iter().find(|network| network.name == name || network.id == name)
 }
 
