@@ -207,8 +207,13 @@ pub fn conclusion(rollout: &Rollout) -> String {
                 0 => String::new(),
                 skipped => format!(", {} skipped", hosts_count(skipped)),
             };
+            let not_started = match counts.not_started {
+                0 => String::new(),
+                1 => ", 1 of them not started and so not proved".to_owned(),
+                many => format!(", {many} of them not started and so not proved"),
+            };
             format!(
-                "{subject} is done on {}{skipped}; take it back with: wharf rollout undo {id}",
+                "{subject} is done on {}{not_started}{skipped}; take it back with: wharf rollout undo {id}",
                 hosts_count(counts.total)
             )
         }
@@ -242,6 +247,7 @@ fn host_status(step: &RolloutStep) -> String {
     match &step.status {
         Some(status) if !is_ok(Some(status)) => ErrorText::of_rpc(status).line(),
         Some(status) if !status.message.is_empty() => status.message.clone(),
+        _ if step.not_started => "not started".to_owned(),
         _ => step.health.clone(),
     }
 }

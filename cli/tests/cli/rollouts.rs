@@ -36,6 +36,7 @@ fn rollout(state: RolloutState, steps: Vec<RolloutStep>) -> Rollout {
         succeeded: count(&[HostState::Updated]),
         failed: count(&[HostState::Restored]),
         skipped: 0,
+        ..Default::default()
     };
     Rollout {
         id: ID.into(),

@@ -85,7 +85,7 @@ impl Tally {
         match first {
             None => Ok(Done { changed }),
             Some(error) if total == 1 => Err(error),
-            Some(error) => Err(HostError::Items { failed, total, first: Box::new(error) }),
+            Some(error) => Err(HostError::Items { failed, total, changed, first: Box::new(error) }),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Retries of writes that do nothing twice.
 //!
 //! A write that brings a `request_id` is recorded host by host: before its work begins, and
-//! with everything the host said when it ends. The same request again is answered from the
-//! record; a host that was not reached before is worked on now. Where the server died in
+//! with everything the host said when it ends, unless provably nothing was done there. The same
+//! request again is answered from the record; a host that was not reached before is worked on now. Where the server died in
 //! the middle of a host's work, the work is repeated if the contract says that this does no
 //! harm, else the caller hears that the result is not known.
 
@@ -23,7 +23,8 @@ use wharf::fanout::{Envelope, FanoutResponse};
 use super::answer::outcome_message;
 use super::auth::Principal;
 use super::problem::Problem;
-use crate::domain::{Host, HostName};
+use super::table::host_problem;
+use crate::domain::{Host, HostName, Reason};
 use crate::fleet::fanout::HostCall;
 use crate::fleet::{Done, HostError, HostOutcome};
 use crate::store::{Begun, HostProgress, NewOperation, Store};
@@ -209,6 +210,12 @@ impl<R: FanoutResponse> Tape<R> {
             write_tape(&self.said, &R::from_envelope(host.to_owned(), message));
             let said =
                 std::mem::take(&mut *self.said.lock().unwrap_or_else(PoisonError::into_inner));
+            if outcome.result.as_ref().is_err_and(|error| is_untouched(&self.host, error)) {
+                if let Err(error) = store.operation_host_untouched(request_id, host).await {
+                    tracing::error!(%error, host, "cannot record the end of a request");
+                }
+                return outcome.result;
+            }
             if let Err(error) = store.operation_host_done(request_id, host, &said).await {
                 // What was done is done; a retry will find it begun and not ended.
                 tracing::error!(%error, host, "cannot record the end of a request");
@@ -217,6 +224,12 @@ impl<R: FanoutResponse> Tape<R> {
         }
         .boxed()
     }
+}
+
+/// Whether provably nothing was done on the host, so that the next try under the request ID works
+/// on it again: it was not reached, or its turn did not come.
+fn is_untouched(host: &HostName, error: &HostError) -> bool {
+    matches!(host_problem(host, error).code, Code::Unavailable | Code::Cancelled)
 }
 
 fn write_tape(tape: &Mutex<Vec<u8>>, message: &impl Message) {
@@ -235,15 +248,14 @@ fn read_tape<R: FanoutResponse>(mut said: &[u8]) -> Result<Vec<R>, prost::Decode
 
 fn in_progress(id: Uuid) -> Problem {
     let message = format!("the call with request ID {id} is still at work; try again");
-    let mut problem = Problem::new(Code::Aborted, "REQUEST_IN_PROGRESS", message);
+    let mut problem = Problem::new(Reason::RequestInProgress, message);
     problem.retry_after = Some(Duration::from_secs(1));
     problem
 }
 
 fn reused(id: Uuid) -> Problem {
     Problem::new(
-        Code::AlreadyExists,
-        "REQUEST_ID_REUSED",
+        Reason::RequestIdReused,
         format!("request ID {id} stands for another request; make a new one for each request"),
     )
 }

@@ -21,7 +21,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use prost::Message;
 use sha2::{Digest, Sha256};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 use uuid::Uuid;
 use wharf::v1;
 use wharf::v1::rollout_service_server::RolloutService;
@@ -34,10 +34,11 @@ use super::edge::{Edge, ResponseStream};
 use super::problem::{Finish, Problem};
 use super::transfer;
 use crate::body::violation::Violations;
+use crate::domain::Reason;
 use crate::rollout::journal::{Journal, SecretKind};
 use crate::rollout::model::{Control, Revision, RolloutId};
 use crate::rollout::requests::{Order, RequestText, Rollouts, UndoOrder};
-use crate::rollout::spec::{Gate, Promote};
+use crate::rollout::spec::{Gate, Promote, Stopped};
 
 /// The service.
 #[derive(Clone)]
@@ -116,9 +117,14 @@ impl RolloutService for RolloutApi {
             // Not in the caller's future: a caller that goes away while the plan is made does
             // not leave it half-way.
             let rollouts = Arc::clone(&self.rollouts);
-            let created = self.edge.background.spawn(async move { rollouts.create(order).await });
-            created.await.map_err(|e| Problem::internal(&e))?.map_err(trouble::problem)?;
             let id = claim.id;
+            let created = self.edge.background.spawn(async move {
+                // Held until the rollout is stored: the same request, sent again by a caller that
+                // went away, must not plan a second one beside it.
+                let _claim = claim;
+                rollouts.create(order).await
+            });
+            created.await.map_err(|e| Problem::internal(&e))?.map_err(trouble::problem)?;
             tracing::info!(rollout = %id, %container, hosts, %principal, "rollout begun");
             let rollout = Some(self.reads.view(id).await?.whole());
             v1::CreateRolloutResponse { rollout, plan: None }
@@ -217,7 +223,7 @@ impl RolloutService for RolloutApi {
                 "rollout {} has not ended; abort it first, then undo it, or let it roll back",
                 of.short()
             );
-            return Err(Problem::new(Code::FailedPrecondition, "ROLLOUT_STATE", message).into());
+            return Err(Problem::new(Reason::RolloutState, message).into());
         }
         let mut policy = view.policy().clone();
         // Waves are for a version that nobody knows yet.
@@ -225,6 +231,11 @@ impl RolloutService for RolloutApi {
         // What was there before may have no health check; where it has one, it counts.
         if policy.gate == Gate::Docker {
             policy.gate = Gate::Auto;
+        }
+        // A version that crashed is what an undo is for, so a container that is down must not keep
+        // it from being taken back.
+        if matches!(policy.stopped, Stopped::Skip | Stopped::Refuse) {
+            policy.stopped = Stopped::Start;
         }
         let mut violations = Violations::default();
         if let Some(changes) = &message.policy {
@@ -248,10 +259,14 @@ impl RolloutService for RolloutApi {
             return Ok(Response::new(v1::UndoRolloutResponse { rollout: None, plan }));
         }
         let rollouts = Arc::clone(&self.rollouts);
-        let created = self.edge.background.spawn(async move { rollouts.undo(order).await });
+        let id = claim.id;
+        let created = self.edge.background.spawn(async move {
+            let _claim = claim;
+            rollouts.undo(order).await
+        });
         created.await.map_err(|e| Problem::internal(&e))?.map_err(trouble::problem)?;
-        tracing::info!(rollout = %claim.id, undo_of = %of, %principal, "rollout begun");
-        let rollout = Some(self.reads.view(claim.id).await?.whole());
+        tracing::info!(rollout = %id, undo_of = %of, %principal, "rollout begun");
+        let rollout = Some(self.reads.view(id).await?.whole());
         Ok(Response::new(v1::UndoRolloutResponse { rollout, plan: None }))
     }
 }
@@ -289,7 +304,7 @@ impl RolloutApi {
         if !is_new {
             let message =
                 format!("the call with request ID {request_id} is still at work; try again");
-            let mut problem = Problem::new(Code::Aborted, "REQUEST_IN_PROGRESS", message);
+            let mut problem = Problem::new(Reason::RequestInProgress, message);
             problem.retry_after = Some(Duration::from_secs(1));
             return Err(problem);
         }
@@ -309,7 +324,7 @@ impl RolloutApi {
         let problem = format!(
             "request ID {request_id} stands for another request; make a new one for each request"
         );
-        Err(Problem::new(Code::AlreadyExists, "REQUEST_ID_REUSED", problem))
+        Err(Problem::new(Reason::RequestIdReused, problem))
     }
 }
 

@@ -54,6 +54,8 @@ pub enum HostError {
         failed: usize,
         /// How many were asked for.
         total: usize,
+        /// Whether one of the others was changed.
+        changed: bool,
         /// The first failure.
         first: Box<HostError>,
     },
@@ -80,6 +82,11 @@ pub enum HostError {
 }
 
 impl HostError {
+    /// Whether something was changed nevertheless.
+    pub fn changed(&self) -> bool {
+        matches!(self, Self::Items { changed: true, .. })
+    }
+
     /// The error of a call that goes through to `registry`.
     pub fn at_registry(registry: &RegistryHost, error: EngineError) -> Self {
         if error.kind == ErrorKind::RegistryAuthRequired {

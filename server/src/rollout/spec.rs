@@ -101,6 +101,9 @@ pub struct Policy {
     pub anonymous_volumes: AnonymousVolumes,
     /// What becomes of containers that share a namespace of this one.
     pub dependents: Dependents,
+    /// What happens with a container that is not running.
+    #[serde(default)]
+    pub stopped: Stopped,
     /// Command in the old container before it is stopped; must end with 0.
     pub drain: Option<Vec<String>>,
     /// Command in the new container after its gate; must end with 0.
@@ -269,6 +272,23 @@ pub enum Dependents {
     Recreate,
 }
 
+/// What happens with a container that is not running: created, exited, or dead. One that is
+/// paused is skipped in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stopped {
+    /// The new container is started and must pass the gate. If it fails, the old one is restored
+    /// and stays stopped.
+    #[default]
+    Start,
+    /// The new container is created and not started; nothing proves that it works.
+    Keep,
+    /// The host is left out.
+    Skip,
+    /// A plan error.
+    Refuse,
+}
+
 impl Policy {
     /// The policy for what hangs on a container: hooks and probes are about the container alone.
     #[must_use]
@@ -317,6 +337,7 @@ impl Default for Policy {
             keep_old_for: seconds(24 * 3600),
             anonymous_volumes: AnonymousVolumes::Keep,
             dependents: Dependents::Refuse,
+            stopped: Stopped::Start,
             drain: None,
             verify: None,
             strict: false,

@@ -140,6 +140,23 @@ impl Store {
         Ok(())
     }
 
+    /// Forgets that a host was begun: nothing was done there. One that is done stays as it is.
+    pub async fn operation_host_untouched(
+        &self,
+        request_id: &str,
+        host: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "DELETE FROM operation_hosts WHERE request_id = ? AND host = ? AND state = 'begun'",
+        )
+        .bind(request_id)
+        .bind(host)
+        .execute(self.pool())
+        .await
+        .map_err(StoreError::database("record that a host was not reached"))?;
+        Ok(())
+    }
+
     /// Records that every host has ended.
     pub async fn finish_operation(
         &self,

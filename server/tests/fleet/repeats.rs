@@ -112,6 +112,37 @@ async fn a_repetition_does_what_was_not_begun_and_hears_of_what_was_done_meanwhi
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_on_which_nothing_was_done_is_worked_on_by_the_repetition() {
+    let fleet = Fleet::new(2).await;
+    // 503: the Engine says that it did not begin.
+    let fault = HttpFault::Refuse { status: 503, message: "starting".to_owned() };
+    fleet.host(1).faults.add(When::on(Operation::Start), fault);
+    let write = v1::StartContainersRequest { request_id: id(), ..start(all(), "c0") };
+    let first = Answer::of(fleet.containers().start_containers(write.clone())).await;
+    let refused = first.code_and_reason(&name(1));
+    assert_eq!(refused, (Code::Unavailable, "ENGINE_UNAVAILABLE".to_owned()));
+    fleet.host(1).faults.clear();
+    let again = Answer::of(fleet.containers().start_containers(write)).await;
+    again.all_succeeded();
+    // The other host is answered from the record.
+    assert_eq!(fleet.host(0).counters.count(Operation::Start), 1);
+    assert_eq!(fleet.host(1).counters.count(Operation::Start), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_says_that_it_was_changed_where_one_of_its_items_failed() {
+    let fleet = Fleet::new(1).await;
+    let mut write = v1::StartContainersRequest { request_id: id(), ..start(all(), "c0") };
+    write.containers.push("missing".to_owned());
+    for _ in 0..2 {
+        let answer = Answer::of(fleet.containers().start_containers(write.clone())).await;
+        assert_eq!(answer.code_and_reason(&name(0)).1, "SOME_ITEMS_FAILED");
+        assert!(answer.outcomes[&name(0)].changed);
+    }
+    assert_eq!(fleet.host(0).counters.count(Operation::Start), 2);
+}
+
 /// Begins a write, lets the server die in the middle of it, and repeats it at a new one.
 async fn across_a_crash<A, B>(begin: impl FnOnce(Fleet) -> A, repeat: impl FnOnce(Fleet) -> B)
 where
@@ -165,7 +196,7 @@ async fn after_a_crash_what_might_do_harm_twice_is_left_and_said_to_be_unknown()
         },
         |fleet| async move {
             let answer = Answer::of(fleet.containers().kill_containers(again)).await;
-            assert_eq!(answer.failure(), (Code::Unknown, "ALL_HOSTS_FAILED".to_owned()));
+            assert_eq!(answer.failure(), (Code::Unknown, "RESULT_UNKNOWN".to_owned()));
             let refused = answer.refused(&name(0));
             assert_eq!((refused.code, &*refused.reason), (Code::Unknown, "RESULT_UNKNOWN"));
             assert_eq!(fleet.host(0).counters.count(Operation::Kill), 0);

@@ -1,18 +1,30 @@
-//! Point 27: a container that did not run is replaced and not started; a paused one is left out.
+//! Point 27: what `stopped` says happens to a container that is not running; a paused one is
+//! left out.
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testbed::Image;
-use wharf::v1::{HostState, RolloutAction, RolloutState};
+use wharf::v1::{HostState, RolloutAction, RolloutPolicy, RolloutState, StoppedAction};
 
 use super::stage::{Stage, failing, quick, states};
 
-/// Upgrades a container that does not run. The gate would never pass: it is not asked.
+fn stopped(action: StoppedAction, policy: RolloutPolicy) -> RolloutPolicy {
+    RolloutPolicy { stopped: action.into(), ..policy }
+}
+
+/// Upgrades a container that does not run, without starting it. The gate would never pass: it is
+/// not asked.
 async fn upgraded(stage: &Stage, policy: &str, v2: &str) -> anyhow::Result<()> {
     let old = stage.current().await?;
-    let done = stage.roll(v2, failing()).await?;
+    let policy_of_rollout = stopped(StoppedAction::Keep, failing());
+    let plan = stage.plan(v2, policy_of_rollout.clone()).await?;
+    assert!(!plan.start && plan.risks.iter().any(|it| it.contains("not started")), "{plan:#?}");
+    let done = stage.roll(v2, policy_of_rollout).await?;
     assert_eq!(states(&done), (RolloutState::Succeeded, HostState::Updated), "{done:#?}");
+    let counts = done.counts.unwrap_or_default();
+    assert_eq!((counts.succeeded, counts.not_started), (1, 1), "{done:#?}");
+    assert!(done.steps[0].not_started, "{done:#?}");
     assert!(done.steps[0].health.is_empty(), "{done:#?}");
     let new = stage.current().await?;
     assert_eq!(new["State"]["Status"], "created");
@@ -51,6 +63,62 @@ async fn c27_one_that_was_stopped_is_made_anew_and_not_started() -> anyhow::Resu
     stage.scene.run(json!({"Image": v1, "HostConfig": policy})).await?;
     stage.scene.stop(&stage.scene.name).await?;
     upgraded(&stage, "unless-stopped", &v2).await
+}
+
+/// A container of version 1 that was stopped, the reference of version 2, and how the Engine
+/// shows the container.
+async fn scene_stopped() -> anyhow::Result<(Stage, String, Value)> {
+    let stage = Stage::new().await?;
+    let v1 = stage.scene.image("v1", Image::new("v1")).await?;
+    let v2 = stage.scene.image("v2", Image::new("v2")).await?;
+    stage.scene.run(json!({"Image": v1})).await?;
+    stage.scene.stop(&stage.scene.name).await?;
+    let old = stage.current().await?;
+    Ok((stage, v2, old))
+}
+
+#[tokio::test]
+async fn c27_one_that_was_stopped_is_started_and_passes_the_gate() -> anyhow::Result<()> {
+    let (stage, v2, old) = scene_stopped().await?;
+    let plan = stage.plan(&v2, quick()).await?;
+    let risk = format!("{} is not running", stage.scene.name);
+    assert!(plan.start && plan.risks.iter().any(|it| it.contains(&risk)), "{plan:#?}");
+    let done = stage.roll(&v2, quick()).await?;
+    assert_eq!(states(&done), (RolloutState::Succeeded, HostState::Updated), "{done:#?}");
+    assert_eq!(done.counts.unwrap_or_default().not_started, 0);
+    assert!(!done.steps[0].health.is_empty(), "{done:#?}");
+    let new = stage.current().await?;
+    assert_eq!((&new["State"]["Status"], &new["Config"]["Image"]), (&json!("running"), &json!(v2)));
+    // An undo does not take down what runs now.
+    let undone = stage.undo(&done).await?;
+    assert_eq!(states(&undone), (RolloutState::Succeeded, HostState::Updated), "{undone:#?}");
+    let back = stage.current().await?;
+    assert_eq!((&back["Id"], &back["State"]["Status"]), (&old["Id"], &json!("running")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn c27_one_that_was_stopped_stays_so_where_the_new_one_fails() -> anyhow::Result<()> {
+    let (stage, v2, old) = scene_stopped().await?;
+    let done = stage.roll(&v2, failing()).await?;
+    assert_eq!(states(&done), (RolloutState::Paused, HostState::Restored), "{done:#?}");
+    let now = stage.current().await?;
+    assert_eq!((&now["Id"], &now["State"]), (&old["Id"], &old["State"]));
+    assert_eq!(stage.names().await?, [stage.scene.name.clone()]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn c27_one_that_was_stopped_is_skipped_or_refused_on_demand() -> anyhow::Result<()> {
+    let (stage, v2, old) = scene_stopped().await?;
+    for action in [StoppedAction::Skip, StoppedAction::Refuse] {
+        let said = stage.refusals(&v2, stopped(action, quick())).await?;
+        let expected = format!("{} is not running, and stopped is", stage.scene.name);
+        assert!(said.contains(&expected), "{action:?}: {said}");
+    }
+    let now = stage.current().await?;
+    assert_eq!((&now["Id"], &now["State"]), (&old["Id"], &old["State"]));
+    Ok(())
 }
 
 #[tokio::test]

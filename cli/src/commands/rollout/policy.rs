@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wharf::v1::{
     AnonymousVolumes, Dependents, FailureAction, HealthGate, HealthProbe, ProbeThrough, Promote,
-    PullPolicy, RollbackScope, RolloutOrder, RolloutPolicy, UnreachableAction,
+    PullPolicy, RollbackScope, RolloutOrder, RolloutPolicy, StoppedAction, UnreachableAction,
 };
 
 use crate::duration;
@@ -114,6 +114,10 @@ pub struct PolicyFlags {
     /// Containers that share a namespace of this one: refuse or recreate [default: refuse]
     #[arg(long, value_name = "WHAT", value_parser = choice::<Dependents>)]
     dependents: Option<Dependents>,
+    /// What to do with containers that are not running: start, keep, skip, or refuse
+    /// [default: start]
+    #[arg(long, value_name = "WHAT", value_parser = choice::<StoppedAction>)]
+    stopped: Option<StoppedAction>,
     /// Shell command to run in the old container before it is stopped
     #[arg(long, value_name = "COMMAND")]
     drain: Option<String>,
@@ -164,6 +168,7 @@ impl PolicyFlags {
         over(&mut policy.pull_policy, self.pull_policy);
         over(&mut policy.anonymous_volumes, self.anonymous_volumes);
         over(&mut policy.dependents, self.dependents);
+        over(&mut policy.stopped, self.stopped);
         let time = |value: &mut Option<prost_types::Duration>, flag: Option<Duration>| {
             *value = flag.map(duration::to_proto).or(*value);
         };
@@ -242,7 +247,7 @@ macro_rules! choices {
 
 choices! {
     AnonymousVolumes, Dependents, FailureAction, HealthGate, ProbeThrough, Promote, PullPolicy,
-    RollbackScope, RolloutOrder, UnreachableAction,
+    RollbackScope, RolloutOrder, StoppedAction, UnreachableAction,
 }
 
 fn choice<E: Choice>(text: &str) -> Result<E, String> {

@@ -56,6 +56,7 @@ fn host_view(plan: &Plan, name: &HostName, host: &HostPlan) -> v1::RolloutPlanHo
         old_container_id: old.map(|old| old.id.clone()).unwrap_or_default(),
         running: old.is_some_and(|old| old.running),
         unhealthy: host.unhealthy,
+        start: host.start,
         diff: host.diff.clone(),
         risks: host.risks.clone(),
         spec_sha256: host.spec_sha.clone(),

@@ -8,7 +8,7 @@ use crate::api::convert;
 use crate::body::violation::Violations;
 use crate::rollout::spec::{
     Amount, AnonymousVolumes, Dependents, Gate, OnFailure, OnUnreachable, OrderWish, Policy,
-    Promote, PullWhen, RollbackScope, Through,
+    Promote, PullWhen, RollbackScope, Stopped, Through,
 };
 
 /// Old containers that a host keeps at most; more is a mistake, and fills its disk.
@@ -101,6 +101,13 @@ pub fn view(policy: &Policy) -> v1::RolloutPolicy {
         dependents: match policy.dependents {
             Dependents::Refuse => v1::Dependents::Refuse,
             Dependents::Recreate => v1::Dependents::Recreate,
+        }
+        .into(),
+        stopped: match policy.stopped {
+            Stopped::Start => v1::StoppedAction::Start,
+            Stopped::Keep => v1::StoppedAction::Keep,
+            Stopped::Skip => v1::StoppedAction::Skip,
+            Stopped::Refuse => v1::StoppedAction::Refuse,
         }
         .into(),
         drain: policy.drain.clone().unwrap_or_default(),
@@ -211,6 +218,13 @@ impl Reader<'_> {
                 v1::Dependents::Unspecified => base.dependents,
                 v1::Dependents::Refuse => Dependents::Refuse,
                 v1::Dependents::Recreate => Dependents::Recreate,
+            },
+            stopped: match self.choice("stopped", message.stopped) {
+                v1::StoppedAction::Unspecified => base.stopped,
+                v1::StoppedAction::Start => Stopped::Start,
+                v1::StoppedAction::Keep => Stopped::Keep,
+                v1::StoppedAction::Skip => Stopped::Skip,
+                v1::StoppedAction::Refuse => Stopped::Refuse,
             },
             drain: command(&message.drain).or(base.drain),
             verify: command(&message.verify).or(base.verify),

@@ -197,15 +197,23 @@ impl View {
         if step.state != before.state || step.step != before.step || is_elsewhere {
             step.since = Some(timestamp(at));
         }
+        let starts = self.plan.hosts.get(host).is_none_or(|planned| planned.start);
+        step.not_started = step.state() == v1::HostState::Updated && !starts;
         if *step == before {
             return nothing;
         }
+        let not_started = (before.not_started, step.not_started);
         let (was, is) = (before.state(), step.state());
         let counts = self.rollout.counts.get_or_insert_default();
         let before = *counts;
         let left = bucket(counts, was);
         *left = left.saturating_sub(1);
         *bucket(counts, is) += 1;
+        match not_started {
+            (false, true) => counts.not_started += 1,
+            (true, false) => counts.not_started = counts.not_started.saturating_sub(1),
+            _ => {}
+        }
         Changed { rollout: *counts != before, host: Some(host.clone()) }
     }
 }

@@ -58,7 +58,7 @@ pub struct HostPlan {
     pub spec_sha: String,
     /// How the new container takes the place of the old one.
     pub order: Order,
-    /// Whether the new container is started and gated; not where the old one did not run.
+    /// Whether the new container is started and gated. Otherwise nothing proves that it works.
     pub start: bool,
     /// Whether the target was unhealthy or down already; such hosts are begun first.
     pub unhealthy: bool,

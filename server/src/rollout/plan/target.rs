@@ -2,7 +2,7 @@
 
 use super::super::model::{HostPlan, Order, TargetKind, Trouble};
 use super::super::reason;
-use super::super::spec::{Gate, OnUnreachable, OrderWish, Policy};
+use super::super::spec::{Gate, OnUnreachable, OrderWish, Policy, Stopped};
 use super::{HostFacts, Input, NewContainer, Present, Replacement};
 
 pub(super) fn plan(input: &Input<'_>, facts: &HostFacts) -> Result<HostPlan, Vec<Trouble>> {
@@ -72,11 +72,26 @@ fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Troubl
     if present.paused {
         return Ok(HostPlan::skipped(format!("{name} is paused; unpause it to take part")));
     }
+    let stopped = (!present.old.running).then_some(input.policy.stopped);
+    match stopped {
+        Some(Stopped::Skip) => {
+            return Ok(HostPlan::skipped(format!("{name} is not running, and stopped is skip")));
+        }
+        Some(Stopped::Refuse) => {
+            let message = format!(
+                "{name} is not running, and stopped is refuse; start it, or set stopped to start, \
+                 keep, or skip"
+            );
+            return Err(vec![Trouble::new(reason::CONTAINER_STOPPED, message)]);
+        }
+        None | Some(Stopped::Start | Stopped::Keep) => {}
+    }
     let new = present.new.as_ref().map_err(Clone::clone)?;
+    let runs = present.old.running || stopped == Some(Stopped::Start);
     let (kind, container, start) = match new {
-        Replacement::New(container) => (TargetKind::Replace, container, present.old.running),
+        Replacement::New(container) => (TargetKind::Replace, container, runs),
         Replacement::Retained { running, new: container, .. } => {
-            (adoption(new), container, present.old.running || *running)
+            (adoption(new), container, runs || *running)
         }
     };
     needs_health_check(input.policy, container, start)?;
@@ -109,6 +124,18 @@ fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Troubl
                 .risks
                 .push(format!("stops before the new one starts: {}", obstacles.join("; ")));
         }
+    }
+    if stopped.is_some() {
+        planned.risks.push(match start {
+            true => format!(
+                "{name} is not running; the new container is started and must pass its gate \
+                 (stopped: keep creates it without starting it)"
+            ),
+            false => format!(
+                "{name} is not running; the new container is not started, so nothing proves that \
+                 it works"
+            ),
+        });
     }
     if present.old.running && planned.order == Order::StopFirst && present.old.auto_remove {
         planned.risks.push(

@@ -4,7 +4,7 @@
 
 use std::future::Future;
 
-use wharf_server::rollout::spec::{Change, Dependents, Policy};
+use wharf_server::rollout::spec::{Change, Dependents, Policy, Stopped};
 
 use crate::oracle::{Ending, ending, wrongs};
 use crate::tap::Side;
@@ -149,7 +149,18 @@ fn stop_first_that_does_not_start_is_restored() {
 
 #[test]
 fn a_stopped_container_stays_stopped() {
+    let keep = Policy { stopped: Stopped::Keep, ..policy() };
+    Scenario::of(setting(Old::Stopped, New::Good), keep).ends("Succeeded", "Committed");
+}
+
+#[test]
+fn a_stopped_container_is_started_on_its_new_version() {
     Scenario::of(setting(Old::Stopped, New::Good), policy()).ends("Succeeded", "Committed");
+}
+
+#[test]
+fn a_stopped_container_is_stopped_again_where_the_new_one_fails() {
+    Scenario::of(setting(Old::Stopped, New::Ends), policy()).ends("Paused(Budget)", "Restored");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Bugs that are planted, to show that the rest of these tests would find them.
 
+use wharf_server::rollout::spec::{Policy, Stopped};
 use wharf_simulator::Operation;
 
 use crate::kill_sweep::{At, Scenario, simulate};
@@ -109,7 +110,8 @@ fn leaving_the_old_one_its_restart_policy_is_found() {
 #[test]
 fn starting_what_did_not_run_is_found() {
     let stopped = Setting { old: Old::Stopped, ..Setting::default() };
-    let mut scenario = Scenario::of(stopped, rolls_back(policy()));
+    let policy = Policy { stopped: Stopped::Keep, ..rolls_back(policy()) };
+    let mut scenario = Scenario::of(stopped, policy);
     scenario.settings.push(Setting { new: New::Ends, ..Setting::default() });
     simulate(async {
         let world = scenario.run_with(None, |world| plant(world, Bug::StartsAll)).await;
@@ -118,5 +120,20 @@ fn starting_what_did_not_run_is_found() {
         assert!(found("Start"), "{wrongs:#?}");
         // And what it comes to.
         assert!(found("container is running"), "{wrongs:#?}");
+    });
+}
+
+#[test]
+fn a_container_that_lost_its_network_is_never_called_good() {
+    simulate(async {
+        let scenario = upgrade(New::Good);
+        let world = scenario.run_with(None, |world| plant(world, Bug::LosesNetworks)).await;
+        // Nothing stopped for it: what is missing is seen as soon as it is created.
+        let stops =
+            world.watch().writes.iter().filter(|it| it.operation == Operation::Stop).count();
+        assert_eq!(stops, 0);
+        let ending = ending(&world);
+        assert!(ending.hosts.values().all(|host| host.failed), "{ending:?}");
+        assert_eq!(wrongs(&world), [""; 0]);
     });
 }

@@ -12,7 +12,7 @@ use wharf_server::engine::ErrorKind;
 use wharf_server::rollout::model::{Control, PauseCause, Phase, Record};
 use wharf_server::rollout::spec::{
     Amount, Dependents, Gate, OnFailure, OnUnreachable, OrderWish, Policy, Promote, PullWhen,
-    RollbackScope, Through,
+    RollbackScope, Stopped, Through,
 };
 use wharf_simulator::{Call, Fault, Operation, Plan, PowerState};
 
@@ -241,6 +241,7 @@ fn some_policy(random: &mut Random) -> Policy {
         drain: if random.one_in(3) { command() } else { None },
         verify: if random.one_in(3) { command() } else { None },
         dependents: Dependents::Recreate,
+        stopped: random.pick(&[Stopped::Start, Stopped::Start, Stopped::Keep]),
         ..policy()
     }
 }
