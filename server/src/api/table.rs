@@ -106,6 +106,9 @@ fn row(kind: ErrorKind) -> Row {
             Code::PermissionDenied,
             "check the name of the image, and log in with: wharf login REGISTRY -u USER",
         ),
+        Kind::LoginRefused => {
+            (Code::PermissionDenied, "check the user name, and the password or token")
+        }
         Kind::RegistryRateLimited => {
             (Code::ResourceExhausted, "log in, wait, or use a registry of your own")
         }
@@ -115,6 +118,10 @@ fn row(kind: ErrorKind) -> Row {
         ),
         Kind::ContainerNotFound => (Code::NotFound, ""),
         Kind::ImageNotFound => (Code::NotFound, ""),
+        Kind::ForeignPlatform => (
+            Code::FailedPrecondition,
+            "the image is built for another platform; build it for that of the host, or choose hosts that it is for",
+        ),
         Kind::NetworkNotFound => (Code::NotFound, ""),
         Kind::VolumeNotFound => (Code::NotFound, ""),
         Kind::EndpointNotFound | Kind::Unsupported => {
@@ -131,6 +138,10 @@ fn row(kind: ErrorKind) -> Row {
         Kind::Unavailable => (Code::Unavailable, "the Engine is starting or overloaded"),
         // The connection knows what exactly to look at, and its message says so.
         Kind::Unreachable => (Code::Unavailable, ""),
+        Kind::NoResources => (
+            Code::ResourceExhausted,
+            "raise the limits of wharfd, such as LimitNOFILE of its unit; nothing was sent to the host",
+        ),
         Kind::Tls => (Code::FailedPrecondition, ""),
         Kind::ConnectionLost => (Code::Unavailable, "try again"),
         Kind::ResultUnknown => {

@@ -32,6 +32,8 @@ pub enum ErrorKind {
     Forbidden,
     /// The registry wants other credentials, or refuses those it got.
     RegistryAuthRequired,
+    /// The registry refuses credentials that are to be checked.
+    LoginRefused,
     /// 429: the registry's rate limit.
     RegistryRateLimited,
     /// The registry could not be reached by the Engine, or failed.
@@ -40,6 +42,8 @@ pub enum ErrorKind {
     ContainerNotFound,
     /// 404 for an image, on the host or in the registry.
     ImageNotFound,
+    /// The image is for another operating system or processor.
+    ForeignPlatform,
     /// 404 for a network.
     NetworkNotFound,
     /// 404 for a volume.
@@ -62,6 +66,9 @@ pub enum ErrorKind {
     Unavailable,
     /// No connection: DNS, refused, no route, no socket. Nothing was sent.
     Unreachable,
+    /// This process, or this machine, has no file descriptor, port or memory for a connection.
+    /// Nothing was sent.
+    NoResources,
     /// TLS failed: bad chain, wrong name, client certificate refused or missing.
     Tls,
     /// The answer of a read did not come, or broke off.
@@ -82,14 +89,16 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 29] = [
         Self::BadRequest,
         Self::Forbidden,
         Self::RegistryAuthRequired,
+        Self::LoginRefused,
         Self::RegistryRateLimited,
         Self::RegistryUnavailable,
         Self::ContainerNotFound,
         Self::ImageNotFound,
+        Self::ForeignPlatform,
         Self::NetworkNotFound,
         Self::VolumeNotFound,
         Self::EndpointNotFound,
@@ -101,6 +110,7 @@ impl ErrorKind {
         Self::NoCommonApiVersion,
         Self::Unavailable,
         Self::Unreachable,
+        Self::NoResources,
         Self::Tls,
         Self::ConnectionLost,
         Self::ResultUnknown,
@@ -142,11 +152,12 @@ impl ErrorKind {
         match self {
             Self::BadRequest => "ENGINE_BAD_REQUEST",
             Self::Forbidden => "ENGINE_FORBIDDEN",
-            Self::RegistryAuthRequired => "REGISTRY_AUTH_REQUIRED",
+            Self::RegistryAuthRequired | Self::LoginRefused => "REGISTRY_AUTH_REQUIRED",
             Self::RegistryRateLimited => "REGISTRY_RATE_LIMITED",
             Self::RegistryUnavailable => "REGISTRY_UNAVAILABLE",
             Self::ContainerNotFound => "CONTAINER_NOT_FOUND",
             Self::ImageNotFound => "IMAGE_NOT_FOUND",
+            Self::ForeignPlatform => "IMAGE_PLATFORM",
             Self::NetworkNotFound => "NETWORK_NOT_FOUND",
             Self::VolumeNotFound => "VOLUME_NOT_FOUND",
             Self::EndpointNotFound | Self::Unsupported => "ENGINE_UNSUPPORTED",
@@ -157,6 +168,7 @@ impl ErrorKind {
             Self::Engine => "ENGINE_ERROR",
             Self::Unavailable => "ENGINE_UNAVAILABLE",
             Self::Unreachable => "HOST_UNREACHABLE",
+            Self::NoResources => "SERVER_EXHAUSTED",
             Self::Tls => "HOST_TLS_FAILED",
             Self::ConnectionLost => "HOST_CONNECTION_LOST",
             Self::ResultUnknown => "RESULT_UNKNOWN",

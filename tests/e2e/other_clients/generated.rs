@@ -68,9 +68,7 @@ impl Generated {
             .collect();
         listed.sort_unstable();
         assert_eq!(listed, on_hosts(&self.open.container), "{said}");
-        let refusal = |code: tonic::Code, reason: &str| {
-            json!({"code": code as i32, "domain": wharf::ERROR_DOMAIN, "reason": reason})
-        };
+        let refusal = |code: tonic::Code, reason: &str| json!({"code": code as i32, "domain": wharf::ERROR_DOMAIN, "reason": reason});
         assert_eq!(said["refused"], refusal(tonic::Code::InvalidArgument, "INVALID_FIELD"));
         assert_eq!(said["partial"], refusal(tonic::Code::Aborted, "SOME_HOSTS_FAILED"));
         let mut hosts = json!({"gone": "HOST_UNREACHABLE"});
