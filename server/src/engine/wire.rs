@@ -400,7 +400,7 @@ impl From<Login> for LoginAnswer {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ContainerState {
-    #[serde(default, deserialize_with = "null_to_default")]
+    #[serde(deserialize_with = "engine_id")]
     pub(super) id: String,
     #[serde(default, deserialize_with = "null_to_default")]
     pub(super) name: String,

@@ -3,6 +3,7 @@
 //! Called for every error that comes out of reqwest. No text of a request gets in here, so no
 //! credential can get out.
 
+use std::error::Error;
 use std::io;
 use std::time::{Duration, SystemTime};
 
@@ -129,7 +130,7 @@ pub(super) fn doubtful(operation: &Operation, kind: ErrorKind, message: String) 
 }
 
 /// What this process or machine has no more of, where that is why there is no connection.
-fn exhausted(error: &reqwest::Error) -> Option<String> {
+fn exhausted(error: &(dyn Error + 'static)) -> Option<String> {
     // Linux: ENOMEM, ENFILE, EMFILE, EADDRNOTAVAIL (no port is left), ENOBUFS.
     const LOCAL: [i32; 5] = [12, 23, 24, 99, 105];
     causes::chain(error)
@@ -178,7 +179,7 @@ fn tls_problem(error: &rustls::Error, security: Security) -> String {
     use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage};
     match error {
         InvalidCertificate(CertificateError::ExpiredContext { time, not_after }) => {
-            clock("the Engine's certificate expired", *not_after, *time)
+            clock("the Engine's certificate expired on", *not_after, *time)
         }
         InvalidCertificate(CertificateError::NotValidYetContext { time, not_before }) => {
             clock("the Engine's certificate is not valid before", *not_before, *time)
@@ -242,5 +243,23 @@ pub(super) fn innermost(error: &reqwest::Error) -> String {
     match text.split_once(" (os error") {
         Some((plain, _)) => plain.to_owned(),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_machine_lacks_is_not_the_fault_of_the_host() {
+        for (number, text) in [(24, "Too many open files"), (99, "assign requested address")] {
+            let error = io::Error::from_raw_os_error(number);
+            let found = exhausted(&io::Error::other(error)).unwrap();
+            assert!(found.contains(text), "{found}");
+        }
+        // Refused, no route, timed out.
+        for number in [111, 113, 110] {
+            assert_eq!(exhausted(&io::Error::from_raw_os_error(number)), None);
+        }
     }
 }
