@@ -79,9 +79,12 @@ fn fuzz_output() {
         let shown = printer::printable(&text);
         assert!(!shown.chars().any(printer::does_something), "{shown:?}");
         if let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) {
-            let escaped = printer::escaped(&value.to_string());
+            let json = value.to_string();
+            let escaped = printer::escaped(&json);
             assert!(!escaped.chars().any(printer::does_something), "{escaped:?}");
-            assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), value);
+            // Both are read, since the last digit of a long fraction may change in that.
+            let read = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+            assert_eq!(read(&escaped), read(&json));
         }
     });
 }
