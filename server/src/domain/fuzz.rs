@@ -20,13 +20,13 @@ fn fuzz_image_reference() {
             assert!(!reference.repository().split('/').any(|part| matches!(part, "" | "." | "..")));
             let tagged = reference.clone().with_default_tag();
             assert!(tagged.tag().is_some() || tagged.digest().is_some());
-            RegistryHost::parse(&reference.registry().to_string()).unwrap();
+            RegistryHost::parse(reference.registry().as_str()).unwrap();
         }
         if let Ok(name) = ImageName::parse(&text) {
             assert_eq!(ImageName::parse(&name.to_string()), Ok(name));
         }
         if let Ok(digest) = Digest::parse(&text) {
-            assert_eq!(Digest::parse(&digest.to_string()), Ok(digest));
+            assert_eq!(Digest::parse(digest.as_str()), Ok(digest));
         }
     });
 }
@@ -77,7 +77,7 @@ fn fuzz_names() {
         }
         match RegistryHost::parse(&text) {
             Ok(registry) => {
-                assert_eq!(RegistryHost::parse(&registry.to_string()), Ok(registry));
+                assert_eq!(RegistryHost::parse(registry.as_str()), Ok(registry));
             }
             Err(error) => one_line(&error),
         }
@@ -98,7 +98,7 @@ fn fuzz_host_address() {
                 Ok(address) => {
                     let again = HostAddress::parse(&address.to_string(), transport);
                     assert_eq!(again, Ok(address.clone()), "{text:?}");
-                    (address.is_local(), address.may_be_plain(false));
+                    let _ = (address.is_local(), address.may_be_plain(false));
                 }
                 Err(error) => one_line(&error),
             }
