@@ -22,6 +22,7 @@ mod image_defaults;
 mod joined;
 mod json;
 mod labels;
+mod mac;
 mod mask;
 pub mod names;
 mod networks;
@@ -46,6 +47,7 @@ pub use unset::check_unset;
 use super::facts::{HostFacts, OldContainer};
 use super::model::{OldFacts, Order, RestartPolicy, Trouble};
 use super::spec::{AnonymousVolumes, Change, Dependents, OrderWish, Policy};
+use crate::engine::{ErrorKind, unsupported};
 
 /// What the operator allows or wants, besides the change itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +79,9 @@ pub struct Recreated {
     pub joins: Vec<String>,
     /// What becomes different, a line a setting, sorted; secrets are not in it.
     pub diff: Vec<String>,
+    /// Paths that were changed in the old container's own layer and go with it: those of files
+    /// that are likely to be of the moment last, otherwise sorted.
+    pub lost_paths: Vec<String>,
     /// What may go wrong or be lost, a line each.
     pub risks: Vec<String>,
     /// How it takes the place of the old one.
@@ -107,7 +112,7 @@ pub fn recreate(
     let mut notes = Notes::default();
     labels::refuse_swarm(&old.inspect, &mut notes);
     names::refuse_retained(&old.inspect, &mut notes);
-    storage::warn_of_lost_files(old, &mut notes);
+    let lost_paths = storage::warn_of_lost_files(old, &mut notes);
     let base = if change.whole.is_some() {
         // Only to tell what becomes different: what is unclear about it does not matter.
         let lenient = Options { assume_explicit: true, ..*options };
@@ -139,7 +144,7 @@ pub fn recreate(
     storage::warn_of_leaks(&inherited_volumes, &mut notes);
     let diff = diff(&before.body, &body);
     let joins = joined::expected(&old.inspect, &before.body, &body, host);
-    let made = Made { body, joins, diff, order, dependents, inherited_volumes };
+    let made = Made { body, joins, diff, lost_paths, order, dependents, inherited_volumes };
     made.finish(host, notes)
 }
 
@@ -161,6 +166,7 @@ pub fn fresh(host: &HostFacts, change: &Change) -> Result<Recreated, Vec<Trouble
         body,
         joins,
         diff,
+        lost_paths: Vec::new(),
         order: Order::StopFirst,
         dependents: Vec::new(),
         inherited_volumes: Vec::new(),
@@ -181,6 +187,7 @@ pub fn twin(old: &OldContainer, host: &HostFacts) -> Result<Recreated, Vec<Troub
         joins: joined::expected(&old.inspect, &base.body, &base.body, host),
         body: base.body,
         diff: Vec::new(),
+        lost_paths: Vec::new(),
         order: Order::StopFirst,
         dependents: Vec::new(),
         inherited_volumes: base.inherited,
@@ -285,6 +292,7 @@ struct Made {
     body: Value,
     joins: Vec<String>,
     diff: Vec<String>,
+    lost_paths: Vec<String>,
     order: Order,
     dependents: Vec<Dependent>,
     inherited_volumes: Vec<String>,
@@ -296,7 +304,15 @@ impl Made {
         if !notes.refusals.is_empty() {
             return Err(notes.refusals);
         }
-        let Self { body, joins, diff, order, dependents, inherited_volumes } = self;
+        let Self { body, joins, diff, lost_paths, order, dependents, inherited_volumes } = self;
+        let unknown = unsupported(&body, host.api_version);
+        if !unknown.is_empty() {
+            let refusal = |line: String| {
+                let message = format!("{line}; leave it out on this host, or upgrade its Engine");
+                Trouble::new(ErrorKind::Unsupported.reason(), message)
+            };
+            return Err(unknown.into_iter().map(refusal).collect());
+        }
         let (body, extra_networks) = joined::split(body, host);
         let spec_sha = json::sha256(&serde_json::json!([body, extra_networks]));
         notes.risks.sort();
@@ -307,6 +323,7 @@ impl Made {
             extra_networks,
             joins,
             diff,
+            lost_paths,
             risks,
             order,
             dependents,
