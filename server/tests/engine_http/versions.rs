@@ -1,7 +1,7 @@
 //! The negotiation of the API version.
 
 use serde_json::json;
-use wharf_server::engine::{ContainerListing, Engine as _, ErrorKind};
+use wharf_server::engine::{ContainerListing, ErrorKind};
 
 use crate::server::{Request, Server, Step, answer, ping, refusal, whole};
 

@@ -13,12 +13,12 @@ use wharf_server::rollout::recreate;
 use super::scene::{Scene, options, to_image};
 
 /// A bridge of this machine, gone when it is dropped.
-struct Bridge {
+pub struct Bridge {
     name: String,
 }
 
 impl Bridge {
-    fn add() -> anyhow::Result<Bridge> {
+    pub fn add() -> anyhow::Result<Bridge> {
         // At most 15 characters.
         let name = unique("wbr").replace('-', "");
         let bridge = Bridge { name: name.clone() };
@@ -28,6 +28,11 @@ impl Bridge {
         ip(&["addr", "add", &address, "dev", &name])?;
         ip(&["link", "set", &name, "up"])?;
         Ok(bridge)
+    }
+
+    /// As `--bridge` takes it.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 }
 
@@ -92,7 +97,7 @@ async fn links_are_asked_for_by_target_and_alias(engine: &'static Engine) -> any
     let refused = refused.context("the link stands against it")?;
     let told = format!("the container {} has a link to it", scene.name);
     assert!(refused[0].message.starts_with(&told), "{refused:?}");
-    assert_eq!(refused[0].reason, "DEPENDENT_CONTAINER");
+    assert_eq!(refused[0].reason, wharf_server::domain::Reason::DependentContainer);
 
     // The target is replaced, and the link still leads to the old one: the one that has the
     // name now is meant.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Asked;
 use crate::domain::{HostName, ImageReference};
+use crate::rollout::reason;
 use crate::rollout::requests::Refusal;
 use crate::rollout::spec::{PullWhen, RolloutSpec};
 
@@ -37,6 +38,7 @@ fn one_name<'a>(
             }
             Err(problem) => refusals.push(Refusal {
                 host: Some(host.clone()),
+                reason: reason::INVALID_FIELD,
                 message: format!("pull_policy always finds no newer image: {problem}"),
             }),
         }
@@ -48,7 +50,7 @@ fn one_name<'a>(
              one, or roll these hosts out apart",
             each.collect::<Vec<_>>().join(", ")
         );
-        refusals.push(Refusal { host: None, message });
+        refusals.push(Refusal { host: None, reason: reason::INVALID_FIELD, message });
     }
     if !refusals.is_empty() {
         return Err(refusals);

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::bodies::{ID, body, host, made, old, options, refused};
+use crate::domain::Reason;
 use crate::rollout::recreate::{Options, not_joined, recreate, twin};
 use crate::rollout::spec::Change;
 
@@ -148,7 +149,7 @@ fn what_the_engine_of_a_host_does_not_know_is_refused_and_not_dropped() {
     let change = Change { merge_patch: Some(patch), ..Change::default() };
     for api in [41, 47] {
         let found = refused(two(), &host(api), &change);
-        assert_eq!(found[0].reason, "ENGINE_UNSUPPORTED", "{found:?}");
+        assert_eq!(found[0].reason, Reason::EngineUnsupported, "{found:?}");
         assert!(found[0].message.contains("\"back\" needs API version 1.48"), "{found:?}");
     }
     let found = made(&old(two(), json!({})), &host(48), &change);
@@ -301,7 +302,7 @@ fn a_network_that_is_gone_is_refused_and_one_that_was_made_anew_is_told() {
         "HostConfig": {"NetworkMode": "lost"},
         "NetworkSettings": {"Networks": {"lost": {"NetworkID": "n9"}}},
     });
-    assert_eq!(refused(gone, &host(41), &Change::default())[0].reason, "NETWORK_NOT_FOUND");
+    assert_eq!(refused(gone, &host(41), &Change::default())[0].reason, Reason::NetworkNotFound);
     let anew = json!({"NetworkSettings": {"Networks": {"front": {"NetworkID": "n9"}}}});
     let recreated = made(&old(anew, json!({})), &host(41), &Change::default());
     assert!(recreated.risks[0].contains("was made anew"), "{:?}", recreated.risks);

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::bodies::{ID, host, made, old, options};
+use crate::domain::Reason;
 use crate::rollout::facts::ContainerFacts;
 use crate::rollout::model::Order;
 use crate::rollout::recreate::{Options, compare, names, recreate, retarget};
@@ -16,7 +17,7 @@ fn obstacle(own: Value) -> Option<String> {
             None
         }
         Err(refusals) => {
-            assert_eq!(refusals[0].reason, "START_FIRST_IMPOSSIBLE");
+            assert_eq!(refusals[0].reason, Reason::RolloutStartFirstImpossible);
             Some(refusals[0].message.clone())
         }
     }
@@ -113,7 +114,7 @@ fn c15_a_legacy_link_makes_a_dependent_and_another_one_does_not() {
     let old = old(json!({}), json!({}));
     let refusals = recreate(&old, &host, &Change::default(), &options()).unwrap_err();
     assert_eq!(refusals.len(), 1, "{refusals:?}");
-    assert_eq!(refusals[0].reason, "DEPENDENT_CONTAINER");
+    assert_eq!(refusals[0].reason, Reason::DependentContainer);
     assert!(refusals[0].message.starts_with("the container app has a link to it, and could not"));
     let allowed = Options { dependents: Dependents::Recreate, ..options() };
     let recreated = recreate(&old, &host, &Change::default(), &allowed).unwrap();
