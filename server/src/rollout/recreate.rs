@@ -48,7 +48,7 @@ use super::facts::{HostFacts, OldContainer};
 use super::model::{OldFacts, Order, RestartPolicy, Trouble};
 use super::reason::Reason;
 use super::spec::{AnonymousVolumes, Change, Dependents, OrderWish, Policy};
-use crate::engine::{ErrorKind, unsupported};
+use crate::engine::{CLIENT_MAX, ErrorKind, unsupported};
 
 /// What the operator allows or wants, besides the change itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +146,8 @@ pub fn recreate(
     let diff = diff(&before.body, &body);
     let joins = joined::expected(&old.inspect, &before.body, &body, host);
     let made = Made { body, joins, diff, lost_paths, order, dependents, inherited_volumes };
-    made.finish(host, notes)
+    let shown = unsupported(&before.body, host.api_version);
+    made.finish(host, &shown, notes)
 }
 
 /// The container that a change makes where there is none. The change must have a whole body, or
@@ -172,7 +173,7 @@ pub fn fresh(host: &HostFacts, change: &Change) -> Result<Recreated, Vec<Trouble
         dependents: Vec::new(),
         inherited_volumes: Vec::new(),
     };
-    made.finish(host, notes)
+    made.finish(host, &[], notes)
 }
 
 /// The stopped stand-in for a container that removes itself when it stops: the same container
@@ -184,6 +185,7 @@ pub fn twin(old: &OldContainer, host: &HostFacts) -> Result<Recreated, Vec<Troub
         return Err(notes.refusals);
     }
     base.body["HostConfig"]["AutoRemove"] = Value::Bool(false);
+    let shown = unsupported(&base.body, host.api_version);
     let made = Made {
         joins: joined::expected(&old.inspect, &base.body, &base.body, host),
         body: base.body,
@@ -193,7 +195,7 @@ pub fn twin(old: &OldContainer, host: &HostFacts) -> Result<Recreated, Vec<Troub
         dependents: Vec::new(),
         inherited_volumes: base.inherited,
     };
-    made.finish(host, notes)
+    made.finish(host, &shown, notes)
 }
 
 /// What the plan keeps of the old container.
@@ -301,12 +303,23 @@ struct Made {
 
 impl Made {
     /// The container in the form in which it is sent to the host, or what stands against it.
-    fn finish(self, host: &HostFacts, mut notes: Notes) -> Result<Recreated, Vec<Trouble>> {
+    /// `shown` is what the Engine shows of the old container and its version does not know.
+    fn finish(
+        self,
+        host: &HostFacts,
+        shown: &[String],
+        mut notes: Notes,
+    ) -> Result<Recreated, Vec<Trouble>> {
         if !notes.refusals.is_empty() {
             return Err(notes.refusals);
         }
         let Self { body, joins, diff, lost_paths, order, dependents, inherited_volumes } = self;
-        let unknown = unsupported(&body, host.api_version);
+        let mut unknown = unsupported(&body, host.api_version);
+        if host.api_version < CLIENT_MAX {
+            // What an Engine shows in its own highest version it also takes: podman names an old
+            // one.
+            unknown.retain(|line| !shown.contains(line));
+        }
         if !unknown.is_empty() {
             let refusal = |line: String| {
                 let message = format!("{line}; leave it out on this host, or upgrade its Engine");

@@ -16,7 +16,8 @@ on_engines!(the_default_bridge_and_a_link_survive:
 async fn the_default_bridge_and_a_link_survive(kind: EngineKind) -> anyhow::Result<()> {
     let bridge = Bridge::add()?;
     let arguments = vec![format!("--bridge={}", bridge.name())];
-    let engine = Engine::start_with(EngineOptions { kind, arguments, ..Default::default() }).await?;
+    let engine =
+        Engine::start_with(EngineOptions { kind, arguments, ..Default::default() }).await?;
     let engine: &'static Engine = Box::leak(Box::new(engine));
     let result = in_both_networks(engine).await;
     // What is leaked is never dropped, and the bridge must not outlive the Engine's use of it.
@@ -60,8 +61,7 @@ async fn in_both_networks(engine: &'static Engine) -> anyhow::Result<()> {
 
     let said = stage.refusals(&v2, quick()).await?;
     assert!(said.contains(&format!("the container {linker} has a link to it")), "{said}");
-    let policy =
-        RolloutPolicy { dependents: Dependents::Recreate.into(), strict: true, ..quick() };
+    let policy = RolloutPolicy { dependents: Dependents::Recreate.into(), strict: true, ..quick() };
     let done = stage.roll(&v2, policy).await?;
     assert_eq!(states(&done), (RolloutState::Succeeded, HostState::Updated), "{done:#?}");
     assert_eq!(done.steps[0].warnings, Vec::<String>::new());

@@ -52,9 +52,9 @@ pub(super) async fn create(
     if platform.is_some() {
         link.require(&CREATE_CONTAINER, PLATFORM_SINCE, "a container for a platform").await?;
     }
-    let version = link.negotiated(&CREATE_CONTAINER).await?.version;
-    let unknown = unsupported(body, version);
-    if !unknown.is_empty() {
+    let agreed = link.negotiated(&CREATE_CONTAINER).await?;
+    let unknown = unsupported(body, agreed.version);
+    if agreed.is_exact && !unknown.is_empty() {
         let message = format!("{}; leave it out, or upgrade the Engine", unknown.join("; "));
         return Err(EngineError::new(ErrorKind::Unsupported, CREATE_CONTAINER.name, message));
     }

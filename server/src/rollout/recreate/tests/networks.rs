@@ -154,6 +154,13 @@ fn what_the_engine_of_a_host_does_not_know_is_refused_and_not_dropped() {
     }
     let found = made(&old(two(), json!({})), &host(48), &change);
     assert_eq!(endpoints(&found.body)["back"]["GwPriority"], 7);
+    // Podman names 1.41, and shows what it takes.
+    let shown = json!({"HostConfig": {"Annotations": {"a": "b"}, "Umask": 18}});
+    let found = made(&old(shown.clone(), json!({})), &host(41), &Change::default());
+    assert_eq!(found.body["HostConfig"]["Annotations"]["a"], "b");
+    // A Docker that is newer than what is spoken with it shows more than it would take.
+    let found = refused(shown, &host(55), &Change::default());
+    assert!(found.len() == 1 && found[0].message.contains("a umask needs"), "{found:?}");
 }
 
 #[test]
