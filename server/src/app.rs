@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::io::Write;
+use std::net::IpAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -26,10 +27,11 @@ use crate::api::edge::Edge;
 use crate::api::hosts::Hosts;
 use crate::api::images::Images;
 use crate::api::methods::Methods;
+use crate::api::origin::WebAccess;
 use crate::api::registries::Registries;
 use crate::api::rollouts::RolloutApi;
 use crate::api::system::System;
-use crate::config::{Access, Config, ConfigFile};
+use crate::config::{Access, Config, ConfigFile, Listen};
 use crate::domain::{Host, UnixPath};
 use crate::engine::http::{ConnectorSettings, HttpConnector};
 use crate::engine::{Engine, EngineError, raise_file_limit};
@@ -132,8 +134,10 @@ impl Server {
         .await?;
         let routes = routes(&edge, &rollouts, journal)?.add_service(health_service);
         let mut listeners = JoinSet::new();
-        for listener in bound {
-            listeners.spawn(serve(listener, routes.clone(), &config.access, stopping.clone())?);
+        for (listener, listen) in bound.into_iter().zip(&config.listen) {
+            let web = web_access(&config, listen);
+            let routes = routes.clone();
+            listeners.spawn(serve(listener, routes, &config.access, web, stopping.clone())?);
         }
         Ok(Self { file: config.file, edge, rollouts, health, listening, listeners })
     }
@@ -220,11 +224,28 @@ fn routes(
         .add_service(reflection().build_v1alpha()?))
 }
 
+/// What a listener takes of what browsers may send. Only on plain TCP can a page come by a name of
+/// its own: nobody reaches a unix socket by name, and TLS shows whose name it is.
+fn web_access(config: &Config, listen: &Listen) -> WebAccess {
+    let hosts = match listen {
+        Listen::Tcp { host, .. } if config.access == Access::InsecureWithoutAuthentication => {
+            let own = host.to_string().to_ascii_lowercase();
+            let own = own.trim_matches(['[', ']']).to_owned();
+            let everywhere = own.parse::<IpAddr>().is_ok_and(|it| it.is_unspecified());
+            let own = Some(own).filter(|_| !everywhere);
+            Some(config.web.hosts.iter().cloned().chain(own).collect())
+        }
+        Listen::Tcp { .. } | Listen::Unix(_) => None,
+    };
+    WebAccess { hosts, origins: config.web.origins.clone() }
+}
+
 /// Serves one listener until `stopping`.
 fn serve(
     listener: Listener,
     routes: Routes,
     access: &Access,
+    web: WebAccess,
     stopping: CancellationToken,
 ) -> anyhow::Result<impl Future<Output = Result<(), tonic::transport::Error>> + use<>> {
     let mut server = tonic::transport::Server::builder()
@@ -263,8 +284,9 @@ fn serve(
         (Listener::Tcp(_), Access::UnixOnly) => anyhow::bail!("no credentials for {listener}"),
     };
     let router = server
+        .layer(tower::util::option_layer(web.cors()))
         .layer(GrpcWebLayer::new())
-        .layer(AuthLayer::new(Arc::new(Methods::load()), admission))
+        .layer(AuthLayer::new(Arc::new(Methods::load()), admission, web))
         .add_routes(routes);
     Ok(async move {
         let stopped = stopping.cancelled_owned();

@@ -102,6 +102,15 @@ pub fn details(plan: &RolloutPlan) -> Vec<String> {
             lines.extend(items.iter().map(|item| format!("  {item}")));
         }
     }
+    let brief = plan.hosts.iter().filter(|host| host.details_omitted).count();
+    if brief > 0 || plan.hosts_omitted > 0 {
+        lines.push(String::new());
+        lines.push(format!(
+            "the plan is too large for one answer: changes of {brief} hosts, and {} hosts, are not \
+             shown; plan fewer hosts to see them",
+            plan.hosts_omitted
+        ));
+    }
     lines
 }
 

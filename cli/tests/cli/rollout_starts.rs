@@ -39,7 +39,7 @@ fn a_start_that_changes_nothing_is_a_mistake() {
 #[test]
 fn a_restart_can_be_planned() {
     let plan = RolloutPlan { container: "web".into(), ..Default::default() };
-    let answer = CreateRolloutResponse { rollout: None, plan: Some(plan) };
+    let answer = CreateRolloutResponse { plan: Some(plan), ..Default::default() };
     let server = Server::start([("CreateRollout", Reply::unary(&answer))]);
     let run = run(&server, &["rollout", "restart", "web", "-A", "--plan"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
@@ -49,7 +49,7 @@ fn a_restart_can_be_planned() {
 
 #[test]
 fn a_server_that_goes_away_before_it_answers_is_asked_again_for_the_same_rollout() {
-    let answer = CreateRolloutResponse { rollout: Some(done()), plan: None };
+    let answer = CreateRolloutResponse { rollout: Some(done()), ..Default::default() };
     let stopping =
         || Reply::refused(Code::Unavailable, "SERVER_STOPPING", "wharfd stops; connect again");
     let server = Server::start([
@@ -70,7 +70,7 @@ fn a_server_that_goes_away_before_it_answers_is_asked_again_for_the_same_rollout
     assert!(ids.len() > 2 && ids.iter().all(|id| !id.is_empty() && *id == ids[0]), "{ids:?}");
     assert!(started.stderr.contains("no connection to wharfd"), "{}", started.stderr);
 
-    let answer = UndoRolloutResponse { rollout: Some(done()), plan: None };
+    let answer = UndoRolloutResponse { rollout: Some(done()), ..Default::default() };
     let server =
         Server::start([("UndoRollout", stopping()), ("UndoRollout", Reply::unary(&answer))]);
     let undone = run(&server, &["rollout", "undo", ID, "-d", "-o", "name"]);

@@ -70,7 +70,7 @@ fn whole(revision: u64, rollout: Rollout) -> WatchRolloutsResponse {
 }
 
 fn created(rollout: Rollout) -> (&'static str, Reply) {
-    let answer = CreateRolloutResponse { rollout: Some(rollout), plan: None };
+    let answer = CreateRolloutResponse { rollout: Some(rollout), ..Default::default() };
     ("CreateRollout", Reply::unary(&answer))
 }
 
@@ -310,7 +310,7 @@ fn a_plan_is_printed_and_nothing_is_begun() {
         hosts: vec![host("web1"), host("web2")],
         ..Default::default()
     };
-    let answer = CreateRolloutResponse { rollout: None, plan: Some(plan) };
+    let answer = CreateRolloutResponse { plan: Some(plan), ..Default::default() };
     let server = Server::start([("CreateRollout", Reply::unary(&answer))]);
     let run = run(&server, &["rollout", "plan", "web", "--image", "app:v2", "-A"]);
     assert_eq!(
@@ -416,7 +416,7 @@ fn an_undo_takes_back_the_newest_change() {
     rolled_back.id = "99999999-1111-4222-8333-444455556666".into();
     let rollouts = vec![rolled_back, done.clone()];
     let list = ListRolloutsResponse { rollouts, ..Default::default() };
-    let answer = UndoRolloutResponse { rollout: Some(done), plan: None };
+    let answer = UndoRolloutResponse { rollout: Some(done), ..Default::default() };
     let server = Server::start([
         ("ListRollouts", Reply::unary(&list)),
         ("UndoRollout", Reply::unary(&answer)),
@@ -431,7 +431,7 @@ fn an_undo_takes_back_the_newest_change() {
 fn lists_and_details_are_tables_for_people() {
     let running = rollout(RolloutState::Running, both(HostState::Waiting));
     let list = ListRolloutsResponse { rollouts: vec![running.clone()], ..Default::default() };
-    let got = GetRolloutResponse { rollout: Some(running) };
+    let got = GetRolloutResponse { rollout: Some(running), ..Default::default() };
     let server =
         Server::start([("ListRollouts", Reply::unary(&list)), ("GetRollout", Reply::unary(&got))]);
     let listed = run(&server, &["rollout", "ls"]);

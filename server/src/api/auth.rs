@@ -6,32 +6,58 @@
 //! bearer token is the credential. Health checks are open to everybody who can connect,
 //! reflection to every known caller; everything else asks the role that the contract names.
 //! What is not sent as gRPC is refused before that: any web page may have a browser send a form
-//! or a text, with the user's client certificate, but nothing of gRPC's own type.
+//! or a text, with the user's client certificate, but nothing of gRPC's own type. So is what comes
+//! by a wrong name or from the page of a stranger ([`origin`](super::origin)).
+//!
+//! Every refusal and every call that changes something has a line in the [`audit`](super::audit)
+//! log; who shows wrong credentials again and again waits for the answer
+//! ([`throttle`](super::throttle)).
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use futures_util::future::{Either, Ready, ready};
 use http::{Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::transport::CertificateDer;
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo, UdsConnectInfo};
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tower::{Layer, Service};
 
+use super::audit::{self, Entry, Peer, Record};
 use super::methods::Methods;
+use super::origin::WebAccess;
 use super::problem::Problem;
+use super::throttle::{Held, Throttle};
 use crate::domain::{Reason, Role};
 
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// Such as `uid:1000`, `ci`, `anonymous`.
-    pub name: String,
+    /// How they are known.
+    pub identity: Identity,
     /// What they may do.
     pub role: Role,
+}
+
+/// How a caller is known. The kind is part of the name that is shown and kept, since whoever issues
+/// certificates chooses what they say, and may choose `uid:0`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// `uid:1000`: a user of this machine, over a unix socket.
+    Uid(u32),
+    /// `unix`: over a unix socket whose peer the system does not name.
+    Unix,
+    /// `cert:ann`: the CN of a client certificate.
+    Certificate(String),
+    /// `token:ci`: the name of a token.
+    Token(String),
+    /// `anonymous`: over plain TCP for everybody.
+    Anonymous,
 }
 
 /// How callers of a listener are known.
@@ -61,6 +87,8 @@ pub struct Token {
 pub struct AuthLayer {
     methods: Arc<Methods>,
     access: Access,
+    web: Arc<WebAccess>,
+    throttle: Arc<Throttle>,
 }
 
 /// Lets only those calls through that their caller may make.
@@ -73,18 +101,26 @@ pub struct Authenticated<S> {
 impl Principal {
     /// The caller of a request that came through the layer.
     pub fn of<T>(request: &tonic::Request<T>) -> Self {
-        let unknown = || Self { name: "unknown".to_owned(), role: Role::Reader };
+        let unknown = || Self { identity: Identity::Anonymous, role: Role::Reader };
         request.extensions().get().cloned().unwrap_or_else(unknown)
-    }
-
-    fn anonymous() -> Self {
-        Self { name: "anonymous".to_owned(), role: Role::Admin }
     }
 }
 
 impl fmt::Display for Principal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.name)
+        self.identity.fmt(formatter)
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uid(uid) => write!(formatter, "uid:{uid}"),
+            Self::Unix => formatter.write_str("unix"),
+            Self::Certificate(name) => write!(formatter, "cert:{name}"),
+            Self::Token(name) => write!(formatter, "token:{name}"),
+            Self::Anonymous => formatter.write_str("anonymous"),
+        }
     }
 }
 
@@ -95,51 +131,109 @@ impl fmt::Debug for Token {
 }
 
 impl AuthLayer {
-    /// A layer for a listener.
-    pub fn new(methods: Arc<Methods>, access: Access) -> Self {
-        Self { methods, access }
+    /// A layer for a listener that takes what `web` says of web requests.
+    pub fn new(methods: Arc<Methods>, access: Access, web: WebAccess) -> Self {
+        Self { methods, access, web: Arc::new(web), throttle: Arc::default() }
     }
 
-    /// The caller, or why the call is refused. `None` for calls that need no caller.
-    fn admit<B>(&self, request: &Request<B>) -> Result<Option<Principal>, Problem> {
+    /// What becomes of a call.
+    fn admit<B>(&self, request: &Request<B>, peer: Peer) -> Admission {
+        if let Err(problem) = self.web.check(request) {
+            return Admission::Refused(None, problem);
+        }
         let path = request.uri().path();
         if path.starts_with("/grpc.health.v1.") {
-            return Ok(None);
+            return Admission::Nobody;
         }
-        let principal = self.authenticate(request)?;
+        let principal = match self.authenticate(request, peer) {
+            Ok(principal) => principal,
+            Err(problem) => return Admission::Refused(None, problem),
+        };
         if path.starts_with("/grpc.reflection.") {
-            return Ok(Some(principal));
+            return Admission::Caller { principal, mutates: false };
         }
         let Some(method) = self.methods.get(path) else {
             let message = format!("{path} is not a method of this server");
-            return Err(Problem::new(Reason::MethodNotFound, message));
+            let problem = Problem::new(Reason::MethodNotFound, message);
+            return Admission::Refused(Some(principal), problem);
         };
         if principal.role < method.role {
-            return Err(Problem::new(
-                Reason::RoleRequired,
-                format!(
-                    "{principal} has the role {} and {path} needs {}",
-                    principal.role, method.role
-                ),
-            ));
+            let message = format!(
+                "{principal} has the role {} and {path} needs {}",
+                principal.role, method.role
+            );
+            let problem = Problem::new(Reason::RoleRequired, message);
+            return Admission::Refused(Some(principal), problem);
         }
-        Ok(Some(principal))
+        Admission::Caller { principal, mutates: method.mutates }
     }
 
-    fn authenticate<B>(&self, request: &Request<B>) -> Result<Principal, Problem> {
+    fn authenticate<B>(&self, request: &Request<B>, peer: Peer) -> Result<Principal, Problem> {
         match &self.access {
             Access::UnixSocket => {
-                let info = request.extensions().get::<UdsConnectInfo>();
-                let uid = info.and_then(|info| info.peer_cred).map(|peer| peer.uid());
-                let name = uid.map_or_else(|| "unix".to_owned(), |uid| format!("uid:{uid}"));
-                Ok(Principal { name, role: Role::Admin })
+                let identity = match peer {
+                    Peer::Process { uid, .. } => Identity::Uid(uid),
+                    Peer::Address(_) | Peer::Unknown => Identity::Unix,
+                };
+                Ok(Principal { identity, role: Role::Admin })
             }
-            Access::Everybody => Ok(Principal::anonymous()),
-            Access::Credentials(tokens) => by_token(request, tokens)
-                .or_else(|| by_certificate(request))
-                .ok_or_else(unauthenticated),
+            Access::Everybody => Ok(Principal { identity: Identity::Anonymous, role: Role::Admin }),
+            Access::Credentials(tokens) => {
+                // Nobody guesses a key, so whoever has a certificate is never held up.
+                let by_certificate = by_certificate(request);
+                let guesses = by_certificate.is_none() && shows_token(request);
+                if guesses && self.throttle.is_full(peer.source()) {
+                    return Err(too_many());
+                }
+                by_token(request, tokens).or(by_certificate).ok_or_else(unauthenticated)
+            }
         }
     }
+
+    /// The answer to a call that is refused, and how long it waits.
+    fn refuse<B>(
+        &self,
+        request: &Request<B>,
+        peer: Peer,
+        principal: Option<&Principal>,
+        problem: Problem,
+    ) -> (Response<Body>, Option<Held>) {
+        self.log(request, peer, principal, audit::name(problem.code), problem.reason.as_str());
+        // Who shows nothing guesses nothing.
+        let guessed = problem.reason == Reason::CredentialsRequired && shows_token(request);
+        let held = guessed.then(|| self.throttle.refuse(peer.source(), Instant::now()));
+        (Status::from(problem).into_http(), held)
+    }
+
+    /// The line of a refusal, unless there were too many of late.
+    fn log<B>(
+        &self,
+        request: &Request<B>,
+        peer: Peer,
+        principal: Option<&Principal>,
+        outcome: &str,
+        reason: &str,
+    ) {
+        let now = Instant::now();
+        let Some(suppressed) = self.throttle.line(peer.source(), now) else { return };
+        let principal = principal.map_or_else(|| "unknown".to_owned(), ToString::to_string);
+        let entry = Entry::of(request, peer, principal);
+        entry.refused(outcome, reason, suppressed);
+    }
+}
+
+/// What becomes of a call.
+enum Admission {
+    /// It needs no caller.
+    Nobody,
+    /// It is let through.
+    Caller {
+        principal: Principal,
+        /// Whether it changes something.
+        mutates: bool,
+    },
+    /// It is refused; with who it was, where that is known.
+    Refused(Option<Principal>, Problem),
 }
 
 impl<S> Layer<S> for AuthLayer {
@@ -153,31 +247,52 @@ impl<S> Layer<S> for AuthLayer {
 impl<S, B> Service<Request<B>> for Authenticated<S>
 where
     S: Service<Request<B>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Either<S::Future, Ready<Result<S::Response, S::Error>>>;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let peer = Peer::of(&request);
         if !is_grpc(&request) {
+            self.layer.log(&request, peer, None, "UNSUPPORTED_MEDIA_TYPE", "");
             let mut refused = Response::new(Body::empty());
             *refused.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-            return Either::Right(ready(Ok(refused)));
+            return Box::pin(std::future::ready(Ok(refused)));
         }
-        match self.layer.admit(&request) {
-            Ok(principal) => {
-                if let Some(principal) = principal {
-                    request.extensions_mut().insert(principal);
-                }
-                Either::Left(self.inner.call(request))
+        match self.layer.admit(&request, peer) {
+            Admission::Nobody => Box::pin(self.inner.call(request)),
+            Admission::Caller { principal, mutates } => {
+                let record = mutates.then(|| {
+                    let entry = Entry::of(&request, peer, principal.to_string());
+                    request.extensions_mut().insert(entry.subject.clone());
+                    Record::begin(entry)
+                });
+                request.extensions_mut().insert(principal);
+                let answer = self.inner.call(request);
+                Box::pin(async move {
+                    let response = answer.await?;
+                    Ok(match record {
+                        Some(record) => record.follow(response),
+                        None => response,
+                    })
+                })
             }
-            Err(problem) => {
-                tracing::info!(path = request.uri().path(), reason = %problem.reason, "refused");
-                Either::Right(ready(Ok(Status::from(problem).into_http())))
+            Admission::Refused(principal, problem) => {
+                let (response, held) =
+                    self.layer.refuse(&request, peer, principal.as_ref(), problem);
+                Box::pin(async move {
+                    if let Some(held) = held {
+                        tokio::time::sleep(held.delay).await;
+                    }
+                    Ok(response)
+                })
             }
         }
     }
@@ -190,13 +305,17 @@ fn is_grpc<B>(request: &Request<B>) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
 }
 
+fn shows_token<B>(request: &Request<B>) -> bool {
+    request.headers().contains_key(http::header::AUTHORIZATION)
+}
+
 fn by_token<B>(request: &Request<B>, tokens: &[Token]) -> Option<Principal> {
     let header = request.headers().get(http::header::AUTHORIZATION)?.to_str().ok()?;
     let given = header.strip_prefix("Bearer ")?.trim();
     let digest: [u8; 32] = Sha256::digest(given).into();
     // Comparing digests in variable time tells an attacker nothing that helps to find one.
     let token = tokens.iter().find(|token| token.sha256 == digest)?;
-    Some(Principal { name: token.name.clone(), role: token.role })
+    Some(Principal { identity: Identity::Token(token.name.clone()), role: token.role })
 }
 
 fn by_certificate<B>(request: &Request<B>) -> Option<Principal> {
@@ -218,7 +337,7 @@ fn of_certificate(certificate: &CertificateDer<'_>) -> Option<Principal> {
         .iter_organization()
         .filter_map(|organization| organization.as_str().ok()?.strip_prefix("wharf:"))
         .find_map(|name| Role::parse(name).ok())?;
-    Some(Principal { name, role })
+    Some(Principal { identity: Identity::Certificate(name), role })
 }
 
 fn unauthenticated() -> Problem {
@@ -226,6 +345,15 @@ fn unauthenticated() -> Problem {
         Reason::CredentialsRequired,
         "this server wants a known token (WHARF_TOKEN) or a client certificate whose O is wharf:reader, wharf:operator or wharf:admin",
     )
+}
+
+/// The address has enough refused calls waiting.
+fn too_many() -> Problem {
+    let message = "too many calls of this address were refused; try again in a few seconds, with \
+                   credentials that are known";
+    let mut problem = Problem::new(Reason::TooManyRefusedCalls, message);
+    problem.retry_after = Some(Duration::from_secs(5));
+    problem
 }
 
 #[cfg(test)]
@@ -250,8 +378,12 @@ mod tests {
 
     #[test]
     fn a_certificate_names_its_caller_and_their_role() {
-        let reader = Principal { name: "ci".to_owned(), role: Role::Reader };
+        let identity = Identity::Certificate("ci".to_owned());
+        let reader = Principal { identity, role: Role::Reader };
         assert_eq!(caller(Some("ci"), &["wharf:reader"]), Some(reader));
+        // Whoever issues certificates does not make anybody this machine's root.
+        let root = caller(Some("uid:0"), &["wharf:admin"]).unwrap();
+        assert_eq!(root.to_string(), "cert:uid:0");
         for (name, organization) in [
             (None, "wharf:admin"),
             (Some(""), "wharf:admin"),

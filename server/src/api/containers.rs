@@ -18,7 +18,7 @@ use super::edge::{Edge, ResponseStream};
 use super::items::{ItemDone, each_item};
 use super::problem::Finish;
 use super::problem::Problem;
-use super::views;
+use super::{size, views};
 use crate::body::update::update_body;
 use crate::body::violation::Violations;
 use crate::domain::{ContainerName, ContainerRef};
@@ -108,7 +108,7 @@ impl ContainerService for Containers {
                 let listing = Arc::clone(&listing);
                 async move {
                     let containers = call.engine.list_containers(&listing).await?;
-                    for batch in views::container_batches(containers) {
+                    for batch in views::container_batches(containers)? {
                         call.emit(Event::Batch(batch)).await;
                     }
                     Ok(Done::UNCHANGED)
@@ -392,7 +392,9 @@ impl ContainerService for Containers {
                 async move {
                     let (container, ps_args) = &*order;
                     let table = call.engine.list_processes(container, ps_args.as_deref()).await?;
-                    call.emit(Event::Processes(views::process_list(table))).await;
+                    for part in views::process_lists(table) {
+                        call.emit(Event::Processes(part)).await;
+                    }
                     Ok(Done::UNCHANGED)
                 }
             })
@@ -444,11 +446,14 @@ impl ContainerService for Containers {
                 async move {
                     let pruned = call.engine.prune_containers(&filters).await?;
                     let changed = !pruned.ids.is_empty();
-                    let pruned = v1::PrunedContainers {
-                        ids: pruned.ids,
-                        space_reclaimed_bytes: pruned.space_reclaimed,
-                    };
-                    call.emit(Event::Pruned(pruned)).await;
+                    let mut space_reclaimed_bytes = pruned.space_reclaimed;
+                    let mut parts: Vec<_> = size::batches(pruned.ids, String::len).collect();
+                    parts.resize_with(parts.len().max(1), Vec::new);
+                    for ids in parts {
+                        let part = v1::PrunedContainers { ids, space_reclaimed_bytes };
+                        call.emit(Event::Pruned(part)).await;
+                        space_reclaimed_bytes = 0;
+                    }
                     Ok(Done { changed })
                 }
             })

@@ -16,6 +16,7 @@ use wharf::fanout::FanoutResponse;
 use wharf::v1;
 
 use super::answer::{Answer, Part};
+use super::audit::Subject;
 use super::auth::Principal;
 use super::convert;
 use super::deadline::work_deadline;
@@ -36,6 +37,9 @@ pub type ResponseStream<R> = Pin<Box<dyn Stream<Item = Result<R, Status>> + Send
 /// Longest time that work goes on for after its caller stopped waiting. Engines that hang
 /// longer do not come back; a stop with a longer grace period is its own exception.
 const BACKGROUND_LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// Hosts that a line of the log names.
+const MOST_NAMES: usize = 10;
 
 /// The same for pulls and pushes, which watch for standstill themselves.
 pub const TRANSFER_LIMIT: Duration = Duration::from_secs(24 * 3600);
@@ -120,6 +124,9 @@ impl Edge {
             detached: method.mutates,
             background_limit: BACKGROUND_LIMIT,
         };
+        let operation_id = Uuid::new_v4();
+        let names = some(hosts.iter().map(|host| host.name.to_string()));
+        Subject::of(request).say(format_args!("hosts={names} operation={operation_id}"));
         Ok(FanoutCall {
             path,
             method,
@@ -127,7 +134,7 @@ impl Edge {
             hosts,
             options,
             allow_partial: wishes.allow_partial.unwrap_or(!method.mutates),
-            operation_id: Uuid::new_v4(),
+            operation_id,
             request_id,
             request_digest: Operations::digest(path, message),
         })
@@ -188,6 +195,13 @@ impl Edge {
             .boxed();
         Ok(Response::new(Box::pin(answer.stream(parts, self.stopping.clone()))))
     }
+}
+
+/// The first of many names, and how many more there are.
+pub fn some(names: impl ExactSizeIterator<Item = String>) -> String {
+    let more = names.len().saturating_sub(MOST_NAMES);
+    let list = names.take(MOST_NAMES).collect::<Vec<_>>().join(",");
+    if more == 0 { list } else { format!("{list},+{more}") }
 }
 
 impl FanoutCall {

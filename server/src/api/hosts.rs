@@ -6,20 +6,23 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use prost::Message;
 use tonic::{Request, Response, Status};
 use wharf::v1;
 use wharf::v1::add_host_request::Tls;
 use wharf::v1::host_service_server::HostService;
 
+use super::audit::Subject;
 use super::convert;
-use super::edge::{Edge, ResponseStream};
+use super::edge::{Edge, ResponseStream, some};
 use super::problem::Finish;
 use super::problem::Problem;
+use super::size::{FRAME, FULL};
 use super::system_views;
 use crate::body::violation::Violations;
 use crate::domain::{
     Host, HostAddress, HostName, HostSource, LabelKey, Labels, Reason, Secret, TlsMaterial,
-    TlsPart, Transport,
+    TlsPart, Transport, quoted,
 };
 use crate::fleet::Done;
 use crate::fleet::inventory::{InventoryError, NewHost, NewTls, Snapshot};
@@ -30,7 +33,7 @@ const CHECK: Duration = Duration::from_secs(10);
 /// Hosts in a page where the caller does not say.
 const DEFAULT_PAGE: usize = 100;
 
-/// Most hosts in a page: some 300 KiB with many labels, far below the limit of a message.
+/// Most hosts in a page, which is cut by bytes as well.
 const MOST_PAGE: usize = 1000;
 
 /// What every page token begins with, so that one of another kind is refused.
@@ -59,10 +62,12 @@ impl HostService for Hosts {
         &self,
         request: Request<v1::AddHostRequest>,
     ) -> Result<Response<v1::AddHostResponse>, Status> {
+        let subject = Subject::of(&request);
+        subject.say(format_args!("host={}", quoted(&request.get_ref().name)));
         let new = new_host(request.into_inner())?;
         let added = self.edge.inventory.add(new, SystemTime::now()).await;
         let host = added.map_err(|error| inventory_problem(&error))?;
-        tracing::info!(host = %host.name, address = %host.address, "host added");
+        subject.say(format_args!("host={} address={}", host.name, host.address));
         let snapshot = self.edge.inventory.snapshot();
         Ok(Response::new(v1::AddHostResponse { host: Some(view(&host, &snapshot)) }))
     }
@@ -93,13 +98,21 @@ impl HostService for Hosts {
             Some(targets) => self.edge.select(Some(targets))?,
             None => snapshot.hosts().cloned().collect(),
         };
-        let mut rest =
+        let rest =
             hosts.iter().filter(|host| after.as_ref().is_none_or(|after| host.name > *after));
-        let page: Vec<_> = rest.by_ref().take(size).map(|host| view(host, &snapshot)).collect();
-        let next_page_token = match (page.last(), rest.next()) {
-            (Some(last), Some(_)) => write_token(&last.name),
-            _ => String::new(),
-        };
+        let (mut page, mut bytes, mut last, mut more) = (Vec::new(), 0, None, false);
+        for host in rest {
+            let view = view(host, &snapshot);
+            bytes += view.encoded_len() + FRAME;
+            more = page.len() == size || (bytes > FULL && !page.is_empty());
+            if more {
+                break;
+            }
+            page.push(view);
+            last = Some(&host.name);
+        }
+        let next_page_token =
+            last.filter(|_| more).map(|name| write_token(name.as_str())).unwrap_or_default();
         Ok(Response::new(v1::ListHostsResponse { hosts: page, next_page_token }))
     }
 
@@ -107,6 +120,7 @@ impl HostService for Hosts {
         &self,
         request: Request<v1::UpdateHostLabelsRequest>,
     ) -> Result<Response<v1::UpdateHostLabelsResponse>, Status> {
+        let subject = Subject::of(&request);
         let request = request.into_inner();
         let mut violations = Violations::default();
         let set = violations.check("set", Labels::from_pairs(&request.set)).unwrap_or_default();
@@ -121,12 +135,13 @@ impl HostService for Hosts {
             violations.add("set", "must have a label, or `remove` must");
         }
         violations.finish()?;
-        let names = self
+        let names: Vec<_> = self
             .edge
             .select(request.targets.as_ref())?
             .iter()
             .map(|host| host.name.clone())
             .collect();
+        subject.say(format_args!("hosts={}", some(names.iter().map(ToString::to_string))));
         let hosts = self
             .edge
             .inventory
@@ -142,13 +157,13 @@ impl HostService for Hosts {
         &self,
         request: Request<v1::RemoveHostRequest>,
     ) -> Result<Response<v1::RemoveHostResponse>, Status> {
+        let subject = Subject::of(&request);
         let request = request.into_inner();
+        subject.say(format_args!("host={}", quoted(&request.name)));
         let name = HostName::parse(&request.name)
             .map_err(|error| Problem::invalid_field("name", error))?;
         let removed = self.edge.inventory.remove(name.clone()).await;
-        if removed.map_err(|error| inventory_problem(&error))? {
-            tracing::info!(host = %name, "host removed");
-        } else if !request.allow_missing {
+        if !removed.map_err(|error| inventory_problem(&error))? && !request.allow_missing {
             return Err(not_found(&name).into());
         }
         Ok(Response::new(v1::RemoveHostResponse {}))

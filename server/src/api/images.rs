@@ -66,7 +66,7 @@ impl ImageService for Images {
                 let listing = Arc::clone(&listing);
                 async move {
                     let images = call.engine.list_images(&listing).await?;
-                    for batch in views::image_batches(images) {
+                    for batch in views::image_batches(images)? {
                         call.emit(Event::Batch(batch)).await;
                     }
                     Ok(Done::UNCHANGED)
@@ -260,7 +260,9 @@ impl ImageService for Images {
                 let image = Arc::clone(&image);
                 async move {
                     let layers = call.engine.image_history(&image).await?;
-                    call.emit(Event::History(views::image_history(layers))).await;
+                    for part in views::image_history(layers) {
+                        call.emit(Event::History(part)).await;
+                    }
                     Ok(Done::UNCHANGED)
                 }
             })

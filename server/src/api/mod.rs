@@ -5,9 +5,12 @@
 //!   [`system`].
 //! - [`convert`]: requests in; [`views`]: answers out.
 //! - [`table`]: the one table from cause to gRPC code; [`problem`]: how errors are sent.
-//! - [`auth`]: who calls and what they may do, by the roles in the contract ([`methods`]).
+//! - [`auth`]: who calls and what they may do, by the roles in the contract ([`methods`]);
+//!   [`origin`]: what browsers may send; [`throttle`]: who is refused too often; [`audit`]: the log
+//!   of all that.
 
 pub mod answer;
+pub mod audit;
 pub mod auth;
 pub mod containers;
 pub mod convert;
@@ -20,12 +23,15 @@ pub mod images;
 pub mod items;
 pub mod methods;
 pub mod operations;
+pub mod origin;
 pub mod problem;
 pub mod registries;
 pub mod requests;
 pub mod rollouts;
+pub mod size;
 pub mod system;
 mod system_views;
 pub mod table;
+pub mod throttle;
 pub mod transfer;
 pub mod views;

@@ -7,6 +7,7 @@ use tonic::{Request, Response, Status};
 use wharf::v1;
 use wharf::v1::registry_service_server::RegistryService;
 
+use super::audit::Subject;
 use super::convert;
 use super::edge::{Edge, ResponseStream};
 use super::problem::Finish;
@@ -32,8 +33,10 @@ impl RegistryService for Registries {
         &self,
         request: Request<v1::LoginRequest>,
     ) -> Result<Response<v1::LoginResponse>, Status> {
+        let subject = Subject::of(&request);
         let request = request.into_inner();
         let login = given_login(request.credentials.as_ref())?;
+        subject.say(format_args!("registry={}", login.registry()));
         let (host, answer) = self.check_somewhere(&login, &request.host).await?;
         let login = match answer.identity_token {
             Some(token) => login.with_identity_token(token),
@@ -41,7 +44,6 @@ impl RegistryService for Registries {
         };
         let now = SystemTime::now();
         self.0.store.put_login(&login, now).await.map_err(|error| Problem::internal(&error))?;
-        tracing::info!(registry = %login.registry(), "login kept");
         Ok(Response::new(v1::LoginResponse {
             login: Some(v1::RegistryLogin {
                 registry: login.registry().to_string(),
@@ -58,6 +60,7 @@ impl RegistryService for Registries {
     ) -> Result<Response<v1::LogoutResponse>, Status> {
         let registry = RegistryHost::parse(&request.get_ref().registry)
             .map_err(|error| Problem::invalid_field("registry", error))?;
+        Subject::of(&request).say(format_args!("registry={registry}"));
         let removed = self
             .0
             .store
@@ -67,7 +70,6 @@ impl RegistryService for Registries {
         if !removed {
             return Err(not_kept(&registry).into());
         }
-        tracing::info!(%registry, "login forgotten");
         Ok(Response::new(v1::LogoutResponse {}))
     }
 

@@ -7,6 +7,7 @@
 mod plan;
 mod policy;
 mod reads;
+mod snapshot;
 pub(super) mod spec;
 mod trouble;
 mod view;
@@ -28,6 +29,7 @@ use wharf::v1::rollout_service_server::RolloutService;
 
 use self::reads::Reads;
 use self::trouble::journal_problem;
+use super::audit::Subject;
 use super::auth::Principal;
 use super::convert;
 use super::edge::{Edge, ResponseStream};
@@ -79,7 +81,7 @@ impl RolloutService for RolloutApi {
         &self,
         request: Request<v1::CreateRolloutRequest>,
     ) -> Result<Response<v1::CreateRolloutResponse>, Status> {
-        let principal = Principal::of(&request);
+        let (principal, subject) = (Principal::of(&request), Subject::of(&request));
         let mut message = request.into_inner();
         // Taken out before the request is kept for its repetition: they end with the rollout.
         let credentials = message.credentials.take();
@@ -104,14 +106,22 @@ impl RolloutService for RolloutApi {
         let claim = match self.new_id(request_id, &message, message.validate_only).await? {
             NewId::Free(claim) => claim,
             NewId::Made(id) => {
-                let rollout = Some(self.reads.view(id).await?.whole());
-                return Ok(Response::new(v1::CreateRolloutResponse { rollout, plan: None }));
+                let (rollout, next_page_token) = self.reads.first_page(id).await?;
+                let rollout = Some(rollout);
+                return Ok(Response::new(v1::CreateRolloutResponse {
+                    rollout,
+                    plan: None,
+                    next_page_token,
+                }));
             }
         };
         let order = Order { id: claim.id, spec, hosts, login, by, request };
         let answer = if message.validate_only {
             let plan = self.rollouts.plan(&order).await.map_err(trouble::problem)?;
-            v1::CreateRolloutResponse { rollout: None, plan: Some(plan::view(&plan)) }
+            v1::CreateRolloutResponse {
+                plan: Some(plan::bounded(&plan)),
+                ..v1::CreateRolloutResponse::default()
+            }
         } else {
             let (container, hosts) = (order.spec.container.clone(), order.hosts.len());
             // Not in the caller's future: a caller that goes away while the plan is made does
@@ -125,9 +135,9 @@ impl RolloutService for RolloutApi {
                 rollouts.create(order).await
             });
             created.await.map_err(|e| Problem::internal(&e))?.map_err(trouble::problem)?;
-            tracing::info!(rollout = %id, %container, hosts, %principal, "rollout begun");
-            let rollout = Some(self.reads.view(id).await?.whole());
-            v1::CreateRolloutResponse { rollout, plan: None }
+            subject.say(format_args!("rollout={id} container={container} hosts={hosts}"));
+            let (rollout, next_page_token) = self.reads.first_page(id).await?;
+            v1::CreateRolloutResponse { rollout: Some(rollout), plan: None, next_page_token }
         };
         Ok(Response::new(answer))
     }
@@ -136,9 +146,11 @@ impl RolloutService for RolloutApi {
         &self,
         request: Request<v1::GetRolloutRequest>,
     ) -> Result<Response<v1::GetRolloutResponse>, Status> {
-        let id = self.reads.resolve(&request.get_ref().id).await?;
-        let rollout = Some(self.reads.view(id).await?.whole());
-        Ok(Response::new(v1::GetRolloutResponse { rollout }))
+        let message = request.get_ref();
+        let id = self.reads.resolve(&message.id).await?;
+        let (rollout, next_page_token) = self.reads.page(id, &message.page_token).await?;
+        let rollout = Some(rollout);
+        Ok(Response::new(v1::GetRolloutResponse { rollout, next_page_token }))
     }
 
     async fn list_rollouts(
@@ -168,10 +180,9 @@ impl RolloutService for RolloutApi {
         &self,
         request: Request<v1::PauseRolloutRequest>,
     ) -> Result<Response<v1::PauseRolloutResponse>, Status> {
-        let principal = Principal::of(&request);
         let message = request.get_ref();
         let rollout =
-            self.steer(principal, &message.id, message.expected_revision, Control::Pause).await?;
+            self.steer(&request, &message.id, message.expected_revision, Control::Pause).await?;
         Ok(Response::new(v1::PauseRolloutResponse { rollout: Some(rollout) }))
     }
 
@@ -179,11 +190,9 @@ impl RolloutService for RolloutApi {
         &self,
         request: Request<v1::ResumeRolloutRequest>,
     ) -> Result<Response<v1::ResumeRolloutResponse>, Status> {
-        let principal = Principal::of(&request);
         let message = request.get_ref();
         let control = Control::Resume { retry_failed: message.retry_failed };
-        let rollout =
-            self.steer(principal, &message.id, message.expected_revision, control).await?;
+        let rollout = self.steer(&request, &message.id, message.expected_revision, control).await?;
         Ok(Response::new(v1::ResumeRolloutResponse { rollout: Some(rollout) }))
     }
 
@@ -191,10 +200,9 @@ impl RolloutService for RolloutApi {
         &self,
         request: Request<v1::AbortRolloutRequest>,
     ) -> Result<Response<v1::AbortRolloutResponse>, Status> {
-        let principal = Principal::of(&request);
         let message = request.get_ref();
         let rollout =
-            self.steer(principal, &message.id, message.expected_revision, Control::Abort).await?;
+            self.steer(&request, &message.id, message.expected_revision, Control::Abort).await?;
         Ok(Response::new(v1::AbortRolloutResponse { rollout: Some(rollout) }))
     }
 
@@ -202,10 +210,9 @@ impl RolloutService for RolloutApi {
         &self,
         request: Request<v1::PromoteRolloutRequest>,
     ) -> Result<Response<v1::PromoteRolloutResponse>, Status> {
-        let principal = Principal::of(&request);
         let message = request.get_ref();
         let rollout =
-            self.steer(principal, &message.id, message.expected_revision, Control::Promote).await?;
+            self.steer(&request, &message.id, message.expected_revision, Control::Promote).await?;
         Ok(Response::new(v1::PromoteRolloutResponse { rollout: Some(rollout) }))
     }
 
@@ -213,7 +220,7 @@ impl RolloutService for RolloutApi {
         &self,
         request: Request<v1::UndoRolloutRequest>,
     ) -> Result<Response<v1::UndoRolloutResponse>, Status> {
-        let principal = Principal::of(&request);
+        let (principal, subject) = (Principal::of(&request), Subject::of(&request));
         let message = request.into_inner();
         let request_id = convert::request_id(&message.request_id)?;
         let view = self.reads.view(self.reads.resolve(&message.id).await?).await?;
@@ -246,8 +253,13 @@ impl RolloutService for RolloutApi {
         let claim = match self.new_id(request_id, &message, message.validate_only).await? {
             NewId::Free(claim) => claim,
             NewId::Made(id) => {
-                let rollout = Some(self.reads.view(id).await?.whole());
-                return Ok(Response::new(v1::UndoRolloutResponse { rollout, plan: None }));
+                let (rollout, next_page_token) = self.reads.first_page(id).await?;
+                let rollout = Some(rollout);
+                return Ok(Response::new(v1::UndoRolloutResponse {
+                    rollout,
+                    plan: None,
+                    next_page_token,
+                }));
             }
         };
         let request = RequestText(BASE64_STANDARD.encode(message.encode_to_vec()));
@@ -255,8 +267,10 @@ impl RolloutService for RolloutApi {
         let order = UndoOrder { id: claim.id, of, policy, by, request };
         if message.validate_only {
             let plan = self.rollouts.plan_undo(&order).await.map_err(trouble::problem)?;
-            let plan = Some(plan::view(&plan));
-            return Ok(Response::new(v1::UndoRolloutResponse { rollout: None, plan }));
+            return Ok(Response::new(v1::UndoRolloutResponse {
+                plan: Some(plan::bounded(&plan)),
+                ..v1::UndoRolloutResponse::default()
+            }));
         }
         let rollouts = Arc::clone(&self.rollouts);
         let id = claim.id;
@@ -265,25 +279,26 @@ impl RolloutService for RolloutApi {
             rollouts.undo(order).await
         });
         created.await.map_err(|e| Problem::internal(&e))?.map_err(trouble::problem)?;
-        tracing::info!(rollout = %id, undo_of = %of, %principal, "rollout begun");
-        let rollout = Some(self.reads.view(id).await?.whole());
-        Ok(Response::new(v1::UndoRolloutResponse { rollout, plan: None }))
+        subject.say(format_args!("rollout={} undo_of={of}", id));
+        let (rollout, next_page_token) = self.reads.first_page(id).await?;
+        let rollout = Some(rollout);
+        Ok(Response::new(v1::UndoRolloutResponse { rollout, plan: None, next_page_token }))
     }
 }
 
 impl RolloutApi {
-    async fn steer(
+    async fn steer<T>(
         &self,
-        principal: Principal,
+        request: &Request<T>,
         id: &str,
         expected_revision: u64,
         control: Control,
     ) -> Result<v1::Rollout, Problem> {
         let id = self.reads.resolve(id).await?;
         let expected = (expected_revision > 0).then_some(Revision(expected_revision));
-        let by = principal.to_string();
+        Subject::of(request).say(format_args!("rollout={id} {control:?}"));
+        let by = Principal::of(request).to_string();
         self.rollouts.control(id, control, expected, &by).await.map_err(trouble::problem)?;
-        tracing::info!(rollout = %id, ?control, %principal, "rollout steered");
         Ok(self.reads.view(id).await?.summary())
     }
 

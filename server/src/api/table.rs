@@ -87,7 +87,11 @@ pub fn code(reason: Reason) -> Code {
         | R::VolumeNotFound => Code::NotFound,
         R::HostExists | R::RequestIdReused | R::NameInUse => Code::AlreadyExists,
         R::CredentialsRequired => Code::Unauthenticated,
-        R::RoleRequired | R::EngineForbidden | R::RegistryAuthRequired => Code::PermissionDenied,
+        R::RoleRequired
+        | R::AuthorityRefused
+        | R::OriginRefused
+        | R::EngineForbidden
+        | R::RegistryAuthRequired => Code::PermissionDenied,
         R::MethodNotFound | R::EngineApiVersion | R::EngineUnsupported => Code::Unimplemented,
         R::ServerStopping
         | R::HostUnreachable
@@ -103,9 +107,10 @@ pub fn code(reason: Reason) -> Code {
         | R::RemovalInProgress => Code::Aborted,
         R::HostTimeout | R::TransferStalled => Code::DeadlineExceeded,
         R::HostSkipped => Code::Cancelled,
-        R::EngineAnswerTooLarge | R::RegistryRateLimited | R::ServerExhausted => {
-            Code::ResourceExhausted
-        }
+        R::TooManyRefusedCalls
+        | R::EngineAnswerTooLarge
+        | R::RegistryRateLimited
+        | R::ServerExhausted => Code::ResourceExhausted,
         R::ResultUnknown
         | R::EngineBadAnswer
         | R::EngineError

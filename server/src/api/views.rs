@@ -1,57 +1,53 @@
 //! From what an Engine says to the messages of the API. Pure; a field that the Engine left
 //! out stays empty.
 
+use prost::Message;
 use serde::Deserialize;
 use wharf::v1;
 
 use super::convert::{self, timestamp, timestamp_from_text};
-use crate::domain::{ContainerRef, ImageName, ImageReference};
+use super::size::{self, batches};
+use crate::domain::{ContainerRef, ImageName, ImageReference, quoted};
 use crate::engine::{
     ApiVersion, ContainerSummary, EngineDocument, EngineError, ErrorKind, FileChange,
     FileChangeKind, HistoryLayer, ImageSummary, Listing, ProcessTable, Pulled, null_to_default,
 };
 
-/// Containers or images in one message: some 256 KiB at the usual size, far below the 4 MiB
-/// that gRPC clients accept.
-const BATCH: usize = 256;
-
-/// File changes in one message.
-const CHANGES_BATCH: usize = 4096;
-
 /// Images of a listing, in messages of bounded size.
-pub fn image_batches(listing: Listing<ImageSummary>) -> impl Iterator<Item = v1::ImageBatch> {
+pub fn image_batches(
+    listing: Listing<ImageSummary>,
+) -> Result<impl Iterator<Item = v1::ImageBatch>, EngineError> {
     let version = listing.api_version;
-    batches(listing.items, BATCH).map(move |images| v1::ImageBatch {
-        images: images.into_iter().map(|image| self::image(image, version)).collect(),
-    })
+    let images: Vec<_> = listing.items.into_iter().map(|each| image(each, version)).collect();
+    fits(&images, "GET /images/json", "image", |image| &image.id)?;
+    Ok(batches(images, Message::encoded_len).map(|images| v1::ImageBatch { images }))
 }
 
 /// Containers of a listing, in messages of bounded size.
 pub fn container_batches(
     listing: Listing<ContainerSummary>,
-) -> impl Iterator<Item = v1::ContainerBatch> {
+) -> Result<impl Iterator<Item = v1::ContainerBatch>, EngineError> {
     let version = listing.api_version;
-    batches(listing.items, BATCH).map(move |containers| v1::ContainerBatch {
-        containers: containers.into_iter().map(|each| container(each, version)).collect(),
-    })
+    let containers: Vec<_> =
+        listing.items.into_iter().map(|each| container(each, version)).collect();
+    fits(&containers, "GET /containers/json", "container", |container| &container.name)?;
+    Ok(batches(containers, Message::encoded_len)
+        .map(|containers| v1::ContainerBatch { containers }))
 }
 
 /// File changes, in messages of bounded size.
 pub fn change_batches(changes: Vec<FileChange>) -> impl Iterator<Item = v1::ContainerChanges> {
-    batches(changes, CHANGES_BATCH).map(|changes| v1::ContainerChanges {
-        changes: changes
-            .into_iter()
-            .map(|change| v1::ContainerChange {
-                kind: match change.kind {
-                    FileChangeKind::Modified => v1::ChangeKind::Modified,
-                    FileChangeKind::Added => v1::ChangeKind::Added,
-                    FileChangeKind::Deleted => v1::ChangeKind::Deleted,
-                }
-                .into(),
-                path: change.path,
-            })
-            .collect(),
-    })
+    let view = |change: FileChange| v1::ContainerChange {
+        kind: match change.kind {
+            FileChangeKind::Modified => v1::ChangeKind::Modified,
+            FileChangeKind::Added => v1::ChangeKind::Added,
+            FileChangeKind::Deleted => v1::ChangeKind::Deleted,
+        }
+        .into(),
+        path: change.path,
+    };
+    let changes = changes.into_iter().map(view).collect();
+    batches(changes, Message::encoded_len).map(|changes| v1::ContainerChanges { changes })
 }
 
 /// A pull that succeeded.
@@ -88,8 +84,8 @@ pub fn image_details(
     })
 }
 
-/// The history of an image.
-pub fn image_history(layers: Vec<HistoryLayer>) -> v1::ImageHistory {
+/// The history of an image, in messages of bounded size.
+pub fn image_history(layers: Vec<HistoryLayer>) -> impl Iterator<Item = v1::ImageHistory> {
     let layer = |layer: HistoryLayer| v1::ImageLayer {
         id: layer.id,
         created_at: layer.created.map(timestamp),
@@ -98,7 +94,11 @@ pub fn image_history(layers: Vec<HistoryLayer>) -> v1::ImageHistory {
         comment: layer.comment,
         tags: layer.tags,
     };
-    v1::ImageHistory { layers: layers.into_iter().map(layer).collect() }
+    let layers: Vec<_> = layers.into_iter().map(layer).collect();
+    // One message also where there is no layer.
+    let none = layers.is_empty().then(v1::ImageHistory::default);
+    let parts = batches(layers, Message::encoded_len).map(|layers| v1::ImageHistory { layers });
+    none.into_iter().chain(parts)
 }
 
 /// An inspection of a container.
@@ -124,10 +124,16 @@ pub fn container_details(
     })
 }
 
-/// The processes of a container.
-pub fn process_list(table: ProcessTable) -> v1::ProcessList {
+/// The processes of a container, in messages of bounded size that all have the titles.
+pub fn process_lists(table: ProcessTable) -> impl Iterator<Item = v1::ProcessList> {
     let row = |values| v1::ProcessRow { values };
-    v1::ProcessList { titles: table.titles, rows: table.processes.into_iter().map(row).collect() }
+    let rows: Vec<_> = table.processes.into_iter().map(row).collect();
+    let titles = table.titles;
+    // One message also where there is no process.
+    let none =
+        rows.is_empty().then(|| v1::ProcessList { titles: titles.clone(), rows: Vec::new() });
+    let part = move |rows| v1::ProcessList { titles: titles.clone(), rows };
+    none.into_iter().chain(batches(rows, Message::encoded_len).map(part))
 }
 
 /// Reads a document as `T`; garbage is the Engine's fault.
@@ -140,12 +146,23 @@ pub fn parse<T: for<'de> Deserialize<'de>>(
     })
 }
 
-fn batches<T>(items: Vec<T>, size: usize) -> impl Iterator<Item = Vec<T>> {
-    let mut items = items.into_iter();
-    std::iter::from_fn(move || {
-        let batch: Vec<T> = items.by_ref().take(size).collect();
-        (!batch.is_empty()).then_some(batch)
-    })
+/// What no client could take in is an error of the host, and not the end of the whole answer.
+fn fits<T: Message>(
+    items: &[T],
+    operation: &'static str,
+    what: &str,
+    name: impl Fn(&T) -> &str,
+) -> Result<(), EngineError> {
+    let Some(large) = items.iter().find(|item| item.encoded_len() > size::LARGEST) else {
+        return Ok(());
+    };
+    let message = format!(
+        "the {what} {} is larger than {} MiB with its labels; leave it out with a filter, or the \
+         Engine's JSON",
+        quoted(name(large)),
+        size::LARGEST >> 20
+    );
+    Err(EngineError::new(ErrorKind::AnswerTooLarge, operation, message))
 }
 
 fn image(image: ImageSummary, version: ApiVersion) -> v1::Image {

@@ -29,6 +29,14 @@ pub struct Arguments {
     /// /run/wharf/wharfd.sock]
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Vec<String>,
+    /// Name by which callers of plain TCP may come, besides loopback addresses and localhost; may be
+    /// repeated, in the variable separated by commas
+    #[arg(long, value_name = "NAME")]
+    pub allowed_hosts: Vec<String>,
+    /// Origin of web pages that may call, such as https://ui.example.com; may be repeated, in the
+    /// variable separated by commas [default: none]
+    #[arg(long, value_name = "ORIGIN")]
+    pub allowed_origins: Vec<String>,
     /// Do not take in this machine's Docker socket where no host is known
     #[arg(long)]
     pub no_local: bool,

@@ -9,7 +9,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::settings::{Given, Settings};
 use super::{
-    Access, Config, ConfigError, ConfigFile, Environment, FileHosts, Listen, LogFormat, tokens,
+    Access, Config, ConfigError, ConfigFile, Environment, FileHosts, Listen, LogFormat, Web, tokens,
 };
 use crate::domain::{Secret, ServerIdentity, TlsPart, UnixPath, quoted};
 use crate::store::StoreOptions;
@@ -36,6 +36,7 @@ impl Settings {
             },
             listen,
             access,
+            web: Web::check(self.allowed_hosts.as_ref(), self.allowed_origins.as_ref())?,
             local: !self.no_local.is_some_and(|given| given.value),
             max_parallel: check_number(self.max_parallel, 256, 1..=10_000)?,
             rollout_history: check_number(self.rollout_history, 1000, 10..=1_000_000)?,

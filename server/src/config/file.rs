@@ -18,6 +18,8 @@ pub(super) struct Document {
     pub data_dir: Option<PathBuf>,
     pub secret_key_file: Option<PathBuf>,
     pub listen: Option<Vec<String>>,
+    pub allowed_hosts: Option<Vec<String>>,
+    pub allowed_origins: Option<Vec<String>>,
     pub no_local: Option<bool>,
     pub max_parallel: Option<i64>,
     pub rollout_history: Option<i64>,

@@ -13,6 +13,7 @@ mod hosts;
 mod listen;
 mod settings;
 mod tokens;
+mod web;
 
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,7 @@ pub use error::ConfigError;
 pub use hosts::{FileHosts, load_hosts};
 pub use listen::Listen;
 pub use tokens::Token;
+pub use web::Web;
 
 /// What `wharfd` was told, checked.
 #[derive(Debug, Clone)]
@@ -38,6 +40,8 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// Who is let in over TCP.
     pub access: Access,
+    /// By which names, and from which web pages, it may be called.
+    pub web: Web,
     /// Whether this machine's Docker socket is taken in where no host is known.
     pub local: bool,
     /// How many hosts one call works on at once; from 1 to 10,000.

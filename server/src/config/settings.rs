@@ -20,6 +20,8 @@ pub(super) struct Settings {
     pub data_dir: Option<Given<PathBuf>>,
     pub secret_key_file: Option<Given<PathBuf>>,
     pub listen: Option<Given<Vec<String>>>,
+    pub allowed_hosts: Option<Given<Vec<String>>>,
+    pub allowed_origins: Option<Given<Vec<String>>>,
     pub no_local: Option<Given<bool>>,
     pub max_parallel: Option<Given<String>>,
     pub rollout_history: Option<Given<String>>,
@@ -77,12 +79,14 @@ impl Settings {
         fn given<T>(flag: &str, value: Option<T>) -> Option<Given<T>> {
             value.map(|value| Given { value, by: format!("--{flag}") })
         }
-        let listen = Some(arguments.listen).filter(|addresses| !addresses.is_empty());
+        let list = |given: Vec<String>| Some(given).filter(|given| !given.is_empty());
         let open_tcp = arguments.insecure_tcp_without_authentication.then_some(true);
         Self {
             data_dir: given("data-dir", arguments.data_dir),
             secret_key_file: given("secret-key-file", arguments.secret_key_file),
-            listen: given("listen", listen),
+            listen: given("listen", list(arguments.listen)),
+            allowed_hosts: given("allowed-hosts", list(arguments.allowed_hosts)),
+            allowed_origins: given("allowed-origins", list(arguments.allowed_origins)),
             no_local: given("no-local", arguments.no_local.then_some(true)),
             max_parallel: given("max-parallel", arguments.max_parallel),
             rollout_history: given("rollout-history", arguments.rollout_history),
@@ -114,13 +118,17 @@ impl Settings {
                 None => Err(ConfigError::value(by, "write true or false")),
             })
         };
-        let listen = text("LISTEN").transpose()?.map(|given| {
-            given.map(|list| list.split(',').map(|part| part.trim().to_owned()).collect())
-        });
+        let list = |name| {
+            let given = text(name).transpose()?;
+            let parts = |list: String| list.split(',').map(|it| it.trim().to_owned()).collect();
+            Ok(given.map(|given| given.map(parts)))
+        };
         Ok(Self {
             data_dir: path("DATA_DIR"),
             secret_key_file: path("SECRET_KEY_FILE"),
-            listen,
+            listen: list("LISTEN")?,
+            allowed_hosts: list("ALLOWED_HOSTS")?,
+            allowed_origins: list("ALLOWED_ORIGINS")?,
             no_local: switch("NO_LOCAL").transpose()?,
             max_parallel: text("MAX_PARALLEL").transpose()?,
             rollout_history: text("ROLLOUT_HISTORY").transpose()?,
@@ -147,6 +155,8 @@ impl Settings {
             data_dir: path("data_dir", document.data_dir),
             secret_key_file: path("secret_key_file", document.secret_key_file),
             listen: given(source, "listen", document.listen),
+            allowed_hosts: given(source, "allowed_hosts", document.allowed_hosts),
+            allowed_origins: given(source, "allowed_origins", document.allowed_origins),
             no_local: given(source, "no_local", document.no_local),
             max_parallel: number("max_parallel", document.max_parallel),
             rollout_history: number("rollout_history", document.rollout_history),
@@ -169,6 +179,8 @@ impl Settings {
             data_dir: self.data_dir.or(other.data_dir),
             secret_key_file: self.secret_key_file.or(other.secret_key_file),
             listen: self.listen.or(other.listen),
+            allowed_hosts: self.allowed_hosts.or(other.allowed_hosts),
+            allowed_origins: self.allowed_origins.or(other.allowed_origins),
             no_local: self.no_local.or(other.no_local),
             max_parallel: self.max_parallel.or(other.max_parallel),
             rollout_history: self.rollout_history.or(other.rollout_history),

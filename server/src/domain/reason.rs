@@ -55,6 +55,12 @@ reasons! {
     CredentialsRequired = "CREDENTIALS_REQUIRED",
     /// The caller's role is too low for the method.
     RoleRequired = "ROLE_REQUIRED",
+    /// The request comes by a name that is not this server's.
+    AuthorityRefused = "AUTHORITY_REFUSED",
+    /// The request comes from a web page that may not call.
+    OriginRefused = "ORIGIN_REFUSED",
+    /// Too many calls of the caller's address were refused.
+    TooManyRefusedCalls = "TOO_MANY_REFUSED_CALLS",
     /// The server has no such method.
     MethodNotFound = "METHOD_NOT_FOUND",
     /// The server was told to stop.

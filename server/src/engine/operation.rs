@@ -6,8 +6,8 @@
 
 /// Lists: 64 MiB, which is some 40,000 containers with Compose labels.
 const LIST_CAP: usize = 64 << 20;
-/// Inspections: 4 MiB.
-const INSPECT_CAP: usize = 4 << 20;
+/// Inspections: 3 MiB, which is passed on whole in a message of at most 4 MiB.
+const INSPECT_CAP: usize = 3 << 20;
 /// Everything else with one answer: 4 MiB.
 const UNARY_CAP: usize = 4 << 20;
 /// Bodies of errors: 1 MiB, as Docker's own client has it.

@@ -2,6 +2,7 @@
 //! A file is a behaviour.
 
 mod access;
+mod audit;
 mod backpressure;
 mod cancellation;
 mod deadlines;
@@ -11,6 +12,8 @@ mod negotiation;
 mod parallel;
 mod repeats;
 mod secrets;
+mod sizes;
 mod status;
 mod stopping;
 mod support;
+mod web;

@@ -1,53 +1,17 @@
 //! Credentials go to the registry they are for and nowhere else.
 
 use std::fmt::Debug;
-use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
-use tracing_subscriber::EnvFilter;
 use wharf::v1;
 use wharf_simulator::{HttpFault, Operation, SimRegistry, When};
 
-use crate::support::{Answer, Fleet, IMAGE, all, name};
+use crate::support::{Answer, Fleet, IMAGE, Log, all, name};
 
 const PASSWORD: &str = "canary-pa55word-5d1f";
 const TOKEN: &str = "canary-t0ken-93ab";
-
-/// Takes down the whole log of the process, at the most talkative level that there is.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// One for the process; other tests write to it too.
-    fn install() -> Self {
-        let log = Self::default();
-        let writer = log.clone();
-        tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new("trace"))
-            .with_writer(move || writer.clone())
-            .try_init()
-            .expect("this test alone takes the log");
-        log
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// The secret, and what of it every encoding in base64 contains, wherever in the text it stands.
 fn traces_of(secret: &str) -> Vec<String> {
@@ -85,7 +49,7 @@ fn files(directory: &Path) -> Vec<std::path::PathBuf> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_gets_out() {
-    let log = Log::install();
+    let log = Log::take_down();
     let fleet = Fleet::new(3).await;
     fleet.registries.add("canary.test", SimRegistry::with_user("canary", PASSWORD));
     let mut said = String::new();
@@ -156,6 +120,6 @@ async fn no_secret_gets_out() {
         has_no_secret("a file", &String::from_utf8_lossy(&std::fs::read(path).unwrap()));
     }
     let text = log.text();
-    assert!(text.contains("login kept"), "the log is taken down");
+    assert!(text.contains("/wharf.v1.RegistryService/Login"), "the log is taken down");
     has_no_secret("the log", &text);
 }

@@ -154,7 +154,7 @@ impl Bench {
     }
 
     pub async fn get(&self, id: &str) -> anyhow::Result<Rollout> {
-        let request = GetRolloutRequest { id: id.to_owned() };
+        let request = GetRolloutRequest { id: id.to_owned(), ..Default::default() };
         let answer = self.server.rollouts().get_rollout(request).await?.into_inner();
         answer.rollout.context("an answer without a rollout")
     }

@@ -121,7 +121,7 @@ impl Stage {
     }
 
     pub async fn get(&self, id: &str) -> anyhow::Result<Rollout> {
-        let request = GetRolloutRequest { id: id.to_owned() };
+        let request = GetRolloutRequest { id: id.to_owned(), ..Default::default() };
         let answer = self.rollouts().get_rollout(request).await?.into_inner();
         answer.rollout.context("an answer without a rollout")
     }

@@ -76,7 +76,7 @@ async fn the_newest_are_remembered_and_those_that_can_be_taken_back() -> anyhow:
     let undo = UndoRolloutRequest { id: kept.clone(), policy: Some(quick()), ..Default::default() };
     let undo = rollouts.undo_rollout(undo).await?.into_inner().rollout.unwrap_or_default().id;
     let done = eventually("the end of the undo", async || {
-        let get = wharf::v1::GetRolloutRequest { id: undo.clone() };
+        let get = wharf::v1::GetRolloutRequest { id: undo.clone(), ..Default::default() };
         let rollout: Rollout =
             rollouts.get_rollout(get).await?.into_inner().rollout.unwrap_or_default();
         ensure!(rollout.state() >= RolloutState::Succeeded, "{}", told(&rollout));

@@ -107,7 +107,7 @@ async fn the_api_names_the_field() -> anyhow::Result<()> {
 
     let mut rollouts = scene.world.server.rollouts();
     let nobody = uuid::Uuid::new_v4().to_string();
-    let get = GetRolloutRequest { id: nobody.clone() };
+    let get = GetRolloutRequest { id: nobody.clone(), ..Default::default() };
     let resume = ResumeRolloutRequest { id: nobody.clone(), ..Default::default() };
     let undo = UndoRolloutRequest { id: nobody[..8].to_owned(), ..Default::default() };
     for status in [
@@ -119,7 +119,7 @@ async fn the_api_names_the_field() -> anyhow::Result<()> {
         assert_eq!((code, reason.as_str()), (Code::NotFound, "ROLLOUT_NOT_FOUND"));
         assert!(message.contains(&nobody[..8]) && message.contains("wharf rollout ls"));
     }
-    let get = GetRolloutRequest { id: "web".to_owned() };
+    let get = GetRolloutRequest { id: "web".to_owned(), ..Default::default() };
     let (code, _, message) = refusal(&rollouts.get_rollout(get).await.unwrap_err());
     assert!(code == Code::InvalidArgument && message.contains("first 8 digits"), "{message}");
 

@@ -192,7 +192,7 @@ impl Scene {
     }
 
     pub async fn get(&self, id: &str) -> anyhow::Result<Rollout> {
-        let request = GetRolloutRequest { id: id.to_owned() };
+        let request = GetRolloutRequest { id: id.to_owned(), ..Default::default() };
         let answer = self.world.server.rollouts().get_rollout(request).await?.into_inner();
         answer.rollout.context("no rollout in the answer")
     }

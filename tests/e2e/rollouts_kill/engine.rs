@@ -67,7 +67,7 @@ async fn c29_an_engine_that_dies_during_the_gate_and_later_brings_no_old_one_bac
     let policy = RolloutPolicy { min_healthy_time: healthy, ..quick() };
     let id = lane.begin("v1", policy).await?;
     eventually("the gate", async || {
-        let request = GetRolloutRequest { id: id.clone() };
+        let request = GetRolloutRequest { id: id.clone(), ..Default::default() };
         let rollout = lane.client().await?.get_rollout(request).await?.into_inner().rollout;
         let rollout = rollout.context("a rollout")?;
         let step = &rollout.steps[0];

@@ -127,7 +127,7 @@ impl<'a> Lane<'a> {
                 let listed = client.list_rollouts(request).await?.into_inner();
                 listed.rollouts.into_iter().next()
             } else {
-                let request = GetRolloutRequest { id: id.to_owned() };
+                let request = GetRolloutRequest { id: id.to_owned(), ..Default::default() };
                 client.get_rollout(request).await?.into_inner().rollout
             };
             let rollout = rollout.context("a rollout")?;

@@ -54,7 +54,7 @@ impl Rollouts {
         let created = client.create_rollout(request).await?.into_inner();
         let id = created.rollout.context("a rollout")?.id;
         eventually("the end of the rollout", async || {
-            let request = GetRolloutRequest { id: id.clone() };
+            let request = GetRolloutRequest { id: id.clone(), ..Default::default() };
             let rollout = client.clone().get_rollout(request).await?.into_inner().rollout;
             let rollout = rollout.context("a rollout")?;
             ensure!(rollout.state() == RolloutState::Succeeded, "{rollout:#?}");

@@ -77,7 +77,8 @@ pub async fn follow(app: &App, mut connection: Connection, id: String) -> Result
     }
     screen.close();
     let mut rollout = screen.rollout().clone();
-    if !is_at_rest(&rollout) {
+    // Of a large rollout that is at rest already, the first message has the first hosts only.
+    if !is_at_rest(&rollout) || is_partial(&rollout) {
         rollout = get(&connection, id).await?;
     }
     finish(app, &rollout)
@@ -209,6 +210,12 @@ fn is_at_rest(rollout: &Rollout) -> bool {
     let active = rollout.counts.is_some_and(|counts| counts.active > 0);
     let by_policy = !matches!(rollout.pause_cause(), PauseCause::Unspecified | PauseCause::User);
     is_over(rollout.state()) || (rollout.state() == RolloutState::Paused && by_policy && !active)
+}
+
+/// Whether hosts are missing.
+fn is_partial(rollout: &Rollout) -> bool {
+    let all = rollout.counts.map_or(0, |counts| counts.total + counts.skipped);
+    u32::try_from(rollout.steps.len()).is_ok_and(|known| known < all)
 }
 
 fn finish(app: &App, rollout: &Rollout) -> Result<(), Failure> {

@@ -147,10 +147,30 @@ fn states(matches: impl Fn(RolloutState) -> bool) -> Vec<i32> {
 /// A rollout with policy, plan and hosts.
 async fn get(connection: &Connection, id: String) -> Result<Rollout, Failure> {
     let mut rollouts = connection.rollouts();
-    let request = GetRolloutRequest { id };
-    let answer =
-        connection.unary(request, async |request| rollouts.get_rollout(request).await).await?;
-    answer.rollout.ok_or_else(nothing_said)
+    let mut whole: Option<Rollout> = None;
+    let mut page_token = String::new();
+    loop {
+        let request = GetRolloutRequest { id: id.clone(), page_token };
+        let answer =
+            connection.unary(request, async |request| rollouts.get_rollout(request).await).await?;
+        let page = answer.rollout.ok_or_else(nothing_said)?;
+        match &mut whole {
+            None => whole = Some(page),
+            Some(whole) => {
+                whole.steps.extend(page.steps);
+                let hosts = page.plan.map(|plan| plan.hosts).unwrap_or_default();
+                whole.plan.get_or_insert_default().hosts.extend(hosts);
+            }
+        }
+        if answer.next_page_token.is_empty() {
+            let mut whole = whole.ok_or_else(nothing_said)?;
+            if let Some(plan) = &mut whole.plan {
+                plan.hosts.sort_by(|left, right| left.host.cmp(&right.host));
+            }
+            return Ok(whole);
+        }
+        page_token = answer.next_page_token;
+    }
 }
 
 fn nothing_said() -> Failure {

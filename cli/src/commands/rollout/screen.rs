@@ -84,7 +84,8 @@ impl<'a> Screen<'a> {
                     self.pulls.insert(pull.host, progress);
                 }
             }
-            Some(Event::Heartbeat(_)) | None => {}
+            // What is planned is shown before it begins; here is what happens.
+            Some(Event::PlanPart(_) | Event::Heartbeat(_)) | None => {}
         }
         self.draw();
     }

@@ -1,15 +1,50 @@
 //! A plan as a message. The same plan gives the same message.
 
+use prost::Message;
 use wharf::v1;
 
+use crate::api::size::FRAME;
 use crate::domain::HostName;
 use crate::rollout::model::{HostPlan, Order, Plan, TargetKind};
 
 /// Most paths of a host that a plan names. A program may have written millions.
 const MOST_LOST_PATHS: usize = 1000;
 
-/// The whole plan.
-pub fn view(plan: &Plan) -> v1::RolloutPlan {
+/// Most bytes of a plan in one message, and of these for what is said of hosts in a few words. A plan
+/// that is not stored has no second page.
+const LARGEST: usize = 3 << 20;
+const LARGEST_BRIEF: usize = 2 << 20;
+
+/// The plan in one message. What does not fit is left out, and the message says so: first what is
+/// long about hosts, then hosts.
+pub fn bounded(plan: &Plan) -> v1::RolloutPlan {
+    let mut view = head(plan);
+    let mut size = view.encoded_len();
+    for (name, host) in &plan.hosts {
+        let mut brief = host_view(plan, name, host);
+        (brief.diff, brief.risks, brief.lost_paths) = (Vec::new(), Vec::new(), Vec::new());
+        brief.details_omitted = true;
+        size += brief.encoded_len() + FRAME;
+        if size > LARGEST_BRIEF {
+            break;
+        }
+        view.hosts.push(brief);
+    }
+    let omitted = plan.hosts.len() - view.hosts.len();
+    view.hosts_omitted = u32::try_from(omitted).unwrap_or(u32::MAX);
+    for (brief, (name, host)) in view.hosts.iter_mut().zip(&plan.hosts) {
+        let whole = host_view(plan, name, host);
+        let more = whole.encoded_len().saturating_sub(brief.encoded_len()) + FRAME;
+        if size + more <= LARGEST {
+            size += more;
+            *brief = whole;
+        }
+    }
+    view
+}
+
+/// What is not about one host.
+pub fn head(plan: &Plan) -> v1::RolloutPlan {
     let image = plan.image.as_ref();
     v1::RolloutPlan {
         container: plan.container.to_string(),
@@ -20,8 +55,9 @@ pub fn view(plan: &Plan) -> v1::RolloutPlan {
             .iter()
             .map(|hosts| v1::RolloutWave { hosts: hosts.iter().map(ToString::to_string).collect() })
             .collect(),
-        hosts: plan.hosts.iter().map(|(name, host)| host_view(plan, name, host)).collect(),
+        hosts: Vec::new(),
         warnings: plan.warnings.clone(),
+        hosts_omitted: 0,
     }
 }
 
@@ -36,7 +72,8 @@ pub fn number(index: usize) -> u32 {
     u32::try_from(index.saturating_add(1)).unwrap_or(u32::MAX)
 }
 
-fn host_view(plan: &Plan, name: &HostName, host: &HostPlan) -> v1::RolloutPlanHost {
+/// What happens on one host.
+pub fn host_view(plan: &Plan, name: &HostName, host: &HostPlan) -> v1::RolloutPlanHost {
     let old = host.old.as_ref();
     let (action, skip_reason, adopted) = match &host.kind {
         TargetKind::Replace => (v1::RolloutAction::Replace, "", ""),
@@ -67,5 +104,6 @@ fn host_view(plan: &Plan, name: &HostName, host: &HostPlan) -> v1::RolloutPlanHo
         dependents: host.dependents.iter().map(|it| it.name.to_string()).collect(),
         lost_paths: host.lost_paths.iter().take(MOST_LOST_PATHS).cloned().collect(),
         lost_path_count: u32::try_from(host.lost_paths.len()).unwrap_or(u32::MAX),
+        details_omitted: false,
     }
 }

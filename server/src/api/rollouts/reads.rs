@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use prost::Message;
 use uuid::Uuid;
 use wharf::v1;
 
 use super::trouble::{journal_problem, not_found};
 use super::view::View;
 use crate::api::problem::{Finish, Problem};
+use crate::api::size::{FRAME, FULL};
 use crate::body::violation::Violations;
 use crate::domain::{ContainerName, HostName, quoted};
 use crate::rollout::journal::{Journal, Summary};
@@ -25,6 +27,9 @@ const MOST_PAGE: usize = 1000;
 
 /// What every page token begins with, so that one of another kind is refused.
 const TOKEN_PREFIX: &str = "rollouts-after:";
+
+/// The same of tokens for the hosts of a rollout.
+const HOSTS_PREFIX: &str = "rollout-hosts-after:";
 
 /// Fewest digits that stand for a rollout: those in the names of containers.
 const SHORTEST_ID: usize = 8;
@@ -99,6 +104,18 @@ impl Reads {
         Ok(View::of(&entries))
     }
 
+    /// A rollout as it is now, with as many hosts as fit a message, and the token for the others.
+    pub async fn first_page(&self, id: RolloutId) -> Result<(v1::Rollout, String), Problem> {
+        self.page(id, "").await
+    }
+
+    /// The hosts of a rollout from those of a token on.
+    pub async fn page(&self, id: RolloutId, token: &str) -> Result<(v1::Rollout, String), Problem> {
+        let from = read_host_token(id, token)?;
+        let (rollout, next) = self.view(id).await?.page(from);
+        Ok((rollout, next.map(|next| write_host_token(id, next)).unwrap_or_default()))
+    }
+
     /// One page, newest first.
     pub async fn list(
         &self,
@@ -113,7 +130,7 @@ impl Reads {
         let mut all = self.journal.list().await.map_err(|error| journal_problem(&error))?;
         all.sort_by_key(|summary| std::cmp::Reverse((summary.created_at, summary.id)));
         let mut rollouts = Vec::new();
-        let mut last = None;
+        let (mut last, mut bytes) = (None, 0);
         for summary in all {
             let place = (summary.created_at, summary.id);
             if after.is_some_and(|after| place >= after) || !filters.may_match(&summary) {
@@ -123,7 +140,8 @@ impl Reads {
             if !filters.match_line(&line) {
                 continue;
             }
-            if rollouts.len() == size {
+            bytes += line.rollout.encoded_len() + FRAME;
+            if rollouts.len() == size || (bytes > FULL && !rollouts.is_empty()) {
                 let next_page_token = last.map(write_token).unwrap_or_default();
                 return Ok(v1::ListRolloutsResponse { rollouts, next_page_token });
             }
@@ -191,6 +209,26 @@ impl fmt::Debug for Reads {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Reads").finish_non_exhaustive()
     }
+}
+
+fn write_host_token(id: RolloutId, place: usize) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(format!("{HOSTS_PREFIX}{id}:{place}"))
+}
+
+/// The place of the first host of a page.
+fn read_host_token(id: RolloutId, token: &str) -> Result<usize, Problem> {
+    if token.is_empty() {
+        return Ok(0);
+    }
+    let place = BASE64_URL_SAFE_NO_PAD
+        .decode(token)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .and_then(|text| text.strip_prefix(&format!("{HOSTS_PREFIX}{id}:"))?.parse().ok());
+    place.filter(|place| *place > 0).ok_or_else(|| {
+        let message = "must be the `next_page_token` of an answer about this rollout, or empty";
+        Problem::invalid_field("page_token", message)
+    })
 }
 
 fn write_token((at, id): (Millis, RolloutId)) -> String {

@@ -1,6 +1,7 @@
 //! The service over a journal in memory, with a supervisor that only writes down.
 
 mod inputs;
+mod large;
 mod story;
 
 use std::path::Path;
@@ -60,6 +61,9 @@ impl Rollouts for Scribe {
                 message: "the image is for arm64".to_owned(),
             };
             return Err(RolloutError::PlanRefused(order.hosts.iter().map(refusal).collect()));
+        }
+        if order.spec.container.as_str() == "large" {
+            return Ok(large::plan("large"));
         }
         let hosts: Vec<_> = order.hosts.iter().map(|host| host.name.clone()).collect();
         Ok(story::plan(order.spec.container.as_str(), &hosts))
@@ -210,7 +214,11 @@ async fn what_is_created_is_read_back_whole() {
     let hosts: Vec<_> = created.steps.iter().map(|step| step.host.as_str()).collect();
     assert_eq!(hosts, ["web1", "web2", "web3"]);
     let id = created.id[..8].to_owned();
-    let got = world.api.get_rollout(Request::new(v1::GetRolloutRequest { id })).await.unwrap();
+    let got = world
+        .api
+        .get_rollout(Request::new(v1::GetRolloutRequest { id, ..Default::default() }))
+        .await
+        .unwrap();
     assert_eq!(got.into_inner().rollout, Some(created.clone()));
     assert_eq!(created.policy.unwrap().max_parallel, "1");
     assert_eq!(created.plan.unwrap().waves.len(), 1);
@@ -371,7 +379,7 @@ async fn an_unknown_rollout_is_not_found() {
         ("web".to_owned(), "INVALID_FIELD"),
         ("0123".to_owned(), "INVALID_FIELD"),
     ] {
-        let message = v1::GetRolloutRequest { id: id.clone() };
+        let message = v1::GetRolloutRequest { id: id.clone(), ..Default::default() };
         let error = world.api.get_rollout(Request::new(message)).await.unwrap_err();
         assert_eq!(reason(&error), expected, "{id}");
     }

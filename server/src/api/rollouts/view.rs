@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use prost::Message;
 use wharf::v1;
 
 use super::{plan, policy, trouble};
+use crate::api::size::{FRAME, FULL};
 use crate::domain::HostName;
 use crate::rollout::journal::Entry;
 use crate::rollout::model::{
@@ -93,21 +95,54 @@ impl View {
         self.rollout.clone()
     }
 
-    /// With steps only.
-    pub fn with_steps(&self) -> v1::Rollout {
-        let mut steps: Vec<_> = self.steps.values().cloned().collect();
-        let order = self.order();
-        steps.sort_by_key(|step| order.get(step.host.as_str()).copied().unwrap_or(usize::MAX));
-        v1::Rollout { steps, ..self.rollout.clone() }
+    /// With policy, plan and steps, as far as they fit a message: from the host at the place
+    /// `from` on. With it comes the place where the next page begins; `None` after the last.
+    ///
+    /// What is not about one host stands on the first page only.
+    pub fn page(&self, from: usize) -> (v1::Rollout, Option<usize>) {
+        let mut rollout = self.rollout.clone();
+        let mut planned = v1::RolloutPlan::default();
+        if from == 0 {
+            rollout.policy = Some(policy::view(&self.policy));
+            planned = plan::head(&self.plan);
+        }
+        let hosts = self.in_order();
+        let mut size = rollout.encoded_len() + planned.encoded_len() + FRAME;
+        let mut taken = 0;
+        for host in hosts.iter().skip(from) {
+            let step = &self.steps[*host];
+            let view = self.plan.hosts.get(*host).map(|it| plan::host_view(&self.plan, host, it));
+            let more = step.encoded_len() + view.as_ref().map_or(0, Message::encoded_len);
+            if taken > 0 && size + more + 2 * FRAME > FULL {
+                break;
+            }
+            size += more + 2 * FRAME;
+            rollout.steps.push(step.clone());
+            planned.hosts.extend(view);
+            taken += 1;
+        }
+        planned.hosts.sort_by(|left, right| left.host.cmp(&right.host));
+        rollout.plan = Some(planned);
+        let next = from + taken;
+        (rollout, (next < hosts.len()).then_some(next))
     }
 
-    /// With policy, plan and steps.
-    pub fn whole(&self) -> v1::Rollout {
-        v1::Rollout {
-            policy: Some(policy::view(&self.policy)),
-            plan: Some(plan::view(&self.plan)),
-            ..self.with_steps()
+    /// With steps only, as far as they fit a message that has `size` bytes already; and the steps
+    /// that do not.
+    pub fn with_steps(&self, mut size: usize) -> (v1::Rollout, Vec<v1::RolloutStep>) {
+        let mut rollout = self.rollout.clone();
+        size += rollout.encoded_len() + FRAME;
+        let mut rest = Vec::new();
+        for host in self.in_order() {
+            let step = self.steps[host].clone();
+            size += step.encoded_len() + FRAME;
+            if size > FULL || !rest.is_empty() {
+                rest.push(step);
+            } else {
+                rollout.steps.push(step);
+            }
         }
+        (rollout, rest)
     }
 
     /// One host.
@@ -135,10 +170,14 @@ impl View {
         &self.policy
     }
 
-    /// Hosts by their place: waves first, in their order.
-    fn order(&self) -> BTreeMap<&str, usize> {
-        let hosts = self.plan.waves.iter().flatten();
-        hosts.enumerate().map(|(place, host)| (host.as_str(), place)).collect()
+    /// Hosts by their place: waves first, in their order. It never changes.
+    fn in_order(&self) -> Vec<&HostName> {
+        let in_waves = self.plan.waves.iter().flatten().enumerate();
+        let places: BTreeMap<&HostName, usize> =
+            in_waves.map(|(place, host)| (host, place)).collect();
+        let mut hosts: Vec<_> = self.steps.keys().collect();
+        hosts.sort_by_key(|host| places.get(host).copied().unwrap_or(usize::MAX));
+        hosts
     }
 
     fn phase(&mut self, to: &Phase, reason: Option<&Trouble>, at: Millis) {

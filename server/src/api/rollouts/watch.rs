@@ -16,6 +16,7 @@ use tonic::Status;
 use wharf::v1;
 use wharf::v1::watch_rollouts_response::Event;
 
+use super::snapshot::Snapshot;
 use super::trouble::{journal_problem, not_found};
 use super::view::View;
 use crate::api::problem::Problem;
@@ -54,7 +55,7 @@ struct Watcher {
     /// Whether more may be stored after those, with the last of them.
     cut: bool,
     /// What is to be sent, each with what a caller has seen once it has that.
-    ready: VecDeque<(Revision, Event)>,
+    ready: VecDeque<(Option<Revision>, Event)>,
     changes: watch::Receiver<Revision>,
     pulls: Option<broadcast::Receiver<PullProgress>>,
     stopping: CancellationToken,
@@ -116,15 +117,24 @@ impl Watcher {
             None if !tell => Vec::new(),
             None => self.journal.open().await.map_err(|error| journal_problem(&error))?,
         };
-        let mut rollouts = Vec::with_capacity(ids.len());
+        let mut snapshot = Snapshot::default();
         for id in ids {
             let Some(view) = self.read(id).await? else { continue };
-            rollouts.push(if self.id.is_some() { view.whole() } else { view.with_steps() });
+            if tell && self.id.is_some() {
+                snapshot.add_whole(&view);
+            } else if tell {
+                snapshot.add(&view);
+            }
             self.over = self.id.is_some() && view.has_ended();
             self.views.insert(id, view);
         }
         if tell {
-            self.tell(Event::Snapshot(v1::RolloutSnapshot { rollouts }));
+            // Until all of it is there, who goes away has seen nothing that could be gone on from.
+            let seen = self.seen;
+            self.ready.extend(snapshot.events().map(|event| (None, event)));
+            if let Some((cursor, _)) = self.ready.back_mut() {
+                *cursor = Some(seen);
+            }
         }
         Ok(())
     }
@@ -198,7 +208,7 @@ impl Watcher {
         let before = std::mem::replace(&mut self.seen, entry.revision);
         let Some(view) = self.views.get_mut(&id) else {
             if let Some(view) = View::of_first(entry) {
-                self.ready.push_back((entry.revision, Event::Rollout(view.summary())));
+                self.ready.push_back((Some(entry.revision), Event::Rollout(view.summary())));
                 self.views.insert(id, view);
             }
             return Ok(());
@@ -216,10 +226,10 @@ impl Watcher {
             // A caller that goes away before the second message must hear both again.
             let seen = if changed.rollout { before } else { entry.revision };
             let event = Event::Step(v1::RolloutStepChanged { rollout, step });
-            self.ready.push_back((seen, event));
+            self.ready.push_back((Some(seen), event));
         }
         if changed.rollout {
-            self.ready.push_back((entry.revision, Event::Rollout(view.summary())));
+            self.ready.push_back((Some(entry.revision), Event::Rollout(view.summary())));
         }
         if view.has_ended() {
             self.over = self.id.is_some();
@@ -252,12 +262,13 @@ impl Watcher {
     }
 
     fn tell(&mut self, event: Event) {
-        self.ready.push_back((self.seen, event));
+        self.ready.push_back((Some(self.seen), event));
     }
 
-    fn message(&self, seen: Revision, event: Event) -> v1::WatchRolloutsResponse {
-        let cursor = v1::WatchCursor { epoch: self.epoch.clone(), revision: seen.0 };
-        v1::WatchRolloutsResponse { cursor: Some(cursor), event: Some(event) }
+    fn message(&self, seen: Option<Revision>, event: Event) -> v1::WatchRolloutsResponse {
+        let cursor =
+            |seen: Revision| v1::WatchCursor { epoch: self.epoch.clone(), revision: seen.0 };
+        v1::WatchRolloutsResponse { cursor: seen.map(cursor), event: Some(event) }
     }
 
     /// The last item.

@@ -16,7 +16,7 @@ use wharf::v1::image_service_client::ImageServiceClient;
 use wharf::v1::registry_service_client::RegistryServiceClient;
 use wharf::v1::system_service_client::SystemServiceClient;
 use wharf_server::app::Server;
-use wharf_server::config::{Access, Config, ConfigFile, FileHosts, Listen, LogFormat};
+use wharf_server::config::{Access, Config, ConfigFile, FileHosts, Listen, LogFormat, Web};
 use wharf_server::domain::{Host, HostAddress, HostName, HostSource, Labels, Transport, UnixPath};
 use wharf_server::engine::ApiVersion;
 use wharf_server::store::{Store, StoreOptions};
@@ -224,6 +224,7 @@ fn config(directory: &Path, hosts: FileHosts, max_parallel: usize) -> Config {
         store: StoreOptions { data_dir: directory.join("data"), secret_key_file: None },
         listen: vec![Listen::Unix(socket)],
         access: Access::UnixOnly,
+        web: Web::default(),
         local: false,
         max_parallel,
         rollout_history: 1000,

@@ -3,6 +3,7 @@
 
 mod answer;
 mod fleet;
+mod log;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use wharf::v1;
 
 pub use answer::{Answer, Reader, reason};
 pub use fleet::{Fleet, FleetOptions, IMAGE, name, secs};
+pub use log::Log;
 
 /// How long something may take to become so; the machine may be busy.
 const DEADLINE: Duration = Duration::from_secs(30);

@@ -1,0 +1,237 @@
+//! The audit log: one line for every call that changes something, and for every one that is
+//! refused, when it has ended. Its fields are stable:
+//!
+//! `principal`, `peer`, `method`, `outcome` (a gRPC code, or `CALLER_GONE` where the caller did not
+//! wait for it), `reason` (of docs/errors.md), `subject` (what it was about, as far as the service
+//! says), `elapsed_ms`, and `suppressed`, the lines of refusals that were left out before this one.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::Instant;
+use tonic::body::Body;
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo, UdsConnectInfo};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use super::throttle::Source;
+
+/// Longest path of a method in a line, in bytes: callers choose what they send.
+const LONGEST_METHOD: usize = 120;
+
+/// Where a call comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// Over TCP.
+    Address(SocketAddr),
+    /// Over a unix socket.
+    Process {
+        /// Its user.
+        uid: u32,
+        /// Its number, where the system says.
+        pid: Option<i32>,
+    },
+    /// The system does not say.
+    Unknown,
+}
+
+/// What a call is about, said by the service that carries it out.
+#[derive(Debug, Clone, Default)]
+pub struct Subject(Arc<Mutex<String>>);
+
+/// Writes the line of a call when it has ended, or is dropped.
+#[derive(Debug)]
+pub struct Record(Option<Entry>);
+
+/// What is known of a call before it ends.
+#[derive(Debug)]
+pub struct Entry {
+    /// Who calls.
+    pub principal: String,
+    /// From where.
+    pub peer: Peer,
+    /// The path of the method.
+    pub method: String,
+    /// What it is about.
+    pub subject: Subject,
+    /// When it began.
+    pub begun: Instant,
+}
+
+impl Peer {
+    /// That of a request, as the listener knows it.
+    pub fn of<B>(request: &http::Request<B>) -> Self {
+        let extensions = request.extensions();
+        if let Some(info) = extensions.get::<UdsConnectInfo>() {
+            return info
+                .peer_cred
+                .map_or(Self::Unknown, |peer| Self::Process { uid: peer.uid(), pid: peer.pid() });
+        }
+        let tcp = extensions.get::<TcpConnectInfo>();
+        let tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>();
+        let address =
+            tcp.or_else(|| tls.map(TlsConnectInfo::get_ref)).and_then(TcpConnectInfo::remote_addr);
+        address.map_or(Self::Unknown, Self::Address)
+    }
+
+    /// Whose refusals are counted together with its own.
+    pub fn source(&self) -> Source {
+        match self {
+            Self::Address(address) => Source::of(address.ip()),
+            Self::Process { .. } | Self::Unknown => Source::Local,
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(formatter, "{address}"),
+            Self::Process { uid, pid: Some(pid) } => write!(formatter, "pid:{pid},uid:{uid}"),
+            Self::Process { uid, pid: None } => write!(formatter, "uid:{uid}"),
+            Self::Unknown => formatter.write_str("unknown"),
+        }
+    }
+}
+
+impl Subject {
+    /// That of a request that came through the layer.
+    pub fn of<T>(request: &tonic::Request<T>) -> Self {
+        request.extensions().get().cloned().unwrap_or_default()
+    }
+
+    /// Says what the call is about, such as `host=web1`. No secrets.
+    pub fn say(&self, what: impl fmt::Display) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = what.to_string();
+    }
+
+    fn take(&self) -> String {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Entry {
+    /// That of a request.
+    pub fn of<B>(request: &http::Request<B>, peer: Peer, principal: String) -> Self {
+        let (method, subject) = (request.uri().path().to_owned(), Subject::default());
+        Self { principal, peer, method, subject, begun: Instant::now() }
+    }
+
+    /// Writes the line of a call that was refused. `suppressed`: lines left out before it.
+    pub fn refused(self, outcome: &str, reason: &str, suppressed: u64) {
+        self.write(outcome, reason, suppressed);
+    }
+
+    fn write(&self, outcome: &str, reason: &str, suppressed: u64) {
+        let elapsed_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (peer, subject) = (self.peer.to_string(), self.subject.take());
+        let cut = self.method.char_indices().nth(LONGEST_METHOD).map(|(end, _)| end);
+        // As texts, which are quoted in the line: nobody's name makes up a field.
+        tracing::info!(
+            principal = self.principal.as_str(),
+            peer = peer.as_str(),
+            method = &self.method[..cut.unwrap_or(self.method.len())],
+            outcome,
+            reason,
+            subject = subject.as_str(),
+            elapsed_ms,
+            suppressed,
+            "audit"
+        );
+    }
+}
+
+impl Record {
+    /// Begins the record of a call.
+    pub fn begin(entry: Entry) -> Self {
+        Self(Some(entry))
+    }
+
+    /// Follows an answer to its end.
+    pub fn follow(mut self, response: http::Response<Body>) -> http::Response<Body> {
+        if self.end(response.headers()) {
+            return response;
+        }
+        response.map(|body| Body::new(Recorded { body, record: self }))
+    }
+
+    /// Writes the line where the headers or trailers of an answer say how the call ended.
+    fn end(&mut self, headers: &HeaderMap) -> bool {
+        let Some(status) = Status::from_header_map(headers) else { return false };
+        if let Some(entry) = self.0.take() {
+            let info = status.get_details_error_info();
+            let reason = info.as_ref().map(|info| info.reason.as_str()).unwrap_or_default();
+            entry.write(name(status.code()), reason, 0);
+        }
+        true
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if let Some(entry) = self.0.take() {
+            entry.write("CALLER_GONE", "", 0);
+        }
+    }
+}
+
+/// The name of a code as the contract writes it.
+pub fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+/// An answer whose end is recorded.
+struct Recorded {
+    body: Body,
+    record: Record,
+}
+
+impl HttpBody for Recorded {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(Ok(frame)) = &frame
+            && let Some(trailers) = frame.trailers_ref()
+        {
+            self.record.end(trailers);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
