@@ -34,6 +34,7 @@ use super::edge::{Edge, ResponseStream};
 use super::problem::{Finish, Problem};
 use super::transfer;
 use crate::body::violation::Violations;
+use crate::domain::{ImageReference, RegistryLogin};
 use crate::rollout::journal::{Journal, SecretKind};
 use crate::rollout::model::{Control, Revision, RolloutId};
 use crate::rollout::requests::{Order, RequestText, Rollouts, UndoOrder};
@@ -91,7 +92,7 @@ impl RolloutService for RolloutApi {
         let hosts = self.edge.select(targets).map_err(in_spec)?;
         spec.policy.check("spec.policy", hosts.len()).map_err(Problem::invalid)?;
         let login = match &spec.change.image {
-            Some(image) => transfer::login_for(&self.edge, image, credentials.as_ref()).await?,
+            Some(image) => transfer::given_login(image, credentials.as_ref())?,
             None if credentials.is_some() => {
                 let problem = "are for the pull of an image, and `spec.image` is empty";
                 return Err(Problem::invalid_field("credentials", problem).into());
@@ -164,8 +165,9 @@ impl RolloutService for RolloutApi {
     ) -> Result<Response<v1::PauseRolloutResponse>, Status> {
         let principal = Principal::of(&request);
         let message = request.get_ref();
-        let rollout =
-            self.steer(principal, &message.id, message.expected_revision, Control::Pause).await?;
+        let rollout = self
+            .steer(principal, &message.id, message.expected_revision, Control::Pause, None)
+            .await?;
         Ok(Response::new(v1::PauseRolloutResponse { rollout: Some(rollout) }))
     }
 
@@ -176,8 +178,12 @@ impl RolloutService for RolloutApi {
         let principal = Principal::of(&request);
         let message = request.get_ref();
         let control = Control::Resume { retry_failed: message.retry_failed };
+        let login = match &message.credentials {
+            Some(credentials) => self.login_of(&message.id, credentials).await?,
+            None => None,
+        };
         let rollout =
-            self.steer(principal, &message.id, message.expected_revision, control).await?;
+            self.steer(principal, &message.id, message.expected_revision, control, login).await?;
         Ok(Response::new(v1::ResumeRolloutResponse { rollout: Some(rollout) }))
     }
 
@@ -187,8 +193,9 @@ impl RolloutService for RolloutApi {
     ) -> Result<Response<v1::AbortRolloutResponse>, Status> {
         let principal = Principal::of(&request);
         let message = request.get_ref();
-        let rollout =
-            self.steer(principal, &message.id, message.expected_revision, Control::Abort).await?;
+        let rollout = self
+            .steer(principal, &message.id, message.expected_revision, Control::Abort, None)
+            .await?;
         Ok(Response::new(v1::AbortRolloutResponse { rollout: Some(rollout) }))
     }
 
@@ -198,8 +205,9 @@ impl RolloutService for RolloutApi {
     ) -> Result<Response<v1::PromoteRolloutResponse>, Status> {
         let principal = Principal::of(&request);
         let message = request.get_ref();
-        let rollout =
-            self.steer(principal, &message.id, message.expected_revision, Control::Promote).await?;
+        let rollout = self
+            .steer(principal, &message.id, message.expected_revision, Control::Promote, None)
+            .await?;
         Ok(Response::new(v1::PromoteRolloutResponse { rollout: Some(rollout) }))
     }
 
@@ -257,17 +265,33 @@ impl RolloutService for RolloutApi {
 }
 
 impl RolloutApi {
+    /// Credentials for the registry of the image of a rollout.
+    async fn login_of(
+        &self,
+        id: &str,
+        credentials: &v1::RegistryCredentials,
+    ) -> Result<Option<Arc<RegistryLogin>>, Problem> {
+        let id = self.reads.resolve(id).await?;
+        let image = self.reads.view(id).await?.summary().image;
+        let Ok(image) = ImageReference::parse(&image) else {
+            let problem = "are for the pull of an image, and the rollout has none";
+            return Err(Problem::invalid_field("credentials", problem));
+        };
+        transfer::given_login(&image, Some(credentials))
+    }
+
     async fn steer(
         &self,
         principal: Principal,
         id: &str,
         expected_revision: u64,
         control: Control,
+        login: Option<Arc<RegistryLogin>>,
     ) -> Result<v1::Rollout, Problem> {
         let id = self.reads.resolve(id).await?;
         let expected = (expected_revision > 0).then_some(Revision(expected_revision));
         let by = principal.to_string();
-        self.rollouts.control(id, control, expected, &by).await.map_err(trouble::problem)?;
+        self.rollouts.control(id, control, expected, &by, login).await.map_err(trouble::problem)?;
         tracing::info!(rollout = %id, ?control, %principal, "rollout steered");
         Ok(self.reads.view(id).await?.summary())
     }

@@ -14,6 +14,7 @@ fn new() -> NewContainer {
         diff: vec!["image: app:v1 -> app:v2".to_owned(), "env.A: set".to_owned()],
         risks: vec!["the writable layer is lost".to_owned()],
         health_check: None,
+        image: None,
     }
 }
 
@@ -36,6 +37,7 @@ fn present() -> Present {
             running: true,
             restart: RestartPolicy::default(),
             auto_remove: false,
+            ..OldFacts::default()
         },
         unhealthy: false,
         paused: false,

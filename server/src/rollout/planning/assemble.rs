@@ -113,7 +113,7 @@ impl Draft<'_> {
             paused: recreate::is_paused(&old.inspect),
             no_start_first: Vec::new(),
             new: Err(Vec::new()),
-            old: recreate::old_facts(&old.inspect),
+            old: recreate::old_facts(old),
         };
         let made = match recreate::recreate(old, &facts.host, change, &options) {
             Ok(made) => made,
@@ -227,5 +227,6 @@ fn container_of(made: &Recreated, image: Option<&Value>) -> NewContainer {
         spec_sha: made.spec_sha.clone(),
         diff: made.diff.clone(),
         risks: made.risks.clone(),
+        image: None,
     }
 }

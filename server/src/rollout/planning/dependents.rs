@@ -69,7 +69,7 @@ fn one(
     if let Some((taken, _)) = recreate::names::taken(host, &facts.name, &rollout.short()).first() {
         return refuse(format!("the name {taken} is taken"));
     }
-    let old = recreate::old_facts(&dependent.inspect);
+    let old = recreate::old_facts(dependent);
     if old.running && is_bad(&dependent.inspect) {
         return refuse(
             "it is unhealthy or does not stay up, and would not pass its gate; mend or remove it"
