@@ -9,6 +9,7 @@ TOOLS=${CARGO_TARGET_DIR:-$ROOT/target}/tools
 BUF_VERSION=1.75.0
 BUF=$TOOLS/buf/node_modules/.bin/buf
 PYTHON=$TOOLS/python/bin/python
+NODE_MODULES=$TOOLS/node/node_modules
 
 # rustup puts cargo where a shell that is not a login shell may not look.
 command -v cargo >/dev/null || PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
@@ -74,12 +75,38 @@ install_buf() {
     npm install --silent --no-audit --no-fund --prefix "$TOOLS/buf" "@bufbuild/buf@$BUF_VERSION" >&2
 }
 
-# A Python with grpcio, for the test that a client of another language needs nothing of ours.
+# A Python with grpcio and what programs have beside it that talk to Google's services.
 install_python() {
-    "$PYTHON" -c 'import grpc, grpc_reflection' 2>/dev/null && return
+    "$PYTHON" -c 'import grpc, grpc_reflection, grpc_status, grpc_tools.protoc, google.api_core' \
+        2>/dev/null && return
     command -v python3 >/dev/null || apt_install python3
     python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
     python3 -m venv "$TOOLS/python" >&2
-    "$TOOLS/python/bin/pip" install --quiet --disable-pip-version-check \
-        "grpcio>=1.60,<2" "grpcio-reflection>=1.60,<2" >&2
+    local grpc package packages=(google-api-core)
+    grpc=">=1.60,<2"
+    for package in grpcio grpcio-reflection grpcio-status grpcio-tools; do
+        packages+=("$package$grpc")
+    done
+    "$TOOLS/python/bin/pip" install --quiet --disable-pip-version-check "${packages[@]}" >&2
+}
+
+# Compilers and libraries of the contract for Go, as the distribution has them, and for
+# JavaScript, from npm.
+install_clients() {
+    # Version 1.5 of the older library, by name: beside 1.3 generated code of today panics.
+    apt_install protobuf-compiler golang-go protoc-gen-go protoc-gen-go-grpc \
+        golang-github-golang-protobuf-1-5-dev \
+        golang-google-grpc-dev golang-google-protobuf-dev golang-google-genproto-dev
+    command -v npm >/dev/null || apt_install npm
+    # Newer ones need a newer Node.js than Debian 12 has.
+    local packages=(
+        @grpc/grpc-js@1.14.7 @grpc/proto-loader@0.8.1
+        @bufbuild/protobuf@2.6.0 @bufbuild/protoc-gen-es@2.6.0
+        @connectrpc/connect@2.0.3 @connectrpc/connect-web@2.0.3
+    )
+    local installed=$TOOLS/node/installed
+    [ "$(cat "$installed" 2>/dev/null)" = "${packages[*]}" ] && return
+    mkdir -p "$TOOLS/node"
+    npm install --silent --no-audit --no-fund --prefix "$TOOLS/node" "${packages[@]}" >&2
+    printf '%s' "${packages[*]}" >"$installed"
 }

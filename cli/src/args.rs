@@ -21,9 +21,9 @@ Examples:
   wharf rollout start web --image registry/app:v2 -l role=web
   wharf ps -A -o json | jq -r .name
 
-Exit status: 0 all done, 1 some host failed, 2 wrong usage, no connection or request refused.";
+Exit status: 0 everything is done; 1 some host failed; 2 wrong usage, no connection, or refused.";
 
-/// Wharf, one gRPC API for every Docker host you own: the command line
+/// Manage the containers of every Docker host you own, through one wharfd
 #[derive(Parser)]
 #[command(name = "wharf", version, after_help = EXAMPLES, max_term_width = 100, subcommand_required = true,
           arg_required_else_help = true, disable_help_subcommand = true)]
@@ -44,11 +44,11 @@ pub struct Arguments {
         hide_possible_values = false
     )]
     pub output: Format,
-    /// No progress and no remarks; ps and images print IDs only
+    /// Suppress progress and notes; ps and images print only IDs
     #[arg(short, long, global = true, help_heading = "Output")]
     pub quiet: bool,
-    /// Deadline of each call to the server, such as 30s or 5m [default: none where hosts work, each
-    /// host has its own time limit in the server; 30s for what the server answers by itself]
+    /// Deadline of each call to the server, such as 30s or 5m [default: none for calls on hosts,
+    /// where the server limits the time per host; otherwise 30s]
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration::parse_deadline,
           help_heading = "Server", hide_short_help = true)]
     pub timeout: Option<Deadline>,
@@ -95,10 +95,10 @@ pub enum Command {
     /// Rolling upgrades: start, plan, ls, show, watch, pause, resume, promote, abort, undo
     #[command(subcommand)]
     Rollout(Box<rollout::Command>),
-    /// Registry logins that the server keeps: ls, login, logout
+    /// Registry logins stored in the server: ls, login, logout
     #[command(subcommand)]
     Registry(registry::Command),
-    /// Servers by name: ls, set, use, show, rm
+    /// Named servers: ls, set, use, show, rm
     #[command(subcommand)]
     Context(context::Command),
 
@@ -110,7 +110,7 @@ pub enum Command {
     Pull(image::pull::Args),
     /// Push an image to its registry
     Push(image::push::Args),
-    /// Give an image another name
+    /// Add a name to an image
     Tag(image::tag::Args),
     /// Remove images
     Rmi(image::remove::Args),
@@ -126,39 +126,39 @@ pub enum Command {
     Restart(container::lifecycle::RestartArgs),
     /// Send a signal to containers
     Kill(container::lifecycle::KillArgs),
-    /// Freeze containers
+    /// Pause containers
     Pause(container::lifecycle::PauseArgs),
-    /// Let frozen containers go on
+    /// Resume paused containers
     Unpause(container::lifecycle::UnpauseArgs),
-    /// Give a container another name
+    /// Rename a container
     Rename(container::rename::Args),
-    /// Change limits and the restart policy of containers
+    /// Change resource limits and the restart policy of containers
     Update(container::update::Args),
     /// Wait until containers stop, and print their exit statuses
     Wait(container::wait::Args),
     /// Remove containers
     Rm(container::remove::Args),
-    /// Show what Engines know of containers or images
+    /// Show the Engine's details of containers or images
     Inspect(inspect::Args),
     /// Show the processes of a container
     Top(container::top::Args),
-    /// Show what changed in the file system of a container
+    /// Show changed files in a container's file system
     #[command(alias = "diff")]
     Changes(container::changes::Args),
 
-    /// Have the server keep credentials for a registry
+    /// Store registry credentials in the server
     Login(login::LoginArgs),
-    /// Have the server forget the credentials for a registry
+    /// Remove registry credentials from the server
     Logout(login::LogoutArgs),
-    /// Show what Engines say of their hosts
+    /// Show information about hosts and their Engines
     Info(system::InfoArgs),
-    /// Show versions: of this program and the server, and of Engines with -H, -l or -A
+    /// Show versions of this program and the server; with -H, -l, or -A also of Engines
     Version(system::VersionArgs),
-    /// Show what takes up space on hosts
+    /// Show disk usage of hosts
     Df(system::DfArgs),
     /// Print a completion script for a shell
     Completion(completion::Args),
-    /// Write the manual pages into a directory
+    /// Write the manual pages to a directory
     Man(man::Args),
 }
 

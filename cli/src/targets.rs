@@ -17,7 +17,7 @@ use crate::exit::Failure;
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Hosts")]
 pub struct TargetArgs {
-    /// Hosts by name, separated by commas; may be repeated
+    /// Hosts by name, separated by commas; can be repeated
     #[arg(short = 'H', long = "host", value_name = "NAME,…", value_delimiter = ',')]
     pub host: Vec<String>,
     /// Hosts by label, such as env=prod,tier in (web,api),!canary
@@ -26,13 +26,13 @@ pub struct TargetArgs {
     /// Every host that the server knows
     #[arg(short = 'A', long)]
     pub all_hosts: bool,
-    /// Hosts to leave out
+    /// Hosts to exclude
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub exclude: Vec<String>,
-    /// Longest time for one host, such as 10s [default: the server's]
+    /// Time limit per host, such as 10s [default: set by the server]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive, hide_short_help = true)]
     pub host_timeout: Option<Duration>,
-    /// Hosts that are worked on at once [default: the server's]
+    /// Hosts to work on at the same time [default: set by the server]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true, hide_short_help = true)]
     pub max_parallel: Option<u32>,
 }
@@ -88,7 +88,7 @@ impl TargetArgs {
                 Access::Read => Selection::All(AllHosts {}),
                 Access::Write => {
                     return Err(Failure::usage(
-                        "this changes hosts, so say which: -H NAME[,NAME], -l LABELS or -A for every host",
+                        "commands that change hosts need an explicit target: -H NAME[,NAME], -l LABELS, or -A for every host",
                     ));
                 }
             },

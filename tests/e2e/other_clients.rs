@@ -1,5 +1,7 @@
 //! Clients that have nothing of ours: Python and buf by reflection, a browser by gRPC-Web, and
-//! whoever asks for the health of the server.
+//! whoever asks for the health of the server. `generated` has the clients of generated code.
+
+mod generated;
 
 use std::env;
 use std::process::Stdio;
@@ -21,6 +23,7 @@ use crate::support::{HOSTS, Server, all, on_hosts};
 /// A server on a TCP port, with the three Engines and a running container on each.
 struct Open {
     _wharfd: Wharfd,
+    server: Server,
     authority: String,
     container: String,
 }
@@ -43,7 +46,7 @@ impl Open {
             engine.import(&image, &Image::new("v1")).await?;
             engine.run(&container, &image).await?;
         }
-        Ok(Open { _wharfd: wharfd, authority, container })
+        Ok(Open { _wharfd: wharfd, server, authority, container })
     }
 }
 

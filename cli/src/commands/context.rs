@@ -26,19 +26,19 @@ pub enum Command {
     /// List contexts
     #[command(alias = "list")]
     Ls,
-    /// Make or change a context
+    /// Create or change a context
     #[command(
         after_help = "Examples:\n  wharf context set prod --server https://wharf.example.com:7443 --tls-ca ca.pem --token-file token"
     )]
     Set(SetArgs),
-    /// Use a context from now on
+    /// Make a context the default
     Use {
         /// The context
         name: String,
     },
-    /// Show the server that would be used now, and why
+    /// Show which server is in use, and why
     Show,
-    /// Forget contexts
+    /// Remove contexts
     Rm {
         /// The contexts
         #[arg(required = true, value_name = "NAME")]
@@ -63,7 +63,7 @@ pub struct SetArgs {
     /// Name to expect in the server's certificate
     #[arg(id = "context_tls_server_name", long = "tls-server-name", value_name = "NAME")]
     tls_server_name: Option<String>,
-    /// Use it from now on
+    /// Make it the default
     #[arg(long = "use")]
     use_it: bool,
 }

@@ -12,7 +12,7 @@ use crate::exit::Failure;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  wharf man --dir /usr/local/share/man/man1")]
 pub struct Args {
-    /// Where to write the pages; it is made where it is missing
+    /// Directory for the pages; created if missing
     #[arg(long, value_name = "DIRECTORY")]
     dir: PathBuf,
 }

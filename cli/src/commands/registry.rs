@@ -14,12 +14,12 @@ use crate::view::system::{LOGIN_COLUMNS, login_row};
 /// `wharf registry …`
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// List the registries that the server keeps credentials for
+    /// List registries with stored credentials
     #[command(alias = "list")]
     Ls,
-    /// Have the server keep credentials for a registry
+    /// Store registry credentials in the server
     Login(login::LoginArgs),
-    /// Have the server forget the credentials for a registry
+    /// Remove registry credentials from the server
     Logout(login::LogoutArgs),
 }
 

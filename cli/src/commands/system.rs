@@ -32,7 +32,7 @@ pub struct InfoArgs {
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  wharf version\n  wharf version -A")]
 pub struct VersionArgs {
-    /// Only of this program; no server is asked
+    /// Show only the version of this program; do not contact a server
     #[arg(long)]
     client: bool,
     #[command(flatten)]

@@ -195,6 +195,7 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
+    #[command(disable_help_flag = true)]
     struct Line {
         #[command(flatten)]
         flags: ContainerFlags,

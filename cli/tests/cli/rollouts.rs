@@ -178,7 +178,7 @@ fn hosts_are_never_implied() {
     for verb in ["start", "plan", "restart"] {
         let run = run(&server, &["rollout", verb, "web"]);
         assert_eq!(run.code, Some(2), "{verb}");
-        assert!(run.stderr.contains("say which"), "{}", run.stderr);
+        assert!(run.stderr.contains("explicit target"), "{}", run.stderr);
     }
     assert!(server.methods().is_empty());
 }

@@ -53,7 +53,7 @@ fn a_write_without_hosts_is_refused_before_anything_is_sent() {
         let run = run(&server, arguments);
         assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{arguments:?}");
         assert!(
-            run.stderr.contains("-H NAME[,NAME], -l LABELS or -A"),
+            run.stderr.contains("-H NAME[,NAME], -l LABELS, or -A"),
             "{arguments:?}: {}",
             run.stderr
         );

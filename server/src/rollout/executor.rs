@@ -149,6 +149,9 @@ pub struct NewBody {
     /// Networks to connect before the start, with their endpoints: what Engines before API
     /// 1.44 do not take at creation.
     pub networks: Vec<(String, serde_json::Value)>,
+    /// Names of the networks that the container must be in; empty where nobody wrote them down.
+    #[serde(default)]
+    pub joins: Vec<String>,
     /// ID of the image that it is made from, where it is known before the pull: the name of the
     /// image may mean another one by the time that it is made. `None` for the rollout's image.
     #[serde(default)]

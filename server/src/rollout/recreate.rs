@@ -19,6 +19,7 @@ mod diff;
 mod health;
 mod identity;
 mod image_defaults;
+mod joined;
 mod json;
 mod labels;
 mod mask;
@@ -38,11 +39,13 @@ pub use compare::compare;
 pub use dependents::{Dependent, dependents_of, refuse_dependents, retarget};
 pub use diff::diff;
 pub use health::has_health_check;
+pub use joined::{not_joined, tells_networks};
 pub use labels::{OWN_LABELS, complete, compose_risk};
 pub use unset::check_unset;
 
 use super::facts::{HostFacts, OldContainer};
 use super::model::{OldFacts, Order, RestartPolicy, Trouble};
+use super::reason::Reason;
 use super::spec::{AnonymousVolumes, Change, Dependents, OrderWish, Policy};
 
 /// What the operator allows or wants, besides the change itself.
@@ -71,6 +74,8 @@ pub struct Recreated {
     /// Networks to connect after the creation and before the start, with the Engine's JSON of the
     /// endpoint: before API 1.44 a creation takes one only (C17). Sorted by name.
     pub extra_networks: Vec<(String, Value)>,
+    /// Names of the networks that the new container must be in, sorted.
+    pub joins: Vec<String>,
     /// What becomes different, a line a setting, sorted; secrets are not in it.
     pub diff: Vec<String>,
     /// What may go wrong or be lost, a line each.
@@ -135,7 +140,9 @@ pub fn recreate(
     };
     storage::warn_of_leaks(&inherited_volumes, &mut notes);
     let diff = diff(&before.body, &body);
-    finish(body, host, diff, order, dependents, inherited_volumes, notes)
+    let joins = joined::expected(&old.inspect, &before.body, &body, host);
+    let made = Made { body, joins, diff, order, dependents, inherited_volumes };
+    made.finish(host, notes)
 }
 
 /// The container that a change makes where there is none. The change must have a whole body, or
@@ -151,7 +158,16 @@ pub fn fresh(host: &HostFacts, change: &Change) -> Result<Recreated, Vec<Trouble
     networks::refuse_missing(&body, host, &mut notes);
     order::warn_of_ports(&body, &mut notes);
     let diff = diff(&Value::Null, &body);
-    finish(body, host, diff, Order::StopFirst, Vec::new(), Vec::new(), notes)
+    let joins = joined::expected(&Value::Null, &Value::Null, &body, host);
+    let made = Made {
+        body,
+        joins,
+        diff,
+        order: Order::StopFirst,
+        dependents: Vec::new(),
+        inherited_volumes: Vec::new(),
+    };
+    made.finish(host, notes)
 }
 
 /// The stopped stand-in for a container that removes itself when it stops: the same container
@@ -163,8 +179,15 @@ pub fn twin(old: &OldContainer, host: &HostFacts) -> Result<Recreated, Vec<Troub
         return Err(notes.refusals);
     }
     base.body["HostConfig"]["AutoRemove"] = Value::Bool(false);
-    let order = Order::StopFirst;
-    finish(base.body, host, Vec::new(), order, Vec::new(), base.inherited, notes)
+    let made = Made {
+        joins: joined::expected(&old.inspect, &base.body, &base.body, host),
+        body: base.body,
+        diff: Vec::new(),
+        order: Order::StopFirst,
+        dependents: Vec::new(),
+        inherited_volumes: base.inherited,
+    };
+    made.finish(host, notes)
 }
 
 /// What the plan keeps of the old container.
@@ -225,8 +248,8 @@ impl From<&Policy> for Options {
 }
 
 impl Notes {
-    fn refuse(&mut self, reason: &str, message: impl Into<String>) {
-        self.refusals.push(Trouble { reason: reason.to_owned(), message: message.into() });
+    fn refuse(&mut self, reason: Reason, message: impl Into<String>) {
+        self.refusals.push(Trouble::new(reason, message));
     }
 
     fn risk(&mut self, line: impl Into<String>) {
@@ -263,31 +286,38 @@ impl Base {
     }
 }
 
-fn finish(
+/// What was decided of a new container.
+struct Made {
     body: Value,
-    host: &HostFacts,
+    joins: Vec<String>,
     diff: Vec<String>,
     order: Order,
     dependents: Vec<Dependent>,
     inherited_volumes: Vec<String>,
-    mut notes: Notes,
-) -> Result<Recreated, Vec<Trouble>> {
-    if !notes.refusals.is_empty() {
-        return Err(notes.refusals);
+}
+
+impl Made {
+    /// The container in the form in which it is sent to the host, or what stands against it.
+    fn finish(self, host: &HostFacts, mut notes: Notes) -> Result<Recreated, Vec<Trouble>> {
+        if !notes.refusals.is_empty() {
+            return Err(notes.refusals);
+        }
+        let Self { body, joins, diff, order, dependents, inherited_volumes } = self;
+        let (body, extra_networks) = joined::split(body, host);
+        let spec_sha = json::sha256(&serde_json::json!([body, extra_networks]));
+        notes.risks.sort();
+        notes.risks.dedup();
+        let risks = notes.risks;
+        Ok(Recreated {
+            body,
+            extra_networks,
+            joins,
+            diff,
+            risks,
+            order,
+            dependents,
+            inherited_volumes,
+            spec_sha,
+        })
     }
-    let (body, extra_networks) = networks::split(body, host.api_version);
-    let spec_sha = json::sha256(&serde_json::json!([body, extra_networks]));
-    notes.risks.sort();
-    notes.risks.dedup();
-    let risks = notes.risks;
-    Ok(Recreated {
-        body,
-        extra_networks,
-        diff,
-        risks,
-        order,
-        dependents,
-        inherited_volumes,
-        spec_sha,
-    })
 }

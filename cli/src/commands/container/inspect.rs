@@ -13,7 +13,7 @@ use crate::targets::Access;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  wharf container inspect web1/web | jq '.[0].State'")]
 pub struct Args {
-    /// Add sizes; slow
+    /// Include sizes; slow
     #[arg(short, long)]
     pub size: bool,
     #[command(flatten)]

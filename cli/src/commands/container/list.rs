@@ -19,19 +19,19 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Also containers that do not run
+    /// Include containers that are not running
     #[arg(short, long)]
     all: bool,
-    /// Only matching containers, such as name=web, label=a=b, status=exited; may be repeated
+    /// Only matching containers, such as name=web, label=a=b, status=exited; can be repeated
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
-    /// Only the newest so many of each host, in any state
+    /// Only the newest N containers of each host, in any state
     #[arg(short = 'n', long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     last: Option<u32>,
-    /// Add sizes; slow
+    /// Include sizes; slow
     #[arg(short, long)]
     size: bool,
-    /// With -o json: add the Engine's own JSON
+    /// With -o json: include the Engine's own JSON
     #[arg(long)]
     engine_json: bool,
     #[command(flatten)]

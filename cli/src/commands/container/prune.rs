@@ -17,10 +17,10 @@ use crate::view::units;
     after_help = "Examples:\n  wharf container prune -A --filter until=24h\n  wharf container prune -H web1"
 )]
 pub struct Args {
-    /// Only matching ones: until=24h, label=a, label!=a; may be repeated
+    /// Only matching containers: until=24h, label=a, label!=a; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
-    /// Accepted as docker has it; there is no question that it could answer
+    /// Accepted for compatibility with docker; wharf never asks for confirmation
     #[arg(short, long)]
     force: bool,
     #[command(flatten)]

@@ -14,13 +14,13 @@ use crate::targets::Access;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  wharf rm web1/web\n  wharf rm -f -v -l env=test web worker")]
 pub struct Args {
-    /// Kill it first where it runs
+    /// Kill running containers first
     #[arg(short, long)]
     force: bool,
-    /// Remove its anonymous volumes too
+    /// Also remove anonymous volumes
     #[arg(short, long)]
     volumes: bool,
-    /// A container that is not there is no error
+    /// Ignore containers that do not exist
     #[arg(long)]
     allow_missing: bool,
     #[command(flatten)]

@@ -34,11 +34,11 @@ pub struct Args {
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Condition {
-    /// That it does not run; at once where it does not
+    /// The container is not running; returns at once if it already is not
     NotRunning,
-    /// That it stops the next time
+    /// The container stops the next time
     NextExit,
-    /// That it is removed
+    /// The container is removed
     Removed,
 }
 

@@ -29,7 +29,7 @@ pub struct Args {
     name: String,
     /// Where its Engine listens: unix:///PATH or tcp://HOST:PORT
     address: String,
-    /// Label; may be repeated
+    /// Label; can be repeated
     #[arg(long = "label", value_name = "KEY=VALUE")]
     labels: Vec<String>,
     /// Authorities that may have signed the Engine's certificate (PEM)
@@ -41,7 +41,7 @@ pub struct Args {
     /// Key of the client certificate (PEM); the server keeps it sealed
     #[arg(id = "host_tls_key", long = "tls-key", value_name = "FILE", requires = "host_tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Certificates that the server's configuration file names
+    /// Certificate group from the server's configuration file
     #[arg(long, value_name = "NAME", conflicts_with_all = ["host_tls_ca", "host_tls_cert", "host_tls_key"])]
     tls_group: Option<String>,
     /// Accept plain TCP to another machine: whoever can alter that traffic is root on the host

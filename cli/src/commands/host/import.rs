@@ -31,7 +31,7 @@ pub struct Args {
     /// Only these contexts, each of which must fit [default: all that fit]
     #[arg(value_name = "CONTEXT")]
     names: Vec<String>,
-    /// Label for every host that is added; may be repeated
+    /// Label for every added host; can be repeated
     #[arg(long = "label", value_name = "KEY=VALUE")]
     labels: Vec<String>,
     /// Accept plain TCP to other machines: whoever can alter that traffic is root on the host

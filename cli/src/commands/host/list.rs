@@ -22,7 +22,7 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Only the inventory; ask no host
+    /// List only the inventory, without contacting hosts
     #[arg(long)]
     no_check: bool,
     #[command(flatten)]

@@ -28,16 +28,16 @@ use crate::status::ErrorText;
 pub enum Command {
     /// Add a host
     Add(add::Args),
-    /// Forget hosts; nothing is done on the hosts themselves
+    /// Remove hosts from the inventory; nothing changes on the hosts
     Rm(remove::Args),
-    /// List hosts, and ask each whether it answers
+    /// List hosts and whether they answer
     #[command(alias = "list")]
     Ls(list::Args),
-    /// Show hosts with all that is known of them, as JSON
+    /// Show all details of hosts as JSON
     Inspect(inspect::Args),
-    /// Set and remove labels of hosts
+    /// Set and remove host labels
     Label(label::Args),
-    /// Ask hosts whether they answer; fails where one does not
+    /// Check whether hosts answer; fails if one does not
     Check(check::Args),
     /// Add the hosts of this machine's Docker contexts
     Import(import::Args),

@@ -14,7 +14,7 @@ pub struct Args {
     /// Hosts
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
-    /// A host that is not known is no error
+    /// Ignore unknown hosts
     #[arg(long)]
     allow_missing: bool,
 }

@@ -21,13 +21,13 @@ pub struct Args {
     /// Only images whose name matches, such as app or app:v*
     #[arg(value_name = "REPOSITORY[:TAG]")]
     reference: Option<String>,
-    /// Also images without a name that are layers of others
+    /// Include intermediate images
     #[arg(short, long)]
     all: bool,
     /// Only matching images, such as dangling=true, label=a=b, reference=app:*; may be repeated
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
-    /// With -o json: add the Engine's own JSON
+    /// With -o json: include the Engine's own JSON
     #[arg(long)]
     engine_json: bool,
     #[command(flatten)]

@@ -22,11 +22,11 @@ pub enum Command {
     Pull(pull::Args),
     /// Push an image to its registry
     Push(push::Args),
-    /// Give an image another name
+    /// Add a name to an image
     Tag(tag::Args),
     /// Remove images
     Rm(remove::Args),
-    /// Show what Engines know of images
+    /// Show the Engine's details of images
     Inspect(inspect::Args),
     /// Show the layers of an image
     History(history::Args),

@@ -17,13 +17,13 @@ use crate::view::{short_id, units};
     after_help = "Examples:\n  wharf image prune -A\n  wharf image prune -l env=test --all --filter until=240h"
 )]
 pub struct Args {
-    /// All unused images, not only those without a name
+    /// Remove all unused images, not only untagged ones
     #[arg(short, long)]
     all: bool,
-    /// Only matching ones: until=24h, label=a, label!=a; may be repeated
+    /// Only matching images: until=24h, label=a, label!=a; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
-    /// Accepted as docker has it; there is no question that it could answer
+    /// Accepted for compatibility with docker; wharf never asks for confirmation
     #[arg(short, long)]
     force: bool,
     #[command(flatten)]

@@ -31,7 +31,7 @@ pub struct Args {
     /// Platform, such as linux/arm64 [default: the host's own]
     #[arg(long, default_value = "", hide_default_value = true)]
     platform: String,
-    /// Stop the pulls when this command ends early
+    /// Cancel the pulls if this command ends early
     #[arg(long)]
     cancel_on_disconnect: bool,
     #[command(flatten)]

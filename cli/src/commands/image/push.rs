@@ -27,7 +27,7 @@ pub struct Args {
     /// Image, such as registry.example.com:5000/team/app:v1
     #[arg(value_name = "IMAGE")]
     reference: String,
-    /// Stop the pushes when this command ends early
+    /// Cancel the pushes if this command ends early
     #[arg(long)]
     cancel_on_disconnect: bool,
     #[command(flatten)]

@@ -18,13 +18,13 @@ pub struct Args {
     /// Images: references or IDs
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
-    /// Remove an image by ID although it has several names, or stopped containers use it
+    /// Remove an image by ID even if it has several names or stopped containers use it
     #[arg(short, long)]
     force: bool,
-    /// Keep parents without name
+    /// Keep untagged parent images
     #[arg(long)]
     no_prune: bool,
-    /// An image that is not there is no error
+    /// Ignore images that do not exist
     #[arg(long)]
     allow_missing: bool,
     #[command(flatten)]

@@ -15,7 +15,7 @@ pub struct Args {
     /// The image: a reference or an ID
     #[arg(value_name = "IMAGE")]
     source: String,
-    /// Its new name; without tag it gets latest
+    /// New name; the default tag is latest
     #[arg(value_name = "NEW_NAME")]
     target: String,
     #[command(flatten)]

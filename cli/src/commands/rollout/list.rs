@@ -19,16 +19,16 @@ const PAGE: u32 = 200;
 /// Arguments of `wharf rollout ls`.
 #[derive(clap::Args)]
 pub struct ListArgs {
-    /// Only those of this container
+    /// Only rollouts of this container
     #[arg(value_name = "CONTAINER", default_value = "", hide_default_value = true)]
     container: String,
-    /// Only those that have not ended
+    /// Only rollouts that have not ended
     #[arg(long)]
     open: bool,
-    /// Only those that this host takes part in
+    /// Only rollouts that include this host
     #[arg(short = 'H', long, value_name = "NAME", default_value = "", hide_default_value = true)]
     host: String,
-    /// At most so many, the newest
+    /// Maximum number to list, newest first
     #[arg(short = 'n', long, value_name = "COUNT")]
     limit: Option<NonZeroUsize>,
 }
@@ -39,7 +39,7 @@ pub struct HistoryArgs {
     /// The container
     #[arg(value_name = "CONTAINER")]
     container: String,
-    /// At most so many, the newest
+    /// Maximum number to list, newest first
     #[arg(short = 'n', long, value_name = "COUNT")]
     limit: Option<NonZeroUsize>,
 }

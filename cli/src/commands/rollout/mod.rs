@@ -38,25 +38,25 @@ pub enum Command {
     Plan(start::PlanArgs),
     /// List rollouts
     Ls(list::ListArgs),
-    /// Show a rollout with every host
+    /// Show a rollout with all its hosts
     Show(show::Args),
     /// Follow a rollout
     Watch(follow::Args),
-    /// Begin no further host
+    /// Pause a rollout: start no further host
     Pause(steer::PauseArgs),
-    /// Go on with a rollout that is paused
+    /// Resume a paused rollout
     Resume(steer::ResumeArgs),
-    /// Go on after the canary
+    /// Continue after the canary
     Promote(steer::PromoteArgs),
-    /// Stop at the next safe point and leave what is done
+    /// Stop a rollout at the next safe point, and keep what is done
     Abort(steer::AbortArgs),
-    /// Bring back what a rollout replaced
+    /// Restore what a rollout replaced
     Undo(undo::Args),
-    /// Make a container anew on many hosts, a few at a time, as it is
+    /// Recreate a container with its current settings on many hosts, a few at a time
     Restart(start::RestartArgs),
-    /// List the rollouts of a container that have ended
+    /// List the ended rollouts of a container
     History(list::HistoryArgs),
-    /// Print the JSON Schema of the file of `start -f`, for editors
+    /// Print the JSON Schema of rollout files, for editors
     #[command(hide = true)]
     Schema,
 }

@@ -14,31 +14,33 @@ use crate::duration;
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Policy")]
 pub struct PolicyFlags {
-    /// Hosts at work at once: 3 or 25% [default: 1]
+    /// Hosts to upgrade at the same time, such as 3 or 25% [default: 1]
     #[arg(long, value_name = "N|P%", id = "policy_max_parallel")]
     max_parallel: Option<String>,
-    /// Waves, as sums: 1,10%,50%,100% [default: one wave]
+    /// Waves, as cumulative amounts: 1,10%,50%,100% [default: one wave]
     #[arg(long, value_name = "N|P%,…", value_delimiter = ',')]
     batches: Vec<String>,
-    /// A first wave of its own [default: none]
+    /// Size of a separate first wave [default: none]
     #[arg(long, value_name = "N|P%")]
     canary: Option<String>,
-    /// After the canary: auto, or manual for a pause until `wharf rollout promote` [default: auto]
+    /// After the canary: continue (auto), or pause until `wharf rollout promote` (manual)
+    /// [default: auto]
     #[arg(long, value_name = "auto|manual", value_parser = choice::<Promote>)]
     promote: Option<Promote>,
-    /// Begin a host only while fewer are at work or down [default: --max-parallel]
+    /// Start a host only while fewer hosts are in progress or down [default: --max-parallel]
     #[arg(long, value_name = "N|P%")]
     max_unavailable: Option<String>,
-    /// Old or new first: stop-first, start-first or auto [default: stop-first]
+    /// Stop the old container first, or start the new one first: stop-first, start-first, or auto
+    /// [default: stop-first]
     #[arg(long, value_name = "ORDER", value_parser = choice::<RolloutOrder>)]
     order: Option<RolloutOrder>,
     /// Pause between one host and the next [default: 0s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     delay: Option<Duration>,
-    /// Watch after each wave [default: 0s]
+    /// Time to monitor each wave after its last host [default: 0s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     bake: Option<Duration>,
-    /// How a new container proves itself: auto, docker, running, http, tcp, exec or none
+    /// How a new container proves that it is healthy: auto, docker, running, http, tcp, exec, or none
     /// [default: auto]
     #[arg(long, value_name = "GATE", value_parser = choice::<HealthGate>)]
     health: Option<HealthGate>,
@@ -54,80 +56,80 @@ pub struct PolicyFlags {
     /// Text that the body must contain, for --health http
     #[arg(long, value_name = "TEXT")]
     probe_body: Option<String>,
-    /// Where --health http asks: published-port or container-address [default: published-port]
+    /// Where --health http connects: published-port or container-address [default: published-port]
     #[arg(long, value_name = "WHERE", value_parser = choice::<ProbeThrough>)]
     probe_through: Option<ProbeThrough>,
-    /// Command line for a shell in the container, for --health exec
+    /// Shell command to run in the container, for --health exec
     #[arg(long, value_name = "COMMAND")]
     probe_command: Option<String>,
-    /// Good without interruption for this long [default: 10s]
+    /// Time that a new container must stay healthy without interruption [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     min_healthy_time: Option<Duration>,
-    /// Watch of a host after its gate [default: 30s]
+    /// Time to monitor a host after its health gate [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     monitor: Option<Duration>,
-    /// Longest time from start to gate; pulls do not count [default: 5m]
+    /// Time limit from start to healthy; pulls do not count [default: 5m]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive)]
     healthy_deadline: Option<Duration>,
-    /// Longest standstill of a pull [default: 15m]
+    /// Time limit for a pull without progress [default: 15m]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive)]
     pull_timeout: Option<Duration>,
-    /// Time between stop signal and SIGKILL of the old container [default: the container's own]
+    /// Time between the stop signal and SIGKILL for the old container [default: the container's own]
     #[arg(long = "stop-timeout", id = "policy_stop_timeout", value_name = "DURATION",
           value_parser = duration::parse)]
     stop_timeout: Option<Duration>,
-    /// Longest time in which no host is finished [default: 15m]
+    /// Time limit in which at least one host must finish [default: 15m]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive)]
     progress_deadline: Option<Duration>,
-    /// Failed hosts that are put up with [default: 0]
+    /// Number of failed hosts to tolerate [default: 0]
     #[arg(long, value_name = "N|P%")]
     max_failures: Option<String>,
-    /// When more fail: pause, rollback, continue or abort [default: pause]
+    /// What to do when more hosts fail: pause, rollback, continue, or abort [default: pause]
     #[arg(long, value_name = "ACTION", value_parser = choice::<FailureAction>)]
     on_failure: Option<FailureAction>,
-    /// What a rollback puts back: failed, wave or all [default: all]
+    /// Which hosts a rollback restores: failed, wave, or all [default: all]
     #[arg(long, value_name = "SCOPE", value_parser = choice::<RollbackScope>)]
     rollback_scope: Option<RollbackScope>,
-    /// Hosts at work at once in a rollback [default: --max-parallel]
+    /// Hosts to restore at the same time in a rollback [default: --max-parallel]
     #[arg(long, value_name = "N|P%")]
     rollback_parallel: Option<String>,
-    /// With a host that does not answer: wait, skip or fail [default: wait]
+    /// What to do with a host that does not answer: wait, skip, or fail [default: wait]
     #[arg(long, value_name = "ACTION", value_parser = choice::<UnreachableAction>)]
     on_unreachable: Option<UnreachableAction>,
-    /// Hosts that may be skipped for that [default: 0]
+    /// Number of unreachable hosts to skip at most [default: 0]
     #[arg(long, value_name = "N|P%")]
     max_unreachable: Option<String>,
-    /// When to pull: always, missing or never [default: missing]
+    /// When to pull the image: always, missing, or never [default: missing]
     #[arg(long, value_name = "WHEN", value_parser = choice::<PullPolicy>)]
     pull_policy: Option<PullPolicy>,
-    /// Old containers to keep on each host for an undo [default: 1]
+    /// Number of old containers to keep on each host for an undo [default: 1]
     #[arg(long, value_name = "COUNT")]
     keep_old: Option<u32>,
-    /// For how long, from the end of the rollout on [default: 24h]
+    /// How long to keep old containers after the end of the rollout [default: 24h]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     keep_old_for: Option<Duration>,
-    /// Anonymous volumes: keep or renew [default: keep]
+    /// Keep anonymous volumes, or renew them [default: keep]
     #[arg(long, value_name = "WHAT", value_parser = choice::<AnonymousVolumes>)]
     anonymous_volumes: Option<AnonymousVolumes>,
     /// Containers that share a namespace of this one: refuse or recreate [default: refuse]
     #[arg(long, value_name = "WHAT", value_parser = choice::<Dependents>)]
     dependents: Option<Dependents>,
-    /// Command line for a shell in the old container, before it is stopped
+    /// Shell command to run in the old container before it is stopped
     #[arg(long, value_name = "COMMAND")]
     drain: Option<String>,
-    /// Command line for a shell in the new container, after its gate
+    /// Shell command to run in the new container after its health gate
     #[arg(long, value_name = "COMMAND")]
     verify: Option<String>,
-    /// Fail a host whose new container differs from what was asked for
+    /// Fail a host if the Engine created the container with other settings than requested
     #[arg(long)]
     strict: bool,
-    /// Where the old image is gone, take all settings of the container for asked for
+    /// If the old image is missing, treat every current setting as set explicitly
     #[arg(long)]
     assume_explicit: bool,
-    /// Keep the addresses in overlay networks, which may be dynamic
+    /// Keep addresses in overlay networks, although they may be dynamic
     #[arg(long)]
     pin_overlay_addresses: bool,
-    /// Start first although old and new write to the same volumes for a while
+    /// Allow start-first although both containers write to the same volumes for a while
     #[arg(long)]
     share_volumes: bool,
 }

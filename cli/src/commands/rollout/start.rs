@@ -42,7 +42,7 @@ aborted, 2 refused or no connection, 130 Ctrl-C.";
 #[derive(clap::Args)]
 #[command(after_help = NOTES, disable_help_flag = true)]
 pub struct StartArgs {
-    /// Return when it has begun
+    /// Return once the rollout has started
     #[arg(short, long)]
     detach: bool,
     #[command(flatten)]
@@ -66,10 +66,10 @@ pub struct RestartArgs {
     /// The container
     #[arg(value_name = "CONTAINER")]
     container: String,
-    /// Show what would be done, and change nothing
+    /// Show what would happen, and change nothing
     #[arg(long)]
     plan: bool,
-    /// Return when it has begun
+    /// Return once the rollout has started
     #[arg(short, long)]
     detach: bool,
     #[command(flatten)]
@@ -82,28 +82,28 @@ pub struct RestartArgs {
 // Of the two that are called so, the policy's keeps the name.
 #[command(mut_arg("stop_timeout", |flag| flag.long("container-stop-timeout")))]
 struct What {
-    /// The container, by the same name on every host
+    /// Name of the container, the same on every host
     #[arg(value_name = "CONTAINER")]
     container: Option<String>,
     /// The new image
     #[arg(long, value_name = "REF")]
     image: Option<String>,
-    /// File that describes the rollout (YAML); - is stdin
+    /// YAML file that describes the rollout; - reads stdin
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Setting to take away, such as env.DEBUG, labels.tier, ports.80/tcp, volumes./data, command
+    /// Setting to remove, such as env.DEBUG, labels.tier, ports.80/tcp, volumes./data, command
     #[arg(long, value_name = "SETTING")]
     unset: Vec<String>,
-    /// The Engine's own JSON, merged over what is there (RFC 7396)
+    /// Engine JSON to merge over the current settings (RFC 7396)
     #[arg(long, value_name = "FILE")]
     merge_patch: Option<PathBuf>,
-    /// The settings are the whole container, which is created where it is missing
+    /// Treat the settings as the whole container, and create it on hosts that do not have it
     #[arg(long, conflicts_with_all = ["unset", "merge_patch"])]
     whole: bool,
-    /// The Engine's own JSON body of POST /containers/create, with --whole
+    /// With --whole: JSON body of the Engine's POST /containers/create
     #[arg(long, value_name = "FILE", requires = "whole")]
     engine: Option<PathBuf>,
-    /// Command of the container, behind --
+    /// Command of the container, after --
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
     #[command(flatten)]
@@ -120,7 +120,7 @@ struct What {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Hosts")]
 struct Hosts {
-    /// Hosts by name, separated by commas; may be repeated
+    /// Hosts by name, separated by commas; can be repeated
     #[arg(short = 'H', long, value_name = "NAME,…", value_delimiter = ',')]
     host: Vec<String>,
     /// Hosts by label, such as role=web,tier in (a,b)
@@ -129,7 +129,7 @@ struct Hosts {
     /// Every host that the server knows
     #[arg(short = 'A', long)]
     all_hosts: bool,
-    /// Hosts to leave out
+    /// Hosts to exclude
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     exclude: Vec<String>,
 }

@@ -21,7 +21,7 @@ struct Which {
     /// ID, its first digits, or the container
     #[arg(value_name = "ROLLOUT|CONTAINER")]
     rollout: String,
-    /// Only if nothing changed since this revision
+    /// Fail if the rollout has changed since this revision
     #[arg(long, value_name = "REVISION", default_value_t = 0, hide_default_value = true)]
     expected_revision: u64,
 }
@@ -43,7 +43,7 @@ pub struct PauseArgs {
 pub struct ResumeArgs {
     #[command(flatten)]
     which: Which,
-    /// Try the hosts that failed once more, with a new budget of failures
+    /// Retry failed hosts, and reset the failure count
     #[arg(long)]
     retry_failed: bool,
 }

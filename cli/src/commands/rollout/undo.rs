@@ -22,13 +22,13 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = NOTES)]
 pub struct Args {
-    /// ID, its first digits, or the container, whose newest change is taken back
+    /// ID, its first digits, or the container whose newest change to undo
     #[arg(value_name = "ROLLOUT|CONTAINER")]
     rollout: String,
-    /// Show what would be done, and change nothing
+    /// Show what would happen, and change nothing
     #[arg(long)]
     plan: bool,
-    /// Return when it has begun
+    /// Return once the rollout has started
     #[arg(short, long)]
     detach: bool,
     #[command(flatten)]

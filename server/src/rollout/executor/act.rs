@@ -6,13 +6,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::compare::check_networks;
 use super::look::{ROLLOUT_LABEL, SHA_LABEL, TWIN_LABEL};
 use super::{CALL, LOG_LINES, NewBody, Run, Setback};
 use crate::domain::{ContainerName, ContainerRef};
 use crate::engine::ErrorKind;
 use crate::rollout::model::{RestartPolicy, Step, TargetKind, Trouble};
 use crate::rollout::reason;
-use crate::rollout::recreate::complete;
+use crate::rollout::recreate::{self, complete};
 use crate::rollout::spec::AnonymousVolumes;
 use crate::rollout::step::{ContainerFacts, Observed};
 
@@ -103,7 +104,7 @@ impl Run<'_> {
             None => self.make(&self.new_body(&new), &self.task.names.candidate).await?,
         };
         self.connect(&id, &new).await?;
-        self.check_image(&id, &new).await?;
+        self.check_created(&id, &new).await?;
         Ok(id)
     }
 
@@ -119,7 +120,7 @@ impl Run<'_> {
             }
         };
         self.connect(&id, &twin).await?;
-        self.check_image(&id, &twin).await?;
+        self.check_created(&id, &twin).await?;
         Ok(id)
     }
 
@@ -183,25 +184,22 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A tag may have moved on the host since the image was pulled.
-    async fn check_image(&self, id: &str, new: &NewBody) -> Result<(), Setback> {
+    /// Whether the Engine made what was meant, as far as that must hold before anything stops: a
+    /// tag may have moved on the host since the image was pulled, and a network may be left out.
+    async fn check_created(&self, id: &str, new: &NewBody) -> Result<(), Setback> {
+        let found = self.inspection(id).await?;
         let expected = new.image_id.as_ref().or(self.state.image_id.as_ref());
-        let Some(expected) = expected else { return Ok(()) };
-        let reference = ContainerRef::parse(id).map_err(|error| missing(&error.to_string()))?;
-        let document = self.call(CALL, self.engine.inspect_container(&reference, false)).await?;
-        let facts = super::container_facts(&document)
-            .map_err(|error| Setback::Failed(self.trouble(&error)))?;
-        if facts.image_id == *expected {
-            return Ok(());
+        let image = found["Image"].as_str().unwrap_or_default();
+        if let Some(expected) = expected.filter(|expected| *expected != image) {
+            return Err(Setback::Failed(Trouble::new(
+                reason::IMAGE_MOVED,
+                format!(
+                    "the new container has image {image} and was to have {expected}: somebody \
+                     moved the tag on this host meanwhile; start the rollout again",
+                ),
+            )));
         }
-        Err(Setback::Failed(Trouble::new(
-            reason::IMAGE_MOVED,
-            format!(
-                "the new container has image {} and was to have {expected}: somebody moved the \
-                 tag on this host meanwhile; start the rollout again",
-                facts.image_id
-            ),
-        )))
+        if recreate::tells_networks(&found) { check_networks(new, &found) } else { Ok(()) }
     }
 
     async fn hook(

@@ -1,10 +1,13 @@
 //! Whether the Engine made of the new container what it was asked for. Engines take settings
 //! that they do not know and drop them without a word: those of a newer version, and slips.
+//! Most of them are told and go on. A network that is missing is a failure whatever the policy
+//! says: nothing reaches such a container there, and its health check may not notice.
 
 use serde_json::{Value, json};
 
 use super::act::{missing, reference};
 use super::{CALL, NewBody, Run, Setback};
+use crate::domain::ContainerRef;
 use crate::rollout::model::{HostEvent, Trouble};
 use crate::rollout::reason;
 use crate::rollout::recreate;
@@ -16,12 +19,9 @@ impl Run<'_> {
         let Some(new) = &self.task.bodies.new else {
             return Err(missing("the body of the new container is not in the store"));
         };
-        let reference = reference(&seen.new, "compare")?;
-        let document = self.call(CALL, self.engine.inspect_container(&reference, false)).await?;
-        let found: Value = document.parse().map_err(|error| {
-            let message = format!("unexpected JSON of a container: {error}");
-            Setback::Failed(Trouble::new(reason::SETTINGS_DIFFER, message))
-        })?;
+        let id = reference(&seen.new, "compare")?.to_string();
+        let found = self.inspection(&id).await?;
+        check_networks(new, &found)?;
         let differences = recreate::compare(&new.whole(self.new_body(new)), &found);
         if differences.is_empty() {
             return Ok(());
@@ -35,6 +35,27 @@ impl Run<'_> {
             )));
         }
         Ok(())
+    }
+
+    /// The Engine's inspection of a container.
+    pub(super) async fn inspection(&self, id: &str) -> Result<Value, Setback> {
+        let reference = ContainerRef::parse(id).map_err(|error| missing(&error.to_string()))?;
+        let document = self.call(CALL, self.engine.inspect_container(&reference, false)).await?;
+        document.parse().map_err(|error| {
+            let message = format!("unexpected JSON of a container: {error}");
+            Setback::Failed(Trouble::new(reason::SETTINGS_DIFFER, message))
+        })
+    }
+}
+
+/// Whether the container is in all networks that it must be in.
+pub(super) fn check_networks(new: &NewBody, found: &Value) -> Result<(), Setback> {
+    match recreate::not_joined(&new.joins, found) {
+        None => Ok(()),
+        Some(told) => Err(Setback::Failed(Trouble::new(
+            reason::SETTINGS_DIFFER,
+            format!("{told}; nothing would reach it there"),
+        ))),
     }
 }
 

@@ -49,5 +49,10 @@ pub(super) fn seal(
 
 /// `image_id` is that of its image, where it is not the rollout's.
 pub(super) fn body(made: &Recreated, image_id: Option<String>) -> NewBody {
-    NewBody { body: made.body.clone(), networks: made.extra_networks.clone(), image_id }
+    NewBody {
+        body: made.body.clone(),
+        networks: made.extra_networks.clone(),
+        joins: made.joins.clone(),
+        image_id,
+    }
 }

@@ -5,12 +5,12 @@ use serde_json::Value;
 
 use super::json::{Object, entries, get, is_empty, object_of, text, texts};
 use super::{Notes, Options};
-use crate::domain::quoted;
+use crate::domain::{Reason, quoted};
 use crate::engine::ApiVersion;
 use crate::rollout::facts::{HostFacts, NetworkFacts};
 
 /// From here on a creation takes all endpoints, and the address of a network card is theirs.
-const MANY_ENDPOINTS: ApiVersion = ApiVersion::new(1, 44);
+pub(super) const MANY_ENDPOINTS: ApiVersion = ApiVersion::new(1, 44);
 /// From here on the Engine leaves its own names out of `Aliases`.
 const CLEAN_ALIASES: ApiVersion = ApiVersion::new(1, 45);
 /// From here on kernel parameters of a network card are its endpoint's.
@@ -47,14 +47,13 @@ pub(super) fn endpoints(
         }
         let network = known(name, endpoint, host, notes);
         let is_own = is_own(&mode, name, network);
-        let key = if is_own && is_bridge(&mode) { mode.clone() } else { name.clone() };
+        let by_mode = is_own && is_bridge(&mode) && !mode.is_empty();
+        let key = if by_mode { mode.clone() } else { name.clone() };
         let settings = settings(endpoint, network, is_bridge(&key), inspect, host, options, notes);
         if is_own {
             own = Some(key.clone());
         }
-        if !(is_bridge(&key) && settings.is_empty()) {
-            endpoints.insert(key, settings.into());
-        }
+        endpoints.insert(key, settings.into());
     }
     endpoints.sort_keys();
     let own = own.unwrap_or_else(|| stand_in(&mode, &endpoints, host, notes));
@@ -63,38 +62,11 @@ pub(super) fn endpoints(
     }
     card_address(config, &mut endpoints, &own, host.api_version);
     card_parameters(host_config, &mut endpoints, &own, host.api_version);
-    endpoints
-}
-
-/// Takes all endpoints but the container's own network out of the body where a creation takes no
-/// more than one, to be connected before the start (C17).
-pub(super) fn split(mut body: Value, api_version: ApiVersion) -> (Value, Vec<(String, Value)>) {
-    let mode = match text(&body["HostConfig"]["NetworkMode"]) {
-        "" => "default".to_owned(),
-        mode => mode.to_owned(),
-    };
-    let Some(object) = body.as_object_mut() else { return (body, Vec::new()) };
-    let mut extra = Vec::new();
-    if let Some(Value::Object(endpoints)) = object
-        .get_mut("NetworkingConfig")
-        .and_then(|networking| networking.get_mut("EndpointsConfig"))
-    {
-        if takes_no_endpoint(&mode) {
-            endpoints.clear();
-        }
-        if api_version < MANY_ENDPOINTS {
-            let is_own = |name: &str| name == mode || (is_bridge(name) && is_bridge(&mode));
-            let (own, others): (Vec<_>, Vec<_>) =
-                std::mem::take(endpoints).into_iter().partition(|(name, _)| is_own(name));
-            endpoints.extend(own);
-            extra = others;
-            extra.sort_by(|(one, _), (other, _)| one.cmp(other));
-        }
-        if endpoints.is_empty() {
-            object.shift_remove("NetworkingConfig");
-        }
+    if endpoints.len() == 1 {
+        // Alone, the Engine's own network goes without saying.
+        endpoints.retain(|name, endpoint| !(is_bridge(name) && is_empty(endpoint)));
     }
-    (body, extra)
+    endpoints
 }
 
 /// Refuses a body whose networks are not on the host.
@@ -127,7 +99,7 @@ fn is_predefined(mode: &str) -> bool {
     is_bridge(mode) || takes_no_endpoint(mode)
 }
 
-fn is_own(mode: &str, name: &str, network: Option<&NetworkFacts>) -> bool {
+pub(super) fn is_own(mode: &str, name: &str, network: Option<&NetworkFacts>) -> bool {
     mode == name
         || (is_bridge(mode) && is_bridge(name))
         || network.is_some_and(|network| !mode.is_empty() && network.id == mode)
@@ -135,7 +107,7 @@ fn is_own(mode: &str, name: &str, network: Option<&NetworkFacts>) -> bool {
 
 fn missing(name: &str, notes: &mut Notes) {
     notes.refuse(
-        "NETWORK_NOT_FOUND",
+        Reason::NetworkNotFound,
         format!(
             "the network {} is not on the host; create it there, or set another one",
             quoted(name)
@@ -229,7 +201,8 @@ fn addresses(
 
 /// The network of one that has left its own: a creation joins the network of its mode.
 fn stand_in(mode: &str, endpoints: &Object, host: &HostFacts, notes: &mut Notes) -> String {
-    if is_bridge(mode) {
+    if is_bridge(mode) && endpoints.is_empty() {
+        // Some Engines do not show their own network.
         return mode.to_owned();
     }
     match endpoints.keys().next() {

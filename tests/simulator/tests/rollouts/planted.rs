@@ -120,3 +120,18 @@ fn starting_what_did_not_run_is_found() {
         assert!(found("container is running"), "{wrongs:#?}");
     });
 }
+
+#[test]
+fn a_container_that_lost_its_network_is_never_called_good() {
+    simulate(async {
+        let scenario = upgrade(New::Good);
+        let world = scenario.run_with(None, |world| plant(world, Bug::LosesNetworks)).await;
+        // Nothing stopped for it: what is missing is seen as soon as it is created.
+        let stops =
+            world.watch().writes.iter().filter(|it| it.operation == Operation::Stop).count();
+        assert_eq!(stops, 0);
+        let ending = ending(&world);
+        assert!(ending.hosts.values().all(|host| host.failed), "{ending:?}");
+        assert_eq!(wrongs(&world), [""; 0]);
+    });
+}

@@ -22,6 +22,8 @@ pub enum Bug {
     NoFence,
     /// Whatever gets the name is started.
     StartsAll,
+    /// The Engine joins none of the networks that a creation names.
+    LosesNetworks,
 }
 
 /// Names by ID, as they were first seen by any client of a host.
@@ -132,6 +134,12 @@ impl Engine for Sloppy {
         platform: Option<&str>,
         body: &Value,
     ) -> Result<Created> {
+        if self.bug == Bug::LosesNetworks {
+            let mut body = body.clone();
+            body["NetworkingConfig"] = Value::Null;
+            body["HostConfig"]["NetworkMode"] = "none".into();
+            return self.inner.create_container(name, platform, &body).await;
+        }
         self.inner.create_container(name, platform, body).await
     }
     async fn inspect_container(

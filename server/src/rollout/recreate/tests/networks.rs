@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 
 use super::bodies::{ID, body, host, made, old, options, refused};
-use crate::rollout::recreate::{Options, recreate};
+use crate::domain::Reason;
+use crate::rollout::recreate::{Options, not_joined, recreate, twin};
 use crate::rollout::spec::Change;
 
 const TWO: &str = r#"{
@@ -91,6 +92,94 @@ fn c22_the_engine_s_own_network_gets_no_names_and_no_addresses() {
     }
 }
 
+/// A container in the Engine's own network and another one.
+fn on_bridge_and_back(mode: &str) -> Value {
+    json!({
+        "HostConfig": {"NetworkMode": mode},
+        "NetworkSettings": {"Networks": {
+            "bridge": {"NetworkID": "n0", "IPAddress": "172.17.0.2"},
+            "back": {"NetworkID": "n2", "Aliases": ["b"], "IPAddress": "10.0.0.2"},
+        }},
+    })
+}
+
+#[test]
+fn c22_the_engine_s_own_network_is_named_beside_another_one() {
+    for mode in ["default", "bridge"] {
+        let old = old(on_bridge_and_back(mode), json!({}));
+        for api in [44, 45, 51, 55] {
+            let found = made(&old, &host(api), &Change::default());
+            let expected = json!({mode: {}, "back": {"Aliases": ["b"]}});
+            assert_eq!(*endpoints(&found.body), expected, "{mode} 1.{api}");
+            assert_eq!(found.joins, ["back", "bridge"]);
+        }
+        let found = made(&old, &host(43), &Change::default());
+        assert_eq!(found.body.get("NetworkingConfig"), None, "the mode says it");
+        assert_eq!(found.extra_networks, [("back".to_owned(), json!({"Aliases": ["b"]}))]);
+        assert_eq!(found.joins, ["back", "bridge"]);
+        let twin = twin(&old, &host(44)).unwrap();
+        assert_eq!(endpoints(&twin.body).as_object().unwrap().len(), 2, "{mode}");
+        assert_eq!(twin.joins, ["back", "bridge"]);
+    }
+    // The other way round: its own network is another, and the Engine's was joined later.
+    let old = old(on_bridge_and_back("back"), json!({}));
+    let found = made(&old, &host(43), &Change::default());
+    assert_eq!(found.extra_networks, [("bridge".to_owned(), json!({}))]);
+    let found = made(&old, &host(44), &Change::default());
+    assert_eq!(endpoints(&found.body)["bridge"], json!({}));
+}
+
+#[test]
+fn c17_the_network_of_the_mode_is_among_the_endpoints_whatever_was_changed() {
+    let old = old(on_bridge_and_back("bridge"), json!({}));
+    let mut change = Change::default();
+    change.set.network = "front".to_owned();
+    let found = made(&old, &host(44), &change);
+    assert_eq!(*endpoints(&found.body), json!({"back": {"Aliases": ["b"]}, "front": {}}));
+    assert_eq!(found.joins, ["back", "front"]);
+    // A patch says what the Engine calls by two names.
+    let patch = json!({"HostConfig": {"NetworkMode": "default"}});
+    let change = Change { merge_patch: Some(patch), ..Change::default() };
+    let found = made(&old, &host(44), &change);
+    assert_eq!(*endpoints(&found.body), json!({"back": {"Aliases": ["b"]}, "default": {}}));
+    let patch = json!({"HostConfig": {"NetworkMode": "host"}});
+    let change = Change { merge_patch: Some(patch), ..Change::default() };
+    assert_eq!(made(&old, &host(44), &change).joins, [""; 0]);
+    let change = Change { unset: vec!["networks.back".to_owned()], ..Change::default() };
+    let found = made(&old, &host(44), &change);
+    assert_eq!(found.joins, ["bridge"]);
+    assert_eq!(*endpoints(&found.body), json!({"bridge": {}}));
+}
+
+#[test]
+fn c22_one_that_left_the_engine_s_own_network_does_not_come_back_to_it() {
+    let own = json!({
+        "HostConfig": {"NetworkMode": "bridge"},
+        "NetworkSettings": {"Networks": {"back": {"NetworkID": "n2"}}},
+    });
+    for api in [41, 44] {
+        let found = made(&old(own.clone(), json!({})), &host(api), &Change::default());
+        assert_eq!(found.body["HostConfig"]["NetworkMode"], "back", "1.{api}");
+        assert_eq!((found.extra_networks, found.joins), (Vec::new(), vec!["back".to_owned()]));
+    }
+}
+
+#[test]
+fn c36_a_network_that_is_missing_is_found_whatever_was_asked_for() {
+    let joins = ["back".to_owned(), "bridge".to_owned()];
+    let found = |networks: Value| json!({"NetworkSettings": {"Networks": networks}});
+    assert_eq!(not_joined(&joins, &found(json!({"back": {}, "bridge": {}, "more": {}}))), None);
+    let told = not_joined(&joins, &found(json!({"back": {}}))).unwrap();
+    assert!(told.contains("network \"bridge\"; it is in back"), "{told}");
+    let told = not_joined(&joins, &found(Value::Null)).unwrap();
+    assert!(told.contains("it is in none"), "{told}");
+    // A whole specification says itself what it joins.
+    let whole = json!({"Image": "app", "HostConfig": {"NetworkMode": "front"}});
+    let change = Change { whole: Some(whole), ..Change::default() };
+    let old = old(on_bridge_and_back("bridge"), json!({}));
+    assert_eq!(made(&old, &host(44), &change).joins, ["front"]);
+}
+
 #[test]
 fn c23_addresses_of_overlays_stay_on_request_only() {
     let mut host = host(44);
@@ -135,7 +224,7 @@ fn a_network_that_is_gone_is_refused_and_one_that_was_made_anew_is_told() {
         "HostConfig": {"NetworkMode": "lost"},
         "NetworkSettings": {"Networks": {"lost": {"NetworkID": "n9"}}},
     });
-    assert_eq!(refused(gone, &host(41), &Change::default())[0].reason, "NETWORK_NOT_FOUND");
+    assert_eq!(refused(gone, &host(41), &Change::default())[0].reason, Reason::NetworkNotFound);
     let anew = json!({"NetworkSettings": {"Networks": {"front": {"NetworkID": "n9"}}}});
     let recreated = made(&old(anew, json!({})), &host(41), &Change::default());
     assert!(recreated.risks[0].contains("was made anew"), "{:?}", recreated.risks);

@@ -1,0 +1,152 @@
+//! Which networks a container joins: those that a creation has to name, those that are connected
+//! after it, and those that the new container must be in whatever it was created with (C17, C36).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::json::{Object, entries, is_empty, text};
+use super::networks::{MANY_ENDPOINTS, is_bridge, is_own, takes_no_endpoint};
+use crate::domain::quoted;
+use crate::rollout::facts::HostFacts;
+
+/// The one name of the Engine's own network here.
+const BRIDGE: &str = "bridge";
+
+/// Completes the networks of a body for the version in which it is sent.
+///
+/// From API 1.44 on the Engine joins exactly the endpoints that a body lists, so the network of the
+/// mode must be among them. Before, a creation joins the network of the mode and takes one endpoint
+/// only: the others are returned, to be connected before the start.
+pub(super) fn split(mut body: Value, host: &HostFacts) -> (Value, Vec<(String, Value)>) {
+    let mode = match text(&body["HostConfig"]["NetworkMode"]) {
+        "" => "default".to_owned(),
+        mode => mode.to_owned(),
+    };
+    let Some(object) = body.as_object_mut() else { return (body, Vec::new()) };
+    let mut extra = Vec::new();
+    if let Some(Value::Object(endpoints)) = object
+        .get_mut("NetworkingConfig")
+        .and_then(|networking| networking.get_mut("EndpointsConfig"))
+    {
+        if takes_no_endpoint(&mode) {
+            endpoints.clear();
+        }
+        let of_mode = |name: &str| is_own(&mode, name, network(name, host));
+        if host.api_version >= MANY_ENDPOINTS {
+            complete(endpoints, &mode, of_mode);
+        } else {
+            let (own, others): (Vec<_>, Vec<_>) =
+                std::mem::take(endpoints).into_iter().partition(|(name, _)| of_mode(name));
+            endpoints
+                .extend(own.into_iter().filter(|(name, it)| !(is_bridge(name) && is_empty(it))));
+            extra = others;
+            extra.sort_by(|(one, _), (other, _)| one.cmp(other));
+        }
+        if endpoints.is_empty() {
+            object.shift_remove("NetworkingConfig");
+        }
+    }
+    (body, extra)
+}
+
+/// Puts the network of the mode among the endpoints, under the name that the mode has: the Engine
+/// knows `default` only where the mode is that.
+fn complete(endpoints: &mut Object, mode: &str, of_mode: impl Fn(&str) -> bool) {
+    if endpoints.is_empty() {
+        return;
+    }
+    let own: Vec<String> = endpoints.keys().filter(|name| of_mode(name)).cloned().collect();
+    match own.first() {
+        None => {
+            endpoints.insert(mode.to_owned(), json!({}));
+        }
+        Some(name) if is_bridge(mode) && name != mode => {
+            if let Some(settings) = endpoints.shift_remove(name) {
+                endpoints.insert(mode.to_owned(), settings);
+            }
+        }
+        Some(_) => {}
+    }
+    endpoints.sort_keys();
+}
+
+/// The networks that the new container must be in, by the names that inspections have for them:
+/// those of the old one, without what the change takes away and with what it adds. Read from what
+/// the old one is in, and not from what is asked for, so that a slip there is found.
+pub(super) fn expected(
+    inspect: &Value,
+    before: &Value,
+    after: &Value,
+    host: &HostFacts,
+) -> Vec<String> {
+    if takes_no_endpoint(text(&after["HostConfig"]["NetworkMode"])) {
+        return Vec::new();
+    }
+    let mode = text(&inspect["HostConfig"]["NetworkMode"]);
+    let shown: BTreeMap<String, &String> = entries(&inspect["NetworkSettings"]["Networks"])
+        .map(|(name, _)| name)
+        .filter(|name| !matches!(name.as_str(), "host" | "none"))
+        .map(|name| {
+            let of_bridge = is_bridge(mode) && is_own(mode, name, network(name, host));
+            (if of_bridge { BRIDGE.to_owned() } else { name.clone() }, name)
+        })
+        .collect();
+    let (before, after) = (asked_for(before, host), asked_for(after, host));
+    let kept = shown
+        .iter()
+        .filter(|(name, _)| after.contains(*name) || !before.contains(*name))
+        .map(|(_, shown)| (*shown).clone());
+    let added = after.difference(&before).filter(|name| {
+        // What inspections call the Engine's own network is not known before one is in it.
+        *name != BRIDGE && host.networks.iter().any(|network| network.name == **name)
+    });
+    let all: BTreeSet<String> = kept.chain(added.cloned()).collect();
+    all.into_iter().collect()
+}
+
+/// The networks that a body asks for, by name.
+fn asked_for(body: &Value, host: &HostFacts) -> BTreeSet<String> {
+    let mode = text(&body["HostConfig"]["NetworkMode"]);
+    if takes_no_endpoint(mode) {
+        return BTreeSet::new();
+    }
+    let named = |name: &str| match network(name, host) {
+        _ if is_bridge(name) => BRIDGE.to_owned(),
+        Some(network) => network.name.clone(),
+        None => name.to_owned(),
+    };
+    let endpoints = entries(&body["NetworkingConfig"]["EndpointsConfig"]);
+    endpoints.map(|(name, _)| name.as_str()).chain([mode]).map(named).collect()
+}
+
+fn network<'a>(name: &str, host: &'a HostFacts) -> Option<&'a crate::rollout::facts::NetworkFacts> {
+    host.networks.iter().find(|network| network.name == name || network.id == name)
+}
+
+/// Those of the networks that a container is not in, as a line; `None` where it is in all.
+#[must_use]
+pub fn not_joined(expected: &[String], inspect: &Value) -> Option<String> {
+    let networks = &inspect["NetworkSettings"]["Networks"];
+    let missing: Vec<String> = expected
+        .iter()
+        .filter(|name| networks.get(name.as_str()).is_none())
+        .map(|name| quoted(name).to_string())
+        .collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let joined: Vec<&str> = entries(networks).map(|(name, _)| name.as_str()).collect();
+    let joined = if joined.is_empty() { "none".to_owned() } else { joined.join(", ") };
+    Some(format!(
+        "the Engine did not put it into the network {}; it is in {joined}",
+        missing.join(" and ")
+    ))
+}
+
+/// Whether an inspection says which networks the container is in. Before the first start, some
+/// Engines that are no dockerd do not.
+#[must_use]
+pub fn tells_networks(inspect: &Value) -> bool {
+    !is_empty(&inspect["NetworkSettings"]["Networks"])
+}
