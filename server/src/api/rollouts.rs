@@ -36,7 +36,7 @@ use super::edge::{Edge, ResponseStream};
 use super::problem::{Finish, Problem};
 use super::transfer;
 use crate::body::violation::Violations;
-use crate::domain::Reason;
+use crate::domain::{ImageReference, Reason, RegistryLogin};
 use crate::rollout::journal::{Journal, SecretKind};
 use crate::rollout::model::{Control, Revision, RolloutId};
 use crate::rollout::requests::{Order, RequestText, Rollouts, UndoOrder};
@@ -94,7 +94,7 @@ impl RolloutService for RolloutApi {
         let hosts = self.edge.select(targets).map_err(in_spec)?;
         spec.policy.check("spec.policy", hosts.len()).map_err(Problem::invalid)?;
         let login = match &spec.change.image {
-            Some(image) => transfer::login_for(&self.edge, image, credentials.as_ref()).await?,
+            Some(image) => transfer::given_login(image, credentials.as_ref())?,
             None if credentials.is_some() => {
                 let problem = "are for the pull of an image, and `spec.image` is empty";
                 return Err(Problem::invalid_field("credentials", problem).into());
@@ -181,8 +181,9 @@ impl RolloutService for RolloutApi {
         request: Request<v1::PauseRolloutRequest>,
     ) -> Result<Response<v1::PauseRolloutResponse>, Status> {
         let message = request.get_ref();
-        let rollout =
-            self.steer(&request, &message.id, message.expected_revision, Control::Pause).await?;
+        let rollout = self
+            .steer(&request, &message.id, message.expected_revision, Control::Pause, None)
+            .await?;
         Ok(Response::new(v1::PauseRolloutResponse { rollout: Some(rollout) }))
     }
 
@@ -192,7 +193,12 @@ impl RolloutService for RolloutApi {
     ) -> Result<Response<v1::ResumeRolloutResponse>, Status> {
         let message = request.get_ref();
         let control = Control::Resume { retry_failed: message.retry_failed };
-        let rollout = self.steer(&request, &message.id, message.expected_revision, control).await?;
+        let login = match &message.credentials {
+            Some(credentials) => self.login_of(&message.id, credentials).await?,
+            None => None,
+        };
+        let rollout =
+            self.steer(&request, &message.id, message.expected_revision, control, login).await?;
         Ok(Response::new(v1::ResumeRolloutResponse { rollout: Some(rollout) }))
     }
 
@@ -201,8 +207,9 @@ impl RolloutService for RolloutApi {
         request: Request<v1::AbortRolloutRequest>,
     ) -> Result<Response<v1::AbortRolloutResponse>, Status> {
         let message = request.get_ref();
-        let rollout =
-            self.steer(&request, &message.id, message.expected_revision, Control::Abort).await?;
+        let rollout = self
+            .steer(&request, &message.id, message.expected_revision, Control::Abort, None)
+            .await?;
         Ok(Response::new(v1::AbortRolloutResponse { rollout: Some(rollout) }))
     }
 
@@ -211,8 +218,9 @@ impl RolloutService for RolloutApi {
         request: Request<v1::PromoteRolloutRequest>,
     ) -> Result<Response<v1::PromoteRolloutResponse>, Status> {
         let message = request.get_ref();
-        let rollout =
-            self.steer(&request, &message.id, message.expected_revision, Control::Promote).await?;
+        let rollout = self
+            .steer(&request, &message.id, message.expected_revision, Control::Promote, None)
+            .await?;
         Ok(Response::new(v1::PromoteRolloutResponse { rollout: Some(rollout) }))
     }
 
@@ -287,18 +295,34 @@ impl RolloutService for RolloutApi {
 }
 
 impl RolloutApi {
+    /// Credentials for the registry of the image of a rollout.
+    async fn login_of(
+        &self,
+        id: &str,
+        credentials: &v1::RegistryCredentials,
+    ) -> Result<Option<Arc<RegistryLogin>>, Problem> {
+        let id = self.reads.resolve(id).await?;
+        let image = self.reads.view(id).await?.summary().image;
+        let Ok(image) = ImageReference::parse(&image) else {
+            let problem = "are for the pull of an image, and the rollout has none";
+            return Err(Problem::invalid_field("credentials", problem));
+        };
+        transfer::given_login(&image, Some(credentials))
+    }
+
     async fn steer<T>(
         &self,
         request: &Request<T>,
         id: &str,
         expected_revision: u64,
         control: Control,
+        login: Option<Arc<RegistryLogin>>,
     ) -> Result<v1::Rollout, Problem> {
         let id = self.reads.resolve(id).await?;
         let expected = (expected_revision > 0).then_some(Revision(expected_revision));
         Subject::of(request).say(format_args!("rollout={id} {control:?}"));
         let by = Principal::of(request).to_string();
-        self.rollouts.control(id, control, expected, &by).await.map_err(trouble::problem)?;
+        self.rollouts.control(id, control, expected, &by, login).await.map_err(trouble::problem)?;
         Ok(self.reads.view(id).await?.summary())
     }
 

@@ -84,11 +84,20 @@ pub async fn login_for(
     reference: &ImageReference,
     credentials: Option<&v1::RegistryCredentials>,
 ) -> Result<Option<Arc<RegistryLogin>>, Problem> {
+    if credentials.is_some() {
+        return given_login(reference, credentials);
+    }
+    let kept = edge.store.login(&reference.registry()).await;
+    Ok(kept.map_err(|error| Problem::internal(&error))?.map(Arc::new))
+}
+
+/// Those of the call, which must be for the registry of `reference`.
+pub fn given_login(
+    reference: &ImageReference,
+    credentials: Option<&v1::RegistryCredentials>,
+) -> Result<Option<Arc<RegistryLogin>>, Problem> {
+    let Some(credentials) = credentials else { return Ok(None) };
     let registry = reference.registry();
-    let Some(credentials) = credentials else {
-        let kept = edge.store.login(&registry).await.map_err(|error| Problem::internal(&error))?;
-        return Ok(kept.map(Arc::new));
-    };
     let mut violations = Violations::default();
     let login = convert::login(&mut violations, "credentials", credentials, Some(registry.clone()));
     if let Some(login) = &login

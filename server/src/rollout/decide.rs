@@ -4,8 +4,9 @@
 //! A decision follows from the stored state and the time alone, so the one after a crash is
 //! the one before it: work that was begun and has not ended is in it again.
 //!
-//! Pure. `waves` has the way forward, `rollback` the way back.
+//! Pure. `waves` has the way forward, `rollback` the way back, `clear` what is done before the end.
 
+mod clear;
 mod hosts;
 mod rollback;
 #[cfg(test)]
@@ -48,6 +49,17 @@ pub struct Assignment {
 /// What to do next.
 #[must_use]
 pub fn decide(state: &RolloutState, now: Millis) -> Decision {
+    if clear::has_begun(state) {
+        return clear::go_on(state, now);
+    }
+    let decision = usual(state, now);
+    if decision.ends() && clear::is_needed(state) {
+        return clear::begin(state);
+    }
+    decision
+}
+
+fn usual(state: &RolloutState, now: Millis) -> Decision {
     let mut decision = Decision { begin: going_on(state), ..Decision::default() };
     if state.phase.is_terminal() {
         return decision;
@@ -209,6 +221,12 @@ fn count(number: usize, one: &str, more: &str) -> String {
 }
 
 impl Decision {
+    /// Whether the rollout is over with it.
+    fn ends(&self) -> bool {
+        let is_end = |event: &Event| matches!(event, Event::Phase { to, .. } if to.is_terminal());
+        self.records.iter().any(is_end)
+    }
+
     fn enter(&mut self, to: Phase, reason: Option<Trouble>) {
         self.records.push(Event::Phase { to, reason });
     }

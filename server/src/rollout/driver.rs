@@ -18,7 +18,7 @@ use super::clock::Clock;
 use super::decide::{Assignment, Decision, decide};
 use super::executor::{Bodies, Pen, Start, Stopped, Task};
 use super::hosts::Hosts;
-use super::journal::{Journal, JournalError, SecretKind};
+use super::journal::{Journal, JournalError, NewSecret, SecretKind};
 use super::model::{
     Control, DependentPlan, Epoch, Event, HostEvent, Millis, Record, Revision, RolloutId, Trouble,
 };
@@ -26,6 +26,7 @@ use super::reason;
 use super::requests::{Effect, PullProgress, RolloutError, effect};
 use super::state::{HostState, Illegal, RolloutState};
 use super::step::Names;
+use super::supervisor::write_login;
 use crate::domain::{HostName, RegistryLogin};
 
 /// Notes of hosts that wait to be written; each host has one at most, so this only bounds
@@ -73,6 +74,8 @@ struct Wish {
     control: Control,
     expected: Option<Revision>,
     by: String,
+    /// Takes the place of the credentials that came with the rollout.
+    login: Option<Arc<RegistryLogin>>,
     answer: oneshot::Sender<Result<(), RolloutError>>,
 }
 
@@ -121,9 +124,10 @@ impl Handle {
         control: Control,
         expected: Option<Revision>,
         by: &str,
+        login: Option<Arc<RegistryLogin>>,
     ) -> Result<(), RolloutError> {
         let (answer, answered) = oneshot::channel();
-        let wish = Wish { control, expected, by: by.to_owned(), answer };
+        let wish = Wish { control, expected, by: by.to_owned(), login, answer };
         // A driver that is gone has come to the end of its rollout, or the server stops.
         self.wishes.send(wish).await.map_err(|_| RolloutError::Ended(id))?;
         answered.await.unwrap_or(Err(RolloutError::Stopping))
@@ -288,7 +292,7 @@ impl Driver {
             plan: plan.clone(),
             policy: Arc::clone(&self.state.policy),
             names: Names::of(&self.state.plan.container, self.id),
-            image: self.state.plan.image.clone(),
+            image: plan.image.clone().or_else(|| self.state.plan.image.clone()),
             hosts: Arc::clone(&self.shared.hosts),
             clock: self.shared.clock,
             bodies: Bodies { new, twin, dependents: Vec::new() },
@@ -354,7 +358,7 @@ impl Driver {
     }
 
     async fn hear(&mut self, wish: Wish) -> Result<(), DriverError> {
-        let Wish { control, expected, by, answer } = wish;
+        let Wish { control, expected, by, login, answer } = wish;
         if let Some(expected) = expected.filter(|expected| *expected != self.revision) {
             let (expected, actual) = (expected.0, self.revision.0);
             let _ = answer.send(Err(RolloutError::RevisionChanged { expected, actual }));
@@ -363,12 +367,25 @@ impl Driver {
         let heard = match effect(self.id, &self.state.phase, control) {
             Ok(Effect::Nothing) => Ok(()),
             Ok(Effect::Changes) => {
+                // Before the wish: pulls that follow from it need them.
+                if let Some(login) = login {
+                    self.take_login(login).await?;
+                }
                 self.write(vec![Event::Control { control, by }]).await?;
                 Ok(())
             }
             Err(error) => Err(error),
         };
         let _ = answer.send(heard);
+        Ok(())
+    }
+
+    async fn take_login(&mut self, login: Arc<RegistryLogin>) -> Result<(), DriverError> {
+        let Shared { journal, epoch, .. } = &self.shared;
+        let text = write_login(&login);
+        let secret = NewSecret { host: None, kind: SecretKind::Login, text };
+        journal.replace_secret(*epoch, self.id, secret).await?;
+        self.login = Some(login);
         Ok(())
     }
 

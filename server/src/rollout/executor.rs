@@ -8,6 +8,7 @@
 //! back leads to a safe end.
 
 mod act;
+mod clear;
 mod compare;
 mod dependents;
 mod gate;
@@ -36,6 +37,7 @@ use crate::engine::{Engine, EngineError, ErrorKind};
 
 use dependents::DependentPen;
 
+pub use clear::remove_left;
 pub use look::container_facts;
 
 /// Wait before a host that did not answer is asked again: at first, and at most.
@@ -189,10 +191,12 @@ impl Task {
     pub async fn run(self, work: Work, pen: &dyn Pen) -> Result<(), Stopped> {
         let engine = match self.hosts.engine(&self.host) {
             Ok(engine) => engine,
+            Err(trouble) if work == Work::Clear => return clear::left(&self, pen, trouble).await,
             Err(trouble) => return pen.write(vec![HostEvent::Unreachable { trouble }]).await,
         };
         let way = match work {
             Work::Pull => return Run::new(&self, pen, engine).pull().await,
+            Work::Clear => return Run::new(&self, pen, engine).clear().await,
             Work::Forward => Direction::Forward,
             Work::Watch => Direction::Watch,
             Work::RollBack => Direction::RollBack,

@@ -40,6 +40,9 @@ pub trait Journal: Send + Sync + 'static {
     /// among them gives the locks back and forgets [`SecretKind::Login`].
     async fn append(&self, epoch: Epoch, id: RolloutId, records: &[Record]) -> Result<Revision>;
 
+    /// Seals a blob of a rollout that has not ended in place of what it had of that kind.
+    async fn replace_secret(&self, epoch: Epoch, id: RolloutId, secret: NewSecret) -> Result<()>;
+
     /// Removes a rollout that has ended, with its records and sealed blobs. One that has not, or
     /// is not there, stays as it is. Revisions are not given again.
     async fn forget(&self, epoch: Epoch, id: RolloutId) -> Result<()>;

@@ -182,6 +182,9 @@ pub enum Work {
     Watch,
     /// Put back what was there, on a host that was done.
     RollBack,
+    /// Remove the old container of a host that was done, before the rollout ends: where somebody
+    /// else would count it.
+    Clear,
 }
 
 /// What happened on a host.
@@ -339,6 +342,8 @@ pub enum Step {
     RemoveNew,
     /// Remove the twin of an old container that is still there.
     RemoveTwin,
+    /// Remove the old container, or the twin that stands for it, at the end of the rollout.
+    RemoveOld,
 }
 
 impl Trouble {

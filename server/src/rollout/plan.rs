@@ -103,6 +103,8 @@ pub struct NewContainer {
     pub lost_paths: Vec<String>,
     /// Whether it has a health check; `None` where that is known once its image is there.
     pub health_check: Option<bool>,
+    /// Its image, where that is another one than the plan's and must be pulled.
+    pub image: Option<PlannedImage>,
 }
 
 /// Why there is no plan.

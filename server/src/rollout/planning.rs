@@ -5,10 +5,12 @@ mod active;
 mod assemble;
 mod dependents;
 mod newer;
+mod old_image;
 mod sealed;
 mod undo;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -24,8 +26,8 @@ use super::reason::{self, Reason};
 use super::recreate;
 use super::requests::{Order, Refusal, RolloutError};
 use super::spec::{Change, PullWhen};
-use crate::domain::{ContainerName, HostName, ImageName, ImageReference};
-use crate::engine::{EngineError, ErrorKind, Platform};
+use crate::domain::{ContainerName, HostName, ImageName, ImageReference, RegistryLogin};
+use crate::engine::{Engine, EngineError, ErrorKind, Platform, RemoteImage};
 
 pub use active::refuse_active;
 pub use undo::plan_undo;
@@ -200,6 +202,29 @@ struct Resolved {
     platforms: Vec<Platform>,
 }
 
+/// Asks with the credentials that came with the order; where there are none, or they are refused,
+/// with those that the server keeps.
+async fn resolve_as(
+    hosts: &dyn Hosts,
+    engine: &dyn Engine,
+    reference: &ImageReference,
+    given: Option<Arc<RegistryLogin>>,
+) -> Result<RemoteImage, EngineError> {
+    let kept = || hosts.login(&reference.registry());
+    let Some(given) = given else {
+        return engine.resolve_image(reference, kept().await.as_deref()).await;
+    };
+    match engine.resolve_image(reference, Some(&given)).await {
+        Err(error) if error.kind == ErrorKind::RegistryAuthRequired => {
+            match kept().await.filter(|kept| *kept != given) {
+                Some(kept) => engine.resolve_image(reference, Some(&kept)).await,
+                None => Err(error),
+            }
+        }
+        resolved => resolved,
+    }
+}
+
 /// What the reference stands for, once for all hosts, so that a tag that moves meanwhile
 /// does not split the fleet.
 async fn resolve(
@@ -222,7 +247,7 @@ async fn resolve(
     let mut last = None;
     for host in asked.iter().filter(|it| it.facts.is_ok()) {
         let Ok(engine) = hosts.engine(&host.host) else { continue };
-        let question = engine.resolve_image(reference, order.login.as_deref());
+        let question = resolve_as(hosts, &*engine, reference, order.login.clone());
         match tokio::time::timeout(REGISTRY, question).await {
             Ok(Ok(found)) => {
                 return Ok(planned(named.or(Some(found.digest.to_string())), found.platforms));

@@ -43,7 +43,7 @@ pub use dependents::{Dependent, dependents_of, refuse_dependents, retarget};
 pub use diff::diff;
 pub use health::has_health_check;
 pub use joined::{not_joined, tells_networks};
-pub use labels::{OWN_LABELS, complete};
+pub use labels::{OWN_LABELS, complete, compose_risk};
 pub use unset::check_unset;
 
 use super::facts::{HostFacts, OldContainer};
@@ -114,6 +114,7 @@ pub fn recreate(
 ) -> Result<Recreated, Vec<Trouble>> {
     let mut notes = Notes::default();
     labels::refuse_swarm(&old.inspect, &mut notes);
+    notes.risks.extend(labels::compose_risk(&old.inspect));
     names::refuse_retained(&old.inspect, &mut notes);
     let lost_paths = storage::warn_of_lost_files(old, &mut notes);
     let base = if change.whole.is_some() {
@@ -202,8 +203,10 @@ pub fn twin(old: &OldContainer, host: &HostFacts) -> Result<Recreated, Vec<Troub
 
 /// What the plan keeps of the old container.
 #[must_use]
-pub fn old_facts(inspect: &Value) -> OldFacts {
+pub fn old_facts(old: &OldContainer) -> OldFacts {
+    let inspect = &old.inspect;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let digests = old.image.as_ref().and_then(|image| image["RepoDigests"].as_array());
     let (state, host) = (&inspect["State"], &inspect["HostConfig"]);
     let policy = &host["RestartPolicy"];
     OldFacts {
@@ -216,6 +219,8 @@ pub fn old_facts(inspect: &Value) -> OldFacts {
             maximum_retry_count: policy["MaximumRetryCount"].as_i64().unwrap_or_default(),
         },
         auto_remove: host["AutoRemove"] == true,
+        digests: digests.into_iter().flatten().map(text).collect(),
+        compose_project: labels::compose_project(inspect).map(str::to_owned),
     }
 }
 

@@ -34,13 +34,15 @@ pub trait Rollouts: Send + Sync + 'static {
     async fn undo(&self, order: UndoOrder) -> Result<(), RolloutError>;
 
     /// Steers a rollout, as [`effect`] says. `expected` is the revision that it must be at.
-    /// Returns when the wish is in the journal.
+    /// Returns when the wish is in the journal. `login` takes the place of the credentials that came
+    /// with the rollout.
     async fn control(
         &self,
         id: RolloutId,
         control: Control,
         expected: Option<Revision>,
         by: &str,
+        login: Option<Arc<RegistryLogin>>,
     ) -> Result<(), RolloutError>;
 
     /// Where pulls stand, as they go on. Not in the journal.
@@ -56,7 +58,7 @@ pub struct Order {
     pub spec: RolloutSpec,
     /// The hosts, sorted by name; at least one.
     pub hosts: Vec<Arc<Host>>,
-    /// For pulls; `None`: without credentials.
+    /// That came with the request, for pulls; `None`: those that the server keeps.
     pub login: Option<Arc<RegistryLogin>>,
     /// Who asked for it.
     pub by: String,

@@ -73,10 +73,16 @@ impl Shelf {
         let backup = known.progress.twin_id.as_ref().unwrap_or(&old.id);
         let dependents = plan.dependents.iter();
         let dependents = dependents
-            .filter_map(|dependent| Some((&dependent.name, &dependent.plan.old.as_ref()?.id)));
-        for (container, backup) in
-            std::iter::once((&state.plan.container, backup)).chain(dependents)
-        {
+            .filter_map(|dependent| Some((&dependent.name, dependent.plan.old.as_ref()?)))
+            .map(|(name, old)| (name, old, &old.id));
+        let all = std::iter::once((&state.plan.container, old, backup)).chain(dependents);
+        for (container, old, backup) in all {
+            // Compose would count it. The rollout removes it before its end; what it could not
+            // remove goes as soon as the host answers.
+            let (places, lasts) = match old.compose_project {
+                Some(_) => (0, Duration::ZERO),
+                None => (state.policy.keep_old, state.policy.keep_old_for),
+            };
             self.kept.entry((host.clone(), container.clone())).or_default().push(Kept {
                 rollout: id,
                 host: host.clone(),
@@ -84,8 +90,8 @@ impl Shelf {
                 id: backup.clone(),
                 name: Names::of(container, id).backup,
                 since: state.phase_since,
-                lasts: state.policy.keep_old_for,
-                places: state.policy.keep_old,
+                lasts,
+                places,
             });
         }
     }

@@ -111,6 +111,8 @@ pub struct HostState {
     pub pulled: Option<Pulled>,
     /// How it ended; `None` while the rollout is not done with it.
     pub end: Option<HostEnd>,
+    /// Whether its old containers were removed, or left to a later try, at the end of the rollout.
+    pub cleared: bool,
     /// What hangs on the target, by its place in the plan; those that nothing was done with are
     /// not in it.
     pub dependents: BTreeMap<usize, DependentState>,
@@ -239,7 +241,7 @@ impl RolloutState {
 }
 
 impl HostState {
-    /// Where the current work is going; `None` without work, and for a pull.
+    /// Where the current work is going; `None` without work, for a pull, and for a removal.
     #[must_use]
     pub fn direction(&self) -> Option<Direction> {
         match (self.work?, self.restoring) {
@@ -248,6 +250,7 @@ impl HostState {
             (Work::Forward, false) => Some(Direction::Forward),
             (Work::Watch, false) => Some(Direction::Watch),
             (Work::RollBack, _) => Some(Direction::RollBack),
+            (Work::Clear, _) => None,
         }
     }
 

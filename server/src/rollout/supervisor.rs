@@ -281,10 +281,11 @@ impl Rollouts for Supervisor {
         control: Control,
         expected: Option<Revision>,
         by: &str,
+        login: Option<Arc<RegistryLogin>>,
     ) -> Result<(), RolloutError> {
         let handle = self.handles().get(&id).cloned();
         match handle {
-            Some(handle) => handle.control(id, control, expected, by).await,
+            Some(handle) => handle.control(id, control, expected, by, login).await,
             None if self.shared.journal.open().await?.contains(&id) => {
                 Err(RolloutError::WrongState(
                     "the rollout cannot go on at the moment; the log of wharfd says why".to_owned(),
@@ -303,7 +304,7 @@ impl Rollouts for Supervisor {
 }
 
 /// The login as it is sealed.
-fn write_login(login: &RegistryLogin) -> String {
+pub(super) fn write_login(login: &RegistryLogin) -> String {
     let (password, token) = match login.credential() {
         Credential::Password(password) => (password.expose(), ""),
         Credential::IdentityToken(token) => ("", token.expose()),

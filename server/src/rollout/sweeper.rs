@@ -15,14 +15,14 @@ use futures_util::StreamExt;
 use tokio::sync::{RwLock, mpsc};
 
 use super::driver::Shared;
-use super::executor::container_facts;
+use super::executor::remove_left;
 use super::history::{self, Ended};
 use super::journal::{JournalError, OpenRollout, open_rollouts};
 use super::model::{Millis, RolloutId};
 use super::retention::{Kept, Shelf};
 use super::state::RolloutState;
-use crate::domain::{ContainerName, ContainerRef, HostName};
-use crate::engine::{Engine, EngineError, ErrorKind};
+use crate::domain::{ContainerName, HostName};
+use crate::engine::Engine;
 
 /// Hosts at once.
 const AT_ONCE: usize = 16;
@@ -236,8 +236,12 @@ async fn sweep_host(engine: &dyn Engine, due: Vec<Kept>) -> Swept {
     let mut swept = Swept { gone: Vec::new(), stays: None };
     let each = async {
         for kept in due {
-            match remove(engine, &kept).await {
-                Ok(None) => swept.gone.push(kept),
+            match remove_left(engine, &kept.id, &kept.name).await {
+                Ok(None) => {
+                    let (host, container) = (&kept.host, &kept.name);
+                    tracing::info!(%host, container, "an old container is kept no longer");
+                    swept.gone.push(kept);
+                }
                 Ok(Some(why)) => swept.stays = Some(why),
                 Err(error) => {
                     swept.stays = Some(error.to_string());
@@ -250,29 +254,4 @@ async fn sweep_host(engine: &dyn Engine, due: Vec<Kept>) -> Swept {
         swept.stays = Some(format!("no answer within {}", humantime::format_duration(HOST)));
     }
     swept
-}
-
-/// Removes a container, unless it is somebody's own by now; says why it stays, where it does.
-async fn remove(engine: &dyn Engine, kept: &Kept) -> Result<Option<String>, EngineError> {
-    let Ok(id) = ContainerRef::parse(&kept.id) else { return Ok(None) };
-    let document = match engine.inspect_container(&id, false).await {
-        Ok(document) => document,
-        Err(error) if error.kind == ErrorKind::ContainerNotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let facts = container_facts(&document)?;
-    if facts.id != kept.id || facts.name != kept.name {
-        return Ok(None);
-    }
-    if facts.running {
-        return Ok(Some(format!("{} runs", kept.name)));
-    }
-    match engine.remove_container(&id, false, false).await {
-        Ok(()) => {
-            tracing::info!(host = %kept.host, container = kept.name, "an old container was removed");
-            Ok(None)
-        }
-        Err(error) if error.kind == ErrorKind::ContainerNotFound => Ok(None),
-        Err(error) => Err(error),
-    }
 }

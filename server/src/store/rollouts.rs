@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Store, StoreError};
 use crate::domain::{ContainerName, HostName, Secret};
 use crate::rollout::journal::{
-    Entry, Journal, JournalError, NewRollout, Result, SecretKind, Summary,
+    Entry, Journal, JournalError, NewRollout, NewSecret, Result, SecretKind, Summary,
 };
 use crate::rollout::model::{Epoch, Event, Millis, Phase, Record, Revision, RolloutId};
 
@@ -57,19 +57,7 @@ impl Journal for Store {
         }
         let record = rollout.record();
         for secret in rollout.secrets {
-            let host = secret.host.as_ref().map_or("", |host| host.as_str());
-            let row = secret_row(&text, host, secret.kind);
-            let sealed = self.sealer().seal(SECRETS, &row, &Secret::new(secret.text));
-            sqlx::query(
-                "INSERT INTO rollout_secrets (rollout, host, kind, sealed) VALUES (?, ?, ?, ?)",
-            )
-            .bind(&text)
-            .bind(host)
-            .bind(secret.kind.as_str())
-            .bind(sealed.map_err(boxed)?)
-            .execute(&mut *transaction)
-            .await
-            .map_err(&failed)?;
+            self.put_secret(&mut transaction, &text, secret).await?;
         }
         let revision = push(&mut transaction, id, &record).await?;
         transaction.commit().await.map_err(&failed)?;
@@ -88,6 +76,24 @@ impl Journal for Store {
         transaction.commit().await.map_err(&failed)?;
         self.announce(revision);
         Ok(revision)
+    }
+
+    async fn replace_secret(&self, epoch: Epoch, id: RolloutId, secret: NewSecret) -> Result<()> {
+        let failed = store("seal the credentials of a rollout");
+        let mut transaction = self.begin().await.map_err(&failed)?;
+        fence(&mut transaction, epoch).await?;
+        let text = id.to_string();
+        let open: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM rollouts WHERE id = ? AND ended_at IS NULL")
+                .bind(&text)
+                .fetch_optional(&mut *transaction)
+                .await
+                .map_err(&failed)?;
+        // What has ended keeps none.
+        if open.is_some() {
+            self.put_secret(&mut transaction, &text, secret).await?;
+        }
+        transaction.commit().await.map_err(failed)
     }
 
     async fn forget(&self, epoch: Epoch, id: RolloutId) -> Result<()> {
@@ -252,6 +258,30 @@ async fn refuse_outdated(
     match released {
         None => Ok(()),
         Some(_) => Err(JournalError::Outdated { host: host.clone(), container: container.clone() }),
+    }
+}
+
+impl Store {
+    async fn put_secret(
+        &self,
+        connection: &mut SqliteConnection,
+        rollout: &str,
+        secret: NewSecret,
+    ) -> Result<()> {
+        let host = secret.host.as_ref().map_or("", |host| host.as_str());
+        let row = secret_row(rollout, host, secret.kind);
+        let sealed = self.sealer().seal(SECRETS, &row, &Secret::new(secret.text));
+        sqlx::query(
+            "INSERT OR REPLACE INTO rollout_secrets (rollout, host, kind, sealed) VALUES (?, ?, ?, ?)",
+        )
+        .bind(rollout)
+        .bind(host)
+        .bind(secret.kind.as_str())
+        .bind(sealed.map_err(boxed)?)
+        .execute(&mut *connection)
+        .await
+        .map_err(store("seal what belongs to a rollout"))?;
+        Ok(())
     }
 }
 

@@ -4,8 +4,9 @@ use wharf::v1::{
     AbortRolloutRequest, PauseRolloutRequest, PromoteRolloutRequest, ResumeRolloutRequest, Rollout,
 };
 
-use super::{Newest, nothing_said, resolve};
+use super::{Newest, get, nothing_said, resolve};
 use crate::app::App;
+use crate::credentials;
 use crate::exit::Failure;
 use crate::json;
 use crate::printer::Format;
@@ -35,6 +36,10 @@ pub struct PauseArgs {
 
 /// Arguments of `wharf rollout resume`.
 #[derive(clap::Args)]
+#[command(
+    after_help = "Credentials for the registry of its image are looked for in docker's configuration, as with\n\
+    start, and take the place of those that came with it."
+)]
 pub struct ResumeArgs {
     #[command(flatten)]
     which: Which,
@@ -61,7 +66,7 @@ pub struct AbortArgs {
     which: Which,
 }
 
-/// Sends one of the four calls, which differ in their types only.
+/// Sends one of the three other calls, which differ in their types only.
 macro_rules! steer {
     ($app:ident, $which:expr, $then:expr, $method:ident, $request:ident { $($field:ident),* }) => {{
         let connection = $app.connect().await?;
@@ -83,8 +88,25 @@ pub async fn pause(app: &App, args: PauseArgs) -> Result<(), Failure> {
 
 /// Goes on with a rollout that is paused.
 pub async fn resume(app: &App, args: ResumeArgs) -> Result<(), Failure> {
-    let retry_failed = args.retry_failed;
-    steer!(app, args.which, FOLLOW, resume_rollout, ResumeRolloutRequest { retry_failed })
+    let connection = app.connect().await?;
+    let id = resolve(&connection, &args.which.rollout, Newest::Open).await?;
+    // Those that came with `start` may have expired.
+    let image = get(&connection, id.clone()).await?.image;
+    let credentials = match image.as_str() {
+        "" => None,
+        image => credentials::for_image(&app.printer, image).await,
+    };
+    let request = ResumeRolloutRequest {
+        id,
+        expected_revision: args.which.expected_revision,
+        retry_failed: args.retry_failed,
+        credentials,
+    };
+    let mut rollouts = connection.rollouts();
+    let answer =
+        connection.unary(request, async |request| rollouts.resume_rollout(request).await).await?;
+    tell(app, &answer.rollout.ok_or_else(nothing_said)?, FOLLOW);
+    Ok(())
 }
 
 /// Goes on after the canary.

@@ -92,6 +92,7 @@ impl Rollouts for Scribe {
         control: Control,
         expected: Option<Revision>,
         by: &str,
+        _: Option<Arc<RegistryLogin>>,
     ) -> Result<(), RolloutError> {
         let entries = self.journal.records(id).await?;
         let actual = entries.last().expect("a rollout").revision;

@@ -60,7 +60,10 @@ pub(super) fn in_trouble(state: &RolloutState) -> impl Iterator<Item = (&HostNam
 
 /// Hosts without work that have another image than the rest, as records of their failure.
 pub(super) fn with_another_image(state: &RolloutState) -> Vec<Event> {
-    let digest_of = |host: &Known<'_>| host.state.pulled.as_ref()?.digest.clone();
+    // One that is for a host alone is checked when it is pulled.
+    let of_plan = |host: &Known<'_>| host.plan.image.is_none();
+    let digest_of =
+        |host: &Known<'_>| host.state.pulled.as_ref().filter(|_| of_plan(host))?.digest.clone();
     let planned = state.plan.image.as_ref().and_then(|image| image.digest.clone());
     let Some(expected) = planned.or_else(|| all(state).find_map(|host| digest_of(&host))) else {
         return Vec::new();
@@ -88,7 +91,7 @@ pub(super) fn some_of(texts: &[String]) -> String {
 impl Known<'_> {
     /// Whether its image must be there before its container is touched.
     pub(super) fn lacks_image(&self, state: &RolloutState) -> bool {
-        state.plan.image.is_some()
+        (state.plan.image.is_some() || self.plan.image.is_some())
             && !matches!(self.plan.kind, TargetKind::Adopt { .. })
             && self.state.pulled.is_none()
     }

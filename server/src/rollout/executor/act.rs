@@ -81,6 +81,8 @@ impl Run<'_> {
             Step::Monitor => self.monitor(seen).await?,
             Step::RemoveNew => self.remove(seen.new.as_ref()).await?,
             Step::RemoveTwin => self.remove(seen.twin.as_ref()).await?,
+            // Is done when the way of the host is over, and not on it.
+            Step::RemoveOld => {}
         }
         Ok(None)
     }

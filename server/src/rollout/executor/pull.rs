@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{BACKOFF, CALL, PATIENCE, Run, Setback, Stopped, Task};
-use crate::domain::{ImageName, ImageReference};
+use crate::domain::{ImageName, ImageReference, RegistryLogin};
 use crate::engine::{EngineDocument, EngineError, ErrorKind, Transfer, null_to_default};
 use crate::rollout::model::{HostEnd, HostEvent, Trouble};
 use crate::rollout::plan::no_health_check;
@@ -129,12 +129,39 @@ impl Run<'_> {
             }
             _ => reference,
         };
-        let login = match &self.task.login {
-            Some(login) => Some(login.clone()),
-            None => self.task.hosts.login(&pinned.registry()).await,
+        let kept = || self.task.hosts.login(&pinned.registry());
+        let Some(given) = &self.task.login else {
+            return self.transfer_as(&pinned, kept().await.as_deref()).await;
         };
+        match self.transfer_as(&pinned, Some(given)).await {
+            // What came with the rollout may have expired since.
+            Err(Setback::Failed(trouble))
+                if trouble.reason == ErrorKind::RegistryAuthRequired.reason() =>
+            {
+                match kept().await.filter(|kept| kept != given) {
+                    Some(kept) => self.transfer_as(&pinned, Some(&kept)).await,
+                    None => Err(Setback::Failed(Trouble {
+                        message: format!(
+                            "{}; go on with other credentials: wharf rollout resume --retry-failed \
+                             sends those of this machine's docker login, and wharf login gives the \
+                             server some",
+                            trouble.message
+                        ),
+                        ..trouble
+                    })),
+                }
+            }
+            pulled => pulled,
+        }
+    }
+
+    async fn transfer_as(
+        &self,
+        pinned: &ImageReference,
+        login: Option<&RegistryLogin>,
+    ) -> Result<Image, Setback> {
         let (sink, mut progress) = watch::channel(Transfer::default());
-        let pull = self.engine.pull_image(&pinned, None, login.as_deref(), &sink);
+        let pull = self.engine.pull_image(pinned, None, login, &sink);
         let stalled = self.task.policy.pull_timeout;
         let standstill = async {
             // The limit is on standstill, not on the whole: large images take their time.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{Entry, Journal, JournalError, NewRollout, Result, SecretKind, Summary};
+use super::{Entry, Journal, JournalError, NewRollout, NewSecret, Result, SecretKind, Summary};
 use crate::domain::{ContainerName, HostName};
 use crate::rollout::model::{Epoch, Event, Record, Revision, RolloutId};
 
@@ -183,6 +183,13 @@ impl Journal for MemoryJournal {
         let mut all: Vec<_> = self.lock().summaries.values().cloned().collect();
         all.sort_by_key(|summary| std::cmp::Reverse((summary.created_at, summary.id)));
         Ok(all)
+    }
+
+    async fn replace_secret(&self, epoch: Epoch, id: RolloutId, secret: NewSecret) -> Result<()> {
+        let mut contents = self.lock();
+        contents.fence(epoch)?;
+        contents.secrets.insert((id, secret.host, secret.kind), secret.text);
+        Ok(())
     }
 
     async fn secret(

@@ -69,9 +69,24 @@ pub struct HostPlan {
     /// Containers that hang on the target and are made anew with it, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dependents: Vec<DependentPlan>,
+    /// The image of this host alone, which has to be pulled before the container is made: in an
+    /// undo whose image is gone from the host. `None`: that of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<PlannedImage>,
 }
 
 impl HostPlan {
+    /// Old containers that must be gone when the rollout ends, because Compose counts them: that
+    /// of the target as `None`, those of dependents by their place.
+    pub fn counted_by_compose(&self) -> impl Iterator<Item = Option<usize>> {
+        let target = std::iter::once((None, self));
+        let dependents = self.dependents.iter().enumerate();
+        let dependents = dependents.map(|(number, dependent)| (Some(number), &dependent.plan));
+        let counted =
+            |plan: &Self| plan.old.as_ref().is_some_and(|old| old.compose_project.is_some());
+        target.chain(dependents).filter(move |(_, plan)| counted(plan)).map(|(member, _)| member)
+    }
+
     /// Nothing is done, for this reason.
     #[must_use]
     pub fn skipped(reason: String) -> Self {
@@ -86,6 +101,7 @@ impl HostPlan {
             start: false,
             unhealthy: false,
             dependents: Vec::new(),
+            image: None,
         }
     }
 }
@@ -135,7 +151,7 @@ pub enum Order {
 }
 
 /// The container that is replaced, as it was when the plan was made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OldFacts {
     /// Full ID. Everything is done by ID; names move.
     pub id: String,
@@ -149,6 +165,14 @@ pub struct OldFacts {
     pub restart: RestartPolicy,
     /// Whether the Engine removes it when it stops.
     pub auto_remove: bool,
+    /// What its image is in registries, as `REPOSITORY@DIGEST`: what it can be pulled as when it is
+    /// gone from the host, and known as when the Engine has another image store, with other IDs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub digests: Vec<String>,
+    /// The project, where it is a container of Compose. Compose counts every container with its
+    /// labels, also one that is stopped and has another name, and labels cannot be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compose_project: Option<String>,
 }
 
 /// A restart policy as the Engine has it.

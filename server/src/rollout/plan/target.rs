@@ -185,6 +185,7 @@ fn with(container: &NewContainer, planned: HostPlan) -> HostPlan {
         diff: sorted(&container.diff),
         risks: sorted(&container.risks),
         lost_paths: container.lost_paths.clone(),
+        image: container.image.clone(),
         ..planned
     }
 }

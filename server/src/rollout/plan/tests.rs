@@ -16,6 +16,7 @@ fn new() -> NewContainer {
         risks: vec!["the writable layer is lost".to_owned()],
         lost_paths: Vec::new(),
         health_check: None,
+        image: None,
     }
 }
 
@@ -38,6 +39,7 @@ fn present() -> Present {
             running: true,
             restart: RestartPolicy::default(),
             auto_remove: false,
+            ..OldFacts::default()
         },
         unhealthy: false,
         paused: false,

@@ -121,7 +121,7 @@ impl Draft<'_> {
             paused: recreate::is_paused(&old.inspect),
             no_start_first: Vec::new(),
             new: Err(Vec::new()),
-            old: recreate::old_facts(&old.inspect),
+            old: recreate::old_facts(old),
         };
         let made = match recreate::recreate(old, &facts.host, change, &options) {
             Ok(made) => made,
@@ -235,5 +235,6 @@ fn container_of(made: &Recreated, image: Option<&Value>) -> NewContainer {
         diff: made.diff.clone(),
         risks: made.risks.clone(),
         lost_paths: made.lost_paths.clone(),
+        image: None,
     }
 }

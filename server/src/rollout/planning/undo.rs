@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{HostBodies, Planned, Snapshot, dependents, facts_of, image_on, refuse_active, sealed};
-use crate::domain::{ContainerRef, HostName, ImageName, ImageReference};
+use super::old_image::{self, OldImage};
+use super::{HostBodies, Planned, Snapshot, dependents, facts_of, refuse_active, sealed};
+use crate::domain::{ContainerRef, HostName};
 use crate::rollout::executor::{NewBody, container_facts};
 use crate::rollout::hosts::Hosts;
 use crate::rollout::journal::{Journal, JournalError, SecretKind};
@@ -16,7 +17,7 @@ use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replac
 use crate::rollout::reason;
 use crate::rollout::recreate;
 use crate::rollout::requests::{Refusal, RolloutError, UndoOrder};
-use crate::rollout::spec::Dependents;
+use crate::rollout::spec::{Dependents, PullWhen};
 use crate::rollout::state::{HostState, RolloutState};
 
 /// Plans the way back of a rollout that has ended.
@@ -134,7 +135,7 @@ impl Way<'_> {
             let reason = format!("it has no container {container} any more");
             return Ok(Back::Left(reason));
         };
-        let current_facts = recreate::old_facts(&current.inspect);
+        let current_facts = recreate::old_facts(current);
         let expected = match &was.kind {
             TargetKind::Adopt { id, .. } => Some(id),
             _ => host.progress.new_id.as_ref(),
@@ -167,6 +168,7 @@ impl Way<'_> {
         let bodies = back.snapshot.as_ref().zip(written.as_ref());
         let mut new = NewContainer {
             diff: differences(&current_facts, old, bodies.map(|(now, then)| (&now.new, &then.new))),
+            risks: recreate::compose_risk(&current.inspect).into_iter().collect(),
             ..NewContainer::default()
         };
         let (replacement, body) = if let Some(kept) = self.retained(&old.id).await {
@@ -178,12 +180,43 @@ impl Way<'_> {
             let Some(Snapshot { new: mut body, spec_sha }) = written else {
                 return refused("the old container is gone and was not written down".to_owned());
             };
-            if self.still_means(&old.image, &old.image_id).await {
-                body.body["Image"] = old.image.as_str().into();
-            }
+            let image = old_image::find(self.hosts, self.name, old).await;
             new.spec_sha = spec_sha;
-            new.health_check = self.health_check(&body.body, &old.image_id).await;
-            new.risks.push("the old container is gone; one like it is made anew".to_owned());
+            new.risks.push("the old container is gone; one like it is created".to_owned());
+            match image {
+                OldImage::There { document, name } => {
+                    let id = document["Id"].as_str().unwrap_or(&old.image_id).to_owned();
+                    new.health_check = recreate::has_health_check(&body.body, Some(&document));
+                    body.body["Image"] = name.unwrap_or_else(|| id.clone()).into();
+                    body.image_id = Some(id);
+                }
+                OldImage::InRegistry(image) if self.order.policy.pull != PullWhen::Never => {
+                    new.health_check = recreate::has_health_check(&body.body, None);
+                    new.risks.push(format!(
+                        "its image is gone from the host and is pulled again: {} ({})",
+                        image.reference,
+                        image.digest.as_deref().unwrap_or_default()
+                    ));
+                    body.body["Image"] = image.reference.as_str().into();
+                    // That of the pull.
+                    body.image_id = None;
+                    new.image = Some(image);
+                }
+                OldImage::InRegistry(image) => {
+                    return refused(format!(
+                        "the image {} of the old container is gone from the host, and pull_policy \
+                         never pulls it; pull it there before, or choose missing",
+                        image.reference
+                    ));
+                }
+                OldImage::Gone => {
+                    return refused(format!(
+                        "the old container and its image {} ({}) are gone from the host, and the \
+                         image came from no registry; load it there again",
+                        old.image, old.image_id
+                    ));
+                }
+            }
             (Replacement::New(new), Some(body))
         };
         let present = Present {
@@ -198,24 +231,6 @@ impl Way<'_> {
         };
         let sealed = sealed::seal(body, back, of_dependents);
         Ok(Back::To(Box::new(HostFacts::Present(Box::new(present))), sealed, plans))
-    }
-
-    /// Whether the name of an image stands for it on the host. A container that is made by the
-    /// name has that name, which people read and Compose compares; one that is made by ID has not.
-    async fn still_means(&self, name: &str, id: &str) -> bool {
-        let Ok(reference) = ImageReference::parse(name) else { return false };
-        let found = image_on(self.hosts, self.name, &reference).await;
-        found.is_some_and(|image| image["Id"] == id)
-    }
-
-    /// Whether one that is made anew of this body has a health check.
-    async fn health_check(&self, body: &Value, image: &str) -> Option<bool> {
-        let image = async {
-            let name = ImageName::parse(image).ok()?;
-            let document = self.hosts.engine(self.name).ok()?.inspect_image(&name).await.ok()?;
-            document.parse::<Value>().ok()
-        };
-        recreate::has_health_check(body, image.await.as_ref())
     }
 
     /// The retained container, if it is there and does not run.

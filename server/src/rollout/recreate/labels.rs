@@ -33,6 +33,24 @@ pub(super) fn refuse_swarm(inspect: &Value, notes: &mut Notes) {
     }
 }
 
+/// The project, where it is a container of Compose.
+pub(super) fn compose_project(inspect: &Value) -> Option<&str> {
+    inspect["Config"]["Labels"]["com.docker.compose.project"].as_str()
+}
+
+/// What to know before a container of Compose is replaced. Compose counts the containers of a
+/// project by their labels, whatever they are called and whether they run or not.
+#[must_use]
+pub fn compose_risk(inspect: &Value) -> Option<String> {
+    let project = quoted(compose_project(inspect)?);
+    Some(format!(
+        "it belongs to the Compose project {project}: do not run `docker compose` on it before the \
+         rollout has ended, since that would take the old and the new container for two replicas; \
+         the old one is removed at the end, whatever keep_old says, and an undo creates it again \
+         from what is stored"
+    ))
+}
+
 /// Compose compares what its file says with what it wrote into labels.
 pub(super) fn warn_of_compose(base: &Value, change: &Change, notes: &mut Notes) {
     let labels = &base["Labels"];

@@ -21,16 +21,17 @@ struct Ended {
     end: HostEnd,
     /// The old container of `side`, which was made anew with it.
     side: Option<&'static str>,
+    compose: Option<&'static str>,
 }
 
 impl Ended {
     fn new(number: u128, old: &'static str, at: u64) -> Self {
         let (kind, end) = (TargetKind::Replace, HostEnd::Committed);
-        Self { number, kind, old, keep: 1, at, end, side: None }
+        Self { number, kind, old, keep: 1, at, end, side: None, compose: None }
     }
 
     fn take_in(self, shelf: &mut Shelf) {
-        let Self { number, kind, old, keep, at, end, side } = self;
+        let Self { number, kind, old, keep, at, end, side, compose } = self;
         let mut plan = plan(&[&["a"]]);
         plan.image = None;
         let facts = |id: &str| OldFacts {
@@ -40,6 +41,8 @@ impl Ended {
             running: true,
             restart: RestartPolicy::default(),
             auto_remove: false,
+            compose_project: compose.map(str::to_owned),
+            ..OldFacts::default()
         };
         let of = |id| HostPlan { old: Some(facts(id)), ..host_plan(TargetKind::Replace) };
         let side = side.map(|id| DependentPlan { name: "side".parse().unwrap(), plan: of(id) });
@@ -114,6 +117,17 @@ fn those_beyond_the_number_are_due_at_once_and_those_of_the_newest_are_not() {
     assert!(due(&shelf, 5_000).contains("web.old-00000005 five"));
 }
 
+/// What the rollout could not remove before its end, because the host did not answer.
+#[test]
+fn none_is_kept_that_compose_counts() {
+    let mut shelf = Shelf::default();
+    Ended { compose: Some("shop"), ..Ended::new(1, "one", 1_000) }.take_in(&mut shelf);
+    assert_eq!(due(&shelf, 1_000), set(["web.old-00000001 one"]));
+    // Also where the next one, which is no container of Compose any more, keeps more.
+    Ended { keep: 5, ..Ended::new(2, "two", 2_000) }.take_in(&mut shelf);
+    assert_eq!(due(&shelf, 2_000), set(["web.old-00000001 one"]));
+}
+
 #[test]
 fn one_that_took_its_place_again_is_kept_no_more() {
     let mut shelf = Shelf::default();
@@ -138,6 +152,7 @@ fn a_twin_of_the_first_attempt_is_kept_by_the_second() {
         running: true,
         restart: RestartPolicy::default(),
         auto_remove: true,
+        ..OldFacts::default()
     };
     plan.hosts.insert(host("a"), HostPlan { old: Some(old), ..host_plan(TargetKind::Replace) });
     let pulled = HostEvent::Pulled { image_id: "sha256:2".to_owned(), digest: None };

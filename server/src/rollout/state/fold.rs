@@ -130,6 +130,10 @@ impl HostState {
                 self.pulled = Some(Pulled { image_id: image_id.clone(), digest: digest.clone() });
                 self.unreachable = None;
             }
+            // What is left of the old container comes after what the new one differs in.
+            HostEvent::Differs { differences } if self.work == Some(Work::Clear) => {
+                self.differences.extend(differences.iter().cloned());
+            }
             HostEvent::Differs { differences } => self.differences.clone_from(differences),
             HostEvent::Gate { deadline } => self.gate_deadline = Some(*deadline),
             HostEvent::Good { since, saw } => {
@@ -149,7 +153,7 @@ impl HostState {
                     });
                 }
                 self.restoring = self.work.is_some();
-                self.failed |= self.work != Some(Work::RollBack);
+                self.failed |= !matches!(self.work, Some(Work::RollBack | Work::Clear));
                 // The way back has a gate of its own.
                 self.gate_deadline = None;
                 self.good_since = None;
@@ -173,7 +177,7 @@ impl HostState {
         if self.work.is_some() {
             return;
         }
-        let keeps_ids = matches!(work, Work::Watch | Work::RollBack);
+        let keeps_ids = matches!(work, Work::Watch | Work::RollBack | Work::Clear);
         let known = std::mem::take(&mut self.progress);
         let dependents = std::mem::take(&mut self.dependents);
         self.progress = HostProgress {
@@ -215,6 +219,7 @@ impl HostState {
         if work == Some(Work::Watch) {
             self.watched_until = self.monitor_until;
         }
+        self.cleared |= work == Some(Work::Clear);
         let failed =
             matches!(end, HostEnd::Restored | HostEnd::Unchanged | HostEnd::NeedsAttention { .. });
         if failed {

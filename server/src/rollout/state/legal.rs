@@ -200,6 +200,14 @@ impl RolloutState {
                     (Work::Watch, Phase::Baking { .. }) => done,
                     // What was rolled back is not rolled back again.
                     (Work::RollBack, Phase::RollingBack) => done || (stuck && host.retry),
+                    // The last that is done, once for each host.
+                    (
+                        Work::Clear,
+                        Phase::Running { .. }
+                        | Phase::Baking { .. }
+                        | Phase::RollingBack
+                        | Phase::Aborting,
+                    ) => done && !host.cleared,
                     _ => false,
                 };
                 if !legal {
@@ -263,6 +271,7 @@ fn may_end(host: &HostState, end: &HostEnd) -> bool {
             host.restoring
         }
         (Some(Work::RollBack), HostEnd::RolledBack) => true,
+        (Some(Work::Clear), HostEnd::Committed) => true,
         (Some(Work::Forward | Work::Watch | Work::RollBack), HostEnd::NeedsAttention { .. }) => {
             true
         }

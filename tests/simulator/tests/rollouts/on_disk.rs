@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 use wharf_server::domain::HostName;
 use wharf_server::rollout::journal::{
-    Entry, Journal, JournalError, NewRollout, Result, SecretKind, Summary,
+    Entry, Journal, JournalError, NewRollout, NewSecret, Result, SecretKind, Summary,
 };
 use wharf_server::rollout::model::{Epoch, Record, Revision, RolloutId};
 use wharf_server::store::{Store, StoreOptions};
@@ -56,6 +56,10 @@ impl Journal for Elsewhere {
     async fn append(&self, epoch: Epoch, id: RolloutId, records: &[Record]) -> Result<Revision> {
         let records = records.to_vec();
         self.there(move |store| async move { store.append(epoch, id, &records).await }).await
+    }
+
+    async fn replace_secret(&self, epoch: Epoch, id: RolloutId, secret: NewSecret) -> Result<()> {
+        self.there(move |store| async move { store.replace_secret(epoch, id, secret).await }).await
     }
 
     async fn forget(&self, epoch: Epoch, id: RolloutId) -> Result<()> {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use wharf_server::domain::HostName;
 use wharf_server::rollout::decide::decide;
 use wharf_server::rollout::journal::{
-    Entry, Journal, JournalError, NewRollout, Result, SecretKind, Summary,
+    Entry, Journal, JournalError, NewRollout, NewSecret, Result, SecretKind, Summary,
 };
 use wharf_server::rollout::model::{
     Epoch, Event, HostEnd, HostEvent, Millis, Phase, Record, Revision, RolloutId, Step, Work,
@@ -324,6 +324,10 @@ impl Journal for Tap {
             }
             revision => revision,
         }
+    }
+
+    async fn replace_secret(&self, epoch: Epoch, id: RolloutId, secret: NewSecret) -> Result<()> {
+        self.inner.replace_secret(epoch, id, secret).await
     }
 
     async fn forget(&self, epoch: Epoch, id: RolloutId) -> Result<()> {

@@ -306,7 +306,7 @@ impl World {
 
     pub async fn control(&self, control: Control) -> Result<(), RolloutError> {
         let handle = self.process.as_ref().expect("a process").handle.clone();
-        handle.control(self.id, control, None, "anna").await
+        handle.control(self.id, control, None, "anna", None).await
     }
 
     /// Waits until the rollout rests, a call hangs, or the time is up.

@@ -19,6 +19,7 @@ pub fn plan(container: &str, hosts: &[HostName]) -> Plan {
         running: true,
         restart: RestartPolicy::default(),
         auto_remove: false,
+        ..OldFacts::default()
     };
     let host = HostPlan {
         kind: TargetKind::Replace,
@@ -31,6 +32,7 @@ pub fn plan(container: &str, hosts: &[HostName]) -> Plan {
         start: true,
         unhealthy: false,
         dependents: Vec::new(),
+        image: None,
     };
     Plan {
         container: container.parse().unwrap(),

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::*;
 use crate::domain::{ContainerName, HostName, Reason};
 use crate::engine::Transfer;
-use crate::rollout::journal::{MemoryJournal, NewRollout, Result, SecretKind, Summary};
+use crate::rollout::journal::{MemoryJournal, NewRollout, NewSecret, Result, SecretKind, Summary};
 use crate::rollout::model::{
     Control, Epoch, Event as Happened, HostEnd, HostEvent, HostPlan, Millis, PauseCause, Phase,
     Plan, Record, TargetKind, Trouble, Work,
@@ -250,6 +250,9 @@ impl Journal for Counting {
     }
     async fn append(&self, epoch: Epoch, id: RolloutId, records: &[Record]) -> Result<Revision> {
         self.inner.append(epoch, id, records).await
+    }
+    async fn replace_secret(&self, epoch: Epoch, id: RolloutId, secret: NewSecret) -> Result<()> {
+        self.inner.replace_secret(epoch, id, secret).await
     }
     async fn forget(&self, epoch: Epoch, id: RolloutId) -> Result<()> {
         self.inner.forget(epoch, id).await

@@ -45,6 +45,8 @@ pub struct Fleet {
     pub most_at_work: usize,
     /// Hosts of earlier waves may be at work again.
     retried: bool,
+    /// Asked for as soon as such work has begun.
+    wish: Option<(Work, Control)>,
     journal: Vec<Record>,
     running: BTreeMap<HostName, u64>,
     events: u32,
@@ -64,6 +66,7 @@ impl Fleet {
             pauses: Vec::new(),
             most_at_work: 0,
             retried: false,
+            wish: None,
             journal: vec![first],
             running: BTreeMap::new(),
             events: 0,
@@ -72,6 +75,11 @@ impl Fleet {
 
     pub fn script(&mut self, name: &str) -> &mut Script {
         self.scripts.entry(name.parse().unwrap()).or_default()
+    }
+
+    /// Somebody asks for something as soon as such work has begun.
+    pub fn at_first(&mut self, work: Work, control: Control) {
+        self.wish = Some((work, control));
     }
 
     /// Until the end.
@@ -90,11 +98,16 @@ impl Fleet {
                         assignment.host.as_str(),
                         HostEvent::Begun { work, attempt },
                     ));
+                    let is_time = |wish: &mut (Work, Control)| wish.0 == work;
+                    if let Some((_, control)) = self.wish.take_if(is_time) {
+                        self.take(Event::Control { control, by: "anna".to_owned() });
+                    }
                 }
                 self.running.insert(assignment.host.clone(), self.now + self.takes);
             }
             self.assert_width();
             if self.state.phase.is_terminal() {
+                self.assert_cleared();
                 self.assert_replays();
                 return self.state.phase.clone();
             }
@@ -167,6 +180,8 @@ impl Fleet {
             Work::Forward => &mut script.forward,
             Work::Watch => &mut script.watch,
             Work::RollBack => &mut script.roll_back,
+            // Ends well, or with a warning.
+            Work::Clear => &mut VecDeque::new(),
         };
         let outcome = script.front().copied().unwrap_or(Outcome::Good);
         let trouble = || Trouble::new(Reason::Internal, format!("{work:?} {outcome:?}"));
@@ -204,6 +219,17 @@ impl Fleet {
         let record = record(self.now, event);
         self.state.apply(&record).unwrap_or_else(|error| panic!("{error}: {record:?}"));
         self.journal.push(record);
+    }
+
+    /// Nothing is left that Compose counts, and nothing was done after the first removal.
+    fn assert_cleared(&self) {
+        for (name, host) in &self.state.hosts {
+            let counted = self.state.plan.hosts[name].counted_by_compose().next().is_some();
+            let left = host.end == Some(HostEnd::Committed) && counted;
+            assert_eq!(host.cleared, left, "{name}");
+        }
+        let mut after = self.begun.iter().skip_while(|(_, _, work)| *work != Work::Clear);
+        assert!(after.all(|(_, _, work)| *work == Work::Clear), "{:?}", self.begun);
     }
 
     fn assert_may_begin(&self, name: &HostName, work: Work) {

@@ -70,6 +70,11 @@ fn scripts() -> impl Strategy<Value = Script> {
         .prop_map(|(pull, forward, watch, roll_back)| Script { pull, forward, watch, roll_back })
 }
 
+/// An old container that Compose would count.
+fn of_compose() -> OldFacts {
+    OldFacts { compose_project: Some("shop".to_owned()), ..OldFacts::default() }
+}
+
 fn fleets() -> impl Strategy<Value = Fleet> {
     let answer = prop_oneof![
         3 => any::<bool>().prop_map(|retry_failed| Control::Resume { retry_failed }),
@@ -77,26 +82,28 @@ fn fleets() -> impl Strategy<Value = Fleet> {
     ];
     let answers = prop::collection::vec(answer, 0..6);
     let crash = prop::option::of(2..6_u32);
-    let hosts = prop::collection::vec((0..3_usize, any::<bool>(), scripts()), 0..9);
+    let hosts = prop::collection::vec((0..3_usize, any::<bool>(), any::<bool>(), scripts()), 0..9);
     (policies(), hosts, answers, crash, 1..60_u64).prop_map(
         |(policy, hosts, answers, crash_every, takes)| {
             let mut waves: Vec<Vec<HostName>> = vec![Vec::new(); 3];
             let mut known = Vec::new();
-            for (number, (wave, unhealthy, script)) in hosts.into_iter().enumerate() {
+            for (number, (wave, unhealthy, compose, script)) in hosts.into_iter().enumerate() {
                 let name = host(&format!("h{number}"));
                 waves[wave].push(name.clone());
-                known.push((name, unhealthy, script));
+                known.push((name, unhealthy, compose, script));
             }
             waves.retain(|wave| !wave.is_empty());
             let names: Vec<Vec<&str>> =
                 waves.iter().map(|wave| wave.iter().map(HostName::as_str).collect()).collect();
             let slices: Vec<&[&str]> = names.iter().map(Vec::as_slice).collect();
             let mut planned = plan(&slices);
-            for (name, unhealthy, _) in &known {
-                planned.hosts.get_mut(name).unwrap().unhealthy = *unhealthy;
+            for (name, unhealthy, compose, _) in &known {
+                let host = planned.hosts.get_mut(name).unwrap();
+                host.unhealthy = *unhealthy;
+                host.old = compose.then(of_compose);
             }
             let mut fleet = Fleet::new(planned, policy);
-            fleet.scripts = known.into_iter().map(|(name, _, script)| (name, script)).collect();
+            fleet.scripts = known.into_iter().map(|(name, _, _, script)| (name, script)).collect();
             fleet.answers = answers.into();
             fleet.crash_every = crash_every;
             fleet.takes = takes * 1_000;

@@ -357,3 +357,43 @@ fn a_crash_changes_neither_attempts_nor_the_end() {
     }
     assert_eq!(whole.pauses, broken.pauses);
 }
+
+/// Somebody runs Compose as soon as the rollout has ended.
+#[test]
+fn what_compose_would_count_is_gone_before_the_end() {
+    let compose = |plan: &mut Plan, names: &[&str]| {
+        for name in names {
+            let old = OldFacts { compose_project: Some("shop".to_owned()), ..OldFacts::default() };
+            plan.hosts.get_mut(&host(name)).unwrap().old = Some(old);
+        }
+    };
+    let mut six = plan(SIX);
+    compose(&mut six, &["a2", "a5"]);
+    let mut fleet = Fleet::new(six, quick());
+    assert_eq!(fleet.run(), Phase::Succeeded);
+    assert_eq!(fleet.order_of(Work::Clear), ["a2", "a5"]);
+    assert_eq!(*fleet.end_of("a2"), HostEnd::Committed);
+
+    // While the way back may still be taken, the old ones are there; what was put back needs none.
+    let mut waves = plan(WAVES);
+    compose(&mut waves, &["a1", "b1", "c1", "c2"]);
+    let (on_failure, rollback_scope) = (OnFailure::Rollback, RollbackScope::Wave);
+    let mut fleet = Fleet::new(waves, Policy { on_failure, rollback_scope, ..quick() });
+    fleet.script("c2").forward.push_back(Outcome::Fails);
+    assert_eq!(fleet.run(), Phase::Failed);
+    assert_eq!(fleet.order_of(Work::RollBack), ["c1"]);
+    assert_eq!(fleet.order_of(Work::Clear), ["a1", "b1"]);
+}
+
+/// Without the old container there is no way back: it ends as it was decided.
+#[test]
+fn a_wish_that_comes_while_old_containers_are_removed_comes_too_late() {
+    for wish in [Control::Pause, Control::Abort] {
+        let mut one = plan(&[&["a1"]]);
+        let old = OldFacts { compose_project: Some("shop".to_owned()), ..OldFacts::default() };
+        one.hosts.get_mut(&host("a1")).unwrap().old = Some(old);
+        let mut fleet = Fleet::new(one, quick());
+        fleet.at_first(Work::Clear, wish);
+        assert_eq!(fleet.run(), Phase::Succeeded, "{wish:?}");
+    }
+}

@@ -38,6 +38,7 @@ pub fn host_plan(kind: TargetKind) -> HostPlan {
         start: true,
         unhealthy: false,
         dependents: Vec::new(),
+        image: None,
     }
 }
 

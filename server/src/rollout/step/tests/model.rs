@@ -28,6 +28,7 @@ pub fn plan(kind: TargetKind, order: Order, running: bool, auto_remove: bool) ->
         running,
         restart,
         auto_remove,
+        ..OldFacts::default()
     };
     HostPlan {
         old: (kind != TargetKind::Create).then_some(old),
@@ -40,6 +41,7 @@ pub fn plan(kind: TargetKind, order: Order, running: bool, auto_remove: bool) ->
         order,
         unhealthy: false,
         dependents: Vec::new(),
+        image: None,
     }
 }
 
@@ -167,7 +169,7 @@ impl Host {
                 assert!(self.at(new).running, "nothing to look at");
             }
             Step::GateOld => assert!(self.at(standing).running, "nothing to look at"),
-            Step::Create | Step::CreateTwin | Step::Compare => {}
+            Step::Create | Step::CreateTwin | Step::Compare | Step::RemoveOld => {}
         }
     }
 

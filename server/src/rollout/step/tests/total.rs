@@ -135,6 +135,7 @@ fn assert_harmless(plan: &HostPlan, seen: &Observed, direction: Direction, step:
                 new.is_going() || standing.is_some_and(|standing| standing.name == "web");
             assert!(plan.old.is_none() || useless || replaced, "{}", context());
         }
+        Step::RemoveOld => panic!("not on the way of a host: {}", context()),
         Step::RemoveTwin => {
             assert!(seen.old.is_some() && !seen.twin.as_ref().unwrap().running, "{}", context());
         }

@@ -100,7 +100,7 @@ fn wrong(host: &HostName, call: &Call, tap: &Tap) -> Option<String> {
             &[O::Rename]
         }
         (Some(Step::StartNew | Step::StartOld), _) => &[O::Start],
-        (Some(Step::RemoveNew | Step::RemoveTwin), _) => &[O::Remove],
+        (Some(Step::RemoveNew | Step::RemoveTwin | Step::RemoveOld), _) => &[O::Remove],
         (Some(Step::GateOld | Step::Compare) | None, _) => &[],
     };
     (!legal.contains(&call.operation))
