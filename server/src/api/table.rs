@@ -13,6 +13,7 @@ use super::problem::Problem;
 use crate::domain::HostName;
 use crate::engine::{EngineError, ErrorKind};
 use crate::fleet::HostError;
+use crate::store::{Failure, StoreError};
 
 /// The problem that an error on a host is for the caller.
 pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
@@ -47,11 +48,11 @@ pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
             "RESULT_UNKNOWN",
             format!("{error}; look at the host, then try again with a new request ID"),
         ),
-        HostError::NotRecorded => Problem::new(
-            Code::Internal,
-            "STORE_FAILED",
-            format!("{error}; look at the disk of wharfd and at its log"),
-        ),
+        HostError::NotRecorded(cause) => {
+            let mut problem = store_problem(cause);
+            problem.message = format!("{error}: {}", problem.message);
+            problem
+        }
         HostError::Panicked => Problem::new(
             Code::Internal,
             "INTERNAL",
@@ -78,6 +79,29 @@ fn engine_problem(error: &EngineError, registry: &str) -> Problem {
     problem.retry_after = row.retry_after;
     problem
 }
+
+/// The problem that a failure of the store is for the caller. Nothing was done, or it is not known
+/// to be stored; the text names the directory and the way out.
+pub fn store_problem(error: &StoreError) -> Problem {
+    tracing::error!(error = error as &dyn std::error::Error, "the store failed");
+    let (code, reason) = match error.failure() {
+        Some(Failure::Full) => (Code::ResourceExhausted, "STORE_FULL"),
+        Some(Failure::ReadOnly) => (Code::FailedPrecondition, "STORE_READ_ONLY"),
+        // Every write takes the lock before it changes anything.
+        Some(Failure::Busy) => (Code::Unavailable, "STORE_BUSY"),
+        Some(Failure::Corrupt) => (Code::DataLoss, "STORE_CORRUPT"),
+        Some(Failure::Io | Failure::CannotOpen | Failure::Other) => {
+            (Code::Internal, "STORE_FAILED")
+        }
+        None => return Problem::internal(error),
+    };
+    let mut problem = Problem::new(code, reason, error.to_string());
+    problem.retry_after = (reason == "STORE_BUSY").then_some(BUSY_RETRY);
+    problem
+}
+
+/// When to ask again while another process holds the database.
+const BUSY_RETRY: Duration = Duration::from_secs(5);
 
 /// The code that goes with a reason of an Engine's error; `None` for other reasons.
 pub fn code_of_reason(reason: &str) -> Option<Code> {
