@@ -1,52 +1,48 @@
-//! Every reason that the server can give has its line in docs/errors.md, and no line there
-//! is about a reason that is gone.
+//! Every reason that the server can give has its line in docs/errors.md with its gRPC code, and no
+//! line there is about a reason that is gone.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+
+use tonic::Code;
+use wharf_server::api::table;
+use wharf_server::domain::Reason;
+
+const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
 
 #[test]
 fn code_and_document_name_the_same_reasons() {
-    let server = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut in_code = BTreeSet::new();
-    let mut files = rust_files(&server.join("src/api"));
-    files.extend(rust_files(&server.join("src/rollout")));
-    files.push(server.join("src/engine/error.rs"));
-    for file in files {
-        let text = fs::read_to_string(&file).expect("readable source");
-        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-        in_code.extend(constants(text, '"'));
-    }
-    let document = fs::read_to_string(server.join("../docs/errors.md")).expect("docs/errors.md");
-    let rows = document.lines().filter(|line| line.starts_with("| `"));
-    let in_document: BTreeSet<_> =
-        rows.filter_map(|row| constants(row, '`').into_iter().next()).collect();
-    assert!(in_code.len() > 30, "the search finds too little: {in_code:?}");
-    assert_eq!(in_code, in_document);
-}
-
-/// Words such as HOST_TIMEOUT between quotes.
-fn constants(text: &str, quote: char) -> Vec<String> {
-    let is_constant = |word: &&str| {
-        word.len() > 5
-            && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
-            && (word.contains('_') || *word == "INTERNAL")
-            && !word.starts_with("CARGO_")
-    };
-    text.split(quote).filter(is_constant).map(str::to_owned).collect()
-}
-
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() && path.file_name().is_some_and(|name| name != "tests") {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs")
-            && path.file_name().is_some_and(|name| name != "tests.rs")
-        {
-            files.push(path);
+    let document = std::fs::read_to_string(DOCUMENT).expect("docs/errors.md");
+    let mut documented = BTreeMap::new();
+    for section in document.split("\n## ") {
+        let of_rollouts = section.starts_with("Of a rollout");
+        for row in section.lines().filter(|line| line.starts_with("| `")) {
+            let mut cells = row.split('|').map(str::trim).skip(1);
+            let reason = cells.next().expect("a reason").trim_matches('`').to_owned();
+            // That section says once what the code of all is.
+            let code =
+                if of_rollouts { "FAILED_PRECONDITION" } else { cells.next().expect("a code") };
+            let before = documented.insert(reason.clone(), code.to_owned());
+            assert_eq!(before, None, "{reason} is documented twice");
+            let meaning = cells.next().expect("a meaning");
+            assert!(!meaning.is_empty(), "{reason} has no meaning");
         }
     }
-    files
+    // Its code is that of the hosts, where they share one.
+    let some = documented.insert("ALL_HOSTS_FAILED".to_owned(), "ABORTED".to_owned());
+    assert_eq!(some.as_deref(), Some("the code that all hosts share, else ABORTED"));
+    let known: BTreeMap<_, _> =
+        Reason::ALL.iter().map(|reason| (reason.to_string(), name(table::code(*reason)))).collect();
+    assert_eq!(known, documented);
+}
+
+/// A code as the document writes it: `NOT_FOUND`.
+fn name(code: Code) -> String {
+    let mut name = String::new();
+    for letter in format!("{code:?}").chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
 }

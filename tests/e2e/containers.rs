@@ -45,7 +45,7 @@ async fn containers_live_their_life_on_three_engines_by_grpc() -> anyhow::Result
     }
     assert_eq!(world.states(&name).await?, ["created"; 3]);
     let again = collect(client.create_container(request)).await?;
-    assert_eq!(again.ending(), (Code::AlreadyExists, "ALL_HOSTS_FAILED".to_owned()));
+    assert_eq!(again.ending(), (Code::AlreadyExists, "NAME_IN_USE".to_owned()));
     assert_eq!(again.failure("beta").context("an error")?.1, "NAME_IN_USE");
 
     let start = StartContainersRequest {
@@ -132,7 +132,7 @@ async fn containers_live_their_life_on_three_engines_by_grpc() -> anyhow::Result
     collect(client.remove_containers(remove.clone())).await?.all_done(true);
     assert_eq!(world.states(&new_name).await?, [Value::Null, Value::Null, Value::Null]);
     let again = collect(client.remove_containers(remove.clone())).await?;
-    assert_eq!(again.ending(), (Code::NotFound, "ALL_HOSTS_FAILED".to_owned()));
+    assert_eq!(again.ending(), (Code::NotFound, "CONTAINER_NOT_FOUND".to_owned()));
     assert_eq!(again.failure("gamma").context("an error")?.1, "CONTAINER_NOT_FOUND");
     let missing_is_fine = RemoveContainersRequest { allow_missing: true, ..remove };
     collect(client.remove_containers(missing_is_fine)).await?.all_done(false);
@@ -259,7 +259,7 @@ async fn containers_are_killed_and_pruned_on_three_engines_by_grpc() -> anyhow::
     assert_eq!(world.read(&name, "/State/ExitCode").await?, [137, 137, 137]);
     let again = collect(client.kill_containers(kill)).await?;
     assert_eq!(again.failure("alpha").context("an error")?.1, "ENGINE_CONFLICT");
-    assert_eq!(again.ending(), (Code::FailedPrecondition, "ALL_HOSTS_FAILED".to_owned()));
+    assert_eq!(again.ending(), (Code::FailedPrecondition, "ENGINE_CONFLICT".to_owned()));
 
     let ids = world.read(&name, "/Id").await?;
     let prune = PruneContainersRequest {

@@ -172,7 +172,7 @@ async fn run_pulls_what_is_missing() -> anyhow::Result<()> {
     };
     let mut client = world.server.containers();
     let refused = collect(client.create_container(request.clone())).await?;
-    assert_eq!(refused.ending(), (Code::NotFound, "ALL_HOSTS_FAILED".to_owned()));
+    assert_eq!(refused.ending(), (Code::NotFound, "IMAGE_NOT_FOUND".to_owned()));
     let request = CreateContainerRequest { pull: PullPolicy::Missing.into(), ..request };
     let created = collect(client.create_container(request)).await?.done_on(&["alpha"], true);
     let container = payload!(created, "alpha", Created::Container);

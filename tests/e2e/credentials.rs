@@ -112,7 +112,7 @@ async fn right_wrong_and_no_credentials_by_grpc() -> anyhow::Result<()> {
             assert_eq!((code, &*reason), REFUSED, "{message}");
             assert!(message.contains(&hint), "{message}");
         }
-        assert_eq!(pulled.ending(), (Code::PermissionDenied, "ALL_HOSTS_FAILED".to_owned()));
+        assert_eq!(pulled.ending(), (Code::PermissionDenied, "REGISTRY_AUTH_REQUIRED".to_owned()));
         assert_eq!(locked.hosts_with_image().await?, 0);
 
         let pushed = collect(images.push_image(locked.push(credentials))).await?;
@@ -133,7 +133,7 @@ async fn right_wrong_and_no_credentials_by_grpc() -> anyhow::Result<()> {
     // What a call brings is not kept.
     locked.forget_image().await?;
     let pulled = collect(images.pull_image(locked.pull(None))).await?;
-    assert_eq!(pulled.ending(), (Code::PermissionDenied, "ALL_HOSTS_FAILED".to_owned()));
+    assert_eq!(pulled.ending(), (Code::PermissionDenied, "REGISTRY_AUTH_REQUIRED".to_owned()));
     Ok(())
 }
 

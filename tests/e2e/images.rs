@@ -56,7 +56,7 @@ async fn images_are_tagged_pushed_pulled_and_removed_on_three_engines_by_grpc() 
     collect(client.remove_images(remove.clone())).await?.all_done(true);
     assert_eq!(ids(&world, &target).await?, NONE);
     let again = collect(client.remove_images(remove.clone())).await?;
-    assert_eq!(again.ending(), (Code::NotFound, "ALL_HOSTS_FAILED".to_owned()));
+    assert_eq!(again.ending(), (Code::NotFound, "IMAGE_NOT_FOUND".to_owned()));
     assert_eq!(again.failure("beta").context("an error")?.1, "IMAGE_NOT_FOUND");
     let missing_is_fine = RemoveImagesRequest { allow_missing: true, ..remove };
     collect(client.remove_images(missing_is_fine)).await?.all_done(false);

@@ -1,7 +1,7 @@
 //! The stream that answers a fan-out: the envelope of `common.proto` around what the hosts
 //! say, and the status at its end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
@@ -9,12 +9,13 @@ use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
+use tonic_types::RpcStatusExt;
 use wharf::fanout::{Envelope, FanoutResponse};
 use wharf::v1;
 
 use super::problem::Problem;
 use super::table::host_problem;
-use crate::domain::HostName;
+use crate::domain::{HostName, Reason};
 use crate::fleet::{HostEvent, HostOutcome};
 
 /// Silence after which a heartbeat is sent; below the idle limits of common proxies.
@@ -77,11 +78,21 @@ enum Next {
     End,
 }
 
+/// Why a host failed, as its outcome says it.
+#[derive(Debug)]
+struct Failure {
+    code: i32,
+    message: String,
+    reason: Option<Reason>,
+    metadata: HashMap<String, String>,
+    retry_after: Option<Duration>,
+}
+
 /// The outcomes so far.
 #[derive(Debug, Default)]
 struct Tally {
     summary: v1::FanoutSummary,
-    failed: BTreeMap<String, i32>,
+    failed: BTreeMap<String, Failure>,
     ended: BTreeSet<String>,
 }
 
@@ -157,8 +168,7 @@ impl<R: FanoutResponse> State<R> {
 /// The problem of every call that the end of the server cuts short.
 pub fn stopping() -> Problem {
     Problem::new(
-        Code::Unavailable,
-        "SERVER_STOPPING",
+        Reason::ServerStopping,
         "wharfd is stopping; what was begun on a host may have been finished there",
     )
 }
@@ -179,15 +189,17 @@ pub fn outcome_message(host: &HostName, outcome: &HostOutcome) -> v1::HostOutcom
 impl Tally {
     fn count(&mut self, host: &str, outcome: &v1::HostOutcome, mutates: bool) {
         self.ended.insert(host.to_owned());
-        let code = outcome.status.as_ref().map_or(0, |status| status.code);
-        if code == 0 {
-            self.summary.succeeded += 1;
-            if mutates && !outcome.changed {
-                self.summary.unchanged += 1;
+        match outcome.status.as_ref().filter(|status| status.code != 0) {
+            None => {
+                self.summary.succeeded += 1;
+                if mutates && !outcome.changed {
+                    self.summary.unchanged += 1;
+                }
             }
-        } else {
-            self.summary.failed += 1;
-            self.failed.insert(host.to_owned(), code);
+            Some(status) => {
+                self.summary.failed += 1;
+                self.failed.insert(host.to_owned(), Failure::of(status));
+            }
         }
     }
 
@@ -203,20 +215,70 @@ impl Tally {
             list.push_str(&format!(" and {} more", failed - names.len()));
         }
         let problem = if self.summary.succeeded == 0 {
-            let mut codes = self.failed.values();
-            let first = codes.next().copied().unwrap_or_default();
-            let shared = codes.all(|code| *code == first);
-            let code = if shared { Code::from_i32(first) } else { Code::Aborted };
-            let message = format!("all {total} hosts failed: {list}; their outcomes say why");
-            Problem::new(code, "ALL_HOSTS_FAILED", message)
+            self.nobody_succeeded(total, &list)?
         } else if answer.allow_partial {
             return None;
         } else {
             let message =
                 format!("{failed} of {total} hosts failed: {list}; their outcomes say why");
-            Problem::new(Code::Aborted, "SOME_HOSTS_FAILED", message)
+            Problem::new(Reason::SomeHostsFailed, message)
         };
         Some(problem.with("failed", failed.to_string()).with("total", total.to_string()))
+    }
+
+    /// What the hosts have in common is the status of the call: a caller of one host, or of hosts
+    /// that all fail alike, need not look for the reason in the outcomes.
+    fn nobody_succeeded(&self, total: usize, list: &str) -> Option<Problem> {
+        let (host, first) = self.failed.first_key_value()?;
+        if total == 1 {
+            let reason = first.reason.unwrap_or(Reason::AllHostsFailed);
+            let mut problem = Problem::new(reason, format!("{host}: {}", first.message));
+            problem.code = Code::from_i32(first.code);
+            problem.retry_after = first.retry_after;
+            let own = |(key, _): &(&String, &String)| !["failed", "total"].contains(&key.as_str());
+            for (key, value) in first.metadata.iter().filter(own) {
+                problem = problem.with(key.clone(), value);
+            }
+            return Some(problem);
+        }
+        let all = |alike: fn(&Failure, &Failure) -> bool| {
+            self.failed.values().all(|failure| alike(failure, first))
+        };
+        let reason = first.reason.filter(|_| all(|one, other| one.reason == other.reason));
+        let message = match reason {
+            Some(_) if all(|one, other| one.message == other.message) => {
+                format!("all {total} hosts failed: {list}: {}", first.message)
+            }
+            Some(_) => format!(
+                "all {total} hosts failed for this reason: {list}; {host}: {}",
+                first.message
+            ),
+            None => format!("all {total} hosts failed: {list}; their outcomes say why"),
+        };
+        let mut problem = Problem::new(reason.unwrap_or(Reason::AllHostsFailed), message);
+        if all(|one, other| one.code == other.code) {
+            problem.code = Code::from_i32(first.code);
+        }
+        if reason.is_some() {
+            // When the last of them may be asked again.
+            problem.retry_after =
+                self.failed.values().filter_map(|failure| failure.retry_after).max();
+        }
+        Some(problem)
+    }
+}
+
+impl Failure {
+    fn of(status: &tonic_types::pb::Status) -> Self {
+        let details = status.get_error_details();
+        let info = details.error_info();
+        Self {
+            code: status.code,
+            message: status.message.clone(),
+            reason: info.and_then(|info| Reason::parse(&info.reason)),
+            metadata: info.map(|info| info.metadata.clone()).unwrap_or_default(),
+            retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
+        }
     }
 }
 

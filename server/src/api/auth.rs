@@ -15,15 +15,15 @@ use std::task::{Context, Poll};
 use futures_util::future::{Either, Ready, ready};
 use http::{Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
+use tonic::Status;
 use tonic::body::Body;
 use tonic::transport::CertificateDer;
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo, UdsConnectInfo};
-use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::methods::Methods;
 use super::problem::Problem;
-use crate::domain::Role;
+use crate::domain::{Reason, Role};
 
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,12 +112,11 @@ impl AuthLayer {
         }
         let Some(method) = self.methods.get(path) else {
             let message = format!("{path} is not a method of this server");
-            return Err(Problem::new(Code::Unimplemented, "METHOD_NOT_FOUND", message));
+            return Err(Problem::new(Reason::MethodNotFound, message));
         };
         if principal.role < method.role {
             return Err(Problem::new(
-                Code::PermissionDenied,
-                "ROLE_REQUIRED",
+                Reason::RoleRequired,
                 format!(
                     "{principal} has the role {} and {path} needs {}",
                     principal.role, method.role
@@ -177,7 +176,7 @@ where
                 Either::Left(self.inner.call(request))
             }
             Err(problem) => {
-                tracing::info!(path = request.uri().path(), reason = problem.reason, "refused");
+                tracing::info!(path = request.uri().path(), reason = %problem.reason, "refused");
                 Either::Right(ready(Ok(Status::from(problem).into_http())))
             }
         }
@@ -224,8 +223,7 @@ fn of_certificate(certificate: &CertificateDer<'_>) -> Option<Principal> {
 
 fn unauthenticated() -> Problem {
     Problem::new(
-        Code::Unauthenticated,
-        "CREDENTIALS_REQUIRED",
+        Reason::CredentialsRequired,
         "this server wants a known token (WHARF_TOKEN) or a client certificate whose O is wharf:reader, wharf:operator or wharf:admin",
     )
 }

@@ -4,7 +4,6 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use tonic::Code;
 use uuid::Uuid;
 use wharf::v1;
 use wharf::v1::host_selector::Selection as Wanted;
@@ -13,7 +12,7 @@ use super::problem::Finish;
 use super::problem::Problem;
 use crate::body::violation::Violations;
 use crate::domain::{
-    ContainerRef, HostName, ImageName, LabelSelector, RegistryHost, RegistryLogin, Secret,
+    ContainerRef, HostName, ImageName, LabelSelector, Reason, RegistryHost, RegistryLogin, Secret,
 };
 use crate::engine::{EngineDocument, Filters};
 use crate::fleet::select::{SelectError, Selection, Targets};
@@ -103,15 +102,13 @@ fn host_names(violations: &mut Violations, field: &str, names: &[String]) -> Vec
 
 /// Why a selection gives no hosts.
 pub fn select_problem(error: &SelectError) -> Problem {
-    let (code, reason) = match error {
+    let reason = match error {
         SelectError::Unset => return Problem::invalid_field("targets", error),
-        SelectError::UnknownHosts(_) => (Code::NotFound, "HOST_NOT_FOUND"),
-        SelectError::EmptyInventory => (Code::FailedPrecondition, "NO_HOSTS"),
-        SelectError::NoneMatched { .. } | SelectError::AllExcluded => {
-            (Code::NotFound, "NO_HOSTS_MATCHED")
-        }
+        SelectError::UnknownHosts(_) => Reason::HostNotFound,
+        SelectError::EmptyInventory => Reason::NoHosts,
+        SelectError::NoneMatched { .. } | SelectError::AllExcluded => Reason::NoHostsMatched,
     };
-    Problem::new(code, reason, error.to_string())
+    Problem::new(reason, error.to_string())
 }
 
 /// Containers by name or ID, at least one, each once.
@@ -271,6 +268,8 @@ pub fn engine_json(document: EngineDocument) -> v1::EngineJson {
 
 #[cfg(test)]
 mod tests {
+    use tonic::Code;
+
     use super::*;
 
     #[test]
@@ -348,8 +347,8 @@ mod tests {
     #[test]
     fn an_empty_inventory_is_not_a_selection_that_matches_nothing() {
         let empty = select_problem(&SelectError::EmptyInventory);
-        assert_eq!((empty.code, empty.reason), (Code::FailedPrecondition, "NO_HOSTS"));
+        assert_eq!((empty.code, empty.reason), (Code::FailedPrecondition, Reason::NoHosts));
         let excluded = select_problem(&SelectError::AllExcluded);
-        assert_eq!((excluded.code, excluded.reason), (Code::NotFound, "NO_HOSTS_MATCHED"));
+        assert_eq!((excluded.code, excluded.reason), (Code::NotFound, Reason::NoHostsMatched));
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 use wharf::v1;
 use wharf::v1::add_host_request::Tls;
 use wharf::v1::host_service_server::HostService;
@@ -18,8 +18,8 @@ use super::problem::Problem;
 use super::system_views;
 use crate::body::violation::Violations;
 use crate::domain::{
-    Host, HostAddress, HostName, HostSource, LabelKey, Labels, Secret, TlsMaterial, TlsPart,
-    Transport,
+    Host, HostAddress, HostName, HostSource, LabelKey, Labels, Reason, Secret, TlsMaterial,
+    TlsPart, Transport,
 };
 use crate::fleet::Done;
 use crate::fleet::inventory::{InventoryError, NewHost, NewTls, Snapshot};
@@ -262,10 +262,10 @@ fn view(host: &Host, snapshot: &Snapshot) -> v1::Host {
 fn inventory_problem(error: &InventoryError) -> Problem {
     let message = error.to_string();
     match error {
-        InventoryError::Exists(_) => Problem::new(Code::AlreadyExists, "HOST_EXISTS", message),
-        InventoryError::NotFound(_) => Problem::new(Code::NotFound, "HOST_NOT_FOUND", message),
+        InventoryError::Exists(_) => Problem::new(Reason::HostExists, message),
+        InventoryError::NotFound(_) => Problem::new(Reason::HostNotFound, message),
         InventoryError::ReadOnly { .. } | InventoryError::GroupMissing { .. } => {
-            Problem::new(Code::FailedPrecondition, "HOST_READ_ONLY", message)
+            Problem::new(Reason::HostReadOnly, message)
         }
         InventoryError::UnknownGroup { .. } => Problem::invalid_field("tls_group", message),
         InventoryError::TooManyLabels(_) => Problem::invalid_field("labels", message),
@@ -276,7 +276,7 @@ fn inventory_problem(error: &InventoryError) -> Problem {
 
 fn not_found(name: &HostName) -> Problem {
     let message = format!("no host is named {name}; `wharf host ls` shows which there are");
-    Problem::new(Code::NotFound, "HOST_NOT_FOUND", message)
+    Problem::new(Reason::HostNotFound, message)
 }
 
 fn write_token(last: &str) -> String {

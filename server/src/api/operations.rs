@@ -16,7 +16,6 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::Code;
 use uuid::Uuid;
 use wharf::fanout::{Envelope, FanoutResponse};
 
@@ -24,7 +23,7 @@ use super::answer::outcome_message;
 use super::auth::Principal;
 use super::problem::Problem;
 use super::table::store_problem;
-use crate::domain::{Host, HostName};
+use crate::domain::{Host, HostName, Reason};
 use crate::fleet::fanout::HostCall;
 use crate::fleet::{Done, HostError, HostOutcome};
 use crate::store::{Begun, HostProgress, NewOperation, Store};
@@ -236,15 +235,14 @@ fn read_tape<R: FanoutResponse>(mut said: &[u8]) -> Result<Vec<R>, prost::Decode
 
 fn in_progress(id: Uuid) -> Problem {
     let message = format!("the call with request ID {id} is still at work; try again");
-    let mut problem = Problem::new(Code::Aborted, "REQUEST_IN_PROGRESS", message);
+    let mut problem = Problem::new(Reason::RequestInProgress, message);
     problem.retry_after = Some(Duration::from_secs(1));
     problem
 }
 
 fn reused(id: Uuid) -> Problem {
     Problem::new(
-        Code::AlreadyExists,
-        "REQUEST_ID_REUSED",
+        Reason::RequestIdReused,
         format!("request ID {id} stands for another request; make a new one for each request"),
     )
 }

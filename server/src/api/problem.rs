@@ -4,6 +4,7 @@
 //! status of a call, or inside the outcome of a host, always with one `ErrorInfo`. Which
 //! cause gets which code and reason stands in [`super::table`] and nowhere else.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -12,7 +13,9 @@ use tonic::{Code, Status};
 use tonic_types::pb;
 use wharf::ERROR_DOMAIN;
 
+use super::table;
 use crate::body::violation::{FieldViolation, Violations};
+use crate::domain::Reason;
 
 /// Fields that an error names; the others are counted.
 const MOST_VIOLATIONS: usize = 6;
@@ -28,28 +31,41 @@ const LONGEST_DESCRIPTION: usize = 250;
 pub struct Problem {
     /// The gRPC code.
     pub code: Code,
-    /// A constant of docs/errors.md.
-    pub reason: &'static str,
+    /// Why, for programs.
+    pub reason: Reason,
     /// What failed, why, and what to do.
     pub message: String,
     /// Coordinates for a program: `host`, `endpoint`, `http_status`.
-    pub metadata: Vec<(&'static str, String)>,
-    /// The fields that are wrong; with FAILED_PRECONDITION, what stands in the way, with the
-    /// host it stands on in place of a field.
+    pub metadata: Vec<(Cow<'static, str>, String)>,
+    /// The fields that are wrong.
     pub violations: Vec<FieldViolation>,
+    /// What must become different first.
+    pub preconditions: Vec<Precondition>,
     /// When a retry may succeed.
     pub retry_after: Option<Duration>,
 }
 
+/// What stands in the way of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Precondition {
+    /// Why, for programs.
+    pub reason: Reason,
+    /// The host; empty where it is not about one.
+    pub subject: String,
+    /// What stands in the way, and what to do.
+    pub description: String,
+}
+
 impl Problem {
-    /// A problem without details.
-    pub fn new(code: Code, reason: &'static str, message: impl Into<String>) -> Self {
+    /// A problem without details, with the code that belongs to its reason.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self {
-            code,
+            code: table::code(reason),
             reason,
             message: message.into(),
             metadata: Vec::new(),
             violations: Vec::new(),
+            preconditions: Vec::new(),
             retry_after: None,
         }
     }
@@ -62,7 +78,7 @@ impl Problem {
         if more > 0 {
             list.push(format!("and {more} more"));
         }
-        Self { violations, ..Self::new(Code::InvalidArgument, "INVALID_FIELD", list.join("; ")) }
+        Self { violations, ..Self::new(Reason::InvalidField, list.join("; ")) }
     }
 
     /// INVALID_ARGUMENT for one field.
@@ -77,28 +93,27 @@ impl Problem {
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = cause, "internal error");
         Self::new(
-            Code::Internal,
-            "INTERNAL",
+            Reason::Internal,
             "wharfd failed; its log says why, and the report belongs to its makers",
         )
     }
 
     /// Adds a coordinate.
     #[must_use]
-    pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
-        self.metadata.push((key, value.into()));
+    pub fn with(mut self, key: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
+        self.metadata.push((key.into(), value.into()));
         self
     }
 
     /// The form in which it stands in an outcome.
     pub fn to_proto(&self) -> pb::Status {
         let info = pb::ErrorInfo {
-            reason: self.reason.to_owned(),
+            reason: self.reason.to_string(),
             domain: ERROR_DOMAIN.to_owned(),
             metadata: self
                 .metadata
                 .iter()
-                .map(|(key, value)| ((*key).to_owned(), value.clone()))
+                .map(|(key, value)| (key.to_string(), value.clone()))
                 .collect(),
         };
         let mut details = vec![any("ErrorInfo", &info)];
@@ -107,26 +122,29 @@ impl Problem {
             details.push(any("RetryInfo", &pb::RetryInfo { retry_delay }));
         }
         if !self.violations.is_empty() {
-            details.push(self.details_of_violations());
+            details.push(self.bad_request());
+        }
+        if !self.preconditions.is_empty() {
+            details.push(self.precondition_failure());
         }
         pb::Status { code: self.code as i32, message: self.message.clone(), details }
     }
 
-    fn details_of_violations(&self) -> prost_types::Any {
-        let reason = || self.reason.to_owned();
-        if self.code == Code::FailedPrecondition {
-            let precondition = |violation: &FieldViolation| pb::precondition_failure::Violation {
-                r#type: reason(),
-                subject: violation.field.clone(),
-                description: violation.description.clone(),
-            };
-            let violations = self.violations.iter().map(precondition).collect();
-            return any("PreconditionFailure", &pb::PreconditionFailure { violations });
-        }
+    fn precondition_failure(&self) -> prost_types::Any {
+        let violation = |precondition: &Precondition| pb::precondition_failure::Violation {
+            r#type: precondition.reason.to_string(),
+            subject: precondition.subject.clone(),
+            description: precondition.description.clone(),
+        };
+        let violations = self.preconditions.iter().map(violation).collect();
+        any("PreconditionFailure", &pb::PreconditionFailure { violations })
+    }
+
+    fn bad_request(&self) -> prost_types::Any {
         let field_violation = |violation: &FieldViolation| pb::bad_request::FieldViolation {
             field: violation.field.clone(),
             description: violation.description.clone(),
-            reason: reason(),
+            reason: self.reason.to_string(),
             localized_message: None,
         };
         let field_violations = self.violations.iter().map(field_violation).collect();
@@ -153,6 +171,11 @@ impl From<Problem> for Status {
         for violation in &mut problem.violations {
             cut(&mut violation.field, LONGEST_FIELD);
             cut(&mut violation.description, LONGEST_DESCRIPTION);
+        }
+        problem.preconditions.truncate(MOST_VIOLATIONS);
+        for precondition in &mut problem.preconditions {
+            cut(&mut precondition.subject, LONGEST_FIELD);
+            cut(&mut precondition.description, LONGEST_DESCRIPTION);
         }
         let proto = problem.to_proto();
         Self::with_details(problem.code, problem.message, proto.encode_to_vec().into())
@@ -193,13 +216,18 @@ mod tests {
             field: format!("spec.labels[{}]", "ü".repeat(500)),
             description: format!("{index}: {}", "\u{fffd}\" % ".repeat(500)),
         };
+        let precondition = |index: usize| Precondition {
+            reason: Reason::RolloutStartFirstImpossible,
+            subject: "ü".repeat(500),
+            description: violation(index).description,
+        };
         for problem in [
             Problem::invalid((0..100_000).map(violation).collect()),
-            Problem::new(Code::NotFound, "HOST_NOT_FOUND", "web1, ".repeat(100_000)),
-            Problem::new(Code::NotFound, "HOST_NOT_FOUND", "€".repeat(100_000)),
+            Problem::new(Reason::HostNotFound, "web1, ".repeat(100_000)),
+            Problem::new(Reason::HostNotFound, "€".repeat(100_000)),
             Problem {
-                violations: (0..100_000).map(violation).collect(),
-                ..Problem::new(Code::FailedPrecondition, "PLAN_REFUSED", "web1: ".repeat(100_000))
+                preconditions: (0..100_000).map(precondition).collect(),
+                ..Problem::new(Reason::PlanRefused, "web1: ".repeat(100_000))
             },
         ] {
             // Clients in C and Python may drop what is above 8 KiB.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 use wharf::v1;
 use wharf::v1::registry_service_server::RegistryService;
 
@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::table::host_problem;
 use super::table::store_problem;
 use crate::body::violation::Violations;
-use crate::domain::{Host, HostName, RegistryHost, RegistryLogin};
+use crate::domain::{Host, HostName, Reason, RegistryHost, RegistryLogin};
 use crate::engine::{EngineError, ErrorKind, LoginAnswer};
 use crate::fleet::{Done, HostError};
 
@@ -134,9 +134,7 @@ impl Registries {
             }
         }
         Err(last.unwrap_or_else(|| {
-            Problem::new(
-                Code::FailedPrecondition,
-                "NO_HOSTS",
+            Problem::new(Reason::NoHosts,
                 "a host is needed to check the credentials, and none is known; add one with `wharf host add`",
             )
         }))
@@ -195,5 +193,5 @@ fn given_login(credentials: Option<&v1::RegistryCredentials>) -> Result<Registry
 fn not_kept(registry: &RegistryHost) -> Problem {
     let message =
         format!("no credentials are kept for {registry}; `wharf registry ls` shows which are");
-    Problem::new(Code::NotFound, "LOGIN_NOT_FOUND", message)
+    Problem::new(Reason::LoginNotFound, message)
 }

@@ -21,7 +21,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use prost::Message;
 use sha2::{Digest, Sha256};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 use uuid::Uuid;
 use wharf::v1;
 use wharf::v1::rollout_service_server::RolloutService;
@@ -34,6 +34,7 @@ use super::edge::{Edge, ResponseStream};
 use super::problem::{Finish, Problem};
 use super::transfer;
 use crate::body::violation::Violations;
+use crate::domain::Reason;
 use crate::rollout::journal::{Journal, SecretKind};
 use crate::rollout::model::{Control, Revision, RolloutId};
 use crate::rollout::requests::{Order, RequestText, Rollouts, UndoOrder};
@@ -217,7 +218,7 @@ impl RolloutService for RolloutApi {
                 "rollout {} has not ended; abort it first, then undo it, or let it roll back",
                 of.short()
             );
-            return Err(Problem::new(Code::FailedPrecondition, "ROLLOUT_STATE", message).into());
+            return Err(Problem::new(Reason::RolloutState, message).into());
         }
         let mut policy = view.policy().clone();
         // Waves are for a version that nobody knows yet.
@@ -289,7 +290,7 @@ impl RolloutApi {
         if !is_new {
             let message =
                 format!("the call with request ID {request_id} is still at work; try again");
-            let mut problem = Problem::new(Code::Aborted, "REQUEST_IN_PROGRESS", message);
+            let mut problem = Problem::new(Reason::RequestInProgress, message);
             problem.retry_after = Some(Duration::from_secs(1));
             return Err(problem);
         }
@@ -309,7 +310,7 @@ impl RolloutApi {
         let problem = format!(
             "request ID {request_id} stands for another request; make a new one for each request"
         );
-        Err(Problem::new(Code::AlreadyExists, "REQUEST_ID_REUSED", problem))
+        Err(Problem::new(Reason::RequestIdReused, problem))
     }
 }
 

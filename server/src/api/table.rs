@@ -10,7 +10,7 @@ use std::time::Duration;
 use tonic::Code;
 
 use super::problem::Problem;
-use crate::domain::HostName;
+use crate::domain::{HostName, Reason};
 use crate::engine::{EngineError, ErrorKind};
 use crate::fleet::HostError;
 use crate::store::{Failure, StoreError};
@@ -22,11 +22,9 @@ pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
         HostError::Registry { registry, error } => {
             engine_problem(error, registry).with("registry", registry)
         }
-        HostError::Refused(message) => {
-            Problem::new(Code::InvalidArgument, "ENGINE_BAD_REQUEST", message)
-        }
+        HostError::Refused(message) => Problem::new(Reason::EngineBadRequest, message),
         HostError::Items { failed, total, .. } => {
-            Problem::new(Code::Aborted, "SOME_ITEMS_FAILED", error.to_string())
+            Problem::new(Reason::SomeItemsFailed, error.to_string())
                 .with("failed", failed.to_string())
                 .with("total", total.to_string())
         }
@@ -36,16 +34,14 @@ pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
             } else {
                 "give it more time with a longer deadline, or look why the Engine is slow"
             };
-            Problem::new(Code::DeadlineExceeded, "HOST_TIMEOUT", format!("{error}; {hint}"))
+            Problem::new(Reason::HostTimeout, format!("{error}; {hint}"))
         }
         HostError::NotBegun => Problem::new(
-            Code::Cancelled,
-            "HOST_SKIPPED",
+            Reason::HostSkipped,
             format!("{error}; nothing was done there, try again with a longer deadline"),
         ),
         HostError::EarlierResultUnknown => Problem::new(
-            Code::Unknown,
-            "RESULT_UNKNOWN",
+            Reason::ResultUnknown,
             format!("{error}; look at the host, then try again with a new request ID"),
         ),
         HostError::NotRecorded(cause) => {
@@ -54,8 +50,7 @@ pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
             problem
         }
         HostError::Panicked => Problem::new(
-            Code::Internal,
-            "INTERNAL",
+            Reason::Internal,
             "wharfd failed; its log says why, and the report belongs to its makers",
         ),
     };
@@ -71,8 +66,7 @@ fn engine_problem(error: &EngineError, registry: &str) -> Problem {
         let hint = row.hint.replace("REGISTRY", registry);
         message = format!("{}; {hint}", message.trim_end_matches('.'));
     }
-    let mut problem =
-        Problem::new(row.code, error.kind.reason(), message).with("endpoint", error.operation);
+    let mut problem = Problem::new(error.kind.reason(), message).with("endpoint", error.operation);
     if let Some(status) = error.http_status {
         problem = problem.with("http_status", status.to_string());
     }
@@ -80,36 +74,102 @@ fn engine_problem(error: &EngineError, registry: &str) -> Problem {
     problem
 }
 
-/// The problem that a failure of the store is for the caller. Nothing was done, or it is not known
-/// to be stored; the text names the directory and the way out.
+/// The problem that a failure of the store is for the caller; the text names the directory and the
+/// way out.
 pub fn store_problem(error: &StoreError) -> Problem {
-    tracing::error!(error = error as &dyn std::error::Error, "the store failed");
-    let (code, reason) = match error.failure() {
-        Some(Failure::Full) => (Code::ResourceExhausted, "STORE_FULL"),
-        Some(Failure::ReadOnly) => (Code::FailedPrecondition, "STORE_READ_ONLY"),
+    let reason = match error.failure() {
+        Some(Failure::Full) => Reason::StoreFull,
+        Some(Failure::ReadOnly) => Reason::StoreReadOnly,
         // Every write takes the lock before it changes anything.
-        Some(Failure::Busy) => (Code::Unavailable, "STORE_BUSY"),
-        Some(Failure::Corrupt) => (Code::DataLoss, "STORE_CORRUPT"),
-        Some(Failure::Io | Failure::CannotOpen | Failure::Other) => {
-            (Code::Internal, "STORE_FAILED")
-        }
+        Some(Failure::Busy) => Reason::StoreBusy,
+        Some(Failure::Corrupt) => Reason::StoreCorrupt,
+        Some(Failure::Io | Failure::CannotOpen | Failure::Other) => Reason::StoreFailed,
         None => return Problem::internal(error),
     };
-    let mut problem = Problem::new(code, reason, error.to_string());
-    problem.retry_after = (reason == "STORE_BUSY").then_some(BUSY_RETRY);
+    tracing::error!(error = error as &dyn std::error::Error, "the store failed");
+    let mut problem = Problem::new(reason, error.to_string());
+    problem.retry_after = (reason == Reason::StoreBusy).then_some(BUSY_RETRY);
     problem
 }
 
 /// When to ask again while another process holds the database.
 const BUSY_RETRY: Duration = Duration::from_secs(5);
 
-/// The code that goes with a reason of an Engine's error; `None` for other reasons.
-pub fn code_of_reason(reason: &str) -> Option<Code> {
-    ErrorKind::ALL.into_iter().find(|kind| kind.reason() == reason).map(|kind| row(kind).code)
+/// The code that goes with a reason, in docs/errors.md too.
+pub fn code(reason: Reason) -> Code {
+    use Reason as R;
+    match reason {
+        R::InvalidField | R::EngineBadRequest => Code::InvalidArgument,
+        R::HostNotFound
+        | R::NoHostsMatched
+        | R::LoginNotFound
+        | R::RolloutNotFound
+        | R::ContainerNotFound
+        | R::ImageNotFound
+        | R::NetworkNotFound
+        | R::VolumeNotFound => Code::NotFound,
+        R::HostExists | R::RequestIdReused | R::NameInUse => Code::AlreadyExists,
+        R::CredentialsRequired => Code::Unauthenticated,
+        R::RoleRequired | R::EngineForbidden | R::RegistryAuthRequired => Code::PermissionDenied,
+        R::MethodNotFound | R::EngineApiVersion | R::EngineUnsupported => Code::Unimplemented,
+        R::ServerStopping
+        | R::HostUnreachable
+        | R::HostConnectionLost
+        | R::EngineUnavailable
+        | R::RegistryUnavailable => Code::Unavailable,
+        R::RequestInProgress
+        | R::RevisionChanged
+        | R::SomeHostsFailed
+        | R::AllHostsFailed
+        | R::SomeItemsFailed
+        | R::RemovalInProgress => Code::Aborted,
+        R::HostTimeout | R::TransferStalled => Code::DeadlineExceeded,
+        R::HostSkipped => Code::Cancelled,
+        R::EngineAnswerTooLarge | R::RegistryRateLimited => Code::ResourceExhausted,
+        R::ResultUnknown
+        | R::EngineBadAnswer
+        | R::EngineError
+        | R::PullFailed
+        | R::PushFailed => Code::Unknown,
+        R::StoreFull => Code::ResourceExhausted,
+        R::StoreBusy => Code::Unavailable,
+        R::StoreCorrupt => Code::DataLoss,
+        R::StoreFailed | R::Internal => Code::Internal,
+        R::NoHosts
+        | R::HostReadOnly
+        | R::StoreReadOnly
+        | R::RolloutActive
+        | R::RolloutEnded
+        | R::RolloutState
+        | R::PlanRefused
+        | R::ServerReplaced
+        | R::HostTlsFailed
+        | R::EngineConflict
+        // What a rollout finds by itself is a state of things that must become different first.
+        | R::RolloutStartFirstImpossible
+        | R::RolloutNothingToDo
+        | R::RolloutContainerChanged
+        | R::RolloutImageDiffers
+        | R::RolloutGateFailed
+        | R::RolloutNeedsAttention
+        | R::RolloutBudgetExceeded
+        | R::RolloutStalled
+        | R::RolloutTooManyUnreachable
+        | R::RolloutAwaitsPromotion
+        | R::RolloutIncomplete
+        | R::RolloutHookFailed
+        | R::RolloutSettingsDiffer
+        | R::RolloutNoHealthCheck
+        | R::RolloutImageMoved
+        | R::DependentContainer
+        | R::NamespaceGone
+        | R::OldImageMissing
+        | R::RetainedContainer
+        | R::SwarmTask => Code::FailedPrecondition,
+    }
 }
 
 struct Row {
-    code: Code,
     /// What to do, where the Engine's message does not say it.
     hint: &'static str,
     retry_after: Option<Duration>,
@@ -120,54 +180,40 @@ const RATE_LIMIT_RETRY: Duration = Duration::from_secs(60);
 
 fn row(kind: ErrorKind) -> Row {
     use ErrorKind as Kind;
-    let (code, hint) = match kind {
-        Kind::BadRequest => (Code::InvalidArgument, ""),
-        Kind::Forbidden => (
-            Code::PermissionDenied,
-            "the Engine, or a plugin of it, does not let this server do that",
-        ),
-        Kind::RegistryAuthRequired => (
-            Code::PermissionDenied,
-            "check the name of the image, and log in with: wharf login REGISTRY -u USER",
-        ),
-        Kind::RegistryRateLimited => {
-            (Code::ResourceExhausted, "log in, wait, or use a registry of your own")
+    let hint = match kind {
+        Kind::BadRequest => "",
+        Kind::Forbidden => "the Engine, or a plugin of it, does not let this server do that",
+        Kind::RegistryAuthRequired => {
+            "check the name of the image, and log in with: wharf login REGISTRY -u USER"
         }
-        Kind::RegistryUnavailable => (
-            Code::Unavailable,
-            "the Engine could not reach the registry; check its address as seen from that host",
-        ),
-        Kind::ContainerNotFound => (Code::NotFound, ""),
-        Kind::ImageNotFound => (Code::NotFound, ""),
-        Kind::NetworkNotFound => (Code::NotFound, ""),
-        Kind::VolumeNotFound => (Code::NotFound, ""),
-        Kind::EndpointNotFound | Kind::Unsupported => {
-            (Code::Unimplemented, "this Engine cannot do that")
+        Kind::RegistryRateLimited => "log in, wait, or use a registry of your own",
+        Kind::RegistryUnavailable => {
+            "the Engine could not reach the registry; check its address as seen from that host"
         }
-        Kind::NoCommonApiVersion => (
-            Code::Unimplemented,
-            "upgrade the older of the two, or lower the Engine's min-api-version",
-        ),
-        Kind::NameInUse => (Code::AlreadyExists, ""),
-        Kind::RemovalInProgress => (Code::Aborted, "try again in a moment"),
-        Kind::Conflict => (Code::FailedPrecondition, ""),
-        Kind::Engine => (Code::Unknown, ""),
-        Kind::Unavailable => (Code::Unavailable, "the Engine is starting or overloaded"),
+        Kind::ContainerNotFound => "",
+        Kind::ImageNotFound => "",
+        Kind::NetworkNotFound => "",
+        Kind::VolumeNotFound => "",
+        Kind::EndpointNotFound | Kind::Unsupported => "this Engine cannot do that",
+        Kind::NoCommonApiVersion => {
+            "upgrade the older of the two, or lower the Engine's min-api-version"
+        }
+        Kind::NameInUse => "",
+        Kind::RemovalInProgress => "try again in a moment",
+        Kind::Conflict => "",
+        Kind::Engine => "",
+        Kind::Unavailable => "the Engine is starting or overloaded",
         // The connection knows what exactly to look at, and its message says so.
-        Kind::Unreachable => (Code::Unavailable, ""),
-        Kind::Tls => (Code::FailedPrecondition, ""),
-        Kind::ConnectionLost => (Code::Unavailable, "try again"),
-        Kind::ResultUnknown => {
-            (Code::Unknown, "it may have been done or not; look at the host before trying again")
-        }
-        Kind::BadAnswer => (Code::Unknown, "is that address really a Docker Engine?"),
-        Kind::AnswerTooLarge => (Code::ResourceExhausted, ""),
-        Kind::PullFailed => (Code::Unknown, "try again; what was loaded is kept"),
-        Kind::PushFailed => (Code::Unknown, "try again; what was sent is kept"),
-        Kind::TransferStalled => {
-            (Code::DeadlineExceeded, "check the network between that host and the registry")
-        }
+        Kind::Unreachable => "",
+        Kind::Tls => "",
+        Kind::ConnectionLost => "try again",
+        Kind::ResultUnknown => "it may have been done or not; look at the host before trying again",
+        Kind::BadAnswer => "is that address really a Docker Engine?",
+        Kind::AnswerTooLarge => "",
+        Kind::PullFailed => "try again; what was loaded is kept",
+        Kind::PushFailed => "try again; what was sent is kept",
+        Kind::TransferStalled => "check the network between that host and the registry",
     };
     let retry_after = (kind == Kind::RegistryRateLimited).then_some(RATE_LIMIT_RETRY);
-    Row { code, hint, retry_after }
+    Row { hint, retry_after }
 }

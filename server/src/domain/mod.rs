@@ -10,6 +10,7 @@ mod container;
 mod host;
 mod image;
 mod labels;
+mod reason;
 mod registry;
 mod role;
 mod secret;
@@ -22,6 +23,7 @@ pub use container::{ContainerName, ContainerRef, InvalidContainerName, InvalidCo
 pub use host::{Host, HostError, HostName, HostSource, HostTls, InvalidHostName};
 pub use image::{Digest, ImageName, ImageReference, InvalidImage, PullParameters};
 pub use labels::{InvalidLabel, LabelKey, LabelValue, Labels};
+pub use reason::Reason;
 pub use registry::{Credential, InvalidLogin, InvalidRegistry, RegistryHost, RegistryLogin};
 pub use role::{InvalidRole, Role};
 pub use secret::Secret;

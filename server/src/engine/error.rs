@@ -3,6 +3,7 @@
 //! Implementations classify once, here, by endpoint, status and message; the gRPC edge maps
 //! [`ErrorKind`] to codes in one table and never looks at Docker's texts.
 
+use crate::domain::Reason;
 use std::fmt;
 
 /// Longest message that is kept, in characters; classified ones of Engines are shorter. A host
@@ -138,33 +139,33 @@ impl EngineError {
 impl ErrorKind {
     /// The constant of docs/errors.md that stands for this kind, wherever it is shown.
     #[must_use]
-    pub fn reason(self) -> &'static str {
+    pub fn reason(self) -> Reason {
         match self {
-            Self::BadRequest => "ENGINE_BAD_REQUEST",
-            Self::Forbidden => "ENGINE_FORBIDDEN",
-            Self::RegistryAuthRequired => "REGISTRY_AUTH_REQUIRED",
-            Self::RegistryRateLimited => "REGISTRY_RATE_LIMITED",
-            Self::RegistryUnavailable => "REGISTRY_UNAVAILABLE",
-            Self::ContainerNotFound => "CONTAINER_NOT_FOUND",
-            Self::ImageNotFound => "IMAGE_NOT_FOUND",
-            Self::NetworkNotFound => "NETWORK_NOT_FOUND",
-            Self::VolumeNotFound => "VOLUME_NOT_FOUND",
-            Self::EndpointNotFound | Self::Unsupported => "ENGINE_UNSUPPORTED",
-            Self::NoCommonApiVersion => "ENGINE_API_VERSION",
-            Self::NameInUse => "NAME_IN_USE",
-            Self::RemovalInProgress => "REMOVAL_IN_PROGRESS",
-            Self::Conflict => "ENGINE_CONFLICT",
-            Self::Engine => "ENGINE_ERROR",
-            Self::Unavailable => "ENGINE_UNAVAILABLE",
-            Self::Unreachable => "HOST_UNREACHABLE",
-            Self::Tls => "HOST_TLS_FAILED",
-            Self::ConnectionLost => "HOST_CONNECTION_LOST",
-            Self::ResultUnknown => "RESULT_UNKNOWN",
-            Self::BadAnswer => "ENGINE_BAD_ANSWER",
-            Self::AnswerTooLarge => "ENGINE_ANSWER_TOO_LARGE",
-            Self::PullFailed => "PULL_FAILED",
-            Self::PushFailed => "PUSH_FAILED",
-            Self::TransferStalled => "TRANSFER_STALLED",
+            Self::BadRequest => Reason::EngineBadRequest,
+            Self::Forbidden => Reason::EngineForbidden,
+            Self::RegistryAuthRequired => Reason::RegistryAuthRequired,
+            Self::RegistryRateLimited => Reason::RegistryRateLimited,
+            Self::RegistryUnavailable => Reason::RegistryUnavailable,
+            Self::ContainerNotFound => Reason::ContainerNotFound,
+            Self::ImageNotFound => Reason::ImageNotFound,
+            Self::NetworkNotFound => Reason::NetworkNotFound,
+            Self::VolumeNotFound => Reason::VolumeNotFound,
+            Self::EndpointNotFound | Self::Unsupported => Reason::EngineUnsupported,
+            Self::NoCommonApiVersion => Reason::EngineApiVersion,
+            Self::NameInUse => Reason::NameInUse,
+            Self::RemovalInProgress => Reason::RemovalInProgress,
+            Self::Conflict => Reason::EngineConflict,
+            Self::Engine => Reason::EngineError,
+            Self::Unavailable => Reason::EngineUnavailable,
+            Self::Unreachable => Reason::HostUnreachable,
+            Self::Tls => Reason::HostTlsFailed,
+            Self::ConnectionLost => Reason::HostConnectionLost,
+            Self::ResultUnknown => Reason::ResultUnknown,
+            Self::BadAnswer => Reason::EngineBadAnswer,
+            Self::AnswerTooLarge => Reason::EngineAnswerTooLarge,
+            Self::PullFailed => Reason::PullFailed,
+            Self::PushFailed => Reason::PushFailed,
+            Self::TransferStalled => Reason::TransferStalled,
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::hosts::{Hosts, HttpProbe, ProbeTarget};
 use super::model::Trouble;
-use crate::domain::{HostAddress, HostName, RegistryHost, RegistryLogin};
+use crate::domain::{HostAddress, HostName, Reason, RegistryHost, RegistryLogin};
 use crate::engine::Engine;
 use crate::engine::http::probe;
 use crate::fleet::inventory::Inventory;
@@ -38,13 +38,12 @@ impl Hosts for FleetHosts {
     fn engine(&self, host: &HostName) -> Result<Arc<dyn Engine>, Trouble> {
         let snapshot = self.inventory.snapshot();
         let known = snapshot.get(host).ok_or_else(|| Trouble {
-            reason: "HOST_NOT_FOUND".to_owned(),
+            reason: Reason::HostNotFound,
             message: format!("{host} is not in the inventory any more; add it again"),
         })?;
-        self.pool.engine(known).map_err(|error| Trouble {
-            reason: "HOST_TLS_FAILED".to_owned(),
-            message: error.to_string(),
-        })
+        self.pool
+            .engine(known)
+            .map_err(|error| Trouble { reason: Reason::HostTlsFailed, message: error.to_string() })
     }
 
     fn published_at(&self, host: &HostName) -> Option<String> {

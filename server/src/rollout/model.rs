@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::HostName;
+use crate::domain::{HostName, Reason};
 
 mod plan;
 
@@ -41,8 +41,8 @@ pub struct Epoch(pub u64);
 /// What went wrong, in words and as a reason of docs/errors.md.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
-    /// A constant of docs/errors.md.
-    pub reason: String,
+    /// The kind of it.
+    pub reason: Reason,
     /// What failed, why, and what to do; one line.
     pub message: String,
 }
@@ -342,10 +342,10 @@ pub enum Step {
 }
 
 impl Trouble {
-    /// Trouble with a constant of docs/errors.md as its reason.
+    /// Trouble of a kind.
     #[must_use]
-    pub fn new(reason: &str, message: impl Into<String>) -> Self {
-        Self { reason: reason.to_owned(), message: message.into() }
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
     }
 }
 

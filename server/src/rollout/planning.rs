@@ -18,7 +18,7 @@ use super::facts::{self, Facts, OldContainer};
 use super::hosts::Hosts;
 use super::journal::{NewSecret, SecretKind};
 use super::model::{Plan, PlannedImage, Trouble};
-use super::reason;
+use super::reason::{self, Reason};
 use super::recreate;
 use super::requests::{Order, Refusal, RolloutError};
 use super::spec::PullWhen;
@@ -183,7 +183,7 @@ async fn resolve(
     if order.spec.policy.pull == PullWhen::Never || (named.is_some() && everywhere) {
         return Ok(planned(named, Vec::new()));
     }
-    let (mut last, mut missing) = (None, false);
+    let mut last = None;
     for host in asked.iter().filter(|it| it.facts.is_ok()) {
         let Ok(engine) = hosts.engine(&host.host) else { continue };
         let question = engine.resolve_image(reference, order.login.as_deref());
@@ -196,17 +196,22 @@ async fn resolve(
                     error.kind,
                     ErrorKind::Unreachable | ErrorKind::ConnectionLost | ErrorKind::Unsupported
                 );
-                missing = error.kind == ErrorKind::ImageNotFound;
-                last = Some(error.message);
+                last = Some((error.kind.reason(), error.message));
                 if !of_host {
                     break;
                 }
             }
-            Err(_) => last = Some("the registry did not answer in time".to_owned()),
+            Err(_) => {
+                let message = "the registry did not answer in time".to_owned();
+                last = Some((Reason::RegistryUnavailable, message));
+            }
         }
     }
+    let (reason, why) = last.unwrap_or_else(|| {
+        (Reason::HostUnreachable, "no host answers that could ask it".to_owned())
+    });
     // A registry that cannot be asked may let pull all the same.
-    if named.is_some() && !missing {
+    if named.is_some() && reason != Reason::ImageNotFound {
         return Ok(planned(named, Vec::new()));
     }
     // An image that was never in a registry is fine where every host has it already.
@@ -214,10 +219,9 @@ async fn resolve(
         return Ok(planned(None, Vec::new()));
     }
     let message = format!(
-        "the registry does not give {reference}: {}; check the name, push it, or log in with: \
+        "the registry does not give {reference}: {why}; check the name, push it, or log in with: \
          wharf login {} -u USER",
-        last.unwrap_or_else(|| "no host answers that could ask it".to_owned()),
         reference.registry()
     );
-    Err(RolloutError::PlanRefused(vec![Refusal { host: None, message }]))
+    Err(RolloutError::PlanRefused(vec![Refusal { host: None, reason, message }]))
 }

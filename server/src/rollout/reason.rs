@@ -1,42 +1,58 @@
-//! Reasons of troubles that only rollouts have; docs/errors.md explains each.
+//! The reasons that rollouts give, by the names that their parts use.
+
+pub use crate::domain::Reason;
 
 /// What is found on a host is not what the rollout left there: a person must look.
-pub const NEEDS_ATTENTION: &str = "ROLLOUT_NEEDS_ATTENTION";
+pub const NEEDS_ATTENTION: Reason = Reason::RolloutNeedsAttention;
 /// A name that the rollout needs is taken by a container that is not its own.
-pub const NAME_IN_USE: &str = "NAME_IN_USE";
+pub const NAME_IN_USE: Reason = Reason::NameInUse;
 /// A container of the rollout is not there any more.
-pub const CONTAINER_NOT_FOUND: &str = "CONTAINER_NOT_FOUND";
+pub const CONTAINER_NOT_FOUND: Reason = Reason::ContainerNotFound;
 /// A container is not any more as it was when the rollout was planned.
-pub const CONTAINER_CHANGED: &str = "ROLLOUT_CONTAINER_CHANGED";
+pub const CONTAINER_CHANGED: Reason = Reason::RolloutContainerChanged;
 /// The new container did not stay good.
-pub const GATE_FAILED: &str = "ROLLOUT_GATE_FAILED";
+pub const GATE_FAILED: Reason = Reason::RolloutGateFailed;
 /// More hosts failed than the policy allows.
-pub const BUDGET_EXCEEDED: &str = "ROLLOUT_BUDGET_EXCEEDED";
+pub const BUDGET_EXCEEDED: Reason = Reason::RolloutBudgetExceeded;
 /// No host was finished within the progress deadline, or none may be begun.
-pub const STALLED: &str = "ROLLOUT_STALLED";
+pub const STALLED: Reason = Reason::RolloutStalled;
 /// More hosts were left out for not answering than the policy allows.
-pub const TOO_MANY_UNREACHABLE: &str = "ROLLOUT_TOO_MANY_UNREACHABLE";
+pub const TOO_MANY_UNREACHABLE: Reason = Reason::RolloutTooManyUnreachable;
 /// The canary is done and waits to be promoted.
-pub const AWAITS_PROMOTION: &str = "ROLLOUT_AWAITS_PROMOTION";
+pub const AWAITS_PROMOTION: Reason = Reason::RolloutAwaitsPromotion;
 /// The rollout ended, and some hosts are not where they should be.
-pub const INCOMPLETE: &str = "ROLLOUT_INCOMPLETE";
+pub const INCOMPLETE: Reason = Reason::RolloutIncomplete;
 /// A host got another image than the others.
-pub const IMAGE_DIFFERS: &str = "ROLLOUT_IMAGE_DIFFERS";
+pub const IMAGE_DIFFERS: Reason = Reason::RolloutImageDiffers;
 /// A drain or verify command did not end with 0.
-pub const HOOK_FAILED: &str = "ROLLOUT_HOOK_FAILED";
+pub const HOOK_FAILED: Reason = Reason::RolloutHookFailed;
 /// The new container's settings are not what was asked for, and the policy is strict.
-pub const SETTINGS_DIFFER: &str = "ROLLOUT_SETTINGS_DIFFER";
+pub const SETTINGS_DIFFER: Reason = Reason::RolloutSettingsDiffer;
 /// The policy wants a health check, and the new container has none.
-pub const NO_HEALTH_CHECK: &str = "ROLLOUT_NO_HEALTH_CHECK";
+pub const NO_HEALTH_CHECK: Reason = Reason::RolloutNoHealthCheck;
 /// The image under the name is not any more what was pulled.
-pub const IMAGE_MOVED: &str = "ROLLOUT_IMAGE_MOVED";
+pub const IMAGE_MOVED: Reason = Reason::RolloutImageMoved;
 /// The image is not there.
-pub const IMAGE_NOT_FOUND: &str = "IMAGE_NOT_FOUND";
+pub const IMAGE_NOT_FOUND: Reason = Reason::ImageNotFound;
 /// An Engine did not answer in time.
-pub const HOST_TIMEOUT: &str = "HOST_TIMEOUT";
+pub const HOST_TIMEOUT: Reason = Reason::HostTimeout;
 /// A bug of this server.
-pub const INTERNAL: &str = "INTERNAL";
+pub const INTERNAL: Reason = Reason::Internal;
 /// The new container cannot start beside the old one.
-pub const START_FIRST_IMPOSSIBLE: &str = "ROLLOUT_START_FIRST_IMPOSSIBLE";
+pub const START_FIRST_IMPOSSIBLE: Reason = Reason::RolloutStartFirstImpossible;
 /// No selected host has the container.
-pub const NOTHING_TO_DO: &str = "ROLLOUT_NOTHING_TO_DO";
+pub const NOTHING_TO_DO: Reason = Reason::RolloutNothingToDo;
+/// A field of the change is wrong.
+pub const INVALID_FIELD: Reason = Reason::InvalidField;
+/// A container depends on this one.
+pub const DEPENDENT_CONTAINER: Reason = Reason::DependentContainer;
+/// A namespace is shared with a container that is gone.
+pub const NAMESPACE_GONE: Reason = Reason::NamespaceGone;
+/// A network is not on the host.
+pub const NETWORK_NOT_FOUND: Reason = Reason::NetworkNotFound;
+/// The image of the old container is gone.
+pub const OLD_IMAGE_MISSING: Reason = Reason::OldImageMissing;
+/// The name is that of a container that a rollout left.
+pub const RETAINED_CONTAINER: Reason = Reason::RetainedContainer;
+/// The container is a task of Swarm.
+pub const SWARM_TASK: Reason = Reason::SwarmTask;

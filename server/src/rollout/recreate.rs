@@ -45,6 +45,7 @@ pub use unset::check_unset;
 
 use super::facts::{HostFacts, OldContainer};
 use super::model::{OldFacts, Order, RestartPolicy, Trouble};
+use super::reason::Reason;
 use super::spec::{AnonymousVolumes, Change, Dependents, OrderWish, Policy};
 
 /// What the operator allows or wants, besides the change itself.
@@ -242,8 +243,8 @@ impl From<&Policy> for Options {
 }
 
 impl Notes {
-    fn refuse(&mut self, reason: &str, message: impl Into<String>) {
-        self.refusals.push(Trouble { reason: reason.to_owned(), message: message.into() });
+    fn refuse(&mut self, reason: Reason, message: impl Into<String>) {
+        self.refusals.push(Trouble::new(reason, message));
     }
 
     fn risk(&mut self, line: impl Into<String>) {

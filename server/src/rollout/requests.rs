@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 use super::journal::JournalError;
 use super::model::{Control, PauseCause, Phase, Plan, Revision, RolloutId};
 use super::spec::{Policy, RolloutSpec};
-use crate::domain::{Host, HostName, RegistryLogin};
+use crate::domain::{Host, HostName, Reason, RegistryLogin};
 use crate::engine::Transfer;
 
 /// Most reasons that an error about a plan tells of, and most hosts that it names with one.
@@ -108,6 +108,8 @@ pub enum Effect {
 pub struct Refusal {
     /// The host; `None` where it is not about one.
     pub host: Option<HostName>,
+    /// The kind of it.
+    pub reason: Reason,
     /// What stands in the way, and what to do; one line.
     pub message: String,
 }
@@ -277,10 +279,10 @@ mod tests {
 
     #[test]
     fn a_refused_plan_has_a_line_for_each_host() {
-        let host = HostName::parse("web1").unwrap();
+        let (host, reason) = (HostName::parse("web1").unwrap(), Reason::RolloutNothingToDo);
         let refusals = vec![
-            Refusal { host: Some(host), message: "no container web".to_owned() },
-            Refusal { host: None, message: "nothing to do".to_owned() },
+            Refusal { host: Some(host), reason, message: "no container web".to_owned() },
+            Refusal { host: None, reason, message: "nothing to do".to_owned() },
         ];
         let text = RolloutError::PlanRefused(refusals).to_string();
         assert_eq!(text, "web1: no container web\nnothing to do");
@@ -290,6 +292,7 @@ mod tests {
     fn hosts_that_share_a_reason_share_a_line() {
         let refusal = |number: usize, message: String| Refusal {
             host: HostName::parse(&format!("web{number}")).ok(),
+            reason: Reason::RolloutNothingToDo,
             message,
         };
         let alike = (1..=200).map(|number| refusal(number, "no container web".to_owned()));

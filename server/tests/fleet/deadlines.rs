@@ -91,7 +91,7 @@ async fn a_write_that_timed_out_goes_on_and_says_so() {
     let fanout = host_timeout(Duration::from_millis(300));
     let request = v1::StartContainersRequest { fanout, ..start(all(), "c0") };
     let started = Answer::of(fleet.containers().start_containers(request)).await;
-    assert_eq!(started.failure(), (Code::DeadlineExceeded, "ALL_HOSTS_FAILED".to_owned()));
+    assert_eq!(started.failure(), (Code::DeadlineExceeded, "HOST_TIMEOUT".to_owned()));
     let refused = started.refused(&name(0));
     assert_eq!(refused.reason, "HOST_TIMEOUT");
     assert!(refused.message.contains("goes on"), "{}", refused.message);

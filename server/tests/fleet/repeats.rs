@@ -165,7 +165,7 @@ async fn after_a_crash_what_might_do_harm_twice_is_left_and_said_to_be_unknown()
         },
         |fleet| async move {
             let answer = Answer::of(fleet.containers().kill_containers(again)).await;
-            assert_eq!(answer.failure(), (Code::Unknown, "ALL_HOSTS_FAILED".to_owned()));
+            assert_eq!(answer.failure(), (Code::Unknown, "RESULT_UNKNOWN".to_owned()));
             let refused = answer.refused(&name(0));
             assert_eq!((refused.code, &*refused.reason), (Code::Unknown, "RESULT_UNKNOWN"));
             assert_eq!(fleet.host(0).counters.count(Operation::Kill), 0);

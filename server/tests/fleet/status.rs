@@ -1,6 +1,7 @@
 //! How a call ends when some or all of its hosts failed.
 
 use tonic::Code;
+use tonic_types::StatusExt;
 use wharf::v1;
 use wharf_simulator::Operation;
 use wharf_simulator::When;
@@ -57,19 +58,46 @@ async fn a_write_with_failures_ends_aborted_after_every_outcome() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_whose_hosts_all_failed_has_the_code_that_they_share() {
+async fn a_call_whose_hosts_all_failed_has_the_reason_that_they_share() {
     let fleet = failing(Operation::Start, &[(0, 503), (1, 503), (2, 503)]).await;
     for allow_partial in [true, false] {
         let request =
             v1::StartContainersRequest { fanout: partial(allow_partial), ..start(all(), "c0") };
         let started = Answer::of(fleet.containers().start_containers(request)).await;
-        assert_eq!(started.failure(), (Code::Unavailable, "ALL_HOSTS_FAILED".to_owned()));
-        let reason = started.code_and_reason(&name(2));
-        assert_eq!(reason, (Code::Unavailable, "ENGINE_UNAVAILABLE".to_owned()));
+        let shared = (Code::Unavailable, "ENGINE_UNAVAILABLE".to_owned());
+        assert_eq!(started.code_and_reason(&name(2)), shared);
+        assert_eq!(started.failure(), shared);
+        let status = started.status.unwrap_err();
+        let message = status.message();
+        for part in ["all 3 hosts failed", &name(0), &name(2), "as the script says"] {
+            assert!(message.contains(part), "{part} in {message}");
+        }
     }
     let fleet = failing(Operation::ListContainers, &[(0, 503), (1, 500), (2, 503)]).await;
     let listed = Answer::of(fleet.containers().list_containers(list(all()))).await;
     assert_eq!(listed.failure(), (Code::Aborted, "ALL_HOSTS_FAILED".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_on_one_host_fails_as_that_host_does() {
+    let fleet = Fleet::new(1).await;
+    let started = Answer::of(fleet.containers().start_containers(start(all(), "nobody"))).await;
+    let reason = (Code::NotFound, "CONTAINER_NOT_FOUND".to_owned());
+    assert_eq!(started.code_and_reason(&name(0)), reason);
+    assert_eq!(started.failure(), reason);
+    let said = started.refused(&name(0)).message;
+    let status = started.status.unwrap_err();
+    assert_eq!(status.message(), format!("{}: {said}", name(0)));
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!(info.metadata["host"], name(0));
+    assert_eq!(info.metadata["http_status"], "404");
+    assert_eq!((&*info.metadata["failed"], &*info.metadata["total"]), ("1", "1"));
+
+    // A read tells of it too: nothing was read.
+    let fault = HttpFault::Refuse { status: 503, message: "as the script says".to_owned() };
+    fleet.host(0).faults.add(When::on(Operation::ListContainers), fault);
+    let listed = Answer::of(fleet.containers().list_containers(list(all()))).await;
+    assert_eq!(listed.failure(), (Code::Unavailable, "ENGINE_UNAVAILABLE".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -161,7 +161,7 @@ async fn c16_names_that_are_taken_and_names_of_ours_are_told() -> anyhow::Result
     let old = facts.old.expect("it is there");
     let refused = recreate(&old, &facts.host, &to_image(&v2)?, &options())
         .expect_err("a backup is no target");
-    assert_eq!(refused[0].reason, "RETAINED_CONTAINER");
+    assert_eq!(refused[0].reason.as_str(), "RETAINED_CONTAINER");
     Ok(())
 }
 

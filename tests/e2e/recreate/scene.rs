@@ -120,8 +120,9 @@ impl Scene {
     ) -> anyhow::Result<Result<Recreated, Vec<String>>> {
         let facts = self.facts().await?;
         let old = facts.old.context("the container is there")?;
-        Ok(recreate(&old, &facts.host, change, options)
-            .map_err(|refusals| refusals.into_iter().map(|trouble| trouble.reason).collect()))
+        Ok(recreate(&old, &facts.host, change, options).map_err(|refusals| {
+            refusals.into_iter().map(|trouble| trouble.reason.to_string()).collect()
+        }))
     }
 
     /// As [`Scene::plan`], where nothing stands against it.

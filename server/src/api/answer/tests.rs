@@ -5,6 +5,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use v1::ListContainersResponse as Response;
 
 use super::*;
+use crate::domain::Reason;
 use crate::fleet::{Done, HostError};
 
 type Events = mpsc::Sender<Part<Response>>;
@@ -89,7 +90,7 @@ fn a_failed_call_names_some_hosts_and_counts_the_rest() {
         tally.count(name, &failed, true);
     }
     let problem = tally.problem(&answer).unwrap();
-    assert_eq!((problem.code, problem.reason), (Code::Aborted, "SOME_HOSTS_FAILED"));
+    assert_eq!((problem.code, problem.reason), (Code::Aborted, Reason::SomeHostsFailed));
     let named: BTreeSet<_> =
         names.iter().filter(|name| problem.message.contains(name.as_str())).collect();
     assert_eq!(named.len(), NAMED_FAILURES);

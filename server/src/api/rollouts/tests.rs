@@ -9,12 +9,13 @@ use futures_util::{FutureExt, StreamExt};
 use tempfile::TempDir;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
+use tonic::Code;
 use tonic_types::StatusExt;
 use v1::watch_rollouts_response::Event as WatchEvent;
 
 use super::*;
 use crate::config::FileHosts;
-use crate::domain::{Host, HostAddress, HostName, HostSource, Labels, Transport};
+use crate::domain::{Host, HostAddress, HostName, HostSource, Labels, Reason, Transport};
 use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::fleet::inventory::{Inventory, NewHost, NewTls, Snapshot};
 use crate::fleet::pool::{Connector, EnginePool};
@@ -55,6 +56,7 @@ impl Rollouts for Scribe {
         if order.spec.container.as_str() == "refused" {
             let refusal = |host: &Arc<Host>| Refusal {
                 host: Some(host.name.clone()),
+                reason: Reason::ImageNotFound,
                 message: "the image is for arm64".to_owned(),
             };
             return Err(RolloutError::PlanRefused(order.hosts.iter().map(refusal).collect()));
@@ -224,6 +226,7 @@ async fn a_refused_plan_has_a_line_for_each_reason() {
     let failure = error.get_details_precondition_failure().unwrap();
     let hosts: Vec<_> = failure.violations.iter().map(|it| it.subject.as_str()).collect();
     assert_eq!(hosts, ["web1", "web2", "web3"]);
+    assert!(failure.violations.iter().all(|it| it.r#type == "IMAGE_NOT_FOUND"), "{failure:?}");
 }
 
 #[tokio::test]

@@ -12,13 +12,14 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status};
+use tonic::Status;
 use wharf::v1;
 use wharf::v1::watch_rollouts_response::Event;
 
 use super::trouble::{journal_problem, not_found};
 use super::view::View;
 use crate::api::problem::Problem;
+use crate::domain::Reason;
 use crate::rollout::journal::{Entry, Journal};
 use crate::rollout::model::{Event as Recorded, Revision, RolloutId};
 use crate::rollout::requests::PullProgress;
@@ -159,7 +160,7 @@ impl Watcher {
                 },
                 Woken::Stopping => {
                     let message = "wharfd stops; watch again with the last cursor";
-                    let problem = Problem::new(Code::Unavailable, "SERVER_STOPPING", message);
+                    let problem = Problem::new(Reason::ServerStopping, message);
                     return self.fail(problem);
                 }
             }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::domain::Reason;
 use crate::rollout::model::Order;
 use crate::rollout::spec::{Amount, OrderWish};
 
@@ -51,7 +52,7 @@ fn there(change: impl FnOnce(&mut Present)) -> HostFacts {
 }
 
 fn silent() -> HostFacts {
-    HostFacts::Silent(Trouble::new("HOST_UNREACHABLE", "connection refused"))
+    HostFacts::Silent(Trouble::new(Reason::HostUnreachable, "connection refused"))
 }
 
 fn fleet(
@@ -66,7 +67,7 @@ fn planned(policy: &Policy, hosts: &BTreeMap<HostName, HostFacts>) -> Result<Pla
     plan(&Input { container: &"web".parse().unwrap(), policy, image, hosts, first: &[] })
 }
 
-fn reasons(refusals: Vec<Refusal>) -> Vec<String> {
+fn reasons(refusals: Vec<Refusal>) -> Vec<Reason> {
     refusals.into_iter().map(|refusal| refusal.trouble.reason).collect()
 }
 
@@ -185,11 +186,14 @@ fn start_first_is_refused_or_given_up_where_it_cannot_be() {
 
 #[test]
 fn everything_that_speaks_against_it_is_told_at_once() {
-    let missing = Trouble::new("IMAGE_NOT_FOUND", "no image");
-    let task = Trouble::new("SWARM_TASK", "web is a task of Swarm");
+    let missing = Trouble::new(Reason::ImageNotFound, "no image");
+    let task = Trouble::new(Reason::SwarmTask, "web is a task of Swarm");
     let hosts = fleet([
         ("a", there(|present| present.new = Err(vec![task]))),
-        ("b", HostFacts::Refused(vec![missing.clone(), Trouble::new("OTHER", "more")])),
+        (
+            "b",
+            HostFacts::Refused(vec![missing.clone(), Trouble::new(Reason::NamespaceGone, "more")]),
+        ),
         ("c", silent()),
         ("d", there(|present| present.new = Err(vec![missing]))),
     ]);
@@ -197,7 +201,13 @@ fn everything_that_speaks_against_it_is_told_at_once() {
     assert!(refusals[3].trouble.message.contains("on_unreachable"), "{refusals:?}");
     assert_eq!(
         reasons(refusals),
-        ["SWARM_TASK", "IMAGE_NOT_FOUND", "OTHER", "HOST_UNREACHABLE", "IMAGE_NOT_FOUND"]
+        [
+            Reason::SwarmTask,
+            Reason::ImageNotFound,
+            Reason::NamespaceGone,
+            Reason::HostUnreachable,
+            Reason::ImageNotFound
+        ]
     );
 }
 
@@ -271,7 +281,7 @@ fn the_gate_on_a_health_check_needs_one() {
     ] {
         let hosts = fleet([("a", facts.clone())]);
         let refused = reasons(planned(&docker, &hosts).unwrap_err());
-        assert_eq!(refused, ["ROLLOUT_NO_HEALTH_CHECK"], "{facts:?}");
+        assert_eq!(refused, [Reason::RolloutNoHealthCheck], "{facts:?}");
         assert!(planned(&Policy::default(), &hosts).is_ok(), "auto looks at what there is");
     }
     for facts in [

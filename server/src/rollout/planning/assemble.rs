@@ -44,7 +44,11 @@ pub(super) fn assemble(
 pub(super) fn refusals(found: Vec<plan::Refusal>) -> Vec<Refusal> {
     found
         .into_iter()
-        .map(|refusal| Refusal { host: refusal.host, message: refusal.trouble.message })
+        .map(|refusal| Refusal {
+            host: refusal.host,
+            reason: refusal.trouble.reason,
+            message: refusal.trouble.message,
+        })
         .collect()
 }
 

@@ -32,7 +32,7 @@ pub(super) fn plan(
     if !dependents.is_empty() && target.inspect["HostConfig"]["AutoRemove"] == true {
         let message = "it removes itself when it stops, and containers hang on it: remove those, \
                        or make it anew without auto-remove";
-        return Err(vec![Trouble::new(reason::CONTAINER_CHANGED, message)]);
+        return Err(vec![Trouble::new(reason::DEPENDENT_CONTAINER, message)]);
     }
     let target = ContainerFacts::read(&target.inspect);
     let (mut planned, mut troubles) = (Planned::default(), Vec::new());
@@ -59,7 +59,7 @@ fn one(
     host: &HostFacts,
     rollout: RolloutId,
 ) -> Result<(DependentPlan, Bodies), Vec<Trouble>> {
-    let refuse = |message: String| Err(vec![Trouble::new(reason::CONTAINER_CHANGED, message)]);
+    let refuse = |message: String| Err(vec![Trouble::new(reason::DEPENDENT_CONTAINER, message)]);
     let Ok(name) = ContainerName::parse(&facts.name) else {
         return refuse("its name cannot be used".to_owned());
     };
@@ -67,7 +67,8 @@ fn one(
         return refuse("it is paused; unpause it".to_owned());
     }
     if let Some((taken, _)) = recreate::names::taken(host, &facts.name, &rollout.short()).first() {
-        return refuse(format!("the name {taken} is taken"));
+        let message = format!("the name {taken} is taken");
+        return Err(vec![Trouble::new(reason::NAME_IN_USE, message)]);
     }
     let old = recreate::old_facts(&dependent.inspect);
     if old.running && is_bad(&dependent.inspect) {

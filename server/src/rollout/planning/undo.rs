@@ -55,16 +55,21 @@ pub async fn plan_undo(
                 hanging.insert(name.clone(), dependents);
                 bodies.extend(sealed.map(|sealed| (name.clone(), sealed)));
             }
-            Back::Left(reason) => {
-                gone.push(Refusal { host: Some(name.clone()), message: reason.clone() });
-                left.insert(name.clone(), HostPlan::skipped(reason));
+            Back::Left(why) => {
+                gone.push(Refusal {
+                    host: Some(name.clone()),
+                    reason: reason::NOTHING_TO_DO,
+                    message: why.clone(),
+                });
+                left.insert(name.clone(), HostPlan::skipped(why));
             }
         }
     }
     if facts.is_empty() {
         if gone.is_empty() {
             let message = "the rollout changed no host, so that there is nothing to undo";
-            gone.push(Refusal { host: None, message: message.to_owned() });
+            let (reason, message) = (reason::NOTHING_TO_DO, message.to_owned());
+            gone.push(Refusal { host: None, reason, message });
         }
         return Err(RolloutError::PlanRefused(gone));
     }

@@ -7,6 +7,7 @@ use wharf::v1::{ContainerSpec, EngineJson};
 use super::json::{Object, get, text};
 use super::{Notes, unset};
 use crate::body::create::container_body;
+use crate::domain::Reason;
 use crate::rollout::spec::Change;
 
 /// The body that comes out; `None` where the change cannot be made, which is then among the
@@ -14,7 +15,7 @@ use crate::rollout::spec::Change;
 pub(super) fn apply(base: Value, change: &Change, notes: &mut Notes) -> Option<Value> {
     let mut body = match &change.whole {
         Some(whole) if !whole.is_object() => {
-            notes.refuse("INVALID_FIELD", "change.whole: is not a JSON object");
+            notes.refuse(Reason::InvalidField, "change.whole: is not a JSON object");
             return None;
         }
         Some(whole) => whole.clone(),
@@ -33,11 +34,11 @@ pub(super) fn apply(base: Value, change: &Change, notes: &mut Notes) -> Option<V
         merge(&mut body, patch);
     }
     if !body.is_object() {
-        notes.refuse("INVALID_FIELD", "change.merge_patch: is not a JSON object");
+        notes.refuse(Reason::InvalidField, "change.merge_patch: is not a JSON object");
         return None;
     }
     if text(&body["Image"]).is_empty() {
-        notes.refuse("INVALID_FIELD", "change.image: the container would have no image");
+        notes.refuse(Reason::InvalidField, "change.image: the container would have no image");
         return None;
     }
     Some(body)
@@ -53,7 +54,7 @@ fn merged(body: &Value, set: &ContainerSpec, notes: &mut Notes) -> Option<Value>
                     Some(field) => format!("change.set.{field}"),
                     None => "change".to_owned(),
                 };
-                notes.refuse("INVALID_FIELD", format!("{field}: {}", violation.description));
+                notes.refuse(Reason::InvalidField, format!("{field}: {}", violation.description));
             }
             None
         }

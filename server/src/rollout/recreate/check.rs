@@ -9,7 +9,7 @@ use super::identity::NOT_WITH_SHARED_NETWORK;
 use super::json::{entries, is_empty, items, text, texts};
 use super::networks::is_bridge;
 use super::storage::{bind_target, clean};
-use crate::domain::quoted;
+use crate::domain::{Reason, quoted};
 
 /// Looks at a body as it would be sent.
 pub(super) fn check(body: &Value, notes: &mut Notes) {
@@ -34,7 +34,7 @@ fn shared_network(body: &Value, notes: &mut Notes) {
             other => other,
         };
         notes.refuse(
-            "INVALID_FIELD",
+            Reason::InvalidField,
             format!(
                 "change: a container in the network of another one cannot have {setting}; unset it"
             ),
@@ -49,7 +49,7 @@ fn names_on_bridge(body: &Value, notes: &mut Notes) {
         for (key, what) in [("Aliases", "names"), ("IPAMConfig", "addresses")] {
             if predefined && !is_empty(&endpoint[key]) {
                 notes.refuse(
-                    "INVALID_FIELD",
+                    Reason::InvalidField,
                     format!(
                         "change: {what} work in networks of one's own only, not in {}",
                         quoted(name)
@@ -71,7 +71,7 @@ fn targets(body: &Value, notes: &mut Notes) {
     for (target, place) in binds.chain(mounts).chain(tmpfs) {
         if let Some(other) = seen.insert(target, place) {
             notes.refuse(
-                "INVALID_FIELD",
+                Reason::InvalidField,
                 format!("change: {} is mounted twice, in {other} and {place}", quoted(target)),
             );
         }
@@ -83,7 +83,7 @@ fn self_removal(body: &Value, notes: &mut Notes) {
     let policy = text(&host_config["RestartPolicy"]["Name"]);
     if host_config["AutoRemove"] == true && !matches!(policy, "" | "no") {
         notes.refuse(
-            "INVALID_FIELD",
+            Reason::InvalidField,
             format!("change: a container that removes itself cannot restart ({policy}); unset one"),
         );
     }

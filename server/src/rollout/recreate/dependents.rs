@@ -7,6 +7,7 @@ use super::json::text;
 use super::names::target_of;
 use super::storage::source_of;
 use super::{Notes, Options};
+use crate::domain::Reason;
 use crate::rollout::facts::{ContainerFacts, HostFacts, OldContainer};
 use crate::rollout::model::Trouble;
 use crate::rollout::spec::Dependents;
@@ -75,7 +76,7 @@ pub fn refuse_dependents(old: &OldContainer, host: &HostFacts) -> Vec<Trouble> {
             dependent.name,
             dependent.shares.join(" and ")
         );
-        Trouble::new("DEPENDENT_CONTAINER", message)
+        Trouble::new(Reason::DependentContainer, message)
     };
     dependents_of(old, host).into_iter().map(refuse).collect()
 }

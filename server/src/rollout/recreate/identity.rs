@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Notes;
 use super::json::{Object, get, is_empty, text, texts};
-use crate::domain::quoted;
+use crate::domain::{Reason, quoted};
 use crate::rollout::facts::HostFacts;
 
 /// Settings that a container cannot have beside the network of another one. What stands there came
@@ -104,7 +104,7 @@ fn parents(host_config: &Object, inspect: &Value, host: &HostFacts, notes: &mut 
             || host.unread.iter().any(|id| id == parent);
         if !there && !parent.is_empty() && parent != text(&inspect["Id"]) {
             notes.refuse(
-                "NAMESPACE_GONE",
+                Reason::NamespaceGone,
                 format!(
                     "it shares the {what} namespace of the container {parent}, which is gone; set another one, such as the name of what replaced it"
                 ),

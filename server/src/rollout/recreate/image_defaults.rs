@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::json::{Object, entries, get, is_empty, items, object_of, text, texts};
 use super::{Notes, Options};
-use crate::domain::quoted;
+use crate::domain::{Reason, quoted};
 use crate::rollout::facts::OldContainer;
 
 /// Takes the settings of the old image out of the container's.
@@ -77,7 +77,7 @@ fn without_image(old: &OldContainer, options: &Options, notes: &mut Notes) {
         return;
     }
     notes.refuse(
-        "OLD_IMAGE_MISSING",
+        Reason::OldImageMissing,
         format!(
             "its image {image} is gone, so nobody can tell which settings are the image's; load or pull that image, give the whole body, or allow it with assume_explicit"
         ),

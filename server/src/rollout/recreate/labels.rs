@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Notes;
 use super::json::{Object, entries, get, text};
-use crate::domain::quoted;
+use crate::domain::{Reason, quoted};
 use crate::rollout::spec::Change;
 
 /// What the labels of rollouts begin with.
@@ -27,7 +27,7 @@ pub(super) fn refuse_swarm(inspect: &Value, notes: &mut Notes) {
     let service = labels["com.docker.swarm.service.name"].as_str().unwrap_or("its service");
     if labels.get("com.docker.swarm.task.id").is_some() {
         notes.refuse(
-            "SWARM_TASK",
+            Reason::SwarmTask,
             format!("it is a task of Swarm; upgrade it with `docker service update` on {service}"),
         );
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::Notes;
 use super::json::text;
+use crate::domain::Reason;
 use crate::rollout::facts::HostFacts;
 
 /// The name of the new container until it takes the place of the old one.
@@ -56,7 +57,7 @@ pub(super) fn refuse_retained(inspect: &Value, notes: &mut Notes) {
     let name = text(&inspect["Name"]).trim_start_matches('/');
     if let Some(target) = target_of(name) {
         notes.refuse(
-            "RETAINED_CONTAINER",
+            Reason::RetainedContainer,
             format!(
                 "{name} was left by a rollout of {target}; name {target}, or undo that rollout"
             ),

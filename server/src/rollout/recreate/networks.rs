@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::json::{Object, entries, get, is_empty, object_of, text, texts};
 use super::{Notes, Options};
-use crate::domain::quoted;
+use crate::domain::{Reason, quoted};
 use crate::engine::ApiVersion;
 use crate::rollout::facts::{HostFacts, NetworkFacts};
 
@@ -107,7 +107,7 @@ pub(super) fn is_own(mode: &str, name: &str, network: Option<&NetworkFacts>) -> 
 
 fn missing(name: &str, notes: &mut Notes) {
     notes.refuse(
-        "NETWORK_NOT_FOUND",
+        Reason::NetworkNotFound,
         format!(
             "the network {} is not on the host; create it there, or set another one",
             quoted(name)

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::dependents::Dependent;
 use super::json::{entries, is_empty, items, text, texts};
 use super::{Notes, Options};
+use crate::domain::Reason;
 use crate::rollout::facts::{ContainerFacts, OldContainer};
 use crate::rollout::model::Order;
 use crate::rollout::spec::OrderWish;
@@ -39,7 +40,7 @@ pub(super) fn choose(
         notes.risk(format!("stop-first, because {}", obstacles.join("; ")));
     } else {
         notes.refuse(
-            "START_FIRST_IMPOSSIBLE",
+            Reason::RolloutStartFirstImpossible,
             format!(
                 "start-first is not possible: {}; use stop-first or auto",
                 obstacles.join("; ")

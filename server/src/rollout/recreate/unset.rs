@@ -8,7 +8,7 @@ use super::json::{Object, take_entry, text};
 use super::storage::{bind_target, clean};
 use super::{Notes, networks};
 use crate::body::violation::FieldViolation;
-use crate::domain::quoted;
+use crate::domain::{Reason, quoted};
 
 /// Settings that are one key of the body.
 const TOP: [(&str, &str); 14] = [
@@ -106,7 +106,7 @@ pub fn check_unset(paths: &[String]) -> Vec<FieldViolation> {
 /// of the fleet it may be.
 pub(super) fn apply(body: &mut Object, paths: &[String], notes: &mut Notes) {
     for violation in check_unset(paths) {
-        notes.refuse("INVALID_FIELD", violation.to_string());
+        notes.refuse(Reason::InvalidField, violation.to_string());
     }
     for (path, (setting, entry)) in paths.iter().filter_map(|path| Some((path, read(path).ok()?))) {
         let taken = match entry {

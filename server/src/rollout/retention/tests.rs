@@ -1,6 +1,7 @@
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::Reason;
 use crate::rollout::model::{
     Control, DependentPlan, Event, HostEvent, HostPlan, OldFacts, PauseCause, Phase, RestartPolicy,
     Step, Work,
@@ -52,7 +53,7 @@ impl Ended {
         let to = if end == HostEnd::Committed {
             Phase::Succeeded
         } else {
-            let trouble = crate::rollout::model::Trouble::new("X", "x");
+            let trouble = crate::rollout::model::Trouble::new(Reason::Internal, "x");
             let failed =
                 HostEvent::Failed { step: Some(Step::Gate), trouble, log_tail: Vec::new() };
             take(happened("a", failed));
@@ -140,7 +141,7 @@ fn a_twin_of_the_first_attempt_is_kept_by_the_second() {
     };
     plan.hosts.insert(host("a"), HostPlan { old: Some(old), ..host_plan(TargetKind::Replace) });
     let pulled = HostEvent::Pulled { image_id: "sha256:2".to_owned(), digest: None };
-    let trouble = crate::rollout::model::Trouble::new("X", "x");
+    let trouble = crate::rollout::model::Trouble::new(Reason::Internal, "x");
     let failed = HostEvent::Failed { step: Some(Step::Gate), trouble, log_tail: Vec::new() };
     let running = Phase::Running { wave: 0 };
     let resume_to = Box::new(running.clone());

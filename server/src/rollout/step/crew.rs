@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn what_cannot_go_on_is_heard_first() {
-        let trouble = Trouble::new("GATE_FAILED", "it is down");
+        let trouble = Trouble::new(reason::GATE_FAILED, "it is down");
         let mut wishes = of(&[Some(StopOld), Some(StopOld), None]);
         wishes[2] = Next::Fail(trouble.clone());
         assert_eq!(forward(&wishes), 2);

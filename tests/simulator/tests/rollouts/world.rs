@@ -17,8 +17,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wharf_server::domain::{
-    ContainerName, Host, HostAddress, HostName, HostSource, ImageReference, Labels, RegistryHost,
-    RegistryLogin, Transport,
+    ContainerName, Host, HostAddress, HostName, HostSource, ImageReference, Labels, Reason,
+    RegistryHost, RegistryLogin, Transport,
 };
 use wharf_server::engine::Engine;
 use wharf_server::rollout::clock::Clock;
@@ -88,7 +88,7 @@ pub enum Rest {
 impl Hosts for SimHosts {
     fn engine(&self, host: &HostName) -> Result<Arc<dyn Engine>, Trouble> {
         let engine = self.engines.get(host).cloned();
-        let engine = engine.ok_or_else(|| Trouble::new("HOST_NOT_FOUND", "no such host"))?;
+        let engine = engine.ok_or_else(|| Trouble::new(Reason::HostNotFound, "no such host"))?;
         let wrap = self.wrap.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Ok(match wrap {
             Some(wrap) => wrap(engine),

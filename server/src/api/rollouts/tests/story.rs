@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::view::View;
 use super::*;
+use crate::domain::Reason;
 use crate::rollout::journal::Entry;
 use crate::rollout::model::{
     DependentPlan, HostPlan, OldFacts, Order as HostOrder, RestartPolicy, Step, TargetKind, Trouble,
@@ -94,8 +95,7 @@ fn a_host_that_fails_is_seen_to_be_put_back() {
     let saw = "HTTP 503, 200 expected".to_owned();
     let looked = told.host(HostEvent::Good { since: None, saw: saw.clone() });
     assert_eq!((looked.health, looked.deadline.unwrap().seconds), (saw, 99));
-    let trouble =
-        Trouble { reason: "ROLLOUT_GATE_FAILED".to_owned(), message: "not good".to_owned() };
+    let trouble = Trouble { reason: Reason::RolloutGateFailed, message: "not good".to_owned() };
     let log_tail = vec!["boom".to_owned()];
     let failed = HostEvent::Failed { step: Some(Step::Gate), trouble, log_tail };
     let failed = told.host(failed);

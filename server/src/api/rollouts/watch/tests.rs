@@ -9,7 +9,7 @@ use futures_util::{FutureExt, StreamExt};
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::{ContainerName, HostName};
+use crate::domain::{ContainerName, HostName, Reason};
 use crate::engine::Transfer;
 use crate::rollout::journal::{MemoryJournal, NewRollout, Result, SecretKind, Summary};
 use crate::rollout::model::{
@@ -139,7 +139,7 @@ async fn one_that_follows_a_rollout_hears_of_no_other() {
 /// Also where a read of the journal ends between the two.
 #[tokio::test(start_paused = true)]
 async fn nobody_hears_of_a_pause_before_its_reason_is_known() {
-    let trouble = Trouble::new("ROLLOUT_NEEDS_ATTENTION", "whose is it?");
+    let trouble = Trouble::new(Reason::RolloutNeedsAttention, "whose is it?");
     let paused = |cause| {
         let resume_to = Box::new(Phase::Running { wave: 0 });
         let to = Phase::Paused { cause, resume_to, since: Millis(2) };
@@ -213,7 +213,7 @@ async fn one_whose_rollout_was_forgotten_does_not_wait_for_ever() {
     scene.journal.forget(scene.epoch, id(1)).await.unwrap();
     let last = messages.next().await.expect("a message");
     let status = last.expect_err("no end was read");
-    assert_eq!(status.code(), Code::NotFound, "{status}");
+    assert_eq!(status.code(), tonic::Code::NotFound, "{status}");
     assert!(status.message().contains(&id(1).to_string()), "{status}");
     assert!(messages.next().await.is_none());
 }

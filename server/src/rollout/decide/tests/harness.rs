@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::domain::HostName;
+use crate::domain::{HostName, Reason};
 use crate::rollout::decide::decide;
 use crate::rollout::model::*;
 use crate::rollout::spec::{OnFailure, Policy};
@@ -169,7 +169,7 @@ impl Fleet {
             Work::RollBack => &mut script.roll_back,
         };
         let outcome = script.front().copied().unwrap_or(Outcome::Good);
-        let trouble = || Trouble::new("TEST", format!("{work:?} {outcome:?}"));
+        let trouble = || Trouble::new(Reason::Internal, format!("{work:?} {outcome:?}"));
         let mut events = Vec::new();
         let mut end = |end| events.push(HostEvent::Ended { end });
         match (outcome, work) {

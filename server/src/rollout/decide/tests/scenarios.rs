@@ -90,7 +90,7 @@ fn a_resume_goes_on_without_the_failed_or_with_them() {
         let end = fleet.run();
         assert_eq!(end, if retry { Phase::Succeeded } else { Phase::Failed });
         assert_eq!(fleet.order_of(Work::Forward).len(), 6 + usize::from(retry));
-        let reason = fleet.state.reason.as_ref().map(|trouble| trouble.reason.as_str());
+        let reason = fleet.state.reason.as_ref().map(|trouble| trouble.reason);
         assert_eq!(reason, (!retry).then_some(reason::INCOMPLETE));
     }
 }
@@ -319,7 +319,7 @@ fn a_host_with_another_image_is_not_touched() {
     let records = super::super::hosts::with_another_image(&state);
     assert_eq!(records.len(), 2, "{records:?}");
     let shown = format!("{records:?}");
-    assert!(shown.contains("a2") && shown.contains(reason::IMAGE_DIFFERS), "{shown}");
+    assert!(shown.contains("a2") && shown.contains("RolloutImageDiffers"), "{shown}");
 }
 
 #[test]

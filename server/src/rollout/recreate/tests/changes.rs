@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 use wharf::v1::ContainerSpec;
 
 use super::bodies::{body, host, made, old, options, refused};
+use crate::domain::Reason;
 use crate::rollout::recreate::{check_unset, fresh, recreate};
 use crate::rollout::spec::Change;
 
@@ -129,8 +130,8 @@ fn a_whole_body_takes_nothing_over() {
         whole: Some(json!({"Image": "a:1", "HostConfig": {"NetworkMode": "lost"}})),
         ..Change::default()
     };
-    assert_eq!(fresh(&host(41), &lost).unwrap_err()[0].reason, "NETWORK_NOT_FOUND");
-    assert_eq!(fresh(&host(41), &Change::default()).unwrap_err()[0].reason, "INVALID_FIELD");
+    assert_eq!(fresh(&host(41), &lost).unwrap_err()[0].reason, Reason::NetworkNotFound);
+    assert_eq!(fresh(&host(41), &Change::default()).unwrap_err()[0].reason, Reason::InvalidField);
 }
 
 #[test]
@@ -138,7 +139,7 @@ fn what_is_wrong_is_refused_with_its_field() {
     let set = ContainerSpec { working_dir: "relative".to_owned(), ..ContainerSpec::default() };
     let change = Change { set, ..Change::default() };
     let found = refused(json!({}), &host(41), &change);
-    assert_eq!(found[0].reason, "INVALID_FIELD");
+    assert_eq!(found[0].reason, Reason::InvalidField);
     assert!(found[0].message.starts_with("change.set.working_dir: "), "{found:?}");
 
     for patch in [
@@ -151,7 +152,11 @@ fn what_is_wrong_is_refused_with_its_field() {
     ] {
         let change = Change { merge_patch: Some(patch.clone()), ..Change::default() };
         let result = recreate(&old(json!({}), json!({})), &host(41), &change, &options());
-        assert_eq!(result.expect_err(&patch.to_string())[0].reason, "INVALID_FIELD", "{patch}");
+        assert_eq!(
+            result.expect_err(&patch.to_string())[0].reason,
+            Reason::InvalidField,
+            "{patch}"
+        );
     }
 }
 

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::bodies::{body, host, made, old, options};
+use crate::domain::Reason;
 use crate::rollout::recreate::{Options, recreate};
 use crate::rollout::spec::Change;
 
@@ -109,7 +110,7 @@ fn c08_an_image_of_another_platform_is_not_the_container_s() {
     let old = old(own, json!({"Env": ["A=1"]}));
     let refusals = recreate(&old, &host(48), &Change::default(), &options())
         .expect_err("that image says nothing");
-    assert_eq!(refusals[0].reason, "OLD_IMAGE_MISSING");
+    assert_eq!(refusals[0].reason, Reason::OldImageMissing);
     let explicit = Options { assume_explicit: true, ..options() };
     let recreated = recreate(&old, &host(48), &Change::default(), &explicit).unwrap();
     assert_eq!(recreated.body["Env"], json!(["A=1"]));

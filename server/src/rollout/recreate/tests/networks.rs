@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::bodies::{ID, body, host, made, old, options, refused};
+use crate::domain::Reason;
 use crate::rollout::recreate::{Options, not_joined, recreate, twin};
 use crate::rollout::spec::Change;
 
@@ -223,7 +224,7 @@ fn a_network_that_is_gone_is_refused_and_one_that_was_made_anew_is_told() {
         "HostConfig": {"NetworkMode": "lost"},
         "NetworkSettings": {"Networks": {"lost": {"NetworkID": "n9"}}},
     });
-    assert_eq!(refused(gone, &host(41), &Change::default())[0].reason, "NETWORK_NOT_FOUND");
+    assert_eq!(refused(gone, &host(41), &Change::default())[0].reason, Reason::NetworkNotFound);
     let anew = json!({"NetworkSettings": {"Networks": {"front": {"NetworkID": "n9"}}}});
     let recreated = made(&old(anew, json!({})), &host(41), &Change::default());
     assert!(recreated.risks[0].contains("was made anew"), "{:?}", recreated.risks);

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::bodies::{ID, host, old, options};
+use crate::domain::Reason;
 use crate::rollout::facts::ContainerFacts;
 use crate::rollout::model::Order;
 use crate::rollout::recreate::{Options, names, recreate};
@@ -16,7 +17,7 @@ fn obstacle(own: Value) -> Option<String> {
             None
         }
         Err(refusals) => {
-            assert_eq!(refusals[0].reason, "START_FIRST_IMPOSSIBLE");
+            assert_eq!(refusals[0].reason, Reason::RolloutStartFirstImpossible);
             Some(refusals[0].message.clone())
         }
     }

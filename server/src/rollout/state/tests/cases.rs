@@ -1,5 +1,6 @@
 use super::super::*;
 use super::values::*;
+use crate::domain::Reason;
 use crate::rollout::model::*;
 use crate::rollout::spec::Policy;
 
@@ -12,7 +13,7 @@ fn ended(end: HostEnd) -> HostEvent {
 }
 
 fn failed() -> HostEvent {
-    let trouble = Trouble::new("ROLLOUT_GATE_FAILED", "unhealthy");
+    let trouble = Trouble::new(Reason::RolloutGateFailed, "unhealthy");
     HostEvent::Failed { step: Some(Step::Gate), trouble, log_tail: vec!["bye".to_owned()] }
 }
 
@@ -108,7 +109,7 @@ fn work_that_a_crash_cut_off_goes_on_with_all_that_is_known() {
 fn a_host_that_was_touched_is_not_given_up_as_unreachable() {
     let (mut state, mut at) = running();
     let unreachable = || {
-        let trouble = Trouble::new("HOST_UNREACHABLE", "refused");
+        let trouble = Trouble::new(Reason::HostUnreachable, "refused");
         happened("a1", HostEvent::Unreachable { trouble })
     };
     take(&mut state, &mut at, happened("a1", begun(Work::Forward, 1)));
@@ -239,7 +240,8 @@ fn what_hangs_on_a_target_has_progress_of_its_own() {
         assert_eq!(refused(&state, at, wrong), Illegal::Happened(host("a1")));
     }
     take(&mut state, &mut at, of(0, intent()));
-    let unreachable = HostEvent::Unreachable { trouble: Trouble::new("HOST_UNREACHABLE", "gone") };
+    let unreachable =
+        HostEvent::Unreachable { trouble: Trouble::new(Reason::HostUnreachable, "gone") };
     assert_eq!(refused(&state, at, happened("a1", unreachable)), Illegal::Happened(host("a1")));
     take(&mut state, &mut at, of(0, HostEvent::Did { step: Step::Create, id: Some("d".into()) }));
     let known = &state.hosts[&host("a1")];

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::super::*;
 use super::values::*;
+use crate::domain::Reason;
 use crate::rollout::model::*;
 use crate::rollout::spec::Policy;
 
@@ -46,7 +47,7 @@ fn any_happened() -> impl Strategy<Value = HostEvent> {
         1 => Just(Work::RollBack),
     ];
     let step = prop_oneof![Just(Step::Create), Just(Step::Gate), Just(Step::StopNew)];
-    let trouble = || Trouble::new("ANY", "any");
+    let trouble = || Trouble::new(Reason::Internal, "any");
     let end = prop_oneof![
         3 => Just(HostEnd::Pulled),
         3 => Just(HostEnd::Committed),

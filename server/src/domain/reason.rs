@@ -1,0 +1,262 @@
+//! Why something was not done, as a constant that programs can rely on. The one list of them:
+//! `docs/errors.md` has a row for each, `api/table.rs` the gRPC code, and a test compares all three.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal,)+) => {
+        /// A reason of an error, as it stands in `google.rpc.ErrorInfo.reason`.
+        ///
+        /// The texts are part of the contract and of the journal: a reason may be added, but none
+        /// may be renamed without a place in [`RENAMED`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Reason {
+            /// Every reason there is.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The constant, such as `HOST_NOT_FOUND`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    // Of the request.
+    /// A field is wrong.
+    InvalidField = "INVALID_FIELD",
+    /// A named host is not in the inventory.
+    HostNotFound = "HOST_NOT_FOUND",
+    /// The selection leaves no host.
+    NoHostsMatched = "NO_HOSTS_MATCHED",
+    /// No host is known at all.
+    NoHosts = "NO_HOSTS",
+    /// The name is taken by another host.
+    HostExists = "HOST_EXISTS",
+    /// The host comes from the configuration file.
+    HostReadOnly = "HOST_READ_ONLY",
+    /// No credentials are kept for the registry.
+    LoginNotFound = "LOGIN_NOT_FOUND",
+    /// The request ID came with another request before.
+    RequestIdReused = "REQUEST_ID_REUSED",
+    /// The first call with this request ID is still at work.
+    RequestInProgress = "REQUEST_IN_PROGRESS",
+    /// The listener wants a token or a client certificate.
+    CredentialsRequired = "CREDENTIALS_REQUIRED",
+    /// The caller's role is too low for the method.
+    RoleRequired = "ROLE_REQUIRED",
+    /// The server has no such method.
+    MethodNotFound = "METHOD_NOT_FOUND",
+    /// The server was told to stop.
+    ServerStopping = "SERVER_STOPPING",
+    /// No rollout has that ID.
+    RolloutNotFound = "ROLLOUT_NOT_FOUND",
+    /// Another rollout has a claim on the container.
+    RolloutActive = "ROLLOUT_ACTIVE",
+    /// The rollout has ended.
+    RolloutEnded = "ROLLOUT_ENDED",
+    /// The rollout stands where that cannot be done.
+    RolloutState = "ROLLOUT_STATE",
+    /// The rollout changed after the caller looked.
+    RevisionChanged = "REVISION_CHANGED",
+    /// The plan shows that the rollout cannot end well.
+    PlanRefused = "PLAN_REFUSED",
+    /// Another server has taken the store over.
+    ServerReplaced = "SERVER_REPLACED",
+    /// The disk of the store is full.
+    StoreFull = "STORE_FULL",
+    /// The files of the store cannot be written.
+    StoreReadOnly = "STORE_READ_ONLY",
+    /// Another process holds the store.
+    StoreBusy = "STORE_BUSY",
+    /// The store is damaged.
+    StoreCorrupt = "STORE_CORRUPT",
+    /// The store cannot be read or written for another reason.
+    StoreFailed = "STORE_FAILED",
+    /// A bug of this server.
+    Internal = "INTERNAL",
+
+    // At the end of a call on several hosts.
+    /// A call that changes something failed on some hosts.
+    SomeHostsFailed = "SOME_HOSTS_FAILED",
+    /// No host succeeded, and they failed for different reasons.
+    AllHostsFailed = "ALL_HOSTS_FAILED",
+    /// Some of several things failed on one host.
+    SomeItemsFailed = "SOME_ITEMS_FAILED",
+
+    // Of one host: the connection.
+    /// No connection could be made.
+    HostUnreachable = "HOST_UNREACHABLE",
+    /// TLS could not be set up.
+    HostTlsFailed = "HOST_TLS_FAILED",
+    /// The connection of a read broke.
+    HostConnectionLost = "HOST_CONNECTION_LOST",
+    /// The time for the host is spent.
+    HostTimeout = "HOST_TIMEOUT",
+    /// The deadline passed before the host's turn.
+    HostSkipped = "HOST_SKIPPED",
+    /// A write was sent and the answer never came.
+    ResultUnknown = "RESULT_UNKNOWN",
+    /// What answers is not a Docker Engine, or answers garbage.
+    EngineBadAnswer = "ENGINE_BAD_ANSWER",
+    /// The answer is larger than the cap for its kind.
+    EngineAnswerTooLarge = "ENGINE_ANSWER_TOO_LARGE",
+    /// Server and Engine share no API version.
+    EngineApiVersion = "ENGINE_API_VERSION",
+
+    // Of one host: the Engine.
+    /// The Engine finds the request wrong.
+    EngineBadRequest = "ENGINE_BAD_REQUEST",
+    /// The Engine or a plugin of it refuses.
+    EngineForbidden = "ENGINE_FORBIDDEN",
+    /// No such container there.
+    ContainerNotFound = "CONTAINER_NOT_FOUND",
+    /// No such image there, or in the registry.
+    ImageNotFound = "IMAGE_NOT_FOUND",
+    /// No such network there.
+    NetworkNotFound = "NETWORK_NOT_FOUND",
+    /// No such volume there.
+    VolumeNotFound = "VOLUME_NOT_FOUND",
+    /// Another container has the name.
+    NameInUse = "NAME_IN_USE",
+    /// The container is being removed.
+    RemovalInProgress = "REMOVAL_IN_PROGRESS",
+    /// It runs, it does not run, or it is in use.
+    EngineConflict = "ENGINE_CONFLICT",
+    /// The Engine failed.
+    EngineError = "ENGINE_ERROR",
+    /// The Engine cannot do that.
+    EngineUnsupported = "ENGINE_UNSUPPORTED",
+    /// The Engine is starting or overloaded.
+    EngineUnavailable = "ENGINE_UNAVAILABLE",
+
+    // Of one host: images and registries.
+    /// The registry wants credentials, or refuses those it got.
+    RegistryAuthRequired = "REGISTRY_AUTH_REQUIRED",
+    /// The registry's limit is reached.
+    RegistryRateLimited = "REGISTRY_RATE_LIMITED",
+    /// The Engine cannot reach the registry.
+    RegistryUnavailable = "REGISTRY_UNAVAILABLE",
+    /// The pull broke off or ended in an error.
+    PullFailed = "PULL_FAILED",
+    /// The push broke off or ended in an error.
+    PushFailed = "PUSH_FAILED",
+    /// A transfer made no progress.
+    TransferStalled = "TRANSFER_STALLED",
+
+    // Of a rollout.
+    /// The new container cannot start beside the old one.
+    RolloutStartFirstImpossible = "ROLLOUT_START_FIRST_IMPOSSIBLE",
+    /// No selected host has the container.
+    RolloutNothingToDo = "ROLLOUT_NOTHING_TO_DO",
+    /// A container is not any more as it was when the rollout was planned.
+    RolloutContainerChanged = "ROLLOUT_CONTAINER_CHANGED",
+    /// A host got another image than the others.
+    RolloutImageDiffers = "ROLLOUT_IMAGE_DIFFERS",
+    /// The new container did not stay good.
+    RolloutGateFailed = "ROLLOUT_GATE_FAILED",
+    /// What is found on a host is not what the rollout left there: a person must look.
+    RolloutNeedsAttention = "ROLLOUT_NEEDS_ATTENTION",
+    /// More hosts failed than the policy allows.
+    RolloutBudgetExceeded = "ROLLOUT_BUDGET_EXCEEDED",
+    /// No host was finished within the progress deadline, or none may be begun.
+    RolloutStalled = "ROLLOUT_STALLED",
+    /// More hosts do not answer than the policy allows.
+    RolloutTooManyUnreachable = "ROLLOUT_TOO_MANY_UNREACHABLE",
+    /// The canary is done and waits to be promoted.
+    RolloutAwaitsPromotion = "ROLLOUT_AWAITS_PROMOTION",
+    /// The rollout ended, and some hosts are not where they should be.
+    RolloutIncomplete = "ROLLOUT_INCOMPLETE",
+    /// A drain or verify command did not end with 0.
+    RolloutHookFailed = "ROLLOUT_HOOK_FAILED",
+    /// The new container's settings are not what was asked for, and the policy is strict.
+    RolloutSettingsDiffer = "ROLLOUT_SETTINGS_DIFFER",
+    /// The policy wants a health check, and the new container has none.
+    RolloutNoHealthCheck = "ROLLOUT_NO_HEALTH_CHECK",
+    /// The image under the name is not any more what was pulled.
+    RolloutImageMoved = "ROLLOUT_IMAGE_MOVED",
+    /// Another container depends on this one.
+    DependentContainer = "DEPENDENT_CONTAINER",
+    /// The container shares a namespace with one that is gone.
+    NamespaceGone = "NAMESPACE_GONE",
+    /// The image of the old container is gone.
+    OldImageMissing = "OLD_IMAGE_MISSING",
+    /// The name is that of a container that a rollout left.
+    RetainedContainer = "RETAINED_CONTAINER",
+    /// The container is a task of Swarm.
+    SwarmTask = "SWARM_TASK",
+}
+
+/// What journals of earlier versions have in place of a reason of today.
+const RENAMED: &[(&str, Reason)] =
+    &[("START_FIRST_IMPOSSIBLE", Reason::RolloutStartFirstImpossible)];
+
+impl Reason {
+    /// The reason that a text stands for; `None` where there is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let renamed = || RENAMED.iter().find(|(old, _)| *old == text).map(|(_, reason)| *reason);
+        Self::ALL.iter().copied().find(|reason| reason.as_str() == text).or_else(renamed)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    /// A journal stays readable whatever a reason in it is called: the words beside it say more.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(Self::parse(&text).unwrap_or(Self::Internal))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_is_read_as_it_is_written() {
+        let texts: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(texts.len(), Reason::ALL.len(), "two reasons share a text");
+        for reason in Reason::ALL {
+            let json = serde_json::to_string(reason).unwrap();
+            assert_eq!(json, format!("\"{reason}\""));
+            assert_eq!(serde_json::from_str::<Reason>(&json).unwrap(), *reason);
+        }
+    }
+
+    #[test]
+    fn a_journal_of_another_version_is_read() {
+        let read = |text: &str| serde_json::from_str::<Reason>(text).unwrap();
+        let renamed = read("\"START_FIRST_IMPOSSIBLE\"");
+        assert_eq!(renamed, Reason::RolloutStartFirstImpossible);
+        assert_eq!(read("\"OF_A_LATER_VERSION\""), Reason::Internal);
+        assert!(
+            !Reason::ALL
+                .iter()
+                .any(|reason| RENAMED.iter().any(|(old, _)| *old == reason.as_str()))
+        );
+    }
+}
