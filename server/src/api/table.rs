@@ -125,7 +125,9 @@ pub fn code(reason: Reason) -> Code {
         | R::RemovalInProgress => Code::Aborted,
         R::HostTimeout | R::TransferStalled => Code::DeadlineExceeded,
         R::HostSkipped => Code::Cancelled,
-        R::EngineAnswerTooLarge | R::RegistryRateLimited => Code::ResourceExhausted,
+        R::EngineAnswerTooLarge | R::RegistryRateLimited | R::ServerExhausted => {
+            Code::ResourceExhausted
+        }
         R::ResultUnknown
         | R::EngineBadAnswer
         | R::EngineError
@@ -145,6 +147,7 @@ pub fn code(reason: Reason) -> Code {
         | R::ServerReplaced
         | R::HostTlsFailed
         | R::EngineConflict
+        | R::ImagePlatform
         // What a rollout finds by itself is a state of things that must become different first.
         | R::RolloutStartFirstImpossible
         | R::RolloutNothingToDo
@@ -186,12 +189,16 @@ fn row(kind: ErrorKind) -> Row {
         Kind::RegistryAuthRequired => {
             "check the name of the image, and log in with: wharf login REGISTRY -u USER"
         }
+        Kind::LoginRefused => "check the user name, and the password or token",
         Kind::RegistryRateLimited => "log in, wait, or use a registry of your own",
         Kind::RegistryUnavailable => {
             "the Engine could not reach the registry; check its address as seen from that host"
         }
         Kind::ContainerNotFound => "",
         Kind::ImageNotFound => "",
+        Kind::ForeignPlatform => {
+            "the image is built for another platform; build it for that of the host, or choose hosts that it is for"
+        }
         Kind::NetworkNotFound => "",
         Kind::VolumeNotFound => "",
         Kind::EndpointNotFound | Kind::Unsupported => "this Engine cannot do that",
@@ -205,6 +212,9 @@ fn row(kind: ErrorKind) -> Row {
         Kind::Unavailable => "the Engine is starting or overloaded",
         // The connection knows what exactly to look at, and its message says so.
         Kind::Unreachable => "",
+        Kind::NoResources => {
+            "raise the limits of wharfd, such as LimitNOFILE of its unit; nothing was sent to the host"
+        }
         Kind::Tls => "",
         Kind::ConnectionLost => "try again",
         Kind::ResultUnknown => "it may have been done or not; look at the host before trying again",

@@ -97,6 +97,8 @@ reasons! {
     // Of one host: the connection.
     /// No connection could be made.
     HostUnreachable = "HOST_UNREACHABLE",
+    /// The server has no file descriptor, port or memory for a connection.
+    ServerExhausted = "SERVER_EXHAUSTED",
     /// TLS could not be set up.
     HostTlsFailed = "HOST_TLS_FAILED",
     /// The connection of a read broke.
@@ -123,6 +125,8 @@ reasons! {
     ContainerNotFound = "CONTAINER_NOT_FOUND",
     /// No such image there, or in the registry.
     ImageNotFound = "IMAGE_NOT_FOUND",
+    /// The image is for another platform than that of the host, or the one asked for.
+    ImagePlatform = "IMAGE_PLATFORM",
     /// No such network there.
     NetworkNotFound = "NETWORK_NOT_FOUND",
     /// No such volume there.

@@ -83,7 +83,7 @@ pub enum HostError {
 impl HostError {
     /// The error of a call that goes through to `registry`.
     pub fn at_registry(registry: &RegistryHost, error: EngineError) -> Self {
-        if error.kind == ErrorKind::RegistryAuthRequired {
+        if matches!(error.kind, ErrorKind::RegistryAuthRequired | ErrorKind::LoginRefused) {
             Self::Registry { registry: registry.to_string(), error }
         } else {
             Self::Engine(error)
