@@ -8,7 +8,7 @@ use sqlx::{SqliteConnection, SqlitePool};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::Store;
 use crate::domain::{ContainerName, HostName, Secret};
 use crate::rollout::journal::{
     Entry, Journal, JournalError, NewRollout, NewSecret, Result, SecretKind, Summary,
@@ -31,14 +31,14 @@ impl Journal for Store {
             sqlx::query_scalar("UPDATE journal_epoch SET epoch = epoch + 1 RETURNING epoch")
                 .fetch_one(self.pool())
                 .await
-                .map_err(store("take the journal over"))?;
+                .map_err(self.refused("take the journal over"))?;
         Ok(Epoch(unsigned(epoch)))
     }
 
     async fn create(&self, epoch: Epoch, rollout: NewRollout) -> Result<Revision> {
-        let failed = store("write a rollout");
+        let failed = self.refused("write a rollout");
         let mut transaction = self.begin().await.map_err(&failed)?;
-        fence(&mut transaction, epoch).await?;
+        fence(self, &mut transaction, epoch).await?;
         let (id, text) = (rollout.id, rollout.id.to_string());
         sqlx::query("INSERT INTO rollouts (id, container, phase, created_at) VALUES (?, ?, '', ?)")
             .bind(&text)
@@ -48,30 +48,30 @@ impl Journal for Store {
             .await
             .map_err(&failed)?;
         for (host, container) in rollout.locks() {
-            lock(&mut transaction, host, container, &text).await?;
-            refuse_outdated(&mut transaction, host, container, rollout.planned_at).await?;
+            lock(self, &mut transaction, host, container, &text).await?;
+            refuse_outdated(self, &mut transaction, host, container, rollout.planned_at).await?;
         }
         for (host, container) in rollout.skipped() {
-            refuse_locked(&mut transaction, host, container).await?;
-            refuse_outdated(&mut transaction, host, container, rollout.planned_at).await?;
+            refuse_locked(self, &mut transaction, host, container).await?;
+            refuse_outdated(self, &mut transaction, host, container, rollout.planned_at).await?;
         }
         let record = rollout.record();
         for secret in rollout.secrets {
             self.put_secret(&mut transaction, &text, secret).await?;
         }
-        let revision = push(&mut transaction, id, &record).await?;
+        let revision = push(self, &mut transaction, id, &record).await?;
         transaction.commit().await.map_err(&failed)?;
         self.announce(revision);
         Ok(revision)
     }
 
     async fn append(&self, epoch: Epoch, id: RolloutId, records: &[Record]) -> Result<Revision> {
-        let failed = store("write to the journal");
+        let failed = self.refused("write to the journal");
         let mut transaction = self.begin().await.map_err(&failed)?;
-        fence(&mut transaction, epoch).await?;
+        fence(self, &mut transaction, epoch).await?;
         let mut revision = Revision(0);
         for record in records {
-            revision = push(&mut transaction, id, record).await?;
+            revision = push(self, &mut transaction, id, record).await?;
         }
         transaction.commit().await.map_err(&failed)?;
         self.announce(revision);
@@ -79,9 +79,9 @@ impl Journal for Store {
     }
 
     async fn replace_secret(&self, epoch: Epoch, id: RolloutId, secret: NewSecret) -> Result<()> {
-        let failed = store("seal the credentials of a rollout");
+        let failed = self.refused("seal the credentials of a rollout");
         let mut transaction = self.begin().await.map_err(&failed)?;
-        fence(&mut transaction, epoch).await?;
+        fence(self, &mut transaction, epoch).await?;
         let text = id.to_string();
         let open: Option<i64> =
             sqlx::query_scalar("SELECT 1 FROM rollouts WHERE id = ? AND ended_at IS NULL")
@@ -97,9 +97,9 @@ impl Journal for Store {
     }
 
     async fn forget(&self, epoch: Epoch, id: RolloutId) -> Result<()> {
-        let failed = store("forget a rollout");
+        let failed = self.refused("forget a rollout");
         let mut transaction = self.begin().await.map_err(&failed)?;
-        fence(&mut transaction, epoch).await?;
+        fence(self, &mut transaction, epoch).await?;
         // Its records and secrets go with it.
         sqlx::query("DELETE FROM rollouts WHERE id = ? AND ended_at IS NOT NULL")
             .bind(id.to_string())
@@ -110,7 +110,7 @@ impl Journal for Store {
     }
 
     async fn records(&self, id: RolloutId) -> Result<Vec<Entry>> {
-        entries(self.pool(), Revision(0), Some(id), usize::MAX).await
+        entries(self, self.pool(), Revision(0), Some(id), usize::MAX).await
     }
 
     async fn after(
@@ -119,7 +119,7 @@ impl Journal for Store {
         id: Option<RolloutId>,
         limit: usize,
     ) -> Result<Vec<Entry>> {
-        entries(self.reader(), revision, id, limit).await
+        entries(self, self.reader(), revision, id, limit).await
     }
 
     async fn open(&self) -> Result<Vec<RolloutId>> {
@@ -128,7 +128,7 @@ impl Journal for Store {
         )
         .fetch_all(self.pool())
         .await
-        .map_err(store("read the open rollouts"))?;
+        .map_err(self.refused("read the open rollouts"))?;
         ids.iter().map(|id| rollout_id(id)).collect()
     }
 
@@ -139,7 +139,7 @@ impl Journal for Store {
         )
         .fetch_all(self.pool())
         .await
-        .map_err(store("list the rollouts"))?;
+        .map_err(self.refused("list the rollouts"))?;
         let summary = |(id, container, created_at, ended_at): SummaryRow| {
             Ok(Summary {
                 id: rollout_id(&id)?,
@@ -166,7 +166,7 @@ impl Journal for Store {
         .bind(kind.as_str())
         .fetch_optional(self.pool())
         .await
-        .map_err(store("read a sealed part of a rollout"))?;
+        .map_err(self.refused("read a sealed part of a rollout"))?;
         let Some(sealed) = sealed else { return Ok(None) };
         let row = secret_row(&id, host, kind);
         let secret = self.sealer().open(SECRETS, &row, &sealed).map_err(boxed)?;
@@ -179,6 +179,11 @@ impl Journal for Store {
 }
 
 impl Store {
+    fn refused(&self, action: &'static str) -> impl Fn(sqlx::Error) -> JournalError + use<> {
+        let failed = self.failed(action);
+        move |error| boxed(failed(error))
+    }
+
     fn announce(&self, revision: Revision) {
         // Two appends may come here in the wrong order; the newest counts.
         self.revisions().send_if_modified(|newest| {
@@ -191,21 +196,22 @@ impl Store {
     }
 }
 
-async fn fence(connection: &mut SqliteConnection, epoch: Epoch) -> Result<()> {
+async fn fence(store: &Store, connection: &mut SqliteConnection, epoch: Epoch) -> Result<()> {
     let current: i64 = sqlx::query_scalar("SELECT epoch FROM journal_epoch")
         .fetch_one(connection)
         .await
-        .map_err(store("read who writes the journal"))?;
+        .map_err(store.refused("read who writes the journal"))?;
     if epoch.0 < unsigned(current) { Err(JournalError::Fenced) } else { Ok(()) }
 }
 
 async fn lock(
+    store: &Store,
     connection: &mut SqliteConnection,
     host: &HostName,
     container: &ContainerName,
     id: &str,
 ) -> Result<()> {
-    let failed = store("lock a container");
+    let failed = store.refused("lock a container");
     let taken = sqlx::query(
         "INSERT INTO rollout_locks (host, container, rollout) VALUES (?, ?, ?)
          ON CONFLICT (host, container) DO NOTHING",
@@ -219,10 +225,11 @@ async fn lock(
     if taken.rows_affected() == 1 {
         return Ok(());
     }
-    refuse_locked(connection, host, container).await
+    refuse_locked(store, connection, host, container).await
 }
 
 async fn refuse_locked(
+    store: &Store,
     connection: &mut SqliteConnection,
     host: &HostName,
     container: &ContainerName,
@@ -233,13 +240,14 @@ async fn refuse_locked(
             .bind(container.as_str())
             .fetch_optional(connection)
             .await
-            .map_err(store("read the locks of containers"))?;
+            .map_err(store.refused("read the locks of containers"))?;
     let Some(holder) = holder else { return Ok(()) };
     let by = rollout_id(&holder)?;
     Err(JournalError::Locked { host: host.clone(), container: container.clone(), by })
 }
 
 async fn refuse_outdated(
+    store: &Store,
     connection: &mut SqliteConnection,
     host: &HostName,
     container: &ContainerName,
@@ -254,7 +262,7 @@ async fn refuse_outdated(
     .bind(signed(planned_at.0))
     .fetch_optional(connection)
     .await
-    .map_err(store("read the releases of containers"))?;
+    .map_err(store.refused("read the releases of containers"))?;
     match released {
         None => Ok(()),
         Some(_) => Err(JournalError::Outdated { host: host.clone(), container: container.clone() }),
@@ -280,17 +288,18 @@ impl Store {
         .bind(sealed.map_err(boxed)?)
         .execute(&mut *connection)
         .await
-        .map_err(store("seal what belongs to a rollout"))?;
+        .map_err(self.refused("seal what belongs to a rollout"))?;
         Ok(())
     }
 }
 
 async fn push(
+    store: &Store,
     connection: &mut SqliteConnection,
     id: RolloutId,
     record: &Record,
 ) -> Result<Revision> {
-    let failed = store("write to the journal");
+    let failed = store.refused("write to the journal");
     let text = id.to_string();
     let json = serde_json::to_string(record).map_err(boxed)?;
     if let Event::Phase { to, .. } = &record.event {
@@ -346,6 +355,7 @@ async fn push(
 }
 
 async fn entries(
+    store: &Store,
     pool: &SqlitePool,
     revision: Revision,
     id: Option<RolloutId>,
@@ -368,7 +378,7 @@ async fn entries(
         .bind(limit)
         .fetch_all(pool)
         .await
-        .map_err(store("read the journal"))?;
+        .map_err(store.refused("read the journal"))?;
     rows.into_iter().map(entry).collect()
 }
 
@@ -393,10 +403,6 @@ fn secret_row(id: &str, host: &str, kind: SecretKind) -> String {
 
 fn rollout_id(text: &str) -> Result<RolloutId> {
     Uuid::try_parse(text).map(RolloutId).map_err(boxed)
-}
-
-fn store(action: &'static str) -> impl Fn(sqlx::Error) -> JournalError {
-    move |error| boxed(StoreError::database(action)(error))
 }
 
 fn boxed(error: impl std::error::Error + Send + Sync + 'static) -> JournalError {
