@@ -157,6 +157,7 @@ fn with(container: &NewContainer, planned: HostPlan) -> HostPlan {
         spec_sha: container.spec_sha.clone(),
         diff: sorted(&container.diff),
         risks: sorted(&container.risks),
+        lost_paths: container.lost_paths.clone(),
         ..planned
     }
 }
