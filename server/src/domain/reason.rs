@@ -73,7 +73,15 @@ reasons! {
     PlanRefused = "PLAN_REFUSED",
     /// Another server has taken the store over.
     ServerReplaced = "SERVER_REPLACED",
-    /// The store cannot be read or written.
+    /// The disk of the store is full.
+    StoreFull = "STORE_FULL",
+    /// The files of the store cannot be written.
+    StoreReadOnly = "STORE_READ_ONLY",
+    /// Another process holds the store.
+    StoreBusy = "STORE_BUSY",
+    /// The store is damaged.
+    StoreCorrupt = "STORE_CORRUPT",
+    /// The store cannot be read or written for another reason.
     StoreFailed = "STORE_FAILED",
     /// A bug of this server.
     Internal = "INTERNAL",

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::domain::{HostName, RegistryHost};
 use crate::engine::{EngineError, ErrorKind};
+use crate::store::StoreError;
 
 /// What one host says.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ pub enum HostError {
     EarlierResultUnknown,
     /// The store did not take the record that makes retries safe; nothing was begun.
     #[error("the request could not be recorded, so nothing was begun")]
-    NotRecorded,
+    NotRecorded(#[source] StoreError),
     /// A bug of this server.
     #[error("the server failed")]
     Panicked,
