@@ -8,7 +8,7 @@ mod plan;
 mod policy;
 mod reads;
 mod snapshot;
-mod spec;
+pub(super) mod spec;
 mod trouble;
 mod view;
 mod watch;

@@ -11,6 +11,7 @@ use super::convert;
 use super::edge::Edge;
 use super::problem::Finish;
 use super::problem::Problem;
+use super::table::store_problem;
 use crate::body::violation::Violations;
 use crate::domain::{ImageReference, RegistryLogin};
 use crate::engine::{ProgressSink, Pulled, Transfer};
@@ -86,7 +87,7 @@ pub async fn login_for(
 ) -> Result<Option<Arc<RegistryLogin>>, Problem> {
     let registry = reference.registry();
     let Some(credentials) = credentials else {
-        let kept = edge.store.login(&registry).await.map_err(|error| Problem::internal(&error))?;
+        let kept = edge.store.login(&registry).await.map_err(|error| store_problem(&error))?;
         return Ok(kept.map(Arc::new));
     };
     let mut violations = Violations::default();

@@ -25,6 +25,7 @@ use crate::engine::ErrorKind;
 use crate::fleet::{Done, HostError, HostEvent as Fleet, HostOutcome};
 use crate::rollout::journal::JournalError;
 use crate::rollout::model::Trouble;
+use crate::store::{Failure, StoreError};
 
 type Seen = BTreeSet<String>;
 
@@ -200,8 +201,8 @@ async fn of_rollouts(world: &World) -> Seen {
     seen.insert(read(world.create(request("steered")).await.unwrap_err()));
     seen.insert(read(world.create(request("refused")).await.unwrap_err()));
     let nobody =
-        v1::PauseRolloutRequest { id: Uuid::from_u128(99).to_string(), ..Default::default() };
-    seen.insert(read(world.api.pause_rollout(Request::new(nobody)).await.unwrap_err()));
+        v1::GetRolloutRequest { id: Uuid::from_u128(99).to_string(), ..Default::default() };
+    seen.insert(read(world.api.get_rollout(Request::new(nobody)).await.unwrap_err()));
     let promote = v1::PromoteRolloutRequest { id: rollout.id.clone(), ..Default::default() };
     seen.insert(read(world.api.promote_rollout(Request::new(promote)).await.unwrap_err()));
     let pause = v1::PauseRolloutRequest {
@@ -213,7 +214,13 @@ async fn of_rollouts(world: &World) -> Seen {
     world.write(&rollout.id, vec![phase(Phase::Aborted)]).await;
     let pause = v1::PauseRolloutRequest { id: rollout.id.clone(), ..Default::default() };
     seen.insert(read(world.api.pause_rollout(Request::new(pause)).await.unwrap_err()));
-    for error in [JournalError::Fenced, JournalError::Store("disk full".into())] {
+    let of_store = |failure| {
+        let directory = Path::new("/data").into();
+        let (action, source) = ("write", sqlx::Error::PoolTimedOut);
+        let error = StoreError::Database { action, directory, failure, source };
+        JournalError::Store(Box::new(error))
+    };
+    for error in Failure::ALL.map(of_store).into_iter().chain([JournalError::Fenced]) {
         seen.insert(read(trouble::problem(RolloutError::Journal(error)).into()));
     }
     seen.insert(read(trouble::problem(RolloutError::Stopping).into()));
