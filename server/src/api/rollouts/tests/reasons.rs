@@ -45,6 +45,13 @@ fn read_rpc(status: Option<&tonic_types::pb::Status>) -> String {
     status.unwrap().get_details_error_info().unwrap().reason
 }
 
+/// What the store says when SQLite refuses.
+fn of_store(failure: Failure) -> StoreError {
+    let directory = Path::new("/data").into();
+    let (action, source) = ("write", sqlx::Error::PoolTimedOut);
+    StoreError::Database { action, directory, failure, source }
+}
+
 /// What goes wrong on one host of a call.
 fn of_hosts() -> Seen {
     let engine = |kind| HostError::Engine(EngineError::new(kind, "GET /info", "it said no"));
@@ -57,7 +64,7 @@ fn of_hosts() -> Seen {
         HostError::Timeout { budget: Duration::from_secs(1), goes_on: true },
         HostError::NotBegun,
         HostError::EarlierResultUnknown,
-        HostError::NotRecorded,
+        HostError::NotRecorded(of_store(Failure::Full)),
         HostError::Panicked,
     ]);
     let host = HostName::parse("web1").unwrap();
@@ -214,13 +221,8 @@ async fn of_rollouts(world: &World) -> Seen {
     world.write(&rollout.id, vec![phase(Phase::Aborted)]).await;
     let pause = v1::PauseRolloutRequest { id: rollout.id.clone(), ..Default::default() };
     seen.insert(read(world.api.pause_rollout(Request::new(pause)).await.unwrap_err()));
-    let of_store = |failure| {
-        let directory = Path::new("/data").into();
-        let (action, source) = ("write", sqlx::Error::PoolTimedOut);
-        let error = StoreError::Database { action, directory, failure, source };
-        JournalError::Store(Box::new(error))
-    };
-    for error in Failure::ALL.map(of_store).into_iter().chain([JournalError::Fenced]) {
+    let refused = Failure::ALL.map(|failure| JournalError::Store(Box::new(of_store(failure))));
+    for error in refused.into_iter().chain([JournalError::Fenced]) {
         seen.insert(read(trouble::problem(RolloutError::Journal(error)).into()));
     }
     seen.insert(read(trouble::problem(RolloutError::Stopping).into()));
