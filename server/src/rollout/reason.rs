@@ -44,17 +44,5 @@ pub const INTERNAL: Reason = Reason::Internal;
 pub const START_FIRST_IMPOSSIBLE: Reason = Reason::RolloutStartFirstImpossible;
 /// No selected host has the container.
 pub const NOTHING_TO_DO: Reason = Reason::RolloutNothingToDo;
-/// A field of the change is wrong.
-pub const INVALID_FIELD: Reason = Reason::InvalidField;
 /// A container depends on this one.
 pub const DEPENDENT_CONTAINER: Reason = Reason::DependentContainer;
-/// A namespace is shared with a container that is gone.
-pub const NAMESPACE_GONE: Reason = Reason::NamespaceGone;
-/// A network is not on the host.
-pub const NETWORK_NOT_FOUND: Reason = Reason::NetworkNotFound;
-/// The image of the old container is gone.
-pub const OLD_IMAGE_MISSING: Reason = Reason::OldImageMissing;
-/// The name is that of a container that a rollout left.
-pub const RETAINED_CONTAINER: Reason = Reason::RetainedContainer;
-/// The container is a task of Swarm.
-pub const SWARM_TASK: Reason = Reason::SwarmTask;

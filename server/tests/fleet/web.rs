@@ -2,7 +2,7 @@
 //! from the page of a stranger. Over real sockets, as browsers send it and as gRPC clients do.
 
 use base64::Engine as _;
-use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD};
+use base64::prelude::BASE64_STANDARD;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tonic::Code;
@@ -82,16 +82,9 @@ impl Plain {
     }
 }
 
-/// What says in an answer of gRPC-Web that the call succeeded: its trailers are in the body, in
-/// base64.
+/// Whether an answer of gRPC-Web is success: its trailers stand at the end of the body.
 fn succeeded(answer: &str) -> bool {
-    let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default();
-    // Every line is a chunk or its length, and every chunk ends with its padding or a whole group.
-    let mut bytes = Vec::new();
-    for part in body.lines().flat_map(|line| line.split('=')) {
-        bytes.extend(STANDARD_NO_PAD.decode(part).unwrap_or_default());
-    }
-    answer.starts_with("HTTP/1.1 200") && String::from_utf8_lossy(&bytes).contains("grpc-status:0")
+    answer.starts_with("HTTP/1.1 200") && answer.contains("grpc-status:0")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,7 @@
 
 mod inputs;
 mod large;
+mod reasons;
 mod story;
 
 use std::path::Path;
@@ -54,10 +55,11 @@ impl Connector for NoEngines {
 #[tonic::async_trait]
 impl Rollouts for Scribe {
     async fn plan(&self, order: &Order) -> Result<Plan, RolloutError> {
-        if order.spec.container.as_str() == "refused" {
+        if let Some(reason) = order.spec.container.as_str().strip_prefix("refused") {
+            let reason = reason.strip_prefix('.').and_then(Reason::parse);
             let refusal = |host: &Arc<Host>| Refusal {
                 host: Some(host.name.clone()),
-                reason: Reason::ImageNotFound,
+                reason: reason.unwrap_or(Reason::ImageNotFound),
                 message: "the image is for arm64".to_owned(),
             };
             return Err(RolloutError::PlanRefused(order.hosts.iter().map(refusal).collect()));

@@ -120,6 +120,7 @@ pub async fn server() -> anyhow::Result<()> {
         file: ConfigFile::None,
         store: StoreOptions { data_dir: directory.path().join("data"), secret_key_file: None },
         listen: vec![Listen::Unix(socket)],
+        web: wharf_server::config::Web::default(),
         access: Access::UnixOnly,
         local: false,
         max_parallel: super::AT_ONCE,
