@@ -174,7 +174,8 @@ async fn resolve_as(
     reference: &ImageReference,
     given: Option<Arc<RegistryLogin>>,
 ) -> Result<RemoteImage, EngineError> {
-    let kept = || hosts.login(&reference.registry());
+    let registry = reference.registry();
+    let kept = || hosts.login(&registry);
     let Some(given) = given else {
         return engine.resolve_image(reference, kept().await.as_deref()).await;
     };

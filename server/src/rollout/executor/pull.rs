@@ -129,7 +129,8 @@ impl Run<'_> {
             }
             _ => reference,
         };
-        let kept = || self.task.hosts.login(&pinned.registry());
+        let registry = pinned.registry();
+        let kept = || self.task.hosts.login(&registry);
         let Some(given) = &self.task.login else {
             return self.transfer_as(&pinned, kept().await.as_deref()).await;
         };
