@@ -16,7 +16,7 @@ use wharf::v1::system_service_client::SystemServiceClient;
 
 use crate::exit::Failure;
 use crate::printer::Printer;
-use crate::reach;
+use crate::reach::{self, Peer};
 use crate::server::{self, Environment, Server, ServerArgs, ServerTlsArgs};
 use crate::targets::TargetArgs;
 
@@ -66,10 +66,9 @@ impl App {
     /// Connects to the server.
     pub async fn connect(&self) -> Result<Connection, Failure> {
         let server = self.server()?;
-        let channel =
-            server.target.connect().await.map_err(|error| {
-                Failure::Connection(reach::cannot_connect(&server.address, &error))
-            })?;
+        let channel = server.target.connect().await.map_err(|error| {
+            Failure::Connection(reach::cannot_connect(&Peer::of(&server), &error))
+        })?;
         let channel = InterceptedService::new(channel, server.bearer);
         Ok(Connection { channel, timeout: self.timeout })
     }
@@ -77,7 +76,7 @@ impl App {
     /// The same failure, told as one of the connection where that is to blame.
     pub fn explain(&self, failure: Failure) -> Failure {
         let Failure::Refused(status) = &failure else { return failure };
-        let line = self.server().ok().and_then(|s| reach::connection_broke(&s.address, status));
+        let line = self.server().ok().and_then(|s| reach::connection_broke(&Peer::of(&s), status));
         line.map_or(failure, Failure::Connection)
     }
 

@@ -25,6 +25,8 @@ mod duration;
 mod exit;
 mod fanout;
 mod file;
+#[cfg(test)]
+mod fuzz;
 mod json;
 mod printer;
 mod progress;

@@ -132,14 +132,21 @@ impl Printer {
     }
 }
 
-/// One line without control characters: what a host says must do nothing to a terminal.
+/// One line without control characters and others that cannot be seen: what a host says must do
+/// nothing to a terminal, and no name may look like another one.
 pub fn printable(text: &str) -> String {
     blanked(text).trim().to_owned()
 }
 
 /// The same with the blanks at its ends.
 fn blanked(text: &str) -> String {
-    text.chars().map(|c| if does_something(c) { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| match c {
+            _ if c.is_control() => ' ',
+            _ if does_something(c) => '\u{fffd}',
+            _ => c,
+        })
+        .collect()
 }
 
 /// JSON text, of one line or more, that does nothing to a terminal and means the same.
@@ -148,7 +155,9 @@ pub fn escaped(json: &str) -> String {
     for c in json.chars() {
         // JSON has line ends between its values only, and no other raw control characters below.
         if does_something(c) && !matches!(c, '\n' | '\t') {
-            text.push_str(&format!("\\u{:04x}", u32::from(c)));
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                text.push_str(&format!("\\u{unit:04x}"));
+            }
         } else {
             text.push(c);
         }
@@ -156,10 +165,17 @@ pub fn escaped(json: &str) -> String {
     text
 }
 
-/// Whether a terminal does something at this character, or shows others elsewhere because of it.
-fn does_something(c: char) -> bool {
-    let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
+/// Whether a terminal does something at this character, shows others elsewhere because of it, or
+/// shows nothing: control characters, line separators, marks of the direction of writing, and
+/// characters without width.
+pub fn does_something(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Columns of the terminal on stdout: `COLUMNS`, else its size. `None` elsewhere, where
@@ -182,13 +198,15 @@ mod tests {
 
     #[test]
     fn what_a_host_says_does_nothing_to_a_terminal() {
-        assert_eq!(blanked(HOSTILE), "  a [2Jb ]0;c d 31me f g  exit status 0");
+        assert_eq!(blanked(HOSTILE), "  a [2Jb ]0;c d 31me\u{fffd}f\u{fffd}g  exit status 0");
         assert_eq!(printable(" \u{1b}[31mnaïve Größe 日本\n"), "[31mnaïve Größe 日本");
+        assert_ne!(printable("we\u{200b}b"), "web", "another name, and it must look like one");
+        assert_eq!(printable("we\u{200b}b\u{e0041}"), "we\u{fffd}b\u{fffd}");
     }
 
     #[test]
     fn json_keeps_its_meaning() {
-        let value = serde_json::json!({ "log": HOSTILE });
+        let value = serde_json::json!({ "log": HOSTILE, "name": "we\u{200b}b\u{e0041}" });
         for json in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
             let text = escaped(&json);
             assert!(!text.chars().any(|c| does_something(c) && c != '\n'), "{text:?}");

@@ -2,38 +2,79 @@
 
 use std::error::Error;
 
+use jiff::Timestamp;
 use rustls::CertificateError;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tonic::Status;
 use wharf::causes::{find, innermost};
 
-/// Of a connection that could not be made. `address` is the server's, as it was given.
-pub fn cannot_connect(address: &str, error: &(dyn Error + 'static)) -> String {
-    let advice = find::<rustls::Error>(error).map_or(
-        "start wharfd, or name another server with --server, --context or WHARF_SERVER",
-        tls_advice,
-    );
-    format!("cannot reach wharfd at {address}: {}; {advice}", innermost(error))
+use crate::server::Server;
+
+/// The other side of a connection, and what it was shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer<'a> {
+    /// The server's address, as it was given.
+    pub address: &'a str,
+    /// Our own certificate, PEM, where we present one.
+    pub certificate: Option<&'a str>,
+    /// When that was.
+    pub now: Timestamp,
+}
+
+impl<'a> Peer<'a> {
+    /// The server, at this moment.
+    pub fn of(server: &'a Server) -> Self {
+        let certificate = server.certificate.as_deref();
+        Self { address: &server.address, certificate, now: Timestamp::now() }
+    }
+}
+
+/// Of a connection that could not be made.
+pub fn cannot_connect(peer: &Peer<'_>, error: &(dyn Error + 'static)) -> String {
+    let reason = match find::<rustls::Error>(error) {
+        Some(tls) => tls_reason(peer, tls),
+        None => format!(
+            "{}; start wharfd, or name another server with --server, --context or WHARF_SERVER",
+            innermost(error)
+        ),
+    };
+    format!("cannot reach wharfd at {}: {reason}", peer.address)
 }
 
 /// Of a call to which no answer came because its connection broke. `None` where the server, or
 /// whoever is between, has answered.
-pub fn connection_broke(address: &str, status: &Status) -> Option<String> {
+pub fn connection_broke(peer: &Peer<'_>, status: &Status) -> Option<String> {
     // Only what tonic makes of a connection's error has a source.
     let error = status.source()?;
-    let broke = format!("the connection to wharfd at {address} broke: {}", innermost(error));
+    let broke = format!("the connection to wharfd at {} broke", peer.address);
     Some(match find::<rustls::Error>(error) {
-        Some(tls) => format!("{broke}; {}", tls_advice(tls)),
+        Some(tls) => format!("{broke}: {}", tls_reason(peer, tls)),
         // An HTTP/2 connection takes itself for made before the other side has said a word.
-        None if address.starts_with("tcp://") => {
-            format!("{broke}; where that port speaks TLS, write https:// instead of tcp://")
-        }
-        None => broke,
+        None if peer.address.starts_with("tcp://") => format!(
+            "{broke}: {}; where that port speaks TLS, write https:// instead of tcp://",
+            innermost(error)
+        ),
+        None => format!("{broke}: {}", innermost(error)),
     })
 }
 
-fn tls_advice(error: &rustls::Error) -> &'static str {
+/// What is wrong, and the way out.
+fn tls_reason(peer: &Peer<'_>, error: &rustls::Error) -> String {
     use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage};
-    match error {
+    let advice = match error {
+        InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => {
+            return format!(
+                "its certificate expired on {}; renew it, or correct this machine's clock",
+                date(i64::try_from(not_after.as_secs()).unwrap_or(i64::MAX))
+            );
+        }
+        InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. }) => {
+            return format!(
+                "its certificate is not valid before {}; correct this machine's clock, or renew it",
+                date(i64::try_from(not_before.as_secs()).unwrap_or(i64::MAX))
+            );
+        }
         InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "name the authority that signed its certificate: --tls-ca FILE before the verb, or in \
              the context"
@@ -47,21 +88,56 @@ fn tls_advice(error: &rustls::Error) -> &'static str {
         InvalidCertificate(_) => {
             "its certificate has to be renewed, or this machine's clock is wrong"
         }
-        AlertReceived(_) => {
-            "it refuses the client certificate or misses one: --tls-cert FILE --tls-key FILE \
-             before the verb, or in the context"
-        }
+        AlertReceived(_) => match own_certificate_problem(peer) {
+            Some(problem) => {
+                return format!(
+                    "it refuses the client certificate, which {problem}; renew it (--tls-cert, or \
+                     tls_cert in the context)"
+                );
+            }
+            None => {
+                "it refuses the client certificate or misses one: --tls-cert FILE --tls-key FILE \
+                 before the verb, or in the context"
+            }
+        },
         InvalidMessage(_) => "that port does not speak TLS; write tcp:// instead of https://",
         _ => "check --tls-ca, --tls-cert and --tls-key",
+    };
+    format!("{error}; {advice}")
+}
+
+/// Why our own certificate is not valid now, by its dates.
+fn own_certificate_problem(peer: &Peer<'_>) -> Option<String> {
+    let first = CertificateDer::from_pem_slice(peer.certificate?.as_bytes()).ok()?;
+    let (_, certificate) = x509_parser::parse_x509_certificate(&first).ok()?;
+    let validity = certificate.validity();
+    let (from, until) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+    match peer.now.as_second() {
+        now if now > until => Some(format!("expired on {}", date(until))),
+        now if now < from => Some(format!("is not valid before {}", date(from))),
+        _ => None,
     }
+}
+
+fn date(seconds: i64) -> String {
+    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |date| date.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use std::io;
     use std::sync::Arc;
+    use std::time::Duration;
+
+    use rustls::pki_types::UnixTime;
 
     use super::*;
+
+    const NOW: i64 = 1_700_000_000;
+
+    fn peer(address: &str) -> Peer<'_> {
+        Peer { address, certificate: None, now: Timestamp::from_second(NOW).unwrap() }
+    }
 
     fn tls(error: rustls::Error) -> io::Error {
         io::Error::new(io::ErrorKind::InvalidData, error)
@@ -70,24 +146,68 @@ mod tests {
     #[test]
     fn a_certificate_that_is_not_trusted_asks_for_its_authority() {
         let error = tls(CertificateError::UnknownIssuer.into());
-        let line = cannot_connect("https://a:1", &error);
+        let line = cannot_connect(&peer("https://a:1"), &error);
         assert!(line.contains("--tls-ca") && !line.contains("start wharfd"), "{line}");
         let error = tls(CertificateError::NotValidForName.into());
-        assert!(cannot_connect("https://a:1", &error).contains("--tls-server-name"));
+        assert!(cannot_connect(&peer("https://a:1"), &error).contains("--tls-server-name"));
     }
 
     #[test]
     fn a_refused_client_certificate_asks_for_one_also_after_the_handshake() {
         let alert =
             || tls(rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired));
-        assert!(cannot_connect("https://a:1", &alert()).contains("--tls-cert"));
+        assert!(cannot_connect(&peer("https://a:1"), &alert()).contains("--tls-cert"));
         let mut status = Status::unknown("transport error");
         status.set_source(Arc::new(alert()));
-        assert!(connection_broke("https://a:1", &status).unwrap().contains("--tls-cert"));
+        assert!(connection_broke(&peer("https://a:1"), &status).unwrap().contains("--tls-cert"));
     }
 
     #[test]
     fn what_the_server_itself_says_is_left_alone() {
-        assert_eq!(connection_broke("tcp://a:1", &Status::internal("h2 protocol error")), None);
+        assert_eq!(
+            connection_broke(&peer("tcp://a:1"), &Status::internal("h2 protocol error")),
+            None
+        );
+    }
+
+    #[test]
+    fn an_expired_certificate_is_called_expired_with_its_date() {
+        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let expired = CertificateError::ExpiredContext {
+            time: at(1_700_000_000),
+            not_after: at(1_600_000_000),
+        };
+        let line = cannot_connect(&peer("https://a:1"), &tls(expired.into()));
+        assert!(
+            line.contains("its certificate expired on 2020-09-13T12:26:40Z; renew it"),
+            "{line}"
+        );
+        let early = CertificateError::NotValidYetContext {
+            time: at(1_700_000_000),
+            not_before: at(1_800_000_000),
+        };
+        let line = cannot_connect(&peer("https://a:1"), &tls(early.into()));
+        assert!(line.contains("not valid before 2027-01-15T08:00:00Z"), "{line}");
+    }
+
+    #[test]
+    fn our_own_expired_certificate_is_found_when_it_is_refused() {
+        let certificate = |from: i32, until: i32| {
+            let mut parameters = rcgen::CertificateParams::new(vec!["ann".to_owned()]).unwrap();
+            parameters.not_before = rcgen::date_time_ymd(from, 1, 1);
+            parameters.not_after = rcgen::date_time_ymd(until, 1, 1);
+            parameters.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
+        };
+        let alert = tls(rustls::Error::AlertReceived(rustls::AlertDescription::BadCertificate));
+        for (from, until, expected) in [
+            (2001, 2003, "which expired on 2003-01-01T00:00:00Z"),
+            (2040, 2041, "which is not valid before 2040-01-01T00:00:00Z"),
+            (2001, 2041, "refuses the client certificate or misses one"),
+        ] {
+            let pem = certificate(from, until);
+            let shown = Peer { certificate: Some(&pem), ..peer("https://a:1") };
+            let line = cannot_connect(&shown, &alert);
+            assert!(line.contains(expected), "{line}");
+        }
     }
 }

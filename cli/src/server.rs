@@ -55,6 +55,8 @@ pub struct Server {
     pub target: Target,
     /// What to present.
     pub bearer: Bearer,
+    /// Our own certificate, PEM, where we present one.
+    pub certificate: Option<String>,
 }
 
 /// What of the environment chooses the server.
@@ -149,6 +151,7 @@ pub fn open(context: &Context, token: Option<&str>) -> Result<Server, Failure> {
         },
         server_name: context.tls_server_name.clone(),
     };
+    let certificate = tls.identity_pem.as_ref().map(|(certificate, _)| certificate.clone());
     let token = match &context.token_file {
         Some(path) => Some(read_text(path)?.trim().to_owned()),
         None => token.map(|token| token.trim().to_owned()),
@@ -156,7 +159,8 @@ pub fn open(context: &Context, token: Option<&str>) -> Result<Server, Failure> {
     let bearer = Bearer::new(token.as_deref().unwrap_or_default()).ok_or_else(|| {
         Failure::usage("the token holds characters that cannot be sent in a header")
     })?;
-    Ok(Server { address: context.server.clone(), target: target.with_tls(tls), bearer })
+    let address = context.server.clone();
+    Ok(Server { address, target: target.with_tls(tls), bearer, certificate })
 }
 
 /// What a PEM file must hold.

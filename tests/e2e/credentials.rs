@@ -194,6 +194,8 @@ async fn credentials_come_from_login_and_from_the_docker_configuration() -> anyh
     }
     let refused = cli.run_with_input(&login, WRONG).await?.expect(1)?;
     assert!(refused.stderr.contains("REGISTRY_AUTH_REQUIRED"), "{refused:?}");
+    assert!(refused.stderr.contains("check the user name"), "{refused:?}");
+    assert!(!refused.stderr.contains("wharf login"), "that is what was done: {refused:?}");
     cli.run(&pull).await?.expect(1)?;
 
     // `-A` has every host check them.

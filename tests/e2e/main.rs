@@ -7,6 +7,7 @@ mod create;
 mod create_flags;
 mod credentials;
 mod durability;
+mod generations;
 mod hosts;
 mod images;
 mod other_clients;

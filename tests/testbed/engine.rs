@@ -1,6 +1,9 @@
-//! One real Docker Engine: a containerd and a dockerd that share nothing with the machine's own.
+//! One real Engine that shares nothing with the machine's own: a containerd and a dockerd, of this
+//! machine or of another release, or podman's service.
 
 mod client;
+mod podman;
+mod root;
 mod spawn;
 
 use std::fs;
@@ -8,10 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use rustix::process::Signal;
+use tokio::sync::OnceCell;
 
+use self::root::Root;
 use crate::daemon::Daemon;
+use crate::kind::EngineKind;
 use crate::poll::eventually;
 use crate::run::Run;
 use crate::tls::TlsFiles;
@@ -31,6 +37,8 @@ pub enum Listen {
 /// What may differ between Engines.
 #[derive(Clone, Debug, Default)]
 pub struct EngineOptions {
+    pub kind: EngineKind,
+    /// Podman listens on a unix socket only.
     pub listen: Listen,
     /// More arguments for dockerd, such as `--live-restore`.
     pub arguments: Vec<String>,
@@ -48,8 +56,52 @@ pub struct Engine {
 
 #[derive(Debug)]
 struct Daemons {
-    containerd: Daemon,
-    dockerd: Daemon,
+    /// Where the other processes are; none where that is this machine.
+    root: Option<Root>,
+    /// What needs no restart when the service gets one: containerd, or what asks podman for health
+    /// checks.
+    companion: Daemon,
+    /// dockerd or podman.
+    service: Daemon,
+}
+
+impl Daemons {
+    fn start(
+        root: Option<Root>,
+        directory: &Path,
+        address: &str,
+        tls: Option<&TlsFiles>,
+        options: &EngineOptions,
+    ) -> anyhow::Result<Daemons> {
+        let companion = Daemons::start_companion(root.as_ref(), directory, options)?;
+        let service = Daemons::start_service(root.as_ref(), directory, address, tls, options)?;
+        Ok(Daemons { root, companion, service })
+    }
+
+    fn start_companion(
+        root: Option<&Root>,
+        directory: &Path,
+        options: &EngineOptions,
+    ) -> anyhow::Result<Daemon> {
+        if options.kind.is_podman() {
+            podman::health(directory)
+        } else {
+            spawn::containerd(root, directory)
+        }
+    }
+
+    fn start_service(
+        root: Option<&Root>,
+        directory: &Path,
+        address: &str,
+        tls: Option<&TlsFiles>,
+        options: &EngineOptions,
+    ) -> anyhow::Result<Daemon> {
+        match root {
+            Some(root) if options.kind.is_podman() => podman::service(root, directory, address),
+            root => spawn::dockerd(root, directory, address, tls, options),
+        }
+    }
 }
 
 impl Engine {
@@ -74,13 +126,41 @@ impl Engine {
                 (format!("tcp://127.0.0.1:{}", tools::free_port()?), Some(tls))
             }
         };
-        spawn::write_configuration(&directory)?;
-        let containerd = spawn::containerd(&directory)?;
-        let dockerd = spawn::dockerd(&directory, &address, tls.as_ref(), &options)?;
-        let daemons = Mutex::new(Daemons { containerd, dockerd });
+        let root = match options.kind.root()? {
+            Some(release) => Some(Root::start(&release, &directory).await?),
+            None => None,
+        };
+        if options.kind.is_podman() {
+            ensure!(options.listen == Listen::Unix, "podman listens on a unix socket only");
+            podman::write_configuration(&directory)?;
+        } else {
+            spawn::write_configuration(&directory, options.kind)?;
+        }
+        let daemons = Daemons::start(root, &directory, &address, tls.as_ref(), &options)?;
+        let daemons = Mutex::new(daemons);
         let engine = Engine { directory, options, address, tls, daemons };
         engine.wait_until_ready().await?;
         Ok(engine)
+    }
+
+    /// The Engine of this kind that the tests of this process share; none where `scripts/test` said
+    /// that the kind is to be skipped.
+    ///
+    /// # Errors
+    /// As [`Engine::start_with`] and [`EngineKind::is_available`].
+    pub async fn shared(kind: EngineKind) -> anyhow::Result<Option<&'static Engine>> {
+        static ENGINES: [OnceCell<Engine>; EngineKind::ALL.len()] =
+            [const { OnceCell::const_new() }; EngineKind::ALL.len()];
+        if !kind.is_available()? {
+            return Ok(None);
+        }
+        let options = EngineOptions { kind, ..EngineOptions::default() };
+        let engine = ENGINES[kind as usize].get_or_try_init(|| Engine::start_with(options)).await?;
+        Ok(Some(engine))
+    }
+
+    pub fn kind(&self) -> EngineKind {
+        self.options.kind
     }
 
     /// `unix:///…` or `tcp://127.0.0.1:…`.
@@ -93,14 +173,14 @@ impl Engine {
         self.tls.as_ref()
     }
 
-    /// The process ID of dockerd.
+    /// The process ID of dockerd or of podman's service.
     pub fn pid(&self) -> u32 {
-        self.daemons().dockerd.pid()
+        self.daemons().service.pid()
     }
 
-    /// What dockerd logged since it was started last.
+    /// What it logged since it was started last.
     pub fn log(&self) -> String {
-        self.daemons().dockerd.stderr()
+        self.daemons().service.stderr()
     }
 
     /// A directory of this Engine's own, on this machine: for bind mounts and files.
@@ -110,25 +190,25 @@ impl Engine {
 
     /// Stops dockerd with SIGSTOP: connections are accepted, and nothing ever answers.
     pub fn freeze(&self) {
-        self.daemons().dockerd.freeze();
+        self.daemons().service.freeze();
     }
 
     /// Lets a frozen dockerd go on.
     pub fn thaw(&self) {
-        self.daemons().dockerd.signal(Signal::CONT);
+        self.daemons().service.signal(Signal::CONT);
     }
 
     /// Ends dockerd with SIGKILL. containerd and the containers run on, as on a real host, until
     /// the next start.
     pub fn kill(&self) {
-        self.daemons().dockerd.kill();
+        self.daemons().service.kill();
     }
 
     /// Ends dockerd with SIGTERM, which stops the containers first, and waits for it.
     pub async fn stop(&self) -> anyhow::Result<ExitStatus> {
-        self.daemons().dockerd.signal(Signal::TERM);
+        self.daemons().service.signal(Signal::TERM);
         eventually("the end of dockerd", async || {
-            self.daemons().dockerd.exited().context("it still runs")
+            self.daemons().service.exited().context("it still runs")
         })
         .await
     }
@@ -139,13 +219,15 @@ impl Engine {
         self.kill();
         {
             let mut daemons = self.daemons();
-            if daemons.containerd.exited().is_some() {
-                daemons.containerd = spawn::containerd(&self.directory)?;
+            if daemons.companion.exited().is_some() {
+                let root = daemons.root.as_ref();
+                daemons.companion = Daemons::start_companion(root, &self.directory, &self.options)?;
             }
             // A number in it that is by now another process's would keep dockerd from starting.
             let _ = fs::remove_file(self.directory.join("docker.pid"));
-            let (tls, options) = (self.tls.as_ref(), &self.options);
-            daemons.dockerd = spawn::dockerd(&self.directory, &self.address, tls, options)?;
+            let (root, tls) = (daemons.root.as_ref(), self.tls.as_ref());
+            let (directory, address) = (&self.directory, &self.address);
+            daemons.service = Daemons::start_service(root, directory, address, tls, &self.options)?;
         }
         self.wait_until_ready().await
     }
@@ -161,14 +243,14 @@ impl Engine {
             self.get("/_ping").await.map(drop)
         })
         .await
-        .map_err(|error| error.context(format!("dockerd wrote:\n{}", self.log())))?;
+        .map_err(|error| error.context(format!("it wrote:\n{}", self.log())))?;
         ended.map_or(Ok(()), Err)
     }
 
     fn check_running(&self) -> anyhow::Result<()> {
         let daemons = self.daemons();
-        daemons.containerd.check_running()?;
-        daemons.dockerd.check_running()
+        daemons.companion.check_running()?;
+        daemons.service.check_running()
     }
 
     fn daemons(&self) -> MutexGuard<'_, Daemons> {
@@ -179,7 +261,7 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.kill();
-        self.daemons().containerd.kill();
+        self.daemons().companion.kill();
         // What this leaves, the reaper takes.
         let _ = sweep::clean(&self.directory);
     }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! fleet ──> engine, registry        the fixture that the tests of one process share
-//! engine ─> tls, image              one Docker Engine: containerd and dockerd
+//! engine ─> kind, tls, image        one Engine: containerd and dockerd, or podman
 //! wharfd, cli                       the real binaries of this workspace
 //!    └────> daemon ──> run ──> sweep
 //! ```
@@ -14,13 +14,15 @@
 //! next run sweeps up what is left ([`sweep`]).
 //!
 //! The Engines have nothing in common with the Docker of the machine: they have a containerd,
-//! directories, cgroups and a configuration of their own, no bridge and no packet filter.
+//! directories, cgroups and a configuration of their own, no bridge and no packet filter. Besides
+//! the machine's own there are Docker 26.1 and 28.5 and podman 4.3 and 5.4 ([`kind`]).
 
 pub mod cli;
 pub mod daemon;
 pub mod engine;
 pub mod fleet;
 pub mod image;
+pub mod kind;
 pub mod poll;
 pub mod process;
 pub mod registry;
@@ -34,6 +36,7 @@ pub use cli::{Output, Wharf};
 pub use engine::{Engine, EngineOptions, Listen};
 pub use fleet::Fleet;
 pub use image::Image;
+pub use kind::EngineKind;
 pub use poll::{LIMIT, eventually};
 pub use registry::{Registry, registry_auth};
 pub use reqwest::Method;

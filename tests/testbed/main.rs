@@ -1,5 +1,7 @@
 //! Daemons for `scripts/demo`, and the reaper of every run of the tests; see the library.
 
+mod health;
+
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,7 +15,7 @@ use rustix::process::Signal;
 use testbed::process::ProcessId;
 use testbed::run::{REAPER_READY, Run};
 use testbed::tools::free_port;
-use testbed::{Engine, Image, Registry, Wharfd, eventually, run, sweep};
+use testbed::{Engine, EngineKind, EngineOptions, Image, Registry, Wharfd, eventually, run, sweep};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Docker Engines and a registry of their own for the tests and the demo of Wharf
@@ -39,6 +41,9 @@ enum Verb {
     /// Wait for the end of standard input, then clean up a run
     #[command(hide = true)]
     Reaper { directory: PathBuf },
+    /// Have podman look after the health of its containers, every second
+    #[command(hide = true)]
+    PodmanHealth { socket: PathBuf },
 }
 
 /// What a container of a broken image runs: long enough to be seen running.
@@ -53,6 +58,9 @@ struct Up {
     /// How many Engines to start
     #[arg(long, default_value_t = 3, value_name = "N")]
     engines: usize,
+    /// Which Engines: machine, docker26, docker28, podman4 or podman5
+    #[arg(long, default_value = "machine", value_name = "KIND")]
+    kind: EngineKind,
     /// Start a registry that asks for this user and password
     #[arg(long, value_name = "USER:PASSWORD")]
     registry_password: Option<String>,
@@ -85,6 +93,7 @@ async fn main() -> ExitCode {
         Verb::Down { dir } => down(&dir).await,
         Verb::Sweep => sweep_up(),
         Verb::Reaper { directory } => reap(&directory),
+        Verb::PodmanHealth { socket } => health::watch(&socket).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -107,7 +116,10 @@ impl Up {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let serve = async {
-            let engines = try_join_all((0..self.engines).map(|_| Engine::start())).await?;
+            let engines = try_join_all((0..self.engines).map(|_| {
+                Engine::start_with(EngineOptions { kind: self.kind, ..EngineOptions::default() })
+            }))
+            .await?;
             let registry: OptionFuture<_> =
                 login.map(|(user, password)| Registry::with_password(user, password)).into();
             let registry = registry.await.transpose()?;

@@ -88,3 +88,17 @@ pub fn find(programs: &[&str], directory: &Path) -> Vec<ProcessId> {
         .filter_map(ProcessId::of)
         .collect()
 }
+
+/// All processes in whose root the file `marker` names `directory` or something below it.
+pub fn with_marker(marker: &str, directory: &Path) -> Vec<ProcessId> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid: &u32| {
+            let found = fs::read_to_string(format!("/proc/{pid}/root{marker}"));
+            found.is_ok_and(|text| Path::new(text.trim_end()).starts_with(directory))
+        })
+        .filter_map(ProcessId::of)
+        .collect()
+}

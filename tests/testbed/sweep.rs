@@ -2,6 +2,8 @@
 //! the owner of a run is gone, by every new run for those whose reaper was killed as well, and for
 //! a single Engine that a test is done with.
 
+mod podman;
+
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Read;
@@ -19,8 +21,13 @@ use crate::run;
 /// Below this cgroup the Engines of the testbed put their containers: `wharf-testbed/RUN/ENGINE`.
 pub const CGROUP: &str = "wharf-testbed";
 
+/// In the root of an Engine of another release: the directory of the Engine. Whatever sees it
+/// there is a process of that Engine.
+pub const ROOT_MARKER: &str = "/run/wharf-testbed";
+
 /// What the testbed starts, and what those start with the directory among their arguments.
-const PROGRAMS: &[&str] = &["dockerd", "containerd", "docker-registry", "wharfd", "runc"];
+const PROGRAMS: &[&str] =
+    &["dockerd", "containerd", "docker-registry", "wharfd", "runc", "podman", "conmon"];
 
 /// The lock that the reaper of a run holds.
 const LOCK: &str = "reaper.lock";
@@ -68,8 +75,10 @@ pub fn clean(directory: &Path) -> anyhow::Result<()> {
     if !directory.exists() {
         return Ok(());
     }
-    let cgroups = cgroups(directory)?;
+    let mut cgroups = cgroups(directory)?;
+    cgroups.extend(podman::cgroups(directory, &hierarchies()?));
     end_processes(directory, &cgroups)?;
+    podman::remove_bridges(directory);
     remove_shim_sockets(directory);
     unmount_below(directory)?;
     for cgroup in &cgroups {
@@ -89,6 +98,7 @@ fn end_processes(directory: &Path, cgroups: &[PathBuf]) -> anyhow::Result<()> {
     loop {
         let mut processes = recorded(directory);
         processes.extend(process::find(PROGRAMS, directory));
+        processes.extend(process::with_marker(ROOT_MARKER, directory));
         for cgroup in cgroups {
             collect_members(cgroup, &mut processes);
         }
@@ -194,6 +204,11 @@ fn cgroups(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if below.as_os_str().is_empty() {
         return Ok(Vec::new());
     }
+    let places = hierarchies()?.into_iter().map(|place| place.join(CGROUP).join(below));
+    Ok(places.filter(|cgroup| cgroup.is_dir()).collect())
+}
+
+fn hierarchies() -> anyhow::Result<Vec<PathBuf>> {
     let table = fs::read("/proc/self/mounts").context("reading the mounts")?;
     Ok(table
         .split(|byte| *byte == b'\n')
@@ -203,8 +218,6 @@ fn cgroups(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
             let kind = OsStr::from_bytes(fields.next()?);
             (kind == "cgroup" || kind == "cgroup2").then_some(place)
         })
-        .map(|place| place.join(CGROUP).join(below))
-        .filter(|cgroup| cgroup.is_dir())
         .collect())
 }
 

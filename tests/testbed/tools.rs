@@ -55,6 +55,19 @@ pub fn built(program: &str) -> anyhow::Result<PathBuf> {
         })
 }
 
+/// Where `scripts/test` puts what no package of this machine has: in `WHARF_TOOLS`, else in
+/// `tools` in the target directory that the running executable is from.
+///
+/// # Errors
+/// When this executable has no path.
+pub(crate) fn unpacked_directories() -> anyhow::Result<Vec<PathBuf>> {
+    if let Some(directory) = env::var_os("WHARF_TOOLS") {
+        return Ok(vec![PathBuf::from(directory)]);
+    }
+    let executable = env::current_exe().context("the path of this executable")?;
+    Ok(executable.ancestors().skip(2).take(3).map(|place| place.join("tools")).collect())
+}
+
 /// # Errors
 /// When this process may not start Engines.
 pub fn require_root() -> anyhow::Result<()> {

@@ -23,7 +23,8 @@ pub fn rollout(path: &Path) -> Result<RolloutSpec, Failure> {
     parse(&text).map_err(wrong)
 }
 
-fn parse(text: &str) -> Result<RolloutSpec, yaml::Problem> {
+/// Reads a rollout from the text of a file.
+pub fn parse(text: &str) -> Result<RolloutSpec, yaml::Problem> {
     message::read(&yaml::parse(text)?)
 }
 

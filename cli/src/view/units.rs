@@ -27,10 +27,17 @@ pub fn size(bytes: f64) -> String {
     format!("{text}{unit}")
 }
 
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+
 /// `5 minutes ago`; empty where the time is not known.
 pub fn ago(time: Option<&prost_types::Timestamp>, now: Timestamp) -> String {
     let Some(time) = time else { return String::new() };
     let seconds = now.as_second().saturating_sub(time.seconds);
+    if seconds < -DAY {
+        // More than two clocks differ by: to call it "now" would hide that something is wrong.
+        return "in the future".to_owned();
+    }
     format!("{} ago", span(seconds.max(0)))
 }
 
@@ -98,5 +105,8 @@ mod tests {
             assert_eq!(ago(Some(&time), now), text);
         }
         assert_eq!(ago(None, now), "");
+        let time = |seconds| prost_types::Timestamp { seconds, nanos: 0 };
+        assert_eq!(ago(Some(&time(10_000_060)), now), "Less than a second ago");
+        assert_eq!(ago(Some(&time(11_000_000)), now), "in the future");
     }
 }

@@ -270,7 +270,7 @@ fn inventory_problem(error: &InventoryError) -> Problem {
         InventoryError::UnknownGroup { .. } => Problem::invalid_field("tls_group", message),
         InventoryError::TooManyLabels(_) => Problem::invalid_field("labels", message),
         InventoryError::Host(_) => Problem::invalid_field("address", message),
-        InventoryError::Store(error) => Problem::internal(error),
+        InventoryError::Store(error) => super::table::store_problem(error),
     }
 }
 

@@ -13,6 +13,8 @@ pub mod containers;
 pub mod convert;
 pub mod deadline;
 pub mod edge;
+#[cfg(test)]
+mod fuzz;
 pub mod hosts;
 pub mod images;
 pub mod items;

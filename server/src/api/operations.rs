@@ -22,6 +22,7 @@ use wharf::fanout::{Envelope, FanoutResponse};
 use super::answer::outcome_message;
 use super::auth::Principal;
 use super::problem::Problem;
+use super::table::store_problem;
 use crate::domain::{Host, HostName, Reason};
 use crate::fleet::fanout::HostCall;
 use crate::fleet::{Done, HostError, HostOutcome};
@@ -104,14 +105,14 @@ impl Operations {
     ) -> Result<Resumed<R>, Problem> {
         let recorder = self.claim(id).await?;
         let now = SystemTime::now();
-        let internal = |error| Problem::internal(&error);
+        let failed = |error| store_problem(&error);
         if let Some(before) = now.checked_sub(KEPT_FOR) {
-            self.store.prune_operations(before).await.map_err(internal)?;
+            self.store.prune_operations(before).await.map_err(failed)?;
         }
         let principal = principal.to_string();
         let request_id = &recorder.request_id;
         let new = NewOperation { request_id, principal: &principal, method: path, request_sha256 };
-        let earlier = match self.store.begin_operation(new, now).await.map_err(internal)? {
+        let earlier = match self.store.begin_operation(new, now).await.map_err(failed)? {
             Begun::New => {
                 return Ok(Resumed { recorder: Some(recorder), recorded: Vec::new(), hosts });
             }
@@ -200,7 +201,7 @@ impl<R: FanoutResponse> Tape<R> {
             let host = self.host.as_str();
             store.operation_host_begun(request_id, host).await.map_err(|error| {
                 tracing::error!(%error, host, "cannot record a request");
-                HostError::NotRecorded
+                HostError::NotRecorded(error)
             })?;
             let started = Instant::now();
             let outcome = HostOutcome { result: work.await, elapsed: started.elapsed() };

@@ -12,6 +12,7 @@ use super::edge::{Edge, ResponseStream};
 use super::problem::Finish;
 use super::problem::Problem;
 use super::table::host_problem;
+use super::table::store_problem;
 use crate::body::violation::Violations;
 use crate::domain::{Host, HostName, Reason, RegistryHost, RegistryLogin};
 use crate::engine::{EngineError, ErrorKind, LoginAnswer};
@@ -40,7 +41,7 @@ impl RegistryService for Registries {
             None => login,
         };
         let now = SystemTime::now();
-        self.0.store.put_login(&login, now).await.map_err(|error| Problem::internal(&error))?;
+        self.0.store.put_login(&login, now).await.map_err(|error| store_problem(&error))?;
         tracing::info!(registry = %login.registry(), "login kept");
         Ok(Response::new(v1::LoginResponse {
             login: Some(v1::RegistryLogin {
@@ -58,12 +59,8 @@ impl RegistryService for Registries {
     ) -> Result<Response<v1::LogoutResponse>, Status> {
         let registry = RegistryHost::parse(&request.get_ref().registry)
             .map_err(|error| Problem::invalid_field("registry", error))?;
-        let removed = self
-            .0
-            .store
-            .remove_login(&registry)
-            .await
-            .map_err(|error| Problem::internal(&error))?;
+        let removed =
+            self.0.store.remove_login(&registry).await.map_err(|error| store_problem(&error))?;
         if !removed {
             return Err(not_kept(&registry).into());
         }
@@ -75,7 +72,7 @@ impl RegistryService for Registries {
         &self,
         _request: Request<v1::ListLoginsRequest>,
     ) -> Result<Response<v1::ListLoginsResponse>, Status> {
-        let kept = self.0.store.logins().await.map_err(|error| Problem::internal(&error))?;
+        let kept = self.0.store.logins().await.map_err(|error| store_problem(&error))?;
         let login =
             |(registry, username, updated): (RegistryHost, String, SystemTime)| v1::RegistryLogin {
                 registry: registry.to_string(),
@@ -167,9 +164,7 @@ impl Registries {
             let registry = RegistryHost::parse(&credentials.registry)
                 .map_err(|error| Problem::invalid_field("credentials.registry", error))?;
             let kept = self.0.store.login(&registry).await;
-            return kept
-                .map_err(|error| Problem::internal(&error))?
-                .ok_or_else(|| not_kept(&registry));
+            return kept.map_err(|error| store_problem(&error))?.ok_or_else(|| not_kept(&registry));
         }
         given_login(credentials)
     }

@@ -7,7 +7,7 @@
 mod plan;
 mod policy;
 mod reads;
-mod spec;
+pub(super) mod spec;
 mod trouble;
 mod view;
 mod watch;

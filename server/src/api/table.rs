@@ -13,6 +13,7 @@ use super::problem::Problem;
 use crate::domain::{HostName, Reason};
 use crate::engine::{EngineError, ErrorKind};
 use crate::fleet::HostError;
+use crate::store::{Failure, StoreError};
 
 /// The problem that an error on a host is for the caller.
 pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
@@ -43,10 +44,11 @@ pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
             Reason::ResultUnknown,
             format!("{error}; look at the host, then try again with a new request ID"),
         ),
-        HostError::NotRecorded => Problem::new(
-            Reason::StoreFailed,
-            format!("{error}; look at the disk of wharfd and at its log"),
-        ),
+        HostError::NotRecorded(cause) => {
+            let mut problem = store_problem(cause);
+            problem.message = format!("{error}: {}", problem.message);
+            problem
+        }
         HostError::Panicked => Problem::new(
             Reason::Internal,
             "wharfd failed; its log says why, and the report belongs to its makers",
@@ -71,6 +73,27 @@ fn engine_problem(error: &EngineError, registry: &str) -> Problem {
     problem.retry_after = row.retry_after;
     problem
 }
+
+/// The problem that a failure of the store is for the caller; the text names the directory and the
+/// way out.
+pub fn store_problem(error: &StoreError) -> Problem {
+    let reason = match error.failure() {
+        Some(Failure::Full) => Reason::StoreFull,
+        Some(Failure::ReadOnly) => Reason::StoreReadOnly,
+        // Every write takes the lock before it changes anything.
+        Some(Failure::Busy) => Reason::StoreBusy,
+        Some(Failure::Corrupt) => Reason::StoreCorrupt,
+        Some(Failure::Io | Failure::CannotOpen | Failure::Other) => Reason::StoreFailed,
+        None => return Problem::internal(error),
+    };
+    tracing::error!(error = error as &dyn std::error::Error, "the store failed");
+    let mut problem = Problem::new(reason, error.to_string());
+    problem.retry_after = (reason == Reason::StoreBusy).then_some(BUSY_RETRY);
+    problem
+}
+
+/// When to ask again while another process holds the database.
+const BUSY_RETRY: Duration = Duration::from_secs(5);
 
 /// The code that goes with a reason, in docs/errors.md too.
 pub fn code(reason: Reason) -> Code {
@@ -102,15 +125,21 @@ pub fn code(reason: Reason) -> Code {
         | R::RemovalInProgress => Code::Aborted,
         R::HostTimeout | R::TransferStalled => Code::DeadlineExceeded,
         R::HostSkipped => Code::Cancelled,
-        R::EngineAnswerTooLarge | R::RegistryRateLimited => Code::ResourceExhausted,
+        R::EngineAnswerTooLarge | R::RegistryRateLimited | R::ServerExhausted => {
+            Code::ResourceExhausted
+        }
         R::ResultUnknown
         | R::EngineBadAnswer
         | R::EngineError
         | R::PullFailed
         | R::PushFailed => Code::Unknown,
+        R::StoreFull => Code::ResourceExhausted,
+        R::StoreBusy => Code::Unavailable,
+        R::StoreCorrupt => Code::DataLoss,
         R::StoreFailed | R::Internal => Code::Internal,
         R::NoHosts
         | R::HostReadOnly
+        | R::StoreReadOnly
         | R::RolloutActive
         | R::RolloutEnded
         | R::RolloutState
@@ -118,6 +147,7 @@ pub fn code(reason: Reason) -> Code {
         | R::ServerReplaced
         | R::HostTlsFailed
         | R::EngineConflict
+        | R::ImagePlatform
         // What a rollout finds by itself is a state of things that must become different first.
         | R::RolloutStartFirstImpossible
         | R::RolloutNothingToDo
@@ -159,12 +189,16 @@ fn row(kind: ErrorKind) -> Row {
         Kind::RegistryAuthRequired => {
             "check the name of the image, and log in with: wharf login REGISTRY -u USER"
         }
+        Kind::LoginRefused => "check the user name, and the password or token",
         Kind::RegistryRateLimited => "log in, wait, or use a registry of your own",
         Kind::RegistryUnavailable => {
             "the Engine could not reach the registry; check its address as seen from that host"
         }
         Kind::ContainerNotFound => "",
         Kind::ImageNotFound => "",
+        Kind::ForeignPlatform => {
+            "the image is built for another platform; build it for that of the host, or choose hosts that it is for"
+        }
         Kind::NetworkNotFound => "",
         Kind::VolumeNotFound => "",
         Kind::EndpointNotFound | Kind::Unsupported => "this Engine cannot do that",
@@ -178,6 +212,9 @@ fn row(kind: ErrorKind) -> Row {
         Kind::Unavailable => "the Engine is starting or overloaded",
         // The connection knows what exactly to look at, and its message says so.
         Kind::Unreachable => "",
+        Kind::NoResources => {
+            "raise the limits of wharfd, such as LimitNOFILE of its unit; nothing was sent to the host"
+        }
         Kind::Tls => "",
         Kind::ConnectionLost => "try again",
         Kind::ResultUnknown => "it may have been done or not; look at the host before trying again",

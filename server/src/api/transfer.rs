@@ -11,6 +11,7 @@ use super::convert;
 use super::edge::Edge;
 use super::problem::Finish;
 use super::problem::Problem;
+use super::table::store_problem;
 use crate::body::violation::Violations;
 use crate::domain::{ImageReference, RegistryLogin};
 use crate::engine::{ProgressSink, Pulled, Transfer};
@@ -88,7 +89,7 @@ pub async fn login_for(
         return given_login(reference, credentials);
     }
     let kept = edge.store.login(&reference.registry()).await;
-    Ok(kept.map_err(|error| Problem::internal(&error))?.map(Arc::new))
+    Ok(kept.map_err(|error| store_problem(&error))?.map(Arc::new))
 }
 
 /// Those of the call, which must be for the registry of `reference`.

@@ -168,7 +168,7 @@ fn container(container: ContainerSummary, version: ApiVersion) -> v1::Container 
         image: container.image,
         image_id: container.image_id,
         command: container.command,
-        created_at: Some(timestamp(container.created)),
+        created_at: container.created.map(timestamp),
         state: container.state,
         status: container.status,
         ports: container

@@ -7,6 +7,8 @@
 
 mod address;
 mod container;
+#[cfg(test)]
+mod fuzz;
 mod host;
 mod image;
 mod labels;
@@ -28,5 +30,5 @@ pub use registry::{Credential, InvalidLogin, InvalidRegistry, RegistryHost, Regi
 pub use role::{InvalidRole, Role};
 pub use secret::Secret;
 pub use selector::{LabelSelector, Requirement, SelectorError};
-pub use text::quoted;
-pub use tls::{ServerIdentity, TlsMaterial, TlsMaterialError, TlsPart};
+pub use text::{is_engine_id, is_invisible, quoted};
+pub use tls::{LAST_DATE, ServerIdentity, TlsMaterial, TlsMaterialError, TlsPart, Validity};

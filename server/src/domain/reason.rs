@@ -73,7 +73,15 @@ reasons! {
     PlanRefused = "PLAN_REFUSED",
     /// Another server has taken the store over.
     ServerReplaced = "SERVER_REPLACED",
-    /// The store cannot be read or written.
+    /// The disk of the store is full.
+    StoreFull = "STORE_FULL",
+    /// The files of the store cannot be written.
+    StoreReadOnly = "STORE_READ_ONLY",
+    /// Another process holds the store.
+    StoreBusy = "STORE_BUSY",
+    /// The store is damaged.
+    StoreCorrupt = "STORE_CORRUPT",
+    /// The store cannot be read or written for another reason.
     StoreFailed = "STORE_FAILED",
     /// A bug of this server.
     Internal = "INTERNAL",
@@ -89,6 +97,8 @@ reasons! {
     // Of one host: the connection.
     /// No connection could be made.
     HostUnreachable = "HOST_UNREACHABLE",
+    /// The server has no file descriptor, port or memory for a connection.
+    ServerExhausted = "SERVER_EXHAUSTED",
     /// TLS could not be set up.
     HostTlsFailed = "HOST_TLS_FAILED",
     /// The connection of a read broke.
@@ -115,6 +125,8 @@ reasons! {
     ContainerNotFound = "CONTAINER_NOT_FOUND",
     /// No such image there, or in the registry.
     ImageNotFound = "IMAGE_NOT_FOUND",
+    /// The image is for another platform than that of the host, or the one asked for.
+    ImagePlatform = "IMAGE_PLATFORM",
     /// No such network there.
     NetworkNotFound = "NETWORK_NOT_FOUND",
     /// No such volume there.

@@ -1,14 +1,39 @@
 //! What the text values of the domain share. Called by their parsers and by error texts.
 
-/// The text in double quotes, with control characters escaped and cut after 80 characters: fit
+/// The text in double quotes, with what cannot be seen escaped and cut after 80 characters: fit
 /// for an error message of one line, whatever a caller sent.
 pub fn quoted(text: &str) -> String {
     const LONGEST: usize = 80;
-    let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    let mut shown = String::new();
+    for character in text.chars().take(LONGEST) {
+        if is_invisible(character) {
+            shown.extend(character.escape_default());
+        } else {
+            shown.extend(character.escape_debug());
+        }
+    }
     if text.chars().nth(LONGEST).is_some() {
         shown.push('…');
     }
     format!("\"{shown}\"")
+}
+
+/// Whether a character is not seen where it stands, or changes how others are seen: control
+/// characters, line separators, marks of the direction of writing, and characters without width.
+/// A name that holds one looks like another name.
+pub fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Whether `text` is an ID of an Engine: 1 to 64 hexadecimal digits.
+pub fn is_engine_id(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Whether `text` consists of ASCII letters, digits and the bytes of `others` only.
@@ -93,7 +118,7 @@ pub(super) use text_value;
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{is_engine_id, is_invisible, quoted};
 
     #[test]
     fn quoted_is_one_short_line() {
@@ -101,5 +126,26 @@ mod tests {
         let long = quoted(&"x".repeat(1000));
         assert_eq!(long.chars().count(), 83);
         assert!(long.ends_with("…\""));
+        assert_eq!(quoted("we\u{200b}b\u{202e}"), r#""we\u{200b}b\u{202e}""#);
+    }
+
+    #[test]
+    fn what_looks_like_nothing_is_found() {
+        for character in
+            "\u{0}\n\u{7f}\u{9b}\u{200b}\u{200d}\u{202e}\u{2066}\u{feff}\u{e0041}".chars()
+        {
+            assert!(is_invisible(character), "{character:?}");
+        }
+        for character in "a é日 🐳\u{301}".chars() {
+            assert!(!is_invisible(character), "{character:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_hexadecimal() {
+        assert!(is_engine_id("4bc1") && is_engine_id(&"f".repeat(64)));
+        for text in ["", "..", "a/b", "web", "4bc1 ", "\u{200b}4b", &"f".repeat(65)] {
+            assert!(!is_engine_id(text), "{text:?}");
+        }
     }
 }

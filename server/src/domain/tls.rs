@@ -5,6 +5,7 @@
 //! first connection. Called by the configuration, the API and the store.
 
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 use rustls::RootCertStore;
 use rustls::crypto::ring;
@@ -13,6 +14,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::secret::Secret;
+
+/// The last second of the year 9999, beyond which a date has no usual form.
+pub const LAST_DATE: u64 = 253_402_300_799;
 
 /// Checked PEM texts: the authorities to trust, and the client certificate with its key if one
 /// is presented.
@@ -29,6 +33,15 @@ pub struct ServerIdentity {
     certificate_pem: String,
     private_key_pem: Secret,
     client_ca_pem: Option<String>,
+}
+
+/// From when until when a certificate is valid, in Unix seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// Its first second.
+    pub not_before: i64,
+    /// Its last second.
+    pub not_after: i64,
 }
 
 /// One of the three texts.
@@ -94,6 +107,18 @@ impl TlsMaterial {
         self.client.as_ref().map(|(certificate, _)| certificate.as_str())
     }
 
+    /// When the client certificate is valid; `None` without one, and for one that has no dates
+    /// that can be read.
+    pub fn client_validity(&self) -> Option<Validity> {
+        let chain = CertificateDer::from_pem_slice(self.certificate_pem()?.as_bytes()).ok()?;
+        let (_, certificate) = x509_parser::parse_x509_certificate(&chain).ok()?;
+        let validity = certificate.validity();
+        Some(Validity {
+            not_before: validity.not_before.timestamp(),
+            not_after: validity.not_after.timestamp(),
+        })
+    }
+
     /// The key of the client certificate.
     pub fn private_key_pem(&self) -> Option<&Secret> {
         self.client.as_ref().map(|(_, key)| key)
@@ -127,6 +152,26 @@ impl ServerIdentity {
     pub fn client_ca_pem(&self) -> Option<&str> {
         self.client_ca_pem.as_deref()
     }
+}
+
+impl Validity {
+    /// Why the certificate is not valid at a time in Unix seconds, to follow its name; `None`
+    /// where it is.
+    pub fn problem(&self, now: i64) -> Option<String> {
+        if now > self.not_after {
+            Some(format!("expired on {}", date(self.not_after)))
+        } else if now < self.not_before {
+            Some(format!("is not valid before {}", date(self.not_before)))
+        } else {
+            None
+        }
+    }
+}
+
+/// A time in Unix seconds as `2026-01-31T12:00:00Z`; before 1970, that year's first second.
+fn date(seconds: i64) -> String {
+    let since = Duration::from_secs(u64::try_from(seconds).unwrap_or(0).min(LAST_DATE));
+    humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).to_string()
 }
 
 impl fmt::Display for TlsPart {

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::error::shortened;
 use super::operation::{Access, Operation, Subject};
 use super::{ErrorKind, operation};
+use crate::domain::is_invisible;
 
 /// Longest message that is kept, in characters: it travels in the headers of a gRPC answer.
 const LONGEST_MESSAGE: usize = 2000;
@@ -54,18 +55,30 @@ impl Complaint {
 /// The kind of an answer with a status that is no success.
 pub(super) fn classify(operation: &Operation, status: u16, complaint: &Complaint) -> ErrorKind {
     let text = complaint.message.to_lowercase();
+    let kind = by_status(operation, status, complaint, &text);
+    match (operation.subject, kind) {
+        // Whoever logs in is not helped by being told to log in.
+        (Subject::Login, ErrorKind::RegistryAuthRequired) => ErrorKind::LoginRefused,
+        _ => kind,
+    }
+}
+
+fn by_status(operation: &Operation, status: u16, complaint: &Complaint, text: &str) -> ErrorKind {
     let has = |needle: &str| text.contains(needle);
     if matches!(operation.subject, Subject::Transfer | Subject::Login)
-        && let Some(kind) = registry_failure(&text)
+        && let Some(kind) = registry_failure(text)
     {
         return kind;
+    }
+    if is_foreign_platform(text) {
+        return ErrorKind::ForeignPlatform;
     }
     match status {
         300..=399 => ErrorKind::BadAnswer,
         400 if has("client sent an http request to an https server") => ErrorKind::Tls,
-        400 if is_version_refusal(&text) => ErrorKind::NoCommonApiVersion,
+        400 if is_version_refusal(text) => ErrorKind::NoCommonApiVersion,
         // The body of a create names an image, a network, a volume that is not there.
-        400 | 404 | 409 | 500 => by_text(operation, &text).unwrap_or(match status {
+        400 | 404 | 409 | 500 => by_text(operation, text).unwrap_or(match status {
             400 => ErrorKind::BadRequest,
             404 => missing(operation, complaint),
             409 => ErrorKind::Conflict,
@@ -78,7 +91,11 @@ pub(super) fn classify(operation: &Operation, status: u16, complaint: &Complaint
             _ => ErrorKind::Forbidden,
         },
         405 => ErrorKind::EndpointNotFound,
-        429 => ErrorKind::RegistryRateLimited,
+        429 => match operation.subject {
+            Subject::Transfer | Subject::Login => ErrorKind::RegistryRateLimited,
+            // No registry has a say in it: the Engine, or a proxy before it, is asked too much.
+            _ => ErrorKind::Unavailable,
+        },
         // A proxy gave up waiting: whether the Engine did it is not known.
         502 | 504 => match operation.access {
             Access::Read => ErrorKind::Unavailable,
@@ -100,10 +117,12 @@ pub(super) fn classify_line(operation: &Operation, message: &str) -> ErrorKind {
     })
 }
 
-/// The text on one line: line ends, tabs and other control characters become single spaces.
+/// The text on one line: line ends, tabs and other control characters become single spaces, and
+/// what else cannot be seen is replaced.
 pub(super) fn one_line(text: &str) -> String {
     let spaced = text.replace(char::is_control, " ");
-    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
+    let words = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
+    words.replace(is_invisible, "\u{fffd}")
 }
 
 /// Whether an Engine refuses the API version in the path: "client version 1.42 is too new.
@@ -112,11 +131,29 @@ fn is_version_refusal(text: &str) -> bool {
     text.contains("client version") && (text.contains("is too old") || text.contains("is too new"))
 }
 
+/// Whether an image is for another operating system or processor than the one that is there or
+/// was asked for. The texts are of Docker, of containerd, and of Podman.
+fn is_foreign_platform(text: &str) -> bool {
+    let any = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
+    any(&[
+        "no matching manifest for",
+        "no match for platform",
+        "does not match the specified platform",
+        "does not provide the specified platform",
+        "does not match the detected host platform",
+        "cannot be used on this platform",
+        "no image found in manifest list for architecture",
+        "no image found in image index for architecture",
+    ])
+}
+
 /// What a registry complained of, as an Engine hands it on in whatever status.
 fn registry_failure(text: &str) -> Option<ErrorKind> {
     let any = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
     if any(&["toomanyrequests", "too many requests", "rate limit"]) {
         Some(ErrorKind::RegistryRateLimited)
+    } else if is_foreign_platform(text) {
+        Some(ErrorKind::ForeignPlatform)
     } else if any(&[
         "unauthorized",
         "no basic auth credentials",
@@ -144,8 +181,6 @@ fn registry_failure(text: &str) -> Option<ErrorKind> {
         "image not known",
         "does not exist locally",
         "tag does not exist",
-        "no matching manifest for",
-        "no match for platform",
         "reference does not exist",
     ]) {
         Some(ErrorKind::ImageNotFound)

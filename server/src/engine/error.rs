@@ -33,6 +33,8 @@ pub enum ErrorKind {
     Forbidden,
     /// The registry wants other credentials, or refuses those it got.
     RegistryAuthRequired,
+    /// The registry refuses credentials that are to be checked.
+    LoginRefused,
     /// 429: the registry's rate limit.
     RegistryRateLimited,
     /// The registry could not be reached by the Engine, or failed.
@@ -41,6 +43,8 @@ pub enum ErrorKind {
     ContainerNotFound,
     /// 404 for an image, on the host or in the registry.
     ImageNotFound,
+    /// The image is for another operating system or processor.
+    ForeignPlatform,
     /// 404 for a network.
     NetworkNotFound,
     /// 404 for a volume.
@@ -63,6 +67,9 @@ pub enum ErrorKind {
     Unavailable,
     /// No connection: DNS, refused, no route, no socket. Nothing was sent.
     Unreachable,
+    /// This process, or this machine, has no file descriptor, port or memory for a connection.
+    /// Nothing was sent.
+    NoResources,
     /// TLS failed: bad chain, wrong name, client certificate refused or missing.
     Tls,
     /// The answer of a read did not come, or broke off.
@@ -83,14 +90,16 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 29] = [
         Self::BadRequest,
         Self::Forbidden,
         Self::RegistryAuthRequired,
+        Self::LoginRefused,
         Self::RegistryRateLimited,
         Self::RegistryUnavailable,
         Self::ContainerNotFound,
         Self::ImageNotFound,
+        Self::ForeignPlatform,
         Self::NetworkNotFound,
         Self::VolumeNotFound,
         Self::EndpointNotFound,
@@ -102,6 +111,7 @@ impl ErrorKind {
         Self::NoCommonApiVersion,
         Self::Unavailable,
         Self::Unreachable,
+        Self::NoResources,
         Self::Tls,
         Self::ConnectionLost,
         Self::ResultUnknown,
@@ -143,11 +153,12 @@ impl ErrorKind {
         match self {
             Self::BadRequest => Reason::EngineBadRequest,
             Self::Forbidden => Reason::EngineForbidden,
-            Self::RegistryAuthRequired => Reason::RegistryAuthRequired,
+            Self::RegistryAuthRequired | Self::LoginRefused => Reason::RegistryAuthRequired,
             Self::RegistryRateLimited => Reason::RegistryRateLimited,
             Self::RegistryUnavailable => Reason::RegistryUnavailable,
             Self::ContainerNotFound => Reason::ContainerNotFound,
             Self::ImageNotFound => Reason::ImageNotFound,
+            Self::ForeignPlatform => Reason::ImagePlatform,
             Self::NetworkNotFound => Reason::NetworkNotFound,
             Self::VolumeNotFound => Reason::VolumeNotFound,
             Self::EndpointNotFound | Self::Unsupported => Reason::EngineUnsupported,
@@ -158,6 +169,7 @@ impl ErrorKind {
             Self::Engine => Reason::EngineError,
             Self::Unavailable => Reason::EngineUnavailable,
             Self::Unreachable => Reason::HostUnreachable,
+            Self::NoResources => Reason::ServerExhausted,
             Self::Tls => Reason::HostTlsFailed,
             Self::ConnectionLost => Reason::HostConnectionLost,
             Self::ResultUnknown => Reason::ResultUnknown,

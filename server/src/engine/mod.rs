@@ -15,6 +15,8 @@ mod classify;
 mod error;
 mod files;
 mod frames;
+#[cfg(test)]
+mod fuzz;
 pub mod http;
 mod lines;
 mod operation;

@@ -207,8 +207,8 @@ pub struct ContainerSummary {
     pub image_id: String,
     /// Command line.
     pub command: String,
-    /// Unix seconds.
-    pub created: i64,
+    /// Unix seconds; `None` where the Engine does not say.
+    pub created: Option<i64>,
     /// Such as `running`.
     pub state: String,
     /// Such as `Up 5 minutes`.

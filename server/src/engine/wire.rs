@@ -4,8 +4,9 @@
 //! either. Pure; private to the Engine client, which hands on the types of [`super::types`].
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
-use serde::de::{Deserializer, IgnoredAny};
+use serde::de::{Deserializer, Error, IgnoredAny};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
@@ -14,10 +15,11 @@ use super::{
     ImageRemoval, ImageSummary, LoginAnswer, NetworkSummary, Port, ProcessTable, PrunedContainers,
     PrunedImages,
 };
-use crate::domain::Secret;
+use crate::domain::{Secret, is_engine_id, quoted};
 
-/// Go's zero time, 0001-01-01T00:00:00Z, in Unix seconds: the Engine's "not set".
-const GO_ZERO_TIME: i64 = -62_135_596_800;
+/// Times that an Engine can mean, in Unix seconds: 1970, where 0 and Go's zero time, the year 1,
+/// stand for "not set", to the year 9999.
+const TIMES: RangeInclusive<i64> = 1..=253_402_300_799;
 
 /// Reads a whole answer of one JSON value.
 pub(super) fn parse<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
@@ -73,7 +75,7 @@ impl KeepJson for ContainerSummary {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ContainerItem {
-    #[serde(default, deserialize_with = "null_to_default")]
+    #[serde(deserialize_with = "engine_id")]
     id: String,
     #[serde(default, deserialize_with = "null_to_default")]
     names: Vec<String>,
@@ -83,8 +85,7 @@ pub(super) struct ContainerItem {
     image_id: String,
     #[serde(default, deserialize_with = "null_to_default")]
     command: String,
-    #[serde(default, deserialize_with = "null_to_default")]
-    created: i64,
+    created: Option<i64>,
     #[serde(default, deserialize_with = "null_to_default")]
     state: String,
     #[serde(default, deserialize_with = "null_to_default")]
@@ -153,7 +154,7 @@ impl From<ContainerItem> for ContainerSummary {
             image: item.image,
             image_id: item.image_id,
             command: item.command,
-            created: item.created,
+            created: set_time(item.created),
             state: item.state,
             status: item.status,
             ports: item.ports.into_iter().map(Into::into).collect(),
@@ -298,6 +299,7 @@ impl From<ContainerPrune> for PrunedContainers {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Creation {
+    #[serde(deserialize_with = "engine_id")]
     id: String,
     #[serde(default, deserialize_with = "null_to_default")]
     warnings: Vec<String>,
@@ -398,7 +400,7 @@ impl From<Login> for LoginAnswer {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ContainerState {
-    #[serde(default, deserialize_with = "null_to_default")]
+    #[serde(deserialize_with = "engine_id")]
     pub(super) id: String,
     #[serde(default, deserialize_with = "null_to_default")]
     pub(super) name: String,
@@ -478,8 +480,19 @@ fn named(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
+/// The time, where it is one: neither the Engine's "not set" nor a number that no calendar has.
 fn set_time(seconds: Option<i64>) -> Option<i64> {
-    seconds.filter(|seconds| *seconds != GO_ZERO_TIME)
+    seconds.filter(|seconds| TIMES.contains(seconds))
+}
+
+/// Reads an ID. What is none would be shown to people, and stand in the path of the next call.
+pub fn engine_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let id = String::deserialize(deserializer)?;
+    if is_engine_id(&id) {
+        Ok(id)
+    } else {
+        Err(Error::custom(format!("{} is no ID, which has hexadecimal digits only", quoted(&id))))
+    }
 }
 
 #[cfg(test)]

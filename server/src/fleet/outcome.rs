@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::domain::{HostName, RegistryHost};
 use crate::engine::{EngineError, ErrorKind};
+use crate::store::StoreError;
 
 /// What one host says.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ pub enum HostError {
     EarlierResultUnknown,
     /// The store did not take the record that makes retries safe; nothing was begun.
     #[error("the request could not be recorded, so nothing was begun")]
-    NotRecorded,
+    NotRecorded(#[source] StoreError),
     /// A bug of this server.
     #[error("the server failed")]
     Panicked,
@@ -82,7 +83,7 @@ pub enum HostError {
 impl HostError {
     /// The error of a call that goes through to `registry`.
     pub fn at_registry(registry: &RegistryHost, error: EngineError) -> Self {
-        if error.kind == ErrorKind::RegistryAuthRequired {
+        if matches!(error.kind, ErrorKind::RegistryAuthRequired | ErrorKind::LoginRefused) {
             Self::Registry { registry: registry.to_string(), error }
         } else {
             Self::Engine(error)

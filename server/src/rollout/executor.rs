@@ -395,6 +395,7 @@ fn is_lost(error: &EngineError) -> bool {
     matches!(
         error.kind,
         ErrorKind::Unreachable
+            | ErrorKind::NoResources
             | ErrorKind::ConnectionLost
             | ErrorKind::ResultUnknown
             | ErrorKind::Unavailable

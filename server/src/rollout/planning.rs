@@ -220,7 +220,10 @@ async fn resolve(
             Ok(Err(error)) => {
                 let of_host = matches!(
                     error.kind,
-                    ErrorKind::Unreachable | ErrorKind::ConnectionLost | ErrorKind::Unsupported
+                    ErrorKind::Unreachable
+                        | ErrorKind::NoResources
+                        | ErrorKind::ConnectionLost
+                        | ErrorKind::Unsupported
                 );
                 last = Some((error.kind.reason(), error.message));
                 if !of_host {

@@ -16,6 +16,8 @@ mod check;
 mod compare;
 mod dependents;
 mod diff;
+#[cfg(test)]
+mod fuzz;
 mod health;
 mod identity;
 mod image_defaults;

@@ -2,7 +2,10 @@
 //! by the API, which maps `HostTaken` and calls the rest internal.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::failure::Failure;
 
 /// Why the store could not be opened or used. Each text is one line that names the file and the
 /// way out; a `source` adds what the system said.
@@ -45,6 +48,37 @@ pub enum StoreError {
         /// What SQLite said.
         source: sqlx::Error,
     },
+    /// SQLite would follow the link for the database and put its other files beside the target.
+    #[error(
+        "{path}: is a symbolic link; move the file itself there, or name its directory with --data-dir"
+    )]
+    SymbolicLink {
+        /// The link.
+        path: PathBuf,
+    },
+    /// The database is gone or has no content, but not the rest of the store.
+    #[error(
+        "{path}: {state}, but {beside} is there; put back a copy of the database, or move {} away to start with an empty store",
+        if *.exists { format!("both {} and {}", .path.display(), .beside.display()) } else { .beside.display().to_string() }
+    )]
+    DatabaseLost {
+        /// The database.
+        path: PathBuf,
+        /// Whether the file exists, and then has no content.
+        exists: bool,
+        /// What is wrong, in words.
+        state: &'static str,
+        /// The file that shows that there was a store.
+        beside: PathBuf,
+    },
+    /// The key is no file of its own, such as a named pipe.
+    #[error(
+        "{path}: is not a regular file; put the key there, or name its place with --secret-key-file"
+    )]
+    KeyNotAFile {
+        /// The key file.
+        path: PathBuf,
+    },
     /// A later version of `wharfd` has been here.
     #[error(
         "{path}: written by a newer wharfd (schema {found}, this one knows {known}); run that version, or put back a copy from before the upgrade"
@@ -69,7 +103,7 @@ pub enum StoreError {
     },
     /// Sealed rows, but no key.
     #[error(
-        "{path}: missing, but the store has secrets that were sealed with it; put the key back, or name its place with --secret-key-file"
+        "{path}: missing, but the store has secrets that were sealed with it; put the key back, or name its place with --secret-key-file; without the key they are lost: to start with an empty store, move wharf.db away"
     )]
     KeyMissing {
         /// Where the key was looked for.
@@ -121,11 +155,15 @@ pub enum StoreError {
     /// The random numbers of the system are not to be had.
     #[error("the system gives no random numbers")]
     Random,
-    /// Anything else that SQLite refused, such as a full disk.
-    #[error("the store cannot {action}")]
+    /// SQLite refused, for instance because the disk is full.
+    #[error("the store cannot {action}: {}", .failure.explain(.directory))]
     Database {
         /// What was to be done.
         action: &'static str,
+        /// The data directory.
+        directory: Arc<Path>,
+        /// The kind of failure.
+        failure: Failure,
         /// What SQLite said.
         source: sqlx::Error,
     },
@@ -133,8 +171,23 @@ pub enum StoreError {
 
 impl StoreError {
     /// For `map_err`: SQLite refused to do `action`.
-    pub(super) fn database(action: &'static str) -> impl Fn(sqlx::Error) -> Self {
-        move |source| Self::Database { action, source }
+    pub(super) fn database(
+        directory: Arc<Path>,
+        action: &'static str,
+    ) -> impl Fn(sqlx::Error) -> Self + use<> {
+        move |source| {
+            let failure = Failure::of(&source, &directory);
+            Self::Database { action, directory: Arc::clone(&directory), failure, source }
+        }
+    }
+
+    /// The kind of failure, where SQLite refused.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Database { failure, .. } => Some(*failure),
+            _ => None,
+        }
     }
 
     /// A row that does not parse.

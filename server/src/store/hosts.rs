@@ -46,7 +46,7 @@ pub enum StoredTls {
 impl Store {
     /// All hosts, sorted by name.
     pub async fn hosts(&self) -> Result<Vec<StoredHost>, StoreError> {
-        let failed = StoreError::database("read its hosts");
+        let failed = self.failed("read its hosts");
         // One transaction, so that the two readings are of the same moment.
         let mut transaction = self.pool().begin().await.map_err(&failed)?;
         let mut labels: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
@@ -78,7 +78,7 @@ impl Store {
 
     /// Adds a host; `HostTaken` where its name is there already.
     pub async fn insert_host(&self, host: &StoredHost) -> Result<(), StoreError> {
-        let failed = StoreError::database("add a host");
+        let failed = self.failed("add a host");
         let group = match &host.tls {
             StoredTls::Group(group) => Some(group),
             _ => None,
@@ -125,7 +125,7 @@ impl Store {
         &self,
         labels: &BTreeMap<HostName, Labels>,
     ) -> Result<(), StoreError> {
-        let failed = StoreError::database("change labels of hosts");
+        let failed = self.failed("change labels of hosts");
         let mut transaction = self.begin().await.map_err(&failed)?;
         for (name, labels) in labels {
             sqlx::query("DELETE FROM host_labels WHERE host = ?")
@@ -144,7 +144,7 @@ impl Store {
             .bind(name.as_str())
             .execute(self.pool())
             .await
-            .map_err(StoreError::database("remove a host"))?;
+            .map_err(self.failed("remove a host"))?;
         Ok(removed.rows_affected() > 0)
     }
 
@@ -154,7 +154,7 @@ impl Store {
         labels: Vec<(String, String)>,
         name: &str,
     ) -> Result<StoredHost, StoreError> {
-        let failed = StoreError::database("read its hosts");
+        let failed = self.failed("read its hosts");
         let group: Option<String> = row.try_get("tls_group").map_err(&failed)?;
         let ca_pem: Option<String> = row.try_get("ca_pem").map_err(&failed)?;
         let certificate: Option<String> = row.try_get("certificate_pem").map_err(&failed)?;

@@ -33,7 +33,7 @@ impl Store {
         .bind(to_millis(now))
         .execute(self.pool())
         .await
-        .map_err(StoreError::database("keep a login"))?;
+        .map_err(self.failed("keep a login"))?;
         Ok(())
     }
 
@@ -48,7 +48,7 @@ impl Store {
         .bind(registry.as_str())
         .fetch_optional(self.pool())
         .await
-        .map_err(StoreError::database("read a login"))?;
+        .map_err(self.failed("read a login"))?;
         row.map(|row| self.open_login(row)).transpose()
     }
 
@@ -59,7 +59,7 @@ impl Store {
         )
         .fetch_all(self.pool())
         .await
-        .map_err(StoreError::database("read its logins"))?;
+        .map_err(self.failed("read its logins"))?;
         rows.into_iter()
             .map(|(registry, username, updated_at)| {
                 let host = RegistryHost::parse(&registry)
@@ -75,7 +75,7 @@ impl Store {
             .bind(registry.as_str())
             .execute(self.pool())
             .await
-            .map_err(StoreError::database("remove a login"))?;
+            .map_err(self.failed("remove a login"))?;
         Ok(removed.rows_affected() > 0)
     }
 

@@ -12,6 +12,7 @@
 //! future is dropped, and what it reported done is on the disk.
 
 mod error;
+mod failure;
 mod hosts;
 mod logins;
 mod open;
@@ -20,6 +21,7 @@ mod rollouts;
 mod seal;
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -27,6 +29,7 @@ use sqlx::SqlitePool;
 use tokio::sync::watch;
 
 pub use error::StoreError;
+pub use failure::Failure;
 pub use hosts::{StoredHost, StoredTls};
 pub use open::StoreOptions;
 pub use operations::{Begun, HostProgress, NewOperation, StoredOperation};
@@ -45,6 +48,8 @@ struct Shared {
     pool: SqlitePool,
     /// For those who watch the journal.
     reader: SqlitePool,
+    /// The data directory, for messages.
+    directory: Arc<Path>,
     sealer: Sealer,
     epoch: uuid::Uuid,
     /// The newest revision of the journal, for those who watch it.
@@ -75,6 +80,11 @@ impl Store {
     pub async fn close(&self) {
         self.shared.reader.close().await;
         self.shared.pool.close().await;
+    }
+
+    /// For `map_err`: SQLite refused to do `action`.
+    fn failed(&self, action: &'static str) -> impl Fn(sqlx::Error) -> StoreError + use<> {
+        StoreError::database(Arc::clone(&self.shared.directory), action)
     }
 
     fn pool(&self) -> &SqlitePool {
@@ -111,3 +121,6 @@ fn from_millis(millis: i64) -> SystemTime {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod failure_tests;

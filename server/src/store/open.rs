@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, SqliteConnection, SqlitePool};
 use tokio::sync::watch;
 
 use super::error::StoreError;
+use super::failure::Failure;
 use super::seal::Sealer;
 use super::{Shared, Store};
 use crate::domain::Secret;
@@ -27,6 +28,9 @@ pub struct StoreOptions {
     pub secret_key_file: Option<PathBuf>,
 }
 
+/// For the flags of `open`: fails where the last part of the path is a symbolic link.
+const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
 pub(super) async fn open(options: &StoreOptions) -> Result<Store, StoreError> {
@@ -34,14 +38,18 @@ pub(super) async fn open(options: &StoreOptions) -> Result<Store, StoreError> {
     create_directory(directory)?;
     let lock = lock(directory)?;
     let path = directory.join("wharf.db");
+    let key_path = options.secret_key_file.clone().unwrap_or_else(|| directory.join("secret.key"));
+    check_files(&path, &key_path)?;
     let pool = open_database(&path).await?;
     migrate(&pool, &path).await?;
-    let key_path = options.secret_key_file.clone().unwrap_or_else(|| directory.join("secret.key"));
-    let sealer = sealer(&pool, &key_path).await?;
-    let epoch = epoch(&pool).await?;
-    let (revisions, _) = watch::channel(newest_revision(&pool).await?);
+    let opening = Opening { pool: &pool, directory: directory.as_path().into() };
+    let sealer = opening.sealer(&key_path).await?;
+    let epoch = opening.epoch().await?;
+    let (revisions, _) = watch::channel(opening.newest_revision().await?);
+    let directory = opening.directory;
     let reader = open_reader(&path).await?;
-    Ok(Store { shared: Arc::new(Shared { pool, reader, sealer, epoch, revisions, _lock: lock }) })
+    let shared = Shared { pool, reader, directory, sealer, epoch, revisions, _lock: lock };
+    Ok(Store { shared: Arc::new(shared) })
 }
 
 fn create_directory(path: &Path) -> Result<(), StoreError> {
@@ -67,8 +75,16 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
         .create(true)
         .truncate(false)
         .mode(0o600)
+        // It is emptied below, and a link may lead anywhere.
+        .custom_flags(NO_FOLLOW)
         .open(&path)
-        .map_err(failed)?;
+        .map_err(|error| {
+            if is_link(&path) {
+                StoreError::SymbolicLink { path: path.clone() }
+            } else {
+                failed(error)
+            }
+        })?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -84,6 +100,44 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
         .and_then(|()| writeln!(file, "{}", std::process::id()))
         .map_err(failed)?;
     Ok(file)
+}
+
+fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_symlink())
+}
+
+/// A file of SQLite beside its database, such as `wharf.db-wal`.
+fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
+
+/// Refuses what SQLite would take for a new, empty store although there was one.
+fn check_files(database: &Path, key: &Path) -> Result<(), StoreError> {
+    let log = beside(database, "-wal");
+    let index = beside(database, "-shm");
+    let journal = beside(database, "-journal");
+    for path in [database, &log, &index, &journal] {
+        if is_link(path) {
+            return Err(StoreError::SymbolicLink { path: path.to_owned() });
+        }
+    }
+    let length = |path: &Path| fs::metadata(path).map(|metadata| metadata.len()).ok();
+    let lost = |exists, state, beside: &Path| {
+        let (path, beside) = (database.to_owned(), beside.to_owned());
+        Err(StoreError::DatabaseLost { path, exists, state, beside })
+    };
+    let is_filled = |path: &Path| length(path).is_some_and(|length| length > 0);
+    match length(database) {
+        // SQLite deletes the log of a database without content.
+        Some(0) if is_filled(&log) => lost(true, "has no content", &log),
+        None if is_filled(&log) => lost(false, "missing", &log),
+        // The key is made after the database, so this is not what a first start leaves behind
+        // that was killed. Without any database the key may have been put there in advance.
+        Some(0) if is_filled(key) => lost(true, "has no content", key),
+        _ => Ok(()),
+    }
 }
 
 async fn open_database(path: &Path) -> Result<SqlitePool, StoreError> {
@@ -117,9 +171,19 @@ async fn pool(path: &Path, options: SqliteConnectOptions) -> Result<SqlitePool, 
         .max_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
+        .after_release(|connection, _| Box::pin(is_usable(connection)))
         .connect_with(options)
         .await
         .map_err(|source| opening_failed(path, source))
+}
+
+/// Whether a connection that was given back can serve again. SQLite rolls back by itself where a
+/// commit finds the disk full, and sqlx counts such a transaction as open for good: every later
+/// one would fail.
+async fn is_usable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // A rollback may be queued; it is done before the answer to this.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// SQLite makes its other files with the permissions of this one.
@@ -130,6 +194,7 @@ fn create_private(path: &Path) -> io::Result<()> {
         .create(true)
         .truncate(false)
         .mode(0o600)
+        .custom_flags(NO_FOLLOW)
         .open(path)?;
     let mode = fs::metadata(path)?.permissions().mode();
     if mode & 0o077 != 0 {
@@ -164,75 +229,100 @@ async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), StoreError> {
 }
 
 fn opening_failed(path: &Path, source: sqlx::Error) -> StoreError {
-    // SQLITE_CORRUPT, SQLITE_NOTADB; the low byte is the primary code.
-    let code = source.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
-    match code.map(|code| code & 0xff) {
-        Some(11 | 26) => StoreError::NotADatabase { path: path.to_owned(), source },
-        _ => StoreError::Database { action: "open its database", source },
+    let directory = path.parent().unwrap_or(path);
+    match Failure::of(&source, directory) {
+        Failure::Corrupt => StoreError::NotADatabase { path: path.to_owned(), source },
+        _ => StoreError::database(directory.into(), "open its database")(source),
     }
 }
 
-/// The key in its file, proved by a value that was sealed with it; a new key where nothing is
-/// sealed yet.
-async fn sealer(pool: &SqlitePool, path: &Path) -> Result<Sealer, StoreError> {
-    const KEY_CHECK: &str = "key_check";
-    let failed = StoreError::database("read its key check");
-    let in_use: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM registry_logins)
-             OR EXISTS (SELECT 1 FROM host_tls WHERE sealed IS NOT NULL)",
-    )
-    .fetch_one(pool)
-    .await
-    .map_err(&failed)?;
-    let check: Option<Vec<u8>> = sqlx::query_scalar("SELECT value FROM meta WHERE key = ?")
-        .bind(KEY_CHECK)
-        .fetch_optional(pool)
-        .await
-        .map_err(&failed)?;
-    let (sealer, proved) = match Sealer::from_file(path)? {
-        Some(sealer) => {
-            let proved =
-                check.is_some_and(|sealed| sealer.open("meta", KEY_CHECK, &sealed).is_ok());
-            if in_use && !proved {
-                return Err(StoreError::WrongKey { path: path.to_owned() });
+/// A store on its way to be open.
+struct Opening<'a> {
+    pool: &'a SqlitePool,
+    directory: Arc<Path>,
+}
+
+impl Opening<'_> {
+    fn failed(&self, action: &'static str) -> impl Fn(sqlx::Error) -> StoreError + use<> {
+        StoreError::database(Arc::clone(&self.directory), action)
+    }
+
+    /// Whether any table holds a sealed value. The tables are found by their column, so that a later
+    /// one is not forgotten here.
+    async fn has_sealed(&self) -> Result<bool, sqlx::Error> {
+        let tables: Vec<String> = sqlx::query_scalar(
+            "SELECT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c
+         WHERE m.type = 'table' AND c.name = 'sealed'",
+        )
+        .fetch_all(self.pool)
+        .await?;
+        for table in tables {
+            let query =
+                format!("SELECT EXISTS (SELECT 1 FROM \"{table}\" WHERE sealed IS NOT NULL)");
+            // The name comes from the schema.
+            if sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_one(self.pool).await? {
+                return Ok(true);
             }
-            (sealer, proved)
         }
-        None if in_use => return Err(StoreError::KeyMissing { path: path.to_owned() }),
-        None => (Sealer::create_file(path)?, false),
-    };
-    if !proved {
-        let sealed = sealer.seal("meta", KEY_CHECK, &Secret::new(KEY_CHECK))?;
-        sqlx::query("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)")
-            .bind(KEY_CHECK)
-            .bind(sealed)
-            .execute(pool)
-            .await
-            .map_err(StoreError::database("write its key check"))?;
+        Ok(false)
     }
-    Ok(sealer)
-}
 
-async fn newest_revision(pool: &SqlitePool) -> Result<Revision, StoreError> {
-    // Not the newest that is there: the rollout that it was of may be forgotten.
-    let newest: Option<i64> =
-        sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'journal'")
-            .fetch_optional(pool)
+    /// The key in its file, proved by a value that was sealed with it; a new key where nothing is
+    /// sealed yet.
+    async fn sealer(&self, path: &Path) -> Result<Sealer, StoreError> {
+        const KEY_CHECK: &str = "key_check";
+        let failed = self.failed("read its key check");
+        let in_use = self.has_sealed().await.map_err(&failed)?;
+        let check: Option<Vec<u8>> = sqlx::query_scalar("SELECT value FROM meta WHERE key = ?")
+            .bind(KEY_CHECK)
+            .fetch_optional(self.pool)
             .await
-            .map_err(StoreError::database("read the journal"))?;
-    Ok(Revision(newest.and_then(|newest| u64::try_from(newest).ok()).unwrap_or(0)))
-}
+            .map_err(&failed)?;
+        let (sealer, proved) = match Sealer::from_file(path)? {
+            Some(sealer) => {
+                let proved =
+                    check.is_some_and(|sealed| sealer.open("meta", KEY_CHECK, &sealed).is_ok());
+                if in_use && !proved {
+                    return Err(StoreError::WrongKey { path: path.to_owned() });
+                }
+                (sealer, proved)
+            }
+            None if in_use => return Err(StoreError::KeyMissing { path: path.to_owned() }),
+            None => (Sealer::create_file(path)?, false),
+        };
+        if !proved {
+            let sealed = sealer.seal("meta", KEY_CHECK, &Secret::new(KEY_CHECK))?;
+            sqlx::query("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)")
+                .bind(KEY_CHECK)
+                .bind(sealed)
+                .execute(self.pool)
+                .await
+                .map_err(self.failed("write its key check"))?;
+        }
+        Ok(sealer)
+    }
 
-async fn epoch(pool: &SqlitePool) -> Result<uuid::Uuid, StoreError> {
-    let failed = StoreError::database("read its own name");
-    sqlx::query("INSERT OR IGNORE INTO meta (key, value) VALUES ('epoch', ?)")
-        .bind(uuid::Uuid::new_v4().as_bytes().as_slice())
-        .execute(pool)
-        .await
-        .map_err(&failed)?;
-    let bytes: Vec<u8> = sqlx::query_scalar("SELECT value FROM meta WHERE key = 'epoch'")
-        .fetch_one(pool)
-        .await
-        .map_err(&failed)?;
-    uuid::Uuid::from_slice(&bytes).map_err(|error| StoreError::row("meta", "epoch", error))
+    async fn newest_revision(&self) -> Result<Revision, StoreError> {
+        // Not the newest that is there: the rollout that it was of may be forgotten.
+        let newest: Option<i64> =
+            sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'journal'")
+                .fetch_optional(self.pool)
+                .await
+                .map_err(self.failed("read the journal"))?;
+        Ok(Revision(newest.and_then(|newest| u64::try_from(newest).ok()).unwrap_or(0)))
+    }
+
+    async fn epoch(&self) -> Result<uuid::Uuid, StoreError> {
+        let failed = self.failed("read its own name");
+        sqlx::query("INSERT OR IGNORE INTO meta (key, value) VALUES ('epoch', ?)")
+            .bind(uuid::Uuid::new_v4().as_bytes().as_slice())
+            .execute(self.pool)
+            .await
+            .map_err(&failed)?;
+        let bytes: Vec<u8> = sqlx::query_scalar("SELECT value FROM meta WHERE key = 'epoch'")
+            .fetch_one(self.pool)
+            .await
+            .map_err(&failed)?;
+        uuid::Uuid::from_slice(&bytes).map_err(|error| StoreError::row("meta", "epoch", error))
+    }
 }

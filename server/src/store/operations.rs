@@ -68,7 +68,7 @@ impl Store {
         new: NewOperation<'_>,
         now: SystemTime,
     ) -> Result<Begun, StoreError> {
-        let failed = StoreError::database("record a request");
+        let failed = self.failed("record a request");
         let mut transaction = self.begin().await.map_err(&failed)?;
         let inserted = sqlx::query(
             "INSERT INTO operations (request_id, principal, method, request_sha256, created_at)
@@ -85,7 +85,7 @@ impl Store {
         let begun = if inserted.rows_affected() == 1 {
             Begun::New
         } else {
-            match load(&mut transaction, new.request_id).await? {
+            match load(self, &mut transaction, new.request_id).await? {
                 Some(stored)
                     if stored.principal == new.principal
                         && stored.method == new.method
@@ -114,7 +114,7 @@ impl Store {
         .bind(host)
         .execute(self.pool())
         .await
-        .map_err(StoreError::database("record that a host was begun"))?;
+        .map_err(self.failed("record that a host was begun"))?;
         Ok(())
     }
 
@@ -136,7 +136,7 @@ impl Store {
         .bind(outcome)
         .execute(self.pool())
         .await
-        .map_err(StoreError::database("record how a host ended"))?;
+        .map_err(self.failed("record how a host ended"))?;
         Ok(())
     }
 
@@ -151,15 +151,15 @@ impl Store {
             .bind(request_id)
             .execute(self.pool())
             .await
-            .map_err(StoreError::database("record the end of a request"))?;
+            .map_err(self.failed("record the end of a request"))?;
         Ok(())
     }
 
     /// What is known of a `request_id`.
     pub async fn operation(&self, request_id: &str) -> Result<Option<StoredOperation>, StoreError> {
-        let failed = StoreError::database("read a request");
+        let failed = self.failed("read a request");
         let mut transaction = self.pool().begin().await.map_err(&failed)?;
-        let operation = load(&mut transaction, request_id).await?;
+        let operation = load(self, &mut transaction, request_id).await?;
         transaction.commit().await.map_err(&failed)?;
         Ok(operation)
     }
@@ -170,16 +170,17 @@ impl Store {
             .bind(to_millis(before))
             .execute(self.pool())
             .await
-            .map_err(StoreError::database("forget old requests"))?;
+            .map_err(self.failed("forget old requests"))?;
         Ok(pruned.rows_affected())
     }
 }
 
 async fn load(
+    store: &Store,
     connection: &mut sqlx::SqliteConnection,
     request_id: &str,
 ) -> Result<Option<StoredOperation>, StoreError> {
-    let failed = StoreError::database("read a request");
+    let failed = store.failed("read a request");
     let row: Option<OperationRow> = sqlx::query_as(
         "SELECT principal, method, request_sha256, created_at, finished_at
          FROM operations WHERE request_id = ?",

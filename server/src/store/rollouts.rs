@@ -8,7 +8,7 @@ use sqlx::{SqliteConnection, SqlitePool};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::Store;
 use crate::domain::{ContainerName, HostName, Secret};
 use crate::rollout::journal::{
     Entry, Journal, JournalError, NewRollout, NewSecret, Result, SecretKind, Summary,
@@ -31,14 +31,14 @@ impl Journal for Store {
             sqlx::query_scalar("UPDATE journal_epoch SET epoch = epoch + 1 RETURNING epoch")
                 .fetch_one(self.pool())
                 .await
-                .map_err(store("take the journal over"))?;
+                .map_err(self.refused("take the journal over"))?;
         Ok(Epoch(unsigned(epoch)))
     }
 
     async fn create(&self, epoch: Epoch, rollout: NewRollout) -> Result<Revision> {
-        let failed = store("write a rollout");
+        let failed = self.refused("write a rollout");
         let mut transaction = self.begin().await.map_err(&failed)?;
-        fence(&mut transaction, epoch).await?;
+        fence(self, &mut transaction, epoch).await?;
         let (id, text) = (rollout.id, rollout.id.to_string());
         sqlx::query("INSERT INTO rollouts (id, container, phase, created_at) VALUES (?, ?, '', ?)")
             .bind(&text)
@@ -48,25 +48,25 @@ impl Journal for Store {
             .await
             .map_err(&failed)?;
         for (host, container) in rollout.locks() {
-            lock(&mut transaction, host, container, &text).await?;
+            lock(self, &mut transaction, host, container, &text).await?;
         }
         let record = rollout.record();
         for secret in rollout.secrets {
             self.put_secret(&mut transaction, &text, secret).await?;
         }
-        let revision = push(&mut transaction, id, &record).await?;
+        let revision = push(self, &mut transaction, id, &record).await?;
         transaction.commit().await.map_err(&failed)?;
         self.announce(revision);
         Ok(revision)
     }
 
     async fn append(&self, epoch: Epoch, id: RolloutId, records: &[Record]) -> Result<Revision> {
-        let failed = store("write to the journal");
+        let failed = self.refused("write to the journal");
         let mut transaction = self.begin().await.map_err(&failed)?;
-        fence(&mut transaction, epoch).await?;
+        fence(self, &mut transaction, epoch).await?;
         let mut revision = Revision(0);
         for record in records {
-            revision = push(&mut transaction, id, record).await?;
+            revision = push(self, &mut transaction, id, record).await?;
         }
         transaction.commit().await.map_err(&failed)?;
         self.announce(revision);
@@ -92,9 +92,9 @@ impl Journal for Store {
     }
 
     async fn forget(&self, epoch: Epoch, id: RolloutId) -> Result<()> {
-        let failed = store("forget a rollout");
+        let failed = self.refused("forget a rollout");
         let mut transaction = self.begin().await.map_err(&failed)?;
-        fence(&mut transaction, epoch).await?;
+        fence(self, &mut transaction, epoch).await?;
         // Its records and secrets go with it.
         sqlx::query("DELETE FROM rollouts WHERE id = ? AND ended_at IS NOT NULL")
             .bind(id.to_string())
@@ -105,7 +105,7 @@ impl Journal for Store {
     }
 
     async fn records(&self, id: RolloutId) -> Result<Vec<Entry>> {
-        entries(self.pool(), Revision(0), Some(id), usize::MAX).await
+        entries(self, self.pool(), Revision(0), Some(id), usize::MAX).await
     }
 
     async fn after(
@@ -114,7 +114,7 @@ impl Journal for Store {
         id: Option<RolloutId>,
         limit: usize,
     ) -> Result<Vec<Entry>> {
-        entries(self.reader(), revision, id, limit).await
+        entries(self, self.reader(), revision, id, limit).await
     }
 
     async fn open(&self) -> Result<Vec<RolloutId>> {
@@ -123,7 +123,7 @@ impl Journal for Store {
         )
         .fetch_all(self.pool())
         .await
-        .map_err(store("read the open rollouts"))?;
+        .map_err(self.refused("read the open rollouts"))?;
         ids.iter().map(|id| rollout_id(id)).collect()
     }
 
@@ -134,7 +134,7 @@ impl Journal for Store {
         )
         .fetch_all(self.pool())
         .await
-        .map_err(store("list the rollouts"))?;
+        .map_err(self.refused("list the rollouts"))?;
         let summary = |(id, container, created_at, ended_at): SummaryRow| {
             Ok(Summary {
                 id: rollout_id(&id)?,
@@ -161,7 +161,7 @@ impl Journal for Store {
         .bind(kind.as_str())
         .fetch_optional(self.pool())
         .await
-        .map_err(store("read a sealed part of a rollout"))?;
+        .map_err(self.refused("read a sealed part of a rollout"))?;
         let Some(sealed) = sealed else { return Ok(None) };
         let row = secret_row(&id, host, kind);
         let secret = self.sealer().open(SECRETS, &row, &sealed).map_err(boxed)?;
@@ -174,6 +174,11 @@ impl Journal for Store {
 }
 
 impl Store {
+    fn refused(&self, action: &'static str) -> impl Fn(sqlx::Error) -> JournalError + use<> {
+        let failed = self.failed(action);
+        move |error| boxed(failed(error))
+    }
+
     fn announce(&self, revision: Revision) {
         // Two appends may come here in the wrong order; the newest counts.
         self.revisions().send_if_modified(|newest| {
@@ -186,21 +191,22 @@ impl Store {
     }
 }
 
-async fn fence(connection: &mut SqliteConnection, epoch: Epoch) -> Result<()> {
+async fn fence(store: &Store, connection: &mut SqliteConnection, epoch: Epoch) -> Result<()> {
     let current: i64 = sqlx::query_scalar("SELECT epoch FROM journal_epoch")
         .fetch_one(connection)
         .await
-        .map_err(store("read who writes the journal"))?;
+        .map_err(store.refused("read who writes the journal"))?;
     if epoch.0 < unsigned(current) { Err(JournalError::Fenced) } else { Ok(()) }
 }
 
 async fn lock(
+    store: &Store,
     connection: &mut SqliteConnection,
     host: &HostName,
     container: &ContainerName,
     id: &str,
 ) -> Result<()> {
-    let failed = store("lock a container");
+    let failed = store.refused("lock a container");
     let taken = sqlx::query(
         "INSERT INTO rollout_locks (host, container, rollout) VALUES (?, ?, ?)
          ON CONFLICT (host, container) DO NOTHING",
@@ -250,11 +256,12 @@ impl Store {
 }
 
 async fn push(
+    store: &Store,
     connection: &mut SqliteConnection,
     id: RolloutId,
     record: &Record,
 ) -> Result<Revision> {
-    let failed = store("write to the journal");
+    let failed = store.refused("write to the journal");
     let text = id.to_string();
     let json = serde_json::to_string(record).map_err(boxed)?;
     if let Event::Phase { to, .. } = &record.event {
@@ -299,6 +306,7 @@ async fn push(
 }
 
 async fn entries(
+    store: &Store,
     pool: &SqlitePool,
     revision: Revision,
     id: Option<RolloutId>,
@@ -321,7 +329,7 @@ async fn entries(
         .bind(limit)
         .fetch_all(pool)
         .await
-        .map_err(store("read the journal"))?;
+        .map_err(store.refused("read the journal"))?;
     rows.into_iter().map(entry).collect()
 }
 
@@ -346,10 +354,6 @@ fn secret_row(id: &str, host: &str, kind: SecretKind) -> String {
 
 fn rollout_id(text: &str) -> Result<RolloutId> {
     Uuid::try_parse(text).map(RolloutId).map_err(boxed)
-}
-
-fn store(action: &'static str) -> impl Fn(sqlx::Error) -> JournalError {
-    move |error| boxed(StoreError::database(action)(error))
 }
 
 fn boxed(error: impl std::error::Error + Send + Sync + 'static) -> JournalError {

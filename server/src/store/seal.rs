@@ -32,6 +32,10 @@ impl Sealer {
             action: "read the key that seals secrets",
             source,
         };
+        // A named pipe would keep the start waiting for ever.
+        if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(StoreError::KeyNotAFile { path: path.to_owned() });
+        }
         let mut file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -19,15 +19,15 @@ use crate::rollout::spec::Policy;
 
 const CANARY: &str = "correct-horse-battery-staple";
 
-fn options(directory: &Path) -> StoreOptions {
+pub(super) fn options(directory: &Path) -> StoreOptions {
     StoreOptions { data_dir: directory.to_owned(), secret_key_file: None }
 }
 
-async fn open(directory: &Path) -> Store {
+pub(super) async fn open(directory: &Path) -> Store {
     Store::open(&options(directory)).await.unwrap()
 }
 
-async fn refusal(options: &StoreOptions) -> String {
+pub(super) async fn refusal(options: &StoreOptions) -> String {
     match Store::open(options).await {
         Ok(_) => panic!("the store opened"),
         Err(error) => {
@@ -38,15 +38,15 @@ async fn refusal(options: &StoreOptions) -> String {
     }
 }
 
-fn at(seconds: u64) -> SystemTime {
+pub(super) fn at(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-fn name(text: &str) -> HostName {
+pub(super) fn name(text: &str) -> HostName {
     HostName::parse(text).unwrap()
 }
 
-fn host(text: &str, tls: StoredTls) -> StoredHost {
+pub(super) fn host(text: &str, tls: StoredTls) -> StoredHost {
     StoredHost {
         name: name(text),
         source: HostSource::Api,
@@ -58,13 +58,13 @@ fn host(text: &str, tls: StoredTls) -> StoredHost {
     }
 }
 
-fn material() -> TlsMaterial {
+pub(super) fn material() -> TlsMaterial {
     let made = rcgen::generate_simple_self_signed(["web1".to_owned()]).unwrap();
     let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
     TlsMaterial::new(&*certificate, &*certificate, Secret::new(key)).unwrap()
 }
 
-fn login(registry: &str, password: &str) -> RegistryLogin {
+pub(super) fn login(registry: &str, password: &str) -> RegistryLogin {
     let registry = RegistryHost::parse(registry).unwrap();
     RegistryLogin::new(registry, "ann", Secret::new(password), Secret::new("")).unwrap()
 }
@@ -351,7 +351,12 @@ async fn what_hangs_on_a_container_is_taken_as_long_as_its_rollout_lasts() {
 }
 
 /// A rollout that restarts a container on a host with what hangs on it.
-fn rollout(number: u128, container: &str, host: &str, dependents: &[&str]) -> NewRollout {
+pub(super) fn rollout(
+    number: u128,
+    container: &str,
+    host: &str,
+    dependents: &[&str],
+) -> NewRollout {
     let host = HostName::parse(host).unwrap();
     let replaced =
         HostPlan { kind: TargetKind::Replace, start: true, ..HostPlan::skipped(String::new()) };

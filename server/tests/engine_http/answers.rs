@@ -222,7 +222,7 @@ async fn a_login_is_checked_and_its_secret_kept_out_of_errors() {
     assert_eq!(accepted.identity_token.unwrap().expose(), "t0ken");
     assert!(engine.check_login(&login("quiet")).await.unwrap().identity_token.is_none());
     let error = engine.check_login(&login("wrong-password")).await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::RegistryAuthRequired);
+    assert_eq!(error.kind, ErrorKind::LoginRefused);
     assert_eq!(error.message, "login attempt with [redacted] failed with status: 401 Unauthorized");
     assert_eq!(server.lines()[0], "POST /v1.41/auth");
     assert_eq!(

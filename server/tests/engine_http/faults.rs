@@ -53,6 +53,31 @@ async fn a_read_that_breaks_off_is_lost() {
 }
 
 #[tokio::test]
+async fn what_is_no_id_gets_neither_to_people_nor_into_a_path() {
+    for id in ["", "..", "../../images/prune?x=", "web", "4bc\u{200b}"] {
+        let id = json!(id);
+        let text = json!([{"Id": id, "Names": ["/web"]}]).to_string();
+        let error = list(move || answer(200, &text)).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BadAnswer, "{id}: {error}");
+        let text = json!({"Id": id, "Name": "/web"}).to_string();
+        let server = Server::engine(move |request| match request.method.as_str() {
+            "GET" => answer(200, &text),
+            _ => answer(201, &text),
+        })
+        .await;
+        let (engine, web) = (server.client(), ContainerRef::parse("web").unwrap());
+        let error = engine.inspect_container(&web, false).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BadAnswer, "{id}: {error}");
+        let error = engine.create_container(None, None, &json!({})).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BadAnswer, "{id}: {error}");
+        // A command: its ID would stand in the path of its start.
+        let error = engine.run_in_container(&web, &["true".to_owned()]).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BadAnswer, "{id}: {error}");
+        assert!(!server.lines().iter().any(|line| line.contains("/start")), "{:?}", server.lines());
+    }
+}
+
+#[tokio::test]
 async fn a_write_whose_answer_breaks_off_is_in_doubt() {
     for text in [
         "",

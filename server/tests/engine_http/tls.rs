@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    date_time_ymd,
 };
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
@@ -44,8 +45,15 @@ impl Authority {
     }
 
     fn leaf(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> Leaf {
+        self.leaf_of(name, usage, (1975, 4096))
+    }
+
+    /// A certificate that is valid from the first day of one year to that of another.
+    fn leaf_of(&self, name: &str, usage: ExtendedKeyUsagePurpose, years: (i32, i32)) -> Leaf {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.extended_key_usages = vec![usage];
+        params.not_before = date_time_ymd(years.0, 1, 1);
+        params.not_after = date_time_ymd(years.1, 1, 1);
         let key = KeyPair::generate().unwrap();
         Leaf { certificate: params.signed_by(&key, &self.issuer).unwrap(), key }
     }
@@ -155,6 +163,35 @@ async fn a_client_certificate_that_is_refused_or_missing_is_named() {
         let message = tls_error(&server.address, Some(&material)).await;
         assert!(message.contains("client certificate"), "{message}");
         assert!(message.contains("check the certificate and key given for this host"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_called_expired_with_its_date() {
+    let authority = Authority::new();
+    for (years, expected) in [
+        ((2001, 2003), "the Engine's certificate expired on 2003-01-01T00:00:00Z"),
+        ((2090, 2091), "the Engine's certificate is not valid before 2090-01-01T00:00:00Z"),
+    ] {
+        let usage = ExtendedKeyUsagePurpose::ServerAuth;
+        let server = serve(&authority.leaf_of("127.0.0.1", usage, years), None);
+        let message = tls_error(&server.address, Some(&authority.material(None))).await;
+        assert!(message.contains(expected), "{message}");
+    }
+    let server = serve(&authority.server("127.0.0.1"), Some(&authority));
+    for (years, expected) in [
+        (
+            (2001, 2003),
+            "the client certificate given for this host expired on 2003-01-01T00:00:00Z",
+        ),
+        ((2090, 2091), "given for this host is not valid before 2090-01-01T00:00:00Z"),
+    ] {
+        let usage = ExtendedKeyUsagePurpose::ClientAuth;
+        let leaf = authority.leaf_of("wharfd", usage, years);
+        let key = Secret::new(leaf.key.serialize_pem());
+        let material = TlsMaterial::new(&authority.pem, leaf.certificate.pem(), key).unwrap();
+        let message = tls_error(&server.address, Some(&material)).await;
+        assert!(message.contains(expected) && message.contains("renew it"), "{message}");
     }
 }
 

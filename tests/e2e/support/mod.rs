@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod cut;
+pub mod kinds;
 pub mod recorder;
 
 use anyhow::Context;

@@ -43,7 +43,7 @@ pub(crate) fn container(item: &Value, keep_json: bool) -> ContainerSummary {
         image: text(&item["Image"]),
         image_id: text(&item["ImageID"]),
         command: text(&item["Command"]),
-        created: item["Created"].as_i64().unwrap_or(0),
+        created: item["Created"].as_i64(),
         state: text(&item["State"]),
         status: text(&item["Status"]),
         ports: ports.map(port).collect(),

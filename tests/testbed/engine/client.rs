@@ -65,7 +65,12 @@ impl Engine {
             .body(image.archive()?);
         let lines = stream(request).await.with_context(|| format!("importing {reference}"))?;
         let id = lines.last().and_then(|line| line["status"].as_str());
-        Ok(id.context("the import ended without an ID")?.to_owned())
+        let id = id.context("the import ended without an ID")?.to_owned();
+        if self.kind().is_podman() {
+            // Podman 4 takes every tag for `latest`.
+            self.post(&format!("/images/{id}/tag?repo={repository}&tag={tag}"), None).await?;
+        }
+        Ok(id)
     }
 
     /// Creates a container that runs `image` without a network, and starts it. Returns its ID.

@@ -7,19 +7,21 @@ use std::process::Command;
 use anyhow::Context;
 use serde_json::json;
 
-use super::EngineOptions;
+use super::root::{PATH, Root};
+use super::{EngineKind, EngineOptions};
 use crate::daemon::Daemon;
 use crate::tls::TlsFiles;
 use crate::{run, sweep, tools};
 
-pub(super) fn write_configuration(directory: &Path) -> anyhow::Result<()> {
+pub(super) fn write_configuration(directory: &Path, kind: EngineKind) -> anyhow::Result<()> {
     let place = directory.display();
     // `opt` would create /opt/containerd on this machine.
     let containerd = format!(
         "version = 2\n\
          root = \"{place}/containerd\"\n\
          state = \"{place}/exec/containerd\"\n\
-         disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n\
+         disabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.cri.v1.runtime\", \
+         \"io.containerd.cri.v1.images\"]\n\
          [grpc]\n\
          address = \"{place}/exec/containerd.sock\"\n\
          [plugins.\"io.containerd.internal.v1.opt\"]\n\
@@ -30,7 +32,7 @@ pub(super) fn write_configuration(directory: &Path) -> anyhow::Result<()> {
     // A file of our own also keeps dockerd from reading the machine's. Engines up to 22 take their
     // ID from this key, by default the machine's; later ones from their data, and refuse the entry.
     let key = directory.join("key.json");
-    let configuration = if dockerd_major_version()? < 23 {
+    let configuration = if kind == EngineKind::Machine && dockerd_major_version()? < 23 {
         json!({ "deprecated-key-path": key })
     } else {
         json!({})
@@ -47,13 +49,14 @@ fn dockerd_major_version() -> anyhow::Result<u32> {
     version.with_context(|| format!("`dockerd --version` says {text:?}"))
 }
 
-pub(super) fn containerd(directory: &Path) -> anyhow::Result<Daemon> {
-    let mut command = Command::new(tools::system("containerd")?);
+pub(super) fn containerd(root: Option<&Root>, directory: &Path) -> anyhow::Result<Daemon> {
+    let mut command = program(root, "containerd")?;
     command.arg("--config").arg(directory.join("containerd.toml"));
     Daemon::spawn("containerd", directory, isolated(command, directory))
 }
 
 pub(super) fn dockerd(
+    root: Option<&Root>,
     directory: &Path,
     address: &str,
     tls: Option<&TlsFiles>,
@@ -61,7 +64,7 @@ pub(super) fn dockerd(
 ) -> anyhow::Result<Daemon> {
     let name = directory.strip_prefix(run::root()?)?;
     let at = |name: &str| directory.join(name);
-    let mut command = Command::new(tools::system("dockerd")?);
+    let mut command = program(root, "dockerd")?;
     command
         .arg("--config-file")
         .arg(at("daemon.json"))
@@ -92,10 +95,17 @@ pub(super) fn dockerd(
     Daemon::spawn("dockerd", directory, isolated(command, directory))
 }
 
+/// A program of another release, or of this machine.
+fn program(root: Option<&Root>, name: &str) -> anyhow::Result<Command> {
+    match root {
+        Some(root) => root.command(name),
+        None => Ok(Command::new(tools::system(name)?)),
+    }
+}
+
 /// Without the environment of whoever runs the tests: a proxy or a `DOCKER_…` there would change
 /// what an Engine does.
-fn isolated(mut command: Command, directory: &Path) -> Command {
-    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    command.env_clear().env("PATH", path).env("HOME", directory).current_dir(directory);
+pub(super) fn isolated(mut command: Command, directory: &Path) -> Command {
+    command.env_clear().env("PATH", PATH).env("HOME", directory).current_dir(directory);
     command
 }

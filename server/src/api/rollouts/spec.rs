@@ -1,7 +1,6 @@
 //! What a rollout is asked to do: from the message to a checked value, with everything that
 //! is wrong named by its path.
 
-use prost_reflect::{DescriptorPool, MessageDescriptor};
 use serde_json::Value;
 use wharf::v1;
 
@@ -9,7 +8,7 @@ use super::policy;
 use crate::body::create::container_body;
 use crate::body::violation::{FieldViolation, Violations};
 use crate::domain::{ContainerName, ImageReference, quoted};
-use crate::rollout::recreate;
+use crate::rollout::recreate::{self, check_unset};
 use crate::rollout::spec::{Change, Policy, RolloutSpec};
 
 /// Longest merge patch, as every other JSON of the contract.
@@ -173,42 +172,11 @@ fn merge_patch(violations: &mut Violations, patch: &v1::EngineJson) -> Option<Va
     }
 }
 
-/// Whether what is to be taken away names settings. Whether they have such an entry is found
-/// for every host, and is no error.
+/// Whether what is to be taken away names settings: the one table that also takes them away
+/// decides. Whether a container has such an entry is found for every host, and is no error.
 fn unset(violations: &mut Violations, settings: &[String]) {
-    let settings_known = container_spec();
-    for (index, setting) in settings.iter().enumerate() {
-        let field = format!("spec.unset[{index}]");
-        let (name, key) = match setting.split_once('.') {
-            Some((name, key)) => (name, Some(key)),
-            None => (setting.as_str(), None),
-        };
-        if name == "image" {
-            violations.add(field, "a container needs an image; set `spec.image` instead");
-            continue;
-        }
-        let Some(known) = settings_known.get_field_by_name(name) else {
-            let nearest = settings_known
-                .fields()
-                .map(|field| field.name().to_owned())
-                .max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b)));
-            let nearest = nearest.unwrap_or_default();
-            let name = quoted(name);
-            violations.add(field, format!("{name} is not a setting; did you mean {nearest}?"));
-            continue;
-        };
-        let has_entries = known.is_list() || known.is_map();
-        match key {
-            Some("") => violations.add(field, "ends with a dot; write the key, such as env.DEBUG"),
-            Some(_) if !has_entries => {
-                violations.add(field, format!("{name} has no entries; write {name} alone"));
-            }
-            _ => {}
-        }
+    for violation in check_unset(settings) {
+        let field = violation.field.replace("change.", "spec.");
+        violations.add(field, violation.description);
     }
-}
-
-fn container_spec() -> MessageDescriptor {
-    let pool = DescriptorPool::decode(wharf::DESCRIPTORS).expect("valid descriptors");
-    pool.get_message_by_name("wharf.v1.ContainerSpec").expect("a message of the contract")
 }

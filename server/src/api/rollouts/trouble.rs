@@ -13,6 +13,7 @@ use crate::domain::{HostName, Reason};
 use crate::rollout::journal::JournalError;
 use crate::rollout::model::Trouble;
 use crate::rollout::requests::{Refusal, RolloutError};
+use crate::store::StoreError;
 
 /// The status of a trouble, on a host or of the rollout as a whole.
 pub fn status(trouble: &Trouble, host: Option<&HostName>) -> pb::Status {
@@ -56,11 +57,14 @@ pub fn journal_problem(error: &JournalError) -> Problem {
             .with("rollout", by.to_string()),
         JournalError::NotFound(id) => not_found(&id.to_string()),
         JournalError::Fenced => Problem::new(Reason::ServerReplaced, message),
-        JournalError::Store(_) => {
-            tracing::error!(error = error as &dyn std::error::Error, "the journal failed");
-            let message = format!("{message}; look at the disk of wharfd and at its log");
-            Problem::new(Reason::StoreFailed, message)
-        }
+        JournalError::Store(cause) => match cause.downcast_ref::<StoreError>() {
+            Some(error) => table::store_problem(error),
+            None => {
+                tracing::error!(error = error as &dyn std::error::Error, "the journal failed");
+                let message = format!("{message}; look at the disk of wharfd and at its log");
+                Problem::new(Reason::StoreFailed, message)
+            }
+        },
     }
 }
 

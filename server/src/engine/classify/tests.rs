@@ -99,6 +99,12 @@ fn an_engines_answers_have_their_kinds() {
 }
 
 #[test]
+fn what_an_engine_says_can_be_seen() {
+    let complaint = Complaint::read(500, &json("no\u{200b}such \u{202e}thing\u{1b}[2J\nhere"));
+    assert_eq!(complaint.message, "no\u{fffd}such \u{fffd}thing [2J here");
+}
+
+#[test]
 fn registries_are_told_from_engines() {
     use ErrorKind::*;
     for (operation, status, message, expected) in [
@@ -147,12 +153,41 @@ fn registries_are_told_from_engines() {
             RegistryRateLimited,
         ),
         (PULL_IMAGE, 429, "slow down", RegistryRateLimited),
+        (LOGIN, 429, "slow down", RegistryRateLimited),
+        // An Engine, or a proxy before it, that is asked too much.
+        (START_CONTAINER, 429, "slow down", Unavailable),
+        (LIST_CONTAINERS, 429, "toomanyrequests", Unavailable),
+        (CREATE_CONTAINER, 429, "Too Many Requests", Unavailable),
         (PULL_IMAGE, 403, "'scratch' is a reserved name", BadRequest),
         (
             PULL_IMAGE,
             404,
             "no matching manifest for linux/arm64/v8 in the manifest list entries",
-            ImageNotFound,
+            ForeignPlatform,
+        ),
+        (
+            PULL_IMAGE,
+            500,
+            "image operating system \"windows\" cannot be used on this platform: operating system is not supported",
+            ForeignPlatform,
+        ),
+        (
+            PULL_IMAGE,
+            500,
+            "choosing an image from manifest list docker://r.io/app:v1: no image found in manifest list for architecture \"s390x\", variant \"\", OS \"linux\"",
+            ForeignPlatform,
+        ),
+        (
+            CREATE_CONTAINER,
+            404,
+            "image with reference app:v1 was found but does not match the specified platform: wanted linux/arm64, actual: linux/amd64",
+            ForeignPlatform,
+        ),
+        (
+            CREATE_CONTAINER,
+            404,
+            "image with reference app:v1 was found but does not provide the specified platform (linux/arm64)",
+            ForeignPlatform,
         ),
         (
             PULL_IMAGE,
@@ -165,13 +200,13 @@ fn registries_are_told_from_engines() {
             LOGIN,
             500,
             "login attempt to http://127.0.0.1:5051/v2/ failed with status: 401 Unauthorized",
-            RegistryAuthRequired,
+            LoginRefused,
         ),
         (
             LOGIN,
             401,
             "Get \"https://registry-1.docker.io/v2/\": unauthorized: incorrect username or password",
-            RegistryAuthRequired,
+            LoginRefused,
         ),
         (
             LOGIN,

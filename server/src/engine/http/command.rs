@@ -11,6 +11,7 @@ use super::transport::{Phase, transport_error};
 use crate::domain::ContainerRef;
 use crate::engine::frames::{last_frames, without_frames};
 use crate::engine::operation::{CONTAINER_LOGS, CREATE_EXEC, INSPECT_EXEC, START_EXEC};
+use crate::engine::wire::engine_id;
 use crate::engine::{CommandResult, ErrorKind, Result};
 
 /// What is kept of the output of a command: enough for an error message of any length that
@@ -25,7 +26,7 @@ const SLACK: usize = 64 << 10;
 
 #[derive(Deserialize)]
 struct Made {
-    #[serde(rename = "Id")]
+    #[serde(rename = "Id", deserialize_with = "engine_id")]
     id: String,
 }
 
@@ -95,11 +96,11 @@ async fn tail(link: &Arc<Link>, call: &Call, keep: usize) -> Result<Vec<u8>> {
                     Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
                     Ok(None) => break,
                     Err(error) => {
-                        let (address, secured) = (&link.address, link.secured);
+                        let (address, security) = (&link.address, link.security);
                         return Err(transport_error(
                             operation,
                             address,
-                            secured,
+                            security,
                             Phase::Body,
                             &error,
                         ));

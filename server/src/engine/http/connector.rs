@@ -19,6 +19,7 @@ use super::HttpEngine;
 use super::lanes::{Lanes, PacingLayer};
 use super::link::{IDLE_CONNECTIONS, Link};
 use super::negotiate::VersionCell;
+use super::transport::Security;
 use crate::domain::{HostAddress, TlsMaterial};
 use crate::engine::{Engine, EngineError, ErrorKind, Result};
 
@@ -102,6 +103,10 @@ impl HttpConnector {
             return Ok(Arc::clone(engine) as Arc<dyn Engine>);
         }
         let secured = identity.is_some();
+        let security = match tls {
+            Some(tls) => Security::Tls { client: tls.client_validity() },
+            None => Security::Plain,
+        };
         let client = match (address, identity) {
             (_, Some(identity)) => identity.client,
             (HostAddress::Unix(path), None) => {
@@ -120,7 +125,7 @@ impl HttpConnector {
             client,
             base: base_url(address, secured)?,
             address: address.clone(),
-            secured,
+            security,
             stall: self.settings.stall,
             negotiation: self.settings.negotiation,
             lanes: Arc::new(Lanes::new()),

@@ -63,7 +63,13 @@ pub(super) async fn inspect(
     container: &ContainerRef,
     size: bool,
 ) -> Result<EngineDocument> {
-    link.document(on(&INSPECT_CONTAINER, container, &["json"]).with_flag("size", size)).await
+    let call = on(&INSPECT_CONTAINER, container, &["json"]).with_flag("size", size);
+    let document = link.document(call).await?;
+    // Its ID is what callers act on from now on.
+    match document.parse::<ContainerState>() {
+        Ok(_) => Ok(document),
+        Err(error) => Err(bad_answer(&INSPECT_CONTAINER, &error.to_string())),
+    }
 }
 
 pub(super) async fn start(link: &Arc<Link>, container: &ContainerRef) -> Result<Change> {

@@ -146,7 +146,10 @@ impl Lanes {
             state.returning_until = Some(Instant::now() + RETURN);
         }
         if let Err(error) = result
-            && matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Tls)
+            && matches!(
+                error.kind,
+                ErrorKind::Unreachable | ErrorKind::NoResources | ErrorKind::Tls
+            )
             && error.http_status.is_none()
         {
             state.failures += 1;

@@ -15,7 +15,7 @@ use url::Url;
 use super::lanes::{Lanes, Ticket};
 use super::negotiate::VersionCell;
 use super::path;
-use super::transport::{Phase, doubtful, transport_error};
+use super::transport::{Phase, Security, doubtful, transport_error};
 use crate::domain::HostAddress;
 use crate::engine::classify::{Complaint, classify};
 use crate::engine::operation::{ERROR_CAP, Operation};
@@ -33,7 +33,7 @@ pub(super) struct Link {
     pub(super) client: reqwest::Client,
     pub(super) base: Url,
     pub(super) address: HostAddress,
-    pub(super) secured: bool,
+    pub(super) security: Security,
     /// How long a transfer may stand still.
     pub(super) stall: Duration,
     /// How long the negotiation may take.
@@ -218,7 +218,7 @@ impl Link {
         let elapsed = begun.elapsed();
         let response = sent.map_err(|error| {
             let phase = Phase::Head;
-            transport_error(operation, &self.address, self.secured, phase, &error)
+            transport_error(operation, &self.address, self.security, phase, &error)
         });
         match response {
             Ok(response) => {
@@ -288,7 +288,7 @@ impl Link {
                     return Err(transport_error(
                         operation,
                         &self.address,
-                        self.secured,
+                        self.security,
                         phase,
                         &error,
                     ));

@@ -175,7 +175,7 @@ impl Link {
             let chunk = timeout(self.stall, response.chunk()).await;
             let chunk = chunk.map_err(|_| stalled(operation, self.stall))?.map_err(|error| {
                 let phase = Phase::Body;
-                transport_error(operation, &self.address, self.secured, phase, &error)
+                transport_error(operation, &self.address, self.security, phase, &error)
             })?;
             let Some(chunk) = chunk else { break };
             decoder.push(&chunk, &mut read).map_err(|broken| broken.into_error(operation))?;
@@ -282,7 +282,7 @@ fn check_platform(image: &EngineDocument, platform: &str) -> Result<()> {
     };
     if !of_containerd && (differs(os, &facts.os) || differs(architecture, &facts.architecture)) {
         return Err(EngineError::new(
-            ErrorKind::PullFailed,
+            ErrorKind::ForeignPlatform,
             PULL_IMAGE.name,
             format!(
                 "the registry has this image for {}/{} and not for {platform}; it was pulled all the same",
@@ -344,7 +344,7 @@ mod tests {
         }
         for platform in ["linux/arm64", "arm64", "windows/amd64", "windows"] {
             let error = check_platform(&amd64, platform).unwrap_err();
-            assert_eq!(error.kind, ErrorKind::PullFailed);
+            assert_eq!(error.kind, ErrorKind::ForeignPlatform);
             assert!(error.message.contains("linux/amd64"), "{}", error.message);
         }
         assert!(check_platform(&image("", "", "[]"), "linux/arm64").is_ok());

@@ -3,12 +3,15 @@
 //! Called for every error that comes out of reqwest. No text of a request gets in here, so no
 //! credential can get out.
 
+use std::error::Error;
 use std::io;
+use std::time::{Duration, SystemTime};
 
+use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError};
 use wharf::causes::{self, find};
 
-use crate::domain::HostAddress;
+use crate::domain::{HostAddress, LAST_DATE, Validity};
 use crate::engine::classify::one_line;
 use crate::engine::operation::{Access, Operation, Subject};
 use crate::engine::{EngineError, ErrorKind, operation};
@@ -22,26 +25,61 @@ pub(super) enum Phase {
     Body,
 }
 
+/// What secures the connections to a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Security {
+    /// Nothing.
+    Plain,
+    /// TLS.
+    Tls {
+        /// When our own certificate is valid, where we present one.
+        client: Option<Validity>,
+    },
+}
+
+impl Security {
+    /// What is wrong with our own certificate at this moment, by its dates.
+    fn client_problem(self) -> Option<String> {
+        let Self::Tls { client: Some(client) } = self else { return None };
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let problem = client.problem(i64::try_from(now.as_secs()).unwrap_or(i64::MAX))?;
+        Some(format!(
+            "the client certificate given for this host {problem}; renew it, and give it to the host anew"
+        ))
+    }
+}
+
 /// Puts an error of reqwest into words and a kind.
 pub(super) fn transport_error(
     operation: &Operation,
     address: &HostAddress,
-    secured: bool,
+    security: Security,
     phase: Phase,
     error: &reqwest::Error,
 ) -> EngineError {
     let failed = |kind, message| EngineError::new(kind, operation.name, message);
     if let Some(tls) = find::<rustls::Error>(error) {
-        return failed(ErrorKind::Tls, format!("TLS with {address} failed: {}", tls_problem(tls)));
+        return failed(
+            ErrorKind::Tls,
+            format!("TLS with {address} failed: {}", tls_problem(tls, security)),
+        );
     }
     if error.is_connect() {
-        return failed(ErrorKind::Unreachable, cannot_connect(address, error));
+        return match exhausted(error) {
+            Some(what) => failed(
+                ErrorKind::NoResources,
+                format!("wharfd cannot open a connection to {address}: {what}"),
+            ),
+            None => failed(ErrorKind::Unreachable, cannot_connect(address, error)),
+        };
     }
     let hyper = find::<hyper::Error>(error);
     if hyper.is_some_and(hyper::Error::is_canceled) {
         // hyper hands the request back: nothing of it was sent.
-        return if secured {
+        return if let Some(problem) = security.client_problem() {
             // With TLS 1.3 the Engine refuses a client certificate after the handshake.
+            failed(ErrorKind::Tls, format!("{address} closed the connection: {problem}"))
+        } else if security != Security::Plain {
             failed(
                 ErrorKind::Tls,
                 format!(
@@ -91,6 +129,16 @@ pub(super) fn doubtful(operation: &Operation, kind: ErrorKind, message: String) 
     EngineError::new(kind, operation.name, message)
 }
 
+/// What this process or machine has no more of, where that is why there is no connection.
+fn exhausted(error: &(dyn Error + 'static)) -> Option<String> {
+    // Linux: ENOMEM, ENFILE, EMFILE, EADDRNOTAVAIL (no port is left), ENOBUFS.
+    const LOCAL: [i32; 5] = [12, 23, 24, 99, 105];
+    causes::chain(error)
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .find(|cause| cause.raw_os_error().is_some_and(|number| LOCAL.contains(&number)))
+        .map(|cause| one_line(&cause.to_string()))
+}
+
 fn cannot_connect(address: &HostAddress, error: &reqwest::Error) -> String {
     if error.is_dns() {
         return format!(
@@ -127,9 +175,18 @@ fn cannot_connect(address: &HostAddress, error: &reqwest::Error) -> String {
 }
 
 /// What rustls complains of, and what to do about it.
-fn tls_problem(error: &rustls::Error) -> String {
+fn tls_problem(error: &rustls::Error, security: Security) -> String {
     use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage};
     match error {
+        InvalidCertificate(CertificateError::ExpiredContext { time, not_after }) => {
+            clock("the Engine's certificate expired on", *not_after, *time)
+        }
+        InvalidCertificate(CertificateError::NotValidYetContext { time, not_before }) => {
+            clock("the Engine's certificate is not valid before", *not_before, *time)
+        }
+        AlertReceived(_) if let Some(problem) = security.client_problem() => {
+            format!("the Engine refuses the client certificate: {problem}")
+        }
         InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "the Engine's certificate is not signed by the CA given for this host; check which CA signed it"
                 .to_owned()
@@ -137,12 +194,12 @@ fn tls_problem(error: &rustls::Error) -> String {
         InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => "the Engine's certificate is not valid for the name or IP address in the host's address; it needs it as a subject alternative name".to_owned(),
-        InvalidCertificate(
-            CertificateError::Expired | CertificateError::ExpiredContext { .. },
-        ) => "the Engine's certificate has expired, or this machine's clock is wrong".to_owned(),
-        InvalidCertificate(
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
-        ) => "the Engine's certificate is not valid yet, or this machine's clock is wrong".to_owned(),
+        InvalidCertificate(CertificateError::Expired) => {
+            "the Engine's certificate has expired, or this machine's clock is wrong".to_owned()
+        }
+        InvalidCertificate(CertificateError::NotValidYet) => {
+            "the Engine's certificate is not valid yet, or this machine's clock is wrong".to_owned()
+        }
         AlertReceived(
             AlertDescription::CertificateRequired
             | AlertDescription::BadCertificate
@@ -166,6 +223,19 @@ fn tls_problem(error: &rustls::Error) -> String {
     }
 }
 
+/// A date of a certificate beside the time that it was compared with.
+fn clock(what: &str, date: UnixTime, now: UnixTime) -> String {
+    let shown = |time: UnixTime| {
+        let since = Duration::from_secs(time.as_secs().min(LAST_DATE));
+        humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since)
+    };
+    format!(
+        "{what} {}; renew it, or set this machine's clock, which says {}",
+        shown(date),
+        shown(now)
+    )
+}
+
 /// The last cause in the chain, on one line, without reqwest's URL.
 pub(super) fn innermost(error: &reqwest::Error) -> String {
     let text = one_line(&causes::innermost(error));
@@ -173,5 +243,23 @@ pub(super) fn innermost(error: &reqwest::Error) -> String {
     match text.split_once(" (os error") {
         Some((plain, _)) => plain.to_owned(),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_machine_lacks_is_not_the_fault_of_the_host() {
+        for (number, text) in [(24, "Too many open files"), (99, "assign requested address")] {
+            let error = io::Error::from_raw_os_error(number);
+            let found = exhausted(&io::Error::other(error)).unwrap();
+            assert!(found.contains(text), "{found}");
+        }
+        // Refused, no route, timed out.
+        for number in [111, 113, 110] {
+            assert_eq!(exhausted(&io::Error::from_raw_os_error(number)), None);
+        }
     }
 }

@@ -4,11 +4,37 @@ use super::*;
 fn a_container_with_nulls_everywhere_is_read() {
     let text = r#"[{"Id":"4bc","Names":null,"Image":null,"ImageID":null,"Command":null,
         "Created":null,"State":null,"Status":null,"Ports":null,"Labels":null,
-        "NetworkSettings":{"Networks":null},"SizeRw":null,"Later":{"x":1}},{"NetworkSettings":null},{}]"#;
+        "NetworkSettings":{"Networks":null},"SizeRw":null,"Later":{"x":1}},{"Id":"4bc","NetworkSettings":null}]"#;
     let items: Vec<ContainerSummary> = parse_list::<ContainerItem, _>(text, false).unwrap();
     assert_eq!(items[0], ContainerSummary { id: "4bc".into(), ..Default::default() });
-    assert_eq!(items[1..], [ContainerSummary::default(), ContainerSummary::default()]);
+    assert_eq!(items[1], items[0]);
     assert!(parse_list::<ContainerItem, ContainerSummary>("null", true).unwrap().is_empty());
+}
+
+#[test]
+fn what_is_no_id_is_not_taken_for_one() {
+    for id in ["null", "\"\"", "\"..\"", "\"a/../b\"", "\"web\"", "\"4bc\\u200b\"", "\" 4bc\"", "4"]
+    {
+        let text = format!(r#"{{"Id":{id},"Name":"/web"}}"#);
+        let list = format!("[{text}]");
+        assert!(parse_list::<ContainerItem, ContainerSummary>(&list, false).is_err(), "{id}");
+        assert!(parse_list::<ContainerItem, ContainerSummary>(&list, true).is_err(), "{id}");
+        assert!(parse::<Creation>(&text).is_err(), "{id}");
+        assert!(parse::<ContainerState>(&text).is_err(), "{id}");
+    }
+    assert!(parse_list::<ContainerItem, ContainerSummary>("[{}]", false).is_err());
+    let error = parse::<Creation>("{\"Id\":\"../x\\u202e\"}").err().unwrap().to_string();
+    assert!(error.contains(r#""../x\u{202e}" is no ID"#), "{error}");
+}
+
+#[test]
+fn a_time_that_no_calendar_has_is_none() {
+    for created in [0, -1, -62_135_596_800, i64::MIN, i64::MAX, 253_402_300_800] {
+        let list = format!(r#"[{{"Id":"4bc","Created":{created}}}]"#);
+        let containers = parse_list::<ContainerItem, ContainerSummary>(&list, false).unwrap();
+        let images = parse_list::<ImageItem, ImageSummary>(&list, false).unwrap();
+        assert_eq!((containers[0].created, images[0].created), (None, None), "{created}");
+    }
 }
 
 #[test]

@@ -150,7 +150,9 @@ async fn containers(engine: &dyn Engine) -> Result<(Vec<ContainerFacts>, Vec<Str
             Ok(Some(inspect)) => containers.push(ContainerFacts::read(&inspect)),
             Ok(None) => {}
             // The host as a whole is not there any more.
-            Err(error) if error.kind == ErrorKind::Unreachable => return Err(error),
+            Err(error) if matches!(error.kind, ErrorKind::Unreachable | ErrorKind::NoResources) => {
+                return Err(error);
+            }
             Err(_) => unread.push(id),
         }
     }

@@ -12,7 +12,7 @@ pub(super) fn plan(input: &Input<'_>, facts: &HostFacts) -> Result<HostPlan, Vec
                 Ok(HostPlan::skipped(format!("it does not answer: {}", trouble.message)))
             }
             OnUnreachable::Wait | OnUnreachable::Fail => Err(vec![Trouble {
-                reason: trouble.reason.clone(),
+                reason: trouble.reason,
                 message: format!(
                     "{}; without it there is no plan: bring it back, or leave it out, or set \
                      on_unreachable to skip and max_unreachable",

@@ -127,6 +127,9 @@ fn read(path: &str) -> Result<(&str, Option<&str>), String> {
         Some((setting, entry)) => (setting, Some(entry)),
         None => (path, None),
     };
+    if setting == "image" {
+        return Err("a container needs an image; set another one instead".to_owned());
+    }
     let known = || TOP.iter().chain(&HOST).map(|(name, _)| *name).chain(OTHERS);
     if !known().any(|name| name == setting) {
         let near = known().max_by(|one, other| {

@@ -28,7 +28,7 @@ async fn lists_show_what_runs_or_all(world: &World<'_>) {
     assert_eq!((seen.image.as_str(), seen.state.as_str()), (image.as_str(), "running"));
     assert_eq!(seen.command, "/bin/idle");
     assert!(seen.status.starts_with("Up "), "{seen:?}");
-    assert!(seen.image_id.starts_with("sha256:") && seen.created > 1_700_000_000, "{seen:?}");
+    assert!(seen.image_id.starts_with("sha256:") && seen.created > Some(1_700_000_000), "{seen:?}");
     assert_eq!((seen.labels["k"].as_str(), seen.labels["origin"].as_str()), ("v", "image"));
     assert_eq!(seen.networks, ["none"]);
     assert_eq!(all[0].status, "Created");

@@ -47,7 +47,7 @@ async fn a_login_is_right_or_wrong(world: &World<'_>) {
     assert_eq!(accepted.status, "Login Succeeded");
     assert!(accepted.identity_token.is_none());
     let refused = world.engine.check_login(&world.login("wrong")).await;
-    assert_eq!(kind(refused), ErrorKind::RegistryAuthRequired);
+    assert_eq!(kind(refused), ErrorKind::LoginRefused);
     let open = login(&fixture.open_registry, "anyone", "anything");
     assert!(world.engine.check_login(&open).await.is_ok());
 }

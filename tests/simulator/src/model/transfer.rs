@@ -182,7 +182,7 @@ impl Model {
         let host = registry_host(&auth.server_address);
         let registry = self.registries.reach(&host)?;
         let unauthorized =
-            |message: String| Err(Refusal::new(500, ErrorKind::RegistryAuthRequired, message));
+            |message: String| Err(Refusal::new(500, ErrorKind::LoginRefused, message));
         match registry.access(Some(auth)) {
             Access::Granted => Ok(json!({
                 "IdentityToken": registry.identity_token.clone().unwrap_or_default(),

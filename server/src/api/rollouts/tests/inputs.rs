@@ -1,5 +1,7 @@
 //! What is wrong with a request is named by its path.
 
+use prost_reflect::DescriptorPool;
+
 use super::super::{policy, spec};
 use super::*;
 
@@ -208,4 +210,29 @@ fn a_whole_container_is_not_a_change_as_well() {
     let read = spec::read(&mut violations, Some(&alone)).unwrap();
     assert_eq!(read.change.whole.unwrap()["Image"], "app:v1");
     assert_eq!(read.change.image.unwrap().to_string(), "app:v1");
+}
+
+/// Two tables that disagreed would refuse here what can be taken away there, or let through what
+/// fails on every host.
+#[test]
+fn every_setting_of_a_container_can_be_taken_away_and_nothing_else() {
+    let pool = DescriptorPool::decode(wharf::DESCRIPTORS).unwrap();
+    let settings = pool.get_message_by_name("wharf.v1.ContainerSpec").unwrap();
+    let is_right = |path: &str| {
+        let unset = vec![path.to_owned()];
+        wrong(&v1::RolloutSpec { unset, ..spec("web") }).is_empty()
+    };
+    for field in settings.fields().filter(|field| field.name() != "image") {
+        let name = field.name();
+        let with_entries = field.is_list() || field.is_map();
+        // The words of these two have an order, and so no names.
+        let with_entries = with_entries && !["command", "entrypoint"].contains(&name);
+        assert!(is_right(name), "{name}");
+        assert_eq!(is_right(&format!("{name}.x")), with_entries, "{name}.x");
+        assert!(!is_right(&format!("{name}.")), "{name}.");
+    }
+    assert!(is_right("networks.backend"));
+    for path in ["networks", "image", "image.x", "enw.A", "", ".", "hostConfig"] {
+        assert!(!is_right(path), "{path}");
+    }
 }

@@ -1,0 +1,90 @@
+//! Fuzz targets: whatever stands in a user's file or on the command line is read without a
+//! panic. `cargo test` runs each for a moment, `scripts/fuzz` for as long as one likes.
+
+use bolero::check;
+use wharf_fuzz::{edited, edited_text};
+
+use crate::{duration, file, printer, spec};
+
+#[test]
+fn fuzz_rollout_file() {
+    let seeds = [
+        include_str!("../../examples/rollout.yaml"),
+        "container: web\nimage: app:v2\ntargets: {labels: 'a=b', exclude: [c]}\nunset: [env.OLD]\n",
+        "set: {env: [A=1], health_check: {test: [CMD, x], interval: 5s}, memory_bytes: 64m}\n",
+        "policy: &a {max_parallel: 25%, canary: 1, gate: {http: {port: 80, path: /}}}\nx: *a\n",
+        "merge_patch:\n  json: |\n    {}\n",
+    ];
+    check!().for_each(|bytes: &[u8]| {
+        let text = edited_text(bytes, &seeds);
+        if let Err(problem) = file::parse(&text) {
+            let line = problem.to_string();
+            assert!(!line.is_empty() && !line.contains('\n'), "{line:?}");
+        }
+    });
+}
+
+#[test]
+fn fuzz_flags() {
+    let seeds = [
+        "127.0.0.1:8080-8090:80-90/tcp",
+        "[::1]::53/udp",
+        "type=bind,source=/a,target=/b,readonly,bind-propagation=rslave",
+        "type=tmpfs,target=/t,tmpfs-size=64m,tmpfs-mode=1777",
+        "/srv:/data:ro,z",
+        "1h30m5.5s",
+        "on-failure:3",
+        "nofile=1024:2048",
+        "512m",
+        "1.5",
+        "host.docker.internal:host-gateway",
+        "/run:rw,size=64m",
+    ];
+    check!().for_each(|bytes: &[u8]| {
+        let text = edited_text(bytes, &seeds);
+        if let Ok(ports) = spec::ports::publish(&text) {
+            assert!(!ports.is_empty());
+        }
+        let _ = spec::ports::expose(&text);
+        let _ = spec::mounts::mount(&text);
+        let _ = spec::mounts::volume(&text);
+        let _ = spec::values::bytes(&text);
+        let _ = spec::values::bytes_or_unlimited(&text);
+        let _ = spec::values::nano_cpus(&text);
+        let _ = spec::values::restart_policy(&text);
+        let _ = spec::values::ulimit(&text);
+        let _ = spec::values::key_value(&text);
+        let _ = spec::values::extra_host(&text);
+        let _ = spec::values::tmpfs(&text);
+        let _ = duration::parse_deadline(&text);
+        if let Ok(parsed) = duration::parse(&text) {
+            duration::milliseconds(&duration::to_proto(parsed));
+        }
+    });
+}
+
+#[test]
+fn fuzz_env_files() {
+    check!().for_each(|bytes: &[u8]| {
+        let bytes = edited(bytes, &["# a comment\nA=1\n\nB\n  C=x y\r\n", "\u{feff}A=1"]);
+        let _ = spec::files::parse(&bytes);
+    });
+}
+
+#[test]
+fn fuzz_output() {
+    let seeds = [r#"{"name":"web","labels":{"a":"\u001b[2J"},"n":1.5}"#];
+    check!().for_each(|bytes: &[u8]| {
+        let text = edited_text(bytes, &seeds);
+        let shown = printer::printable(&text);
+        assert!(!shown.chars().any(printer::does_something), "{shown:?}");
+        if let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) {
+            let json = value.to_string();
+            let escaped = printer::escaped(&json);
+            assert!(!escaped.chars().any(printer::does_something), "{escaped:?}");
+            // Both are read, since the last digit of a long fraction may change in that.
+            let read = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+            assert_eq!(read(&escaped), read(&json));
+        }
+    });
+}

@@ -1,0 +1,3 @@
+//! What holds on Engines of other generations: Docker 26.1 and 28.5, podman 4.3 and 5.4.
+
+mod testbed_works;
