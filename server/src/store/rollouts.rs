@@ -74,9 +74,9 @@ impl Journal for Store {
     }
 
     async fn replace_secret(&self, epoch: Epoch, id: RolloutId, secret: NewSecret) -> Result<()> {
-        let failed = store("seal the credentials of a rollout");
+        let failed = self.refused("seal the credentials of a rollout");
         let mut transaction = self.begin().await.map_err(&failed)?;
-        fence(&mut transaction, epoch).await?;
+        fence(self, &mut transaction, epoch).await?;
         let text = id.to_string();
         let open: Option<i64> =
             sqlx::query_scalar("SELECT 1 FROM rollouts WHERE id = ? AND ended_at IS NULL")
@@ -250,7 +250,7 @@ impl Store {
         .bind(sealed.map_err(boxed)?)
         .execute(&mut *connection)
         .await
-        .map_err(store("seal what belongs to a rollout"))?;
+        .map_err(self.refused("seal what belongs to a rollout"))?;
         Ok(())
     }
 }
