@@ -46,3 +46,5 @@ pub const START_FIRST_IMPOSSIBLE: Reason = Reason::RolloutStartFirstImpossible;
 pub const NOTHING_TO_DO: Reason = Reason::RolloutNothingToDo;
 /// A container depends on this one.
 pub const DEPENDENT_CONTAINER: Reason = Reason::DependentContainer;
+/// A field of the request is wrong.
+pub const INVALID_FIELD: Reason = Reason::InvalidField;

@@ -153,7 +153,7 @@ impl Store {
         .bind(host)
         .execute(self.pool())
         .await
-        .map_err(StoreError::database("record that a host was not reached"))?;
+        .map_err(self.failed("record that a host was not reached"))?;
         Ok(())
     }
 

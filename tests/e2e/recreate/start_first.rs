@@ -18,7 +18,7 @@ async fn obstacle(body: Value, expected: &str) -> anyhow::Result<()> {
     let change = to_image(&v2)?;
     let wish = |order| Options { order, dependents: Dependents::Recreate, ..options() };
     let first = scene.plan(&change, &wish(OrderWish::StartFirst)).await?;
-    assert_eq!(first.expect_err(expected), ["START_FIRST_IMPOSSIBLE"]);
+    assert_eq!(first.expect_err(expected), ["ROLLOUT_START_FIRST_IMPOSSIBLE"]);
     let auto = scene.plan(&change, &wish(OrderWish::Auto)).await?.expect("auto falls back");
     assert_eq!(auto.order, Order::StopFirst);
     let said = auto.risks.iter().find(|risk| risk.starts_with("stop-first, because"));
