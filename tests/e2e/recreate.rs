@@ -4,7 +4,7 @@
 //! Each test makes a container with the Engine's own API, as people and tools do, has it made anew
 //! from its facts, and looks at what the Engine then says of the new one.
 
-mod bridge;
+pub mod bridge;
 mod identity;
 mod images;
 mod networks;

@@ -7,5 +7,5 @@
 mod auto_remove;
 mod dependents;
 mod run_state;
-mod stage;
+pub mod stage;
 mod start_first;

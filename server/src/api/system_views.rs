@@ -44,9 +44,27 @@ pub fn engine_info(document: EngineDocument) -> Result<v1::EngineInfo, EngineErr
     })
 }
 
-/// `GET /system/df`. The legacy lists, which every API version that is spoken sends.
+/// `GET /system/df`: up to API 1.51 lists, which are counted here; since then the Engine's own
+/// sums.
 pub fn disk_usage(document: EngineDocument) -> Result<v1::DiskUsage, EngineError> {
     let usage: UsageJson = parse(&document, "GET /system/df")?;
+    if let UsageJson {
+        image_usage: Some(images),
+        container_usage: containers,
+        volume_usage: volumes,
+        build_cache_usage: build_cache,
+        ..
+    } = &usage
+    {
+        let entry = |sums: &Option<UsageSums>| sums.as_ref().map(UsageSums::entry);
+        return Ok(v1::DiskUsage {
+            images: Some(images.entry()),
+            containers: Some(entry(containers).unwrap_or_default()),
+            volumes: Some(entry(volumes).unwrap_or_default()),
+            build_cache: Some(entry(build_cache).unwrap_or_default()),
+            engine: Some(engine_json(document)),
+        });
+    }
     let unused_images = usage.images.iter().filter(|image| image.containers == 0);
     let images = v1::DiskUsageEntry {
         total: length(&usage.images),
@@ -165,6 +183,35 @@ struct UsageJson {
     volumes: Vec<UsedVolume>,
     #[serde(deserialize_with = "null_to_default")]
     build_cache: Vec<UsedCache>,
+    // The changelog of the Engine writes them in the plural, its code does not.
+    #[serde(alias = "ImagesUsage")]
+    image_usage: Option<UsageSums>,
+    #[serde(alias = "ContainersUsage")]
+    container_usage: Option<UsageSums>,
+    #[serde(alias = "VolumesUsage")]
+    volume_usage: Option<UsageSums>,
+    build_cache_usage: Option<UsageSums>,
+}
+
+/// The sums of one kind of object, since API 1.52. Zeros may be left out.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct UsageSums {
+    total_count: i64,
+    active_count: i64,
+    total_size: i64,
+    reclaimable: i64,
+}
+
+impl UsageSums {
+    fn entry(&self) -> v1::DiskUsageEntry {
+        v1::DiskUsageEntry {
+            total: count(self.total_count),
+            active: count(self.active_count),
+            size_bytes: self.total_size,
+            reclaimable_bytes: self.reclaimable,
+        }
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -207,5 +254,46 @@ impl UsedContainer {
     /// As the docker command line counts: what runs or is frozen.
     fn is_active(&self) -> bool {
         matches!(self.state.as_str(), "running" | "paused" | "restarting")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::engine::ApiVersion;
+
+    fn usage(json: &Value, minor: u16) -> v1::DiskUsage {
+        let document =
+            EngineDocument { json: json.to_string(), api_version: ApiVersion::new(1, minor) };
+        v1::DiskUsage { engine: None, ..disk_usage(document).unwrap() }
+    }
+
+    #[test]
+    fn disk_usage_is_the_same_in_all_versions() {
+        let lists = json!({
+            "LayersSize": 30,
+            "Images": [{"Containers": 1, "Size": 20, "SharedSize": 0},
+                {"Containers": 0, "Size": 10, "SharedSize": 0}],
+            "Containers": [{"SizeRw": 5, "State": "exited"}],
+            "Volumes": [{"UsageData": {"Size": 7, "RefCount": 0}}],
+            "BuildCache": null,
+        });
+        for suffix in ["", "s"] {
+            let sums = json!({
+                format!("Image{suffix}Usage"):
+                    {"TotalCount": 2, "ActiveCount": 1, "TotalSize": 30, "Reclaimable": 10,
+                        "Items": [{"Id": "a"}, {"Id": "b"}]},
+                format!("Container{suffix}Usage"):
+                    {"TotalCount": 1, "TotalSize": 5, "Reclaimable": 5},
+                format!("Volume{suffix}Usage"): {"TotalCount": 1, "TotalSize": 7, "Reclaimable": 7},
+                "BuildCacheUsage": {},
+            });
+            assert_eq!(usage(&lists, 51), usage(&sums, 53));
+            let mut both = lists.clone();
+            both.as_object_mut().unwrap().extend(sums.as_object().unwrap().clone());
+            assert_eq!(usage(&both, 52), usage(&sums, 53));
+        }
     }
 }

@@ -70,9 +70,6 @@ fn by_status(operation: &Operation, status: u16, complaint: &Complaint, text: &s
     {
         return kind;
     }
-    if is_foreign_platform(text) {
-        return ErrorKind::ForeignPlatform;
-    }
     match status {
         300..=399 => ErrorKind::BadAnswer,
         400 if has("client sent an http request to an https server") => ErrorKind::Tls,
@@ -131,8 +128,9 @@ fn is_version_refusal(text: &str) -> bool {
     text.contains("client version") && (text.contains("is too old") || text.contains("is too new"))
 }
 
-/// Whether an image is for another operating system or processor than the one that is there or
-/// was asked for. The texts are of Docker, of containerd, and of Podman.
+/// Whether a registry has an image for other operating systems or processors only. A creation that
+/// says so is about an image that is missing on the host and can be pulled. The texts are of Docker,
+/// of containerd, and of Podman.
 fn is_foreign_platform(text: &str) -> bool {
     let any = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
     any(&[

@@ -19,6 +19,7 @@ mod frames;
 mod fuzz;
 pub mod http;
 mod lines;
+mod needs;
 mod operation;
 mod progress;
 mod registry_auth;
@@ -31,6 +32,7 @@ use serde_json::Value;
 
 pub use error::{EngineError, ErrorKind};
 pub use files::raise_file_limit;
+pub use needs::unsupported;
 pub use types::{
     ApiVersion, Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created,
     EngineDocument, FileChange, FileChangeKind, Filters, HistoryLayer, ImageListing, ImageRemoval,
@@ -100,7 +102,9 @@ pub trait Engine: Send + Sync + 'static {
         &self,
         listing: &ContainerListing,
     ) -> Result<Listing<ContainerSummary>>;
-    /// `POST /containers/create`. `body` is the Engine's own JSON.
+    /// `POST /containers/create`. `body` is the Engine's own JSON. What needs a newer version of
+    /// the API than is spoken with the Engine is [`ErrorKind::Unsupported`]: the Engine would drop
+    /// it.
     async fn create_container(
         &self,
         name: Option<&ContainerName>,
@@ -113,6 +117,16 @@ pub trait Engine: Send + Sync + 'static {
         container: &ContainerRef,
         size: bool,
     ) -> Result<EngineDocument>;
+    /// `GET /containers/{id}/json` in the form of an older version of the API, where that shows
+    /// what newer ones leave out; in the version that is spoken where that is not newer.
+    async fn inspect_container_as_of(
+        &self,
+        container: &ContainerRef,
+        version: ApiVersion,
+    ) -> Result<EngineDocument> {
+        let _ = version;
+        self.inspect_container(container, false).await
+    }
     /// `POST /containers/{id}/start`.
     async fn start_container(&self, container: &ContainerRef) -> Result<Change>;
     /// `POST /containers/{id}/stop`; `timeout` in whole seconds, `None` the container's own.

@@ -2,9 +2,10 @@
 
 use super::ApiVersion;
 
-/// The highest version this client speaks. 1.44 is legal on Engines 25.0 to 29 and comes
-/// before the changes of answers in 1.45 to 1.55.
-pub const CLIENT_MAX: ApiVersion = ApiVersion::new(1, 44);
+/// The highest version this client speaks. Only in its own version does an Engine show and take
+/// everything that a container can have. Up to 1.51 it is tried on real Engines; what 1.52 to 1.55
+/// change is in the Engine's API changelog, and none of it is lost here.
+pub const CLIENT_MAX: ApiVersion = ApiVersion::new(1, 55);
 
 /// The lowest version this client speaks, and what an Engine that names none is taken to
 /// speak, as Docker's own client does it.
@@ -67,17 +68,18 @@ mod tests {
             ("23.0", "1.42", "1.12", "1.42"),
             ("24.0", "1.43", "1.12", "1.43"),
             ("25.0", "1.44", "1.24", "1.44"),
-            ("26.1", "1.45", "1.24", "1.44"),
-            ("27.0", "1.46", "1.24", "1.44"),
-            ("27.5", "1.47", "1.24", "1.44"),
-            ("28.0", "1.48", "1.24", "1.44"),
-            ("28.1", "1.49", "1.24", "1.44"),
-            ("28.2", "1.50", "1.24", "1.44"),
-            ("28.5", "1.51", "1.24", "1.44"),
-            ("29.0", "1.52", "1.44", "1.44"),
-            ("29.2", "1.53", "1.44", "1.44"),
-            ("29.5", "1.54", "1.40", "1.44"),
-            ("29.7", "1.55", "1.40", "1.44"),
+            ("26.1", "1.45", "1.24", "1.45"),
+            ("27.0", "1.46", "1.24", "1.46"),
+            ("27.5", "1.47", "1.24", "1.47"),
+            ("28.0", "1.48", "1.24", "1.48"),
+            ("28.1", "1.49", "1.24", "1.49"),
+            ("28.2", "1.50", "1.24", "1.50"),
+            ("28.5", "1.51", "1.24", "1.51"),
+            ("29.0", "1.52", "1.44", "1.52"),
+            ("29.2", "1.53", "1.44", "1.53"),
+            ("29.5", "1.54", "1.40", "1.54"),
+            ("29.7", "1.55", "1.40", "1.55"),
+            ("later", "1.60", "1.44", "1.55"),
         ] {
             assert_eq!(
                 choose_version(Some(version(max)), Some(version(min))),
@@ -92,9 +94,9 @@ mod tests {
         let too_old = choose_version(Some(version("1.23")), None).unwrap_err();
         assert_eq!(too_old, NoCommonVersion::TooOld { max: version("1.23") });
         assert!(too_old.to_string().contains("up to 1.23"), "{too_old}");
-        let too_new = choose_version(Some(version("1.60")), Some(version("1.50"))).unwrap_err();
-        assert_eq!(too_new, NoCommonVersion::TooNew { min: version("1.50") });
-        assert!(too_new.to_string().contains("from 1.50"), "{too_new}");
+        let too_new = choose_version(Some(version("1.70")), Some(version("1.60"))).unwrap_err();
+        assert_eq!(too_new, NoCommonVersion::TooNew { min: version("1.60") });
+        assert!(too_new.to_string().contains("from 1.60"), "{too_new}");
     }
 
     #[test]
@@ -107,7 +109,7 @@ mod tests {
     fn the_minimum_is_asked_for_only_where_it_can_decide() {
         assert!(!needs_minimum(None));
         assert!(!needs_minimum(Some(CLIENT_MAX)));
-        assert!(needs_minimum(Some(version("1.45"))));
+        assert!(needs_minimum(Some(version("1.56"))));
     }
 
     #[test]

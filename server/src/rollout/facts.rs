@@ -78,7 +78,8 @@ pub struct ContainerFacts {
     pub pid_mode: String,
     /// Containers whose volumes it took, as `NAME[:MODE]`.
     pub volumes_from: Vec<String>,
-    /// Names of the containers that it has links to.
+    /// Names of the containers that it has legacy links to, those of the default bridge. Links in
+    /// other networks are no more than names there, and lead to whatever has the name.
     pub links: Vec<String>,
     /// What is mounted into it.
     pub mounts: Vec<MountFacts>,
@@ -97,6 +98,14 @@ pub struct MountFacts {
     pub writable: bool,
 }
 
+/// The target of a legacy link, which an inspection shows as `/db:/web/alias`; `None` for a link of
+/// another network, which it shows as it was given.
+fn linked(link: &Value) -> Option<String> {
+    let (target, alias) = link.as_str()?.split_once(':')?;
+    let legacy = target.starts_with('/') && alias.starts_with('/');
+    legacy.then(|| target.trim_start_matches('/').to_owned())
+}
+
 impl ContainerFacts {
     /// Reads an inspection.
     #[must_use]
@@ -104,10 +113,6 @@ impl ContainerFacts {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
         let host_config = &inspect["HostConfig"];
-        let linked = |link: &Value| {
-            let target = link.as_str().unwrap_or_default().split(':').next().unwrap_or_default();
-            target.trim_start_matches('/').to_owned()
-        };
         Self {
             id: text(&inspect["Id"]),
             name: text(&inspect["Name"]).trim_start_matches('/').to_owned(),
@@ -117,7 +122,7 @@ impl ContainerFacts {
             ipc_mode: text(&host_config["IpcMode"]),
             pid_mode: text(&host_config["PidMode"]),
             volumes_from: list(&host_config["VolumesFrom"]).iter().map(text).collect(),
-            links: list(&host_config["Links"]).iter().map(linked).collect(),
+            links: list(&host_config["Links"]).iter().filter_map(linked).collect(),
             mounts: list(&inspect["Mounts"])
                 .iter()
                 .map(|mount| MountFacts {

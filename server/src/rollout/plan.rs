@@ -99,6 +99,8 @@ pub struct NewContainer {
     pub diff: Vec<String>,
     /// What may go wrong or be lost, a line each.
     pub risks: Vec<String>,
+    /// Paths in the old container's own layer that are lost, in the order in which they are told.
+    pub lost_paths: Vec<String>,
     /// Whether it has a health check; `None` where that is known once its image is there.
     pub health_check: Option<bool>,
     /// Its image, where that is another one than the plan's and must be pulled.

@@ -3,6 +3,7 @@
 
 mod assemble;
 mod dependents;
+mod newer;
 mod old_image;
 mod sealed;
 mod undo;
@@ -23,7 +24,7 @@ use super::model::{Plan, PlannedImage, Trouble};
 use super::reason::{self, Reason};
 use super::recreate;
 use super::requests::{Order, Refusal, RolloutError};
-use super::spec::PullWhen;
+use super::spec::{Change, PullWhen};
 use crate::domain::{ContainerName, HostName, ImageName, ImageReference, RegistryLogin};
 use crate::engine::{Engine, EngineError, ErrorKind, Platform, RemoteImage};
 
@@ -91,13 +92,46 @@ struct Asked {
 pub async fn plan(hosts: &dyn Hosts, order: &Order) -> Result<Planned, RolloutError> {
     let names: Vec<_> = order.hosts.iter().map(|host| host.name.clone()).collect();
     let image = order.spec.change.image.as_ref();
-    let asked = ask(hosts, &names, &order.spec.container, image).await;
-    let image = match image {
+    let mut asked = ask(hosts, &names, &order.spec.container, image).await;
+    let is_restart = order.spec.change == Change::default();
+    let newer = newer::image(&order.spec, &asked).map_err(RolloutError::PlanRefused)?;
+    let with_newer = match &newer {
+        None => None,
+        Some(reference) => {
+            images_on(hosts, &mut asked, reference).await;
+            let mut order = order.clone();
+            order.spec.change.image = Some(reference.clone());
+            order.login = hosts.login(&reference.registry()).await;
+            Some(order)
+        }
+    };
+    let order = with_newer.as_ref().unwrap_or(order);
+    let image = match &order.spec.change.image {
         None => None,
         Some(reference) => Some(resolve(hosts, order, reference, &asked).await?),
     };
     let (image, platforms) = image.map_or((None, Vec::new()), |it| (Some(it.image), it.platforms));
-    assemble::assemble(order, image, &platforms, asked).map_err(RolloutError::PlanRefused)
+    assemble::assemble(order, is_restart, image, &platforms, asked)
+        .map_err(RolloutError::PlanRefused)
+}
+
+/// What the reference stands for on each host that answered.
+async fn images_on(hosts: &dyn Hosts, asked: &mut [Asked], reference: &ImageReference) {
+    let answering: Vec<Option<HostName>> =
+        asked.iter().map(|it| it.facts.is_ok().then(|| it.host.clone())).collect();
+    let found: Vec<_> = futures_util::stream::iter(answering)
+        .map(|host| async move {
+            match host {
+                Some(host) => image_on(hosts, &host, reference).await,
+                None => None,
+            }
+        })
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    for (asked, image) in asked.iter_mut().zip(found) {
+        asked.image = image;
+    }
 }
 
 /// The facts of all hosts, in the order of `names`.

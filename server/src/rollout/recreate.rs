@@ -24,6 +24,7 @@ mod image_defaults;
 mod joined;
 mod json;
 mod labels;
+mod mac;
 mod mask;
 pub mod names;
 mod networks;
@@ -49,6 +50,7 @@ use super::facts::{HostFacts, OldContainer};
 use super::model::{OldFacts, Order, RestartPolicy, Trouble};
 use super::reason::Reason;
 use super::spec::{AnonymousVolumes, Change, Dependents, OrderWish, Policy};
+use crate::engine::{CLIENT_MAX, ErrorKind, unsupported};
 
 /// What the operator allows or wants, besides the change itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +82,9 @@ pub struct Recreated {
     pub joins: Vec<String>,
     /// What becomes different, a line a setting, sorted; secrets are not in it.
     pub diff: Vec<String>,
+    /// Paths that were changed in the old container's own layer and go with it: those of files
+    /// that are likely to be of the moment last, otherwise sorted.
+    pub lost_paths: Vec<String>,
     /// What may go wrong or be lost, a line each.
     pub risks: Vec<String>,
     /// How it takes the place of the old one.
@@ -111,7 +116,7 @@ pub fn recreate(
     labels::refuse_swarm(&old.inspect, &mut notes);
     notes.risks.extend(labels::compose_risk(&old.inspect));
     names::refuse_retained(&old.inspect, &mut notes);
-    storage::warn_of_lost_files(old, &mut notes);
+    let lost_paths = storage::warn_of_lost_files(old, &mut notes);
     let base = if change.whole.is_some() {
         // Only to tell what becomes different: what is unclear about it does not matter.
         let lenient = Options { assume_explicit: true, ..*options };
@@ -143,8 +148,9 @@ pub fn recreate(
     storage::warn_of_leaks(&inherited_volumes, &mut notes);
     let diff = diff(&before.body, &body);
     let joins = joined::expected(&old.inspect, &before.body, &body, host);
-    let made = Made { body, joins, diff, order, dependents, inherited_volumes };
-    made.finish(host, notes)
+    let made = Made { body, joins, diff, lost_paths, order, dependents, inherited_volumes };
+    let shown = unsupported(&before.body, host.api_version);
+    made.finish(host, &shown, notes)
 }
 
 /// The container that a change makes where there is none. The change must have a whole body, or
@@ -165,11 +171,12 @@ pub fn fresh(host: &HostFacts, change: &Change) -> Result<Recreated, Vec<Trouble
         body,
         joins,
         diff,
+        lost_paths: Vec::new(),
         order: Order::StopFirst,
         dependents: Vec::new(),
         inherited_volumes: Vec::new(),
     };
-    made.finish(host, notes)
+    made.finish(host, &[], notes)
 }
 
 /// The stopped stand-in for a container that removes itself when it stops: the same container
@@ -181,15 +188,17 @@ pub fn twin(old: &OldContainer, host: &HostFacts) -> Result<Recreated, Vec<Troub
         return Err(notes.refusals);
     }
     base.body["HostConfig"]["AutoRemove"] = Value::Bool(false);
+    let shown = unsupported(&base.body, host.api_version);
     let made = Made {
         joins: joined::expected(&old.inspect, &base.body, &base.body, host),
         body: base.body,
         diff: Vec::new(),
+        lost_paths: Vec::new(),
         order: Order::StopFirst,
         dependents: Vec::new(),
         inherited_volumes: base.inherited,
     };
-    made.finish(host, notes)
+    made.finish(host, &shown, notes)
 }
 
 /// What the plan keeps of the old container.
@@ -293,6 +302,7 @@ struct Made {
     body: Value,
     joins: Vec<String>,
     diff: Vec<String>,
+    lost_paths: Vec<String>,
     order: Order,
     dependents: Vec<Dependent>,
     inherited_volumes: Vec<String>,
@@ -300,11 +310,30 @@ struct Made {
 
 impl Made {
     /// The container in the form in which it is sent to the host, or what stands against it.
-    fn finish(self, host: &HostFacts, mut notes: Notes) -> Result<Recreated, Vec<Trouble>> {
+    /// `shown` is what the Engine shows of the old container and its version does not know.
+    fn finish(
+        self,
+        host: &HostFacts,
+        shown: &[String],
+        mut notes: Notes,
+    ) -> Result<Recreated, Vec<Trouble>> {
         if !notes.refusals.is_empty() {
             return Err(notes.refusals);
         }
-        let Self { body, joins, diff, order, dependents, inherited_volumes } = self;
+        let Self { body, joins, diff, lost_paths, order, dependents, inherited_volumes } = self;
+        let mut unknown = unsupported(&body, host.api_version);
+        if host.api_version < CLIENT_MAX {
+            // What an Engine shows in its own highest version it also takes: podman names an old
+            // one.
+            unknown.retain(|line| !shown.contains(line));
+        }
+        if !unknown.is_empty() {
+            let refusal = |line: String| {
+                let message = format!("{line}; leave it out on this host, or upgrade its Engine");
+                Trouble::new(ErrorKind::Unsupported.reason(), message)
+            };
+            return Err(unknown.into_iter().map(refusal).collect());
+        }
         let (body, extra_networks) = joined::split(body, host);
         let spec_sha = json::sha256(&serde_json::json!([body, extra_networks]));
         notes.risks.sort();
@@ -315,6 +344,7 @@ impl Made {
             extra_networks,
             joins,
             diff,
+            lost_paths,
             risks,
             order,
             dependents,

@@ -1,5 +1,6 @@
 //! The negotiation of the API version.
 
+use serde_json::json;
 use wharf_server::engine::{ContainerListing, ErrorKind};
 
 use crate::server::{Request, Server, Step, answer, ping, refusal, whole};
@@ -37,9 +38,10 @@ async fn the_highest_common_version_is_spoken() {
         ("1.35", "1.12", "/v1.35/containers/json"),
         ("1.41", "1.12", "/v1.41/containers/json"),
         ("1.44", "1.24", "/v1.44/containers/json"),
-        ("1.51", "1.24", "/v1.44/containers/json"),
-        ("1.52", "1.44", "/v1.44/containers/json"),
-        ("1.55", "1.40", "/v1.44/containers/json"),
+        ("1.51", "1.24", "/v1.51/containers/json"),
+        ("1.52", "1.44", "/v1.52/containers/json"),
+        ("1.55", "1.40", "/v1.55/containers/json"),
+        ("1.60", "1.44", "/v1.55/containers/json"),
     ] {
         let server = engine(max, min).await;
         let client = server.client();
@@ -53,13 +55,25 @@ async fn the_highest_common_version_is_spoken() {
 }
 
 #[tokio::test]
+async fn what_the_engine_does_not_know_is_refused_before_it_is_sent() {
+    let mount = json!({"Type": "image", "Source": "models", "Target": "/models"});
+    let body = json!({"Image": "app", "HostConfig": {"Mounts": [mount]}});
+    let server = engine("1.47", "1.24").await;
+    let error = server.client().create_container(None, None, &body).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unsupported);
+    let expected = "an image as a mount at \"/models\" needs API version 1.48, and 1.47 is spoken";
+    assert!(error.message.contains(expected), "{error}");
+    assert!(!server.lines().iter().any(|line| line.contains("create")), "{:?}", server.lines());
+}
+
+#[tokio::test]
 async fn no_common_version_is_said_before_anything_is_asked() {
-    let server = engine("1.60", "1.50").await;
+    let server = engine("1.70", "1.60").await;
     let client = server.client();
     let error = client.list_containers(&ContainerListing::default()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NoCommonApiVersion);
-    assert!(error.message.contains("from 1.50"), "{error}");
-    assert_eq!(server.lines(), ["GET /v1.60/version"]);
+    assert!(error.message.contains("from 1.60"), "{error}");
+    assert_eq!(server.lines(), ["GET /v1.70/version"]);
 
     let server = Server::start(|_| ping("1.23")).await;
     let error = server.client().ping().await.unwrap_err();

@@ -15,9 +15,9 @@ const ENGINES: [(u16, u16, Option<u16>); 7] = [
     (41, 12, Some(41)),
     (44, 24, Some(44)),
     (44, 44, Some(44)),
-    (51, 24, Some(44)),
+    (51, 24, Some(51)),
     // Too new to be spoken with.
-    (55, 45, None),
+    (60, 56, None),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,7 +54,7 @@ async fn every_engine_is_spoken_with_in_a_version_that_both_know() {
     assert_eq!(listed.succeeded(), names);
     let refused = listed.refused(&name(6));
     assert_eq!((refused.code, &*refused.reason), (Code::Unimplemented, "ENGINE_API_VERSION"));
-    assert!(refused.message.contains("1.45"), "it says what the Engine wants: {}", refused.message);
+    assert!(refused.message.contains("1.56"), "it says what the Engine wants: {}", refused.message);
     for (host, event) in &listed.payloads {
         let v1::list_containers_response::Event::Batch(batch) = event else { panic!("{event:?}") };
         assert!(batch.containers.iter().any(|container| container.name == "web"), "{host}");

@@ -7,17 +7,18 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use testbed::{Engine, EngineOptions, Image, tools, unique};
 use tokio::sync::OnceCell;
-use wharf_server::rollout::recreate::recreate;
+use wharf_server::rollout::facts::ContainerFacts;
+use wharf_server::rollout::recreate;
 
 use super::scene::{Scene, options, to_image};
 
 /// A bridge of this machine, gone when it is dropped.
-struct Bridge {
+pub struct Bridge {
     name: String,
 }
 
 impl Bridge {
-    fn add() -> anyhow::Result<Bridge> {
+    pub fn add() -> anyhow::Result<Bridge> {
         // At most 15 characters.
         let name = unique("wbr").replace('-', "");
         let bridge = Bridge { name: name.clone() };
@@ -27,6 +28,11 @@ impl Bridge {
         ip(&["addr", "add", &address, "dev", &name])?;
         ip(&["link", "set", &name, "up"])?;
         Ok(bridge)
+    }
+
+    /// As `--bridge` takes it.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 }
 
@@ -83,14 +89,38 @@ async fn links_are_asked_for_by_target_and_alias(engine: &'static Engine) -> any
     let expected = json!([format!("/{db}:/{}/database", scene.other("new"))]);
     assert_eq!(new["HostConfig"]["Links"], expected);
 
-    // Whoever upgrades the target of a link is told who follows the old one.
+    // Who upgrades the target of a link is told who could not start again, or has it recreated.
     let target = wharf_server::domain::ContainerName::parse(&db)?;
     let facts = wharf_server::rollout::facts::gather(&*scene.client, &target).await?;
     let target = facts.old.context("the target is there")?;
-    let upgraded = recreate(&target, &facts.host, &to_image(&v2)?, &options())
-        .map_err(|refusals| anyhow::anyhow!("{refusals:?}"))?;
+    let refused = recreate::recreate(&target, &facts.host, &to_image(&v2)?, &options()).err();
+    let refused = refused.context("the link stands against it")?;
     let told = format!("the container {} has a link to it", scene.name);
-    assert!(upgraded.risks.iter().any(|risk| risk.starts_with(&told)), "{:?}", upgraded.risks);
+    assert!(refused[0].message.starts_with(&told), "{refused:?}");
+    assert_eq!(refused[0].reason, wharf_server::domain::Reason::DependentContainer);
+
+    // The target is replaced, and the link still leads to the old one: the one that has the
+    // name now is meant.
+    let kept = format!("{db}.old-0123abcd");
+    scene.engine.post(&format!("/containers/{db}/rename?name={kept}"), None).await?;
+    scene.create_as_it_is(&db, json!({"Image": v2})).await?;
+    scene.start(&db).await?;
+    let linker = scene.inspect(&scene.name).await?;
+    let shown = json!([format!("/{kept}:/{}/database", scene.name)]);
+    assert_eq!(linker["HostConfig"]["Links"], shown);
+    let recreated = scene.planned(&to_image(&v2)?).await?;
+    assert_eq!(recreated.body["HostConfig"]["Links"], json!([format!("/{db}:database")]));
+    // And by its ID, as a dependent is made before the new target has the name.
+    let new = scene.inspect(&db).await?;
+    let (old, id) = (ContainerFacts::read(&new), new["Id"].as_str().context("an ID")?);
+    let body = recreate::retarget(&recreated.body, &old, id);
+    assert_eq!(body["HostConfig"]["Links"], json!([format!("{id}:database")]));
+    let name = scene.other("by-id");
+    scene.create_as_it_is(&name, body.clone()).await?;
+    scene.start(&name).await?;
+    let found = scene.inspect(&name).await?;
+    assert_eq!(found["HostConfig"]["Links"], json!([format!("/{db}:/{name}/database")]));
+    assert_eq!(recreate::compare(&body, &found), [""; 0]);
     Ok(())
 }
 

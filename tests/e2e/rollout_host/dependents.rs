@@ -143,7 +143,7 @@ async fn c14_they_are_refused_unless_asked_for_and_with_start_first() -> anyhow:
     }
     let first = RolloutPolicy { order: RolloutOrder::StartFirst.into(), ..recreate(quick()) };
     let said = family.stage.refusals(&family.v2, first).await?;
-    let line = format!("the container {} shares its namespace", family.side);
+    let line = format!("the container {} depends on it", family.side);
     assert!(said.contains("start-first is not possible") && said.contains(&line), "{said}");
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
-use testbed::{Fleet, Wharfd, eventually};
+use testbed::{Engine, Fleet, Wharfd, eventually};
 use tonic::Status;
 use wharf::v1::rollout_service_client::RolloutServiceClient;
 use wharf::v1::{
@@ -29,7 +29,11 @@ pub struct Stage {
 
 impl Stage {
     pub async fn new() -> anyhow::Result<Stage> {
-        let engine = &Fleet::shared().await?.engines[0];
+        Stage::on(&Fleet::shared().await?.engines[0]).await
+    }
+
+    /// On another Engine than those of the fleet.
+    pub async fn on(engine: &'static Engine) -> anyhow::Result<Stage> {
         let scene = Scene::on(engine)?;
         let wharfd = Wharfd::start().await?;
         let server = Server::of(&wharfd).await?;

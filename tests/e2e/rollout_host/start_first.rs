@@ -137,7 +137,7 @@ async fn c32_fixed_addresses_and_dependents_stand_against_it() -> anyhow::Result
     let mode = json!({"NetworkMode": format!("container:{id}")});
     stage.scene.create(&side, json!({"Image": v1, "HostConfig": mode})).await?;
     let said = stage.refusals(&v2, first(quick())).await?;
-    let words = format!("the container {side} shares its namespace");
+    let words = format!("the container {side} depends on it");
     assert!(said.contains("start-first is not possible") && said.contains(&words), "{said}");
     Ok(())
 }

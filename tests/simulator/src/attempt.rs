@@ -2,16 +2,15 @@
 
 use serde_json::Value;
 use tokio::time::sleep;
-use wharf_server::engine::{ApiVersion, EngineDocument, EngineError, ErrorKind, Result};
+use wharf_server::engine::{
+    ApiVersion, CLIENT_MAX, EngineDocument, EngineError, ErrorKind, Result,
+};
 
 use crate::engine::SimEngine;
 use crate::host::PowerState;
 use crate::model::{Model, Refusal, Time};
 use crate::operation::Operation;
 use crate::script::{Fault, Outcome, Plan, Script};
-
-/// The highest version that the client of a real Engine speaks.
-const CLIENT_MAX: ApiVersion = ApiVersion::new(1, 44);
 
 impl SimEngine {
     /// Makes a call: latency, faults and crashes around what `effect` does.
@@ -92,6 +91,11 @@ impl SimEngine {
             return Err(EngineError::new(ErrorKind::NoCommonApiVersion, operation.name(), message));
         }
         Ok(spoken)
+    }
+
+    /// The version that is spoken with the Engine, where there is one.
+    pub(crate) fn spoken(&self) -> ApiVersion {
+        self.versions().1.min(CLIENT_MAX)
     }
 
     fn versions(&self) -> (ApiVersion, ApiVersion) {

@@ -13,7 +13,7 @@ use wharf_server::engine::{
     Engine, EngineDocument, EngineError, ErrorKind, FileChange, HistoryLayer, ImageListing,
     ImageRemoval, ImageSummary, Listing, LoginAnswer, NetworkSummary, Ping, ProcessTable,
     ProgressSink, PrunedContainers, PrunedImages, Pulled, Pushed, RemoteImage, Result,
-    WaitCondition,
+    WaitCondition, unsupported,
 };
 
 use crate::answers;
@@ -260,6 +260,12 @@ impl Engine for SimEngine {
             self.require(Operation::Create, since, "a container for a platform")?;
         }
         let name = name.map(ContainerName::as_str);
+        let unknown = unsupported(body, self.spoken());
+        if !unknown.is_empty() {
+            let message = unknown.join("; ");
+            let kind = ErrorKind::Unsupported;
+            return Err(EngineError::new(kind, Operation::Create.name(), message));
+        }
         self.at_once(Operation::Create, name.unwrap_or_default(), |model, now, version| {
             let (id, warnings) = model.create(now, version, name, platform, body)?;
             Ok(Created { id, warnings })
@@ -275,6 +281,18 @@ impl Engine for SimEngine {
         let name = container.as_str();
         self.document(Operation::Inspect, name, |model, version| model.inspect(version, name, size))
             .await
+    }
+
+    async fn inspect_container_as_of(
+        &self,
+        container: &ContainerRef,
+        version: ApiVersion,
+    ) -> Result<EngineDocument> {
+        let name = container.as_str();
+        let found = self.document(Operation::Inspect, name, |model, spoken| {
+            model.inspect(spoken.min(version), name, false)
+        });
+        found.await.map(|it| EngineDocument { api_version: it.api_version.min(version), ..it })
     }
 
     async fn start_container(&self, container: &ContainerRef) -> Result<Change> {

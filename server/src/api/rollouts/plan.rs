@@ -5,6 +5,9 @@ use wharf::v1;
 use crate::domain::HostName;
 use crate::rollout::model::{HostPlan, Order, Plan, TargetKind};
 
+/// Most paths of a host that a plan names. A program may have written millions.
+const MOST_LOST_PATHS: usize = 1000;
+
 /// The whole plan.
 pub fn view(plan: &Plan) -> v1::RolloutPlan {
     let image = plan.image.as_ref();
@@ -61,5 +64,7 @@ fn host_view(plan: &Plan, name: &HostName, host: &HostPlan) -> v1::RolloutPlanHo
         spec_sha256: host.spec_sha.clone(),
         adopted_container_id: adopted.to_owned(),
         dependents: host.dependents.iter().map(|it| it.name.to_string()).collect(),
+        lost_paths: host.lost_paths.iter().take(MOST_LOST_PATHS).cloned().collect(),
+        lost_path_count: u32::try_from(host.lost_paths.len()).unwrap_or(u32::MAX),
     }
 }

@@ -181,13 +181,13 @@ fn registries_are_told_from_engines() {
             CREATE_CONTAINER,
             404,
             "image with reference app:v1 was found but does not match the specified platform: wanted linux/arm64, actual: linux/amd64",
-            ForeignPlatform,
+            ImageNotFound,
         ),
         (
             CREATE_CONTAINER,
             404,
             "image with reference app:v1 was found but does not provide the specified platform (linux/arm64)",
-            ForeignPlatform,
+            ImageNotFound,
         ),
         (
             PULL_IMAGE,

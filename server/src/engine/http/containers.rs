@@ -19,7 +19,8 @@ use crate::engine::wire::{
 };
 use crate::engine::{
     ApiVersion, Change, ContainerExit, ContainerListing, ContainerSummary, Created, EngineDocument,
-    ErrorKind, FileChange, Filters, Listing, ProcessTable, PrunedContainers, Result, WaitCondition,
+    EngineError, ErrorKind, FileChange, Filters, Listing, ProcessTable, PrunedContainers, Result,
+    WaitCondition, unsupported,
 };
 
 /// The API version that brought `platform` to creations.
@@ -51,6 +52,12 @@ pub(super) async fn create(
     if platform.is_some() {
         link.require(&CREATE_CONTAINER, PLATFORM_SINCE, "a container for a platform").await?;
     }
+    let agreed = link.negotiated(&CREATE_CONTAINER).await?;
+    let unknown = unsupported(body, agreed.version);
+    if agreed.is_exact && !unknown.is_empty() {
+        let message = format!("{}; leave it out, or upgrade the Engine", unknown.join("; "));
+        return Err(EngineError::new(ErrorKind::Unsupported, CREATE_CONTAINER.name, message));
+    }
     let call = Call::new(&CREATE_CONTAINER, &["containers", "create"])
         .with_some("name", name.map(ContainerName::as_str))
         .with_some("platform", platform)
@@ -70,6 +77,18 @@ pub(super) async fn inspect(
         Ok(_) => Ok(document),
         Err(error) => Err(bad_answer(&INSPECT_CONTAINER, &error.to_string())),
     }
+}
+
+pub(super) async fn inspect_as_of(
+    link: &Arc<Link>,
+    container: &ContainerRef,
+    version: ApiVersion,
+) -> Result<EngineDocument> {
+    let spoken = link.negotiated(&INSPECT_CONTAINER).await?;
+    if spoken.version <= version {
+        return inspect(link, container, false).await;
+    }
+    link.document_as_of(on(&INSPECT_CONTAINER, container, &["json"]), version).await
 }
 
 pub(super) async fn start(link: &Arc<Link>, container: &ContainerRef) -> Result<Change> {

@@ -64,7 +64,7 @@ pub(super) struct Answer {
     pub(super) latency: Duration,
     /// Whether a connection was opened for it.
     pub(super) connected: bool,
-    operation: &'static Operation,
+    pub(super) operation: &'static Operation,
 }
 
 impl Call {

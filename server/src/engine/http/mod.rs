@@ -31,10 +31,10 @@ pub use connector::{ConnectorSettings, HttpConnector};
 
 use self::link::Link;
 use super::{
-    Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created, Engine,
-    EngineDocument, FileChange, Filters, HistoryLayer, ImageListing, ImageRemoval, ImageSummary,
-    Listing, LoginAnswer, NetworkSummary, Ping, ProcessTable, ProgressSink, PrunedContainers,
-    PrunedImages, Pulled, Pushed, RemoteImage, Result, WaitCondition,
+    ApiVersion, Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created,
+    Engine, EngineDocument, FileChange, Filters, HistoryLayer, ImageListing, ImageRemoval,
+    ImageSummary, Listing, LoginAnswer, NetworkSummary, Ping, ProcessTable, ProgressSink,
+    PrunedContainers, PrunedImages, Pulled, Pushed, RemoteImage, Result, WaitCondition,
 };
 use crate::domain::{ContainerName, ContainerRef, ImageName, ImageReference, RegistryLogin};
 
@@ -142,6 +142,14 @@ impl Engine for HttpEngine {
         size: bool,
     ) -> Result<EngineDocument> {
         containers::inspect(&self.link, container, size).await
+    }
+
+    async fn inspect_container_as_of(
+        &self,
+        container: &ContainerRef,
+        version: ApiVersion,
+    ) -> Result<EngineDocument> {
+        containers::inspect_as_of(&self.link, container, version).await
     }
 
     async fn start_container(&self, container: &ContainerRef) -> Result<Change> {

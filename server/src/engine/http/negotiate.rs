@@ -11,6 +11,9 @@ use crate::engine::operation::{self, Operation};
 use crate::engine::version::{CLIENT_MIN, choose_version, needs_minimum};
 use crate::engine::{ApiVersion, EngineError, ErrorKind, Result, wire};
 
+/// A header that only podman's answers have.
+const PODMAN_HEADER: &str = "Libpod-Api-Version";
+
 /// What was agreed with an Engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Negotiated {
@@ -20,6 +23,9 @@ pub(super) struct Negotiated {
     pub(super) max: Option<ApiVersion>,
     /// The lowest it accepts, where it was asked.
     pub(super) min: Option<ApiVersion>,
+    /// Whether its version says which settings it knows. Podman's does not: it names an old one
+    /// and takes newer settings.
+    pub(super) is_exact: bool,
 }
 
 /// What was agreed, or the negotiation that is under way.
@@ -106,10 +112,10 @@ async fn negotiate(link: Arc<Link>) -> Result<Negotiated> {
 }
 
 async fn ask(link: &Link) -> Result<Negotiated> {
-    let max = ask_maximum(link).await?;
+    let (max, is_exact) = ask_maximum(link).await?;
     let min = if needs_minimum(max) { ask_minimum(link, max).await? } else { None };
     match choose_version(max, min) {
-        Ok(version) => Ok(Negotiated { version, max, min }),
+        Ok(version) => Ok(Negotiated { version, max, min, is_exact }),
         Err(error) => Err(EngineError::new(
             ErrorKind::NoCommonApiVersion,
             operation::PING.name,
@@ -118,13 +124,15 @@ async fn ask(link: &Link) -> Result<Negotiated> {
     }
 }
 
-/// The highest version, from the header of `/_ping`, the one path that needs no version.
-async fn ask_maximum(link: &Link) -> Result<Option<ApiVersion>> {
+/// The highest version, from the header of `/_ping`, the one path that needs no version; and whether
+/// it says which settings are known.
+async fn ask_maximum(link: &Link) -> Result<(Option<ApiVersion>, bool)> {
+    let is_exact = |answer: &Answer| !answer.headers.contains_key(PODMAN_HEADER);
     let head = Call::new(&operation::PING_HEAD, &["_ping"]);
     match link.send_with(&head, None).await {
         Ok(answer) => {
             if let Some(max) = maximum_of(&answer)? {
-                return Ok(Some(max));
+                return Ok((Some(max), is_exact(&answer)));
             }
         }
         // Engines before 19.03 do not know HEAD there, and some proxies fail on it.
@@ -134,8 +142,8 @@ async fn ask_maximum(link: &Link) -> Result<Option<ApiVersion>> {
     let get = Call::new(&operation::PING, &["_ping"]);
     let answer = link.send_with(&get, None).await?;
     match maximum_of(&answer)? {
-        Some(max) => Ok(Some(max)),
-        None if answer.body.trim_ascii() == b"OK" => Ok(None),
+        Some(max) => Ok((Some(max), is_exact(&answer))),
+        None if answer.body.trim_ascii() == b"OK" => Ok((None, is_exact(&answer))),
         None => Err(bad_answer(
             &operation::PING,
             "it has neither an Api-Version nor the text OK; check that an Engine listens there",

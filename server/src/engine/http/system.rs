@@ -46,7 +46,8 @@ pub(super) async fn info(link: &Arc<Link>) -> Result<EngineDocument> {
 }
 
 pub(super) async fn disk_usage(link: &Arc<Link>) -> Result<EngineDocument> {
-    link.document(Call::new(&DISK_USAGE, &["system", "df"])).await
+    // Since 1.52 the items come on request only; older Engines do not know the parameter.
+    link.document(Call::new(&DISK_USAGE, &["system", "df"]).with_flag("verbose", true)).await
 }
 
 pub(super) async fn networks(link: &Arc<Link>) -> Result<Listing<NetworkSummary>> {
@@ -74,12 +75,16 @@ pub(super) async fn check_login(link: &Arc<Link>, login: &RegistryLogin) -> Resu
 impl Link {
     /// Makes a call that answers with one JSON object, and keeps that as it is.
     pub(super) async fn document(self: &Arc<Self>, call: Call) -> Result<EngineDocument> {
-        let operation = call.operation;
-        let answer = self.send(call).await?;
-        let api_version = spoken(&answer);
-        let json = answer.into_text()?;
-        wire::check_object(&json).map_err(|problem| bad_answer(operation, &problem))?;
-        Ok(EngineDocument { json, api_version })
+        document_of(self.send(call).await?)
+    }
+
+    /// The same in an older version than is spoken, whatever the Engine thinks of it.
+    pub(super) async fn document_as_of(
+        self: &Arc<Self>,
+        call: Call,
+        version: ApiVersion,
+    ) -> Result<EngineDocument> {
+        document_of(self.send_with(&call, Some(version)).await?)
     }
 
     /// Makes a call that answers with a list.
@@ -107,6 +112,13 @@ impl Link {
         let message = format!("{what} needs API version {since}, and the Engine speaks {version}");
         Err(EngineError::new(ErrorKind::Unsupported, operation.name, message))
     }
+}
+
+fn document_of(answer: Answer) -> Result<EngineDocument> {
+    let (operation, api_version) = (answer.operation, spoken(&answer));
+    let json = answer.into_text()?;
+    wire::check_object(&json).map_err(|problem| bad_answer(operation, &problem))?;
+    Ok(EngineDocument { json, api_version })
 }
 
 /// The version of a call that was made with the negotiated one.

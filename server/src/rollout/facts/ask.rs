@@ -6,8 +6,11 @@ use serde_json::Value;
 use super::{ContainerFacts, HostFacts, NetworkFacts, OldContainer};
 use crate::domain::{ContainerName, ContainerRef, ImageName};
 use crate::engine::{
-    ContainerListing, Engine, EngineDocument, EngineError, ErrorKind, Platform, Result,
+    ApiVersion, ContainerListing, Engine, EngineDocument, EngineError, ErrorKind, Platform, Result,
 };
+
+/// The last version in which the settings of a container show the MAC address that was asked for.
+const SHOWS_MAC_ADDRESS: ApiVersion = ApiVersion::new(1, 51);
 
 /// Inspections at a time: an Engine answers one in a third of a millisecond.
 const AT_ONCE: usize = 8;
@@ -34,7 +37,7 @@ pub async fn gather(engine: &dyn Engine, target: &ContainerName) -> Result<Facts
     let networks = networks(engine).await?;
     let inspect = by_name(engine, target).await?;
     let old = match inspect {
-        Some(inspect) => Some(old_container(engine, inspect).await?),
+        Some(inspect) => Some(old_container(engine, inspect, api_version).await?),
         None => None,
     };
     let (containers, unread) = containers(engine).await?;
@@ -75,7 +78,10 @@ fn architecture(machine: &str) -> String {
 pub async fn container(engine: &dyn Engine, id: &str) -> Result<Option<OldContainer>> {
     let Ok(id) = ContainerRef::parse(id) else { return Ok(None) };
     match found(engine.inspect_container(&id, false).await)? {
-        Some(found) => old_container(engine, read(&found)?).await.map(Some),
+        Some(found) => {
+            let api_version = found.api_version;
+            old_container(engine, read(&found)?, api_version).await.map(Some)
+        }
         None => Ok(None),
     }
 }
@@ -91,8 +97,15 @@ async fn by_name(engine: &dyn Engine, name: &ContainerName) -> Result<Option<Val
     Ok((its_name == name.as_str()).then_some(inspect))
 }
 
-async fn old_container(engine: &dyn Engine, inspect: Value) -> Result<OldContainer> {
+async fn old_container(
+    engine: &dyn Engine,
+    mut inspect: Value,
+    api_version: ApiVersion,
+) -> Result<OldContainer> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    if api_version > SHOWS_MAC_ADDRESS {
+        add_mac_address(engine, &mut inspect).await;
+    }
     let image = image(engine, &text(&inspect["Image"])).await?;
     let named_image = image_id(engine, &text(&inspect["Config"]["Image"])).await?;
     let changes = match ContainerRef::parse(&text(&inspect["Id"])) {
@@ -101,6 +114,22 @@ async fn old_container(engine: &dyn Engine, inspect: Value) -> Result<OldContain
         Err(_) => None,
     };
     Ok(OldContainer { inspect, image, named_image, changes })
+}
+
+/// Adds the MAC address that was asked for, or the empty text for none; nothing where the Engine
+/// does not say it any more.
+async fn add_mac_address(engine: &dyn Engine, inspect: &mut Value) {
+    let Some(id) = inspect["Id"].as_str().and_then(|id| ContainerRef::parse(id).ok()) else {
+        return;
+    };
+    let Ok(found) = engine.inspect_container_as_of(&id, SHOWS_MAC_ADDRESS).await else { return };
+    if found.api_version > SHOWS_MAC_ADDRESS {
+        return;
+    }
+    if let Ok(older) = read(&found) {
+        let address = older["Config"]["MacAddress"].as_str().unwrap_or_default();
+        inspect["Config"]["MacAddress"] = address.into();
+    }
 }
 
 async fn image_id(engine: &dyn Engine, name: &str) -> Result<Option<String>> {

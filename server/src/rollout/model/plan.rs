@@ -54,6 +54,10 @@ pub struct HostPlan {
     pub diff: Vec<String>,
     /// What may go wrong or be lost, a line each.
     pub risks: Vec<String>,
+    /// Paths in the old container's own layer that are lost, in the order in which they are told;
+    /// those of a dependent follow as `NAME:/path`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost_paths: Vec<String>,
     /// Identifies the body of the new container: SHA-256, in hex, of its canonical JSON.
     pub spec_sha: String,
     /// How the new container takes the place of the old one.
@@ -91,6 +95,7 @@ impl HostPlan {
             old: None,
             diff: Vec::new(),
             risks: Vec::new(),
+            lost_paths: Vec::new(),
             spec_sha: String::new(),
             order: Order::StopFirst,
             start: false,

@@ -158,6 +158,7 @@ fn with(container: &NewContainer, planned: HostPlan) -> HostPlan {
         diff: sorted(&container.diff),
         risks: sorted(&container.risks),
         image: container.image.clone(),
+        lost_paths: container.lost_paths.clone(),
         ..planned
     }
 }

@@ -14,6 +14,7 @@ fn new() -> NewContainer {
         spec_sha: "sha".to_owned(),
         diff: vec!["image: app:v1 -> app:v2".to_owned(), "env.A: set".to_owned()],
         risks: vec!["the writable layer is lost".to_owned()],
+        lost_paths: Vec::new(),
         health_check: None,
         image: None,
     }

@@ -13,17 +13,18 @@ use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replac
 use crate::rollout::reason;
 use crate::rollout::recreate::{self, Options, Recreated};
 use crate::rollout::requests::{Order, Refusal};
-use crate::rollout::spec::{Change, OrderWish, PullWhen};
+use crate::rollout::spec::{OrderWish, PullWhen};
 
 /// The plan, or everything that stands against it. Hosts that are on the new version already
 /// are left out of it: a pipeline that runs twice upgrades once.
 pub(super) fn assemble(
     order: &Order,
+    is_restart: bool,
     image: Option<PlannedImage>,
     platforms: &[Platform],
     asked: Vec<Asked>,
 ) -> Result<Planned, Vec<Refusal>> {
-    let draft = Draft { order, image: image.as_ref(), platforms };
+    let draft = Draft { order, is_restart, image: image.as_ref(), platforms };
     let (mut hosts, mut bodies) = (BTreeMap::new(), BTreeMap::new());
     let mut hanging = BTreeMap::new();
     for asked in asked {
@@ -54,6 +55,9 @@ pub(super) fn refusals(found: Vec<plan::Refusal>) -> Vec<Refusal> {
 
 struct Draft<'a> {
     order: &'a Order,
+    /// Nothing was to be changed, but maybe for a newer image of the same name: a restart is not
+    /// done by being the same.
+    is_restart: bool,
     image: Option<&'a PlannedImage>,
     /// What that is for.
     platforms: &'a [Platform],
@@ -127,8 +131,7 @@ impl Draft<'_> {
             }
         };
         let same_image = change.image.is_none() || self.is_same(old.image.as_ref(), image);
-        // Without any change it is a restart, which is not done by being the same.
-        if *change != Change::default() && made.diff.is_empty() && same_image {
+        if !self.is_restart && made.diff.is_empty() && same_image {
             return HostFacts::Current.into();
         }
         if let Some(trouble) = unfit {
@@ -232,5 +235,6 @@ fn container_of(made: &Recreated, image: Option<&Value>) -> NewContainer {
         diff: made.diff.clone(),
         risks: made.risks.clone(),
         image: None,
+        lost_paths: made.lost_paths.clone(),
     }
 }

@@ -97,6 +97,7 @@ fn one(
         start: old.running,
         old: Some(old),
         risks: made.risks.clone(),
+        lost_paths: made.lost_paths.clone(),
         spec_sha: made.spec_sha.clone(),
         ..HostPlan::skipped(String::new())
     };
@@ -111,6 +112,10 @@ pub(super) fn attach(plan: &mut Plan, dependents: BTreeMap<HostName, Vec<Depende
             planned.risks.extend(risks(&dependents));
             planned.risks.sort();
             planned.risks.dedup();
+            for DependentPlan { name, plan } in &dependents {
+                let lost = plan.lost_paths.iter().map(|path| format!("{name}:{path}"));
+                planned.lost_paths.extend(lost);
+            }
             planned.dependents = dependents;
         }
     }

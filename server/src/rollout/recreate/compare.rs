@@ -68,8 +68,22 @@ fn matches(name: &str, asked: &Value, found: Option<&Value>) -> bool {
     if asked == found {
         return true;
     }
+    if name == "links" {
+        return items(asked).all(|link| items(found).any(|other| is_link(text(link), text(other))));
+    }
     let mounts = name.starts_with("mounts.") || name.starts_with("networks.");
     mounts && contains(found, asked)
+}
+
+/// Whether a link that is shown is the one that was asked for. One that was asked for by the ID of
+/// its target is shown with the name of that.
+fn is_link(asked: &str, found: &str) -> bool {
+    let by_id =
+        |target: &str| target.len() == 64 && target.bytes().all(|it| it.is_ascii_hexdigit());
+    asked == found
+        || asked.split_once(':').is_some_and(|(target, alias)| {
+            by_id(target) && found.split_once(':').is_some_and(|(_, other)| other == alias)
+        })
 }
 
 /// Whether all that was asked for is in what was found.

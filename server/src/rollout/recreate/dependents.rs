@@ -1,5 +1,6 @@
-//! Containers that hang on the one that is replaced: they share a namespace of it or take its
-//! volumes, by its ID, and cannot start any more when it is gone (C14).
+//! Containers that depend on the one that is replaced: they share a namespace of it, take its
+//! volumes, or have a legacy link to it. All of these go by its ID: they cannot start any more when
+//! it is gone (C14, C15).
 
 use serde_json::Value;
 
@@ -12,7 +13,10 @@ use crate::rollout::facts::{ContainerFacts, HostFacts, OldContainer};
 use crate::rollout::model::Trouble;
 use crate::rollout::spec::Dependents;
 
-/// A container that hangs on the one that is replaced.
+/// What a container with a legacy link has of its target.
+const LINK: &str = "link";
+
+/// A container that depends on the one that is replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dependent {
     /// Full ID.
@@ -21,11 +25,21 @@ pub struct Dependent {
     pub name: String,
     /// Whether it runs.
     pub running: bool,
-    /// What it shares: `network`, `ipc`, `pid`, `volumes`.
+    /// What it has of it: `network`, `ipc`, `pid`, `volumes`, `link`.
     pub shares: Vec<&'static str>,
 }
 
-/// The body of a dependent, made to hang on the new container.
+impl Dependent {
+    /// How it depends on the target, for people.
+    fn how(&self) -> String {
+        let shared: Vec<_> = self.shares.iter().copied().filter(|what| *what != LINK).collect();
+        let shares = (!shared.is_empty()).then(|| format!("shares its {}", shared.join(" and ")));
+        let links = self.shares.contains(&LINK).then(|| "has a link to it".to_owned());
+        shares.into_iter().chain(links).collect::<Vec<_>>().join(" and ")
+    }
+}
+
+/// The body of a dependent, made to depend on the new container.
 #[must_use]
 pub fn retarget(body: &Value, old: &ContainerFacts, new_id: &str) -> Value {
     let mut body = body.clone();
@@ -39,6 +53,15 @@ pub fn retarget(body: &Value, old: &ContainerFacts, new_id: &str) -> Value {
         for entry in list.iter_mut().filter(|entry| old.is(source_of(text(entry)))) {
             let mode = text(entry).split_once(':').map(|(_, mode)| format!(":{mode}"));
             *entry = format!("{new_id}{}", mode.unwrap_or_default()).into();
+        }
+    }
+    if let Some(Value::Array(list)) = host_config.get_mut("Links") {
+        for entry in list {
+            // By its ID: the name is that of the old one until it is stopped.
+            let parts = text(entry).split_once(':');
+            if let Some((_, alias)) = parts.filter(|(target, _)| old.is(target)) {
+                *entry = format!("{new_id}:{alias}").into();
+            }
         }
     }
     body
@@ -72,9 +95,9 @@ pub fn dependents_of(old: &OldContainer, host: &HostFacts) -> Vec<Dependent> {
 pub fn refuse_dependents(old: &OldContainer, host: &HostFacts) -> Vec<Trouble> {
     let refuse = |dependent: Dependent| {
         let message = format!(
-            "the container {} shares its {}, and could not start again; have it made anew too (dependents: recreate), or remove it first",
+            "the container {} {}, and could not start again; have it recreated too (dependents: recreate), or remove it first",
             dependent.name,
-            dependent.shares.join(" and ")
+            dependent.how()
         );
         Trouble::new(Reason::DependentContainer, message)
     };
@@ -87,21 +110,13 @@ pub(super) fn find(
     options: &Options,
     notes: &mut Notes,
 ) -> Vec<Dependent> {
-    let target = ContainerFacts::read(&old.inspect);
-    let others = || host.containers.iter().filter(|other| other.id != target.id);
     let found = dependents_of(old, host);
     if options.dependents == Dependents::Refuse {
         notes.refusals.extend(refuse_dependents(old, host));
     }
-    for other in others().filter(|other| other.links.iter().any(|link| target.is(link))) {
-        notes.risk(format!(
-            "the container {} has a link to it, which follows the old container until {} is made anew",
-            other.name, other.name
-        ));
-    }
     if !host.unread.is_empty() {
         notes.risk(format!(
-            "{} containers could not be read, so it is not known whether they share a namespace with it: {}",
+            "{} containers could not be read, so it is not known whether they depend on it: {}",
             host.unread.len(),
             host.unread.join(", ")
         ));
@@ -120,6 +135,9 @@ fn shares(other: &ContainerFacts, target: &ContainerFacts) -> Vec<&'static str> 
         modes.into_iter().filter(|(_, mode)| of_target(mode)).map(|(what, _)| what).collect();
     if other.volumes_from.iter().any(|entry| target.is(source_of(entry))) {
         shares.push("volumes");
+    }
+    if other.links.iter().any(|link| target.is(link)) {
+        shares.push(LINK);
     }
     shares
 }

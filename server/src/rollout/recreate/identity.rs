@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Notes;
 use super::json::{Object, get, is_empty, text, texts};
+use super::names::target_of;
 use crate::domain::{Reason, quoted};
 use crate::rollout::facts::HostFacts;
 
@@ -28,7 +29,7 @@ pub(super) fn forget(
             host_config.shift_remove(key);
         }
     }
-    links(host_config);
+    links(host_config, host);
     parents(host_config, inspect, host, notes);
 }
 
@@ -60,6 +61,19 @@ pub(super) fn link(shown: &str) -> String {
     }
 }
 
+/// The link, where its target was replaced and renamed by a rollout, to the container that has the
+/// name now: a link follows the container and not the name (C15).
+fn followed(link: &str, host: &HostFacts) -> String {
+    let Some((target, alias)) = link.split_once(':') else { return link.to_owned() };
+    let name = target.trim_start_matches('/');
+    match target_of(name) {
+        Some(now) if host.containers.iter().any(|other| other.name == now) => {
+            format!("/{now}:{alias}")
+        }
+        _ => link.to_owned(),
+    }
+}
+
 fn hostname(
     config: &mut Object,
     host_config: &Object,
@@ -87,9 +101,9 @@ fn hostname(
     }
 }
 
-fn links(host_config: &mut Object) {
+fn links(host_config: &mut Object, host: &HostFacts) {
     let links: Vec<Value> =
-        texts(get(host_config, "Links")).map(|shown| link(shown).into()).collect();
+        texts(get(host_config, "Links")).map(|shown| followed(&link(shown), host).into()).collect();
     if !links.is_empty() {
         host_config.insert("Links".to_owned(), links.into());
     }

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::json::{Object, entries, get, is_empty, object_of, text, texts};
-use super::{Notes, Options};
+use super::{Notes, Options, mac};
 use crate::domain::{Reason, quoted};
 use crate::engine::ApiVersion;
 use crate::rollout::facts::{HostFacts, NetworkFacts};
@@ -49,7 +49,12 @@ pub(super) fn endpoints(
         let is_own = is_own(&mode, name, network);
         let by_mode = is_own && is_bridge(&mode) && !mode.is_empty();
         let key = if by_mode { mode.clone() } else { name.clone() };
-        let settings = settings(endpoint, network, is_bridge(&key), inspect, host, options, notes);
+        let mut settings =
+            settings(endpoint, network, is_bridge(&key), inspect, host, options, notes);
+        if let Some(address) = mac::asked_for(name, endpoint, network, is_own, inspect, host, notes)
+        {
+            settings.insert("MacAddress".to_owned(), address);
+        }
         if is_own {
             own = Some(key.clone());
         }

@@ -101,7 +101,7 @@ fn obstacles(
         obstacles.push("it has a fixed MAC address".to_owned());
     }
     for dependent in dependents {
-        obstacles.push(format!("the container {} shares its namespace", dependent.name));
+        obstacles.push(format!("the container {} depends on it", dependent.name));
     }
     if !options.share_volumes {
         for place in shared(old, body) {

@@ -23,6 +23,8 @@ const NOT_ITS_OWN: [&str; 9] = [
     "/run/secrets",
     "/sys",
 ];
+/// Where programs keep what they can make again: named last.
+const OF_THE_MOMENT: [&str; 6] = ["/run", "/tmp", "/var/cache", "/var/log", "/var/run", "/var/tmp"];
 /// How many paths a line names.
 const NAMED: usize = 5;
 
@@ -105,25 +107,34 @@ pub(super) fn warn_of_leaks(names: &[String], notes: &mut Notes) {
     }
 }
 
-/// C25: what is in the container's own layer goes with it.
-pub(super) fn warn_of_lost_files(old: &OldContainer, notes: &mut Notes) {
+/// C25: what is in the container's own layer goes with it. Returns the paths, those of files that
+/// are likely to be of the moment last.
+pub(super) fn warn_of_lost_files(old: &OldContainer, notes: &mut Notes) -> Vec<String> {
     let Some(changes) = &old.changes else {
         notes.risk(
             "the Engine does not say which files it wrote into its own layer; those are lost",
         );
-        return;
+        return Vec::new();
     };
     let targets: Vec<&str> =
         items(&old.inspect["Mounts"]).map(|mount| clean(text(&mount["Destination"]))).collect();
-    let lost = lost_files(changes, &targets);
+    let mut lost = lost_files(changes, &targets);
     if lost.is_empty() {
-        return;
+        return Vec::new();
     }
+    // Stable: each group stays sorted by path.
+    lost.sort_by_key(|path| OF_THE_MOMENT.iter().any(|top| below(path, top)));
     let named = lost.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
     let more = if lost.len() > NAMED { ", …" } else { "" };
     let (files, are) = if lost.len() == 1 { ("path", "is") } else { ("paths", "are") };
     let count = lost.len();
     notes.risk(format!("{count} {files} changed in its own layer {are} lost: {named}{more}"));
+    lost.into_iter().map(str::to_owned).collect()
+}
+
+/// Whether a path is that of a directory or in it.
+fn below(path: &str, top: &str) -> bool {
+    path == top || path.strip_prefix(top).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// The Engine's spelling of a path, as far as slashes at its end go.
@@ -140,9 +151,6 @@ pub(super) fn bind_target(bind: &str) -> &str {
 }
 
 fn lost_files<'a>(changes: &'a [FileChange], targets: &[&str]) -> Vec<&'a str> {
-    let below = |path: &str, top: &str| {
-        path == top || path.strip_prefix(top).is_some_and(|rest| rest.starts_with('/'))
-    };
     let mut own: Vec<&FileChange> = changes
         .iter()
         .filter(|change| {

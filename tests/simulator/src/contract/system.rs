@@ -37,7 +37,11 @@ async fn version_info_and_usage_are_documents(world: &World<'_>) {
     }
     if spoken.minor >= 25 {
         let usage = read(world.engine.disk_usage().await.unwrap());
-        assert!(usage["Images"].is_array() && usage["Containers"].is_array(), "{usage}");
+        let (images, containers) = match spoken.minor {
+            ..52 => (&usage["Images"], &usage["Containers"]),
+            _ => (&usage["ImageUsage"]["Items"], &usage["ContainerUsage"]["Items"]),
+        };
+        assert!(images.is_array() && containers.is_array(), "{usage}");
     }
 }
 

@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 use wharf_server::domain::ContainerName;
 use wharf_server::engine::{ApiVersion, ErrorKind};
 
-use super::Model;
 use super::behaviour::Behaviour;
 use super::container::{Container, Due, Endpoint, State};
 use super::content::{string_map, strings};
@@ -17,6 +16,7 @@ use super::refusal::Refusal;
 use super::signal::Signal;
 use super::time::Time;
 use super::update::check_memory;
+use super::{EngineOptions, Model};
 
 impl Model {
     /// Creates a container; gives its ID and the warnings.
@@ -29,7 +29,7 @@ impl Model {
         body: &Value,
     ) -> Result<(String, Vec<String>), Refusal> {
         let mut body = decode(body)?;
-        version_rules(&mut body, version, self.options.cgroup_v2())?;
+        version_rules(&mut body, version, &self.options)?;
         check_settings(&body)?;
         let image_name = body.config["Image"].as_str().unwrap_or_default().to_owned();
         let image = if image_name.is_empty() {
@@ -161,14 +161,26 @@ pub(super) fn check_restart_policy(policy: &Value) -> Result<(), Refusal> {
 fn version_rules(
     body: &mut CreateBody,
     version: ApiVersion,
-    cgroup_v2: bool,
+    options: &EngineOptions,
 ) -> Result<(), Refusal> {
+    mac_address(body, version);
+    mounts_of_newer_versions(body, version)?;
+    if version.minor < 48 {
+        for endpoint in body.endpoints.values_mut().filter_map(Value::as_object_mut) {
+            endpoint.remove("GwPriority");
+        }
+    }
     let host_config = &mut body.host_config;
     if version.minor < 40 && host_config["IpcMode"] == json!("private") {
         host_config.insert("IpcMode".to_owned(), json!("shareable"));
     }
-    let namespace = if version.minor >= 41 && cgroup_v2 { "private" } else { "host" };
-    host_config.insert("CgroupnsMode".to_owned(), json!(namespace));
+    if options.api_version.minor >= 41 {
+        let v2 = version.minor >= 41 && options.cgroup_v2();
+        let namespace = if v2 { "private" } else { "host" };
+        host_config.insert("CgroupnsMode".to_owned(), json!(namespace));
+    } else {
+        host_config.remove("CgroupnsMode");
+    }
     if version.minor < 44 {
         if let Some(check) = body.config["Healthcheck"].as_object_mut() {
             check.remove("StartInterval");
@@ -180,6 +192,37 @@ fn version_rules(
                 "Container cannot be connected to network endpoints: {}",
                 names.join(", ")
             )));
+        }
+    }
+    Ok(())
+}
+
+/// The address of the container as a whole is that of its own network, and none from 1.52 on.
+fn mac_address(body: &mut CreateBody, version: ApiVersion) {
+    if version.minor < 44 {
+        for endpoint in body.endpoints.values_mut().filter_map(Value::as_object_mut) {
+            endpoint.remove("MacAddress");
+        }
+    }
+    let address = body.config.insert("MacAddress".to_owned(), Value::Null);
+    let Some(address) = address.filter(|it| it.as_str().is_some_and(|it| !it.is_empty())) else {
+        return;
+    };
+    if version.minor < 52 {
+        let mode = body.host_config["NetworkMode"].as_str().unwrap_or("default").to_owned();
+        let endpoint = body.endpoints.entry(mode).or_insert_with(|| json!({}));
+        endpoint["MacAddress"] = address;
+    }
+}
+
+fn mounts_of_newer_versions(body: &CreateBody, version: ApiVersion) -> Result<(), Refusal> {
+    for mount in body.host_config["Mounts"].as_array().into_iter().flatten() {
+        if version.minor < 45 && !mount["VolumeOptions"]["Subpath"].is_null() {
+            let message = "VolumeOptions.Subpath needs API v1.45 or newer";
+            return Err(Refusal::bad_request(message));
+        }
+        if version.minor < 48 && mount["Type"] == "image" {
+            return Err(Refusal::bad_request("Mount type \"Image\" needs API v1.48 or newer"));
         }
     }
     Ok(())

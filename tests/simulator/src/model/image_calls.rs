@@ -87,6 +87,13 @@ impl Model {
         json["RootFS"] = json!({"Type": "layers", "Layers": layers});
         let tagged = super::time::rfc3339_or_never(image.tagged);
         json["Metadata"] = json!({"LastTagTime": tagged});
+        if version.minor >= 52
+            && let Some(fields) = json.as_object_mut()
+        {
+            for field in ["Parent", "Comment", "DockerVersion", "Author"] {
+                fields.remove(field);
+            }
+        }
         Ok(json)
     }
 
@@ -231,11 +238,29 @@ fn config_json(config: Option<&Map<String, Value>>, version: ApiVersion) -> Valu
         "StopTimeout",
         "Shell",
     ];
-    let empty =
-        |value: &Value| matches!(value, Value::Null | Value::Bool(false)) || value == &json!("");
+    /// No settings of images, and gone since 1.50.
+    const OF_CONTAINERS: [&str; 9] = [
+        "Hostname",
+        "Domainname",
+        "AttachStdin",
+        "AttachStdout",
+        "AttachStderr",
+        "Tty",
+        "OpenStdin",
+        "StdinOnce",
+        "Image",
+    ];
+    let empty = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
+    };
     let members = config.into_iter().flatten();
     let kept = members.filter(|(key, value)| {
         !(empty(value) && (version.minor >= 52 || ALWAYS_OPTIONAL.contains(&key.as_str())))
+            && !(version.minor >= 50 && OF_CONTAINERS.contains(&key.as_str()))
     });
     Value::Object(kept.map(|(key, value)| (key.clone(), value.clone())).collect())
 }

@@ -73,6 +73,20 @@ impl Model {
             json["SizeRw"] = json!(0);
             json["SizeRootFs"] = json!(self.image_size(container));
         }
+        let mode = container.network_mode();
+        let own = if mode == "default" { "bridge" } else { mode };
+        let address = container.endpoints.get(own).and_then(|it| it.settings.get("MacAddress"));
+        if version.minor < 52
+            && let Some(address) = address.filter(|it| *it != "")
+        {
+            json["Config"]["MacAddress"] = address.clone();
+        }
+        if version.minor >= 52
+            && json["Config"]["OnBuild"].is_null()
+            && let Some(config) = json["Config"].as_object_mut()
+        {
+            config.remove("OnBuild");
+        }
         Ok(json)
     }
 
@@ -122,6 +136,13 @@ impl Model {
             "MacAddress": text(|address| &address.mac),
             "DriverOpts": given("DriverOpts"),
         });
+        if version.minor >= 44 && container.state.started_at.is_none() {
+            // What was asked for, until there is one in use.
+            json["MacAddress"] = json!(given("MacAddress").as_str().unwrap_or_default());
+        }
+        if version.minor >= 48 {
+            json["GwPriority"] = json!(given("GwPriority").as_i64().unwrap_or_default());
+        }
         if version.minor >= 45 {
             let mut known = vec![container.name.clone()];
             known.extend(aliases);
@@ -145,6 +166,11 @@ impl Model {
             "SecondaryIPAddresses": null,
             "SecondaryIPv6Addresses": null,
         });
+        if version.minor >= 52
+            && let Some(settings) = settings.as_object_mut()
+        {
+            settings.retain(|key, _| matches!(key.as_str(), "SandboxID" | "SandboxKey" | "Ports"));
+        }
         if version.minor < 52 {
             // Those of the default bridge, for clients of the time before networks.
             let bridge =

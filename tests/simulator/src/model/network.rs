@@ -106,8 +106,13 @@ impl Model {
             })
             .collect();
         for (name, fixed) in endpoints {
-            let address = self.address(&name, fixed.as_deref())?;
+            let mut address = self.address(&name, fixed.as_deref())?;
             if let Some(endpoint) = self.at(id).endpoints.get_mut(&name) {
+                if let Some(mac) = endpoint.settings.get("MacAddress").and_then(Value::as_str)
+                    && !mac.is_empty()
+                {
+                    mac.clone_into(&mut address.mac);
+                }
                 endpoint.address = Some(address);
             }
         }
@@ -169,7 +174,14 @@ impl Model {
                 })?,
         };
         address.gateway = format!("172.{}.0.1", network.subnet);
-        address.mac = format!("02:42:ac:{:02x}:{:02x}:{:02x}", network.subnet, a >> 8, a & 0xff);
+        address.mac = if self.options.api_version.minor < 46 {
+            format!("02:42:ac:{:02x}:{:02x}:{:02x}", network.subnet, a >> 8, a & 0xff)
+        } else {
+            // At random, with the bit of addresses that nobody sold.
+            let digits = hex(&format!("mac {}", address.endpoint_id));
+            let bytes: Vec<&str> = (1..6).map(|place| &digits[place * 2..place * 2 + 2]).collect();
+            format!("a2:{}", bytes.join(":"))
+        };
         address.ip = ip;
         Ok(address)
     }

@@ -110,6 +110,9 @@ impl Model {
             })
             .collect();
         let size: u64 = layers.iter().map(|(_, size)| size).sum();
+        if version.minor >= 52 {
+            return sums(size, &images, &containers, &volumes);
+        }
         let mut usage = json!({
             "LayersSize": size,
             "Images": images,
@@ -129,4 +132,34 @@ impl Model {
         let groups: Vec<&str> = (0..12).map(|place| &digits[place * 4..place * 4 + 4]).collect();
         groups.join(":")
     }
+}
+
+/// `GET /system/df?verbose=1` since 1.52: sums with the items that they are of.
+fn sums(layers: u64, images: &[Value], containers: &[Value], volumes: &[Value]) -> Value {
+    let number = |value: &Value| value.as_u64().unwrap_or_default();
+    let entry = |items: &[Value], size: &dyn Fn(&Value) -> u64, used: &dyn Fn(&Value) -> bool| {
+        let unused = || items.iter().filter(|item| !used(item));
+        json!({
+            "TotalCount": items.len(),
+            "ActiveCount": items.len() - unused().count(),
+            "TotalSize": items.iter().map(size).sum::<u64>(),
+            "Reclaimable": unused().map(size).sum::<u64>(),
+            "Items": items,
+        })
+    };
+    let mut of_images =
+        entry(images, &|it| number(&it["Size"]), &|it| number(&it["Containers"]) > 0);
+    of_images["TotalSize"] = json!(layers);
+    let runs =
+        |it: &Value| matches!(it["State"].as_str(), Some("running" | "paused" | "restarting"));
+    json!({
+        "ImageUsage": of_images,
+        "ContainerUsage": entry(containers, &|it| number(&it["SizeRw"]), &runs),
+        "VolumeUsage": entry(
+            volumes,
+            &|it| number(&it["UsageData"]["Size"]),
+            &|it| number(&it["UsageData"]["RefCount"]) > 0,
+        ),
+        "BuildCacheUsage": {},
+    })
 }

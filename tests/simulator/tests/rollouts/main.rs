@@ -8,6 +8,8 @@
 //! oracle     what must be so at the end
 //! kill_sweep every point of every kind of work
 //! persisted  what many kills must not begin anew
+//! newer      pulling what a name stands for by now
+//! versions   whole rollouts with every version of the Engine API
 //! pulls      what is found, and lost, while images come to the hosts
 //! retries    what a second attempt finds and leaves
 //! downtime   what is asked while nothing answers
@@ -23,6 +25,7 @@ mod downtime;
 mod fleet;
 mod kill_sweep;
 mod late;
+mod newer;
 mod on_disk;
 mod oracle;
 mod persisted;
@@ -33,4 +36,5 @@ mod seeds;
 mod sloppy;
 mod steering;
 mod tap;
+mod versions;
 mod world;

@@ -307,7 +307,7 @@ fn is_of(name: &str, container: &str) -> bool {
 }
 
 /// What is on a host under one of the names of a container.
-fn containers(world: &World, host: &HostName, of: &str) -> Vec<Container> {
+pub fn containers(world: &World, host: &HostName, of: &str) -> Vec<Container> {
     let mut found = all_containers(world, host);
     found.retain(|container| is_of(&container.name, of));
     found

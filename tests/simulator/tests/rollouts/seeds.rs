@@ -182,7 +182,7 @@ fn settings(random: &mut Random) -> Vec<Setting> {
             let restart = random.pick(&["unless-stopped", "always"]);
             let runs = matches!(old, Old::Running | Old::Stopped);
             let dependents = if runs { random.pick(&[0, 0, 0, 1, 2, 3]) } else { 0 };
-            Setting { old, new, restart, second_network, dependents }
+            Setting { old, new, restart, second_network, dependents, ..Setting::default() }
         })
         .collect()
 }

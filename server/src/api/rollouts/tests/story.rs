@@ -26,6 +26,7 @@ pub fn plan(container: &str, hosts: &[HostName]) -> Plan {
         old: Some(old),
         diff: vec!["image: app:v1 -> app:v2".to_owned()],
         risks: Vec::new(),
+        lost_paths: Vec::new(),
         spec_sha: "aa".to_owned(),
         order: HostOrder::StopFirst,
         start: true,

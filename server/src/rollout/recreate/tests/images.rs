@@ -94,7 +94,10 @@ fn c07_health_check_loses_what_equals_the_image_s_and_keeps_the_start_interval()
     let own = json!({"Healthcheck": {
         "Test": ["CMD", "true"], "Interval": 5, "StartInterval": 9, "Retries": 3, "Timeout": 0,
     }});
-    assert_eq!(config(own, image.clone())["Healthcheck"], json!({"StartInterval": 9}));
+    // Since API 1.44.
+    let own = old(json!({"Config": own}), image.clone());
+    let found = made(&own, &host(44), &Change::default()).body;
+    assert_eq!(found["Healthcheck"], json!({"StartInterval": 9}));
     let same = image.clone();
     assert_eq!(config(same, image.clone()).get("Healthcheck"), None);
     let off = json!({"Healthcheck": {"Test": ["NONE"], "Interval": 5, "Retries": 3}});

@@ -7,7 +7,7 @@ use crate::rollout::spec::Change;
 
 const TWO: &str = r#"{
     "back": {"NetworkID": "n2", "Aliases": ["b", "aaaaaaaaaaaa"], "IPAddress": "10.0.0.2"},
-    "front": {"NetworkID": "n1", "Aliases": ["web", "aaaaaaaaaaaa", "host"], "GwPriority": 3,
+    "front": {"NetworkID": "n1", "Aliases": ["web", "aaaaaaaaaaaa", "host"],
         "IPAMConfig": {"IPv4Address": "10.1.0.2"}, "DriverOpts": {"o": "1"}, "EndpointID": "e",
         "MacAddress": "02:42:00:00:00:01", "Links": null, "DNSNames": ["web"]}
 }"#;
@@ -48,7 +48,6 @@ fn c19_c20_only_what_was_asked_for_stays() {
             "Aliases": aliases,
             "IPAMConfig": {"IPv4Address": "10.1.0.2"},
             "DriverOpts": {"o": "1"},
-            "GwPriority": 3,
         })
     };
     for (api, aliases) in [
@@ -60,6 +59,10 @@ fn c19_c20_only_what_was_asked_for_stays() {
         let found = made(&old(two(), json!({})), &host(api), &Change::default()).body;
         assert_eq!(endpoints(&found)["front"], expected(aliases), "1.{api}");
     }
+    let mut own = two();
+    own["NetworkSettings"]["Networks"]["front"]["GwPriority"] = json!(3);
+    let found = made(&old(own, json!({})), &host(48), &Change::default()).body;
+    assert_eq!(endpoints(&found)["front"]["GwPriority"], 3);
 }
 
 #[test]
@@ -76,6 +79,88 @@ fn c21_a_mac_address_goes_where_the_version_takes_it() {
     // From 1.52 on it is not among the settings, and that of the run is nobody's wish.
     let found = made(&old(two(), json!({})), &host(52), &Change::default()).body;
     assert!(!found.to_string().contains("02:42"));
+}
+
+/// A container in its own network and in `back`, where its endpoint and its state are these.
+fn with_card(own: &Value, state: &Value, endpoint: Value) -> Value {
+    let mut own = own.clone();
+    own["State"] = state.clone();
+    own["NetworkSettings"] = json!({"Networks": {"front": {"NetworkID": "n1"}, "back": endpoint}});
+    own["NetworkSettings"]["Networks"]["back"]["NetworkID"] = json!("n2");
+    own
+}
+
+#[test]
+fn c21_an_address_in_another_network_stays_where_it_can_be_told() {
+    let (created, runs, ended) = (
+        json!({"Status": "created", "Running": false}),
+        json!({"Status": "running", "Running": true}),
+        json!({"Status": "exited", "Running": false}),
+    );
+    let card = |mac: &str| json!({"MacAddress": mac, "IPAddress": "10.0.0.2"});
+    let (chosen, derived, bought) = ("02:11:22:33:44:55", "02:42:0a:00:00:02", "00:16:3e:11:22:33");
+    let (kept, gone, unclear) = ((true, false), (false, false), (false, true));
+    for (api, state, mac, expected) in [
+        (43, &runs, chosen, gone),
+        (44, &created, chosen, kept),
+        (51, &created, chosen, kept),
+        (51, &created, "", gone),
+        (45, &runs, chosen, kept),
+        (45, &runs, derived, gone),
+        (51, &runs, derived, gone),
+        (51, &runs, chosen, unclear),
+        (51, &runs, bought, kept),
+        (51, &ended, "", unclear),
+        (45, &ended, "", unclear),
+    ] {
+        let old = old(with_card(&json!({}), state, card(mac)), json!({}));
+        let found = made(&old, &host(api), &Change::default());
+        let says = found.risks.iter().any(|risk| risk.contains("MAC address"));
+        let has =
+            found.body.to_string().contains(chosen) || found.body.to_string().contains(bought);
+        assert_eq!((has, says), expected, "1.{api} {state} {mac}: {:?}", found.risks);
+        if has {
+            assert_eq!(endpoints(&found.body)["back"]["MacAddress"], mac);
+        }
+    }
+}
+
+#[test]
+fn c21_from_1_52_on_the_address_of_the_main_network_is_asked_for_apart() {
+    let mut own = two();
+    own["State"] = json!({"Status": "running", "Running": true});
+    own["NetworkSettings"]["Networks"]["front"]["MacAddress"] = json!("9a:00:00:00:00:01");
+    // Nobody could say.
+    let found = made(&old(own.clone(), json!({})), &host(52), &Change::default());
+    assert!(found.risks.iter().any(|risk| risk.contains("9a:00:00:00:00:01 in the network")));
+    // The Engine said in an older version that there is none, or which one.
+    own["Config"]["MacAddress"] = json!("");
+    let found = made(&old(own.clone(), json!({})), &host(52), &Change::default());
+    assert!(!found.risks.iter().any(|risk| risk.contains("9a:00")), "{:?}", found.risks);
+    own["Config"]["MacAddress"] = json!("9a:00:00:00:00:01");
+    let found = made(&old(own, json!({})), &host(52), &Change::default());
+    assert_eq!(endpoints(&found.body)["front"]["MacAddress"], "9a:00:00:00:00:01");
+    assert_eq!(found.body.get("MacAddress"), None);
+}
+
+#[test]
+fn what_the_engine_of_a_host_does_not_know_is_refused_and_not_dropped() {
+    let patch = json!({"NetworkingConfig": {"EndpointsConfig": {"back": {"GwPriority": 7}}}});
+    let change = Change { merge_patch: Some(patch), ..Change::default() };
+    for api in [41, 47] {
+        let found = refused(two(), &host(api), &change);
+        assert_eq!(found[0].reason, Reason::EngineUnsupported, "{found:?}");
+        assert!(found[0].message.contains("\"back\" needs API version 1.48"), "{found:?}");
+    }
+    let found = made(&old(two(), json!({})), &host(48), &change);
+    assert_eq!(endpoints(&found.body)["back"]["GwPriority"], 7);
+    // Podman names 1.41, and shows what it takes.
+    let shown = json!({"HostConfig": {"Annotations": {"a": "b"}, "Umask": 18}});
+    let found = made(&old(shown.clone(), json!({})), &host(41), &Change::default());
+    assert_eq!(found.body["HostConfig"]["Annotations"]["a"], "b");
+    // A Docker that is newer than what is spoken with it shows more than it would take.
+    let found = refused(shown, &host(55), &Change::default());
+    assert!(found.len() == 1 && found[0].message.contains("a umask needs"), "{found:?}");
 }
 
 #[test]

@@ -1,10 +1,10 @@
 use serde_json::{Value, json};
 
-use super::bodies::{ID, host, old, options};
+use super::bodies::{ID, host, made, old, options};
 use crate::domain::Reason;
 use crate::rollout::facts::ContainerFacts;
 use crate::rollout::model::Order;
-use crate::rollout::recreate::{Options, names, recreate};
+use crate::rollout::recreate::{Options, compare, names, recreate, retarget};
 use crate::rollout::spec::{Change, Dependents, OrderWish};
 
 fn obstacle(own: Value) -> Option<String> {
@@ -95,6 +95,63 @@ fn c14_dependents_by_name_and_by_id_and_nobody_else() {
     let names: Vec<&str> = recreated.dependents.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(names, ["a", "b", "c"]);
     assert!(recreated.risks.iter().any(|risk| risk.starts_with("1 containers could not be read")));
+}
+
+#[test]
+fn c15_a_legacy_link_makes_a_dependent_and_another_one_does_not() {
+    let mut host = host(41);
+    for (name, links) in [
+        // The default bridge goes by the ID of the target, and shows both names.
+        ("app", json!(["/web:/app/backend", "/other:/app/x"])),
+        // Other networks have names.
+        ("job", json!(["web:backend"])),
+        ("one", json!(["/website:/one/backend"])),
+    ] {
+        host.containers.push(ContainerFacts::read(&json!({
+            "Id": name.repeat(21), "Name": format!("/{name}"), "HostConfig": {"Links": links},
+        })));
+    }
+    let old = old(json!({}), json!({}));
+    let refusals = recreate(&old, &host, &Change::default(), &options()).unwrap_err();
+    assert_eq!(refusals.len(), 1, "{refusals:?}");
+    assert_eq!(refusals[0].reason, Reason::DependentContainer);
+    assert!(refusals[0].message.starts_with("the container app has a link to it, and could not"));
+    let allowed = Options { dependents: Dependents::Recreate, ..options() };
+    let recreated = recreate(&old, &host, &Change::default(), &allowed).unwrap();
+    assert_eq!((recreated.dependents.len(), recreated.dependents[0].shares[0]), (1, "link"));
+    assert_eq!(recreated.risks, [""; 0]);
+}
+
+#[test]
+fn c15_the_link_of_a_dependent_leads_to_the_new_container() {
+    let target = ContainerFacts::read(&old(json!({}), json!({})).inspect);
+    let body = json!({"HostConfig": {"Links": ["/web:backend", "/other:x"]}});
+    let new_id = "b".repeat(64);
+    let old_one = retarget(&body, &target, ID);
+    assert_eq!(old_one["HostConfig"]["Links"], json!([format!("{ID}:backend"), "/other:x"]));
+    let new = retarget(&old_one, &target, &new_id);
+    assert_eq!(new["HostConfig"]["Links"], json!([format!("{new_id}:backend"), "/other:x"]));
+    // The Engine shows the name of what has that ID.
+    let shown = |alias: &str| {
+        let links = json!(["/other:/app/x", format!("/web:/app/{alias}")]);
+        json!({"Config": {}, "HostConfig": {"Links": links}})
+    };
+    assert_eq!(compare(&new, &shown("backend")), [""; 0]);
+    assert_eq!(compare(&new, &shown("front")).len(), 1);
+}
+
+#[test]
+fn c15_a_link_to_what_a_rollout_renamed_is_written_with_the_name_it_stands_for() {
+    let links = |host: &crate::rollout::facts::HostFacts| {
+        let links = json!(["/db.old-0123abcd:/web/database", "/x.old-1:/web/x"]);
+        let old = old(json!({"HostConfig": {"Links": links}}), json!({}));
+        made(&old, host, &Change::default()).body["HostConfig"]["Links"].clone()
+    };
+    let mut host = host(41);
+    assert_eq!(links(&host), json!(["/db.old-0123abcd:database", "/x.old-1:x"]));
+    let db = json!({"Id": "d".repeat(64), "Name": "/db"});
+    host.containers.push(ContainerFacts::read(&db));
+    assert_eq!(links(&host), json!(["/db:database", "/x.old-1:x"]));
 }
 
 #[test]

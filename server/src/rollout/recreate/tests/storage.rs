@@ -134,6 +134,30 @@ fn c25_only_files_of_its_own_count_as_lost() {
 }
 
 #[test]
+fn c25_temporary_files_are_named_last_and_none_is_hidden() {
+    let mut old = old(with_volumes(), json!({}));
+    let paths = [
+        "/run/a.pid",
+        "/tmp",
+        "/tmp/b",
+        "/tmp/c",
+        "/tmpl",
+        "/var/cache/d",
+        "/var/log/e",
+        "/x.conf",
+    ];
+    let added = |path: &&str| FileChange { kind: FileChangeKind::Added, path: (*path).to_owned() };
+    old.changes = Some(paths.iter().map(added).collect());
+    let recreated = made(&old, &host(41), &Change::default());
+    let sorted =
+        ["/tmpl", "/x.conf", "/run/a.pid", "/tmp/b", "/tmp/c", "/var/cache/d", "/var/log/e"];
+    assert_eq!(recreated.lost_paths, sorted);
+    let line =
+        "7 paths changed in its own layer are lost: /tmpl, /x.conf, /run/a.pid, /tmp/b, /tmp/c, …";
+    assert!(recreated.risks.iter().any(|risk| risk == line), "{:?}", recreated.risks);
+}
+
+#[test]
 fn c30_a_twin_is_the_container_without_its_self_removal() {
     let mut own = with_volumes();
     own["HostConfig"]["AutoRemove"] = json!(true);

@@ -32,6 +32,7 @@ pub fn host_plan(kind: TargetKind) -> HostPlan {
         old: None,
         diff: Vec::new(),
         risks: Vec::new(),
+        lost_paths: Vec::new(),
         spec_sha: "sha".to_owned(),
         order: Order::StopFirst,
         start: true,

@@ -36,6 +36,7 @@ pub fn plan(kind: TargetKind, order: Order, running: bool, auto_remove: bool) ->
         kind,
         diff: Vec::new(),
         risks: Vec::new(),
+        lost_paths: Vec::new(),
         spec_sha: "sha".to_owned(),
         order,
         unhealthy: false,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use wharf_server::domain::{ContainerName, ContainerRef, HostName};
-use wharf_server::engine::Engine;
+use wharf_server::engine::{ApiVersion, Engine};
 use wharf_simulator::model::{HealthScript, ImageBuilder};
 use wharf_simulator::{
     Behaviour, EngineOptions, ImageContent, Registries, SimEngine, SimHost, SimRegistry,
@@ -46,6 +46,8 @@ pub struct Setting {
     pub second_network: bool,
     /// How many containers hang on it, each as [`hangs`] says.
     pub dependents: usize,
+    /// The minor version of the API that the Engine has at most.
+    pub api: u16,
 }
 
 impl Default for Setting {
@@ -56,6 +58,7 @@ impl Default for Setting {
             restart: "unless-stopped",
             second_network: false,
             dependents: 0,
+            api: 41,
         }
     }
 }
@@ -93,6 +96,8 @@ pub(super) fn publish(registries: &Registries) {
     };
     let new: Vec<_> = every.into_iter().map(build).collect();
     registries.with(REGISTRY, |registry| registry.publish_index("app", "v2", &new));
+    // What the tag of the old image means by now.
+    registries.with(REGISTRY, |registry| registry.publish_index("app", "v1", &new));
 }
 
 /// An Engine with the old image and containers.
@@ -101,7 +106,7 @@ pub(super) async fn furnished(
     setting: &Setting,
     registries: &Registries,
 ) -> SimEngine {
-    let mut options = EngineOptions::new(name.as_str());
+    let mut options = EngineOptions::for_api(name.as_str(), ApiVersion::new(1, setting.api));
     architecture(setting.new).clone_into(&mut options.architecture);
     let sim = SimHost::new(options, registries.clone());
     let old = image("v1", setting.new)

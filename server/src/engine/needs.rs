@@ -1,0 +1,192 @@
+//! What the body of a new container needs of the Engine API. An Engine drops what its version does
+//! not know, often without a word, so a body is looked at before it is sent. Pure; called where a
+//! container is created, and by the plan of a rollout.
+//!
+//! The versions are those of the Engine's API changelog, above what Engine 17.12 speaks, the oldest
+//! that is supported.
+
+use serde_json::Value;
+
+use super::ApiVersion;
+use crate::domain::quoted;
+
+/// Settings of the body by their path: what they are called, and since when the API has them.
+const BODY: [(&str, &str, u16); 1] =
+    [("Healthcheck/StartInterval", "a start interval of the health check", 44)];
+
+/// The same of `HostConfig`.
+const HOST: [(&str, &str, u16); 4] = [
+    ("DeviceRequests", "device requests, such as GPUs", 40),
+    ("CgroupnsMode", "a control group namespace", 41),
+    ("Annotations", "annotations", 43),
+    ("Umask", "a umask", 56),
+];
+
+/// The same of a mount.
+const MOUNT: [(&str, &str, u16); 7] = [
+    ("BindOptions/NonRecursive", "a bind that is not recursive", 40),
+    ("BindOptions/CreateMountpoint", "the creation of a mount's source", 42),
+    ("BindOptions/ReadOnlyNonRecursive", "a choice of recursive read-only", 44),
+    ("BindOptions/ReadOnlyForceRecursive", "a choice of recursive read-only", 44),
+    ("VolumeOptions/Subpath", "a subpath of a volume", 45),
+    ("TmpfsOptions/Options", "options of a tmpfs", 46),
+    ("ImageOptions/Subpath", "a subpath of an image", 48),
+];
+
+/// The same of an endpoint.
+const ENDPOINT: [(&str, &str, u16); 3] = [
+    ("MacAddress", "a MAC address for each network", 44),
+    ("DriverOpts/com.docker.network.endpoint.sysctls", "kernel parameters for each network", 46),
+    ("GwPriority", "a gateway priority", 48),
+];
+
+/// A mount of type `image`.
+const IMAGE_MOUNTS: u16 = 48;
+/// From here on the address of the container as a whole is ignored.
+const NO_MAC_ADDRESS: ApiVersion = ApiVersion::new(1, 52);
+/// From here on a port with an empty list of bindings is not published.
+const NO_EMPTY_BINDINGS: ApiVersion = ApiVersion::new(1, 53);
+
+/// What of a body the Engine would refuse or drop in this version of the API, a sentence each;
+/// empty where it knows everything that is known here.
+#[must_use]
+pub fn unsupported(body: &Value, version: ApiVersion) -> Vec<String> {
+    let host_config = &body["HostConfig"];
+    let mut found = Found { version, lines: Vec::new() };
+    found.all(body, &BODY, "");
+    found.all(host_config, &HOST, "");
+    for mount in host_config["Mounts"].as_array().into_iter().flatten() {
+        let place = format!(" at {}", quoted(mount["Target"].as_str().unwrap_or_default()));
+        if mount["Type"] == "image" {
+            found.need("an image as a mount", IMAGE_MOUNTS, &place);
+        }
+        found.all(mount, &MOUNT, &place);
+    }
+    let endpoints = body["NetworkingConfig"]["EndpointsConfig"].as_object();
+    for (network, endpoint) in endpoints.into_iter().flatten() {
+        found.all(endpoint, &ENDPOINT, &format!(" in the network {}", quoted(network)));
+    }
+    if version >= NO_MAC_ADDRESS && is_set(&body["MacAddress"]) {
+        found.lines.push(format!(
+            "MacAddress of the container as a whole is ignored from API version {NO_MAC_ADDRESS} on; give it in NetworkingConfig.EndpointsConfig"
+        ));
+    }
+    if version >= NO_EMPTY_BINDINGS {
+        let ports = host_config["PortBindings"].as_object();
+        let empty = ports.into_iter().flatten().filter(|(_, bindings)| !is_set(bindings));
+        for (port, _) in empty {
+            found.lines.push(format!(
+                "an empty list of bindings publishes nothing from API version {NO_EMPTY_BINDINGS} on; write [{{}}] for the port {port}"
+            ));
+        }
+    }
+    found.lines
+}
+
+struct Found {
+    version: ApiVersion,
+    lines: Vec<String>,
+}
+
+impl Found {
+    fn all(&mut self, of: &Value, table: &[(&str, &str, u16)], place: &str) {
+        for (path, what, since) in table {
+            // Keys have dots.
+            let value = path.split('/').fold(of, |value, key| &value[key]);
+            if is_set(value) {
+                self.need(what, *since, place);
+            }
+        }
+    }
+
+    fn need(&mut self, what: &str, since: u16, place: &str) {
+        let since = ApiVersion::new(1, since);
+        if self.version < since {
+            let Self { version, .. } = self;
+            self.lines.push(format!(
+                "{what}{place} needs API version {since}, and {version} is spoken with this Engine"
+            ));
+        }
+    }
+}
+
+/// Whether a value says anything: not null, and not what Go has for unset.
+fn is_set(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(value) => *value,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(object) => !object.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn lines(body: &Value, minor: u16) -> Vec<String> {
+        unsupported(body, ApiVersion::new(1, minor))
+    }
+
+    #[test]
+    fn what_a_version_does_not_know_is_named_with_the_version_that_does() {
+        let mount = |kind: &str, options: Value| {
+            let mut mount = json!({"Type": kind, "Source": "s", "Target": "/t"});
+            for (key, value) in options.as_object().into_iter().flatten() {
+                mount[key] = value.clone();
+            }
+            json!({"HostConfig": {"Mounts": [mount]}})
+        };
+        let endpoint =
+            |settings: Value| json!({"NetworkingConfig": {"EndpointsConfig": {"n": settings}}});
+        for (body, since) in [
+            (mount("image", json!({})), 48),
+            (mount("volume", json!({"VolumeOptions": {"Subpath": "a"}})), 45),
+            (mount("tmpfs", json!({"TmpfsOptions": {"Options": [["noexec"]]}})), 46),
+            (mount("bind", json!({"BindOptions": {"CreateMountpoint": true}})), 42),
+            (mount("bind", json!({"BindOptions": {"ReadOnlyNonRecursive": true}})), 44),
+            (endpoint(json!({"GwPriority": -1})), 48),
+            (endpoint(json!({"MacAddress": "02:00:00:00:00:01"})), 44),
+            (endpoint(json!({"DriverOpts": {"com.docker.network.endpoint.sysctls": "a=1"}})), 46),
+            (json!({"Healthcheck": {"StartInterval": 5}}), 44),
+            (json!({"HostConfig": {"Annotations": {"a": "b"}}}), 43),
+            (json!({"HostConfig": {"Umask": 18}}), 56),
+        ] {
+            assert_eq!(lines(&body, since), [""; 0], "{body}");
+            let told = lines(&body, since - 1);
+            assert_eq!(told.len(), 1, "{body}: {told:?}");
+            let expected = format!("needs API version 1.{since}, and 1.{}", since - 1);
+            assert!(told[0].contains(&expected), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_needs_nothing() {
+        let body = json!({
+            "MacAddress": "", "Healthcheck": null,
+            "HostConfig": {
+                "Mounts": [], "Init": null, "Annotations": {}, "DeviceRequests": null,
+                "PortBindings": {"80/tcp": [{}]},
+            },
+            "NetworkingConfig": {"EndpointsConfig": {"n": {"GwPriority": 0, "MacAddress": ""}}},
+        });
+        for minor in [24, 41, 55] {
+            assert_eq!(lines(&body, minor), [""; 0], "1.{minor}");
+        }
+    }
+
+    #[test]
+    fn what_a_version_no_longer_knows_is_named() {
+        let body = json!({
+            "MacAddress": "02:00:00:00:00:01", "HostConfig": {"PortBindings": {"80/tcp": []}},
+        });
+        assert_eq!(lines(&body, 51), [""; 0]);
+        assert!(lines(&body, 52)[0].contains("EndpointsConfig"), "{:?}", lines(&body, 52));
+        assert_eq!(lines(&body, 52).len(), 1);
+        assert!(lines(&body, 53)[1].contains("write [{}] for the port 80/tcp"));
+    }
+}
