@@ -9,7 +9,7 @@ use testbed::{Engine, Fleet, Image, unique};
 use wharf_server::domain::{ContainerName, ContainerRef, HostAddress, Transport};
 use wharf_server::engine::Engine as Client;
 use wharf_server::engine::http::HttpConnector;
-use wharf_server::rollout::facts::{Facts, gather};
+use wharf_server::rollout::facts::{Facts, OldContainer, gather};
 use wharf_server::rollout::recreate::{Options, Recreated, compare, recreate};
 use wharf_server::rollout::spec::{Change, Policy};
 
@@ -110,6 +110,11 @@ impl Scene {
 
     pub async fn facts(&self) -> anyhow::Result<Facts> {
         Ok(gather(&*self.client, &ContainerName::parse(&self.name)?).await?)
+    }
+
+    /// The container with what belongs to it.
+    pub async fn old(&self) -> anyhow::Result<OldContainer> {
+        self.facts().await?.old.context("the container is there")
     }
 
     /// What would replace the container; the reasons where nothing can.

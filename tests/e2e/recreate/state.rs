@@ -15,17 +15,17 @@ async fn c27_created_exited_and_paused_containers_are_told_apart() -> anyhow::Re
     let v1 = scene.image("v1", Image::new("v1")).await?;
     let policy = json!({"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 4}});
     scene.create(&scene.name, json!({"Image": v1, "HostConfig": policy})).await?;
-    let facts = old_facts(&scene.inspect(&scene.name).await?);
+    let facts = old_facts(&scene.old().await?);
     assert!(!facts.running);
     assert_eq!((facts.restart.name.as_str(), facts.restart.maximum_retry_count), ("on-failure", 4));
     scene.start(&scene.name).await?;
-    assert!(old_facts(&scene.inspect(&scene.name).await?).running);
+    assert!(old_facts(&scene.old().await?).running);
     scene.engine.post(&format!("/containers/{}/pause", scene.name), None).await?;
-    let paused = scene.inspect(&scene.name).await?;
-    assert!(old_facts(&paused).running && is_paused(&paused));
+    let paused = scene.old().await?;
+    assert!(old_facts(&paused).running && is_paused(&paused.inspect));
     scene.stop(&scene.name).await?;
-    let stopped = scene.inspect(&scene.name).await?;
-    assert!(!old_facts(&stopped).running && !is_paused(&stopped));
+    let stopped = scene.old().await?;
+    assert!(!old_facts(&stopped).running && !is_paused(&stopped.inspect));
     // One that did not run is made anew and not started.
     let recreated = scene.planned(&Change::default()).await?;
     let new = scene.replace(&recreated).await?;
@@ -47,7 +47,7 @@ async fn c30_the_twin_of_one_that_removes_itself_keeps_its_volumes() -> anyhow::
     let id = scene.run(body).await?;
     let facts = scene.facts().await?;
     let old = facts.old.context("the container is there")?;
-    assert!(old_facts(&old.inspect).auto_remove);
+    assert!(old_facts(&old).auto_remove);
     let stand_in = twin(&old, &facts.host).map_err(|refusals| anyhow::anyhow!("{refusals:?}"))?;
     let twin_id = scene.create_planned(&stand_in).await?;
 

@@ -46,7 +46,7 @@ async fn a_pause_lets_the_host_at_work_end_and_begins_no_other() -> anyhow::Resu
     scene.check(&rollout, &before, "v2", &["alpha"]).await?;
 
     let expected_revision = rollout.revision;
-    let resume = ResumeRolloutRequest { id: id.clone(), expected_revision, retry_failed: false };
+    let resume = ResumeRolloutRequest { id: id.clone(), expected_revision, ..Default::default() };
     rollouts.resume_rollout(resume).await?;
     let rollout = scene.end(&id).await?;
     assert_eq!(rollout.state(), RolloutState::Succeeded, "{}", told(&rollout));

@@ -186,6 +186,7 @@ async fn a_snapshot_of_many_rollouts_comes_in_several_messages() {
             by: "uid:0".to_owned(),
             undo_of: None,
             secrets: Vec::new(),
+            planned_at: Revision(u64::MAX),
         };
         world.journal.create(Epoch(0), rollout).await.unwrap();
         ids.push(id.to_string());
