@@ -125,7 +125,7 @@ async fn answers_have_their_limits() {
     let container = ContainerRef::parse("web").unwrap();
     let error = server.client().inspect_container(&container, false).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::AnswerTooLarge);
-    assert!(error.message.contains("4194304 bytes"), "{error}");
+    assert!(error.message.contains("3145728 bytes"), "{error}");
     // An error without end is read up to its limit, and its status counts.
     let megabyte = vec![b' '; 1 << 20];
     let error = list(move || {

@@ -20,7 +20,7 @@ use crate::api::items;
 use crate::api::methods::Methods;
 use crate::api::origin::WebAccess;
 use crate::api::registries::Registries;
-use crate::domain::Reason;
+use crate::domain::{ContainerName, HostName, Reason};
 use crate::engine::ErrorKind;
 use crate::fleet::{Done, HostError, HostEvent as Fleet, HostOutcome};
 use crate::rollout::journal::JournalError;
@@ -222,7 +222,11 @@ async fn of_rollouts(world: &World) -> Seen {
     let pause = v1::PauseRolloutRequest { id: rollout.id.clone(), ..Default::default() };
     seen.insert(read(world.api.pause_rollout(Request::new(pause)).await.unwrap_err()));
     let refused = Failure::ALL.map(|failure| JournalError::Store(Box::new(of_store(failure))));
-    for error in refused.into_iter().chain([JournalError::Fenced]) {
+    let outdated = JournalError::Outdated {
+        host: HostName::parse("web1").unwrap(),
+        container: ContainerName::parse("web").unwrap(),
+    };
+    for error in refused.into_iter().chain([JournalError::Fenced, outdated]) {
         seen.insert(read(trouble::problem(RolloutError::Journal(error)).into()));
     }
     seen.insert(read(trouble::problem(RolloutError::Stopping).into()));
