@@ -287,7 +287,7 @@ impl RolloutService for RolloutApi {
             rollouts.undo(order).await
         });
         created.await.map_err(|e| Problem::internal(&e))?.map_err(trouble::problem)?;
-        subject.say(format_args!("rollout={} undo_of={of}", id));
+        subject.say(format_args!("rollout={id} undo_of={of}"));
         let (rollout, next_page_token) = self.reads.first_page(id).await?;
         let rollout = Some(rollout);
         Ok(Response::new(v1::UndoRolloutResponse { rollout, plan: None, next_page_token }))

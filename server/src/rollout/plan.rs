@@ -39,6 +39,7 @@ pub struct Input<'a> {
 
 /// What is on a host.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one for each host of a plan, which is made once")]
 pub enum HostFacts {
     /// It does not answer.
     Silent(Trouble),

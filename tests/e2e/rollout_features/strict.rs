@@ -1,5 +1,5 @@
 //! Point 36: after the start the new container is compared with what was asked for. An Engine
-//! takes settings that it does not know and drops them; these Engines are older than annotations.
+//! takes settings that it does not know and drops them, such as one with a slip in its name.
 
 use anyhow::Context;
 use serde_json::json;
@@ -8,7 +8,7 @@ use wharf::v1::{EngineJson, HostState, HostStep, RolloutSpec, RolloutState};
 
 use super::bench::{Bench, quick, reason_of, told};
 
-const WARNING: &str = "asked for and found: HostConfig.Annotations.tier: \"web\" -> none";
+const WARNING: &str = "asked for and found: HostConfig.Anotation: \"web\" -> none";
 
 /// A container of version 1, and a rollout to version 2 with a setting that the Engine drops.
 async fn bench(strict: bool) -> anyhow::Result<(Bench, RolloutSpec)> {
@@ -16,7 +16,7 @@ async fn bench(strict: bool) -> anyhow::Result<(Bench, RolloutSpec)> {
     let v1 = bench.image("v1", &Image::new("v1")).await?;
     let v2 = bench.image("v2", &Image::new("v2")).await?;
     bench.run(&json!({"Image": v1, "HostConfig": {"RestartPolicy": {"Name": "always"}}})).await?;
-    let patch = json!({"HostConfig": {"Annotations": {"tier": "web"}}});
+    let patch = json!({"HostConfig": {"Anotation": "web"}});
     let mut spec = bench.spec(&v2);
     spec.merge_patch = Some(EngineJson { json: patch.to_string(), ..EngineJson::default() });
     spec.policy.get_or_insert_with(quick).strict = strict;

@@ -104,7 +104,7 @@ async fn c27_one_that_was_stopped_stays_so_where_the_new_one_fails() -> anyhow::
     assert_eq!(states(&done), (RolloutState::Paused, HostState::Restored), "{done:#?}");
     let now = stage.current().await?;
     assert_eq!((&now["Id"], &now["State"]), (&old["Id"], &old["State"]));
-    assert_eq!(stage.names().await?, [stage.scene.name.clone()]);
+    assert_eq!(stage.names().await?, std::slice::from_ref(&stage.scene.name));
     Ok(())
 }
 

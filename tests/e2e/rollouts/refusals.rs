@@ -153,7 +153,7 @@ async fn the_command_line_names_the_thing_and_the_way_out() -> anyhow::Result<()
         (&["--image", &image, "--healthy-deadline", "5s"], &["spec.policy.healthy_deadline"]),
         (&["--image", &image, "--bake", "soon"], &["--bake", "soon"]),
         (&["--image", "registry/App:v2"], &["spec.image", "App"]),
-        (&["--unset", "enviroment.A"], &["spec.unset[0]", "did you mean env?"]),
+        (&["--unset", "enviroment.A"], &["spec.unset[0]", "did you mean \"env\"?"]),
         (&["--whole", "--unset", "env.A"], &["--whole", "--unset"]),
         (&["-f", "missing.yaml"], &["missing.yaml"]),
         (&["-f", "key.yaml"], &["key.yaml", "max_paralel", "max_parallel", "4", "3"]),

@@ -4,9 +4,12 @@ use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use testbed::eventually;
-use wharf::v1::{CreateRolloutRequest, HostState, ListRolloutsRequest, RolloutState};
+use wharf::v1::{
+    CreateRolloutRequest, HostState, ListRolloutsRequest, RolloutPolicy, RolloutState,
+    StoppedAction,
+};
 
-use super::scene::{QUICK, QUICK_FILE, Scene, told};
+use super::scene::{QUICK, QUICK_FILE, Scene, quick, told};
 use crate::support::HOSTS;
 
 #[tokio::test]
@@ -210,16 +213,24 @@ async fn a_plan_is_the_same_twice_and_touches_nothing() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn containers_that_do_not_run_are_replaced_and_not_started() -> anyhow::Result<()> {
+async fn containers_that_do_not_run_are_started_or_kept_as_the_policy_says() -> anyhow::Result<()> {
     let scene = Scene::start().await?;
     let stop = format!("/containers/{}/stop", scene.name);
     try_join_all(scene.world.engines().iter().map(|engine| engine.post(&stop, None))).await?;
     let before = scene.alone().await?;
-    let rollout = scene.carry_out(scene.spec("v2").await?).await?;
+    let keep = RolloutPolicy { stopped: StoppedAction::Keep.into(), ..quick() };
+    let rollout = scene.carry_out(scene.spec_with("v2", keep).await?).await?;
     assert_eq!(rollout.state(), RolloutState::Succeeded, "{}", told(&rollout));
+    assert_eq!(rollout.counts.unwrap_or_default().not_started, 3, "{}", told(&rollout));
     for (found, before) in scene.found().await?.into_iter().zip(before) {
         let [new, kept] = &found[..] else { panic!("{found:#?}") };
         assert_eq!((new.status.as_str(), &kept.id), ("created", &before.id));
+    }
+    let image = scene.image("v5").await?;
+    let arguments = [&["start", &scene.name, "--image", &image][..], &QUICK].concat();
+    scene.cli(&arguments).await?.expect(0)?;
+    for [status] in scene.read(["/State/Status"]).await? {
+        assert_eq!(status, "running");
     }
     Ok(())
 }

@@ -59,12 +59,17 @@ pub async fn history(app: &App, args: HistoryArgs) -> Result<(), Failure> {
     let (container, states) = (args.container, states(is_over));
     // Every container would fit the empty name that an unset variable of a script becomes.
     let named = container.escape_debug().to_string();
-    let request = ListRolloutsRequest { container, states, ..Default::default() };
-    let found = if named.is_empty() { Vec::new() } else { fetch(app, request, args.limit).await? };
-    if found.is_empty() {
-        return Err(Failure::Usage(format!(
-            "container \"{named}\" has no rollout that has ended; see: wharf rollout ls"
-        )));
+    let none =
+        || Failure::Usage(format!("container \"{named}\" has no rollout; see: wharf rollout ls"));
+    if named.is_empty() {
+        return Err(none());
+    }
+    let of =
+        |states| ListRolloutsRequest { container: container.clone(), states, ..Default::default() };
+    let found = fetch(app, of(states), args.limit).await?;
+    // One that is under way has no end yet; a name that nothing knows is a slip.
+    if found.is_empty() && fetch(app, of(Vec::new()), NonZeroUsize::new(1)).await?.is_empty() {
+        return Err(none());
     }
     print(app, &found);
     Ok(())

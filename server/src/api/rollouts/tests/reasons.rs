@@ -30,6 +30,7 @@ use crate::store::{Failure, StoreError};
 type Seen = BTreeSet<String>;
 
 /// The reason of a status as a client reads it from the trailers.
+#[expect(clippy::needless_pass_by_value, reason = "callers have no other use for it")]
 fn read(status: Status) -> String {
     let mut headers = http::HeaderMap::new();
     status.add_header(&mut headers).unwrap();
@@ -184,7 +185,7 @@ async fn of_requests(world: &World) -> Seen {
     let remove = v1::RemoveHostRequest { name: "of-file".to_owned(), ..Default::default() };
     of(hosts.remove_host(Request::new(remove)).await.unwrap_err());
     let registries = Registries(Arc::clone(edge));
-    let logout = v1::LogoutRequest { registry: "nowhere.test".to_owned(), ..Default::default() };
+    let logout = v1::LogoutRequest { registry: "nowhere.test".to_owned() };
     of(registries.logout(Request::new(logout)).await.unwrap_err());
 
     let id = Uuid::from_u128(77).to_string();
@@ -212,11 +213,8 @@ async fn of_rollouts(world: &World) -> Seen {
     seen.insert(read(world.api.get_rollout(Request::new(nobody)).await.unwrap_err()));
     let promote = v1::PromoteRolloutRequest { id: rollout.id.clone(), ..Default::default() };
     seen.insert(read(world.api.promote_rollout(Request::new(promote)).await.unwrap_err()));
-    let pause = v1::PauseRolloutRequest {
-        id: rollout.id.clone(),
-        expected_revision: rollout.revision + 7,
-        ..Default::default()
-    };
+    let pause =
+        v1::PauseRolloutRequest { id: rollout.id.clone(), expected_revision: rollout.revision + 7 };
     seen.insert(read(world.api.pause_rollout(Request::new(pause)).await.unwrap_err()));
     world.write(&rollout.id, vec![phase(Phase::Aborted)]).await;
     let pause = v1::PauseRolloutRequest { id: rollout.id.clone(), ..Default::default() };

@@ -82,6 +82,7 @@ fn c21_a_mac_address_goes_where_the_version_takes_it() {
 }
 
 /// A container in its own network and in `back`, where its endpoint and its state are these.
+#[expect(clippy::needless_pass_by_value, reason = "callers have no other use for it")]
 fn with_card(own: &Value, state: &Value, endpoint: Value) -> Value {
     let mut own = own.clone();
     own["State"] = state.clone();
