@@ -9,7 +9,7 @@
 //! or a text, with the user's client certificate, but nothing of gRPC's own type. So is what comes
 //! by a wrong name or from the page of a stranger ([`origin`](super::origin)).
 //!
-//! Every refusal and every call that changes something has a line in the [`audit`](super::audit)
+//! Every refusal and every call that changes something has a line in the [`super::audit`]
 //! log; who shows wrong credentials again and again waits for the answer
 //! ([`throttle`](super::throttle)).
 

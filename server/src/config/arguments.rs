@@ -33,7 +33,7 @@ pub struct Arguments {
     /// repeated, in the variable separated by commas
     #[arg(long, value_name = "NAME")]
     pub allowed_hosts: Vec<String>,
-    /// Origin of web pages that may call, such as https://ui.example.com; may be repeated, in the
+    /// Origin of web pages that may call, such as `https://ui.example.com`; may be repeated, in the
     /// variable separated by commas [default: none]
     #[arg(long, value_name = "ORIGIN")]
     pub allowed_origins: Vec<String>,

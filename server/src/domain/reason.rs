@@ -10,7 +10,7 @@ macro_rules! reasons {
         /// A reason of an error, as it stands in `google.rpc.ErrorInfo.reason`.
         ///
         /// The texts are part of the contract and of the journal: a reason may be added, but none
-        /// may be renamed without a place in [`RENAMED`].
+        /// may be renamed without a place in `RENAMED`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason {
             $($(#[doc = $doc])+ $variant,)+
