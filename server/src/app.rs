@@ -23,6 +23,7 @@ use wharf::v1;
 
 use crate::api::auth::{self, AuthLayer};
 use crate::api::containers::Containers;
+use crate::api::deadline::DeadlineLayer;
 use crate::api::edge::Edge;
 use crate::api::hosts::Hosts;
 use crate::api::images::Images;
@@ -287,6 +288,8 @@ fn serve(
         .layer(tower::util::option_layer(web.cors()))
         .layer(GrpcWebLayer::new())
         .layer(AuthLayer::new(Arc::new(Methods::load()), admission, web))
+        // Inside, so that the log of calls has this end too.
+        .layer(DeadlineLayer)
         .add_routes(routes);
     Ok(async move {
         let stopped = stopping.cancelled_owned();

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use tonic::Code;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+use wharf_server::api::problem::Problem;
 use wharf_server::api::table;
 use wharf_server::domain::Reason;
 
@@ -33,6 +35,20 @@ fn code_and_document_name_the_same_reasons() {
     let known: BTreeMap<_, _> =
         Reason::ALL.iter().map(|reason| (reason.to_string(), name(table::code(*reason)))).collect();
     assert_eq!(known, documented);
+}
+
+#[test]
+fn what_the_document_promises_to_go_away_has_a_time_on_the_wire() {
+    let document = std::fs::read_to_string(DOCUMENT).expect("docs/errors.md");
+    let rows: Vec<_> = document.lines().filter(|line| line.starts_with("| `")).collect();
+    for reason in Reason::ALL.iter().copied() {
+        let row = rows.iter().find(|row| row.starts_with(&format!("| `{reason}` |")));
+        // Where all hosts failed alike, the reason and the time are those of the hosts.
+        let promised = row.expect("a row").contains("RetryInfo");
+        let status = Status::from(Problem::new(reason, "why"));
+        let delay = status.get_details_retry_info().and_then(|retry| retry.retry_delay);
+        assert_eq!(delay.is_some_and(|delay| !delay.is_zero()), promised, "{reason}");
+    }
 }
 
 /// A code as the document writes it: `NOT_FOUND`.

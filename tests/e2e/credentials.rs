@@ -152,7 +152,7 @@ async fn login_is_checked_and_kept_by_grpc() -> anyhow::Result<()> {
     }
     collect(registries.check_login(check(locked.right()?))).await?.all_read();
 
-    let login = |credentials| LoginRequest { credentials, host: String::new() };
+    let login = |credentials| LoginRequest { credentials, ..Default::default() };
     let refused = registries.login(login(locked.wrong())).await.expect_err("a wrong password");
     assert_eq!((refused.code(), &*reason(&refused)), REFUSED);
     let kept = registries.list_logins(ListLoginsRequest {}).await?.into_inner().logins;
@@ -169,10 +169,12 @@ async fn login_is_checked_and_kept_by_grpc() -> anyhow::Result<()> {
     let pulled = collect(images.pull_image(locked.pull(locked.wrong()))).await?;
     assert_eq!(pulled.ending().0, Code::PermissionDenied);
 
-    registries.logout(LogoutRequest { registry: locked.address().to_owned() }).await?;
+    registries
+        .logout(LogoutRequest { registry: locked.address().to_owned(), ..Default::default() })
+        .await?;
     let pulled = collect(images.pull_image(locked.pull(None))).await?;
     assert_eq!(pulled.ending().0, Code::PermissionDenied);
-    let again = LogoutRequest { registry: locked.address().to_owned() };
+    let again = LogoutRequest { registry: locked.address().to_owned(), ..Default::default() };
     let again = registries.logout(again).await.expect_err("nothing is kept");
     assert_eq!((again.code(), &*reason(&again)), (Code::NotFound, "LOGIN_NOT_FOUND"));
     Ok(())

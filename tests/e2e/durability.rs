@@ -25,14 +25,14 @@ async fn hosts_labels_and_logins_survive_a_kill() -> anyhow::Result<()> {
     let (user, password) = registry.login().context("a password")?;
     let login = LoginRequest {
         credentials: credentials(registry.address(), user, password),
-        host: String::new(),
+        ..Default::default()
     };
     world.server.registries().login(login).await?;
     world.cli.run(&["host", "label", "beta", "rack=7", "tier-"]).await?.expect(0)?;
     let set = UpdateHostLabelsRequest {
         targets: hosts(&["gamma"]),
         set: [("zone".to_owned(), "north".to_owned())].into(),
-        remove: Vec::new(),
+        ..Default::default()
     };
     world.server.hosts().update_host_labels(set).await?;
 

@@ -224,9 +224,9 @@ async fn refusals(server: &Server, name: &str) -> anyhow::Result<Vec<(&'static s
     };
     unary!(
         "credentials.registry",
-        registries.login(LoginRequest { credentials: Some(credentials), host: String::new() })
+        registries.login(LoginRequest { credentials: Some(credentials), ..Default::default() })
     );
-    unary!("registry", registries.logout(LogoutRequest { registry: name }));
+    unary!("registry", registries.logout(LogoutRequest { registry: name, ..Default::default() }));
     Ok(found)
 }
 

@@ -107,11 +107,11 @@ async fn changed_file_is_taken_in_and_a_bad_one_refused_whole() -> anyhow::Resul
     let set = UpdateHostLabelsRequest {
         targets: hosts(&["one"]),
         set: [("a".to_owned(), "b".to_owned())].into(),
-        remove: Vec::new(),
+        ..Default::default()
     };
     let refused = server.hosts().update_host_labels(set).await.expect_err("a host of the file");
     assert_eq!((refused.code(), &*reason(&refused)), (Code::FailedPrecondition, "HOST_READ_ONLY"));
-    let remove = RemoveHostRequest { name: "one".to_owned(), allow_missing: false };
+    let remove = RemoveHostRequest { name: "one".to_owned(), ..Default::default() };
     let refused = server.hosts().remove_host(remove).await.expect_err("a host of the file");
     assert_eq!(reason(&refused), "HOST_READ_ONLY");
     Ok(())

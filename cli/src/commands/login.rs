@@ -8,7 +8,7 @@ use wharf::v1::check_login_response::Event;
 use wharf::v1::{CheckLoginRequest, HostOutcome, LoginRequest, LogoutRequest, RegistryCredentials};
 
 use crate::app::App;
-use crate::commands::call;
+use crate::commands::{call, request_id};
 use crate::exit::Failure;
 use crate::fanout::{self, Observer};
 use crate::json;
@@ -90,7 +90,7 @@ pub async fn login(app: &App, args: LoginArgs) -> Result<(), Failure> {
         host = checks.first.take().unwrap_or_default();
         report::finish(&app.printer, &report)?;
     }
-    let request = LoginRequest { credentials: Some(credentials), host };
+    let request = LoginRequest { credentials: Some(credentials), host, request_id: request_id() };
     let mut client = connection.registries();
     let response = connection
         .unary_within(LOGIN_TIMEOUT, request, async |request| client.login(request).await)
@@ -108,7 +108,7 @@ pub async fn login(app: &App, args: LoginArgs) -> Result<(), Failure> {
 /// Has the server forget credentials.
 pub async fn logout(app: &App, args: LogoutArgs) -> Result<(), Failure> {
     let connection = app.connect().await?;
-    let request = LogoutRequest { registry: args.registry.clone() };
+    let request = LogoutRequest { registry: args.registry.clone(), request_id: request_id() };
     let mut client = connection.registries();
     connection.unary(request, async |request| client.logout(request).await).await?;
     if app.printer.is_json() {

@@ -183,6 +183,7 @@ pub fn outcome_message(host: &HostName, outcome: &HostOutcome) -> v1::HostOutcom
         status: Some(status),
         elapsed: prost_types::Duration::try_from(outcome.elapsed).ok(),
         changed: outcome.result.as_ref().map_or_else(HostError::changed, |done| done.changed),
+        replayed: false,
     }
 }
 

@@ -17,7 +17,6 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
@@ -351,9 +350,7 @@ fn unauthenticated() -> Problem {
 fn too_many() -> Problem {
     let message = "too many calls of this address were refused; try again in a few seconds, with \
                    credentials that are known";
-    let mut problem = Problem::new(Reason::TooManyRefusedCalls, message);
-    problem.retry_after = Some(Duration::from_secs(5));
-    problem
+    Problem::new(Reason::TooManyRefusedCalls, message)
 }
 
 #[cfg(test)]

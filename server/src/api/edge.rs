@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::{Stream, StreamExt};
+use prost::Message;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -21,14 +22,15 @@ use super::auth::Principal;
 use super::convert;
 use super::deadline::work_deadline;
 use super::methods::{Method, Methods};
-use super::operations::{Operations, Resumed};
+use super::operations::{Identified, Operations, Resumed};
 use super::problem::Problem;
-use super::requests::FanoutRequest;
-use crate::domain::Host;
+use super::requests::{FanoutRequest, WriteRequest};
+use crate::domain::{Host, HostName};
 use crate::fleet::fanout::{self, FanoutOptions, HostCall};
-use crate::fleet::inventory::Inventory;
+use crate::fleet::inventory::{Inventory, Snapshot};
 use crate::fleet::pool::EnginePool;
-use crate::fleet::{Done, HostError, select};
+use crate::fleet::select::{self, Selection};
+use crate::fleet::{Done, HostError};
 use crate::store::Store;
 
 /// The answer of a fan-out.
@@ -71,12 +73,13 @@ pub struct FanoutCall {
     path: &'static str,
     method: Method,
     principal: Principal,
-    hosts: Vec<Arc<Host>>,
+    subject: Subject,
+    selection: Selection,
     options: FanoutOptions,
     allow_partial: bool,
     operation_id: Uuid,
-    request_id: Option<Uuid>,
-    request_digest: [u8; 32],
+    /// Set where the request has an ID.
+    write: Option<Identified>,
 }
 
 impl Edge {
@@ -101,7 +104,7 @@ impl Edge {
         }
     }
 
-    /// Chooses the hosts of a call and its limits. Asks no host.
+    /// Checks which hosts a call is for, and its limits. Asks no host.
     ///
     /// `default_timeout` is that of the method for one host; `None` is none.
     pub fn accept<T: FanoutRequest>(
@@ -111,12 +114,10 @@ impl Edge {
         default_timeout: Option<Duration>,
     ) -> Result<FanoutCall, Problem> {
         let message = request.get_ref();
-        let method = self.methods.get(path).ok_or_else(|| {
-            Problem::invalid_field("method", format!("{path} is not in the contract"))
-        })?;
+        let method = self.method(path)?;
         let wishes = convert::fanout_options(message.fanout())?;
         let request_id = convert::request_id(message.request_id())?;
-        let hosts = self.select(message.targets())?;
+        let selection = convert::selection(message.targets())?;
         let options = FanoutOptions {
             host_timeout: wishes.host_timeout.or(default_timeout),
             caller_deadline: work_deadline(request.metadata(), Instant::now()),
@@ -124,27 +125,65 @@ impl Edge {
             detached: method.mutates,
             background_limit: BACKGROUND_LIMIT,
         };
-        let operation_id = Uuid::new_v4();
-        let names = some(hosts.iter().map(|host| host.name.to_string()));
-        Subject::of(request).say(format_args!("hosts={names} operation={operation_id}"));
+        let principal = Principal::of(request);
         Ok(FanoutCall {
             path,
             method,
-            principal: Principal::of(request),
-            hosts,
+            subject: Subject::of(request),
+            selection,
             options,
             allow_partial: wishes.allow_partial.unwrap_or(!method.mutates),
-            operation_id,
-            request_id,
-            request_digest: Operations::digest(path, message),
+            operation_id: Uuid::new_v4(),
+            write: request_id.map(|id| Identified {
+                id,
+                principal: principal.clone(),
+                path,
+                request_sha256: self.operations.digest(path, message),
+                repeatable: method.repeatable,
+            }),
+            principal,
+        })
+    }
+
+    /// Does a write that is not about hosts. It goes on where the caller goes away, and with a
+    /// request ID it is done once: `work` is told whether an earlier try may have done it already.
+    pub async fn once<T, R, F>(
+        &self,
+        path: &'static str,
+        principal: Principal,
+        message: &T,
+        work: impl FnOnce(bool) -> F + Send + 'static,
+    ) -> Result<R, Problem>
+    where
+        T: WriteRequest,
+        R: Message + Default + 'static,
+        F: Future<Output = Result<R, Problem>> + Send + 'static,
+    {
+        let repeatable = self.method(path)?.repeatable;
+        let request_id = convert::request_id(message.request_id())?;
+        let write = request_id.map(|id| {
+            let request_sha256 = self.operations.digest(path, message);
+            Identified { id, principal, path, request_sha256, repeatable }
+        });
+        let operations = self.operations.clone();
+        let done = self.background.spawn(async move {
+            match write {
+                Some(write) => operations.once(write, work).await,
+                None => work(false).await,
+            }
+        });
+        done.await.map_err(|error| Problem::internal(&error))?
+    }
+
+    fn method(&self, path: &str) -> Result<Method, Problem> {
+        self.methods.get(path).ok_or_else(|| {
+            Problem::invalid_field("method", format!("{path} is not in the contract"))
         })
     }
 
     /// The hosts of a selection, sorted by name.
     pub fn select(&self, targets: Option<&v1::HostSelector>) -> Result<Vec<Arc<Host>>, Problem> {
-        let selection = convert::selection(targets)?;
-        select::select(&selection, &self.inventory.snapshot())
-            .map_err(|e| convert::select_problem(&e))
+        choose(&convert::selection(targets)?, &self.inventory.snapshot())
     }
 
     /// Does `work` on every host of the call and answers with the envelope around it.
@@ -159,24 +198,15 @@ impl Edge {
         W: Fn(HostCall<R::Event>) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Done, HostError>> + Send + 'static,
     {
-        call.log();
-        let answer = call.answer();
-        let Resumed { recorder, recorded, hosts } = match call.request_id {
-            Some(id) => {
-                let repeatable = call.method.repeatable;
-                self.operations
-                    .resume::<R>(
-                        id,
-                        &call.principal,
-                        call.path,
-                        call.request_digest,
-                        repeatable,
-                        call.hosts,
-                    )
-                    .await?
-            }
-            None => Resumed::fresh(call.hosts),
+        let snapshot = self.inventory.snapshot();
+        let select = || choose(&call.selection, &snapshot);
+        let resumed = match &call.write {
+            Some(write) => self.operations.resume::<R>(write, &snapshot, select).await?,
+            None => Resumed::fresh(select()?),
         };
+        let Resumed { recorder, names, recorded, hosts } = resumed;
+        call.log(&names);
+        let answer = call.answer(names);
         let work = move |call: HostCall<R::Event>| {
             let recorder = recorder.clone();
             match recorder {
@@ -195,6 +225,10 @@ impl Edge {
             .boxed();
         Ok(Response::new(Box::pin(answer.stream(parts, self.stopping.clone()))))
     }
+}
+
+fn choose(selection: &Selection, snapshot: &Snapshot) -> Result<Vec<Arc<Host>>, Problem> {
+    select::select(selection, snapshot).map_err(|error| convert::select_problem(&error))
 }
 
 /// The first of many names, and how many more there are.
@@ -219,17 +253,19 @@ impl FanoutCall {
         self
     }
 
-    fn answer(&self) -> Answer {
+    fn answer(&self, hosts: Vec<HostName>) -> Answer {
         Answer {
-            hosts: self.hosts.iter().map(|host| host.name.clone()).collect(),
+            hosts,
             operation_id: self.operation_id.to_string(),
             allow_partial: self.allow_partial,
             mutates: self.method.mutates,
         }
     }
 
-    fn log(&self) {
-        let (method, hosts, operation) = (self.path, self.hosts.len(), self.operation_id);
+    fn log(&self, names: &[HostName]) {
+        let (method, hosts, operation) = (self.path, names.len(), self.operation_id);
+        let list = some(names.iter().map(ToString::to_string));
+        self.subject.say(format_args!("hosts={list} operation={operation}"));
         let principal = &self.principal;
         if self.method.mutates {
             tracing::info!(%method, hosts, %operation, %principal, "call");

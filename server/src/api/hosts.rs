@@ -13,6 +13,7 @@ use wharf::v1::add_host_request::Tls;
 use wharf::v1::host_service_server::HostService;
 
 use super::audit::Subject;
+use super::auth::Principal;
 use super::convert;
 use super::edge::{Edge, ResponseStream, some};
 use super::problem::Finish;
@@ -62,14 +63,20 @@ impl HostService for Hosts {
         &self,
         request: Request<v1::AddHostRequest>,
     ) -> Result<Response<v1::AddHostResponse>, Status> {
-        let subject = Subject::of(&request);
-        subject.say(format_args!("host={}", quoted(&request.get_ref().name)));
-        let new = new_host(request.into_inner())?;
-        let added = self.edge.inventory.add(new, SystemTime::now()).await;
-        let host = added.map_err(|error| inventory_problem(&error))?;
-        subject.say(format_args!("host={} address={}", host.name, host.address));
-        let snapshot = self.edge.inventory.snapshot();
-        Ok(Response::new(v1::AddHostResponse { host: Some(view(&host, &snapshot)) }))
+        let (principal, subject) = (Principal::of(&request), Subject::of(&request));
+        let message = request.into_inner();
+        subject.say(format_args!("host={}", quoted(&message.name)));
+        let new = new_host(message.clone())?;
+        let edge = Arc::clone(&self.edge);
+        let path = "/wharf.v1.HostService/AddHost";
+        let done = self.edge.once(path, principal, &message, move |_| async move {
+            let added = edge.inventory.add(new, SystemTime::now()).await;
+            let host = added.map_err(|error| inventory_problem(&error))?;
+            subject.say(format_args!("host={} address={}", host.name, host.address));
+            let snapshot = edge.inventory.snapshot();
+            Ok(v1::AddHostResponse { host: Some(view(&host, &snapshot)) })
+        });
+        Ok(Response::new(done.await?))
     }
 
     async fn get_host(
@@ -95,7 +102,15 @@ impl HostService for Hosts {
         };
         let snapshot = self.edge.inventory.snapshot();
         let hosts = match &request.targets {
-            Some(targets) => self.edge.select(Some(targets))?,
+            Some(targets) => match self.edge.select(Some(targets)) {
+                // A question whose answer is: none. An unknown name is still an error.
+                Err(problem)
+                    if matches!(problem.reason, Reason::NoHostsMatched | Reason::NoHosts) =>
+                {
+                    Vec::new()
+                }
+                hosts => hosts?,
+            },
             None => snapshot.hosts().cloned().collect(),
         };
         let rest =
@@ -120,7 +135,7 @@ impl HostService for Hosts {
         &self,
         request: Request<v1::UpdateHostLabelsRequest>,
     ) -> Result<Response<v1::UpdateHostLabelsResponse>, Status> {
-        let subject = Subject::of(&request);
+        let (principal, subject) = (Principal::of(&request), Subject::of(&request));
         let request = request.into_inner();
         let mut violations = Violations::default();
         let set = violations.check("set", Labels::from_pairs(&request.set)).unwrap_or_default();
@@ -135,38 +150,46 @@ impl HostService for Hosts {
             violations.add("set", "must have a label, or `remove` must");
         }
         violations.finish()?;
-        let names: Vec<_> = self
-            .edge
-            .select(request.targets.as_ref())?
-            .iter()
-            .map(|host| host.name.clone())
-            .collect();
-        subject.say(format_args!("hosts={}", some(names.iter().map(ToString::to_string))));
-        let hosts = self
-            .edge
-            .inventory
-            .update_labels(names, set, remove)
-            .await
-            .map_err(|error| inventory_problem(&error))?;
-        let snapshot = self.edge.inventory.snapshot();
-        let hosts = hosts.iter().map(|host| view(host, &snapshot)).collect();
-        Ok(Response::new(v1::UpdateHostLabelsResponse { hosts }))
+        convert::selection(request.targets.as_ref())?;
+        let edge = Arc::clone(&self.edge);
+        let targets = request.targets.clone();
+        let path = "/wharf.v1.HostService/UpdateHostLabels";
+        let done = self.edge.once(path, principal, &request, move |_| async move {
+            // Not before the record was read: what was done stands, also where the labels that
+            // chose the hosts are others now.
+            let hosts = edge.select(targets.as_ref())?;
+            let names: Vec<_> = hosts.iter().map(|host| host.name.clone()).collect();
+            subject.say(format_args!("hosts={}", some(names.iter().map(ToString::to_string))));
+            let updated = edge.inventory.update_labels(names, set, remove).await;
+            let hosts = updated.map_err(|error| inventory_problem(&error))?;
+            let snapshot = edge.inventory.snapshot();
+            let hosts = hosts.iter().map(|host| view(host, &snapshot)).collect();
+            Ok(v1::UpdateHostLabelsResponse { hosts })
+        });
+        Ok(Response::new(done.await?))
     }
 
     async fn remove_host(
         &self,
         request: Request<v1::RemoveHostRequest>,
     ) -> Result<Response<v1::RemoveHostResponse>, Status> {
-        let subject = Subject::of(&request);
+        let (principal, subject) = (Principal::of(&request), Subject::of(&request));
         let request = request.into_inner();
         subject.say(format_args!("host={}", quoted(&request.name)));
         let name = HostName::parse(&request.name)
             .map_err(|error| Problem::invalid_field("name", error))?;
-        let removed = self.edge.inventory.remove(name.clone()).await;
-        if !removed.map_err(|error| inventory_problem(&error))? && !request.allow_missing {
-            return Err(not_found(&name).into());
-        }
-        Ok(Response::new(v1::RemoveHostResponse {}))
+        let edge = Arc::clone(&self.edge);
+        let allow_missing = request.allow_missing;
+        let path = "/wharf.v1.HostService/RemoveHost";
+        let done = self.edge.once(path, principal, &request, move |again| async move {
+            let removed = edge.inventory.remove(name.clone()).await;
+            let removed = removed.map_err(|error| inventory_problem(&error))?;
+            if !removed && !allow_missing && !again {
+                return Err(not_found(&name));
+            }
+            Ok(v1::RemoveHostResponse {})
+        });
+        Ok(Response::new(done.await?))
     }
 
     async fn check_hosts(

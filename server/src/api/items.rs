@@ -1,10 +1,14 @@
 //! Work on several named things of one host: one result for each, in the order of the
 //! request, and one outcome for the host.
+//!
+//! In a repetition under the same request ID, things of which the result stands are not touched
+//! again: their results are given once more, in their places.
 
 use futures_util::StreamExt;
 use wharf::v1;
 
 use super::problem::Problem;
+use super::replay::{self, Standing};
 use super::table::host_problem;
 use crate::fleet::fanout::HostCall;
 use crate::fleet::{Done, HostError};
@@ -22,8 +26,43 @@ pub struct ItemDone {
     pub changed: bool,
 }
 
+/// An event that may be the result of one thing.
+pub trait ItemEvent: Clone {
+    /// The result.
+    fn item(&self) -> Option<&v1::ItemResult>;
+}
+
+macro_rules! item_events {
+    ($($module:ident),* $(,)?) => {$(
+        impl ItemEvent for v1::$module::Event {
+            fn item(&self) -> Option<&v1::ItemResult> {
+                match self {
+                    Self::Item(item) => Some(item),
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+item_events! {
+    inspect_containers_response,
+    inspect_images_response,
+    kill_containers_response,
+    pause_containers_response,
+    remove_containers_response,
+    remove_images_response,
+    rename_container_response,
+    restart_containers_response,
+    start_containers_response,
+    stop_containers_response,
+    unpause_containers_response,
+    update_containers_response,
+    wait_containers_response,
+}
+
 /// Does `act` on every item and emits a result for each.
-pub async fn each_item<P, T, F>(
+pub async fn each_item<P: ItemEvent, T, F>(
     call: &HostCall<P>,
     items: &[T],
     wrap: impl Fn(v1::ItemResult) -> P,
@@ -33,15 +72,37 @@ where
     T: Clone + ToString,
     F: Future<Output = Result<ItemDone, HostError>>,
 {
-    let mut results = futures_util::stream::iter(items.iter().cloned())
-        .map(|item| {
+    for event in call.earlier().iter().filter(|event| event.item().is_none()) {
+        call.emit(event.clone()).await;
+    }
+    let earlier: Vec<_> = call.earlier().iter().filter_map(ItemEvent::item).collect();
+    let stands = |index: usize, name: &str| {
+        let item = earlier.get(index).filter(|item| item.name == name)?;
+        (replay::of_item(item) == Standing::Stands).then(|| (*item).clone())
+    };
+    let mut results = futures_util::stream::iter(items.iter().cloned().enumerate())
+        .map(|(index, item)| {
             let name = item.to_string();
-            let work = act(item);
-            async move { (name, work.await) }
+            let stands = stands(index, &name);
+            let work = stands.is_none().then(|| act(item));
+            async move {
+                match work {
+                    Some(work) => (name, Err(work.await)),
+                    None => (name, Ok(stands.unwrap_or_default())),
+                }
+            }
         })
         .buffered(AT_ONCE);
     let mut tally = Tally { total: items.len(), ..Tally::default() };
     while let Some((name, result)) = results.next().await {
+        let result = match result {
+            Ok(item) => {
+                tally.recount(&item);
+                call.emit(wrap(item)).await;
+                continue;
+            }
+            Err(result) => result,
+        };
         let status = match &result {
             Ok(_) => tonic_types::pb::Status::default(),
             Err(error) => item_problem(call, &name, error).to_proto(),
@@ -77,6 +138,15 @@ impl Tally {
                 false
             }
         }
+    }
+
+    /// Takes a result that an earlier call gave.
+    fn recount(&mut self, item: &v1::ItemResult) {
+        let status = item.status.clone().unwrap_or_default();
+        let _ = self.count(match status.code {
+            0 => Ok(ItemDone { id: item.id.clone(), changed: item.changed }),
+            _ => Err(HostError::Earlier(status.message)),
+        });
     }
 
     /// The outcome of the host: the error itself where only one thing was asked for.

@@ -1,48 +1,61 @@
 //! Retries of writes that do nothing twice.
 //!
-//! A write that brings a `request_id` is recorded host by host: before its work begins, and
-//! with everything the host said when it ends, unless provably nothing was done there. The same
-//! request again is answered from the record; a host that was not reached before is worked on now. Where the server died in
-//! the middle of a host's work, the work is repeated if the contract says that this does no
-//! harm, else the caller hears that the result is not known.
+//! A write that brings a `request_id` is recorded: before its work begins, and with everything
+//! that was said when it ends; a write on hosts host by host. The same request again is answered
+//! from the record where something was done, or may have been; everything else is worked on now
+//! ([`super::replay`] has the rule). Where the server died in the middle of a host's work, the
+//! work is repeated if the contract says that this does no harm, else the caller hears that the
+//! result is not known.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use prost::Message;
-use sha2::{Digest, Sha256};
-use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Code;
 use uuid::Uuid;
 use wharf::fanout::{Envelope, FanoutResponse};
+use wharf::v1;
 
 use super::answer::outcome_message;
 use super::auth::Principal;
+use super::claims::{Claims, reused};
 use super::problem::Problem;
-use super::table::{host_problem, store_problem};
-use crate::domain::{Host, HostName, Reason};
-use crate::fleet::fanout::HostCall;
-use crate::fleet::{Done, HostError, HostOutcome};
-use crate::store::{Begun, HostProgress, NewOperation, Store};
+use super::replay::{self, Standing};
+use super::table::store_problem;
+use super::tape::{Recorder, read_tape};
+use crate::domain::{Host, HostName};
+use crate::fleet::inventory::Snapshot;
+use crate::fleet::{HostError, HostOutcome};
+use crate::store::{Begun, HostProgress, NewOperation, Store, StoredOperation};
 
 /// How long a request ID is remembered.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// How long a repetition waits for the end of the first call. The caller has the last outcome a
-/// moment before the work behind it is put away.
-const HAND_OVER: Duration = Duration::from_millis(500);
+/// The row of what the call itself said, beside those of its hosts, whose names are never empty:
+/// which hosts it is for, or the whole answer of a write that is not about hosts.
+const CALL: &str = "";
 
-/// The record of writes.
-#[derive(Debug)]
+/// The record of writes. Clones share it.
+#[derive(Debug, Clone)]
 pub struct Operations {
     store: Store,
-    /// Those that this process works on, until they are cancelled: when the recorder, which
-    /// lives as long as the work, is dropped.
-    running: Mutex<HashMap<Uuid, CancellationToken>>,
+    /// Those that this process works on.
+    claims: Claims,
+}
+
+/// A write with a request ID.
+#[derive(Debug, Clone)]
+pub struct Identified {
+    /// The caller's.
+    pub id: Uuid,
+    /// Who calls.
+    pub principal: Principal,
+    /// The method, such as `/wharf.v1.ContainerService/StopContainers`.
+    pub path: &'static str,
+    /// Of the request, as [`Operations::digest`] makes it.
+    pub request_sha256: [u8; 32],
+    /// Whether doing it twice does no harm.
+    pub repeatable: bool,
 }
 
 /// Where a call stands after its record was read.
@@ -50,212 +63,211 @@ pub struct Operations {
 pub struct Resumed<R> {
     /// Takes down what happens now; `None` for a call without request ID.
     pub recorder: Option<Arc<Recorder>>,
+    /// All hosts of the call, sorted by name.
+    pub names: Vec<HostName>,
     /// What hosts said before.
     pub recorded: Vec<R>,
     /// The hosts that are still to be worked on.
     pub hosts: Vec<Arc<Host>>,
 }
 
-/// Takes down what the hosts of one call say.
-#[derive(Debug)]
-pub struct Recorder {
-    store: Store,
-    request_id: String,
-    _running: DropGuard,
-}
-
-/// Takes down what one host says.
-pub struct Tape<R> {
-    recorder: Arc<Recorder>,
-    host: HostName,
-    said: Arc<Mutex<Vec<u8>>>,
-    response: std::marker::PhantomData<fn() -> R>,
-}
-
 impl<R> Resumed<R> {
     /// A call that has no record.
     pub fn fresh(hosts: Vec<Arc<Host>>) -> Self {
-        Self { recorder: None, recorded: Vec::new(), hosts }
+        let names = hosts.iter().map(|host| host.name.clone()).collect();
+        Self { recorder: None, names, recorded: Vec::new(), hosts }
     }
 }
 
 impl Operations {
     /// Keeps its record in `store`.
     pub fn new(store: Store) -> Self {
-        Self { store, running: Mutex::default() }
+        Self { store, claims: Claims::default() }
     }
 
-    /// Identifies the content of a request.
-    pub fn digest(path: &str, message: &impl Message) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        hash.update(path);
-        hash.update([0]);
-        hash.update(message.encode_to_vec());
-        hash.finalize().into()
+    /// Identifies the content of a request. Needs the server's key to be made, so that nobody who
+    /// reads the database can try out passwords on it.
+    pub fn digest(&self, path: &str, message: &impl Message) -> [u8; 32] {
+        self.store.fingerprint(&[path.as_bytes(), &message.encode_to_vec()])
     }
 
-    /// Reads the record of a request ID, or begins one.
+    /// Reads the record of a write on hosts, or begins one. `select` chooses the hosts of a write
+    /// that was not recorded before; a repetition is for the hosts of the first call.
     pub async fn resume<R: FanoutResponse>(
         &self,
-        id: Uuid,
-        principal: &Principal,
-        path: &str,
-        request_sha256: [u8; 32],
-        repeatable: bool,
-        hosts: Vec<Arc<Host>>,
+        write: &Identified,
+        snapshot: &Snapshot,
+        select: impl FnOnce() -> Result<Vec<Arc<Host>>, Problem> + Send,
     ) -> Result<Resumed<R>, Problem> {
-        let recorder = self.claim(id).await?;
-        let now = SystemTime::now();
+        let claim = self.claims.claim(write.id).await?;
+        let earlier = self.earlier(write).await?;
+        let names = earlier.as_ref().and_then(hosts_of);
+        let first = names.is_none();
+        let names = match names {
+            Some(names) => names,
+            None => select()?.iter().map(|host| host.name.clone()).collect(),
+        };
+        let earlier = match earlier {
+            Some(earlier) => Some(earlier),
+            None => self.begin(write).await?,
+        };
+        if first {
+            let hosts = names.iter().map(ToString::to_string).collect();
+            let started = v1::FanoutStarted { hosts, ..Default::default() };
+            self.done(write, &started).await?;
+        }
+        let recorder = Recorder::new(self.store.clone(), write.id, claim);
+        let (mut recorded, mut hosts) = (Vec::new(), Vec::new());
+        for name in &names {
+            let progress = earlier.as_ref().and_then(|it| it.hosts.get(name.as_str()));
+            match standing::<R>(progress, write.repeatable)? {
+                Stand::Recorded(said) => recorded.extend(said.into_iter().map(replay::mark)),
+                Stand::Unknown => recorded.push(failed(name, HostError::EarlierResultUnknown)),
+                Stand::Work(said) => match snapshot.get(name) {
+                    Some(host) => {
+                        if let Some(said) = said {
+                            recorder.keep(name.clone(), said);
+                        }
+                        hosts.push(Arc::clone(host));
+                    }
+                    None => recorded.push(failed(name, HostError::Removed)),
+                },
+            }
+        }
+        Ok(Resumed { recorder: Some(Arc::new(recorder)), names, recorded, hosts })
+    }
+
+    /// Does a write that is not about hosts, once under its ID. `work` is told whether an earlier
+    /// try may have done it already, because the server died in the middle of it.
+    pub async fn once<R, F>(
+        &self,
+        write: Identified,
+        work: impl FnOnce(bool) -> F,
+    ) -> Result<R, Problem>
+    where
+        R: Message + Default,
+        F: Future<Output = Result<R, Problem>>,
+    {
+        let _claim = self.claims.claim(write.id).await?;
+        let earlier = match self.earlier(&write).await? {
+            Some(earlier) => Some(earlier),
+            None => self.begin(&write).await?,
+        };
+        let again = match earlier.as_ref().and_then(|earlier| earlier.hosts.get(CALL)) {
+            Some(HostProgress::Done(said)) => {
+                return R::decode(said.as_slice()).map_err(|error| Problem::internal(&error));
+            }
+            Some(HostProgress::Begun) => true,
+            None => false,
+        };
+        let request_id = write.id.to_string();
+        let begun = self.store.operation_host_begun(&request_id, CALL).await;
+        begun.map_err(|error| store_problem(&error))?;
+        let result = work(again).await;
+        match &result {
+            // What was done is done; a repetition finds it begun and not ended.
+            Ok(answer) => drop(self.done(&write, answer).await),
+            // A bug may show after the effect.
+            Err(problem) if again || problem.code == Code::Internal => {}
+            Err(_) => {
+                let forgotten = self.store.operation_host_untouched(&request_id, CALL).await;
+                drop(forgotten.map_err(|error| store_problem(&error)));
+            }
+        }
+        result
+    }
+
+    /// What is recorded under the ID of a write.
+    async fn earlier(&self, write: &Identified) -> Result<Option<StoredOperation>, Problem> {
         let failed = |error| store_problem(&error);
-        if let Some(before) = now.checked_sub(KEPT_FOR) {
+        if let Some(before) = SystemTime::now().checked_sub(KEPT_FOR) {
             self.store.prune_operations(before).await.map_err(failed)?;
         }
-        let principal = principal.to_string();
-        let request_id = &recorder.request_id;
-        let new = NewOperation { request_id, principal: &principal, method: path, request_sha256 };
-        let earlier = match self.store.begin_operation(new, now).await.map_err(failed)? {
-            Begun::New => {
-                return Ok(Resumed { recorder: Some(recorder), recorded: Vec::new(), hosts });
+        let earlier = self.store.operation(&write.id.to_string()).await.map_err(failed)?;
+        match earlier {
+            Some(earlier)
+                if earlier.principal != write.principal.to_string()
+                    || earlier.method != write.path
+                    || earlier.request_sha256 != write.request_sha256 =>
+            {
+                Err(reused(write.id))
             }
-            Begun::Different => return Err(reused(id)),
-            Begun::Again(earlier) => earlier,
+            earlier => Ok(earlier),
+        }
+    }
+
+    /// Records a write that was not recorded before.
+    async fn begin(&self, write: &Identified) -> Result<Option<StoredOperation>, Problem> {
+        let (request_id, principal) = (write.id.to_string(), write.principal.to_string());
+        let new = NewOperation {
+            request_id: &request_id,
+            principal: &principal,
+            method: write.path,
+            request_sha256: write.request_sha256,
         };
-        let mut resumed =
-            Resumed { recorder: Some(recorder), recorded: Vec::new(), hosts: Vec::new() };
-        for host in hosts {
-            match earlier.hosts.get(host.name.as_str()) {
-                Some(HostProgress::Done(said)) => {
-                    resumed.recorded.extend(read_tape(said).map_err(|e| Problem::internal(&e))?);
-                }
-                Some(HostProgress::Begun) if !repeatable => {
-                    let result = Err(HostError::EarlierResultUnknown);
-                    let outcome = HostOutcome { result, elapsed: Duration::ZERO };
-                    let outcome = Envelope::Outcome(outcome_message(&host.name, &outcome));
-                    resumed.recorded.push(R::from_envelope(host.name.to_string(), outcome));
-                }
-                Some(HostProgress::Begun) | None => resumed.hosts.push(host),
-            }
-        }
-        Ok(resumed)
-    }
-
-    /// One call at a time may work under a request ID.
-    async fn claim(&self, id: Uuid) -> Result<Arc<Recorder>, Problem> {
-        let give_up = Instant::now() + HAND_OVER;
-        loop {
-            let ended = match self.try_claim(id) {
-                Ok(recorder) => return Ok(recorder),
-                Err(ended) => ended,
-            };
-            if timeout_at(give_up, ended.cancelled()).await.is_err() {
-                return Err(in_progress(id));
-            }
+        let begun = self.store.begin_operation(new, SystemTime::now()).await;
+        match begun.map_err(|error| store_problem(&error))? {
+            Begun::New => Ok(None),
+            Begun::Again(earlier) => Ok(Some(earlier)),
+            Begun::Different => Err(reused(write.id)),
         }
     }
 
-    /// Fails with what is cancelled at the end of the call that is at work.
-    fn try_claim(&self, id: Uuid) -> Result<Arc<Recorder>, CancellationToken> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.retain(|_, ended| !ended.is_cancelled());
-        if let Some(ended) = running.get(&id) {
-            return Err(ended.clone());
+    /// Records what the call itself said.
+    async fn done(&self, write: &Identified, said: &impl Message) -> Result<(), Problem> {
+        let (id, said) = (write.id.to_string(), said.encode_to_vec());
+        let done = self.store.operation_host_done(&id, CALL, &said).await;
+        done.map_err(|error| store_problem(&error))
+    }
+}
+
+/// What becomes of a host in a repetition.
+enum Stand<R> {
+    /// It is told what the host said.
+    Recorded(Vec<R>),
+    /// The server died in the middle of work that must not be repeated.
+    Unknown,
+    /// It is worked on; with what it said, where something of that stands.
+    Work(Option<Vec<u8>>),
+}
+
+fn standing<R: FanoutResponse>(
+    progress: Option<&HostProgress>,
+    repeatable: bool,
+) -> Result<Stand<R>, Problem> {
+    let said = match progress {
+        Some(HostProgress::Done(said)) => said,
+        Some(HostProgress::Begun) if !repeatable => return Ok(Stand::Unknown),
+        Some(HostProgress::Begun) | None => return Ok(Stand::Work(None)),
+    };
+    let mut messages = read_tape::<R>(said).map_err(|error| Problem::internal(&error))?;
+    let Some(last) = messages.pop() else { return Ok(Stand::Work(None)) };
+    let (host, envelope) = last.into_envelope();
+    let standing = match &envelope {
+        Some(Envelope::Outcome(outcome)) => replay::of_outcome(outcome),
+        // Written by a later version, which knows better.
+        _ => Standing::Stands,
+    };
+    Ok(match standing {
+        Standing::Stands => {
+            messages.extend(envelope.map(|envelope| R::from_envelope(host, envelope)));
+            Stand::Recorded(messages)
         }
-        let ended = CancellationToken::new();
-        running.insert(id, ended.clone());
-        Ok(Arc::new(Recorder {
-            store: self.store.clone(),
-            request_id: id.to_string(),
-            _running: ended.drop_guard(),
-        }))
-    }
+        Standing::Again => Stand::Work(None),
+        Standing::ByItem => Stand::Work(Some(said.clone())),
+    })
 }
 
-impl Recorder {
-    /// Makes `call` write what it emits on a tape.
-    pub fn tape<R: FanoutResponse>(
-        self: &Arc<Self>,
-        call: HostCall<R::Event>,
-    ) -> (HostCall<R::Event>, Tape<R>)
-    where
-        R::Event: Clone,
-    {
-        let host = call.host_name().clone();
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let (name, tape) = (host.to_string(), Arc::clone(&said));
-        let call = call.with_tap(move |event: &R::Event| {
-            let envelope = Envelope::Payload(event.clone());
-            write_tape(&tape, &R::from_envelope(name.clone(), envelope));
-        });
-        let recorder = Arc::clone(self);
-        (call, Tape { recorder, host, said, response: std::marker::PhantomData })
-    }
+/// The hosts of the first call; `None` where it ended before it had chosen them.
+fn hosts_of(earlier: &StoredOperation) -> Option<Vec<HostName>> {
+    let Some(HostProgress::Done(said)) = earlier.hosts.get(CALL) else { return None };
+    let started = v1::FanoutStarted::decode(said.as_slice()).ok()?;
+    let names = started.hosts.iter().map(|name| HostName::parse(name));
+    names.collect::<Result<_, _>>().ok()
 }
 
-impl<R: FanoutResponse> Tape<R> {
-    /// Does `work` between a note of its beginning and one of its end.
-    pub fn record<F>(self, work: F) -> BoxFuture<'static, Result<Done, HostError>>
-    where
-        F: Future<Output = Result<Done, HostError>> + Send + 'static,
-    {
-        async move {
-            let Recorder { store, request_id, .. } = &*self.recorder;
-            let host = self.host.as_str();
-            store.operation_host_begun(request_id, host).await.map_err(|error| {
-                tracing::error!(%error, host, "cannot record a request");
-                HostError::NotRecorded(error)
-            })?;
-            let started = Instant::now();
-            let outcome = HostOutcome { result: work.await, elapsed: started.elapsed() };
-            let message = Envelope::Outcome(outcome_message(&self.host, &outcome));
-            write_tape(&self.said, &R::from_envelope(host.to_owned(), message));
-            let said =
-                std::mem::take(&mut *self.said.lock().unwrap_or_else(PoisonError::into_inner));
-            if outcome.result.as_ref().is_err_and(|error| is_untouched(&self.host, error)) {
-                if let Err(error) = store.operation_host_untouched(request_id, host).await {
-                    tracing::error!(%error, host, "cannot record the end of a request");
-                }
-                return outcome.result;
-            }
-            if let Err(error) = store.operation_host_done(request_id, host, &said).await {
-                // What was done is done; a retry will find it begun and not ended.
-                tracing::error!(%error, host, "cannot record the end of a request");
-            }
-            outcome.result
-        }
-        .boxed()
-    }
-}
-
-/// Whether provably nothing was done on the host, so that the next try under the request ID works
-/// on it again: it was not reached, or its turn did not come.
-fn is_untouched(host: &HostName, error: &HostError) -> bool {
-    matches!(host_problem(host, error).code, Code::Unavailable | Code::Cancelled)
-}
-
-fn write_tape(tape: &Mutex<Vec<u8>>, message: &impl Message) {
-    let mut tape = tape.lock().unwrap_or_else(PoisonError::into_inner);
-    // Growing a vector is the only way to fail, and that does not fail.
-    let _ = message.encode_length_delimited(&mut *tape);
-}
-
-fn read_tape<R: FanoutResponse>(mut said: &[u8]) -> Result<Vec<R>, prost::DecodeError> {
-    let mut messages = Vec::new();
-    while !said.is_empty() {
-        messages.push(R::decode_length_delimited(&mut said)?);
-    }
-    Ok(messages)
-}
-
-fn in_progress(id: Uuid) -> Problem {
-    let message = format!("the call with request ID {id} is still at work; try again");
-    let mut problem = Problem::new(Reason::RequestInProgress, message);
-    problem.retry_after = Some(Duration::from_secs(1));
-    problem
-}
-
-fn reused(id: Uuid) -> Problem {
-    Problem::new(
-        Reason::RequestIdReused,
-        format!("request ID {id} stands for another request; make a new one for each request"),
-    )
+/// The outcome of a host that is not worked on.
+fn failed<R: FanoutResponse>(host: &HostName, error: HostError) -> R {
+    let outcome = HostOutcome { result: Err(error), elapsed: Duration::ZERO };
+    R::from_envelope(host.to_string(), Envelope::Outcome(outcome_message(host, &outcome)))
 }

@@ -66,7 +66,7 @@ impl Problem {
             metadata: Vec::new(),
             violations: Vec::new(),
             preconditions: Vec::new(),
-            retry_after: None,
+            retry_after: table::retry_after(reason),
         }
     }
 

@@ -8,6 +8,7 @@ use wharf::v1;
 use wharf::v1::registry_service_server::RegistryService;
 
 use super::audit::Subject;
+use super::auth::Principal;
 use super::convert;
 use super::edge::{Edge, ResponseStream};
 use super::problem::Finish;
@@ -34,40 +35,51 @@ impl RegistryService for Registries {
         &self,
         request: Request<v1::LoginRequest>,
     ) -> Result<Response<v1::LoginResponse>, Status> {
-        let subject = Subject::of(&request);
+        let (principal, subject) = (Principal::of(&request), Subject::of(&request));
         let request = request.into_inner();
         let login = given_login(request.credentials.as_ref())?;
         subject.say(format_args!("registry={}", login.registry()));
-        let (host, answer) = self.check_somewhere(&login, &request.host).await?;
-        let login = match answer.identity_token {
-            Some(token) => login.with_identity_token(token),
-            None => login,
-        };
-        let now = SystemTime::now();
-        self.0.store.put_login(&login, now).await.map_err(|error| store_problem(&error))?;
-        Ok(Response::new(v1::LoginResponse {
-            login: Some(v1::RegistryLogin {
-                registry: login.registry().to_string(),
-                username: login.username().to_owned(),
-                updated_at: Some(convert::system_time(now)),
-            }),
-            host: host.to_string(),
-        }))
+        let (service, on) = (self.clone(), request.host.clone());
+        let path = "/wharf.v1.RegistryService/Login";
+        let done = self.0.once(path, principal, &request, move |_| async move {
+            let (host, answer) = service.check_somewhere(&login, &on).await?;
+            let login = match answer.identity_token {
+                Some(token) => login.with_identity_token(token),
+                None => login,
+            };
+            let now = SystemTime::now();
+            let kept = service.0.store.put_login(&login, now).await;
+            kept.map_err(|error| store_problem(&error))?;
+            Ok(v1::LoginResponse {
+                login: Some(v1::RegistryLogin {
+                    registry: login.registry().to_string(),
+                    username: login.username().to_owned(),
+                    updated_at: Some(convert::system_time(now)),
+                }),
+                host: host.to_string(),
+            })
+        });
+        Ok(Response::new(done.await?))
     }
 
     async fn logout(
         &self,
         request: Request<v1::LogoutRequest>,
     ) -> Result<Response<v1::LogoutResponse>, Status> {
+        let principal = Principal::of(&request);
         let registry = RegistryHost::parse(&request.get_ref().registry)
             .map_err(|error| Problem::invalid_field("registry", error))?;
         Subject::of(&request).say(format_args!("registry={registry}"));
-        let removed =
-            self.0.store.remove_login(&registry).await.map_err(|error| store_problem(&error))?;
-        if !removed {
-            return Err(not_kept(&registry).into());
-        }
-        Ok(Response::new(v1::LogoutResponse {}))
+        let store = self.0.store.clone();
+        let path = "/wharf.v1.RegistryService/Logout";
+        let done = self.0.once(path, principal, request.get_ref(), move |again| async move {
+            let removed = store.remove_login(&registry).await;
+            if !removed.map_err(|error| store_problem(&error))? && !again {
+                return Err(not_kept(&registry));
+            }
+            Ok(v1::LogoutResponse {})
+        });
+        Ok(Response::new(done.await?))
     }
 
     async fn list_logins(

@@ -1,4 +1,4 @@
-//! The fields that every request of a fan-out has, once for all requests.
+//! The fields that all requests of a kind have, once for all requests.
 
 use wharf::v1;
 
@@ -10,6 +10,22 @@ pub trait FanoutRequest: prost::Message {
     fn fanout(&self) -> Option<&v1::FanoutOptions>;
     /// Makes a retry of a write safe; empty: none.
     fn request_id(&self) -> &str;
+}
+
+/// A request of a write that is not answered by a fan-out.
+pub trait WriteRequest: prost::Message {
+    /// Makes a retry safe; empty: none.
+    fn request_id(&self) -> &str;
+}
+
+macro_rules! unary_writes {
+    ($($request:ident),* $(,)?) => {$(
+        impl WriteRequest for v1::$request {
+            fn request_id(&self) -> &str {
+                &self.request_id
+            }
+        }
+    )*};
 }
 
 macro_rules! reads {
@@ -77,4 +93,16 @@ writes! {
     TagImageRequest,
     UnpauseContainersRequest,
     UpdateContainersRequest,
+}
+
+unary_writes! {
+    AbortRolloutRequest,
+    AddHostRequest,
+    LoginRequest,
+    LogoutRequest,
+    PauseRolloutRequest,
+    PromoteRolloutRequest,
+    RemoveHostRequest,
+    ResumeRolloutRequest,
+    UpdateHostLabelsRequest,
 }

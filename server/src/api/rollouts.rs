@@ -13,10 +13,8 @@ mod trouble;
 mod view;
 mod watch;
 
-use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -31,12 +29,14 @@ use self::reads::Reads;
 use self::trouble::journal_problem;
 use super::audit::Subject;
 use super::auth::Principal;
+use super::claims::{Claim, Claims, reused};
 use super::convert;
 use super::edge::{Edge, ResponseStream};
 use super::problem::{Finish, Problem};
+use super::requests::WriteRequest;
 use super::transfer;
 use crate::body::violation::Violations;
-use crate::domain::{ImageReference, Reason, RegistryLogin};
+use crate::domain::{ImageReference, Reason, RegistryLogin, quoted};
 use crate::rollout::journal::{Journal, SecretKind};
 use crate::rollout::model::{Control, Revision, RolloutId};
 use crate::rollout::requests::{Order, RequestText, Rollouts, UndoOrder};
@@ -48,28 +48,31 @@ pub struct RolloutApi {
     edge: Arc<Edge>,
     reads: Reads,
     rollouts: Arc<dyn Rollouts>,
-    /// IDs of rollouts that are being planned under a request ID.
-    claimed: Arc<Mutex<HashSet<RolloutId>>>,
+    /// Request IDs under which rollouts are being planned.
+    claims: Claims,
 }
 
 /// The ID of a rollout that is to be made.
 enum NewId {
-    /// It is free, and nobody else takes it while this lives.
-    Free(Claim),
+    /// It is free, and nobody else takes it while the claim lives.
+    Free(RolloutId, Option<Claim>),
     /// The same request made it before.
     Made(RolloutId),
 }
 
-/// Gives the ID free at its end.
-struct Claim {
-    id: RolloutId,
-    claimed: Arc<Mutex<HashSet<RolloutId>>>,
+/// What a caller wants of a rollout that is there.
+struct Wish {
+    id: String,
+    /// The revision that it must have; 0: any.
+    expected: u64,
+    control: Control,
+    credentials: Option<v1::RegistryCredentials>,
 }
 
 impl RolloutApi {
     /// The service. `journal` is the one that `rollouts` writes.
     pub fn new(edge: Arc<Edge>, journal: Arc<dyn Journal>, rollouts: Arc<dyn Rollouts>) -> Self {
-        Self { edge, reads: Reads::new(journal), rollouts, claimed: Arc::default() }
+        Self { edge, reads: Reads::new(journal), rollouts, claims: Claims::default() }
     }
 }
 
@@ -90,6 +93,18 @@ impl RolloutService for RolloutApi {
         violations.finish()?;
         let spec = spec.ok_or_else(|| Problem::invalid_field("spec", "must be set"))?;
         let request_id = convert::request_id(&message.request_id)?;
+        // First of all: what was made stands, also where its hosts are gone by now.
+        let (id, claim) = match self.new_id(request_id, &message, message.validate_only).await? {
+            NewId::Free(id, claim) => (id, claim),
+            NewId::Made(id) => {
+                let (rollout, next_page_token) = self.reads.first_page(id).await?;
+                return Ok(Response::new(v1::CreateRolloutResponse {
+                    rollout: Some(rollout),
+                    plan: None,
+                    next_page_token,
+                }));
+            }
+        };
         let targets = message.spec.as_ref().and_then(|spec| spec.targets.as_ref());
         let hosts = self.edge.select(targets).map_err(in_spec)?;
         spec.policy.check("spec.policy", hosts.len()).map_err(Problem::invalid)?;
@@ -103,19 +118,7 @@ impl RolloutService for RolloutApi {
         };
         let request = RequestText(BASE64_STANDARD.encode(message.encode_to_vec()));
         let by = principal.to_string();
-        let claim = match self.new_id(request_id, &message, message.validate_only).await? {
-            NewId::Free(claim) => claim,
-            NewId::Made(id) => {
-                let (rollout, next_page_token) = self.reads.first_page(id).await?;
-                let rollout = Some(rollout);
-                return Ok(Response::new(v1::CreateRolloutResponse {
-                    rollout,
-                    plan: None,
-                    next_page_token,
-                }));
-            }
-        };
-        let order = Order { id: claim.id, spec, hosts, login, by, request };
+        let order = Order { id, spec, hosts, login, by, request };
         let answer = if message.validate_only {
             let plan = self.rollouts.plan(&order).await.map_err(trouble::problem)?;
             v1::CreateRolloutResponse {
@@ -125,12 +128,9 @@ impl RolloutService for RolloutApi {
         } else {
             let (container, hosts) = (order.spec.container.clone(), order.hosts.len());
             // Not in the caller's future: a caller that goes away while the plan is made does
-            // not leave it half-way.
+            // not leave it half-way, and does not give its ID free for a second beginning.
             let rollouts = Arc::clone(&self.rollouts);
-            let id = claim.id;
             let created = self.edge.background.spawn(async move {
-                // Held until the rollout is stored: the same request, sent again by a caller that
-                // went away, must not plan a second one beside it.
                 let _claim = claim;
                 rollouts.create(order).await
             });
@@ -181,10 +181,15 @@ impl RolloutService for RolloutApi {
         request: Request<v1::PauseRolloutRequest>,
     ) -> Result<Response<v1::PauseRolloutResponse>, Status> {
         let message = request.get_ref();
-        let rollout = self
-            .steer(&request, &message.id, message.expected_revision, Control::Pause, None)
-            .await?;
-        Ok(Response::new(v1::PauseRolloutResponse { rollout: Some(rollout) }))
+        let wish = Wish {
+            id: message.id.clone(),
+            expected: message.expected_revision,
+            control: Control::Pause,
+            credentials: None,
+        };
+        let path = "/wharf.v1.RolloutService/PauseRollout";
+        let wrap = |rollout| v1::PauseRolloutResponse { rollout: Some(rollout) };
+        Ok(Response::new(self.steer(path, &request, wish, wrap).await?))
     }
 
     async fn resume_rollout(
@@ -192,14 +197,15 @@ impl RolloutService for RolloutApi {
         request: Request<v1::ResumeRolloutRequest>,
     ) -> Result<Response<v1::ResumeRolloutResponse>, Status> {
         let message = request.get_ref();
-        let control = Control::Resume { retry_failed: message.retry_failed };
-        let login = match &message.credentials {
-            Some(credentials) => self.login_of(&message.id, credentials).await?,
-            None => None,
+        let wish = Wish {
+            id: message.id.clone(),
+            expected: message.expected_revision,
+            control: Control::Resume { retry_failed: message.retry_failed },
+            credentials: message.credentials.clone(),
         };
-        let rollout =
-            self.steer(&request, &message.id, message.expected_revision, control, login).await?;
-        Ok(Response::new(v1::ResumeRolloutResponse { rollout: Some(rollout) }))
+        let path = "/wharf.v1.RolloutService/ResumeRollout";
+        let wrap = |rollout| v1::ResumeRolloutResponse { rollout: Some(rollout) };
+        Ok(Response::new(self.steer(path, &request, wish, wrap).await?))
     }
 
     async fn abort_rollout(
@@ -207,10 +213,15 @@ impl RolloutService for RolloutApi {
         request: Request<v1::AbortRolloutRequest>,
     ) -> Result<Response<v1::AbortRolloutResponse>, Status> {
         let message = request.get_ref();
-        let rollout = self
-            .steer(&request, &message.id, message.expected_revision, Control::Abort, None)
-            .await?;
-        Ok(Response::new(v1::AbortRolloutResponse { rollout: Some(rollout) }))
+        let wish = Wish {
+            id: message.id.clone(),
+            expected: message.expected_revision,
+            control: Control::Abort,
+            credentials: None,
+        };
+        let path = "/wharf.v1.RolloutService/AbortRollout";
+        let wrap = |rollout| v1::AbortRolloutResponse { rollout: Some(rollout) };
+        Ok(Response::new(self.steer(path, &request, wish, wrap).await?))
     }
 
     async fn promote_rollout(
@@ -218,10 +229,15 @@ impl RolloutService for RolloutApi {
         request: Request<v1::PromoteRolloutRequest>,
     ) -> Result<Response<v1::PromoteRolloutResponse>, Status> {
         let message = request.get_ref();
-        let rollout = self
-            .steer(&request, &message.id, message.expected_revision, Control::Promote, None)
-            .await?;
-        Ok(Response::new(v1::PromoteRolloutResponse { rollout: Some(rollout) }))
+        let wish = Wish {
+            id: message.id.clone(),
+            expected: message.expected_revision,
+            control: Control::Promote,
+            credentials: None,
+        };
+        let path = "/wharf.v1.RolloutService/PromoteRollout";
+        let wrap = |rollout| v1::PromoteRolloutResponse { rollout: Some(rollout) };
+        Ok(Response::new(self.steer(path, &request, wish, wrap).await?))
     }
 
     async fn undo_rollout(
@@ -231,6 +247,17 @@ impl RolloutService for RolloutApi {
         let (principal, subject) = (Principal::of(&request), Subject::of(&request));
         let message = request.into_inner();
         let request_id = convert::request_id(&message.request_id)?;
+        let (id, claim) = match self.new_id(request_id, &message, message.validate_only).await? {
+            NewId::Free(id, claim) => (id, claim),
+            NewId::Made(id) => {
+                let (rollout, next_page_token) = self.reads.first_page(id).await?;
+                return Ok(Response::new(v1::UndoRolloutResponse {
+                    rollout: Some(rollout),
+                    plan: None,
+                    next_page_token,
+                }));
+            }
+        };
         let view = self.reads.view(self.reads.resolve(&message.id).await?).await?;
         let of = view.id();
         if !view.has_ended() {
@@ -258,21 +285,9 @@ impl RolloutService for RolloutApi {
         }
         violations.finish()?;
         policy.check("policy", view.hosts().count()).map_err(Problem::invalid)?;
-        let claim = match self.new_id(request_id, &message, message.validate_only).await? {
-            NewId::Free(claim) => claim,
-            NewId::Made(id) => {
-                let (rollout, next_page_token) = self.reads.first_page(id).await?;
-                let rollout = Some(rollout);
-                return Ok(Response::new(v1::UndoRolloutResponse {
-                    rollout,
-                    plan: None,
-                    next_page_token,
-                }));
-            }
-        };
         let request = RequestText(BASE64_STANDARD.encode(message.encode_to_vec()));
         let by = principal.to_string();
-        let order = UndoOrder { id: claim.id, of, policy, by, request };
+        let order = UndoOrder { id, of, policy, by, request };
         if message.validate_only {
             let plan = self.rollouts.plan_undo(&order).await.map_err(trouble::problem)?;
             return Ok(Response::new(v1::UndoRolloutResponse {
@@ -281,7 +296,6 @@ impl RolloutService for RolloutApi {
             }));
         }
         let rollouts = Arc::clone(&self.rollouts);
-        let id = claim.id;
         let created = self.edge.background.spawn(async move {
             let _claim = claim;
             rollouts.undo(order).await
@@ -298,10 +312,9 @@ impl RolloutApi {
     /// Credentials for the registry of the image of a rollout.
     async fn login_of(
         &self,
-        id: &str,
+        id: RolloutId,
         credentials: &v1::RegistryCredentials,
     ) -> Result<Option<Arc<RegistryLogin>>, Problem> {
-        let id = self.reads.resolve(id).await?;
         let image = self.reads.view(id).await?.summary().image;
         let Ok(image) = ImageReference::parse(&image) else {
             let problem = "are for the pull of an image, and the rollout has none";
@@ -310,20 +323,31 @@ impl RolloutApi {
         transfer::given_login(&image, Some(credentials))
     }
 
-    async fn steer<T>(
+    /// Does what is wished for, once.
+    async fn steer<T: WriteRequest, R: Message + Default + 'static>(
         &self,
+        path: &'static str,
         request: &Request<T>,
-        id: &str,
-        expected_revision: u64,
-        control: Control,
-        login: Option<Arc<RegistryLogin>>,
-    ) -> Result<v1::Rollout, Problem> {
-        let id = self.reads.resolve(id).await?;
-        let expected = (expected_revision > 0).then_some(Revision(expected_revision));
-        Subject::of(request).say(format_args!("rollout={id} {control:?}"));
-        let by = Principal::of(request).to_string();
-        self.rollouts.control(id, control, expected, &by, login).await.map_err(trouble::problem)?;
-        Ok(self.reads.view(id).await?.summary())
+        wish: Wish,
+        wrap: fn(v1::Rollout) -> R,
+    ) -> Result<R, Problem> {
+        let (principal, subject) = (Principal::of(request), Subject::of(request));
+        let Wish { id, expected, control, credentials } = wish;
+        subject.say(format_args!("rollout={} {control:?}", quoted(&id)));
+        let (api, by) = (self.clone(), principal.to_string());
+        let work = move |again| async move {
+            let id = api.reads.resolve(&id).await?;
+            subject.say(format_args!("rollout={id} {control:?}"));
+            let login = match &credentials {
+                Some(credentials) => api.login_of(id, credentials).await?,
+                None => None,
+            };
+            let expected = (expected > 0).then_some(Revision(expected));
+            let done = api.rollouts.control(id, control, expected, &by, login).await;
+            done.map_err(trouble::problem).map_err(|problem| trouble::after(again, problem))?;
+            Ok(wrap(api.reads.view(id).await?.summary()))
+        };
+        self.edge.once(path, principal, request.get_ref(), work).await
     }
 
     /// The ID of a new rollout. With a request ID it follows from that, so that a retry finds
@@ -334,22 +358,13 @@ impl RolloutApi {
         message: &M,
         validate_only: bool,
     ) -> Result<NewId, Problem> {
-        let claim = |id| Claim { id, claimed: Arc::clone(&self.claimed) };
         let Some(request_id) = request_id.filter(|_| !validate_only) else {
-            return Ok(NewId::Free(claim(RolloutId(Uuid::new_v4()))));
+            return Ok(NewId::Free(RolloutId(Uuid::new_v4()), None));
         };
+        let claim = self.claims.claim(request_id).await?;
         let id = rollout_id(request_id);
-        let is_new = self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        if !is_new {
-            let message =
-                format!("the call with request ID {request_id} is still at work; try again");
-            let mut problem = Problem::new(Reason::RequestInProgress, message);
-            problem.retry_after = Some(Duration::from_secs(1));
-            return Err(problem);
-        }
-        let claim = claim(id);
         if self.reads.find(id).await?.is_none() {
-            return Ok(NewId::Free(claim));
+            return Ok(NewId::Free(id, Some(claim)));
         }
         let earlier = self.reads.journal.secret(id, None, SecretKind::Request).await;
         let earlier = earlier.map_err(|error| journal_problem(&error))?;
@@ -360,16 +375,7 @@ impl RolloutApi {
         if earlier.as_ref() == Some(message) {
             return Ok(NewId::Made(id));
         }
-        let problem = format!(
-            "request ID {request_id} stands for another request; make a new one for each request"
-        );
-        Err(Problem::new(Reason::RequestIdReused, problem))
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        Err(reused(request_id))
     }
 }
 

@@ -22,6 +22,17 @@ pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
         HostError::Registry { registry, error } => {
             engine_problem(error, registry).with("registry", registry)
         }
+        HostError::Partly(error) => {
+            let mut problem = engine_problem(error, "REGISTRY");
+            // UNAVAILABLE means that nothing was done, and something was.
+            if problem.code == Code::Unavailable {
+                problem.reason = Reason::EngineError;
+                problem.code = code(problem.reason);
+                problem.retry_after = None;
+            }
+            problem
+        }
+        HostError::Earlier(message) => Problem::new(Reason::EngineError, message),
         HostError::Refused(message) => Problem::new(Reason::EngineBadRequest, message),
         HostError::Items { failed, total, .. } => {
             Problem::new(Reason::SomeItemsFailed, error.to_string())
@@ -44,6 +55,10 @@ pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
             Reason::ResultUnknown,
             format!("{error}; look at the host, then try again with a new request ID"),
         ),
+        HostError::Removed => Problem::new(
+            Reason::HostNotFound,
+            format!("{error}, and nothing was done there; `wharf host ls` shows which there are"),
+        ),
         HostError::NotRecorded(cause) => {
             let mut problem = store_problem(cause);
             problem.message = format!("{error}: {}", problem.message);
@@ -60,17 +75,16 @@ pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
 /// The problem that an error of an Engine is for the caller. `registry` is the one to log in
 /// to, where that is what to do.
 fn engine_problem(error: &EngineError, registry: &str) -> Problem {
-    let row = row(error.kind);
     let mut message = error.message.clone();
-    if !row.hint.is_empty() {
-        let hint = row.hint.replace("REGISTRY", registry);
+    let hint = hint(error.kind);
+    if !hint.is_empty() {
+        let hint = hint.replace("REGISTRY", registry);
         message = format!("{}; {hint}", message.trim_end_matches('.'));
     }
     let mut problem = Problem::new(error.kind.reason(), message).with("endpoint", error.operation);
     if let Some(status) = error.http_status {
         problem = problem.with("http_status", status.to_string());
     }
-    problem.retry_after = row.retry_after;
     problem
 }
 
@@ -87,13 +101,22 @@ pub fn store_problem(error: &StoreError) -> Problem {
         None => return Problem::internal(error),
     };
     tracing::error!(error = error as &dyn std::error::Error, "the store failed");
-    let mut problem = Problem::new(reason, error.to_string());
-    problem.retry_after = (reason == Reason::StoreBusy).then_some(BUSY_RETRY);
-    problem
+    Problem::new(reason, error.to_string())
 }
 
-/// When to ask again while another process holds the database.
-const BUSY_RETRY: Duration = Duration::from_secs(5);
+/// When a retry may succeed, for the reasons that go away by themselves: the `RetryInfo` that
+/// docs/errors.md promises.
+pub fn retry_after(reason: Reason) -> Option<Duration> {
+    use Reason as R;
+    let seconds = match reason {
+        R::RequestInProgress | R::PlanOutdated | R::HostConnectionLost | R::RemovalInProgress => 1,
+        R::TooManyRefusedCalls | R::StoreBusy | R::EngineUnavailable => 5,
+        // The registries that limit pulls count them over hours; a minute is the least that helps.
+        R::RegistryRateLimited => 60,
+        _ => return None,
+    };
+    Some(Duration::from_secs(seconds))
+}
 
 /// The code that goes with a reason, in docs/errors.md too.
 pub fn code(reason: Reason) -> Code {
@@ -128,7 +151,7 @@ pub fn code(reason: Reason) -> Code {
         | R::AllHostsFailed
         | R::SomeItemsFailed
         | R::RemovalInProgress => Code::Aborted,
-        R::HostTimeout | R::TransferStalled => Code::DeadlineExceeded,
+        R::HostTimeout | R::TransferStalled | R::DeadlineExceeded => Code::DeadlineExceeded,
         R::HostSkipped => Code::Cancelled,
         R::TooManyRefusedCalls
         | R::EngineAnswerTooLarge
@@ -179,18 +202,10 @@ pub fn code(reason: Reason) -> Code {
     }
 }
 
-struct Row {
-    /// What to do, where the Engine's message does not say it.
-    hint: &'static str,
-    retry_after: Option<Duration>,
-}
-
-/// The registries that limit pulls count them over hours; a minute is the least that helps.
-const RATE_LIMIT_RETRY: Duration = Duration::from_secs(60);
-
-fn row(kind: ErrorKind) -> Row {
+/// What to do, where the Engine's message does not say it.
+fn hint(kind: ErrorKind) -> &'static str {
     use ErrorKind as Kind;
-    let hint = match kind {
+    match kind {
         Kind::BadRequest => "",
         Kind::Forbidden => "the Engine, or a plugin of it, does not let this server do that",
         Kind::RegistryAuthRequired => {
@@ -230,7 +245,5 @@ fn row(kind: ErrorKind) -> Row {
         Kind::PullFailed => "try again; what was loaded is kept",
         Kind::PushFailed => "try again; what was sent is kept",
         Kind::TransferStalled => "check the network between that host and the registry",
-    };
-    let retry_after = (kind == Kind::RegistryRateLimited).then_some(RATE_LIMIT_RETRY);
-    Row { hint, retry_after }
+    }
 }

@@ -65,6 +65,8 @@ reasons! {
     MethodNotFound = "METHOD_NOT_FOUND",
     /// The server was told to stop.
     ServerStopping = "SERVER_STOPPING",
+    /// The caller's deadline passed before the answer was complete.
+    DeadlineExceeded = "DEADLINE_EXCEEDED",
     /// No rollout has that ID.
     RolloutNotFound = "ROLLOUT_NOT_FOUND",
     /// Another rollout has a claim on the container.

@@ -55,6 +55,7 @@ pub struct HostCall<P> {
     /// nothing more, and does not keep the channel open.
     sender: Weak<mpsc::Sender<HostEvent<P>>>,
     tap: Option<Tap<P>>,
+    earlier: Vec<P>,
 }
 
 /// Sees every payload before it is sent.
@@ -136,6 +137,7 @@ where
             budget: Arc::clone(&budget),
             sender: Arc::downgrade(&sender),
             tap: None,
+            earlier: Vec::new(),
         };
         let work = (self.work)(call);
         if self.options.detached {
@@ -187,6 +189,18 @@ impl<P> HostCall<P> {
     pub fn with_tap(mut self, tap: impl Fn(&P) + Send + Sync + 'static) -> Self {
         self.tap = Some(Box::new(tap));
         self
+    }
+
+    /// Gives the work what an earlier call said of this host, where some of that stands.
+    #[must_use]
+    pub fn with_earlier(mut self, earlier: Vec<P>) -> Self {
+        self.earlier = earlier;
+        self
+    }
+
+    /// What an earlier call said of this host; empty for work that begins afresh.
+    pub fn earlier(&self) -> &[P] {
+        &self.earlier
     }
 
     /// Makes the budget at least `duration` from now, where it is the default of the method

@@ -60,6 +60,12 @@ pub enum HostError {
         /// The first failure.
         first: Box<HostError>,
     },
+    /// Something was changed before a later part of the work failed.
+    #[error("{0}")]
+    Partly(EngineError),
+    /// What an earlier call with this request ID was told of it.
+    #[error("{0}")]
+    Earlier(String),
     /// The budget of the host was spent.
     #[error("no answer within {}", seconds(*.budget))]
     Timeout {
@@ -74,6 +80,9 @@ pub enum HostError {
     /// An earlier call with this request ID began the work and its end is not known.
     #[error("an earlier call with this request ID began here and its result is not known")]
     EarlierResultUnknown,
+    /// The host was removed from the inventory after an earlier call with this request ID.
+    #[error("the host was removed since the first call with this request ID")]
+    Removed,
     /// The store did not take the record that makes retries safe; nothing was begun.
     #[error("the request could not be recorded, so nothing was begun")]
     NotRecorded(#[source] StoreError),
@@ -83,9 +92,10 @@ pub enum HostError {
 }
 
 impl HostError {
-    /// Whether something was changed nevertheless.
+    /// Whether something is known to have been changed nevertheless.
+    #[must_use]
     pub fn changed(&self) -> bool {
-        matches!(self, Self::Items { changed: true, .. })
+        matches!(self, Self::Partly(_) | Self::Items { changed: true, .. })
     }
 
     /// The error of a call that goes through to `registry`.

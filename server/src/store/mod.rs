@@ -99,6 +99,12 @@ impl Store {
         &self.shared.revisions
     }
 
+    /// Tells contents apart that may hold secrets, such as requests: a digest that only this store's
+    /// key can make.
+    pub fn fingerprint(&self, parts: &[&[u8]]) -> [u8; 32] {
+        self.sealer().fingerprint(parts)
+    }
+
     fn sealer(&self) -> &Sealer {
         &self.shared.sealer
     }

@@ -18,7 +18,7 @@ pub struct NewOperation<'a> {
     pub principal: &'a str,
     /// The full gRPC method, such as `/wharf.v1.ImageService/PullImages`.
     pub method: &'a str,
-    /// SHA-256 of the request without its `request_id`.
+    /// Identifies the request.
     pub request_sha256: [u8; 32],
 }
 
@@ -40,7 +40,7 @@ pub struct StoredOperation {
     pub principal: String,
     /// The full gRPC method.
     pub method: String,
-    /// SHA-256 of the request.
+    /// Identifies the request.
     pub request_sha256: [u8; 32],
     /// When it began.
     pub created_at: SystemTime,
@@ -100,7 +100,8 @@ impl Store {
         Ok(begun)
     }
 
-    /// Records that a host is about to be asked. One that is recorded already stays as it is.
+    /// Records that a host is about to be asked, also where an earlier try had ended: from now on
+    /// what that said holds no more.
     pub async fn operation_host_begun(
         &self,
         request_id: &str,
@@ -108,7 +109,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO operation_hosts (request_id, host, state) VALUES (?, ?, 'begun')
-             ON CONFLICT (request_id, host) DO NOTHING",
+             ON CONFLICT (request_id, host) DO UPDATE SET state = 'begun', outcome = NULL",
         )
         .bind(request_id)
         .bind(host)
@@ -140,7 +141,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets that a host was begun: nothing was done there. One that is done stays as it is.
+    /// Forgets that something was begun: nothing was done. What is done stays as it is.
     pub async fn operation_host_untouched(
         &self,
         request_id: &str,

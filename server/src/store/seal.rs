@@ -10,6 +10,7 @@ use std::path::Path;
 
 use chacha20poly1305::aead::{Aead, Generate, Payload};
 use chacha20poly1305::{Key, KeyInit, XChaCha20Poly1305, XNonce};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::error::StoreError;
@@ -20,8 +21,12 @@ const SCHEME: u8 = 1;
 const NONCE_LENGTH: usize = 24;
 const KEY_LENGTH: usize = 32;
 
+/// Nonce of the key for fingerprints. Those of secrets are random, so none is ever the same.
+const FINGERPRINT_NONCE: [u8; NONCE_LENGTH] = [0xff; NONCE_LENGTH];
+
 pub(super) struct Sealer {
     cipher: XChaCha20Poly1305,
+    fingerprint_key: Zeroizing<[u8; KEY_LENGTH]>,
 }
 
 impl Sealer {
@@ -113,7 +118,27 @@ impl Sealer {
     }
 
     fn new(bytes: &[u8; KEY_LENGTH]) -> Self {
-        Self { cipher: XChaCha20Poly1305::new(&Key::from(*bytes)) }
+        let cipher = XChaCha20Poly1305::new(&Key::from(*bytes));
+        // The key stream that no secret is sealed with.
+        let stream = cipher
+            .encrypt(&XNonce::from(FINGERPRINT_NONCE), [0; KEY_LENGTH].as_slice())
+            .map(Zeroizing::new)
+            .expect("32 bytes are shorter than the 256 GiB that the cipher takes");
+        let mut fingerprint_key = Zeroizing::new([0; KEY_LENGTH]);
+        fingerprint_key.copy_from_slice(&stream[..KEY_LENGTH]);
+        Self { cipher, fingerprint_key }
+    }
+
+    /// Tells contents apart that may hold secrets. Without the key nobody can try out what they
+    /// might be.
+    pub(super) fn fingerprint(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(self.fingerprint_key.as_slice());
+        for part in parts {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize().into()
     }
 
     fn try_open(&self, table: &str, row: &str, sealed: &[u8]) -> Option<Secret> {
@@ -139,6 +164,14 @@ mod tests {
 
     fn sealer(byte: u8) -> Sealer {
         Sealer::new(&[byte; KEY_LENGTH])
+    }
+
+    #[test]
+    fn a_fingerprint_depends_on_the_key_and_on_where_the_parts_end() {
+        let of = |byte: u8, parts: &[&[u8]]| sealer(byte).fingerprint(parts);
+        assert_eq!(of(1, &[b"a", b"bc"]), of(1, &[b"a", b"bc"]));
+        assert_ne!(of(1, &[b"a", b"bc"]), of(1, &[b"ab", b"c"]));
+        assert_ne!(of(1, &[b"a", b"bc"]), of(2, &[b"a", b"bc"]), "another key");
     }
 
     #[test]

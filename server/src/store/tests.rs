@@ -209,7 +209,6 @@ async fn a_retried_write_finds_what_was_done() {
             store.operation_host_begun("r1", host).await.unwrap();
         }
         store.operation_host_done("r1", "web1", b"fine").await.unwrap();
-        store.operation_host_begun("r1", "web1").await.unwrap();
     }
     let store = open(directory.path()).await;
     let Begun::Again(stored) = store.begin_operation(request("r1"), at(20)).await.unwrap() else {
@@ -224,6 +223,11 @@ async fn a_retried_write_finds_what_was_done() {
     let stored = store.operation("r1").await.unwrap().unwrap();
     assert_eq!(stored.finished_at, Some(at(30)));
     assert_eq!(stored.hosts["web2"], HostProgress::Done(Vec::new()));
+
+    // It is worked on again: should the server die now, what the first try said holds no more.
+    store.operation_host_begun("r1", "web1").await.unwrap();
+    let stored = store.operation("r1").await.unwrap().unwrap();
+    assert_eq!(stored.hosts["web1"], HostProgress::Begun);
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ async fn every_write_has_its_line_and_no_read_has() {
     let remove = v1::RemoveHostRequest { name: "audited".to_owned(), ..Default::default() };
     hosts.remove_host(remove).await.unwrap();
     let registry = "audited.test:5000".to_owned();
-    let logout = v1::LogoutRequest { registry };
+    let logout = v1::LogoutRequest { registry, ..Default::default() };
     fleet.registry().logout(logout).await.unwrap_err();
     let id = "a0d17ed0-0000-4000-8000-000000000001".to_owned();
     let pause = v1::PauseRolloutRequest { id, ..Default::default() };

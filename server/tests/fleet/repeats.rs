@@ -48,7 +48,16 @@ async fn a_repetition_is_answered_as_the_first_time_and_does_nothing() {
             payloads.sort_by(|one, other| one.0.cmp(&other.0));
             payloads
         };
-        assert_eq!(sorted(&again), sorted(&first));
+        // Whose call made it is the one thing that differs.
+        let mut expected = sorted(&first);
+        for (_, event) in &mut expected {
+            if let v1::create_container_response::Event::Container(container) = event {
+                assert!(container.created);
+                container.created = false;
+            }
+        }
+        assert_eq!(sorted(&again), expected);
+        assert!(again.outcomes.values().all(|outcome| outcome.replayed));
     }
     for host in fleet.hosts() {
         assert_eq!(host.counters.count(Operation::Create), 1);
@@ -110,24 +119,6 @@ async fn a_repetition_does_what_was_not_begun_and_hears_of_what_was_done_meanwhi
     for host in fleet.hosts() {
         assert_eq!(host.counters.count(Operation::Start), 1);
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_host_on_which_nothing_was_done_is_worked_on_by_the_repetition() {
-    let fleet = Fleet::new(2).await;
-    // 503: the Engine says that it did not begin.
-    let fault = HttpFault::Refuse { status: 503, message: "starting".to_owned() };
-    fleet.host(1).faults.add(When::on(Operation::Start), fault);
-    let write = v1::StartContainersRequest { request_id: id(), ..start(all(), "c0") };
-    let first = Answer::of(fleet.containers().start_containers(write.clone())).await;
-    let refused = first.code_and_reason(&name(1));
-    assert_eq!(refused, (Code::Unavailable, "ENGINE_UNAVAILABLE".to_owned()));
-    fleet.host(1).faults.clear();
-    let again = Answer::of(fleet.containers().start_containers(write)).await;
-    again.all_succeeded();
-    // The other host is answered from the record.
-    assert_eq!(fleet.host(0).counters.count(Operation::Start), 1);
-    assert_eq!(fleet.host(1).counters.count(Operation::Start), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -204,4 +195,83 @@ async fn after_a_crash_what_might_do_harm_twice_is_left_and_said_to_be_unknown()
         },
     )
     .await;
+}
+
+fn refuse(status: u16) -> HttpFault {
+    HttpFault::Refuse { status, message: "not now".to_owned() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_on_which_nothing_was_done_is_worked_on_by_the_repetition() {
+    let fleet = Fleet::new(2).await;
+    fleet.host(1).faults.add(When::on(Operation::Create), refuse(503));
+    let request = create(&id());
+    let first = Answer::of(fleet.containers().create_container(request.clone())).await;
+    assert_eq!(first.code_and_reason(&name(1)), (Code::Unavailable, "ENGINE_UNAVAILABLE".into()));
+    fleet.host(1).faults.clear();
+    let again = Answer::of(fleet.containers().create_container(request.clone())).await;
+    again.all_succeeded();
+    assert!(again.outcomes[&name(0)].replayed);
+    assert!(!again.outcomes[&name(1)].replayed);
+    assert_eq!(fleet.host(0).counters.count(Operation::Create), 1);
+    // What was done by the second try stands for the third.
+    let third = Answer::of(fleet.containers().create_container(request)).await;
+    assert!(third.outcomes.values().all(|outcome| outcome.replayed));
+    assert_eq!(fleet.host(1).counters.count(Operation::Create), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_containers_only_those_are_worked_on_again_that_were_not_begun() {
+    let fleet = Fleet::new(1).await;
+    let fault = When::on(Operation::Kill);
+    fleet.host(0).faults.add(fault.after(1), refuse(503));
+    fleet.warm().await;
+    let started = start(all(), "c0");
+    let started = v1::StartContainersRequest {
+        containers: vec!["c0".to_owned(), "c1".to_owned()],
+        ..started
+    };
+    Answer::of(fleet.containers().start_containers(started)).await.all_succeeded();
+    let write = v1::KillContainersRequest {
+        targets: all(),
+        request_id: id(),
+        containers: vec!["c0".to_owned(), "c1".to_owned()],
+        signal: "HUP".to_owned(),
+        ..Default::default()
+    };
+    let first = Answer::of(fleet.containers().kill_containers(write.clone())).await;
+    assert_eq!(first.code_and_reason(&name(0)).1, "SOME_ITEMS_FAILED");
+    // One of the two was changed.
+    assert!(first.outcomes[&name(0)].changed);
+    fleet.host(0).faults.clear();
+    let again = Answer::of(fleet.containers().kill_containers(write.clone())).await;
+    again.all_succeeded();
+    let names: Vec<_> = again
+        .payloads
+        .iter()
+        .filter_map(|(_, event)| match event {
+            v1::kill_containers_response::Event::Item(item) => Some(item.name.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(names, ["c0", "c1"]);
+    // Two at the first try, one of them refused, and that one again.
+    assert_eq!(fleet.host(0).counters.count(Operation::Kill), 3);
+    Answer::of(fleet.containers().kill_containers(write)).await.all_succeeded();
+    assert_eq!(fleet.host(0).counters.count(Operation::Kill), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_that_was_created_and_not_started_is_not_created_again() {
+    let fleet = Fleet::new(1).await;
+    fleet.host(0).faults.add(When::on(Operation::Start), refuse(503));
+    let request = create(&id());
+    let first = Answer::of(fleet.containers().create_container(request.clone())).await;
+    // UNAVAILABLE would say that nothing was done.
+    assert_eq!(first.code_and_reason(&name(0)), (Code::Unknown, "ENGINE_ERROR".into()));
+    assert!(first.outcomes[&name(0)].changed);
+    fleet.host(0).faults.clear();
+    let again = Answer::of(fleet.containers().create_container(request)).await;
+    assert_eq!(again.code_and_reason(&name(0)), first.code_and_reason(&name(0)));
+    assert_eq!(fleet.host(0).counters.count(Operation::Create), 1);
 }

@@ -97,7 +97,7 @@ async fn no_secret_gets_out() {
                 ..Default::default()
             };
             hear(&Answer::of(fleet.registry().check_login(check)).await);
-            let login = v1::LoginRequest { credentials: Some(given), host: String::new() };
+            let login = v1::LoginRequest { credentials: Some(given), ..Default::default() };
             hear(&fleet.registry().login(login).await);
         }
     }

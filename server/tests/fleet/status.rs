@@ -152,3 +152,22 @@ async fn a_selection_that_is_wrong_fails_before_any_host_is_touched() {
         assert_eq!(host.counters.snapshot().accepted, 0, "nothing was sent");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_of_hosts_that_matches_none_is_an_empty_page() {
+    use v1::host_selector::Selection;
+    let fleet = Fleet::new(1).await;
+    let list = async |selection: Selection| {
+        let targets = v1::HostSelector { selection: Some(selection), exclude: Vec::new() };
+        let request = v1::ListHostsRequest { targets: Some(targets), ..Default::default() };
+        fleet.inventory().list_hosts(request).await.map(tonic::Response::into_inner)
+    };
+    let none = list(Selection::Labels("place=77".to_owned())).await.unwrap();
+    assert_eq!((none.hosts.len(), none.next_page_token.as_str()), (0, ""));
+    let names = v1::HostNames { names: vec!["nobody".to_owned()] };
+    let unknown = list(Selection::Hosts(names)).await.unwrap_err();
+    assert_eq!(
+        (unknown.code(), &*crate::support::reason(&unknown)),
+        (Code::NotFound, "HOST_NOT_FOUND")
+    );
+}

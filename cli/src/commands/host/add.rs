@@ -7,6 +7,7 @@ use wharf::v1::{AddHostRequest, Host, TlsMaterial};
 
 use super::inspect::reachability;
 use crate::app::{App, Connection};
+use crate::commands::request_id;
 use crate::exit::Failure;
 use crate::json;
 use crate::server::{PemKind, read_pem};
@@ -64,6 +65,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         labels: super::labels(&args.labels)?,
         insecure: args.insecure,
         tls,
+        request_id: request_id(),
     };
     let connection = app.connect().await?;
     let host = add(&connection, request).await?;

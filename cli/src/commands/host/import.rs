@@ -12,6 +12,7 @@ use wharf::v1::add_host_request::Tls;
 
 use super::add;
 use crate::app::App;
+use crate::commands::request_id;
 use crate::exit::Failure;
 use crate::report::host_failed;
 use crate::status::ErrorText;
@@ -197,6 +198,7 @@ fn plan(context: &DockerContext) -> Result<AddHostRequest, String> {
         name,
         address: context.address.clone(),
         tls: tls.map(Tls::TlsMaterial),
+        request_id: request_id(),
         ..AddHostRequest::default()
     })
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use wharf::v1::UpdateHostLabelsRequest;
 
 use crate::app::App;
+use crate::commands::request_id;
 use crate::exit::Failure;
 use crate::json;
 use crate::printer::{Format, width};
@@ -41,8 +42,12 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         }
     }
     let (set, remove) = changes(&words)?;
-    let request =
-        UpdateHostLabelsRequest { targets: Some(targets.select(Access::Write)?), set, remove };
+    let request = UpdateHostLabelsRequest {
+        targets: Some(targets.select(Access::Write)?),
+        set,
+        remove,
+        request_id: request_id(),
+    };
     let connection = app.connect().await?;
     let mut client = connection.hosts();
     let response =

@@ -3,6 +3,7 @@
 use wharf::v1::RemoveHostRequest;
 
 use crate::app::App;
+use crate::commands::request_id;
 use crate::exit::Failure;
 use crate::report::host_failed;
 use crate::status::ErrorText;
@@ -25,7 +26,11 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let single = args.names.len() == 1;
     let mut failed = false;
     for name in args.names {
-        let request = RemoveHostRequest { name: name.clone(), allow_missing: args.allow_missing };
+        let request = RemoveHostRequest {
+            name: name.clone(),
+            allow_missing: args.allow_missing,
+            request_id: request_id(),
+        };
         let mut client = connection.hosts();
         match connection.unary(request, async |request| client.remove_host(request).await).await {
             Ok(_) if app.printer.is_json() => {

@@ -6,6 +6,7 @@ use wharf::v1::{
 
 use super::{Newest, get, nothing_said, resolve};
 use crate::app::App;
+use crate::commands::request_id;
 use crate::credentials;
 use crate::exit::Failure;
 use crate::json;
@@ -72,7 +73,8 @@ macro_rules! steer {
         let connection = $app.connect().await?;
         let id = resolve(&connection, &$which.rollout, Newest::Open).await?;
         let expected_revision = $which.expected_revision;
-        let request = $request { id, expected_revision, $($field),* };
+        let request_id = request_id();
+        let request = $request { id, expected_revision, request_id, $($field),* };
         let mut rollouts = connection.rollouts();
         let answer =
             connection.unary(request, async |request| rollouts.$method(request).await).await?;
@@ -101,6 +103,7 @@ pub async fn resume(app: &App, args: ResumeArgs) -> Result<(), Failure> {
         expected_revision: args.which.expected_revision,
         retry_failed: args.retry_failed,
         credentials,
+        request_id: request_id(),
     };
     let mut rollouts = connection.rollouts();
     let answer =

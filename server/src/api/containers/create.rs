@@ -97,7 +97,7 @@ impl CreateOrder {
             warnings: created.warnings,
         }))
         .await;
-        started.transpose()?;
+        started.transpose().map_err(HostError::Partly)?;
         Ok(Done::CHANGED)
     }
 

@@ -3,13 +3,14 @@
 mod inputs;
 mod large;
 mod reasons;
+mod retries;
 mod story;
 
 use std::path::Path;
 
 use futures_util::{FutureExt, StreamExt};
 use tempfile::TempDir;
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -33,12 +34,18 @@ use crate::store::{Store, StoreOptions};
 struct Scribe {
     journal: MemoryJournal,
     pulls: broadcast::Sender<PullProgress>,
+    /// How many plans may still become rollouts.
+    planned: Arc<Semaphore>,
+    /// Hears of a plan that may not.
+    waits: Arc<Notify>,
 }
 
 struct World {
     api: RolloutApi,
     journal: MemoryJournal,
     stopping: CancellationToken,
+    planned: Arc<Semaphore>,
+    waits: Arc<Notify>,
     _directory: TempDir,
 }
 
@@ -73,6 +80,7 @@ impl Rollouts for Scribe {
 
     async fn create(&self, order: Order) -> Result<(), RolloutError> {
         let plan = self.plan(&order).await?;
+        self.take_permit().await;
         let policy = order.spec.policy.clone();
         self.write(order.id, plan, policy, order.by, order.request, None).await
     }
@@ -85,6 +93,7 @@ impl Rollouts for Scribe {
 
     async fn undo(&self, order: UndoOrder) -> Result<(), RolloutError> {
         let plan = self.plan_undo(&order).await?;
+        self.take_permit().await;
         self.write(order.id, plan, order.policy, order.by, order.request, Some(order.of)).await
     }
 
@@ -118,6 +127,13 @@ impl Rollouts for Scribe {
 }
 
 impl Scribe {
+    async fn take_permit(&self) {
+        if self.planned.available_permits() == 0 {
+            self.waits.notify_one();
+        }
+        self.planned.acquire().await.expect("open").forget();
+    }
+
     async fn write(
         &self,
         id: RolloutId,
@@ -165,9 +181,15 @@ impl World {
         let pool = Arc::new(EnginePool::new(NoEngines));
         let edge = Edge::new(inventory, pool, store, 8, stopping.clone());
         let journal = MemoryJournal::new(Uuid::from_u128(7));
-        let scribe = Scribe { journal: journal.clone(), pulls: broadcast::channel(8).0 };
+        let (planned, waits) = (Arc::new(Semaphore::new(1000)), Arc::<Notify>::default());
+        let scribe = Scribe {
+            journal: journal.clone(),
+            pulls: broadcast::channel(8).0,
+            planned: Arc::clone(&planned),
+            waits: Arc::clone(&waits),
+        };
         let api = RolloutApi::new(Arc::new(edge), Arc::new(journal.clone()), Arc::new(scribe));
-        Self { api, journal, stopping, _directory: directory }
+        Self { api, journal, stopping, planned, waits, _directory: directory }
     }
 
     async fn create(&self, message: v1::CreateRolloutRequest) -> Result<v1::Rollout, Status> {
@@ -284,14 +306,17 @@ async fn a_second_rollout_of_the_container_hears_of_the_first() {
 async fn steering_says_why_it_cannot() {
     let world = World::new().await;
     let rollout = world.create(request("web")).await.unwrap();
-    let pause =
-        |expected_revision| v1::PauseRolloutRequest { id: rollout.id.clone(), expected_revision };
+    let pause = |expected_revision| v1::PauseRolloutRequest {
+        id: rollout.id.clone(),
+        expected_revision,
+        ..Default::default()
+    };
     let error = world.api.pause_rollout(Request::new(pause(99))).await.unwrap_err();
     assert_eq!((error.code(), reason(&error).as_str()), (Code::Aborted, "REVISION_CHANGED"));
     let paused = world.api.pause_rollout(Request::new(pause(rollout.revision))).await.unwrap();
     assert!(paused.into_inner().rollout.unwrap().revision > rollout.revision);
 
-    let promote = v1::PromoteRolloutRequest { id: rollout.id.clone(), expected_revision: 0 };
+    let promote = v1::PromoteRolloutRequest { id: rollout.id.clone(), ..Default::default() };
     let error = world.api.promote_rollout(Request::new(promote)).await.unwrap_err();
     assert_eq!(reason(&error), "ROLLOUT_STATE");
     let undo = v1::UndoRolloutRequest { id: rollout.id.clone(), ..Default::default() };

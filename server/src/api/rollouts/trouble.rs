@@ -48,6 +48,24 @@ pub fn problem(error: RolloutError) -> Problem {
     }
 }
 
+/// The answer to a wish that was not done, where an earlier call with the same request ID may have
+/// done it: what it finds now may be what that one left.
+pub fn after(again: bool, problem: Problem) -> Problem {
+    let moved = matches!(
+        problem.reason,
+        Reason::RolloutEnded | Reason::RolloutState | Reason::RevisionChanged
+    );
+    if !(again && moved) {
+        return problem;
+    }
+    let message = format!(
+        "an earlier call with this request ID began, and its result is not known; look at the \
+         rollout: {}",
+        problem.message
+    );
+    Problem::new(Reason::ResultUnknown, message)
+}
+
 /// The answer where the journal cannot be read or written.
 pub fn journal_problem(error: &JournalError) -> Problem {
     let message = error.to_string();

@@ -12,6 +12,7 @@ use tonic::transport::Channel;
 use tracing::level_filters::LevelFilter;
 use wharf::client::Target;
 use wharf::v1::container_service_client::ContainerServiceClient;
+use wharf::v1::host_service_client::HostServiceClient;
 use wharf::v1::image_service_client::ImageServiceClient;
 use wharf::v1::registry_service_client::RegistryServiceClient;
 use wharf::v1::system_service_client::SystemServiceClient;
@@ -190,6 +191,10 @@ impl Fleet {
 
     pub fn containers(&self) -> ContainerServiceClient<Channel> {
         ContainerServiceClient::new(self.channel.clone())
+    }
+
+    pub fn inventory(&self) -> HostServiceClient<Channel> {
+        HostServiceClient::new(self.channel.clone())
     }
 
     pub fn images(&self) -> ImageServiceClient<Channel> {

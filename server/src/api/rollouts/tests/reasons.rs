@@ -15,6 +15,7 @@ use v1::registry_service_server::RegistryService;
 use super::*;
 use crate::api::answer::{Answer, Part, outcome_message};
 use crate::api::auth::{Access, AuthLayer};
+use crate::api::deadline;
 use crate::api::hosts::Hosts;
 use crate::api::items;
 use crate::api::methods::Methods;
@@ -185,7 +186,7 @@ async fn of_requests(world: &World) -> Seen {
     let remove = v1::RemoveHostRequest { name: "of-file".to_owned(), ..Default::default() };
     of(hosts.remove_host(Request::new(remove)).await.unwrap_err());
     let registries = Registries(Arc::clone(edge));
-    let logout = v1::LogoutRequest { registry: "nowhere.test".to_owned() };
+    let logout = v1::LogoutRequest { registry: "nowhere.test".to_owned(), ..Default::default() };
     of(registries.logout(Request::new(logout)).await.unwrap_err());
 
     let id = Uuid::from_u128(77).to_string();
@@ -193,7 +194,7 @@ async fn of_requests(world: &World) -> Seen {
         |container: &str| v1::CreateRolloutRequest { request_id: id.clone(), ..request(container) };
     world.create(with_id("first")).await.unwrap();
     of(world.create(with_id("second")).await.unwrap_err());
-    world.api.claimed.lock().unwrap().insert(rollout_id(Uuid::from_u128(78)));
+    let _claim = world.api.claims.claim(Uuid::from_u128(78)).await.unwrap();
     let at_work = v1::CreateRolloutRequest {
         request_id: Uuid::from_u128(78).to_string(),
         ..request("third")
@@ -213,8 +214,11 @@ async fn of_rollouts(world: &World) -> Seen {
     seen.insert(read(world.api.get_rollout(Request::new(nobody)).await.unwrap_err()));
     let promote = v1::PromoteRolloutRequest { id: rollout.id.clone(), ..Default::default() };
     seen.insert(read(world.api.promote_rollout(Request::new(promote)).await.unwrap_err()));
-    let pause =
-        v1::PauseRolloutRequest { id: rollout.id.clone(), expected_revision: rollout.revision + 7 };
+    let pause = v1::PauseRolloutRequest {
+        id: rollout.id.clone(),
+        expected_revision: rollout.revision + 7,
+        ..Default::default()
+    };
     seen.insert(read(world.api.pause_rollout(Request::new(pause)).await.unwrap_err()));
     world.write(&rollout.id, vec![phase(Phase::Aborted)]).await;
     let pause = v1::PauseRolloutRequest { id: rollout.id.clone(), ..Default::default() };
@@ -228,6 +232,7 @@ async fn of_rollouts(world: &World) -> Seen {
         seen.insert(read(trouble::problem(RolloutError::Journal(error)).into()));
     }
     seen.insert(read(trouble::problem(RolloutError::Stopping).into()));
+    seen.insert(read(deadline::passed().into()));
     seen
 }
 

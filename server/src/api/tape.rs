@@ -1,0 +1,125 @@
+//! Takes down what the hosts of a call say, so that a repetition can be told it again.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use prost::Message;
+use tokio::time::Instant;
+use uuid::Uuid;
+use wharf::fanout::{Envelope, FanoutResponse};
+
+use super::answer::outcome_message;
+use super::claims::Claim;
+use crate::domain::HostName;
+use crate::fleet::fanout::HostCall;
+use crate::fleet::{Done, HostError, HostOutcome};
+use crate::store::Store;
+
+/// Takes down what the hosts of one call say.
+#[derive(Debug)]
+pub struct Recorder {
+    store: Store,
+    request_id: String,
+    /// What hosts said that are worked on again, of which something stands.
+    earlier: Mutex<HashMap<HostName, Vec<u8>>>,
+    /// Lives as long as the work.
+    _claim: Claim,
+}
+
+/// Takes down what one host says.
+pub struct Tape<R> {
+    recorder: Arc<Recorder>,
+    host: HostName,
+    said: Arc<Mutex<Vec<u8>>>,
+    response: std::marker::PhantomData<fn() -> R>,
+}
+
+impl Recorder {
+    /// Takes down what is said under `id`.
+    pub fn new(store: Store, id: Uuid, claim: Claim) -> Self {
+        let request_id = id.to_string();
+        Self { store, request_id, earlier: Mutex::default(), _claim: claim }
+    }
+
+    /// Keeps what a host said before it is worked on again, where something of it stands.
+    pub fn keep(&self, host: HostName, said: Vec<u8>) {
+        self.earlier().insert(host, said);
+    }
+
+    fn earlier(&self) -> MutexGuard<'_, HashMap<HostName, Vec<u8>>> {
+        self.earlier.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes `call` write what it emits on a tape.
+    pub fn tape<R: FanoutResponse>(
+        self: &Arc<Self>,
+        call: HostCall<R::Event>,
+    ) -> (HostCall<R::Event>, Tape<R>)
+    where
+        R::Event: Clone,
+    {
+        let host = call.host_name().clone();
+        let earlier = self.earlier().remove(&host).unwrap_or_default();
+        // Read without an error before.
+        let earlier = read_tape::<R>(&earlier).unwrap_or_default();
+        let earlier = earlier.into_iter().filter_map(|message| match message.into_envelope() {
+            (_, Some(Envelope::Payload(event))) => Some(event),
+            _ => None,
+        });
+        let call = call.with_earlier(earlier.collect());
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let (name, tape) = (host.to_string(), Arc::clone(&said));
+        let call = call.with_tap(move |event: &R::Event| {
+            let envelope = Envelope::Payload(event.clone());
+            write_tape(&tape, &R::from_envelope(name.clone(), envelope));
+        });
+        let recorder = Arc::clone(self);
+        (call, Tape { recorder, host, said, response: std::marker::PhantomData })
+    }
+}
+
+impl<R: FanoutResponse> Tape<R> {
+    /// Does `work` between a note of its beginning and one of its end.
+    pub fn record<F>(self, work: F) -> BoxFuture<'static, Result<Done, HostError>>
+    where
+        F: Future<Output = Result<Done, HostError>> + Send + 'static,
+    {
+        async move {
+            let Recorder { store, request_id, .. } = &*self.recorder;
+            let host = self.host.as_str();
+            store.operation_host_begun(request_id, host).await.map_err(|error| {
+                tracing::error!(%error, host, "cannot record a request");
+                HostError::NotRecorded(error)
+            })?;
+            let started = Instant::now();
+            let outcome = HostOutcome { result: work.await, elapsed: started.elapsed() };
+            let message = Envelope::Outcome(outcome_message(&self.host, &outcome));
+            write_tape(&self.said, &R::from_envelope(host.to_owned(), message));
+            let said =
+                std::mem::take(&mut *self.said.lock().unwrap_or_else(PoisonError::into_inner));
+            if let Err(error) = store.operation_host_done(request_id, host, &said).await {
+                // What was done is done; a retry will find it begun and not ended.
+                tracing::error!(%error, host, "cannot record the end of a request");
+            }
+            outcome.result
+        }
+        .boxed()
+    }
+}
+
+fn write_tape(tape: &Mutex<Vec<u8>>, message: &impl Message) {
+    let mut tape = tape.lock().unwrap_or_else(PoisonError::into_inner);
+    // Growing a vector is the only way to fail, and that does not fail.
+    let _ = message.encode_length_delimited(&mut *tape);
+}
+
+/// What a host said, from the first message to its outcome.
+pub fn read_tape<R: FanoutResponse>(mut said: &[u8]) -> Result<Vec<R>, prost::DecodeError> {
+    let mut messages = Vec::new();
+    while !said.is_empty() {
+        messages.push(R::decode_length_delimited(&mut said)?);
+    }
+    Ok(messages)
+}
