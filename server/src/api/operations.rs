@@ -271,3 +271,6 @@ fn failed<R: FanoutResponse>(host: &HostName, error: HostError) -> R {
     let outcome = HostOutcome { result: Err(error), elapsed: Duration::ZERO };
     R::from_envelope(host.to_string(), Envelope::Outcome(outcome_message(host, &outcome)))
 }
+
+#[cfg(test)]
+mod tests;

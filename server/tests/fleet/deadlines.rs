@@ -7,7 +7,7 @@ use wharf::v1;
 use wharf_simulator::Operation;
 
 use crate::support::{
-    Answer, Fleet, Reader, all, host_timeout, list, max_parallel, name, secs, start, until,
+    Answer, Fleet, Reader, all, host_timeout, list, max_parallel, name, reason, secs, start, until,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,4 +97,38 @@ async fn a_write_that_timed_out_goes_on_and_says_so() {
     assert!(refused.message.contains("goes on"), "{}", refused.message);
     fleet.host(0).host().set_hung(false);
     until("the container runs", || fleet.host(0).counters.count(Operation::Start) == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_no_fan_out_ends_at_its_deadline_with_a_reason() {
+    let fleet = Fleet::new(1).await;
+    let late = |status: tonic::Status| {
+        assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+        assert_eq!(reason(&status), "DEADLINE_EXCEEDED");
+    };
+    // A stream on which nothing happens.
+    let mut watch = Request::new(v1::WatchRolloutsRequest::default());
+    watch.set_timeout(Duration::from_millis(400));
+    let mut watched = fleet.rollouts().watch_rollouts(watch).await.unwrap().into_inner();
+    loop {
+        match watched.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it ends with a reason"),
+            Err(status) => break late(status),
+        }
+    }
+    // A plan that waits for a host.
+    fleet.warm().await;
+    fleet.host(0).host().set_hung(true);
+    let spec = v1::RolloutSpec {
+        container: "c0".to_owned(),
+        targets: all(),
+        image: "registry.test/app:v2".to_owned(),
+        ..Default::default()
+    };
+    let plan =
+        v1::CreateRolloutRequest { spec: Some(spec), validate_only: true, ..Default::default() };
+    let mut plan = Request::new(plan);
+    plan.set_timeout(Duration::from_millis(400));
+    late(fleet.rollouts().create_rollout(plan).await.unwrap_err());
 }

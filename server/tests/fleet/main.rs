@@ -17,3 +17,4 @@ mod status;
 mod stopping;
 mod support;
 mod web;
+mod writes;

@@ -8,7 +8,7 @@ use wharf::v1;
 use wharf_simulator::{HttpFault, Operation, When};
 
 use crate::support::{
-    Answer, Fleet, IMAGE, Reader, all, at, max_parallel, name, reason, start, until,
+    Answer, Fleet, FleetOptions, IMAGE, Reader, all, at, max_parallel, name, reason, start, until,
 };
 
 fn create(id: &str) -> v1::CreateContainerRequest {
@@ -222,7 +222,7 @@ async fn a_host_on_which_nothing_was_done_is_worked_on_by_the_repetition() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_several_containers_only_those_are_worked_on_again_that_were_not_begun() {
-    let fleet = Fleet::new(1).await;
+    let fleet = Fleet::with(FleetOptions { containers: 2, ..FleetOptions::of(1) }).await;
     let fault = When::on(Operation::Kill);
     fleet.host(0).faults.add(fault.after(1), refuse(503));
     fleet.warm().await;

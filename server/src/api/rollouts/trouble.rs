@@ -161,4 +161,16 @@ mod tests {
             ("IMAGE_NOT_FOUND", "web1")
         );
     }
+
+    #[test]
+    fn what_an_earlier_try_may_have_done_is_not_called_an_error_of_this_one() {
+        for reason in [Reason::RolloutEnded, Reason::RolloutState, Reason::RevisionChanged] {
+            assert_eq!(after(false, Problem::new(reason, "why")).reason, reason);
+            let unknown = after(true, Problem::new(reason, "why"));
+            assert_eq!((unknown.code, unknown.reason), (Code::Unknown, Reason::ResultUnknown));
+            assert!(unknown.message.ends_with("why"), "{}", unknown.message);
+        }
+        let full = after(true, Problem::new(Reason::StoreFull, "why"));
+        assert_eq!(full.reason, Reason::StoreFull);
+    }
 }

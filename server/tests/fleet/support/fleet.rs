@@ -15,6 +15,7 @@ use wharf::v1::container_service_client::ContainerServiceClient;
 use wharf::v1::host_service_client::HostServiceClient;
 use wharf::v1::image_service_client::ImageServiceClient;
 use wharf::v1::registry_service_client::RegistryServiceClient;
+use wharf::v1::rollout_service_client::RolloutServiceClient;
 use wharf::v1::system_service_client::SystemServiceClient;
 use wharf_server::app::Server;
 use wharf_server::config::{Access, Config, ConfigFile, FileHosts, Listen, LogFormat, Web};
@@ -203,6 +204,10 @@ impl Fleet {
 
     pub fn registry(&self) -> RegistryServiceClient<Channel> {
         RegistryServiceClient::new(self.channel.clone())
+    }
+
+    pub fn rollouts(&self) -> RolloutServiceClient<Channel> {
+        RolloutServiceClient::new(self.channel.clone())
     }
 
     pub fn system(&self) -> SystemServiceClient<Channel> {

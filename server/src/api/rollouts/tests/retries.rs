@@ -79,3 +79,39 @@ async fn what_was_made_stands_although_a_host_of_it_is_gone() {
     assert!(world.api.edge.inventory.remove(name).await.unwrap());
     assert_eq!(world.create(message).await.unwrap().id, made.id);
 }
+
+#[tokio::test]
+async fn steering_twice_under_one_id_is_done_once() {
+    let world = World::new().await;
+    let rollout = world.create(request("web")).await.unwrap();
+    let pause = |id: u128, expected_revision| {
+        Request::new(v1::PauseRolloutRequest {
+            id: rollout.id.clone(),
+            expected_revision,
+            request_id: Uuid::from_u128(id).to_string(),
+        })
+    };
+    let first = world.api.pause_rollout(pause(4, rollout.revision)).await.unwrap().into_inner();
+    // The pause itself has changed the revision.
+    let again = world.api.pause_rollout(pause(4, rollout.revision)).await.unwrap().into_inner();
+    assert_eq!(first, again);
+    let other = world.api.pause_rollout(pause(5, rollout.revision)).await.unwrap_err();
+    assert_eq!(reason(&other), "REVISION_CHANGED");
+
+    let (cause, resume_to) = (PauseCause::Promotion, Box::new(Phase::Pulling));
+    let paused = Phase::Paused { cause, resume_to, since: Millis(1) };
+    world.write(&rollout.id, vec![phase(paused)]).await;
+    let promote = |id: u128| {
+        Request::new(v1::PromoteRolloutRequest {
+            id: rollout.id.clone(),
+            request_id: Uuid::from_u128(id).to_string(),
+            ..Default::default()
+        })
+    };
+    let first = world.api.promote_rollout(promote(6)).await.unwrap().into_inner();
+    world.write(&rollout.id, vec![phase(Phase::Succeeded)]).await;
+    let again = world.api.promote_rollout(promote(6)).await.unwrap().into_inner();
+    assert_eq!(first, again);
+    let other = world.api.promote_rollout(promote(7)).await.unwrap_err();
+    assert_eq!(reason(&other), "ROLLOUT_ENDED");
+}
