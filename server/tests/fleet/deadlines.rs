@@ -110,13 +110,16 @@ async fn a_call_that_is_no_fan_out_ends_at_its_deadline_with_a_reason() {
     let mut watch = Request::new(v1::WatchRolloutsRequest::default());
     watch.set_timeout(Duration::from_millis(400));
     let mut watched = fleet.rollouts().watch_rollouts(watch).await.unwrap().into_inner();
-    loop {
-        match watched.message().await {
-            Ok(Some(_)) => {}
-            Ok(None) => panic!("it ends with a reason"),
-            Err(status) => break late(status),
+    let end = async {
+        loop {
+            match watched.message().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("it ends with a reason"),
+                Err(status) => break status,
+            }
         }
-    }
+    };
+    late(tokio::time::timeout(secs(30), end).await.expect("it ends"));
     // A plan that waits for a host.
     fleet.warm().await;
     fleet.host(0).host().set_hung(true);

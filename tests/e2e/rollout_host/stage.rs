@@ -136,7 +136,7 @@ impl Stage {
 
     /// Ends a rollout that pauses.
     pub async fn abort(&self, rollout: &Rollout) -> anyhow::Result<()> {
-        let request = AbortRolloutRequest { id: rollout.id.clone(), expected_revision: 0 };
+        let request = AbortRolloutRequest { id: rollout.id.clone(), ..Default::default() };
         self.rollouts().abort_rollout(request).await?;
         let ended = self.rest(&rollout.id).await?;
         ensure!(ended.state() == RolloutState::Aborted, "{ended:#?}");

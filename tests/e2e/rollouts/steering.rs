@@ -26,7 +26,11 @@ async fn a_pause_lets_the_host_at_work_end_and_begins_no_other() -> anyhow::Resu
 
     // Only by whoever saw it last.
     let revision = rollout.revision;
-    let stale = PauseRolloutRequest { id: id.clone(), expected_revision: revision - 1 };
+    let stale = PauseRolloutRequest {
+        id: id.clone(),
+        expected_revision: revision - 1,
+        ..Default::default()
+    };
     let (code, reason, message) = refusal(&rollouts.pause_rollout(stale).await.unwrap_err());
     assert_eq!((code, reason.as_str()), (Code::Aborted, "REVISION_CHANGED"), "{message}");
     // There is no canary to promote.
