@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use base64::Engine as _;
@@ -127,6 +128,21 @@ impl Registry {
     pub fn log(&self) -> String {
         let daemon = self.daemon();
         daemon.stdout() + &daemon.stderr()
+    }
+
+    /// Makes this the password of its user from now on; what [`Registry::login`] says is the old one.
+    ///
+    /// # Errors
+    /// When it is open.
+    pub fn change_password(&self, password: &str) -> anyhow::Result<()> {
+        let (user, _) = self.login().context("the registry is open")?;
+        // The registry reads the file again when its time has changed.
+        let path = self.directory.join("htpasswd");
+        let before = fs::metadata(&path)?.modified()?;
+        fs::write(&path, htpasswd(user, password)?)?;
+        let file = fs::File::options().write(true).open(&path)?;
+        file.set_modified(before + Duration::from_secs(1))?;
+        Ok(())
     }
 
     /// Stops it with SIGSTOP: connections are accepted, and nothing ever answers.
