@@ -30,6 +30,7 @@ use crate::api::methods::Methods;
 use crate::api::origin::WebAccess;
 use crate::api::registries::Registries;
 use crate::api::rollouts::RolloutApi;
+use crate::api::strict::StrictLayer;
 use crate::api::system::System;
 use crate::config::{Access, Config, ConfigFile, Listen};
 use crate::domain::{Host, UnixPath};
@@ -287,6 +288,7 @@ fn serve(
         .layer(tower::util::option_layer(web.cors()))
         .layer(GrpcWebLayer::new())
         .layer(AuthLayer::new(Arc::new(Methods::load()), admission, web))
+        .layer(StrictLayer::load())
         .add_routes(routes);
     Ok(async move {
         let stopped = stopping.cancelled_owned();

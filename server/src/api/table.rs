@@ -99,7 +99,7 @@ const BUSY_RETRY: Duration = Duration::from_secs(5);
 pub fn code(reason: Reason) -> Code {
     use Reason as R;
     match reason {
-        R::InvalidField | R::EngineBadRequest => Code::InvalidArgument,
+        R::InvalidField | R::UnknownField | R::EngineBadRequest => Code::InvalidArgument,
         R::HostNotFound
         | R::NoHostsMatched
         | R::LoginNotFound
@@ -150,6 +150,7 @@ pub fn code(reason: Reason) -> Code {
         | R::RolloutEnded
         | R::RolloutState
         | R::PlanRefused
+        | R::PlanChanged
         | R::ServerReplaced
         | R::HostTlsFailed
         | R::EngineConflict
