@@ -7,5 +7,6 @@ mod bench;
 mod images;
 mod labels;
 mod names;
+mod renewal;
 mod retention;
 mod strict;

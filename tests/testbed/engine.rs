@@ -21,7 +21,7 @@ use crate::kind::EngineKind;
 use crate::poll::eventually;
 use crate::run::Run;
 use crate::tls::TlsFiles;
-use crate::{sweep, tools};
+use crate::{LIMIT, sweep, tools};
 
 /// Where an Engine listens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -186,6 +186,27 @@ impl Engine {
     /// A directory of this Engine's own, on this machine: for bind mounts and files.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Runs a program of the Engine's release that talks to it, such as `docker`. Returns what it
+    /// wrote to its standard output. A path below [`Engine::directory`] is the same there and here.
+    ///
+    /// # Errors
+    /// When the Engine is the machine's own, whose release has no more than dockerd; and when the
+    /// program fails, with what it wrote.
+    pub async fn run_client(&self, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        let command = {
+            let daemons = self.daemons();
+            let root = daemons.root.as_ref().context("the machine's own has no client")?;
+            spawn::isolated(root.command(program)?, &self.directory)
+        };
+        let mut command = tokio::process::Command::from(command);
+        command.args(arguments).env("DOCKER_HOST", &self.address).kill_on_drop(true);
+        let output = tokio::time::timeout(LIMIT, command.output()).await;
+        let output = output.with_context(|| format!("{program} {arguments:?} does not end"))??;
+        let written = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{program} {arguments:?}: {}\n{written}", output.status);
+        Ok(String::from_utf8(output.stdout)?)
     }
 
     /// Stops dockerd with SIGSTOP: connections are accepted, and nothing ever answers.

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use base64::Engine as _;
@@ -80,8 +81,39 @@ impl Registry {
         let request = self.client()?.head(url).header("Accept", accept);
         let response = self.authorized(request).send().await?;
         ensure!(response.status().is_success(), "{repository}:{tag}: {}", response.status());
-        let digest = response.headers().get("Docker-Content-Digest");
-        Ok(digest.context("no digest in the answer")?.to_str()?.to_owned())
+        digest_of(&response)
+    }
+
+    /// Makes `repository:tag` an index of several platforms, whose image is the same for all: the one
+    /// that `of` stands for now. Returns the digest of the index and that of the image's manifest.
+    pub async fn put_index(
+        &self,
+        repository: &str,
+        of: &str,
+        tag: &str,
+    ) -> anyhow::Result<(String, String)> {
+        let at = |tag: &str| format!("http://{}/v2/{repository}/manifests/{tag}", self.address);
+        let accept = MANIFESTS.join(", ");
+        let request = self.client()?.get(at(of)).header("Accept", accept);
+        let found = self.authorized(request).send().await?.error_for_status()?;
+        let media_type = found.headers().get("Content-Type").cloned();
+        let media_type = media_type.context("a manifest without a type")?;
+        let digest = digest_of(&found)?;
+        let size = found.bytes().await?.len();
+        let manifest = |architecture: &str| {
+            json!({
+                "mediaType": media_type.to_str().unwrap_or_default(), "digest": digest, "size": size,
+                "platform": { "os": "linux", "architecture": architecture },
+            })
+        };
+        let index = json!({
+            "schemaVersion": 2, "mediaType": INDEX,
+            "manifests": [manifest("amd64"), manifest("arm64")],
+        });
+        let request = self.client()?.put(at(tag)).header("Content-Type", INDEX);
+        let request = request.body(index.to_string());
+        let put = self.authorized(request).send().await?.error_for_status()?;
+        Ok((digest_of(&put)?, digest))
     }
 
     /// One request with the registry's own login: its status, and its JSON or null.
@@ -96,6 +128,21 @@ impl Registry {
     pub fn log(&self) -> String {
         let daemon = self.daemon();
         daemon.stdout() + &daemon.stderr()
+    }
+
+    /// Makes this the password of its user from now on; what [`Registry::login`] says is the old one.
+    ///
+    /// # Errors
+    /// When it is open.
+    pub fn change_password(&self, password: &str) -> anyhow::Result<()> {
+        let (user, _) = self.login().context("the registry is open")?;
+        // The registry reads the file again when its time has changed.
+        let path = self.directory.join("htpasswd");
+        let before = fs::metadata(&path)?.modified()?;
+        fs::write(&path, htpasswd(user, password)?)?;
+        let file = fs::File::options().write(true).open(&path)?;
+        file.set_modified(before + Duration::from_secs(1))?;
+        Ok(())
     }
 
     /// Stops it with SIGSTOP: connections are accepted, and nothing ever answers.
@@ -183,6 +230,18 @@ impl Drop for Registry {
 pub fn registry_auth(address: &str, user: &str, password: &str) -> String {
     let login = json!({ "username": user, "password": password, "serveraddress": address });
     URL_SAFE.encode(login.to_string())
+}
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// What an image can be in a registry. That of one platform, by Docker and by OCI.
+const MANIFESTS: [&str; 2] = [
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+];
+
+fn digest_of(response: &reqwest::Response) -> anyhow::Result<String> {
+    let digest = response.headers().get("Docker-Content-Digest");
+    Ok(digest.context("no digest in the answer")?.to_str()?.to_owned())
 }
 
 fn write_configuration(

@@ -66,6 +66,10 @@ pub trait Engine: Send + Sync + 'static {
     async fn list_images(&self, listing: &ImageListing) -> Result<Listing<ImageSummary>>;
     /// `GET /images/{name}/json`.
     async fn inspect_image(&self, image: &ImageName) -> Result<EngineDocument>;
+    /// `GET /images/{name}/json?manifests=1`, which API 1.48 and later have: the digest of the
+    /// manifest that the Engine runs of the image. The ID of an image of several platforms in a
+    /// containerd store is that of their index. None where the Engine does not tell.
+    async fn image_manifest(&self, image: &ImageName) -> Result<Option<String>>;
     /// `GET /images/{name}/history`.
     async fn image_history(&self, image: &ImageName) -> Result<Vec<HistoryLayer>>;
     /// `POST /images/create?fromImage=`: success only when the stream ended whole and without

@@ -451,6 +451,55 @@ pub(super) struct Platform {
     pub(super) architecture: String,
 }
 
+/// The manifests of an image in a containerd store, and the platform that the Engine chooses.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ImageManifests {
+    #[serde(default, deserialize_with = "null_to_default")]
+    os: String,
+    #[serde(default, deserialize_with = "null_to_default")]
+    architecture: String,
+    #[serde(default, deserialize_with = "null_to_default")]
+    manifests: Vec<ImageManifest>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ImageManifest {
+    #[serde(default, rename = "ID", deserialize_with = "null_to_default")]
+    id: String,
+    #[serde(default, deserialize_with = "null_to_default")]
+    available: bool,
+    image_data: Option<ManifestImage>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ManifestImage {
+    platform: Option<Platform>,
+}
+
+impl ImageManifests {
+    /// The one manifest that is on the host, or of several the first for its platform. What is no
+    /// image, such as an attestation, has no platform here.
+    pub(super) fn own(self) -> Option<String> {
+        let (os, architecture) = (self.os, self.architecture);
+        let platform = |it: &ImageManifest| {
+            let data = it.image_data.as_ref()?;
+            data.platform.as_ref().map(|it| it.os == os && it.architecture == architecture)
+        };
+        let found: Vec<_> = self
+            .manifests
+            .into_iter()
+            .filter_map(|it| Some((platform(&it)?, it)))
+            .filter(|(_, it)| it.available && it.id.starts_with("sha256:"))
+            .collect();
+        let fits =
+            found.iter().find(|(fits, _)| *fits).or(found.first().filter(|_| found.len() == 1));
+        fits.map(|(_, it)| it.id.clone())
+    }
+}
+
 /// What a registry has under a name.
 #[derive(Deserialize)]
 pub(super) struct Descriptor {

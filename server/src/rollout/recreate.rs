@@ -43,7 +43,7 @@ pub use dependents::{Dependent, dependents_of, refuse_dependents, retarget};
 pub use diff::diff;
 pub use health::has_health_check;
 pub use joined::{not_joined, tells_networks};
-pub use labels::{OWN_LABELS, complete, compose_risk};
+pub use labels::{OWN_LABELS, complete, compose_image, compose_risk};
 pub use unset::check_unset;
 
 use super::facts::{HostFacts, OldContainer};

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::ensure;
 use serde_json::{Value, json};
-use testbed::Image;
+use testbed::{Image, eventually};
 use wharf::v1::{HostState, RolloutAction, RolloutPolicy, RolloutState, StoppedAction};
 
 use super::stage::{Stage, failing, quick, states};
@@ -118,6 +119,43 @@ async fn c27_one_that_was_stopped_is_skipped_or_refused_on_demand() -> anyhow::R
     }
     let now = stage.current().await?;
     assert_eq!((&now["Id"], &now["State"]), (&old["Id"], &old["State"]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn c27_one_that_is_down_on_the_wanted_version_is_not_up_to_date() -> anyhow::Result<()> {
+    let (stage, v2, _) = scene_stopped().await?;
+    let keep = stopped(StoppedAction::Keep, quick());
+    let done = stage.roll(&v2, keep.clone()).await?;
+    assert_eq!(states(&done), (RolloutState::Succeeded, HostState::Updated), "{done:#?}");
+    let said = stage.refusals(&v2, stopped(StoppedAction::Refuse, quick())).await?;
+    assert!(said.contains(&format!("{} is not running", stage.scene.name)), "{said}");
+    // Where it may be down, nothing is left to do.
+    let again = stage.roll(&v2, keep).await?;
+    assert_eq!((again.state(), again.waves), (RolloutState::Succeeded, 0), "{again:#?}");
+    let started = stage.roll(&v2, quick()).await?;
+    assert_eq!(states(&started), (RolloutState::Succeeded, HostState::Updated), "{started:#?}");
+    assert!(!started.steps[0].health.is_empty(), "{started:#?}");
+    assert_eq!(stage.current().await?["State"]["Status"], "running");
+    Ok(())
+}
+
+#[tokio::test]
+async fn c27_one_that_is_unhealthy_on_the_wanted_version_is_not_up_to_date() -> anyhow::Result<()> {
+    let stage = Stage::new().await?;
+    let v1 = stage.scene.image("v1", Image::new("v1")).await?;
+    let check = json!({"Test": ["CMD", "false"], "Interval": 100_000_000, "Retries": 1});
+    stage.scene.run(json!({"Image": v1, "Healthcheck": check})).await?;
+    eventually("the container to be unhealthy", async || {
+        let state = stage.current().await?["State"].clone();
+        ensure!(state["Health"]["Status"] == "unhealthy", "{state}");
+        Ok(())
+    })
+    .await?;
+    let sick = stage.current().await?;
+    let done = stage.roll(&v1, failing()).await?;
+    assert_eq!(states(&done), (RolloutState::Paused, HostState::Restored), "{done:#?}");
+    assert_eq!(stage.current().await?["Id"], sick["Id"]);
     Ok(())
 }
 

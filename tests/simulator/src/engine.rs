@@ -106,6 +106,11 @@ impl Engine for SimEngine {
         .await
     }
 
+    /// The model keeps one manifest of an image.
+    async fn image_manifest(&self, _image: &ImageName) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     async fn image_history(&self, image: &ImageName) -> Result<Vec<HistoryLayer>> {
         let name = image.to_string();
         self.at_once(Operation::ImageHistory, &name, |model, _, _| {

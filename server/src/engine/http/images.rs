@@ -7,10 +7,12 @@ use crate::domain::{ImageName, ImageReference};
 use crate::engine::operation::{
     IMAGE_HISTORY, INSPECT_IMAGE, LIST_IMAGES, Operation, PRUNE_IMAGES, REMOVE_IMAGE, TAG_IMAGE,
 };
-use crate::engine::wire::{self, HistoryItem, ImageFacts, ImageItem, ImagePrune, RemovalItem};
+use crate::engine::wire::{
+    self, HistoryItem, ImageFacts, ImageItem, ImageManifests, ImagePrune, RemovalItem,
+};
 use crate::engine::{
-    Change, EngineDocument, EngineError, ErrorKind, Filters, HistoryLayer, ImageListing,
-    ImageRemoval, ImageSummary, Listing, PrunedImages, Result,
+    ApiVersion, Change, EngineDocument, EngineError, ErrorKind, Filters, HistoryLayer,
+    ImageListing, ImageRemoval, ImageSummary, Listing, PrunedImages, Result,
 };
 
 pub(super) async fn list(
@@ -26,6 +28,16 @@ pub(super) async fn list(
 
 pub(super) async fn inspect(link: &Arc<Link>, image: &ImageName) -> Result<EngineDocument> {
     link.document(on(&INSPECT_IMAGE, image, &["json"])).await
+}
+
+pub(super) async fn manifest(link: &Arc<Link>, image: &ImageName) -> Result<Option<String>> {
+    let agreed = link.negotiated(&INSPECT_IMAGE).await?;
+    if agreed.version < ApiVersion::new(1, 48) {
+        return Ok(None);
+    }
+    let call = on(&INSPECT_IMAGE, image, &["json"]).with_flag("manifests", true);
+    let found: ImageManifests = link.send(call).await?.json().await?;
+    Ok(found.own())
 }
 
 pub(super) async fn history(link: &Arc<Link>, image: &ImageName) -> Result<Vec<HistoryLayer>> {

@@ -80,6 +80,10 @@ impl Engine for HttpEngine {
         images::inspect(&self.link, image).await
     }
 
+    async fn image_manifest(&self, image: &ImageName) -> Result<Option<String>> {
+        images::manifest(&self.link, image).await
+    }
+
     async fn image_history(&self, image: &ImageName) -> Result<Vec<HistoryLayer>> {
         images::history(&self.link, image).await
     }

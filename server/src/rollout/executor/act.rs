@@ -9,11 +9,11 @@ use tokio::time::Instant;
 use super::compare::check_networks;
 use super::look::{ROLLOUT_LABEL, SHA_LABEL, TWIN_LABEL};
 use super::{CALL, LOG_LINES, NewBody, Run, Setback};
-use crate::domain::{ContainerName, ContainerRef};
+use crate::domain::{ContainerName, ContainerRef, ImageName};
 use crate::engine::ErrorKind;
 use crate::rollout::model::{RestartPolicy, Step, TargetKind, Trouble};
 use crate::rollout::reason;
-use crate::rollout::recreate::{self, complete};
+use crate::rollout::recreate::{self, complete, compose_image};
 use crate::rollout::spec::AnonymousVolumes;
 use crate::rollout::step::{ContainerFacts, Observed};
 
@@ -101,7 +101,7 @@ impl Run<'_> {
         let id = match &seen.new {
             // Created before the record of it was lost: only its networks may be missing.
             Some(found) => found.id.clone(),
-            None => self.make(&self.new_body(&new), &self.task.names.candidate).await?,
+            None => self.make(&self.new_body(&new).await?, &self.task.names.candidate).await?,
         };
         self.connect(&id, &new).await?;
         self.check_created(&id, &new).await?;
@@ -125,9 +125,26 @@ impl Run<'_> {
     }
 
     /// The body of the new container as it is sent.
-    pub(super) fn new_body(&self, new: &NewBody) -> Value {
-        let image = new.image_id.as_deref().or(self.state.image_id.as_deref());
-        complete(&self.body(&new.body), image, &self.labels(false))
+    pub(super) async fn new_body(&self, new: &NewBody) -> Result<Value, Setback> {
+        let image = self.compose_image(new).await?;
+        Ok(complete(&self.body(&new.body), image.as_deref(), &self.labels(false)))
+    }
+
+    /// What Compose will compare with the image of the new container. Up to 5.4 that is the image's
+    /// ID; later ones take the digest of the manifest for the platform, where the Engine tells it.
+    /// Which one made the old container shows in what it wrote there.
+    async fn compose_image(&self, new: &NewBody) -> Result<Option<String>, Setback> {
+        let image = new.image_id.as_ref().or(self.state.image_id.as_ref());
+        let (Some(image), Some(written)) = (image, compose_image(&new.body)) else {
+            return Ok(image.cloned());
+        };
+        let old = self.task.plan.old.as_ref().map(|old| &*old.image_id);
+        if written == image || Some(written) == old {
+            return Ok(Some(image.clone()));
+        }
+        let Ok(name) = ImageName::parse(image) else { return Ok(Some(image.clone())) };
+        let manifest = self.call(CALL, self.engine.image_manifest(&name)).await?;
+        Ok(Some(manifest.unwrap_or_else(|| image.clone())))
     }
 
     /// Creates a container. Where its name is taken, that may be by what an earlier try made

@@ -22,7 +22,7 @@ impl Run<'_> {
         let id = reference(&seen.new, "compare")?.to_string();
         let found = self.inspection(&id).await?;
         check_networks(new, &found)?;
-        let differences = recreate::compare(&new.whole(self.new_body(new)), &found);
+        let differences = recreate::compare(&new.whole(self.new_body(new).await?), &found);
         if differences.is_empty() {
             return Ok(());
         }

@@ -13,7 +13,7 @@ use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replac
 use crate::rollout::reason;
 use crate::rollout::recreate::{self, Options, Recreated};
 use crate::rollout::requests::{Order, Refusal};
-use crate::rollout::spec::{OrderWish, PullWhen};
+use crate::rollout::spec::{OrderWish, PullWhen, Stopped};
 
 /// The plan, or everything that stands against it. Hosts that are on the new version already
 /// are left out of it: a pipeline that runs twice upgrades once.
@@ -131,7 +131,8 @@ impl Draft<'_> {
             }
         };
         let same_image = change.image.is_none() || self.is_same(old.image.as_ref(), image);
-        if !self.is_restart && made.diff.is_empty() && same_image {
+        let is_as_wanted = made.diff.is_empty() && same_image;
+        if !self.is_restart && is_as_wanted && works(&present, self.order.spec.policy.stopped) {
             return HostFacts::Current.into();
         }
         if let Some(trouble) = unfit {
@@ -219,6 +220,14 @@ impl Draft<'_> {
             None => named.is_some_and(|named| named["Id"] == old["Id"]),
         }
     }
+}
+
+/// Whether a container that is on the wanted version already can be left alone. One that is bad, or
+/// down where that is not wanted, has to pass the gate first: a rollout that left it alone would
+/// end well for a version that works nowhere.
+fn works(present: &Present, stopped: Stopped) -> bool {
+    let may_be_down = matches!(stopped, Stopped::Keep | Stopped::Skip);
+    if present.old.running { !present.unhealthy } else { may_be_down }
 }
 
 /// Whether it is down or unhealthy, so that it has little to lose.

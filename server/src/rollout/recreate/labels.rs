@@ -11,6 +11,13 @@ use crate::rollout::spec::Change;
 pub const OWN_LABELS: &str = "io.wharf.rollout.";
 const COMPOSE_IMAGE: &str = "com.docker.compose.image";
 
+/// What Compose wrote down of the image; none where it wrote nothing.
+#[must_use]
+pub fn compose_image(body: &Value) -> Option<&str> {
+    let value = body.get("Labels")?.get(COMPOSE_IMAGE)?.as_str()?;
+    (!value.is_empty()).then_some(value)
+}
+
 /// Takes the labels of an earlier rollout away: the new container gets its own.
 pub(super) fn drop_own(config: &mut Object) {
     if let Some(Value::Object(labels)) = config.get_mut("Labels") {
@@ -68,10 +75,10 @@ pub(super) fn warn_of_compose(base: &Value, change: &Change, notes: &mut Notes) 
 }
 
 /// The body as it is sent, once the image is on the host: with the labels of the rollout, and with
-/// the image's ID, where it is known, where Compose looks for it. Without that, `docker compose up`
-/// would take the container for outdated.
+/// what Compose knows the image by, where that is known, where Compose looks for it. Without that,
+/// `docker compose up` would take the container for outdated.
 #[must_use]
-pub fn complete(body: &Value, image_id: Option<&str>, labels: &[(&str, String)]) -> Value {
+pub fn complete(body: &Value, image: Option<&str>, labels: &[(&str, String)]) -> Value {
     let mut body = body.clone();
     let mut all = body.as_object().map(|body| get(body, "Labels").clone()).unwrap_or_default();
     if all.is_null() {
@@ -79,8 +86,8 @@ pub fn complete(body: &Value, image_id: Option<&str>, labels: &[(&str, String)])
     }
     let has_image =
         entries(&all).any(|(key, value)| key == COMPOSE_IMAGE && !text(value).is_empty());
-    if let Some(image_id) = image_id.filter(|_| has_image) {
-        all[COMPOSE_IMAGE] = image_id.into();
+    if let Some(image) = image.filter(|_| has_image) {
+        all[COMPOSE_IMAGE] = image.into();
     }
     for (key, value) in labels {
         all[*key] = value.as_str().into();

@@ -88,6 +88,9 @@ impl Engine for Sloppy {
     async fn inspect_image(&self, image: &ImageName) -> Result<EngineDocument> {
         self.inner.inspect_image(image).await
     }
+    async fn image_manifest(&self, image: &ImageName) -> Result<Option<String>> {
+        self.inner.image_manifest(image).await
+    }
     async fn image_history(&self, image: &ImageName) -> Result<Vec<HistoryLayer>> {
         self.inner.image_history(image).await
     }
