@@ -8,7 +8,6 @@
 //! that is larger than the server decodes, one that is compressed, and what is not a message at all.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -82,9 +81,9 @@ impl<S> Layer<S> for StrictLayer {
 
 impl<S> Service<Request<Body>> for Strict<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
-    S: Send + 'static,
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
     S::Future: Send + 'static,
+    S::Error: Send + 'static,
 {
     type Response = S::Response;
     type Error = S::Error;

@@ -121,6 +121,7 @@ fn known(values: &EnumDescriptor, value: Value<'_>) -> Result<(), Stop> {
 }
 
 /// The value of a field as it is encoded.
+#[derive(Clone, Copy)]
 enum Value<'a> {
     Number(u64),
     Bytes(&'a [u8]),
