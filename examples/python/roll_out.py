@@ -72,8 +72,8 @@ def follow(rollouts, rollout):
                     message = step.get("status", {}).get("message", "")
                     print(step["host"], step["state"], step.get("step", ""), message)
                 paused = rollout["state"] == "ROLLOUT_STATE_PAUSED"
-                at_work = rollout.get("counts", {}).get("active", 0)
-                if paused and rollout["pauseCause"] != "PAUSE_CAUSE_USER" and not at_work:
+                settled = rollout.get("settled", False)
+                if paused and rollout["pauseCause"] != "PAUSE_CAUSE_USER" and settled:
                     return rollout
             # The stream of one rollout ends with the rollout.
             return rollout

@@ -31,6 +31,7 @@ use crate::api::methods::Methods;
 use crate::api::origin::WebAccess;
 use crate::api::registries::Registries;
 use crate::api::rollouts::RolloutApi;
+use crate::api::strict::StrictLayer;
 use crate::api::system::System;
 use crate::config::{Access, Config, ConfigFile, Listen};
 use crate::domain::{Host, UnixPath};
@@ -290,6 +291,7 @@ fn serve(
         .layer(AuthLayer::new(Arc::new(Methods::load()), admission, web))
         // Inside, so that the log of calls has this end too.
         .layer(DeadlineLayer)
+        .layer(StrictLayer::load())
         .add_routes(routes);
     Ok(async move {
         let stopped = stopping.cancelled_owned();

@@ -14,6 +14,7 @@ mod keeping;
 mod refusals;
 mod scene;
 mod steering;
+mod terms;
 mod undo;
 mod unreachable;
 mod upgrade;

@@ -81,7 +81,7 @@ pub fn head(plan: &RolloutPlan) -> Vec<String> {
 }
 
 /// The lines after the table: differences, risks and why hosts are skipped, hosts with the same
-/// ones together.
+/// ones together; and how to ask for this plan.
 pub fn details(plan: &RolloutPlan) -> Vec<String> {
     let mut lines = Vec::new();
     for (title, of) in [
@@ -110,6 +110,10 @@ pub fn details(plan: &RolloutPlan) -> Vec<String> {
              shown; plan fewer hosts to see them",
             plan.hosts_omitted
         ));
+    }
+    if !plan.fingerprint.is_empty() {
+        lines.push(String::new());
+        lines.push(format!("for this plan and no other: --expect-plan {}", plan.fingerprint));
     }
     lines
 }
@@ -149,6 +153,8 @@ mod tests {
             details(&plan),
             ["", "changes on b:", "  env: +X", "", "changes on a, c:", "  image: v1 -> v2"]
         );
+        let named = RolloutPlan { fingerprint: "4f2a".into(), ..Default::default() };
+        assert_eq!(details(&named), ["", "for this plan and no other: --expect-plan 4f2a"]);
         assert_eq!(row(&plan.hosts[0]).len(), COLUMNS.len());
         let mut skips = plan.clone();
         for host in &mut skips.hosts {

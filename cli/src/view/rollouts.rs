@@ -27,6 +27,7 @@ pub const COLUMNS: &[Column] = &[
     Column::new("BY").wide(),
     Column::new("UNDO OF").wide(),
     Column::new("REASON").wide().shrinks(),
+    Column::new("ANNOTATIONS").wide().shrinks(),
 ];
 
 /// Columns of the hosts of one rollout.
@@ -69,7 +70,13 @@ pub fn row(rollout: &Rollout, now: Timestamp) -> Vec<String> {
         rollout.created_by.clone(),
         short(&rollout.undo_of).to_owned(),
         reason(rollout),
+        annotations(rollout).collect::<Vec<_>>().join(","),
     ]
+}
+
+/// What was noted about a rollout, each as `KEY=VALUE`.
+pub fn annotations(rollout: &Rollout) -> impl Iterator<Item = String> {
+    rollout.annotations.iter().map(|(key, value)| format!("{key}={value}"))
 }
 
 /// The row of a host. `pull` says where its pull stands, where it does.

@@ -6,6 +6,7 @@ mod hosts;
 mod input;
 mod reads;
 mod rollout_starts;
+mod rollout_terms;
 mod rollouts;
 mod script;
 mod signals;

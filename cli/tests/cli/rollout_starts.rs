@@ -2,8 +2,8 @@
 
 use tonic::Code;
 use wharf::v1::{
-    CreateRolloutRequest, CreateRolloutResponse, Rollout, RolloutCounts, RolloutPlan, RolloutState,
-    UndoRolloutRequest, UndoRolloutResponse,
+    CreateRolloutRequest, CreateRolloutResponse, PlanRolloutRequest, PlanRolloutResponse, Rollout,
+    RolloutCounts, RolloutPlan, RolloutState, UndoRolloutRequest, UndoRolloutResponse,
 };
 
 use crate::rollouts::ID;
@@ -39,12 +39,13 @@ fn a_start_that_changes_nothing_is_a_mistake() {
 #[test]
 fn a_restart_can_be_planned() {
     let plan = RolloutPlan { container: "web".into(), ..Default::default() };
-    let answer = CreateRolloutResponse { plan: Some(plan), ..Default::default() };
-    let server = Server::start([("CreateRollout", Reply::unary(&answer))]);
+    let answer = PlanRolloutResponse { plan: Some(plan) };
+    let server = Server::start([("PlanRollout", Reply::unary(&answer))]);
     let run = run(&server, &["rollout", "restart", "web", "-A", "--plan"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert_eq!(run.lines()[0], "web: every host keeps its image");
-    assert!(server.request::<CreateRolloutRequest>("CreateRollout").validate_only);
+    let spec = server.request::<PlanRolloutRequest>("PlanRollout").spec.unwrap();
+    assert_eq!((spec.container.as_str(), spec.image.as_str()), ("web", ""));
 }
 
 #[test]

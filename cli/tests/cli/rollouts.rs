@@ -10,9 +10,9 @@ use wharf::v1::watch_rollouts_response::Event;
 use wharf::v1::{
     AbortRolloutResponse, CreateRolloutRequest, CreateRolloutResponse, FailureAction,
     GetRolloutResponse, HostState, HostStep, ListRolloutsRequest, ListRolloutsResponse, PauseCause,
-    PauseRolloutRequest, PauseRolloutResponse, Rollout, RolloutAction, RolloutCounts, RolloutPlan,
-    RolloutPlanHost, RolloutSnapshot, RolloutState, RolloutStep, RolloutStepChanged,
-    UndoRolloutRequest, UndoRolloutResponse, WatchCursor, WatchRolloutsRequest,
+    PauseRolloutRequest, PauseRolloutResponse, PlanRolloutResponse, Rollout, RolloutAction,
+    RolloutCounts, RolloutPlan, RolloutPlanHost, RolloutSnapshot, RolloutState, RolloutStep,
+    RolloutStepChanged, UndoRolloutRequest, UndoRolloutResponse, WatchCursor, WatchRolloutsRequest,
     WatchRolloutsResponse,
 };
 
@@ -38,11 +38,13 @@ fn rollout(state: RolloutState, steps: Vec<RolloutStep>) -> Rollout {
         skipped: 0,
         ..Default::default()
     };
+    let at_rest = state == RolloutState::Paused || state >= RolloutState::Succeeded;
     Rollout {
         id: ID.into(),
         container: "web".into(),
         image: "app:v2".into(),
         state: state.into(),
+        settled: at_rest && counts.active == 0,
         counts: Some(counts),
         wave: 1,
         waves: 1,
@@ -308,10 +310,11 @@ fn a_plan_is_printed_and_nothing_is_begun() {
         image: "app:v2".into(),
         image_digest: "sha256:77".into(),
         hosts: vec![host("web1"), host("web2")],
+        fingerprint: "4f2a".into(),
         ..Default::default()
     };
-    let answer = CreateRolloutResponse { plan: Some(plan), ..Default::default() };
-    let server = Server::start([("CreateRollout", Reply::unary(&answer))]);
+    let answer = PlanRolloutResponse { plan: Some(plan) };
+    let server = Server::start([("PlanRollout", Reply::unary(&answer))]);
     let run = run(&server, &["rollout", "plan", "web", "--image", "app:v2", "-A"]);
     assert_eq!(
         run.lines(),
@@ -324,9 +327,11 @@ fn a_plan_is_printed_and_nothing_is_begun() {
             "",
             "changes on web1, web2:",
             "  image: app:v1 -> app:v2",
+            "",
+            "for this plan and no other: --expect-plan 4f2a",
         ]
     );
-    assert!(server.request::<CreateRolloutRequest>("CreateRollout").validate_only);
+    assert_eq!(server.methods(), ["PlanRollout"]);
 }
 
 #[test]

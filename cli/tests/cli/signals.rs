@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 use wharf::v1::pull_image_response::Event;
-use wharf::v1::{CreateRolloutResponse, PullImageResponse, TransferProgress};
+use wharf::v1::{PlanRolloutResponse, PullImageResponse, TransferProgress};
 
 use crate::command;
 use crate::script::{Reply, Server};
@@ -29,10 +29,8 @@ fn interrupt_at_the_first_line(server: &Server, arguments: &[&str]) -> (String, 
 
 #[test]
 fn a_plan_that_takes_long_is_explained_and_can_be_left() {
-    let server = Server::start([(
-        "CreateRollout",
-        Reply::messages::<CreateRolloutResponse>(&[]).then_hang(),
-    )]);
+    let server =
+        Server::start([("PlanRollout", Reply::messages::<PlanRolloutResponse>(&[]).then_hang())]);
     let arguments = ["rollout", "plan", "web", "-A", "--image", "app:v2"];
     let (line, _) = interrupt_at_the_first_line(&server, &arguments);
     assert!(line.contains("a host that does not answer is waited for"), "{line}");

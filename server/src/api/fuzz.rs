@@ -2,7 +2,8 @@
 //! named. See `engine/fuzz.rs`.
 
 use bolero::check;
-use prost::Message;
+use prost::{Message, Name};
+use prost_reflect::DescriptorPool;
 use tonic::metadata::MetadataMap;
 use wharf::v1;
 use wharf_fuzz::{edited, edited_text};
@@ -33,6 +34,23 @@ fn fuzz_rollout_spec() {
             Ok(()) => drop(read.unwrap().policy.check("spec.policy", 40)),
             Err(found) => all_named(&found),
         }
+    });
+}
+
+#[test]
+fn fuzz_unknown_fields() {
+    let pool = DescriptorPool::decode(wharf::DESCRIPTORS).unwrap();
+    let name = v1::CreateRolloutRequest::full_name();
+    let message = pool.get_message_by_name(&name).unwrap();
+    check!().for_each(|bytes: &[u8]| {
+        let found = super::unknown::find(&message, bytes);
+        if let Ok(read) = v1::CreateRolloutRequest::decode(bytes)
+            && found.is_none()
+        {
+            // All of it was understood, so what is written again has nothing unknown either.
+            assert_eq!(super::unknown::find(&message, &read.encode_to_vec()), None);
+        }
+        assert!(found.is_none_or(|it| !it.field.is_empty() && !it.what.to_string().is_empty()));
     });
 }
 

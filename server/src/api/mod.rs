@@ -8,6 +8,7 @@
 //! - [`auth`]: who calls and what they may do, by the roles in the contract ([`methods`]);
 //!   [`origin`]: what browsers may send; [`throttle`]: who is refused too often; [`audit`]: the log
 //!   of all that.
+//! - [`strict`]: refuses what a call that changes something says and this server does not know.
 
 pub mod answer;
 pub mod audit;
@@ -31,10 +32,12 @@ pub mod replay;
 pub mod requests;
 pub mod rollouts;
 pub mod size;
+pub mod strict;
 pub mod system;
 mod system_views;
 pub mod table;
 pub mod tape;
 pub mod throttle;
 pub mod transfer;
+mod unknown;
 pub mod views;

@@ -4,6 +4,7 @@
 //! the supervisor behind [`Rollouts`]. `spec` and `policy` check what comes in; `plan`,
 //! `view` and `trouble` make what goes out.
 
+mod order;
 mod plan;
 mod policy;
 mod reads;
@@ -25,6 +26,7 @@ use uuid::Uuid;
 use wharf::v1;
 use wharf::v1::rollout_service_server::RolloutService;
 
+use self::order::Wanted;
 use self::reads::Reads;
 use self::trouble::journal_problem;
 use super::audit::Subject;
@@ -39,7 +41,7 @@ use crate::body::violation::Violations;
 use crate::domain::{ImageReference, Reason, RegistryLogin, quoted};
 use crate::rollout::journal::{Journal, SecretKind};
 use crate::rollout::model::{Control, Revision, RolloutId};
-use crate::rollout::requests::{Order, RequestText, Rollouts, UndoOrder};
+use crate::rollout::requests::{Order, RequestText, Rollouts, Terms, UndoOrder};
 use crate::rollout::spec::{Gate, Promote, Stopped};
 
 /// The service.
@@ -88,10 +90,7 @@ impl RolloutService for RolloutApi {
         let mut message = request.into_inner();
         // Taken out before the request is kept for its repetition: they end with the rollout.
         let credentials = message.credentials.take();
-        let mut violations = Violations::default();
-        let spec = spec::read(&mut violations, message.spec.as_ref());
-        violations.finish()?;
-        let spec = spec.ok_or_else(|| Problem::invalid_field("spec", "must be set"))?;
+        let terms = order::terms(&message.expected_plan, &message.annotations)?;
         let request_id = convert::request_id(&message.request_id)?;
         // First of all: what was made stands, also where its hosts are gone by now.
         let (id, claim) = match self.new_id(request_id, &message, message.validate_only).await? {
@@ -105,24 +104,15 @@ impl RolloutService for RolloutApi {
                 }));
             }
         };
-        let targets = message.spec.as_ref().and_then(|spec| spec.targets.as_ref());
-        let hosts = self.edge.select(targets).map_err(in_spec)?;
-        spec.policy.check("spec.policy", hosts.len()).map_err(Problem::invalid)?;
-        let login = match &spec.change.image {
-            Some(image) => transfer::given_login(image, credentials.as_ref())?,
-            None if credentials.is_some() => {
-                let problem = "are for the pull of an image, and `spec.image` is empty";
-                return Err(Problem::invalid_field("credentials", problem).into());
-            }
-            None => None,
-        };
+        let Wanted { spec, hosts, login } =
+            order::wanted(&self.edge, message.spec.as_ref(), credentials.as_ref())?;
         let request = RequestText(BASE64_STANDARD.encode(message.encode_to_vec()));
         let by = principal.to_string();
-        let order = Order { id, spec, hosts, login, by, request };
+        let order = Order { id, spec, hosts, login, by, request, terms };
         let answer = if message.validate_only {
             let plan = self.rollouts.plan(&order).await.map_err(trouble::problem)?;
             v1::CreateRolloutResponse {
-                plan: Some(plan::bounded(&plan)),
+                plan: Some(plan::bounded(&plan, &order.spec.policy)),
                 ..v1::CreateRolloutResponse::default()
             }
         } else {
@@ -140,6 +130,22 @@ impl RolloutService for RolloutApi {
             v1::CreateRolloutResponse { rollout: Some(rollout), plan: None, next_page_token }
         };
         Ok(Response::new(answer))
+    }
+
+    async fn plan_rollout(
+        &self,
+        request: Request<v1::PlanRolloutRequest>,
+    ) -> Result<Response<v1::PlanRolloutResponse>, Status> {
+        let by = Principal::of(&request).to_string();
+        let message = request.into_inner();
+        let Wanted { spec, hosts, login } =
+            order::wanted(&self.edge, message.spec.as_ref(), message.credentials.as_ref())?;
+        let (id, request) = (RolloutId(Uuid::new_v4()), RequestText(String::new()));
+        let terms = Terms::default();
+        let order = Order { id, spec, hosts, login, by, request, terms };
+        let plan = self.rollouts.plan(&order).await.map_err(trouble::problem)?;
+        let plan = Some(plan::bounded(&plan, &order.spec.policy));
+        Ok(Response::new(v1::PlanRolloutResponse { plan }))
     }
 
     async fn get_rollout(
@@ -247,6 +253,7 @@ impl RolloutService for RolloutApi {
         let (principal, subject) = (Principal::of(&request), Subject::of(&request));
         let message = request.into_inner();
         let request_id = convert::request_id(&message.request_id)?;
+        let terms = order::terms(&message.expected_plan, &message.annotations)?;
         let (id, claim) = match self.new_id(request_id, &message, message.validate_only).await? {
             NewId::Free(id, claim) => (id, claim),
             NewId::Made(id) => {
@@ -287,11 +294,11 @@ impl RolloutService for RolloutApi {
         policy.check("policy", view.hosts().count()).map_err(Problem::invalid)?;
         let request = RequestText(BASE64_STANDARD.encode(message.encode_to_vec()));
         let by = principal.to_string();
-        let order = UndoOrder { id, of, policy, by, request };
+        let order = UndoOrder { id, of, policy, by, request, terms };
         if message.validate_only {
             let plan = self.rollouts.plan_undo(&order).await.map_err(trouble::problem)?;
             return Ok(Response::new(v1::UndoRolloutResponse {
-                plan: Some(plan::bounded(&plan)),
+                plan: Some(plan::bounded(&plan, &order.policy)),
                 ..v1::UndoRolloutResponse::default()
             }));
         }
@@ -392,17 +399,6 @@ fn rollout_id(request_id: Uuid) -> RolloutId {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash[..16]);
     RolloutId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
-}
-
-/// The selection of hosts stands in the spec.
-fn in_spec(mut problem: Problem) -> Problem {
-    for violation in &mut problem.violations {
-        violation.field = format!("spec.{}", violation.field);
-    }
-    if !problem.violations.is_empty() {
-        return Problem::invalid(problem.violations);
-    }
-    problem
 }
 
 #[cfg(test)]

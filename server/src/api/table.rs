@@ -122,7 +122,7 @@ pub fn retry_after(reason: Reason) -> Option<Duration> {
 pub fn code(reason: Reason) -> Code {
     use Reason as R;
     match reason {
-        R::InvalidField | R::EngineBadRequest => Code::InvalidArgument,
+        R::InvalidField | R::UnknownField | R::EngineBadRequest => Code::InvalidArgument,
         R::HostNotFound
         | R::NoHostsMatched
         | R::LoginNotFound
@@ -173,6 +173,7 @@ pub fn code(reason: Reason) -> Code {
         | R::RolloutEnded
         | R::RolloutState
         | R::PlanRefused
+        | R::PlanChanged
         | R::ServerReplaced
         | R::HostTlsFailed
         | R::EngineConflict

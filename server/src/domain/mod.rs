@@ -6,6 +6,7 @@
 //! imports another module of the server, waits, reads a clock or draws random numbers.
 
 mod address;
+mod annotations;
 mod container;
 #[cfg(test)]
 mod fuzz;
@@ -21,6 +22,7 @@ mod text;
 mod tls;
 
 pub use address::{AddressError, HostAddress, TcpAddress, TcpHost, Transport, UnixPath};
+pub use annotations::{Annotations, InvalidAnnotation};
 pub use container::{ContainerName, ContainerRef, InvalidContainerName, InvalidContainerRef};
 pub use host::{Host, HostError, HostName, HostSource, HostTls, InvalidHostName};
 pub use image::{Digest, ImageName, ImageReference, InvalidImage, PullParameters};

@@ -35,6 +35,8 @@ reasons! {
     // Of the request.
     /// A field is wrong.
     InvalidField = "INVALID_FIELD",
+    /// The request has a field that this server does not know.
+    UnknownField = "UNKNOWN_FIELD",
     /// A named host is not in the inventory.
     HostNotFound = "HOST_NOT_FOUND",
     /// The selection leaves no host.
@@ -79,6 +81,8 @@ reasons! {
     RevisionChanged = "REVISION_CHANGED",
     /// The plan shows that the rollout cannot end well.
     PlanRefused = "PLAN_REFUSED",
+    /// The plan is not the one that the caller expects.
+    PlanChanged = "PLAN_CHANGED",
     /// Another rollout changed a container between the plan and its record.
     PlanOutdated = "PLAN_OUTDATED",
     /// Another server has taken the store over.

@@ -53,7 +53,12 @@ impl LabelSelector {
 
     /// Whether all requirements hold for these labels.
     pub fn matches(&self, labels: &Labels) -> bool {
-        self.0.iter().all(|requirement| requirement.matches(labels))
+        self.matches_values(|key| labels.get(key).map(LabelValue::as_str))
+    }
+
+    /// Whether all requirements hold for what `value` gives for their keys.
+    pub fn matches_values<'a>(&self, value: impl Fn(&str) -> Option<&'a str>) -> bool {
+        self.0.iter().all(|requirement| requirement.holds(value(requirement.key().as_str())))
     }
 
     /// The requirements, as they were written.
@@ -80,16 +85,21 @@ impl fmt::Display for LabelSelector {
 }
 
 impl Requirement {
-    fn matches(&self, labels: &Labels) -> bool {
+    fn key(&self) -> &LabelKey {
         match self {
-            Self::In(key, values) => {
-                labels.get(key.as_str()).is_some_and(|value| values.contains(value))
+            Self::In(key, _) | Self::NotIn(key, _) | Self::Exists(key) | Self::NotExists(key) => {
+                key
             }
-            Self::NotIn(key, values) => {
-                labels.get(key.as_str()).is_none_or(|value| !values.contains(value))
-            }
-            Self::Exists(key) => labels.get(key.as_str()).is_some(),
-            Self::NotExists(key) => labels.get(key.as_str()).is_none(),
+        }
+    }
+
+    /// Whether it holds where its key has this value.
+    fn holds(&self, value: Option<&str>) -> bool {
+        match self {
+            Self::In(_, values) => value.is_some_and(|value| values.contains(value)),
+            Self::NotIn(_, values) => value.is_none_or(|value| !values.contains(value)),
+            Self::Exists(_) => value.is_some(),
+            Self::NotExists(_) => value.is_none(),
         }
     }
 }

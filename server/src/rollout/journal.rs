@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::model::{Epoch, Event, Millis, Plan, Record, Revision, RolloutId};
 use super::spec::Policy;
-use crate::domain::{ContainerName, HostName};
+use crate::domain::{Annotations, ContainerName, HostName};
 
 pub use memory::MemoryJournal;
 
@@ -93,6 +93,8 @@ pub struct NewRollout {
     pub by: String,
     /// The rollout that it takes back.
     pub undo_of: Option<RolloutId>,
+    /// What the caller noted about it.
+    pub annotations: Annotations,
     /// What may hold secrets.
     pub secrets: Vec<NewSecret>,
     /// The newest revision of the journal before the hosts were asked for the plan.
@@ -108,6 +110,7 @@ impl NewRollout {
             policy: Box::new(self.policy.clone()),
             by: self.by.clone(),
             undo_of: self.undo_of,
+            annotations: self.annotations.clone(),
         };
         Record { at: self.created_at, event }
     }

@@ -6,6 +6,7 @@ pub mod decide;
 pub mod driver;
 pub mod executor;
 pub mod facts;
+pub mod fingerprint;
 pub mod fleet_hosts;
 pub mod history;
 pub mod hosts;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{HostName, Reason};
+use crate::domain::{Annotations, HostName, Reason};
 
 mod plan;
 
@@ -70,6 +70,9 @@ pub enum Event {
         by: String,
         /// The rollout that this one takes back.
         undo_of: Option<RolloutId>,
+        /// What the caller noted about it.
+        #[serde(default, skip_serializing_if = "Annotations::is_empty")]
+        annotations: Annotations,
     },
     /// The rollout as a whole goes on to another phase.
     Phase {

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
+use super::fingerprint::Fingerprint;
 use super::journal::JournalError;
 use super::model::{Control, PauseCause, Phase, Plan, Revision, RolloutId};
 use super::spec::{Policy, RolloutSpec};
-use crate::domain::{Host, HostName, Reason, RegistryLogin};
+use crate::domain::{Annotations, Host, HostName, Reason, RegistryLogin};
 use crate::engine::Transfer;
 
 /// Most reasons that an error about a plan tells of, and most hosts that it names with one.
@@ -64,6 +65,17 @@ pub struct Order {
     pub by: String,
     /// The request as it came, to be sealed with the rollout.
     pub request: RequestText,
+    /// What the caller said beside it.
+    pub terms: Terms,
+}
+
+/// What comes with the order of a rollout and does not change what it does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// The only plan that may be carried out; `None`: any.
+    pub expected_plan: Option<Fingerprint>,
+    /// What is noted about it.
+    pub annotations: Annotations,
 }
 
 /// The way back of a rollout.
@@ -79,6 +91,8 @@ pub struct UndoOrder {
     pub by: String,
     /// The request as it came, to be sealed with the rollout.
     pub request: RequestText,
+    /// What the caller said beside it.
+    pub terms: Terms,
 }
 
 /// A request as it came; may hold secrets.
@@ -122,6 +136,17 @@ pub enum RolloutError {
     /// The plan shows that it cannot end well.
     #[error("{}", lines(.0))]
     PlanRefused(Vec<Refusal>),
+    /// It is not the plan that was expected.
+    #[error(
+        "what would be done now is not what was planned: the plan is {actual} and not {expected}; \
+         plan again, look at it, and expect that one"
+    )]
+    PlanChanged {
+        /// The caller's.
+        expected: Fingerprint,
+        /// That of the plan that was made now.
+        actual: Fingerprint,
+    },
     /// It has ended.
     #[error("rollout {} has ended; `wharf rollout show {}` says how", .0.short(), .0.short())]
     Ended(RolloutId),
@@ -142,6 +167,18 @@ pub enum RolloutError {
     /// The journal did not take it.
     #[error(transparent)]
     Journal(#[from] JournalError),
+}
+
+impl Terms {
+    /// [`RolloutError::PlanChanged`] where the plan is not the one that is expected.
+    pub fn check(&self, plan: &Plan, policy: &Policy) -> Result<(), RolloutError> {
+        let Some(expected) = &self.expected_plan else { return Ok(()) };
+        let actual = Fingerprint::of(plan, policy);
+        if actual == *expected {
+            return Ok(());
+        }
+        Err(RolloutError::PlanChanged { expected: expected.clone(), actual })
+    }
 }
 
 /// What a wish does to a rollout that stands at `phase`.

@@ -171,7 +171,7 @@ pub struct Pulled {
 impl RolloutState {
     /// The state after the first record, which must be that of the creation.
     pub fn from_created(record: &Record) -> Result<Self, Illegal> {
-        let Event::Created { plan, policy, by, undo_of } = &record.event else {
+        let Event::Created { plan, policy, by, undo_of, .. } = &record.event else {
             return Err(Illegal::NotCreated);
         };
         let host = |(name, planned): (&HostName, &super::model::HostPlan)| {

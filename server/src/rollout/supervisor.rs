@@ -20,7 +20,7 @@ use super::hosts::Hosts;
 use super::journal::{Journal, JournalError, NewRollout, NewSecret, SecretKind};
 use super::model::{Control, Plan, Revision, RolloutId};
 use super::planning::{self, Planned};
-use super::requests::{Order, PullProgress, RolloutError, Rollouts, UndoOrder};
+use super::requests::{Order, PullProgress, RolloutError, Rollouts, Terms, UndoOrder};
 use super::sweeper::Sweeper;
 use crate::domain::{Credential, HostName, RegistryHost, RegistryLogin, Secret};
 
@@ -184,8 +184,10 @@ impl Supervisor {
         if self.shared.stopping.is_cancelled() {
             return Err(RolloutError::Stopping);
         }
-        let Begin { id, planned, planned_at, policy, by, undo_of, request, login } = new;
+        let Begin { id, planned, planned_at, policy, by, undo_of, request, login, terms } = new;
         let Planned { plan, bodies } = planned;
+        terms.check(&plan, &policy)?;
+        let annotations = terms.annotations;
         let mut secrets = vec![NewSecret { host: None, kind: SecretKind::Request, text: request }];
         if let Some(login) = login {
             let text = write_login(&login);
@@ -194,7 +196,17 @@ impl Supervisor {
         secrets.extend(planning::secrets(bodies));
         let is_done = plan.waves.iter().all(Vec::is_empty);
         let created_at = self.shared.clock.now();
-        let rollout = NewRollout { id, created_at, plan, policy, by, undo_of, secrets, planned_at };
+        let rollout = NewRollout {
+            id,
+            created_at,
+            plan,
+            policy,
+            by,
+            undo_of,
+            annotations,
+            secrets,
+            planned_at,
+        };
         self.shared.journal.create(self.shared.epoch, rollout).await?;
         // Every host is where it is to be: the caller hears that it has ended.
         if is_done
@@ -223,6 +235,7 @@ struct Begin {
     undo_of: Option<RolloutId>,
     request: String,
     login: Option<Arc<RegistryLogin>>,
+    terms: Terms,
 }
 
 #[async_trait]
@@ -231,6 +244,7 @@ impl Rollouts for Supervisor {
         let planned = self.planned(order).await?;
         // It may have begun while the hosts were asked.
         self.refuse_active(order).await?;
+        order.terms.check(&planned.plan, &order.spec.policy)?;
         Ok(planned.plan)
     }
 
@@ -246,6 +260,7 @@ impl Rollouts for Supervisor {
                 undo_of: None,
                 request: order.request.0.clone(),
                 login: order.login.clone(),
+                terms: order.terms.clone(),
             })
         })
         .await
@@ -253,7 +268,9 @@ impl Rollouts for Supervisor {
 
     async fn plan_undo(&self, order: &UndoOrder) -> Result<Plan, RolloutError> {
         let Shared { hosts, journal, .. } = &self.shared;
-        Ok(planning::plan_undo(&**hosts, &**journal, order).await?.plan)
+        let plan = planning::plan_undo(&**hosts, &**journal, order).await?.plan;
+        order.terms.check(&plan, &order.policy)?;
+        Ok(plan)
     }
 
     async fn undo(&self, order: UndoOrder) -> Result<(), RolloutError> {
@@ -270,6 +287,7 @@ impl Rollouts for Supervisor {
                 undo_of: Some(order.of),
                 request: order.request.0.clone(),
                 login: None,
+                terms: order.terms.clone(),
             })
         })
         .await

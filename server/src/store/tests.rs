@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::{
-    ContainerName, HostAddress, HostName, HostSource, Labels, RegistryHost, RegistryLogin, Secret,
-    TlsMaterial, Transport,
+    Annotations, ContainerName, HostAddress, HostName, HostSource, Labels, RegistryHost,
+    RegistryLogin, Secret, TlsMaterial, Transport,
 };
 
 use crate::rollout::journal::{Journal, MemoryJournal, NewRollout, NewSecret, SecretKind};
@@ -383,6 +383,7 @@ pub(super) fn rollout(
         policy: Policy::default(),
         by: "anna".to_owned(),
         undo_of: None,
+        annotations: Annotations::default(),
         secrets: Vec::new(),
         planned_at: Revision(u64::MAX),
     }

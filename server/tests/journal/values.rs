@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
-use wharf_server::domain::{ContainerName, HostName};
+use wharf_server::domain::{Annotations, ContainerName, HostName};
 use wharf_server::rollout::journal::{Entry, NewRollout, NewSecret, SecretKind};
 use wharf_server::rollout::model::{
     Control, Event, Millis, PauseCause, Phase, Plan, Record, Revision, RolloutId,
@@ -43,6 +43,7 @@ pub fn rollout(number: u128, hosts: &[&str]) -> NewRollout {
         policy: Policy::default(),
         by: "anna".to_owned(),
         undo_of: None,
+        annotations: Annotations::default(),
         secrets,
         planned_at: Revision(u64::MAX),
     }

@@ -139,8 +139,9 @@ async fn what_gets_worse_while_its_wave_bakes_is_put_back() -> anyhow::Result<()
     let before = other.alone().await?;
     let rollout = other.carry_out(other.spec_with("v2", policy).await?).await?;
     assert_eq!(rollout.state(), RolloutState::Succeeded, "{}", told(&rollout));
-    let done = rollout.ended_at.context("it has ended")?.seconds;
-    let last = rollout.steps.iter().filter_map(|step| step.since).map(|since| since.seconds).max();
+    let at = |it: prost_types::Timestamp| (it.seconds, it.nanos);
+    let done = at(rollout.ended_at.context("it has ended")?);
+    let last = rollout.steps.iter().filter_map(|step| step.since).map(at).max();
     assert!(done > last.context("steps")?, "{}", told(&rollout));
     other.check(&rollout, &before, "v2", &HOSTS).await
 }

@@ -49,7 +49,7 @@ pub struct Args {
 }
 
 /// How a watch ended.
-enum End {
+pub enum End {
     /// There is nothing more to see.
     Over,
     /// The connection broke, or the server stopped.
@@ -122,7 +122,7 @@ async fn once(
 }
 
 /// Whether an error is one of the way to the server, or the server stopping.
-fn lost(status: Status) -> Result<End, Failure> {
+pub fn lost(status: Status) -> Result<End, Failure> {
     let error = ErrorText::of_status(&status);
     let of_the_way = error.reason.is_empty()
         && matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled);
@@ -185,7 +185,7 @@ fn is_at_work(failure: &Failure) -> bool {
 }
 
 /// Connects again. `then` is the command that shows what became of the rollout.
-async fn reconnect(app: &App, then: &str) -> Result<Connection, Failure> {
+pub async fn reconnect(app: &App, then: &str) -> Result<Connection, Failure> {
     app.printer.note("no connection to wharfd; trying again");
     let (mut wait, most) = RETRY;
     let began = Instant::now();
@@ -207,9 +207,9 @@ async fn reconnect(app: &App, then: &str) -> Result<Connection, Failure> {
 /// Whether it goes on only when somebody says so. A pause that somebody asked for is theirs to
 /// end: who follows, waits.
 fn is_at_rest(rollout: &Rollout) -> bool {
-    let active = rollout.counts.is_some_and(|counts| counts.active > 0);
     let by_policy = !matches!(rollout.pause_cause(), PauseCause::Unspecified | PauseCause::User);
-    is_over(rollout.state()) || (rollout.state() == RolloutState::Paused && by_policy && !active)
+    is_over(rollout.state())
+        || (rollout.state() == RolloutState::Paused && by_policy && rollout.settled)
 }
 
 /// Whether hosts are missing.

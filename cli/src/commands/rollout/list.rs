@@ -28,6 +28,9 @@ pub struct ListArgs {
     /// Only rollouts that include this host
     #[arg(short = 'H', long, value_name = "NAME", default_value = "", hide_default_value = true)]
     host: String,
+    /// Only rollouts with these annotations, such as commit=4f2a1c or "ci in (a,b),!manual"
+    #[arg(long = "annotation", value_name = "ANNOTATIONS")]
+    annotations: Vec<String>,
     /// Maximum number to list, newest first
     #[arg(short = 'n', long, value_name = "COUNT")]
     limit: Option<NonZeroUsize>,
@@ -48,7 +51,13 @@ pub struct HistoryArgs {
 pub async fn list(app: &App, args: ListArgs) -> Result<(), Failure> {
     let states = if args.open { states(|state| !is_over(state)) } else { Vec::new() };
     let (container, host) = (args.container, args.host);
-    let request = ListRolloutsRequest { container, host, states, ..Default::default() };
+    // What a variable of a script that is not set makes of a filter would let everything pass.
+    if args.annotations.iter().any(String::is_empty) {
+        return Err(Failure::usage("an annotation to filter by is empty; write KEY or KEY=VALUE"));
+    }
+    let annotations = args.annotations.join(",");
+    let request =
+        ListRolloutsRequest { container, host, states, annotations, ..Default::default() };
     let found = fetch(app, request, args.limit).await?;
     print(app, &found);
     Ok(())

@@ -2,16 +2,19 @@
 //!
 //! - [`start`]: start, plan and restart, from flags ([`policy`]) and files ([`merge`]).
 //! - [`follow`]: a rollout as it goes on, drawn by [`screen`]; start, undo and watch end there.
-//! - [`steer`]: pause, resume, promote, abort; [`undo`]; [`list`]: ls and history; [`show`].
+//! - [`steer`]: pause, resume, promote, abort, with [`settle`] where they wait; [`undo`]; [`list`]: ls
+//!   and history; [`show`]. [`terms`]: what is said beside a rollout that is asked for.
 
 mod follow;
 mod list;
 mod merge;
 mod policy;
 mod screen;
+mod settle;
 mod show;
 mod start;
 mod steer;
+mod terms;
 mod undo;
 
 use std::time::Duration;

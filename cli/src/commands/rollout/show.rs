@@ -10,7 +10,7 @@ use crate::json;
 use crate::printer::{Format, Printer, width};
 use crate::table;
 use crate::view::rollouts::{
-    HOST_COLUMNS, conclusion, headline, host_row, log_tail, reason, short, warnings,
+    HOST_COLUMNS, annotations, conclusion, headline, host_row, log_tail, reason, short, warnings,
 };
 use crate::view::units;
 
@@ -56,6 +56,7 @@ fn print(printer: &Printer, rollout: &Rollout) {
     for (name, fact) in facts.iter().filter(|(_, fact)| !fact.is_empty()) {
         printer.data(&format!("  {name:<10} {fact}"));
     }
+    annotations(rollout).for_each(|noted| printer.data(&format!("  {:<10} {noted}", "annotation")));
     printer.data("");
     hosts(printer, rollout, now);
     let mut lines: Vec<String> = rollout.steps.iter().flat_map(warnings).collect();

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use wharf::v1::{
-    ContainerSpec, CreateRolloutRequest, CreateRolloutResponse, HostSelector, Rollout, RolloutPlan,
-    RolloutSpec, WholeContainer,
+    ContainerSpec, CreateRolloutRequest, CreateRolloutResponse, HostSelector, PlanRolloutRequest,
+    RegistryCredentials, Rollout, RolloutPlan, RolloutSpec, WholeContainer,
 };
 
 use super::policy::PolicyFlags;
+use super::terms::TermFlags;
 use super::{PLANNING, follow, merge, nothing_said};
 use crate::app::{App, Connection};
 use crate::commands::request_id;
@@ -33,7 +34,7 @@ Examples:
   wharf rollout start web --image app:v2 -A --max-parallel 25% --on-failure rollback \\
       --health http --probe-port 8080 --probe-path /healthz
   wharf rollout start web -l role=web -e LEVEL=debug --unset env.OLD
-  wharf rollout start -f web.yaml --image registry/app:v3
+  wharf rollout start -f web.yaml --image registry/app:v3 --annotation commit=4f2a1c
 
 Exit status: 0 every host is on the new version, 1 failed, paused by its policy, rolled back or
 aborted, 2 refused or no connection, 130 Ctrl-C.";
@@ -45,6 +46,8 @@ pub struct StartArgs {
     /// Return once the rollout has started
     #[arg(short, long)]
     detach: bool,
+    #[command(flatten)]
+    terms: TermFlags,
     #[command(flatten)]
     what: What,
 }
@@ -72,6 +75,8 @@ pub struct RestartArgs {
     /// Return once the rollout has started
     #[arg(short, long)]
     detach: bool,
+    #[command(flatten)]
+    terms: TermFlags,
     #[command(flatten)]
     hosts: Hosts,
     #[command(flatten)]
@@ -136,15 +141,17 @@ struct Hosts {
 
 /// Starts a rollout and follows it.
 pub async fn start(app: &App, args: StartArgs) -> Result<(), Failure> {
-    let (connection, answer) = create(app, args.what, false).await?;
+    let policy = args.what.policy.clone();
+    let spec = spec(app, args.what)?;
+    let (connection, answer) = create(app, spec, &policy, &args.terms).await?;
     begun(app, connection, answer.rollout, args.detach).await
 }
 
 /// Shows what would be done.
 pub async fn plan(app: &App, args: PlanArgs) -> Result<(), Failure> {
-    let (_, answer) = create(app, args.what, true).await?;
-    print_plan(app, answer.plan.as_ref());
-    Ok(())
+    let policy = args.what.policy.clone();
+    let spec = spec(app, args.what)?;
+    only_plan(app, spec, &policy).await
 }
 
 /// Makes a container anew as it is.
@@ -152,11 +159,10 @@ pub async fn restart(app: &App, args: RestartArgs) -> Result<(), Failure> {
     let mut spec = RolloutSpec { container: args.container, ..RolloutSpec::default() };
     spec.targets = Some(targets(app, &args.hosts, None)?);
     args.policy.over(spec.policy.get_or_insert_default());
-    let (connection, answer) = send(app, spec, &args.policy, args.plan).await?;
     if args.plan {
-        print_plan(app, answer.plan.as_ref());
-        return Ok(());
+        return only_plan(app, spec, &args.policy).await;
     }
+    let (connection, answer) = create(app, spec, &args.policy, &args.terms).await?;
     begun(app, connection, answer.rollout, args.detach).await
 }
 
@@ -208,43 +214,61 @@ pub fn print_plan(app: &App, plan: Option<&RolloutPlan>) {
     }
 }
 
-async fn create(
-    app: &App,
-    what: What,
-    validate_only: bool,
-) -> Result<(Connection, CreateRolloutResponse), Failure> {
-    let policy = what.policy.clone();
-    let spec = spec(app, what)?;
-    send(app, spec, &policy, validate_only).await
+/// Prints what would be done. Any reader may ask for that.
+async fn only_plan(app: &App, spec: RolloutSpec, policy: &PolicyFlags) -> Result<(), Failure> {
+    let credentials = credentials_for(app, &spec, policy).await;
+    let connection = app.connect().await?;
+    let request = PlanRolloutRequest { spec: Some(spec), credentials };
+    let (_, answer) =
+        follow::until_answered(app, connection, request, async |connection, request| {
+            let mut rollouts = connection.rollouts();
+            let call = async |request| rollouts.plan_rollout(request).await;
+            connection.unary_within(PLANNING, request, call).await
+        })
+        .await?;
+    print_plan(app, answer.plan.as_ref());
+    Ok(())
 }
 
-async fn send(
+/// Those of docker's configuration for the registry of the new image, where it may be pulled.
+async fn credentials_for(
     app: &App,
-    spec: RolloutSpec,
+    spec: &RolloutSpec,
     policy: &PolicyFlags,
-    validate_only: bool,
-) -> Result<(Connection, CreateRolloutResponse), Failure> {
+) -> Option<RegistryCredentials> {
     let image = match (&spec.image, &spec.whole) {
         (image, Some(whole)) if image.is_empty() => {
             whole.spec.as_ref().map(|spec| spec.image.clone()).unwrap_or_default()
         }
         (image, _) => image.clone(),
     };
-    let credentials = match image.as_str() {
+    match image.as_str() {
         "" => None,
         _ if policy.never_pulls() => None,
         image => credentials::for_image(&app.printer, image).await,
-    };
-    let connection = app.connect().await?;
-    if !validate_only {
-        *app.on_interrupt.borrow_mut() = Some(
-            "interrupted; the rollout may have begun, which shows: wharf rollout ls --open"
-                .to_owned(),
-        );
     }
-    let spec = Some(spec);
-    let request_id = request_id();
-    let request = CreateRolloutRequest { spec, request_id, validate_only, credentials };
+}
+
+async fn create(
+    app: &App,
+    spec: RolloutSpec,
+    policy: &PolicyFlags,
+    terms: &TermFlags,
+) -> Result<(Connection, CreateRolloutResponse), Failure> {
+    let annotations = terms.annotations()?;
+    let credentials = credentials_for(app, &spec, policy).await;
+    let connection = app.connect().await?;
+    *app.on_interrupt.borrow_mut() = Some(
+        "interrupted; the rollout may have begun, which shows: wharf rollout ls --open".to_owned(),
+    );
+    let request = CreateRolloutRequest {
+        spec: Some(spec),
+        request_id: request_id(),
+        validate_only: false,
+        credentials,
+        expected_plan: terms.expect_plan.clone(),
+        annotations,
+    };
     follow::until_answered(app, connection, request, async |connection, request| {
         let mut rollouts = connection.rollouts();
         let call = async |request| rollouts.create_rollout(request).await;

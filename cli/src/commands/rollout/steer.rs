@@ -4,7 +4,7 @@ use wharf::v1::{
     AbortRolloutRequest, PauseRolloutRequest, PromoteRolloutRequest, ResumeRolloutRequest, Rollout,
 };
 
-use super::{Newest, get, nothing_said, resolve};
+use super::{Newest, get, nothing_said, resolve, settle};
 use crate::app::App;
 use crate::commands::request_id;
 use crate::credentials;
@@ -31,6 +31,9 @@ struct Which {
 #[derive(clap::Args)]
 #[command(after_help = "Hosts at work come to their end first; deadlines stand still.")]
 pub struct PauseArgs {
+    /// Return when no host is at work any more
+    #[arg(long)]
+    wait: bool,
     #[command(flatten)]
     which: Which,
 }
@@ -63,29 +66,36 @@ pub struct PromoteArgs {
     there, `wharf rollout undo` it afterwards."
 )]
 pub struct AbortArgs {
+    /// Return when no host is at work any more
+    #[arg(long)]
+    wait: bool,
     #[command(flatten)]
     which: Which,
 }
 
 /// Sends one of the three other calls, which differ in their types only.
 macro_rules! steer {
-    ($app:ident, $which:expr, $then:expr, $method:ident, $request:ident { $($field:ident),* }) => {{
+    ($app:ident, $which:expr, $wait:expr, $then:expr, $method:ident, $request:ident) => {{
         let connection = $app.connect().await?;
         let id = resolve(&connection, &$which.rollout, Newest::Open).await?;
         let expected_revision = $which.expected_revision;
         let request_id = request_id();
-        let request = $request { id, expected_revision, request_id, $($field),* };
+        let request = $request { id, expected_revision, request_id };
         let mut rollouts = connection.rollouts();
         let answer =
             connection.unary(request, async |request| rollouts.$method(request).await).await?;
-        tell($app, &answer.rollout.ok_or_else(nothing_said)?, $then);
+        let mut rollout = answer.rollout.ok_or_else(nothing_said)?;
+        if $wait {
+            rollout = settle::wait($app, connection, rollout.id).await?;
+        }
+        tell($app, &rollout, $then);
         Ok(())
     }};
 }
 
 /// Begins no further host.
 pub async fn pause(app: &App, args: PauseArgs) -> Result<(), Failure> {
-    steer!(app, args.which, GO_ON, pause_rollout, PauseRolloutRequest {})
+    steer!(app, args.which, args.wait, GO_ON, pause_rollout, PauseRolloutRequest)
 }
 
 /// Goes on with a rollout that is paused.
@@ -114,12 +124,12 @@ pub async fn resume(app: &App, args: ResumeArgs) -> Result<(), Failure> {
 
 /// Goes on after the canary.
 pub async fn promote(app: &App, args: PromoteArgs) -> Result<(), Failure> {
-    steer!(app, args.which, FOLLOW, promote_rollout, PromoteRolloutRequest {})
+    steer!(app, args.which, false, FOLLOW, promote_rollout, PromoteRolloutRequest)
 }
 
 /// Stops at the next safe point.
 pub async fn abort(app: &App, args: AbortArgs) -> Result<(), Failure> {
-    steer!(app, args.which, FOLLOW, abort_rollout, AbortRolloutRequest {})
+    steer!(app, args.which, args.wait, FOLLOW, abort_rollout, AbortRolloutRequest)
 }
 
 /// `then` is what to do next. It follows from the verb and not from where the rollout stands: what

@@ -4,6 +4,7 @@ use wharf::v1::{RolloutPolicy, UndoRolloutRequest};
 
 use super::policy::PolicyFlags;
 use super::start::{begun, print_plan};
+use super::terms::TermFlags;
 use super::{Newest, PLANNING, follow, resolve};
 use crate::app::App;
 use crate::commands::request_id;
@@ -32,6 +33,8 @@ pub struct Args {
     #[arg(short, long)]
     detach: bool,
     #[command(flatten)]
+    terms: TermFlags,
+    #[command(flatten)]
     policy: Box<PolicyFlags>,
 }
 
@@ -46,6 +49,8 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         request_id: request_id(),
         validate_only: args.plan,
         policy: (policy != RolloutPolicy::default()).then_some(policy),
+        expected_plan: args.terms.expect_plan.clone(),
+        annotations: args.terms.annotations()?,
     };
     let (connection, answer) =
         follow::until_answered(app, connection, request, async |connection, request| {

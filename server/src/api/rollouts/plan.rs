@@ -5,7 +5,9 @@ use wharf::v1;
 
 use crate::api::size::FRAME;
 use crate::domain::HostName;
+use crate::rollout::fingerprint::Fingerprint;
 use crate::rollout::model::{HostPlan, Order, Plan, TargetKind};
+use crate::rollout::spec::Policy;
 
 /// Most paths of a host that a plan names. A program may have written millions.
 const MOST_LOST_PATHS: usize = 1000;
@@ -17,8 +19,8 @@ const LARGEST_BRIEF: usize = 2 << 20;
 
 /// The plan in one message. What does not fit is left out, and the message says so: first what is
 /// long about hosts, then hosts.
-pub fn bounded(plan: &Plan) -> v1::RolloutPlan {
-    let mut view = head(plan);
+pub fn bounded(plan: &Plan, policy: &Policy) -> v1::RolloutPlan {
+    let mut view = head(plan, policy);
     let mut size = view.encoded_len();
     for (name, host) in &plan.hosts {
         let mut brief = host_view(plan, name, host);
@@ -44,7 +46,7 @@ pub fn bounded(plan: &Plan) -> v1::RolloutPlan {
 }
 
 /// What is not about one host.
-pub fn head(plan: &Plan) -> v1::RolloutPlan {
+pub fn head(plan: &Plan, policy: &Policy) -> v1::RolloutPlan {
     let image = plan.image.as_ref();
     v1::RolloutPlan {
         container: plan.container.to_string(),
@@ -58,6 +60,7 @@ pub fn head(plan: &Plan) -> v1::RolloutPlan {
         hosts: Vec::new(),
         warnings: plan.warnings.clone(),
         hosts_omitted: 0,
+        fingerprint: Fingerprint::of(plan, policy).to_string(),
     }
 }
 

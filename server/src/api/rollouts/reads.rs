@@ -10,12 +10,13 @@ use prost::Message;
 use uuid::Uuid;
 use wharf::v1;
 
+use super::order;
 use super::trouble::{journal_problem, not_found};
 use super::view::View;
 use crate::api::problem::{Finish, Problem};
 use crate::api::size::{FRAME, FULL};
 use crate::body::violation::Violations;
-use crate::domain::{ContainerName, HostName, quoted};
+use crate::domain::{Annotations, ContainerName, HostName, LabelSelector, quoted};
 use crate::rollout::journal::{Journal, Summary};
 use crate::rollout::model::{Millis, RolloutId};
 
@@ -49,6 +50,7 @@ pub struct Reads {
 struct Line {
     rollout: v1::Rollout,
     hosts: BTreeSet<HostName>,
+    annotations: Annotations,
 }
 
 /// The filters of a list.
@@ -56,6 +58,7 @@ struct Filters {
     states: Vec<v1::RolloutState>,
     container: Option<ContainerName>,
     host: Option<HostName>,
+    annotations: Option<LabelSelector>,
 }
 
 impl Reads {
@@ -157,7 +160,11 @@ impl Reads {
             return Ok(Some(Arc::clone(line)));
         }
         let Some(view) = self.find(summary.id).await? else { return Ok(None) };
-        let line = Arc::new(Line { rollout: view.summary(), hosts: view.hosts().collect() });
+        let line = Arc::new(Line {
+            rollout: view.summary(),
+            hosts: view.hosts().collect(),
+            annotations: view.annotations().clone(),
+        });
         if view.has_ended() {
             let mut ended = remembered();
             if ended.len() >= MOST_REMEMBERED {
@@ -187,8 +194,9 @@ impl Filters {
             "" => None,
             name => violations.check("host", HostName::parse(name)),
         };
+        let annotations = order::annotation_filter(&mut violations, &request.annotations);
         violations.finish()?;
-        Ok(Self { states, container, host })
+        Ok(Self { states, container, host, annotations })
     }
 
     /// What can be said without the records.
@@ -202,6 +210,7 @@ impl Filters {
     fn match_line(&self, line: &Line) -> bool {
         (self.states.is_empty() || self.states.contains(&line.rollout.state()))
             && self.host.as_ref().is_none_or(|host| line.hosts.contains(host))
+            && self.annotations.as_ref().is_none_or(|it| line.annotations.match_selector(it))
     }
 }
 

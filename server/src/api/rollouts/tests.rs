@@ -1,5 +1,6 @@
 //! The service over a journal in memory, with a supervisor that only writes down.
 
+mod callers;
 mod inputs;
 mod large;
 mod reasons;
@@ -18,13 +19,15 @@ use v1::watch_rollouts_response::Event as WatchEvent;
 
 use super::*;
 use crate::config::FileHosts;
-use crate::domain::{Host, HostAddress, HostName, HostSource, Labels, Reason, Transport};
+use crate::domain::{
+    Annotations, Host, HostAddress, HostName, HostSource, Labels, Reason, Transport,
+};
 use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::fleet::inventory::{Inventory, NewHost, NewTls, Snapshot};
 use crate::fleet::pool::{Connector, EnginePool};
 use crate::rollout::journal::{MemoryJournal, NewRollout, NewSecret};
 use crate::rollout::model::{
-    Epoch, Event, HostEnd, HostEvent, Millis, PauseCause, Phase, Plan, Record, Work,
+    Epoch, Event, HostEnd, HostEvent, Millis, PauseCause, Phase, Plan, Record, Trouble, Work,
 };
 use crate::rollout::requests::{PullProgress, Refusal, RolloutError, effect};
 use crate::rollout::spec::Policy;
@@ -82,7 +85,9 @@ impl Rollouts for Scribe {
         let plan = self.plan(&order).await?;
         self.take_permit().await;
         let policy = order.spec.policy.clone();
-        self.write(order.id, plan, policy, order.by, order.request, None).await
+        order.terms.check(&plan, &policy)?;
+        let noted = order.terms.annotations;
+        self.write(order.id, plan, policy, order.by, order.request, None, noted).await
     }
 
     async fn plan_undo(&self, order: &UndoOrder) -> Result<Plan, RolloutError> {
@@ -94,7 +99,9 @@ impl Rollouts for Scribe {
     async fn undo(&self, order: UndoOrder) -> Result<(), RolloutError> {
         let plan = self.plan_undo(&order).await?;
         self.take_permit().await;
-        self.write(order.id, plan, order.policy, order.by, order.request, Some(order.of)).await
+        order.terms.check(&plan, &order.policy)?;
+        let UndoOrder { id, of, policy, by, request, terms } = order;
+        self.write(id, plan, policy, by, request, Some(of), terms.annotations).await
     }
 
     async fn control(
@@ -134,6 +141,7 @@ impl Scribe {
         self.planned.acquire().await.expect("open").forget();
     }
 
+    #[expect(clippy::too_many_arguments, reason = "all that a rollout is")]
     async fn write(
         &self,
         id: RolloutId,
@@ -142,6 +150,7 @@ impl Scribe {
         by: String,
         request: RequestText,
         undo_of: Option<RolloutId>,
+        annotations: Annotations,
     ) -> Result<(), RolloutError> {
         let created_at = Millis(1000 + self.journal.changes().borrow().0);
         let secrets = vec![NewSecret { host: None, kind: SecretKind::Request, text: request.0 }];
@@ -152,6 +161,7 @@ impl Scribe {
             policy,
             by,
             undo_of,
+            annotations,
             secrets,
             planned_at: Revision(u64::MAX),
         };

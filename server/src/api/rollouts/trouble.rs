@@ -40,6 +40,9 @@ pub fn problem(error: RolloutError) -> Problem {
             problem.preconditions = preconditions(refusals);
             problem
         }
+        RolloutError::PlanChanged { actual, .. } => {
+            Problem::new(Reason::PlanChanged, message).with("fingerprint", actual.to_string())
+        }
         RolloutError::Ended(_) => Problem::new(Reason::RolloutEnded, message),
         RolloutError::WrongState(_) => Problem::new(Reason::RolloutState, message),
         RolloutError::RevisionChanged { .. } => Problem::new(Reason::RevisionChanged, message),

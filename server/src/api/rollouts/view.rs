@@ -1,14 +1,14 @@
 //! A rollout as people and programs see it: folded from the records of its journal, one by
 //! one, so that watchers never hear of a thing that is not stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;
 use wharf::v1;
 
 use super::{plan, policy, trouble};
 use crate::api::size::{FRAME, FULL};
-use crate::domain::HostName;
+use crate::domain::{Annotations, HostName};
 use crate::rollout::journal::Entry;
 use crate::rollout::model::{
     Event, HostEnd, HostEvent, Millis, PauseCause, Phase, Plan, RolloutId, Step, TargetKind,
@@ -24,6 +24,9 @@ pub struct View {
     steps: BTreeMap<HostName, v1::RolloutStep>,
     plan: Plan,
     policy: Policy,
+    noted: Annotations,
+    /// Hosts with work begun and not ended, as in `RolloutState`.
+    at_work: BTreeSet<HostName>,
     ended: bool,
 }
 
@@ -39,7 +42,9 @@ pub struct Changed {
 impl View {
     /// The view of the first record; `None` for a record that is not a first one.
     pub fn of_first(entry: &Entry) -> Option<Self> {
-        let Event::Created { plan, policy, by, undo_of } = &entry.record.event else { return None };
+        let Event::Created { plan, policy, by, undo_of, annotations } = &entry.record.event else {
+            return None;
+        };
         let at = timestamp(entry.record.at);
         let steps: BTreeMap<_, _> =
             plan.hosts.keys().map(|host| (host.clone(), first_step(plan, host, at))).collect();
@@ -60,10 +65,15 @@ impl View {
             state_since: Some(at),
             created_by: by.clone(),
             undo_of: undo_of.as_ref().map(RolloutId::to_string).unwrap_or_default(),
+            annotations: annotations
+                .iter()
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
             ..v1::Rollout::default()
         };
-        let (plan, policy) = ((**plan).clone(), (**policy).clone());
-        Some(Self { id: entry.id, rollout, steps, plan, policy, ended: false })
+        let (plan, policy, noted) = ((**plan).clone(), (**policy).clone(), annotations.clone());
+        let at_work = BTreeSet::new();
+        Some(Self { id: entry.id, rollout, steps, plan, policy, noted, at_work, ended: false })
     }
 
     /// The view of all records of a rollout; `None` where there are none.
@@ -84,10 +94,29 @@ impl View {
             Event::Created { .. } | Event::Control { .. } => Changed { rollout: false, host: None },
             Event::Phase { to, reason } => {
                 self.phase(to, reason.as_ref(), at);
+                self.settle();
                 Changed { rollout: true, host: None }
             }
-            Event::Host { host, happened } => self.host(host, happened, at),
+            Event::Host { host, happened } => {
+                let changed = self.host(host, happened, at);
+                match happened {
+                    HostEvent::Begun { .. } => drop(self.at_work.insert(host.clone())),
+                    HostEvent::Ended { .. } | HostEvent::Unreachable { .. } => {
+                        self.at_work.remove(host);
+                    }
+                    _ => {}
+                }
+                let settled = self.settle();
+                Changed { rollout: changed.rollout || settled, ..changed }
+            }
         }
+    }
+
+    /// Says whether all is at rest. True where that is different from before.
+    fn settle(&mut self) -> bool {
+        let at_rest = self.ended || self.rollout.state() == v1::RolloutState::Paused;
+        let settled = at_rest && self.at_work.is_empty();
+        std::mem::replace(&mut self.rollout.settled, settled) != settled
     }
 
     /// Without policy, plan and steps.
@@ -104,7 +133,7 @@ impl View {
         let mut planned = v1::RolloutPlan::default();
         if from == 0 {
             rollout.policy = Some(policy::view(&self.policy));
-            planned = plan::head(&self.plan);
+            planned = plan::head(&self.plan, &self.policy);
         }
         let hosts = self.in_order();
         let mut size = rollout.encoded_len() + planned.encoded_len() + FRAME;
@@ -163,6 +192,11 @@ impl View {
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
         self.ended
+    }
+
+    /// What its caller noted about it.
+    pub fn annotations(&self) -> &Annotations {
+        &self.noted
     }
 
     /// How it is carried out.

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wharf_server::domain::{
-    ContainerName, Host, HostAddress, HostName, HostSource, ImageReference, Labels, Reason,
-    RegistryHost, RegistryLogin, Transport,
+    Annotations, ContainerName, Host, HostAddress, HostName, HostSource, ImageReference, Labels,
+    Reason, RegistryHost, RegistryLogin, Transport,
 };
 use wharf_server::engine::Engine;
 use wharf_server::rollout::clock::Clock;
@@ -27,7 +27,7 @@ use wharf_server::rollout::hosts::{Hosts, HttpProbe, ProbeTarget};
 use wharf_server::rollout::journal::{Journal, MemoryJournal, NewRollout};
 use wharf_server::rollout::model::{Control, Millis, RolloutId, Trouble};
 use wharf_server::rollout::planning::{self, Planned};
-use wharf_server::rollout::requests::{Order, RequestText, RolloutError, UndoOrder};
+use wharf_server::rollout::requests::{Order, RequestText, RolloutError, Terms, UndoOrder};
 use wharf_server::rollout::spec::{Change, OnFailure, OrderWish, Policy, RolloutSpec};
 use wharf_simulator::{PowerState, Registries, SimEngine, SimHost};
 
@@ -222,6 +222,7 @@ impl World {
             login: None,
             by: "anna".to_owned(),
             request: RequestText("{}".to_owned()),
+            terms: Terms::default(),
         };
         let planned = planning::plan(&*self.hosts, &order).await;
         let planned = planned.unwrap_or_else(|error| panic!("the plan is refused: {error}"));
@@ -239,6 +240,7 @@ impl World {
             policy: policy.clone(),
             by: "anna".to_owned(),
             request: RequestText("{}".to_owned()),
+            terms: Terms::default(),
         };
         let planned = planning::plan_undo(&*self.hosts, &self.tap, &order).await;
         let planned = planned.unwrap_or_else(|error| panic!("the undo is refused: {error}"));
@@ -254,6 +256,7 @@ impl World {
             policy,
             by: "anna".to_owned(),
             undo_of,
+            annotations: Annotations::default(),
             secrets: planning::secrets(bodies),
             planned_at: *self.tap.changes().borrow(),
         };

@@ -185,6 +185,7 @@ async fn a_snapshot_of_many_rollouts_comes_in_several_messages() {
             policy: crate::rollout::spec::Policy::default(),
             by: "uid:0".to_owned(),
             undo_of: None,
+            annotations: Annotations::default(),
             secrets: Vec::new(),
             planned_at: Revision(u64::MAX),
         };

@@ -21,6 +21,7 @@ use crate::api::items;
 use crate::api::methods::Methods;
 use crate::api::origin::WebAccess;
 use crate::api::registries::Registries;
+use crate::api::strict::StrictLayer;
 use crate::domain::{ContainerName, HostName, Reason};
 use crate::engine::ErrorKind;
 use crate::fleet::{Done, HostError, HostEvent as Fleet, HostOutcome};
@@ -144,9 +145,24 @@ async fn of_callers() -> Seen {
     seen
 }
 
+/// What is not known to the server.
+async fn of_later_versions() -> Option<String> {
+    let inner = service_fn(|_: HttpRequest<tonic::body::Body>| async {
+        Ok::<_, std::convert::Infallible>(http::Response::new(tonic::body::Body::empty()))
+    });
+    // Field 99 with the number 1.
+    let message = [0, 0, 0, 0, 3, 0x98, 0x06, 1];
+    let body =
+        tonic::body::Body::new(http_body_util::Full::new(bytes::Bytes::copy_from_slice(&message)));
+    let request = HttpRequest::post("/wharf.v1.RolloutService/CreateRollout").body(body).unwrap();
+    let response = StrictLayer::load().layer(inner).call(request).await.unwrap();
+    Status::from_header_map(response.headers()).map(read)
+}
+
 /// What is wrong with a request.
 async fn of_requests(world: &World) -> Seen {
     let mut seen = Seen::new();
+    seen.extend(of_later_versions().await);
     let mut of = |status: Status| seen.insert(read(status));
     let targets =
         |selection| Some(v1::HostSelector { selection: Some(selection), exclude: vec![] });
@@ -209,6 +225,9 @@ async fn of_rollouts(world: &World) -> Seen {
     let rollout = world.create(request("steered")).await.unwrap();
     seen.insert(read(world.create(request("steered")).await.unwrap_err()));
     seen.insert(read(world.create(request("refused")).await.unwrap_err()));
+    let expected_plan = "0".repeat(64);
+    let another = v1::CreateRolloutRequest { expected_plan, ..request("another") };
+    seen.insert(read(world.create(another).await.unwrap_err()));
     let nobody =
         v1::GetRolloutRequest { id: Uuid::from_u128(99).to_string(), ..Default::default() };
     seen.insert(read(world.api.get_rollout(Request::new(nobody)).await.unwrap_err()));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::view::View;
 use super::*;
-use crate::domain::Reason;
+use crate::domain::{Annotations, Reason};
 use crate::rollout::journal::Entry;
 use crate::rollout::model::{
     DependentPlan, HostPlan, OldFacts, Order as HostOrder, RestartPolicy, Step, TargetKind, Trouble,
@@ -55,6 +55,7 @@ impl Told {
             policy: Box::default(),
             by: "uid:0".to_owned(),
             undo_of: None,
+            annotations: Annotations::default(),
         };
         let view = View::of_first(&entry(1, event)).unwrap();
         Self { view, revision: 1 }

@@ -9,7 +9,7 @@ use futures_util::{FutureExt, StreamExt};
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::{ContainerName, HostName, Reason};
+use crate::domain::{Annotations, ContainerName, HostName, Reason};
 use crate::engine::Transfer;
 use crate::rollout::journal::{MemoryJournal, NewRollout, NewSecret, Result, SecretKind, Summary};
 use crate::rollout::model::{
@@ -80,6 +80,7 @@ impl Scene {
             policy: Policy::default(),
             by: "anna".to_owned(),
             undo_of: None,
+            annotations: Annotations::default(),
             secrets: Vec::new(),
             planned_at: Revision(u64::MAX),
         };

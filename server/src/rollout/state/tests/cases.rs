@@ -257,3 +257,11 @@ fn what_hangs_on_a_target_has_progress_of_its_own() {
     assert_eq!(progress.new_id.as_deref(), Some("d"));
     assert!(progress.intended.is_empty() && progress.did.is_empty(), "{progress:?}");
 }
+
+#[test]
+fn a_rollout_that_an_earlier_version_wrote_down_has_no_notes() {
+    let record = created(plan(&[&["a"]]), Policy::default());
+    let text = serde_json::to_string(&record).unwrap();
+    assert!(!text.contains("annotations"), "{text}");
+    assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::super::model::*;
 use super::super::super::spec::Policy;
-use crate::domain::HostName;
+use crate::domain::{Annotations, HostName};
 
 pub fn host(name: &str) -> HostName {
     name.parse().unwrap()
@@ -59,7 +59,12 @@ pub fn plan(waves: &[&[&str]]) -> Plan {
 
 pub fn created(plan: Plan, policy: Policy) -> Record {
     let by = "anna".to_owned();
-    let event =
-        Event::Created { plan: Box::new(plan), policy: Box::new(policy), by, undo_of: None };
+    let event = Event::Created {
+        plan: Box::new(plan),
+        policy: Box::new(policy),
+        by,
+        undo_of: None,
+        annotations: Annotations::default(),
+    };
     record(1_000, event)
 }

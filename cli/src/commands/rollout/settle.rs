@@ -1,0 +1,49 @@
+//! Waiting until a rollout is settled: paused or ended, with no host at work any more.
+
+use tonic::Request;
+use wharf::v1::watch_rollouts_response::Event;
+use wharf::v1::{Rollout, WatchRolloutsRequest, WatchRolloutsResponse};
+
+use super::follow::{End, lost, reconnect};
+use super::{get, nothing_said};
+use crate::app::{App, Connection};
+use crate::exit::Failure;
+use crate::view::rollouts::short;
+
+/// Waits for that, also where the server restarts meanwhile.
+pub async fn wait(app: &App, mut connection: Connection, id: String) -> Result<Rollout, Failure> {
+    let then = format!("wharf rollout watch {}", short(&id));
+    *app.on_interrupt.borrow_mut() =
+        Some(format!("interrupted; it was asked for, and hosts may be at work: {then}"));
+    while let End::Lost = once(&connection, &id).await? {
+        connection = reconnect(app, &then).await?;
+    }
+    get(&connection, id).await
+}
+
+async fn once(connection: &Connection, id: &str) -> Result<End, Failure> {
+    let request = WatchRolloutsRequest { id: id.to_owned(), ..Default::default() };
+    let mut stream = match connection.rollouts().watch_rollouts(Request::new(request)).await {
+        Ok(response) => response.into_inner(),
+        Err(status) => return lost(status),
+    };
+    loop {
+        match stream.message().await {
+            Ok(Some(message)) if says_settled(&message)? => return Ok(End::Over),
+            Ok(Some(_)) => {}
+            // It has ended.
+            Ok(None) => return Ok(End::Over),
+            Err(status) => return lost(status),
+        }
+    }
+}
+
+fn says_settled(message: &WatchRolloutsResponse) -> Result<bool, Failure> {
+    match &message.event {
+        Some(Event::Snapshot(snapshot)) => {
+            Ok(snapshot.rollouts.first().ok_or_else(nothing_said)?.settled)
+        }
+        Some(Event::Rollout(rollout)) => Ok(rollout.settled),
+        _ => Ok(false),
+    }
+}
