@@ -1,4 +1,7 @@
 //! What holds on Engines of other generations: Docker 26.1 and 28.5, podman 4.3 and 5.4.
 
+mod inspection;
+mod podman;
 mod recreate;
+mod stage;
 mod testbed_works;
