@@ -132,7 +132,7 @@ impl Engine {
         };
         if options.kind.is_podman() {
             ensure!(options.listen == Listen::Unix, "podman listens on a unix socket only");
-            podman::write_configuration(&directory)?;
+            podman::write_configuration(&directory, options.kind)?;
         } else {
             spawn::write_configuration(&directory, options.kind)?;
         }

@@ -35,6 +35,14 @@ pub struct Known {
     pub answer: Option<Result<HostStatus, ErrorText>>,
 }
 
+/// The version of the Engine, after its kind where that is not Docker: `podman 4.3.1`.
+pub fn engine(status: &HostStatus) -> String {
+    match status.engine_name.as_str() {
+        "" | "docker" => status.engine_version.clone(),
+        other => format!("{other} {}", status.engine_version),
+    }
+}
+
 impl Known {
     /// The row of a table.
     pub fn row(&self) -> Vec<String> {
@@ -47,7 +55,7 @@ impl Known {
                 Some(Ok(_)) => "reachable".to_owned(),
                 Some(Err(error)) => error.short(),
             },
-            of(|status| status.engine_version.clone()),
+            of(engine),
             of(|status| status.api_version.clone()),
             of(|status| format!("{}/{}", status.containers_running, status.containers)),
             of(|status| {

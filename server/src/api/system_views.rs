@@ -126,7 +126,18 @@ pub fn host_status(
         images: count(info.images),
         latency: None,
         warnings: Vec::new(),
+        engine_name: engine_name(&version_json.components),
     })
+}
+
+/// What the Engine calls itself, where that is not Docker.
+fn engine_name(components: &[Component]) -> String {
+    let own = components.first().map(|component| component.name.as_str()).unwrap_or_default();
+    match own {
+        "" | "Engine" => "docker".to_owned(),
+        "Podman Engine" => "podman".to_owned(),
+        other => other.to_lowercase(),
+    }
 }
 
 fn count(number: impl TryInto<u32>) -> u32 {
@@ -139,7 +150,14 @@ fn length<T>(list: &[T]) -> u32 {
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
+struct Component {
+    name: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
 struct VersionJson {
+    components: Vec<Component>,
     version: String,
     api_version: String,
     #[serde(rename = "MinAPIVersion")]

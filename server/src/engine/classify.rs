@@ -215,7 +215,8 @@ fn registry_failure(text: &str) -> Option<ErrorKind> {
 fn by_text(operation: &Operation, text: &str) -> Option<ErrorKind> {
     let has = |needle: &str| text.contains(needle);
     let any = |needles: &[&str]| needles.iter().any(|needle| has(needle));
-    if has("page not found") {
+    // Podman 4 says "Path /v1.41/distribution/app:v1/json is not supported".
+    if has("page not found") || (text.starts_with("path /") && has(" is not supported")) {
         Some(ErrorKind::EndpointNotFound)
     } else if has("removal of container") && has("already in progress") {
         Some(ErrorKind::RemovalInProgress)

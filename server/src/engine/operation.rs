@@ -105,6 +105,9 @@ pub(super) const LIST_IMAGES: Operation =
     Operation::new("GET /images/json", Image, Read).cap(LIST_CAP);
 pub(super) const INSPECT_IMAGE: Operation =
     Operation::new("GET /images/{name}/json", Image, Read).cap(INSPECT_CAP);
+// Podman's own, beside what it has of Docker's.
+pub(super) const INSPECT_IMAGE_OF_PODMAN: Operation =
+    Operation::new("GET /libpod/images/{name}/json", Image, Read).cap(INSPECT_CAP);
 pub(super) const IMAGE_HISTORY: Operation =
     Operation::new("GET /images/{name}/history", Image, Read);
 pub(super) const PULL_IMAGE: Operation =

@@ -5,10 +5,12 @@
 //! them. Called by the planner and, for the look before a step, by the executor.
 
 mod ask;
+mod podman;
 
 use serde_json::Value;
 
 pub use ask::{Facts, container, gather};
+pub use podman::as_docker;
 
 use crate::engine::{ApiVersion, FileChange, Platform};
 
@@ -44,6 +46,8 @@ pub struct HostFacts {
     pub containers: Vec<ContainerFacts>,
     /// IDs of those that could not.
     pub unread: Vec<String>,
+    /// Whether it cannot change the restart policy of a container: Podman before 5.1.
+    pub fixed_restart_policies: bool,
 }
 
 /// A network of a host.

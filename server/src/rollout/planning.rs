@@ -246,6 +246,8 @@ async fn resolve(
         return Ok(planned(named, Vec::new()));
     }
     let mut last = None;
+    // An Engine that does not know the question, such as Podman, says nothing about the image.
+    let mut cannot_tell = true;
     for host in asked.iter().filter(|it| it.facts.is_ok()) {
         let Ok(engine) = hosts.engine(&host.host) else { continue };
         let question = resolve_as(hosts, &*engine, reference, order.login.clone());
@@ -260,21 +262,30 @@ async fn resolve(
                         | ErrorKind::NoResources
                         | ErrorKind::ConnectionLost
                         | ErrorKind::Unsupported
+                        | ErrorKind::EndpointNotFound
                 );
+                cannot_tell &=
+                    matches!(error.kind, ErrorKind::Unsupported | ErrorKind::EndpointNotFound);
                 last = Some((error.kind.reason(), error.message));
                 if !of_host {
                     break;
                 }
             }
             Err(_) => {
+                cannot_tell = false;
                 let message = "the registry did not answer in time".to_owned();
                 last = Some((Reason::RegistryUnavailable, message));
             }
         }
     }
+    let last_is_known = last.is_some();
     let (reason, why) = last.unwrap_or_else(|| {
         (Reason::HostUnreachable, "no host answers that could ask it".to_owned())
     });
+    if last_is_known && cannot_tell {
+        // The pull will tell.
+        return Ok(planned(named, Vec::new()));
+    }
     // A registry that cannot be asked may let pull all the same.
     if named.is_some() && reason != Reason::ImageNotFound {
         return Ok(planned(named, Vec::new()));

@@ -115,6 +115,7 @@ pub fn recreate(
     let mut notes = Notes::default();
     labels::refuse_swarm(&old.inspect, &mut notes);
     notes.risks.extend(labels::compose_risk(&old.inspect));
+    notes.risks.extend(restart_risk(&old_facts(old, host)));
     names::refuse_retained(&old.inspect, &mut notes);
     let lost_paths = storage::warn_of_lost_files(old, &mut notes);
     let base = if change.whole.is_some() {
@@ -203,7 +204,7 @@ pub fn twin(old: &OldContainer, host: &HostFacts) -> Result<Recreated, Vec<Troub
 
 /// What the plan keeps of the old container.
 #[must_use]
-pub fn old_facts(old: &OldContainer) -> OldFacts {
+pub fn old_facts(old: &OldContainer, on: &HostFacts) -> OldFacts {
     let inspect = &old.inspect;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let digests = old.image.as_ref().and_then(|image| image["RepoDigests"].as_array());
@@ -221,7 +222,21 @@ pub fn old_facts(old: &OldContainer) -> OldFacts {
         auto_remove: host["AutoRemove"] == true,
         digests: digests.into_iter().flatten().map(text).collect(),
         compose_project: labels::compose_project(inspect).map(str::to_owned),
+        fixed_restart: on.fixed_restart_policies,
     }
+}
+
+/// What to know before a container is replaced whose restart policy cannot be changed.
+#[must_use]
+pub fn restart_risk(old: &OldFacts) -> Option<String> {
+    (old.fixed_restart && old.restart.is_for_boot()).then(|| {
+        format!(
+            "Podman before 5.1 cannot change a restart policy, and podman-restart.service would start \
+             the old container, which has the policy {}, with the machine: the old one is removed at \
+             the end, whatever keep_old says, and an undo creates it again from what is stored",
+            old.restart.name
+        )
+    })
 }
 
 /// Whether a container is paused: it counts as running, and a stop would end the pause (C27).

@@ -77,11 +77,11 @@ impl Shelf {
             .map(|(name, old)| (name, old, &old.id));
         let all = std::iter::once((&state.plan.container, old, backup)).chain(dependents);
         for (container, old, backup) in all {
-            // Compose would count it. The rollout removes it before its end; what it could not
-            // remove goes as soon as the host answers.
-            let (places, lasts) = match old.compose_project {
-                Some(_) => (0, Duration::ZERO),
-                None => (state.policy.keep_old, state.policy.keep_old_for),
+            // The rollout removes it before its end; what it could not remove goes as soon as the
+            // host answers.
+            let (places, lasts) = match old.must_go() {
+                true => (0, Duration::ZERO),
+                false => (state.policy.keep_old, state.policy.keep_old_for),
             };
             self.kept.entry((host.clone(), container.clone())).or_default().push(Kept {
                 rollout: id,

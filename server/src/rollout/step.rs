@@ -178,6 +178,12 @@ impl View<'_> {
         matches!(self.plan.kind, TargetKind::Adopt { .. })
     }
 
+    /// Whether the Engine might start it by itself, and can be told not to.
+    fn is_to_fence(&self, container: &ContainerFacts) -> bool {
+        let is_fixed = self.plan.old.as_ref().is_some_and(|old| old.fixed_restart);
+        !container.restart.is_no() && !is_fixed
+    }
+
     /// Whether the old container disappears when it stops, so that a twin stands in for it.
     fn vanishes(&self) -> bool {
         self.plan.old.as_ref().is_some_and(|old| old.auto_remove && old.running)

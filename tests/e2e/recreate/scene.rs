@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow, ensure};
 use serde_json::{Value, json};
-use testbed::{Engine, Fleet, Image, unique};
+use testbed::{Engine, EngineKind, Fleet, Image, unique};
 use wharf_server::domain::{ContainerName, ContainerRef, HostAddress, Transport};
-use wharf_server::engine::Engine as Client;
 use wharf_server::engine::http::HttpConnector;
+use wharf_server::engine::{ApiVersion, Engine as Client};
 use wharf_server::rollout::facts::{Facts, OldContainer, gather};
 use wharf_server::rollout::recreate::{Options, Recreated, compare, recreate};
 use wharf_server::rollout::spec::{Change, Policy};
@@ -24,9 +24,12 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// On an Engine that has no network of its own.
+    /// On an Engine that has no network of its own, of the kind under test.
     pub async fn new() -> anyhow::Result<Scene> {
-        Scene::on(&Fleet::shared().await?.engines[0])
+        match EngineKind::under_test()? {
+            EngineKind::Machine => Scene::on(&Fleet::shared().await?.engines[0]),
+            kind => Scene::on(Engine::shared(kind).await?.context("the kind is in WHARF_ENGINES")?),
+        }
     }
 
     pub fn on(engine: &'static Engine) -> anyhow::Result<Scene> {
@@ -106,6 +109,11 @@ impl Scene {
 
     pub async fn inspect(&self, container: &str) -> anyhow::Result<Value> {
         self.engine.container(container).await?.with_context(|| format!("no container {container}"))
+    }
+
+    /// Whether the Engine speaks this version of its API.
+    pub async fn speaks(&self, major: u16, minor: u16) -> anyhow::Result<bool> {
+        Ok(self.facts().await?.host.api_version >= ApiVersion::new(major, minor))
     }
 
     pub async fn facts(&self) -> anyhow::Result<Facts> {

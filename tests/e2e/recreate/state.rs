@@ -4,10 +4,16 @@
 use anyhow::Context;
 use serde_json::json;
 use testbed::{Image, Method};
+use wharf_server::rollout::model::OldFacts;
 use wharf_server::rollout::recreate::{compare, is_paused, old_facts, twin};
 use wharf_server::rollout::spec::Change;
 
 use super::scene::{Scene, to_image};
+
+async fn facts(scene: &Scene) -> anyhow::Result<OldFacts> {
+    let facts = scene.facts().await?;
+    Ok(old_facts(&facts.old.context("the container is there")?, &facts.host))
+}
 
 #[tokio::test]
 async fn c27_created_exited_and_paused_containers_are_told_apart() -> anyhow::Result<()> {
@@ -15,17 +21,19 @@ async fn c27_created_exited_and_paused_containers_are_told_apart() -> anyhow::Re
     let v1 = scene.image("v1", Image::new("v1")).await?;
     let policy = json!({"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 4}});
     scene.create(&scene.name, json!({"Image": v1, "HostConfig": policy})).await?;
-    let facts = old_facts(&scene.old().await?);
-    assert!(!facts.running);
-    assert_eq!((facts.restart.name.as_str(), facts.restart.maximum_retry_count), ("on-failure", 4));
+    let found = facts(&scene).await?;
+    assert!(!found.running);
+    assert_eq!((found.restart.name.as_str(), found.restart.maximum_retry_count), ("on-failure", 4));
     scene.start(&scene.name).await?;
-    assert!(old_facts(&scene.old().await?).running);
+    assert!(facts(&scene).await?.running);
     scene.engine.post(&format!("/containers/{}/pause", scene.name), None).await?;
     let paused = scene.old().await?;
-    assert!(old_facts(&paused).running && is_paused(&paused.inspect));
+    assert!(old_facts(&paused, &scene.facts().await?.host).running && is_paused(&paused.inspect));
     scene.stop(&scene.name).await?;
     let stopped = scene.old().await?;
-    assert!(!old_facts(&stopped).running && !is_paused(&stopped.inspect));
+    assert!(
+        !old_facts(&stopped, &scene.facts().await?.host).running && !is_paused(&stopped.inspect)
+    );
     // One that did not run is made anew and not started.
     let recreated = scene.planned(&Change::default()).await?;
     let new = scene.replace(&recreated).await?;
@@ -47,7 +55,7 @@ async fn c30_the_twin_of_one_that_removes_itself_keeps_its_volumes() -> anyhow::
     let id = scene.run(body).await?;
     let facts = scene.facts().await?;
     let old = facts.old.context("the container is there")?;
-    assert!(old_facts(&old).auto_remove);
+    assert!(old_facts(&old, &facts.host).auto_remove);
     let stand_in = twin(&old, &facts.host).map_err(|refusals| anyhow::anyhow!("{refusals:?}"))?;
     let twin_id = scene.create_planned(&stand_in).await?;
 

@@ -57,7 +57,12 @@ impl Engine {
     pub async fn import(&self, reference: &str, image: &Image) -> anyhow::Result<String> {
         let (repository, tag) = split_tag(reference);
         let mut query = vec![("fromSrc", "-"), ("repo", repository), ("tag", tag)];
-        query.extend(image.changes().iter().map(|change| ("changes", change.as_str())));
+        // Podman takes no health check here, and Docker builds no image from nothing.
+        let (imported, built): (Vec<&String>, Vec<&String>) = image
+            .changes()
+            .iter()
+            .partition(|it| !self.kind().is_podman() || !it.starts_with("HEALTHCHECK"));
+        query.extend(imported.iter().map(|change| ("changes", change.as_str())));
         let request = self
             .request(Method::POST, "/images/create")?
             .query(&query)
@@ -70,7 +75,28 @@ impl Engine {
             // Podman 4 takes every tag for `latest`.
             self.post(&format!("/images/{id}/tag?repo={repository}&tag={tag}"), None).await?;
         }
-        Ok(id)
+        if built.is_empty() {
+            return Ok(id);
+        }
+        let built = built.iter().map(|it| it.as_str()).collect::<Vec<_>>().join("\n");
+        self.build(reference, &format!("FROM {id}\n{built}\n")).await
+    }
+
+    /// Makes an image by a Dockerfile that needs no other file; returns its ID.
+    async fn build(&self, reference: &str, dockerfile: &str) -> anyhow::Result<String> {
+        let mut context = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(dockerfile.len() as u64);
+        header.set_mode(0o644);
+        context.append_data(&mut header, "Dockerfile", dockerfile.as_bytes())?;
+        let request = self
+            .request(Method::POST, "/build")?
+            .query(&[("t", reference)])
+            .header("Content-Type", "application/x-tar")
+            .body(context.into_inner()?);
+        let lines = stream(request).await.with_context(|| format!("building {reference}"))?;
+        let id = lines.iter().find_map(|line| line["aux"]["ID"].as_str());
+        Ok(id.context("the build ended without an ID")?.to_owned())
     }
 
     /// Creates a container that runs `image` without a network, and starts it. Returns its ID.

@@ -11,12 +11,13 @@ use serde_json::json;
 use super::root::Root;
 use super::spawn::isolated;
 use crate::daemon::Daemon;
+use crate::kind::EngineKind;
 use crate::tools;
 
 /// The bridge of the default network, a card of this machine, has a name that begins so.
 const BRIDGE: &str = "wpod";
 
-pub(super) fn write_configuration(directory: &Path) -> anyhow::Result<()> {
+pub(super) fn write_configuration(directory: &Path, kind: EngineKind) -> anyhow::Result<()> {
     let place = directory.display();
     for name in ["net", "storage", "runroot", "tmp"] {
         fs::create_dir_all(directory.join(name))?;
@@ -28,6 +29,12 @@ pub(super) fn write_configuration(directory: &Path) -> anyhow::Result<()> {
     let processes = getrlimit(Resource::Nproc).maximum.unwrap_or(pid_max).min(pid_max);
     let number = uuid::Uuid::new_v4().as_u128();
     let (second, third) = (160 + number % 64, number / 64 % 256);
+    // Podman 4 has no such driver; there the packet filter of the unpacked release is one that
+    // does nothing.
+    let firewall = match kind {
+        EngineKind::Podman5 => "firewall_driver = \"none\"\n",
+        _ => "",
+    };
     // An exec's conmon lingers for so many seconds; 300 by default.
     let containers = format!(
         "[containers]\n\
@@ -41,6 +48,7 @@ pub(super) fn write_configuration(directory: &Path) -> anyhow::Result<()> {
          [network]\n\
          network_backend = \"netavark\"\n\
          network_config_dir = \"{place}/net\"\n\
+         {firewall}\
          default_subnet_pools = [{{\"base\" = \"10.{}.0.0/16\", \"size\" = 24}}]\n",
         96 + number / 64 / 256 % 64
     );

@@ -11,6 +11,7 @@ use crate::exit::Failure;
 use crate::report::listing::View;
 use crate::table::Column;
 use crate::targets::{Access, TargetArgs};
+use crate::view::hosts;
 
 /// Arguments of `wharf host check`.
 #[derive(clap::Args)]
@@ -54,7 +55,7 @@ impl View for HostStatus {
         let latency = self.latency.as_ref().map(duration::milliseconds);
         vec![vec![
             "reachable".to_owned(),
-            self.engine_version.clone(),
+            hosts::engine(self),
             self.api_version.clone(),
             format!("{}/{}", self.containers_running, self.containers),
             latency.map(|latency| format!("{latency:.1}ms")).unwrap_or_default(),

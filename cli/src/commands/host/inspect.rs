@@ -9,7 +9,7 @@ use crate::printer::escaped;
 use crate::report::failed_of;
 use crate::status::ErrorText;
 use crate::targets::{TargetArgs, named};
-use crate::view::hosts::Known;
+use crate::view::hosts::{self, Known};
 
 /// Arguments of `wharf host inspect`.
 #[derive(clap::Args)]
@@ -65,7 +65,8 @@ pub fn reachability(
     match answer {
         Some(Ok(status)) => Ok(format!(
             "{name}: reachable, Engine {}, API {}",
-            status.engine_version, status.api_version
+            hosts::engine(status),
+            status.api_version
         )),
         Some(Err(error)) => Err(format!("{name} is added, but does not answer: {}", error.line())),
         None => Err(format!(

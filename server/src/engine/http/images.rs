@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::link::{Call, Link, bad_answer};
+use super::negotiate::is_podman;
+use super::system::document_of;
 use crate::domain::{ImageName, ImageReference};
 use crate::engine::operation::{
-    IMAGE_HISTORY, INSPECT_IMAGE, LIST_IMAGES, Operation, PRUNE_IMAGES, REMOVE_IMAGE, TAG_IMAGE,
+    IMAGE_HISTORY, INSPECT_IMAGE, INSPECT_IMAGE_OF_PODMAN, LIST_IMAGES, Operation, PRUNE_IMAGES,
+    REMOVE_IMAGE, TAG_IMAGE,
 };
 use crate::engine::wire::{
     self, HistoryItem, ImageFacts, ImageItem, ImageManifests, ImagePrune, RemovalItem,
@@ -27,7 +32,28 @@ pub(super) async fn list(
 }
 
 pub(super) async fn inspect(link: &Arc<Link>, image: &ImageName) -> Result<EngineDocument> {
-    link.document(on(&INSPECT_IMAGE, image, &["json"])).await
+    let answer = link.send(on(&INSPECT_IMAGE, image, &["json"])).await?;
+    let podman = is_podman(&answer);
+    let document = document_of(answer)?;
+    if podman { with_health_check(link, image, document).await } else { Ok(document) }
+}
+
+/// Adds the health check of the image, which Podman has in its own inspection only.
+async fn with_health_check(
+    link: &Arc<Link>,
+    image: &ImageName,
+    document: EngineDocument,
+) -> Result<EngineDocument> {
+    let mut json: Value =
+        document.parse().map_err(|error| bad_answer(&INSPECT_IMAGE, &error.to_string()))?;
+    let own = on(&INSPECT_IMAGE_OF_PODMAN, image, &["json"]).below("libpod");
+    let own: Value = link.send(own).await?.json().await?;
+    let (check, config) = (&own["Healthcheck"], &mut json["Config"]);
+    if !check.is_object() || !config.is_object() || config["Healthcheck"].is_object() {
+        return Ok(document);
+    }
+    config["Healthcheck"] = check.clone();
+    Ok(EngineDocument { json: json.to_string(), ..document })
 }
 
 pub(super) async fn manifest(link: &Arc<Link>, image: &ImageName) -> Result<Option<String>> {

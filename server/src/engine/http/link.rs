@@ -78,6 +78,12 @@ impl Call {
         }
     }
 
+    /// The same path below another one.
+    pub(super) fn below(mut self, segment: &str) -> Self {
+        self.segments.insert(0, segment.to_owned());
+        self
+    }
+
     /// Adds a parameter to the query.
     pub(super) fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
         self.query.push((key, value.into()));

@@ -14,6 +14,11 @@ use crate::engine::{ApiVersion, EngineError, ErrorKind, Result, wire};
 /// A header that only podman's answers have.
 const PODMAN_HEADER: &str = "Libpod-Api-Version";
 
+/// Whether it is an answer of Podman.
+pub(super) fn is_podman(answer: &Answer) -> bool {
+    answer.headers.contains_key(PODMAN_HEADER)
+}
+
 /// What was agreed with an Engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Negotiated {
@@ -127,7 +132,7 @@ async fn ask(link: &Link) -> Result<Negotiated> {
 /// The highest version, from the header of `/_ping`, the one path that needs no version; and whether
 /// it says which settings are known.
 async fn ask_maximum(link: &Link) -> Result<(Option<ApiVersion>, bool)> {
-    let is_exact = |answer: &Answer| !answer.headers.contains_key(PODMAN_HEADER);
+    let is_exact = |answer: &Answer| !is_podman(answer);
     let head = Call::new(&operation::PING_HEAD, &["_ping"]);
     match link.send_with(&head, None).await {
         Ok(answer) => {

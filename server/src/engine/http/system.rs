@@ -114,7 +114,7 @@ impl Link {
     }
 }
 
-fn document_of(answer: Answer) -> Result<EngineDocument> {
+pub(super) fn document_of(answer: Answer) -> Result<EngineDocument> {
     let (operation, api_version) = (answer.operation, spoken(&answer));
     let json = answer.into_text()?;
     wire::check_object(&json).map_err(|problem| bad_answer(operation, &problem))?;

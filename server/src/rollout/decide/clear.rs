@@ -1,6 +1,7 @@
-//! The last thing that a rollout does, before it ends: it removes old containers that somebody else
-//! would count. Compose takes every container with its labels for one of its own, so when a caller
-//! hears that the rollout has ended, and runs Compose, none may be left.
+//! The last thing that a rollout does, before it ends: it removes old containers that must not stay
+//! ([`must_go`](super::super::model::OldFacts::must_go)). Compose takes every container with its
+//! labels for one of its own, so when a caller hears that the rollout has ended, and runs Compose,
+//! none may be left.
 //!
 //! Without the old container there is no quick way back: once the first one is removed the rollout
 //! goes straight to the end that was decided on, whatever is asked for meanwhile.
@@ -47,6 +48,6 @@ fn open(state: &RolloutState) -> impl Iterator<Item = Known<'_>> {
     hosts::all(state).filter(|host| {
         host.state.end == Some(HostEnd::Committed)
             && !host.state.cleared
-            && host.plan.counted_by_compose().next().is_some()
+            && host.plan.must_go().next().is_some()
     })
 }

@@ -36,7 +36,7 @@ impl Run<'_> {
     pub(super) async fn clear(&mut self) -> Result<(), Stopped> {
         let task = self.task;
         let names: Vec<&Names> = task.dependents.iter().map(|task| &task.names).collect();
-        let left = task.plan.counted_by_compose().filter_map(|dependent| {
+        let left = task.plan.must_go().filter_map(|dependent| {
             let Some(number) = dependent else {
                 let old = &task.plan.old.as_ref()?.id;
                 // Of one that the Engine removed when it stopped there is a twin.
@@ -97,8 +97,8 @@ impl Run<'_> {
 
 fn stays(name: &str, why: &str) -> String {
     format!(
-        "the old container {name} is still there and is counted by Compose: {why}; remove it before \
-         `docker compose` is run"
+        "the old container {name} is still there and must not stay, see the risks of the plan: {why}; \
+         remove it before `docker compose` is run or the machine boots"
     )
 }
 

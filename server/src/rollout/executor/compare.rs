@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::act::{missing, reference};
 use super::{CALL, NewBody, Run, Setback};
 use crate::domain::ContainerRef;
+use crate::rollout::facts::as_docker;
 use crate::rollout::model::{HostEvent, Trouble};
 use crate::rollout::reason;
 use crate::rollout::recreate;
@@ -41,7 +42,7 @@ impl Run<'_> {
     pub(super) async fn inspection(&self, id: &str) -> Result<Value, Setback> {
         let reference = ContainerRef::parse(id).map_err(|error| missing(&error.to_string()))?;
         let document = self.call(CALL, self.engine.inspect_container(&reference, false)).await?;
-        document.parse().map_err(|error| {
+        document.parse().map(as_docker).map_err(|error| {
             let message = format!("unexpected JSON of a container: {error}");
             Setback::Failed(Trouble::new(reason::SETTINGS_DIFFER, message))
         })

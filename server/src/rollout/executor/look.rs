@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{CALL, Run};
 use crate::domain::ContainerRef;
 use crate::engine::{EngineDocument, EngineError, ErrorKind, null_to_default};
+use crate::rollout::facts::as_docker;
 use crate::rollout::model::{RestartPolicy, TargetKind};
 use crate::rollout::step::{ContainerFacts, Health, Observed, Status};
 
@@ -123,7 +124,8 @@ pub(super) struct Inspected {
 
 impl Inspected {
     fn read(document: &EngineDocument) -> Result<Self, EngineError> {
-        let json: Json = document.parse().map_err(|error| {
+        let json = document.parse().map(as_docker).and_then(serde_json::from_value::<Json>);
+        let json = json.map_err(|error| {
             EngineError::new(ErrorKind::BadAnswer, OPERATION, format!("unexpected JSON: {error}"))
         })?;
         let Json { id, name, image, restart_count, config, state, host_config } = json;

@@ -3,7 +3,7 @@
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::Value;
 
-use super::{ContainerFacts, HostFacts, NetworkFacts, OldContainer};
+use super::{ContainerFacts, HostFacts, NetworkFacts, OldContainer, as_docker, podman};
 use crate::domain::{ContainerName, ContainerRef, ImageName};
 use crate::engine::{
     ApiVersion, ContainerListing, Engine, EngineDocument, EngineError, ErrorKind, Platform, Result,
@@ -42,6 +42,7 @@ pub async fn gather(engine: &dyn Engine, target: &ContainerName) -> Result<Facts
     };
     let (containers, unread) = containers(engine).await?;
     let host = HostFacts {
+        fixed_restart_policies: podman::has_fixed_restart_policies(&info),
         api_version,
         engine_name: text("Name"),
         log_driver: text("LoggingDriver"),
@@ -99,14 +100,20 @@ async fn by_name(engine: &dyn Engine, name: &ContainerName) -> Result<Option<Val
 
 async fn old_container(
     engine: &dyn Engine,
-    mut inspect: Value,
+    inspect: Value,
     api_version: ApiVersion,
 ) -> Result<OldContainer> {
+    let is_podman = podman::made(&inspect);
+    let mut inspect = as_docker(inspect);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     if api_version > SHOWS_MAC_ADDRESS {
         add_mac_address(engine, &mut inspect).await;
     }
-    let image = image(engine, &text(&inspect["Image"])).await?;
+    let mut image = image(engine, &text(&inspect["Image"])).await?;
+    if is_podman {
+        image = image.map(podman::with_health_defaults);
+        inspect = podman::with_environment(inspect, image.as_ref());
+    }
     let named_image = image_id(engine, &text(&inspect["Config"]["Image"])).await?;
     let changes = match ContainerRef::parse(&text(&inspect["Id"])) {
         // Some storage drivers cannot tell, and for others it takes long; a plan can do without.

@@ -76,15 +76,14 @@ pub struct HostPlan {
 }
 
 impl HostPlan {
-    /// Old containers that must be gone when the rollout ends, because Compose counts them: that
-    /// of the target as `None`, those of dependents by their place.
-    pub fn counted_by_compose(&self) -> impl Iterator<Item = Option<usize>> {
+    /// Old containers that must be gone when the rollout ends: that of the target as `None`, those
+    /// of dependents by their place.
+    pub fn must_go(&self) -> impl Iterator<Item = Option<usize>> {
         let target = std::iter::once((None, self));
         let dependents = self.dependents.iter().enumerate();
         let dependents = dependents.map(|(number, dependent)| (Some(number), &dependent.plan));
-        let counted =
-            |plan: &Self| plan.old.as_ref().is_some_and(|old| old.compose_project.is_some());
-        target.chain(dependents).filter(move |(_, plan)| counted(plan)).map(|(member, _)| member)
+        let must_go = |plan: &Self| plan.old.as_ref().is_some_and(OldFacts::must_go);
+        target.chain(dependents).filter(move |(_, plan)| must_go(plan)).map(|(member, _)| member)
     }
 
     /// Nothing is done, for this reason.
@@ -173,6 +172,18 @@ pub struct OldFacts {
     /// labels, also one that is stopped and has another name, and labels cannot be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compose_project: Option<String>,
+    /// Whether its restart policy stays as it is, because the Engine cannot change one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fixed_restart: bool,
+}
+
+impl OldFacts {
+    /// Whether it must not stay when the rollout ends: because Compose would count it, or because it
+    /// would be started with the machine, beside the new one, and nothing can be done about that.
+    #[must_use]
+    pub fn must_go(&self) -> bool {
+        self.compose_project.is_some() || (self.fixed_restart && self.restart.is_for_boot())
+    }
 }
 
 /// A restart policy as the Engine has it.
@@ -189,6 +200,12 @@ impl RestartPolicy {
     #[must_use]
     pub fn is_no(&self) -> bool {
         matches!(self.name.as_str(), "" | "no")
+    }
+
+    /// Whether a container is started with the machine. Podman takes both for the same.
+    #[must_use]
+    pub fn is_for_boot(&self) -> bool {
+        matches!(self.name.as_str(), "always" | "unless-stopped")
     }
 
     /// Whether two policies do the same: the count means something with `on-failure` only.

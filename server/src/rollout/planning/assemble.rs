@@ -121,7 +121,7 @@ impl Draft<'_> {
             paused: recreate::is_paused(&old.inspect),
             no_start_first: Vec::new(),
             new: Err(Vec::new()),
-            old: recreate::old_facts(old),
+            old: recreate::old_facts(old, &facts.host),
         };
         let made = match recreate::recreate(old, &facts.host, change, &options) {
             Ok(made) => made,

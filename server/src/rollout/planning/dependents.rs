@@ -70,7 +70,7 @@ fn one(
         let message = format!("the name {taken} is taken");
         return Err(vec![Trouble::new(reason::NAME_IN_USE, message)]);
     }
-    let old = recreate::old_facts(dependent);
+    let old = recreate::old_facts(dependent, host);
     if old.running && is_bad(&dependent.inspect) {
         return refuse(
             "it is unhealthy or does not stay up, and would not pass its gate; mend or remove it"

@@ -21,7 +21,7 @@ pub(super) struct WayBack {
 
 /// How the container comes back, or why its twin cannot be made.
 pub(super) fn way_back(old: &OldContainer, host: &HostFacts) -> Result<WayBack, Vec<Trouble>> {
-    let facts = recreate::old_facts(old);
+    let facts = recreate::old_facts(old, host);
     let vanishes = facts.auto_remove && facts.running;
     let twin = vanishes.then(|| recreate::twin(old, host)).transpose()?;
     let before = recreate::recreate(old, host, &Change::default(), &Options::as_it_is()).ok();

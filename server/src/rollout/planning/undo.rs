@@ -135,7 +135,7 @@ impl Way<'_> {
             let reason = format!("it has no container {container} any more");
             return Ok(Back::Left(reason));
         };
-        let current_facts = recreate::old_facts(current);
+        let current_facts = recreate::old_facts(current, &facts.host);
         let expected = match &was.kind {
             TargetKind::Adopt { id, .. } => Some(id),
             _ => host.progress.new_id.as_ref(),
@@ -168,7 +168,10 @@ impl Way<'_> {
         let bodies = back.snapshot.as_ref().zip(written.as_ref());
         let mut new = NewContainer {
             diff: differences(&current_facts, old, bodies.map(|(now, then)| (&now.new, &then.new))),
-            risks: recreate::compose_risk(&current.inspect).into_iter().collect(),
+            risks: recreate::compose_risk(&current.inspect)
+                .into_iter()
+                .chain(recreate::restart_risk(&current_facts))
+                .collect(),
             ..NewContainer::default()
         };
         let (replacement, body) = if let Some(kept) = self.retained(&old.id).await {

@@ -6,6 +6,7 @@ use super::diff;
 use super::json::{Object, entries, is_empty, items, object_of, text};
 use super::networks::is_bridge;
 use super::settings;
+use crate::domain::ImageReference;
 
 /// The settings of a requested body that the Engine shows otherwise, or not at all, as lines;
 /// empty where all is as asked for. What the Engine or the image adds is no difference.
@@ -67,6 +68,11 @@ fn matches(name: &str, asked: &Value, found: Option<&Value>) -> bool {
     let Some(found) = found else { return is_empty(asked) && !name.starts_with("networks.") };
     if asked == found {
         return true;
+    }
+    if name == "image" {
+        // Podman shows the whole name where Docker shows what was asked for.
+        let parsed = |name: &Value| ImageReference::parse(text(name)).ok();
+        return parsed(asked).is_some_and(|asked| Some(asked) == parsed(found));
     }
     if name == "links" {
         return items(asked).all(|link| items(found).any(|other| is_link(text(link), text(other))));

@@ -37,7 +37,7 @@ fn fuzz_recreate() {
             let _ = compare(&made.body, &old.inspect);
         }
         let _ = twin(&old, &host);
-        let _ = (old_facts(&old), is_paused(&old.inspect), dependents_of(&old, &host));
+        let _ = (old_facts(&old, &host), is_paused(&old.inspect), dependents_of(&old, &host));
         let _ = has_health_check(&old.inspect, old.image.as_ref());
     });
 }

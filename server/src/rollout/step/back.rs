@@ -108,7 +108,7 @@ impl View<'_> {
         if place != Place::Target {
             return None;
         }
-        if self.is_adopted() && !new.restart.is_no() {
+        if self.is_adopted() && self.is_to_fence(new) {
             return Some(Next::Do(Step::FenceNew));
         }
         if !self.is_adopted()
@@ -147,7 +147,7 @@ impl View<'_> {
         if !self.is_adopted() {
             return Some(Next::Do(Step::RemoveNew));
         }
-        (!new.restart.is_no() && !new.is_going()).then_some(Next::Do(Step::FenceNew))
+        (self.is_to_fence(new) && !new.is_going()).then_some(Next::Do(Step::FenceNew))
     }
 
     fn was_touched(&self) -> bool {

@@ -126,7 +126,7 @@ impl View<'_> {
             return Next::Attention(self.attention("the old container is being removed"));
         }
         // A container that never ran may have auto-remove and then takes no policy.
-        if !standing.restart.is_no() && !old.auto_remove {
+        if self.is_to_fence(standing) && !old.auto_remove {
             return Next::Do(Step::FenceOld);
         }
         Next::Do(Step::RenameOld)
@@ -163,7 +163,7 @@ impl View<'_> {
             }
             return Next::Do(Step::StopOld);
         }
-        if !standing.restart.is_no() {
+        if self.is_to_fence(standing) {
             return Next::Do(Step::FenceOld);
         }
         if arriving { Next::Do(Step::RenameNew) } else { self.prove(new) }

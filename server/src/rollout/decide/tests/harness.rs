@@ -224,7 +224,7 @@ impl Fleet {
     /// Nothing is left that Compose counts, and nothing was done after the first removal.
     fn assert_cleared(&self) {
         for (name, host) in &self.state.hosts {
-            let counted = self.state.plan.hosts[name].counted_by_compose().next().is_some();
+            let counted = self.state.plan.hosts[name].must_go().next().is_some();
             let left = host.end == Some(HostEnd::Committed) && counted;
             assert_eq!(host.cleared, left, "{name}");
         }

@@ -55,6 +55,7 @@ pub fn host(api: u16) -> HostFacts {
         networks: vec![network("n0", "bridge"), network("n1", "front"), network("n2", "back")],
         containers: vec![ContainerFacts::read(&container(json!({})))],
         unread: Vec::new(),
+        fixed_restart_policies: false,
     }
 }
 
