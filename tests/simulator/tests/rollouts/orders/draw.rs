@@ -33,7 +33,7 @@ pub enum Action {
 pub fn settings(random: &mut Random) -> Vec<Setting> {
     let count = 1 + random.below(MOST_HOSTS as u64);
     // Where all is good but one, what went well is taken back.
-    let bad = if random.one_in(2) { random.below(count) } else { count };
+    let bad = if random.one_in(2) { count - 1 - random.below(count) / 2 } else { count };
     let setting = |random: &mut Random, number: u64| {
         let old = random.pick(&[
             Old::Running,
@@ -78,6 +78,7 @@ pub fn policy(random: &mut Random) -> v1::RolloutPolicy {
     ]);
     let on_failure = random.pick(&[
         v1::FailureAction::Pause,
+        v1::FailureAction::Rollback,
         v1::FailureAction::Rollback,
         v1::FailureAction::Rollback,
         v1::FailureAction::Continue,
@@ -157,9 +158,9 @@ pub fn orders(random: &mut Random, hosts: usize) -> Vec<Order> {
 pub fn actions(random: &mut Random, hosts: usize) -> Vec<(Duration, Action)> {
     (0..random.below(9))
         .map(|_| {
-            let action = match random.below(12) {
+            let action = match random.below(14) {
                 0 | 1 => Action::Kill(Duration::from_millis(random.below(4_000))),
-                2 => {
+                2 | 12 | 13 => {
                     let moment = random.pick(&[
                         Rare::KilledInTheGate,
                         Rare::KilledWhileRestoring,
