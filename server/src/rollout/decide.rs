@@ -72,6 +72,11 @@ fn usual(state: &RolloutState, now: Millis) -> Decision {
         Phase::Paused { cause, resume_to, since } => {
             if state.asked.promote || state.asked.resume.is_some() {
                 decision.enter(resumed(state, resume_to, *since, now), None);
+            } else if **resume_to == Phase::Aborting {
+                // What it waited for has come.
+                if !state.is_at_work() {
+                    decision.enter(Phase::Aborting, None);
+                }
             } else if *cause != PauseCause::NeedsAttention
                 && let Some(trouble) = in_trouble(state)
             {
@@ -85,6 +90,8 @@ fn usual(state: &RolloutState, now: Millis) -> Decision {
         Phase::Aborting => {
             if !state.is_at_work() {
                 decision.enter(Phase::Aborted, state.reason.clone());
+            } else {
+                aborting(state, now, &mut decision);
             }
         }
         Phase::RollingBack => rollback::decide(state, now, &mut decision),
@@ -108,6 +115,26 @@ fn usual(state: &RolloutState, now: Millis) -> Decision {
         decision.wake_at = None;
     }
     decision
+}
+
+/// Hosts at work come to their end; where none does within the progress deadline, a person is asked.
+fn aborting(state: &RolloutState, now: Millis, decision: &mut Decision) {
+    let deadline = state.last_progress + state.policy.progress_deadline;
+    if now < deadline {
+        decision.wake(deadline);
+        return;
+    }
+    let at_work = state.hosts.iter().filter(|(_, host)| host.work.is_some());
+    let at_work: Vec<_> = at_work.map(|(name, _)| name.to_string()).collect();
+    let why = state.reason.as_ref().map_or_else(String::new, |why| format!("; {}", why.message));
+    let message = format!(
+        "it is being aborted, and no host came to its end for {} seconds; at work: {}; bring back what \
+         does not answer, and the rollout ends by itself{why}",
+        state.policy.progress_deadline.as_secs(),
+        hosts::some_of(&at_work)
+    );
+    let trouble = Trouble::new(reason::STALLED, message);
+    decision.enter(paused(state, PauseCause::Progress, now), Some(trouble));
 }
 
 /// Work that was begun and has not ended, in the order of the plan.

@@ -29,6 +29,7 @@ mod mask;
 pub mod names;
 mod networks;
 mod order;
+mod removal;
 mod settings;
 mod storage;
 mod unset;
@@ -44,6 +45,7 @@ pub use diff::diff;
 pub use health::has_health_check;
 pub use joined::{not_joined, tells_networks};
 pub use labels::{OWN_LABELS, complete, compose_image, compose_risk};
+pub use removal::being_removed;
 pub use unset::check_unset;
 
 use super::facts::{HostFacts, OldContainer};
@@ -113,6 +115,7 @@ pub fn recreate(
     options: &Options,
 ) -> Result<Recreated, Vec<Trouble>> {
     let mut notes = Notes::default();
+    removal::refuse(&old.inspect, &mut notes);
     labels::refuse_swarm(&old.inspect, &mut notes);
     notes.risks.extend(labels::compose_risk(&old.inspect));
     notes.risks.extend(restart_risk(&old_facts(old, host)));

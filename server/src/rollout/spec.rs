@@ -272,8 +272,8 @@ pub enum Dependents {
     Recreate,
 }
 
-/// What happens with a container that is not running: created, exited, or dead. One that is
-/// paused is skipped in any case.
+/// What happens with a container that is not running: created or exited. One that is paused is
+/// skipped in any case, and one that is dead, which its Engine only removes, is a plan error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stopped {

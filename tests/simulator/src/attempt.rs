@@ -20,14 +20,21 @@ impl SimEngine {
         subject: &str,
         effect: impl AsyncFnOnce(ApiVersion) -> std::result::Result<T, Refusal>,
     ) -> Result<T> {
-        let (number, plan) = self.script().begin(self.host().clock().now(), operation, subject);
-        let mut guard = Guard { script: self.script(), number, outcome: Outcome::Abandoned };
-        let result = self.attempt(operation, plan, effect).await;
-        guard.outcome = match &result {
-            Ok(_) => Outcome::Succeeded,
-            Err(error) => Outcome::Failed(error.kind),
+        let call = async {
+            let now = self.host().clock().now();
+            let (number, plan) = self.script().begin(now, operation, subject);
+            let mut guard = Guard { script: self.script(), number, outcome: Outcome::Abandoned };
+            let result = self.attempt(operation, plan, effect).await;
+            guard.outcome = match &result {
+                Ok(_) => Outcome::Succeeded,
+                Err(error) => Outcome::Failed(error.kind),
+            };
+            result
         };
-        result
+        match self.caller() {
+            Some(process) => process.carry(call).await,
+            None => call.await,
+        }
     }
 
     async fn attempt<T>(

@@ -21,6 +21,7 @@ use crate::attempt::pause;
 use crate::host::SimHost;
 use crate::model::{Filters, ListQuery, Refusal, RegistryAuth, Step};
 use crate::operation::Operation;
+use crate::process::Process;
 use crate::script::Script;
 
 /// A simulated Engine. Clones are one Engine with one script.
@@ -28,12 +29,25 @@ use crate::script::Script;
 pub struct SimEngine {
     host: Arc<SimHost>,
     script: Arc<Script>,
+    /// Whose calls these are; `None`: of the test itself.
+    caller: Option<Process>,
 }
 
 impl SimEngine {
     /// The Engine of a host, without latency and faults.
     pub fn new(host: Arc<SimHost>) -> Self {
-        Self { host, script: Arc::default() }
+        Self { host, script: Arc::default(), caller: None }
+    }
+
+    /// The same Engine as a process sees it: its calls end with it.
+    #[must_use]
+    pub fn as_seen_by(&self, caller: Process) -> Self {
+        Self { caller: Some(caller), ..self.clone() }
+    }
+
+    /// The process whose calls these are.
+    pub(crate) fn caller(&self) -> Option<&Process> {
+        self.caller.as_ref()
     }
 
     /// Latency, faults, and the log of calls.

@@ -21,6 +21,7 @@ mod host;
 pub mod http;
 pub mod model;
 mod operation;
+mod process;
 mod rules;
 mod script;
 
@@ -29,5 +30,6 @@ pub use host::{Power, PowerState, SimClock, SimHost};
 pub use http::{HttpFault, HttpHost, SimServer};
 pub use model::{Behaviour, EngineOptions, ImageContent, Model, Registries, SimRegistry, Time};
 pub use operation::Operation;
+pub use process::Process;
 pub use rules::{Rules, When};
 pub use script::{Call, Decide, Fault, Outcome, Plan, Script};

@@ -149,6 +149,9 @@ impl Way<'_> {
                  changed since"
             )));
         }
+        if let Some(trouble) = recreate::being_removed(&current.inspect) {
+            return Ok(against(vec![trouble]));
+        }
         // What is there now is replaced in its turn, and may have to come back.
         let back = match sealed::way_back(current, &facts.host) {
             Ok(back) => back,

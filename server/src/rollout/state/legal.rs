@@ -238,7 +238,9 @@ fn follows(from: &Phase, to: &Phase, waves: usize) -> bool {
             if *cause == PauseCause::Promotion {
                 matches!(resume_to.as_ref(), Running { .. }) && follows(from, resume_to, waves)
             } else {
-                !matches!(from, Aborting) && **resume_to == *from
+                // Only a standstill stops what is being aborted.
+                let may_stop = !matches!(from, Aborting) || *cause == PauseCause::Progress;
+                may_stop && **resume_to == *from
             }
         }
         (Paused { resume_to, .. }, Baking { wave, .. }) => {

@@ -118,6 +118,8 @@ pub enum Status {
     Exited,
     /// Being removed.
     Removing,
+    /// Its removal was begun and failed.
+    Dead,
 }
 
 /// The state of a container's process.
@@ -206,6 +208,7 @@ impl Status {
             Self::Restarting => "restarting",
             Self::Exited => "exited",
             Self::Removing => "removing",
+            Self::Dead => "dead",
         }
     }
 

@@ -202,7 +202,7 @@ impl Container {
             "Paused": status == super::Status::Paused,
             "Restarting": status == super::Status::Restarting,
             "OOMKilled": false,
-            "Dead": false,
+            "Dead": status == super::Status::Dead,
             "Pid": state.pid,
             "ExitCode": state.exit_code,
             "Error": state.error,

@@ -22,7 +22,7 @@ impl Model {
                 Err(Refusal::conflict("cannot start a paused container, try unpause instead"))
             }
             Status::Running | Status::Restarting => Ok(Change::Already),
-            Status::Removing => {
+            Status::Removing | Status::Dead => {
                 Err(Refusal::conflict("container is marked for removal and cannot be started"))
             }
             Status::Created | Status::Exited => self.launch(now, &id, true).map(|()| Change::Made),
@@ -53,7 +53,7 @@ impl Model {
                 self.ask_to_end(now, &id, timeout);
                 Ok(())
             }
-            Status::Removing => Err(Refusal::conflict(format!(
+            Status::Removing | Status::Dead => Err(Refusal::conflict(format!(
                 "Cannot restart container {name}: container is marked for removal and cannot be started"
             ))),
             Status::Created | Status::Exited | Status::Restarting => {
@@ -109,7 +109,9 @@ impl Model {
             Status::Restarting => Err(Refusal::conflict(format!(
                 "Container {id} is restarting, wait until the container is running"
             ))),
-            Status::Created | Status::Exited | Status::Removing => Err(not_running(&id)),
+            Status::Created | Status::Exited | Status::Removing | Status::Dead => {
+                Err(not_running(&id))
+            }
         }
     }
 
@@ -179,7 +181,7 @@ impl Model {
                 self.ended(now, &id, 137);
             }
             Status::Restarting => self.give_up_restart(&id),
-            Status::Created | Status::Exited => {}
+            Status::Created | Status::Exited | Status::Dead => {}
         }
         let container = self.at(&id);
         container.state.status = Status::Removing;

@@ -204,6 +204,7 @@ impl Model {
             Status::Paused => format!("Up {} (Paused)", ago(state.started_at)),
             Status::Restarting => format!("Restarting ({code}) {} ago", ago(state.finished_at)),
             Status::Removing => "Removal In Progress".to_owned(),
+            Status::Dead => "Dead".to_owned(),
             Status::Exited => format!("Exited ({code}) {} ago", ago(state.finished_at)),
         }
     }

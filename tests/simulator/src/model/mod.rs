@@ -132,6 +132,14 @@ impl Model {
         self.resolve(name).ok().and_then(|id| self.containers.get(&id))
     }
 
+    /// The removal of a container was begun and failed, as where a mount is held: it can only be
+    /// removed now.
+    pub fn leave_dead(&mut self, name: &str) -> Result<(), Refusal> {
+        let id = self.resolve(name)?;
+        self.at(&id).state.status = Status::Dead;
+        Ok(())
+    }
+
     /// All images, newest first.
     pub fn images(&self) -> Vec<&Image> {
         self.images.all()

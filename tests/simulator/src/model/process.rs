@@ -56,7 +56,7 @@ impl Model {
                     self.ended(at, &id, code);
                 }
                 Status::Restarting => container.state.status = Status::Exited,
-                Status::Created | Status::Exited | Status::Removing => {}
+                Status::Created | Status::Exited | Status::Removing | Status::Dead => {}
             }
             let container = self.at(&id);
             container.due = super::container::Due::default();
@@ -67,7 +67,8 @@ impl Model {
         }
         for id in self.order.clone() {
             let container = self.at(&id);
-            if container.started_before && container.policy_restarts() {
+            let dead = container.state.status == Status::Dead;
+            if container.started_before && container.policy_restarts() && !dead {
                 // What cannot start says so in its own state.
                 let _ = self.launch(now, &id, true);
             }

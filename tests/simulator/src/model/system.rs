@@ -57,7 +57,7 @@ impl Model {
         info["ContainersRunning"] = json!(count(&[Status::Running, Status::Restarting]));
         info["ContainersPaused"] = json!(count(&[Status::Paused]));
         info["ContainersStopped"] =
-            json!(count(&[Status::Created, Status::Exited, Status::Removing]));
+            json!(count(&[Status::Created, Status::Exited, Status::Removing, Status::Dead]));
         info["Images"] = json!(self.images.all().len());
         info["SystemTime"] = json!(self.now.rfc3339());
         info["Name"] = json!(self.options.name);

@@ -48,7 +48,7 @@ impl Model {
         let container = self.at(&id);
         let cannot =
             |why: &str| Err(Refusal::conflict(format!("Cannot update container {id}: {why}")));
-        if container.state.status == Status::Removing {
+        if matches!(container.state.status, Status::Removing | Status::Dead) {
             return cannot("Container is marked for removal and cannot be \"update\".");
         }
         let policy = body["RestartPolicy"]["Name"].as_str().unwrap_or_default();

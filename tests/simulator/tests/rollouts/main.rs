@@ -17,6 +17,7 @@
 //! steering   what is stored when a steering call returns
 //! seeds      random runs
 //! planted    bugs that must be found; sloppy has them
+//! orders     several orders at once, through the service that callers meet
 //! on_disk    some of it with the real store
 //! fleet      two hundred hosts
 //! ```
@@ -28,6 +29,7 @@ mod late;
 mod newer;
 mod on_disk;
 mod oracle;
+mod orders;
 mod persisted;
 mod planted;
 mod pulls;

@@ -37,15 +37,20 @@ impl Random {
         z ^ (z >> 31)
     }
 
+    /// Other numbers that follow from the seed.
+    pub fn fork(&mut self) -> Self {
+        Self(self.next())
+    }
+
     pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    fn one_in(&mut self, times: u64) -> bool {
+    pub fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
-    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+    pub fn pick<T: Clone>(&mut self, from: &[T]) -> T {
         let index = usize::try_from(self.below(from.len() as u64)).unwrap_or(0);
         from[index].clone()
     }

@@ -2,6 +2,7 @@
 //! be killed. Time is the paused clock of tokio.
 
 mod furniture;
+mod hosts;
 mod watch;
 
 use std::cell::Cell;
@@ -9,7 +10,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use serde_json::json;
 use tokio::sync::broadcast;
 use tokio::task::{JoinHandle, JoinSet};
@@ -18,14 +18,12 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wharf_server::domain::{
     Annotations, ContainerName, Host, HostAddress, HostName, HostSource, ImageReference, Labels,
-    Reason, RegistryHost, RegistryLogin, Transport,
+    Transport,
 };
-use wharf_server::engine::Engine;
 use wharf_server::rollout::clock::Clock;
 use wharf_server::rollout::driver::{Driver, DriverError, Handle, Shared};
-use wharf_server::rollout::hosts::{Hosts, HttpProbe, ProbeTarget};
 use wharf_server::rollout::journal::{Journal, MemoryJournal, NewRollout};
-use wharf_server::rollout::model::{Control, Millis, RolloutId, Trouble};
+use wharf_server::rollout::model::{Control, Millis, RolloutId};
 use wharf_server::rollout::planning::{self, Planned};
 use wharf_server::rollout::requests::{Order, RequestText, RolloutError, Terms, UndoOrder};
 use wharf_server::rollout::spec::{Change, OnFailure, OrderWish, Policy, RolloutSpec};
@@ -33,13 +31,14 @@ use wharf_simulator::{PowerState, Registries, SimEngine, SimHost};
 
 use crate::tap::Tap;
 
-pub use furniture::{Hangs, New, Old, Setting, hangs};
+pub use furniture::{Hangs, New, Old, Setting, furnished, hangs, publish};
+pub use hosts::{SimHosts, Wrap};
 pub use watch::{Cut, Watch};
 
 /// The container that is upgraded.
 pub const TARGET: &str = "web";
 const BEGINNING: Millis = Millis(1_800_000_000_000);
-const REGISTRY: &str = "r.sim";
+pub const REGISTRY: &str = "r.sim";
 pub const SECOND_NETWORK: &str = "back";
 /// No rollout of these takes so long.
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
@@ -65,14 +64,6 @@ struct Process {
     handle: Handle,
 }
 
-/// Puts something between the rollout and an Engine.
-pub type Wrap = Arc<dyn Fn(SimEngine) -> Arc<dyn Engine> + Send + Sync>;
-
-struct SimHosts {
-    engines: BTreeMap<HostName, SimEngine>,
-    wrap: Mutex<Option<Wrap>>,
-}
-
 /// What became of a rest that was waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rest {
@@ -82,49 +73,6 @@ pub enum Rest {
     Hung,
     /// The time was up.
     TimeUp,
-}
-
-#[async_trait]
-impl Hosts for SimHosts {
-    fn engine(&self, host: &HostName) -> Result<Arc<dyn Engine>, Trouble> {
-        let engine = self.engines.get(host).cloned();
-        let engine = engine.ok_or_else(|| Trouble::new(Reason::HostNotFound, "no such host"))?;
-        let wrap = self.wrap.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(match wrap {
-            Some(wrap) => wrap(engine),
-            None => Arc::new(engine),
-        })
-    }
-
-    fn published_at(&self, host: &HostName) -> Option<String> {
-        self.engines.contains_key(host).then(|| host.to_string())
-    }
-
-    async fn login(&self, _: &RegistryHost) -> Option<Arc<RegistryLogin>> {
-        None
-    }
-
-    async fn probe_http(&self, target: &ProbeTarget, _: &str, _: Duration) -> HttpProbe {
-        match self.probe_tcp(target, Duration::ZERO).await {
-            Ok(()) => HttpProbe::Answered { status: 200, body: "ok".to_owned() },
-            Err(problem) => HttpProbe::Failed(problem),
-        }
-    }
-
-    async fn probe_tcp(&self, target: &ProbeTarget, _: Duration) -> Result<(), String> {
-        let engine = self.engines.get(&target.host).ok_or("no such host")?;
-        let answers = engine.host().with(|model, _| {
-            model.containers().any(|container| {
-                container.state.status.has_process()
-                    && container
-                        .endpoints
-                        .values()
-                        .filter_map(|endpoint| endpoint.address.as_ref())
-                        .any(|address| address.ip == target.address)
-            })
-        });
-        if answers { Ok(()) } else { Err("connection refused".to_owned()) }
-    }
 }
 
 pub fn host(number: usize) -> HostName {
@@ -181,7 +129,7 @@ impl World {
             engine.script().set_decide(watch::decide(name.clone(), watch.clone(), tap.clone()));
             keepers.spawn(keep(engine.host().clone()));
         }
-        let hosts = SimHosts { engines: engines.clone(), wrap: Mutex::default() };
+        let hosts = SimHosts::new(engines.clone());
         Self {
             id: rollout_id(0),
             engines,
@@ -197,7 +145,7 @@ impl World {
     }
 
     pub fn wrap(&self, wrap: Wrap) {
-        *self.hosts.wrap.lock().unwrap_or_else(PoisonError::into_inner) = Some(wrap);
+        self.hosts.wrap(wrap);
     }
 
     /// Plans a rollout and writes it down. It is begun by [`World::boot`].
@@ -394,7 +342,7 @@ pub fn new_time() {
 }
 
 /// Starts an Engine again that crashed.
-async fn keep(host: Arc<SimHost>) {
+pub async fn keep(host: Arc<SimHost>) {
     let mut power = host.watch_power();
     let mut crashes = 0;
     loop {

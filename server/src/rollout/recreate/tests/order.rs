@@ -4,7 +4,7 @@ use super::bodies::{ID, host, made, old, options};
 use crate::domain::Reason;
 use crate::rollout::facts::ContainerFacts;
 use crate::rollout::model::Order;
-use crate::rollout::recreate::{Options, compare, names, recreate, retarget};
+use crate::rollout::recreate::{Options, being_removed, compare, names, recreate, retarget};
 use crate::rollout::spec::{Change, Dependents, OrderWish};
 
 fn obstacle(own: Value) -> Option<String> {
@@ -166,4 +166,21 @@ fn c16_names_of_rollouts_are_known_again() {
     for name in ["web", "web.old-1", "web.old-0123ABCD", "web.tmp-0123abcd", ".old-0123abcd"] {
         assert_eq!(names::target_of(name), None, "{name}");
     }
+}
+
+#[test]
+fn what_is_being_removed_is_refused_before_anything_is_touched() {
+    let refused = |state: Value| {
+        let old = old(json!({"State": state}), json!({}));
+        recreate(&old, &host(41), &Change::default(), &options()).err().map(|them| {
+            assert_eq!(Some(&them[0]), being_removed(&old.inspect).as_ref());
+            (them[0].reason, them[0].message.clone())
+        })
+    };
+    let dead = refused(json!({"Status": "dead", "Dead": true})).expect("it is refused");
+    assert_eq!(dead.0, Reason::RemovalInProgress);
+    assert!(dead.1.contains("its removal has failed"), "{dead:?}");
+    let going = refused(json!({"Status": "removing"})).expect("it is refused");
+    assert!(going.1.contains("try again"), "{going:?}");
+    assert_eq!(refused(json!({"Status": "exited", "Dead": false})), None);
 }

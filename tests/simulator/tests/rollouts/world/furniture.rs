@@ -16,9 +16,19 @@ use super::{REGISTRY, SECOND_NETWORK, TARGET};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Old {
     Running,
+    /// Created and never started.
     Stopped,
     AutoRemove,
     Missing,
+    Paused,
+    /// Stopped by a person.
+    Exited,
+    /// Ended by itself with an error.
+    Crashed,
+    /// In a crash loop: its policy starts it again and again.
+    Restarting,
+    /// Its removal failed.
+    Dead,
 }
 
 /// How the new image behaves there.
@@ -83,9 +93,9 @@ pub fn dependent(number: usize) -> String {
     format!("side{number}")
 }
 
-/// The new image, which behaves on every host as its setting says: a host finds it by its
+/// The new image `app:v2`, and `app:v3`, which is good. The first behaves on every host as its setting says: a host finds it by its
 /// architecture.
-pub(super) fn publish(registries: &Registries) {
+pub fn publish(registries: &Registries) {
     registries.add(REGISTRY, SimRegistry::open());
     let every = [New::Good, New::Ends, New::NoStart, New::Slow, New::Dies, New::Unhealthy];
     let build = |new: New| {
@@ -96,23 +106,28 @@ pub(super) fn publish(registries: &Registries) {
     };
     let new: Vec<_> = every.into_iter().map(build).collect();
     registries.with(REGISTRY, |registry| registry.publish_index("app", "v2", &new));
+    let good = |new: New| image("v3", new).behaviour(behaviour(New::Good)).build();
+    let newest: Vec<_> = every.into_iter().map(good).collect();
+    registries.with(REGISTRY, |registry| registry.publish_index("app", "v3", &newest));
     // What the tag of the old image means by now.
     registries.with(REGISTRY, |registry| registry.publish_index("app", "v1", &new));
 }
 
 /// An Engine with the old image and containers.
-pub(super) async fn furnished(
-    name: &HostName,
-    setting: &Setting,
-    registries: &Registries,
-) -> SimEngine {
+pub async fn furnished(name: &HostName, setting: &Setting, registries: &Registries) -> SimEngine {
     let mut options = EngineOptions::for_api(name.as_str(), ApiVersion::new(1, setting.api));
     architecture(setting.new).clone_into(&mut options.architecture);
     let sim = SimHost::new(options, registries.clone());
     let old = image("v1", setting.new)
         .behaviour(Behaviour::default().stops_after(Duration::from_millis(700), 0))
         .build();
-    sim.with(|model, _| model.load(&format!("{REGISTRY}/app:v1"), &old));
+    let unsound = image("v0", setting.new)
+        .behaviour(Behaviour::exits_after(Duration::from_secs(2), 3))
+        .build();
+    sim.with(|model, _| {
+        model.load(&format!("{REGISTRY}/app:v1"), &old);
+        model.load(&format!("{REGISTRY}/app:v0"), &unsound);
+    });
     let engine = SimEngine::new(sim);
     furnish(&engine, setting).await;
     engine
@@ -154,8 +169,10 @@ fn behaviour(new: New) -> Behaviour {
 
 async fn furnish(engine: &SimEngine, setting: &Setting) {
     let name = |name: &str| ContainerName::parse(name).expect("a name");
-    let image = format!("{REGISTRY}/app:v1");
+    let unsound = matches!(setting.old, Old::Crashed | Old::Restarting);
     let body = |called: &str, host_config: Value| {
+        let tag = if called == TARGET && unsound { "v0" } else { "v1" };
+        let image = format!("{REGISTRY}/app:{tag}");
         // Old and new would both write to it, which start-first does not allow.
         let shared = called == TARGET && setting.dependents > 0;
         let volumes = if shared { json!({"/data": {}}) } else { json!({}) };
@@ -176,13 +193,31 @@ async fn furnish(engine: &SimEngine, setting: &Setting) {
         engine.host().with(|model, _| model.add_network(SECOND_NETWORK));
     }
     match setting.old {
-        Old::Running => create(TARGET, policy.clone(), true).await,
+        Old::Running | Old::Paused | Old::Exited | Old::Restarting => {
+            create(TARGET, policy.clone(), true).await;
+        }
+        Old::Crashed => create(TARGET, json!({}), true).await,
+        Old::Dead => create(TARGET, policy.clone(), false).await,
         Old::Stopped => create(TARGET, policy.clone(), false).await,
         Old::AutoRemove => create(TARGET, json!({"AutoRemove": true}), true).await,
         Old::Missing => {}
     }
+    let target = ContainerRef::parse(TARGET).expect("a name");
+    match setting.old {
+        Old::Paused => {
+            engine.pause_container(&target).await.expect("it is paused");
+        }
+        Old::Exited => {
+            engine.stop_container(&target, None).await.expect("it is stopped");
+        }
+        // Until it has ended once.
+        Old::Crashed | Old::Restarting => tokio::time::sleep(Duration::from_millis(2_050)).await,
+        Old::Dead => {
+            engine.host().with(|model, _| model.leave_dead(TARGET)).expect("it is there");
+        }
+        Old::Running | Old::Stopped | Old::AutoRemove | Old::Missing => {}
+    }
     if setting.second_network {
-        let target = ContainerRef::parse(TARGET).expect("a name");
         let connected = engine.connect_network(SECOND_NETWORK, &target, &json!({})).await;
         connected.expect("it is connected");
     }

@@ -1,0 +1,28 @@
+//! Several orders at once, through the service that callers meet: `RolloutApi` over a real
+//! `Supervisor`, so that claims, plans that are made again, and requests that are sent twice are
+//! those of the server. Callers vanish, the process is killed and frozen, and containers are in
+//! every run state.
+//!
+//! ```text
+//! server     a process of the server, which can be killed or frozen
+//! ledger     the journal of all rollouts, watched, slow and full
+//! site       hosts, ledger and the server that is up
+//! caller     who orders, vanishes, and asks again
+//! draw       what follows from a seed
+//! run        a seed from its beginning to its end
+//! oracle     what must be so then
+//! rare       states that all seeds together must reach
+//! planted    bugs that seeds must find
+//! liveness   faults that stay
+//! ```
+
+pub mod caller;
+mod draw;
+mod ledger;
+mod liveness;
+mod oracle;
+mod planted;
+mod rare;
+mod run;
+mod server;
+mod site;
