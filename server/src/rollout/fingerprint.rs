@@ -105,6 +105,7 @@ struct Old<'a> {
     restart: &'a RestartPolicy,
     auto_remove: bool,
     compose_project: Option<&'a str>,
+    fixed_restart: bool,
 }
 
 impl<'a> Essence<'a> {
@@ -154,6 +155,7 @@ impl<'a> Old<'a> {
             auto_remove,
             digests: _,
             compose_project,
+            fixed_restart,
         } = old;
         Self {
             id,
@@ -163,6 +165,7 @@ impl<'a> Old<'a> {
             restart,
             auto_remove: *auto_remove,
             compose_project: compose_project.as_deref(),
+            fixed_restart: *fixed_restart,
         }
     }
 }
