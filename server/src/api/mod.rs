@@ -12,6 +12,7 @@
 pub mod answer;
 pub mod audit;
 pub mod auth;
+pub mod call_limit;
 pub mod containers;
 pub mod convert;
 pub mod deadline;
