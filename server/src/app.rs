@@ -12,16 +12,15 @@ use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
-use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
 use wharf::v1;
 
 use crate::api::auth::{self, AuthLayer};
+use crate::api::call_limit::CallLimit;
 use crate::api::containers::Containers;
 use crate::api::deadline::DeadlineLayer;
 use crate::api::edge::Edge;
@@ -33,13 +32,13 @@ use crate::api::registries::Registries;
 use crate::api::rollouts::RolloutApi;
 use crate::api::strict::StrictLayer;
 use crate::api::system::System;
-use crate::config::{Access, Config, ConfigFile, Listen};
+use crate::config::{Access, Config, ConfigFile, Limits, Listen};
 use crate::domain::{Host, UnixPath};
 use crate::engine::http::{ConnectorSettings, HttpConnector};
 use crate::engine::{Engine, EngineError, raise_file_limit};
 use crate::fleet::inventory::{Inventory, Reloaded, Snapshot};
 use crate::fleet::pool::{Connector, EnginePool};
-use crate::listener::Listener;
+use crate::listener::{self, Connections, Listener};
 use crate::rollout::clock::Clock;
 use crate::rollout::fleet_hosts::FleetHosts;
 use crate::rollout::journal::Journal;
@@ -96,14 +95,16 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 impl Server {
     /// Opens the store, binds every place and serves there.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
-        raise_file_limit();
+        let files = raise_file_limit();
         let store = Store::open(&config.store).await?;
         let inventory = Inventory::open(store.clone(), config.hosts.clone()).await?;
         if config.local {
             take_in_local(&inventory).await?;
         }
-        let pool =
-            Arc::new(EnginePool::new(HttpHosts(HttpConnector::new(ConnectorSettings::default()))));
+        let pool = Arc::new(EnginePool::new(HttpHosts(HttpConnector::new(ConnectorSettings {
+            answer_memory: config.limits.answer_memory,
+            ..ConnectorSettings::default()
+        }))));
         let stopping = CancellationToken::new();
         tokio::spawn(follow(inventory.clone(), Arc::clone(&pool), stopping.clone()));
         let edge = Arc::new(Edge::new(
@@ -136,10 +137,22 @@ impl Server {
         .await?;
         let routes = routes(&edge, &rollouts, journal)?.add_service(health_service);
         let mut listeners = JoinSet::new();
+        let calls = CallLimit::new(config.limits.max_calls_per_caller);
+        let count =
+            |tcp| config.listen.iter().filter(|at| matches!(at, Listen::Tcp { .. }) == tcp).count();
         for (listener, listen) in bound.into_iter().zip(&config.listen) {
-            let web = web_access(&config, listen);
-            let routes = routes.clone();
-            listeners.spawn(serve(listener, routes, &config.access, web, stopping.clone())?);
+            let is_tcp = matches!(listener, Listener::Tcp(_));
+            let configured = config.limits.max_connections;
+            let most = listener::share(files, is_tcp, count(is_tcp), configured);
+            let admission = Admission {
+                web: web_access(&config, listen),
+                connections: Connections::new(most, &config.limits),
+                calls: calls.clone(),
+                limits: config.limits,
+            };
+            let access = &config.access;
+            let served = serve(listener, routes.clone(), access, admission, stopping.clone())?;
+            listeners.spawn(served);
         }
         Ok(Self { file: config.file, edge, rollouts, health, listening, listeners })
     }
@@ -242,26 +255,35 @@ fn web_access(config: &Config, listen: &Listen) -> WebAccess {
     WebAccess { hosts, origins: config.web.origins.clone() }
 }
 
+/// What callers of one listener may do and use.
+struct Admission {
+    web: WebAccess,
+    connections: Connections,
+    calls: CallLimit,
+    limits: Limits,
+}
+
 /// Serves one listener until `stopping`.
 fn serve(
     listener: Listener,
     routes: Routes,
     access: &Access,
-    web: WebAccess,
+    admission: Admission,
     stopping: CancellationToken,
 ) -> anyhow::Result<impl Future<Output = Result<(), tonic::transport::Error>> + use<>> {
     let mut server = tonic::transport::Server::builder()
         // gRPC-Web comes over HTTP/1.1; it also lets the server close a connection on which
         // nothing was ever said, which an HTTP/2-only server waits for at its end.
         .accept_http1(true)
-        .http2_keepalive_interval(Some(KEEP_ALIVE));
-    let admission = match (&listener, access) {
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .max_concurrent_streams(admission.limits.max_streams_per_connection);
+    let Admission { web, connections, calls, limits } = admission;
+    let credentials = match (&listener, access) {
         (Listener::Unix(..), _) => auth::Access::UnixSocket,
         (Listener::Tcp(_), Access::Secured { identity, tokens }) => {
-            let mut tls = ServerTlsConfig::new().identity(Identity::from_pem(
-                identity.certificate_pem(),
-                identity.private_key_pem().expose(),
-            ));
+            let mut tls = ServerTlsConfig::new().timeout(limits.handshake_timeout).identity(
+                Identity::from_pem(identity.certificate_pem(), identity.private_key_pem().expose()),
+            );
             if let Some(authorities) = identity.client_ca_pem() {
                 // Optional, because a token is as good.
                 tls = tls
@@ -286,22 +308,25 @@ fn serve(
         (Listener::Tcp(_), Access::UnixOnly) => anyhow::bail!("no credentials for {listener}"),
     };
     let router = server
+        .layer(connections.clone())
         .layer(tower::util::option_layer(web.cors()))
         .layer(GrpcWebLayer::new())
-        .layer(AuthLayer::new(Arc::new(Methods::load()), admission, web))
+        .layer(AuthLayer::new(Arc::new(Methods::load()), credentials, web))
+        .layer(calls)
         // Inside, so that the log of calls has this end too.
         .layer(DeadlineLayer)
         .layer(StrictLayer::load())
         .add_routes(routes);
+    let name = listener.to_string();
     Ok(async move {
         let stopped = stopping.cancelled_owned();
         match listener {
             Listener::Unix(listener, _file) => {
-                let incoming = UnixListenerStream::new(listener);
+                let incoming = Box::pin(connections.of(listener, name));
                 router.serve_with_incoming_shutdown(incoming, stopped).await
             }
             Listener::Tcp(listener) => {
-                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                let incoming = Box::pin(connections.of(listener, name));
                 router.serve_with_incoming_shutdown(incoming, stopped).await
             }
         }

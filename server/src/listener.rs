@@ -1,6 +1,10 @@
 //! Where `wharfd` listens: binds unix sockets and TCP ports before anything is served, so
 //! that a port in use is an error at start and not later.
 
+mod connections;
+
+pub use connections::{Connections, share};
+
 use std::fmt;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};

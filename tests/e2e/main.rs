@@ -12,6 +12,7 @@ mod hosts;
 mod images;
 mod other_clients;
 mod partial_failure;
+mod pressure;
 mod pulls;
 mod recreate;
 mod refusals;

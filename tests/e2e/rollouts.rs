@@ -8,6 +8,7 @@ mod deadlines;
 mod engines;
 mod events;
 mod failures;
+mod full_disk;
 mod gates;
 mod history;
 mod keeping;

@@ -27,6 +27,8 @@ pub struct WharfdOptions {
     pub arguments: Option<Vec<String>>,
     /// More variables of its environment, which is otherwise empty but for `PATH` and `HOME`.
     pub environment: Vec<(String, String)>,
+    /// How many files it may have open, soft and hard limit; unset: that of the test.
+    pub open_files: Option<u32>,
 }
 
 /// A running server. Dropping it ends it and removes its data.
@@ -170,7 +172,15 @@ fn socket(directory: &Path) -> String {
 }
 
 fn spawn(directory: &Path, options: &WharfdOptions) -> anyhow::Result<Daemon> {
-    let mut command = Command::new(tools::built("wharfd")?);
+    let program = tools::built("wharfd")?;
+    let mut command = match options.open_files {
+        None => Command::new(program),
+        Some(files) => {
+            let mut command = Command::new("prlimit");
+            command.arg(format!("--nofile={files}:{files}")).arg(program);
+            command
+        }
+    };
     command.arg("--data-dir").arg(directory.join("data"));
     if options.configuration.is_some() {
         command.arg("--config").arg(directory.join("wharfd.toml"));

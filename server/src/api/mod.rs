@@ -13,6 +13,7 @@
 pub mod answer;
 pub mod audit;
 pub mod auth;
+pub mod call_limit;
 pub mod claims;
 pub mod containers;
 pub mod convert;

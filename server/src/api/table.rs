@@ -162,7 +162,7 @@ pub fn code(reason: Reason) -> Code {
         | R::EngineError
         | R::PullFailed
         | R::PushFailed => Code::Unknown,
-        R::StoreFull => Code::ResourceExhausted,
+        R::StoreFull | R::AnswerMemoryFull | R::TooManyCalls => Code::ResourceExhausted,
         R::StoreBusy => Code::Unavailable,
         R::StoreCorrupt => Code::DataLoss,
         R::StoreFailed | R::Internal => Code::Internal,
@@ -242,7 +242,7 @@ fn hint(kind: ErrorKind) -> &'static str {
         Kind::ConnectionLost => "try again",
         Kind::ResultUnknown => "it may have been done or not; look at the host before trying again",
         Kind::BadAnswer => "is that address really a Docker Engine?",
-        Kind::AnswerTooLarge => "",
+        Kind::AnswerTooLarge | Kind::AnswerMemory => "",
         Kind::PullFailed => "try again; what was loaded is kept",
         Kind::PushFailed => "try again; what was sent is kept",
         Kind::TransferStalled => "check the network between that host and the registry",

@@ -9,7 +9,8 @@ use tracing::level_filters::LevelFilter;
 
 use super::settings::{Given, Settings};
 use super::{
-    Access, Config, ConfigError, ConfigFile, Environment, FileHosts, Listen, LogFormat, Web, tokens,
+    Access, Config, ConfigError, ConfigFile, Environment, FileHosts, Limits, Listen, LogFormat,
+    Web, tokens,
 };
 use crate::domain::{Secret, ServerIdentity, TlsPart, UnixPath, quoted};
 use crate::store::StoreOptions;
@@ -21,6 +22,7 @@ impl Settings {
         environment: &Environment,
         file: ConfigFile,
         hosts: FileHosts,
+        limits: Limits,
     ) -> Result<Config, ConfigError> {
         let listen = check_listen(self.listen.as_ref(), environment)?;
         let access = self.access(&listen)?;
@@ -40,6 +42,7 @@ impl Settings {
             local: !self.no_local.is_some_and(|given| given.value),
             max_parallel: check_number(self.max_parallel, 256, 1..=10_000)?,
             rollout_history: check_number(self.rollout_history, 1000, 10..=1_000_000)?,
+            limits,
             log_level: check_log_level(self.log_level)?,
             log_format: check_log_format(self.log_format)?,
             hosts,

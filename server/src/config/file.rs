@@ -31,6 +31,8 @@ pub(super) struct Document {
     pub token_file: Option<PathBuf>,
     pub insecure_tcp_without_authentication: Option<bool>,
     #[serde(default)]
+    pub limits: super::limits::Table,
+    #[serde(default)]
     pub tls: BTreeMap<String, Spanned<Group>>,
     #[serde(default)]
     pub host: Vec<Spanned<HostEntry>>,

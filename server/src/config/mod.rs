@@ -10,6 +10,7 @@ mod check;
 mod error;
 mod file;
 mod hosts;
+mod limits;
 mod listen;
 mod settings;
 mod tokens;
@@ -25,6 +26,7 @@ use crate::store::StoreOptions;
 pub use arguments::{Arguments, Environment};
 pub use error::ConfigError;
 pub use hosts::{FileHosts, load_hosts};
+pub use limits::Limits;
 pub use listen::Listen;
 pub use tokens::Token;
 pub use web::Web;
@@ -48,6 +50,8 @@ pub struct Config {
     pub max_parallel: usize,
     /// How many rollouts that have ended are remembered; from 10 to 1,000,000.
     pub rollout_history: usize,
+    /// What callers and hosts may use of this server.
+    pub limits: Limits,
     /// How much is logged.
     pub log_level: LevelFilter,
     /// What a line of the log looks like.

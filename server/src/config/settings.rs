@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::file::{Document, Source};
-use super::{Arguments, Config, ConfigError, ConfigFile, Environment, FileHosts, hosts};
+use super::{Arguments, Config, ConfigError, ConfigFile, Environment, FileHosts, Limits, hosts};
 
 /// A value and what it came from: a flag, a variable or a key of the file.
 #[derive(Debug, Clone)]
@@ -36,19 +36,20 @@ pub(super) struct Settings {
 
 pub(super) fn load(arguments: Arguments, environment: &Environment) -> Result<Config, ConfigError> {
     let (file, by) = config_file(&arguments, environment);
-    let (from_file, hosts) = match file.path() {
-        None => (Settings::default(), FileHosts::default()),
+    let (from_file, hosts, limits) = match file.path() {
+        None => (Settings::default(), FileHosts::default(), Limits::default()),
         Some(path) => {
             let source = Source::read(path, &by)?;
             let document = source.document()?;
             let hosts = hosts::hosts(&source, &document)?;
-            (Settings::from_file(document, &source), hosts)
+            let limits = document.limits.check(&path.display().to_string())?;
+            (Settings::from_file(document, &source), hosts, limits)
         }
     };
     let settings = Settings::from_arguments(arguments)
         .or(Settings::from_environment(environment)?)
         .or(from_file);
-    settings.check(environment, file, hosts)
+    settings.check(environment, file, hosts, limits)
 }
 
 /// The file that is named, else the default place; and what named it.

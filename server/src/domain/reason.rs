@@ -87,6 +87,8 @@ reasons! {
     PlanOutdated = "PLAN_OUTDATED",
     /// Another server has taken the store over.
     ServerReplaced = "SERVER_REPLACED",
+    /// The caller has too many calls under way.
+    TooManyCalls = "TOO_MANY_CALLS",
     /// The disk of the store is full.
     StoreFull = "STORE_FULL",
     /// The files of the store cannot be written.
@@ -127,6 +129,8 @@ reasons! {
     EngineBadAnswer = "ENGINE_BAD_ANSWER",
     /// The answer is larger than the cap for its kind.
     EngineAnswerTooLarge = "ENGINE_ANSWER_TOO_LARGE",
+    /// The answers of all hosts together are larger than the server holds at once.
+    AnswerMemoryFull = "ANSWER_MEMORY_FULL",
     /// Server and Engine share no API version.
     EngineApiVersion = "ENGINE_API_VERSION",
 

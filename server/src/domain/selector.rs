@@ -8,6 +8,11 @@ use std::fmt;
 use super::labels::{InvalidLabel, LabelKey, LabelValue, Labels};
 use super::text::quoted;
 
+/// Longest selector, in bytes.
+pub const LONGEST: usize = 4096;
+/// Terms that a selector may have.
+pub const MOST_TERMS: usize = 64;
+
 /// Requirements that must all hold; at least one. Its `Display` is canonical and reads back.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LabelSelector(Vec<Requirement>);
@@ -40,11 +45,26 @@ pub struct SelectorError {
 impl LabelSelector {
     /// Reads a selector. An empty one is an error: it would mean every host.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
+        // Before anything is made of it: each byte may become a token, and each token memory.
+        if text.len() > LONGEST {
+            return Err(SelectorError {
+                position: LONGEST,
+                found: format!("a selector of {} bytes", text.len()),
+                expected: format!("at most {LONGEST} bytes"),
+            });
+        }
         let mut parser = Parser { tokens: tokens(text), next: 0, end: text.len() };
         let mut requirements = vec![parser.requirement()?];
         loop {
             match parser.take() {
                 (_, Token::End) => return Ok(Self(requirements)),
+                (position, Token::Comma) if requirements.len() == MOST_TERMS => {
+                    return Err(SelectorError {
+                        position,
+                        found: format!("more than {MOST_TERMS} terms"),
+                        expected: format!("at most {MOST_TERMS}"),
+                    });
+                }
                 (_, Token::Comma) => requirements.push(parser.requirement()?),
                 other => return Err(unexpected(&other, "\",\" or the end of the selector")),
             }

@@ -80,6 +80,8 @@ pub enum ErrorKind {
     BadAnswer,
     /// The answer is larger than the cap for its kind.
     AnswerTooLarge,
+    /// The answers of all hosts together are larger than this server holds at once.
+    AnswerMemory,
     /// An error line, or a missing end, in the 200 stream of a pull.
     PullFailed,
     /// The same of a push.
@@ -90,7 +92,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::BadRequest,
         Self::Forbidden,
         Self::RegistryAuthRequired,
@@ -117,6 +119,7 @@ impl ErrorKind {
         Self::ResultUnknown,
         Self::BadAnswer,
         Self::AnswerTooLarge,
+        Self::AnswerMemory,
         Self::PullFailed,
         Self::PushFailed,
         Self::TransferStalled,
@@ -175,6 +178,7 @@ impl ErrorKind {
             Self::ResultUnknown => Reason::ResultUnknown,
             Self::BadAnswer => Reason::EngineBadAnswer,
             Self::AnswerTooLarge => Reason::EngineAnswerTooLarge,
+            Self::AnswerMemory => Reason::AnswerMemoryFull,
             Self::PullFailed => Reason::PullFailed,
             Self::PushFailed => Reason::PushFailed,
             Self::TransferStalled => Reason::TransferStalled,

@@ -235,3 +235,44 @@ async fn errors_carry_status_and_message_whole() {
     let error = create(|| raw("HTTP/1.1 409 X\r\nContent-Length: 50\r\n\r\n{\"mess")).await;
     assert_eq!(error.kind, ErrorKind::Conflict);
 }
+
+#[tokio::test]
+async fn hosts_that_send_much_and_stop_share_one_budget() {
+    use wharf_server::engine::http::{ConnectorSettings, HttpConnector};
+    const EACH: usize = 1 << 20;
+    let settings = ConnectorSettings {
+        answer_memory: 4 << 20,
+        answer_wait: Duration::from_millis(50),
+        ..ConnectorSettings::default()
+    };
+    let connector = HttpConnector::new(settings);
+    // Lists that stop before their end, and each holds what it has.
+    let mut servers = Vec::new();
+    for _ in 0..12 {
+        let start = format!("[{{\"Id\":\"{}", "a".repeat(EACH));
+        servers.push(
+            Server::engine(move |_| vec![chunked_head(200), chunk(&start), Step::Hang]).await,
+        );
+    }
+    let mut calls = tokio::task::JoinSet::new();
+    for server in &servers {
+        let engine: Arc<dyn Engine> = connector.engine(&server.address, None).unwrap();
+        calls.spawn(async move { engine.list_containers(&ContainerListing::default()).await });
+    }
+    // At most four of them fit, and the others are refused instead of held.
+    for _ in 0..8 {
+        let error = calls.join_next().await.unwrap().unwrap().unwrap_err();
+        assert_eq!(error.kind, ErrorKind::AnswerMemory, "{error}");
+        assert!(error.message.contains("4 MiB") && error.message.contains("answer_memory_mib"));
+    }
+    // A short answer needs no room.
+    let small = Server::engine(|_| answer(200, "[{\"Id\":\"4bc\"}]")).await;
+    let engine = connector.engine(&small.address, None).unwrap();
+    assert_eq!(engine.list_containers(&ContainerListing::default()).await.unwrap().items.len(), 1);
+    // What was held is free once the callers have given up.
+    calls.shutdown().await;
+    let large = serde_json::to_string(&vec![json!({"Id": "a".repeat(EACH)}); 3]).unwrap();
+    let large = Server::engine(move |_| answer(200, &large)).await;
+    let engine = connector.engine(&large.address, None).unwrap();
+    assert_eq!(engine.list_containers(&ContainerListing::default()).await.unwrap().items.len(), 3);
+}

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod cut;
 pub mod kinds;
 pub mod recorder;
+pub mod small_disk;
 
 use anyhow::Context;
 use futures_util::future::try_join_all;

@@ -113,3 +113,14 @@ proptest! {
         prop_assert_ne!(equal, unequal);
     }
 }
+
+#[test]
+fn a_selector_that_is_too_long_or_has_too_many_terms_is_refused() {
+    let fitting = vec!["a"; MOST_TERMS].join(",");
+    assert!(LabelSelector::parse(&fitting).is_ok());
+    let error = LabelSelector::parse(&format!("{fitting},b")).unwrap_err();
+    assert_eq!((error.position, &*error.expected), (fitting.len(), "at most 64"), "{error}");
+    let long = format!("a in ({})", "b,".repeat(1_400_000));
+    let error = LabelSelector::parse(&long).unwrap_err();
+    assert_eq!(error.expected, "at most 4096 bytes", "{error}");
+}

@@ -16,6 +16,7 @@ use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
 use super::HttpEngine;
+use super::answers::AnswerMemory;
 use super::lanes::{Lanes, PacingLayer};
 use super::link::{IDLE_CONNECTIONS, Link};
 use super::negotiate::VersionCell;
@@ -38,12 +39,17 @@ pub struct ConnectorSettings {
     /// For the next byte of a pull or push. 5 minutes by default: Engines verify and unpack
     /// large layers without a word.
     pub stall: Duration,
+    /// Bytes that answers of all Engines may take at once. 512 MiB by default.
+    pub answer_memory: usize,
+    /// How long an answer waits for room in that. 10 seconds by default.
+    pub answer_wait: Duration,
 }
 
 /// Makes an [`Engine`] of an address. Cheap to ask: the same address and certificates give
 /// the same client, with its connections and its negotiated version.
 pub struct HttpConnector {
     settings: ConnectorSettings,
+    answers: AnswerMemory,
     cache: Mutex<Cache>,
 }
 
@@ -68,6 +74,8 @@ impl Default for ConnectorSettings {
             connect: Duration::from_secs(5),
             negotiation: Duration::from_secs(10),
             stall: Duration::from_secs(300),
+            answer_memory: 512 << 20,
+            answer_wait: Duration::from_secs(10),
         }
     }
 }
@@ -76,7 +84,8 @@ impl HttpConnector {
     /// A connector without clients.
     #[must_use]
     pub fn new(settings: ConnectorSettings) -> Self {
-        Self { settings, cache: Mutex::default() }
+        let answers = AnswerMemory::new(settings.answer_memory, settings.answer_wait);
+        Self { settings, answers, cache: Mutex::default() }
     }
 
     /// The Engine at an address, secured with `tls` where that is given. Opens no connection.
@@ -128,6 +137,7 @@ impl HttpConnector {
             security,
             stall: self.settings.stall,
             negotiation: self.settings.negotiation,
+            answers: self.answers.clone(),
             lanes: Arc::new(Lanes::new()),
             version: VersionCell::default(),
         }));

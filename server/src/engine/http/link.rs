@@ -12,13 +12,14 @@ use reqwest::Response;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::answers::{AnswerMemory, Share};
 use super::lanes::{Lanes, Ticket};
 use super::negotiate::VersionCell;
 use super::path;
 use super::transport::{Phase, Security, doubtful, transport_error};
 use crate::domain::HostAddress;
 use crate::engine::classify::{Complaint, classify};
-use crate::engine::operation::{ERROR_CAP, Operation};
+use crate::engine::operation::{Access, ERROR_CAP, Operation};
 use crate::engine::{ApiVersion, EngineError, ErrorKind, Result, registry_auth, wire};
 
 /// Answers above this size are parsed on a thread of their own, so that a huge one of one host
@@ -38,6 +39,8 @@ pub(super) struct Link {
     pub(super) stall: Duration,
     /// How long the negotiation may take.
     pub(super) negotiation: Duration,
+    /// What the answers of all Engines may take.
+    pub(super) answers: AnswerMemory,
     pub(super) lanes: Arc<Lanes>,
     pub(super) version: VersionCell,
 }
@@ -65,6 +68,8 @@ pub(super) struct Answer {
     /// Whether a connection was opened for it.
     pub(super) connected: bool,
     pub(super) operation: &'static Operation,
+    /// Given back once the answer is read.
+    share: Share,
 }
 
 impl Call {
@@ -138,7 +143,13 @@ impl Answer {
         read: impl FnOnce(&str) -> serde_json::Result<T> + Send + 'static,
     ) -> Result<T> {
         let operation = self.operation;
-        let text = self.into_text()?;
+        let Self { body, share, .. } = self;
+        let text = String::from_utf8(body).map_err(|_| bad_answer(operation, "it is not UTF-8"))?;
+        let read = move |text: &str| {
+            // Until it is parsed, whoever waits for that.
+            let _share = share;
+            read(text)
+        };
         let parsed = if text.len() <= PARSED_IN_PLACE {
             read(&text)
         } else {
@@ -205,12 +216,12 @@ impl Link {
                 let (status, headers) = (response.status(), response.headers().clone());
                 let stays_open = stays_open(&response);
                 let cap = operation.cap;
-                let body = self.body(operation, response, cap).await?;
+                let (body, share) = self.body(operation, response, cap).await?;
                 if stays_open {
                     ticket.whole();
                 }
                 let connected = ticket.connected();
-                Ok(Answer { status, headers, body, version, latency, connected, operation })
+                Ok(Answer { status, headers, body, version, latency, connected, operation, share })
             })
             .await
     }
@@ -275,7 +286,7 @@ impl Link {
         operation: &Operation,
         mut response: Response,
         cap: usize,
-    ) -> Result<Vec<u8>> {
+    ) -> Result<(Vec<u8>, Share)> {
         let too_large = || {
             let message = format!("the answer is larger than the {cap} bytes that are accepted");
             EngineError::new(ErrorKind::AnswerTooLarge, operation.name, message)
@@ -283,12 +294,26 @@ impl Link {
         if response.content_length().is_some_and(|length| length > cap as u64) {
             return Err(too_large());
         }
-        let mut body = Vec::new();
+        let mut body: Vec<u8> = Vec::new();
+        let mut share = self.answers.share();
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) if body.len() + chunk.len() > cap => return Err(too_large()),
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => return Ok(body),
+                Ok(Some(chunk)) => {
+                    // A write is done, and its short answer must be read.
+                    if operation.access == Access::Read {
+                        share.grow(body.len() + chunk.len()).await.map_err(|error| {
+                            let kind = ErrorKind::AnswerMemory;
+                            EngineError::new(kind, operation.name, error.to_string())
+                        })?;
+                    }
+                    if body.capacity() - body.len() < chunk.len() {
+                        // By a quarter: doubling takes up to twice of what the budget counts.
+                        body.reserve_exact(chunk.len().max(body.len() / 4));
+                    }
+                    body.extend_from_slice(&chunk);
+                }
+                Ok(None) => return Ok((body, share)),
                 Err(error) => {
                     let phase = Phase::Body;
                     return Err(transport_error(

@@ -9,6 +9,7 @@
 //!       lanes       which calls go at the same time, over which connection
 //! ```
 
+mod answers;
 mod command;
 mod connector;
 mod containers;

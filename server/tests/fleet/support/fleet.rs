@@ -238,6 +238,7 @@ fn config(directory: &Path, hosts: FileHosts, max_parallel: usize) -> Config {
         local: false,
         max_parallel,
         rollout_history: 1000,
+        limits: wharf_server::config::Limits::default(),
         log_level: LevelFilter::INFO,
         log_format: LogFormat::Text,
         hosts,

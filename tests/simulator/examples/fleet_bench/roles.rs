@@ -125,6 +125,7 @@ pub async fn server() -> anyhow::Result<()> {
         local: false,
         max_parallel: super::AT_ONCE,
         rollout_history: 1000,
+        limits: wharf_server::config::Limits::default(),
         log_level: LevelFilter::OFF,
         log_format: LogFormat::Text,
         hosts,

@@ -1,0 +1,94 @@
+//! The memory that answers of all Engines may take together. Hosts that send much, or that stop
+//! in the middle of much, must not fill the memory of the server: beyond the budget an answer
+//! waits for room, and is refused when none comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+/// What every answer may take without asking, in bytes: most answers are smaller, and looking at
+/// a container must work while others fill the budget.
+const FREE: usize = 64 << 10;
+/// What an answer asks for at a time.
+const STEP: usize = 256 << 10;
+/// Bytes of one permit.
+const UNIT: usize = 1 << 10;
+
+/// The budget. Clones share it.
+#[derive(Debug, Clone)]
+pub(super) struct AnswerMemory {
+    room: Arc<Semaphore>,
+    /// How long an answer waits for room.
+    wait: Duration,
+    total: usize,
+}
+
+/// What one answer has of it, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Share {
+    memory: AnswerMemory,
+    held: Option<OwnedSemaphorePermit>,
+    bytes: usize,
+}
+
+/// No room came in time.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the answers of all hosts together fill the {} MiB that this server holds at once; ask fewer hosts at a time, or raise answer_memory_mib in its configuration",
+    .0 >> 20
+)]
+pub(super) struct NoRoom(usize);
+
+impl AnswerMemory {
+    pub(super) fn new(bytes: usize, wait: Duration) -> Self {
+        let permits = (bytes / UNIT).clamp(STEP / UNIT, Semaphore::MAX_PERMITS);
+        Self { room: Arc::new(Semaphore::new(permits)), wait, total: bytes }
+    }
+
+    /// The share of a new answer: nothing yet.
+    pub(super) fn share(&self) -> Share {
+        Share { memory: self.clone(), held: None, bytes: FREE }
+    }
+}
+
+impl Share {
+    /// Makes room for an answer of `bytes` in all.
+    pub(super) async fn grow(&mut self, bytes: usize) -> Result<(), NoRoom> {
+        while self.bytes < bytes {
+            let permits = u32::try_from(STEP / UNIT).expect("a small constant");
+            let asked = Arc::clone(&self.memory.room).acquire_many_owned(permits);
+            let Ok(Ok(permit)) = timeout(self.memory.wait, asked).await else {
+                return Err(NoRoom(self.memory.total));
+            };
+            match &mut self.held {
+                Some(held) => held.merge(permit),
+                None => self.held = Some(permit),
+            }
+            self.bytes += STEP;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_wait_for_room_and_small_ones_need_none() {
+        let memory = AnswerMemory::new(1 << 20, Duration::from_secs(5));
+        let mut large = memory.share();
+        large.grow(1 << 20).await.unwrap();
+        let mut small = memory.share();
+        small.grow(FREE).await.unwrap();
+        let mut second = memory.share();
+        assert_eq!(second.grow(1 << 20).await, Err(NoRoom(1 << 20)));
+        let waiting = tokio::spawn(async move { second.grow(1 << 20).await });
+        tokio::task::yield_now().await;
+        drop(large);
+        assert_eq!(waiting.await.unwrap(), Ok(()));
+        assert_eq!(memory.room.available_permits(), 1024, "what was held is given back");
+    }
+}
