@@ -24,6 +24,7 @@ use crate::api::call_limit::CallLimit;
 use crate::api::containers::Containers;
 use crate::api::deadline::DeadlineLayer;
 use crate::api::edge::Edge;
+use crate::api::field_limits::FieldLimits;
 use crate::api::hosts::Hosts;
 use crate::api::images::Images;
 use crate::api::methods::Methods;
@@ -316,6 +317,7 @@ fn serve(
         // Inside, so that the log of calls has this end too.
         .layer(DeadlineLayer)
         .layer(StrictLayer::load())
+        .layer(FieldLimits::load())
         .add_routes(routes);
     let name = listener.to_string();
     Ok(async move {
