@@ -108,7 +108,7 @@ pub fn policy(random: &mut Random) -> v1::RolloutPolicy {
         min_healthy_time: seconds(random.pick(&[1, 4])),
         monitor: seconds(random.below(3)),
         healthy_deadline: seconds(60),
-        max_failures: random.below(2).to_string(),
+        max_failures: random.pick(&["0", "0", "0", "1"]).to_owned(),
         on_failure: on_failure.into(),
         rollback_scope: random.pick(&[v1::RollbackScope::All, v1::RollbackScope::Failed]).into(),
         on_unreachable: on_unreachable.into(),
@@ -164,6 +164,7 @@ pub fn actions(random: &mut Random, hosts: usize) -> Vec<(Duration, Action)> {
                     let moment = random.pick(&[
                         Rare::KilledInTheGate,
                         Rare::KilledWhileRestoring,
+                        Rare::KilledWhileRollingBack,
                         Rare::KilledWhileRollingBack,
                     ]);
                     Action::KillIn(moment, Duration::from_millis(random.below(900)))
