@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! server     a process of the server, which can be killed or frozen
-//! ledger     the journal of all rollouts, watched, slow and full
+//! ledger     the journal of all rollouts, slow and full
+//! book       what is stored in it, checked as it is stored
 //! site       hosts, ledger and the server that is up
 //! caller     who orders, vanishes, and asks again
 //! draw       what follows from a seed
@@ -16,7 +17,8 @@
 //! liveness   faults that stay
 //! ```
 
-pub mod caller;
+mod book;
+mod caller;
 mod draw;
 mod ledger;
 mod liveness;

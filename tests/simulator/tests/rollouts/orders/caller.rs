@@ -14,6 +14,7 @@ use wharf_server::api::rollouts::RolloutApi;
 use wharf_server::domain::HostName;
 use wharf_server::rollout::model::{Revision, RolloutId};
 
+use super::book::Account;
 use super::planted::Plant;
 use super::rare::Rare;
 use super::server::Server;
@@ -123,7 +124,7 @@ impl Order {
                     let id = Uuid::parse_str(&rollout.id).map(RolloutId).expect("an ID");
                     let rare = {
                         let book = site.ledger.book();
-                        let created = book.rollouts.get(&id).map(super::ledger::Account::created);
+                        let created = book.rollouts.get(&id).map(Account::created);
                         match created {
                             Some(created) if vanished && created <= before => {
                                 Some(Rare::FoundAgain)

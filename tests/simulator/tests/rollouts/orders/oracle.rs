@@ -8,8 +8,8 @@ use wharf_server::rollout::model::{
 use wharf_server::rollout::state::RolloutState;
 use wharf_simulator::model::Container;
 
+use super::book::{Account, Book};
 use super::caller::Said;
-use super::ledger::{Account, Book};
 use super::rare::{Rare, Reached};
 use super::site::Site;
 use crate::world::{New, Old, TARGET};

@@ -9,9 +9,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wharf_server::rollout::model::{Control, PauseCause, Phase, RolloutId};
 
+use super::book::{Account, in_the_middle};
 use super::caller::{Order, Said, Wish};
 use super::draw::{self, Action};
-use super::ledger::{Ledger, in_the_middle};
+use super::ledger::Ledger;
 use super::oracle;
 use super::planted::Plant;
 use super::rare::Reached;
@@ -45,7 +46,7 @@ pub fn run(seed: u64, plant: Option<Plant>) -> Trace {
     simulate(async {
         let mut random = Random::new(seed ^ 0x0F0F_5EED_0000_0000);
         let settings = draw::settings(&mut random);
-        let slow = random.pick(&[0, 0, 3, 40, 300]);
+        let slow = random.pick(&[0, 0, 3, 40, 300, 300]);
         let ledger = Ledger::new((random.fork(), slow), plant);
         let site = Site::new(&settings, ledger).await;
         let crashes = settings.iter().all(|setting| setting.old != Old::AutoRemove);
@@ -176,7 +177,7 @@ async fn rest(site: &Site) -> Option<String> {
 async fn go_on(site: &Site, random: &mut Random) -> bool {
     let paused: Vec<_> = {
         let book = site.ledger.book();
-        let cause = |(id, it): (&RolloutId, &super::ledger::Account)| match &it.state.phase {
+        let cause = |(id, it): (&RolloutId, &Account)| match &it.state.phase {
             Phase::Paused { cause, .. } => Some((*id, *cause)),
             _ => None,
         };
