@@ -2,12 +2,15 @@
 //! each field of its inspection. `tests/INSPECTION.md` has a row for each; a field without a row is a
 //! failure, as is one that is said to be kept and is not.
 
+mod made;
+
 use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
-use testbed::{EngineKind, Image, tools};
+use testbed::{EngineKind, Image};
 
+use self::made::Made;
 use super::stage::Stage;
 use crate::support::kinds::on_engines;
 
@@ -39,16 +42,19 @@ async fn every_field_is_accounted_for(kind: EngineKind) -> anyhow::Result<()> {
         // It has the command line.
         return Ok(());
     }
-    let stage = Stage::of(kind).await?;
-    let result = roll_one(kind, &stage).await;
-    stage.clear().await?;
-    for network in ["front", "back"] {
-        let _ = stage.engine.delete(&format!("/networks/{}-{network}", stage.name)).await;
+    for how in [Made::Apart, Made::OnHost] {
+        let stage = Stage::of(kind).await?;
+        let result = roll_one(kind, &stage, how).await;
+        stage.clear().await?;
+        for network in ["front", "back"] {
+            let _ = stage.engine.delete(&format!("/networks/{}-{network}", stage.name)).await;
+        }
+        result?;
     }
-    result
+    Ok(())
 }
 
-async fn roll_one(kind: EngineKind, stage: &Stage) -> anyhow::Result<()> {
+async fn roll_one(kind: EngineKind, stage: &Stage, how: Made) -> anyhow::Result<()> {
     let image = |version: &str| {
         Image::new(version)
             .env("OF_IMAGE", "same")
@@ -57,7 +63,7 @@ async fn roll_one(kind: EngineKind, stage: &Stage) -> anyhow::Result<()> {
     };
     let v1 = stage.image("v1", &image("v1")).await?;
     let v2 = stage.image("v2", &image("v2")).await?;
-    create(kind, stage, &v1).await?;
+    how.create(kind, stage, &v1).await?;
     stage.docker(&["start", &stage.name])?;
     let old = stage.inspect().await?;
     stage.roll(&v2, &["--pull-policy", "never"]).await?.expect(0)?;
@@ -73,6 +79,7 @@ async fn roll_one(kind: EngineKind, stage: &Stage) -> anyhow::Result<()> {
             wrong.push(format!("{path} is not in the table: {before}"));
             continue;
         };
+        ensure!(verdict != "refused" || before == &json!(false), "{path} is refused: {before}");
         let after = new.get(path).unwrap_or(&Value::Null);
         if verdict == "kept" && before != after {
             wrong.push(format!("{path} is not kept: {before} -> {after}"));
@@ -83,155 +90,8 @@ async fn roll_one(kind: EngineKind, stage: &Stage) -> anyhow::Result<()> {
             wrong.push(format!("{path} was not there before: {}", new[path]));
         }
     }
-    ensure!(wrong.is_empty(), "on {kind}:\n{}", wrong.join("\n"));
+    ensure!(wrong.is_empty(), "{how:?} on {kind}:\n{}", wrong.join("\n"));
     Ok(())
-}
-
-async fn create(kind: EngineKind, stage: &Stage, image: &str) -> anyhow::Result<()> {
-    let (front, back) = (format!("{}-front", stage.name), format!("{}-back", stage.name));
-    let port = format!("127.0.0.1:{}:80/tcp", tools::free_port()?);
-    let number = port.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31) + u32::from(byte));
-    let prefix = format!("10.{}.{}", 130 + number % 20, number / 20 % 256);
-    let ipam = json!({"Config": [{"Subnet": format!("{prefix}.0/24")}]});
-    let body = json!({"Name": front, "Driver": "bridge", "IPAM": ipam});
-    stage.engine.post("/networks/create", Some(body)).await?;
-    stage.engine.post("/networks/create", Some(json!({"Name": back, "Driver": "bridge"}))).await?;
-    let directory = stage.engine.directory().join("bound");
-    std::fs::create_dir_all(&directory)?;
-    let bind = format!("type=bind,src={},dst=/bound,readonly", directory.display());
-    let volume = format!("{}-named:/named", stage.name);
-    let address = format!("{prefix}.77");
-    let mut arguments = vec![
-        "create",
-        "--name",
-        &stage.name,
-        "--hostname",
-        "there",
-        "--user",
-        "0:0",
-        "--env",
-        "MINE=1",
-        "--label",
-        "mine=1",
-        "--workdir",
-        "/data",
-        "--entrypoint",
-        "/bin/idle",
-        "--stop-timeout",
-        "7",
-        "--stop-signal",
-        "SIGINT",
-        "--health-cmd",
-        "true",
-        "--health-interval",
-        "1s",
-        "--health-timeout",
-        "5s",
-        "--health-retries",
-        "2",
-        "--health-start-period",
-        "1s",
-        "--network",
-        &front,
-        "--ip",
-        &address,
-        "--network-alias",
-        "aka",
-        "--publish",
-        &port,
-        "--expose",
-        "81/udp",
-        "--volume",
-        &volume,
-        "--volume",
-        "/anonymous",
-        "--mount",
-        &bind,
-        "--tmpfs",
-        "/scratch:size=1m,mode=1770",
-        "--memory",
-        "64m",
-        "--memory-reservation",
-        "32m",
-        "--cpu-shares",
-        "512",
-        "--cpuset-cpus",
-        "0",
-        "--pids-limit",
-        "50",
-        "--ulimit",
-        "nofile=100:200",
-        "--cap-add",
-        "NET_ADMIN",
-        "--cap-drop",
-        "CHOWN",
-        "--security-opt",
-        "no-new-privileges",
-        "--group-add",
-        "20",
-        "--dns",
-        "127.0.0.9",
-        "--dns-search",
-        "example.com",
-        "--dns-option",
-        "ndots:2",
-        "--add-host",
-        "other:10.0.0.9",
-        "--shm-size",
-        "16m",
-        "--oom-score-adj",
-        "10",
-        "--tty",
-        "--interactive",
-        "--ulimit",
-        "nproc=1000:1000",
-    ];
-    if !kind.is_podman() {
-        arguments.extend([
-            "--domainname",
-            "example.com",
-            "--init",
-            "--memory-swap",
-            "128m",
-            "--memory-swappiness",
-            "10",
-            "--device",
-            "/dev/null:/dev/other:r",
-            "--device-cgroup-rule",
-            "c 1:3 r",
-            "--restart",
-            "on-failure:3",
-            "--sysctl",
-            "net.ipv4.ip_default_ttl=65",
-            "--ipc",
-            "shareable",
-            "--cgroupns",
-            "private",
-            "--log-opt",
-            "max-size=1m",
-            "--cpus",
-            "0.5",
-            "--runtime",
-            "runc",
-            "--read-only",
-            "--publish-all",
-        ]);
-    }
-    if matches!(kind, EngineKind::Docker26 | EngineKind::Docker28) {
-        arguments.extend([
-            "--mac-address",
-            "02:42:0a:00:00:99",
-            "--annotation",
-            "mine=1",
-            "--health-start-interval",
-            "500ms",
-        ]);
-    }
-    arguments.push(image);
-    arguments.extend(["one", "two"]);
-    stage.docker(&arguments)?;
-    let connect = ["network", "connect", "--alias", "behind", &back, &stage.name];
-    stage.docker(&connect).map(drop)
 }
 
 /// The verdicts of the table by field.
@@ -241,7 +101,7 @@ fn rows(table: &str) -> anyhow::Result<BTreeMap<&str, String>> {
         let mut cells = line.trim_matches('|').split('|').map(str::trim);
         let field = cells.next().context("a field")?.trim_matches('`');
         let verdict = cells.next().context("a verdict")?;
-        ensure!(["kept", "mapped", "generated"].contains(&verdict), "{line}");
+        ensure!(["kept", "mapped", "generated", "refused"].contains(&verdict), "{line}");
         Ok((field, verdict.to_owned()))
     })
     .collect()
@@ -301,7 +161,14 @@ fn mapped(old: &Value, new: &Value) -> Vec<String> {
     let mounts = |container: &Value| {
         let mounts = container["Mounts"].as_array().cloned().unwrap_or_default();
         let keys = ["Type", "Name", "Source", "Destination", "Driver", "RW", "Propagation"];
-        sorted(&mut mounts.iter().map(|mount| keys.map(|key| mount[key].to_string()).join(" ")))
+        // An image is mounted anew for each container.
+        let is_of_image = |mount: &Value, key| mount["Type"] == "image" && key == "Source";
+        sorted(&mut mounts.iter().map(|mount| {
+            keys.map(
+                |key| if is_of_image(mount, key) { String::new() } else { mount[key].to_string() },
+            )
+            .join(" ")
+        }))
     };
     compare("Mounts", mounts(old), mounts(new));
     let labels = |container: &Value| {
@@ -312,6 +179,11 @@ fn mapped(old: &Value, new: &Value) -> Vec<String> {
         labels
     };
     compare("Config.Labels", labels(old), labels(new));
+    let hostname = |container: &Value| {
+        let (name, id) = (&container["Config"]["Hostname"], container["Id"].as_str());
+        if name.as_str() == id.map(|id| &id[..12]) { json!("its ID") } else { name.clone() }
+    };
+    compare("Config.Hostname", hostname(old), hostname(new));
     let ports = |container: &Value| container["HostConfig"]["PortBindings"].clone();
     compare("HostConfig.PortBindings", ports(old), ports(new));
     for (name, endpoint) in old["NetworkSettings"]["Networks"].as_object().into_iter().flatten() {

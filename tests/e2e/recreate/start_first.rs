@@ -14,6 +14,10 @@ async fn obstacle(body: Value, expected: &str) -> anyhow::Result<()> {
     let v2 = scene.image("v2", Image::new("v2")).await?;
     let mut body = body;
     body["Image"] = json!(v1);
+    if body["HostConfig"]["NetworkMode"] == "own" {
+        let (own, _) = scene.network("own").await?;
+        body["HostConfig"]["NetworkMode"] = own.into();
+    }
     scene.run(body).await?;
     let change = to_image(&v2)?;
     let wish = |order| Options { order, dependents: Dependents::Recreate, ..options() };
@@ -34,7 +38,8 @@ async fn c32_fixed_ports_host_network_shared_volumes_and_self_removal_stand_agai
     obstacle(json!({"HostConfig": {"NetworkMode": "host"}}), "the host's network").await?;
     obstacle(json!({"Volumes": {"/data": {}}}), "both write to").await?;
     obstacle(json!({"HostConfig": {"AutoRemove": true}}), "removes itself").await?;
-    obstacle(json!({"MacAddress": "02:42:0a:00:00:98"}), "a fixed MAC address").await
+    let address = json!({"MacAddress": "02:42:0a:00:00:98", "HostConfig": {"NetworkMode": "own"}});
+    obstacle(address, "a fixed MAC address").await
 }
 
 #[tokio::test]

@@ -157,6 +157,11 @@ fn host_configuration(host_config: &mut Value, anonymous_volumes: &[String]) {
             host_config[key] = json!("");
         }
     }
+    // Podman 5 refuses a size of what is not the container's, and shows one.
+    let ipc = host_config["IpcMode"].as_str().unwrap_or_default();
+    if ipc == "host" || ipc.starts_with("container:") {
+        remove(host_config, "ShmSize");
+    }
     // Ports that are exposed and not published.
     if let Some(ports) = host_config.get_mut("PortBindings").and_then(Value::as_object_mut) {
         ports.retain(|_, bindings| !bindings.is_null());
@@ -309,6 +314,17 @@ mod tests {
         assert_eq!(read("initialized"), (json!("created"), false));
         assert_eq!(read("stopped"), (json!("exited"), false));
         assert_eq!(read("exited"), (json!("exited"), false));
+    }
+
+    #[test]
+    fn shared_memory_that_is_not_the_container_s_has_no_size() {
+        let read = |mode: &str| {
+            let shown = json!({"Runtime": "oci", "IpcMode": mode, "ShmSize": 65_536_000});
+            as_docker(json!({"HostConfig": shown}))["HostConfig"]["ShmSize"].take()
+        };
+        assert_eq!(read("shareable"), 65_536_000);
+        assert_eq!(read("host"), Value::Null);
+        assert_eq!(read("container:0e2eeba176d8"), Value::Null);
     }
 
     #[test]
