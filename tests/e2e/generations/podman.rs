@@ -145,7 +145,7 @@ async fn for_boot(kind: EngineKind, stage: &Stage, network: &str) -> anyhow::Res
     assert_eq!(restored["Id"], old["Id"]);
     assert_eq!(restored["State"]["Running"], true);
     assert_eq!(restored["HostConfig"]["RestartPolicy"]["Name"], "always");
-    assert_eq!(stage.names().await?, [stage.name.clone()]);
+    assert_eq!(stage.names().await?, std::slice::from_ref(&stage.name));
 
     let plan = ["rollout", "plan", &stage.name, "-A", "--image", &v2, never[0], never[1]];
     let plan = stage.cli.run(&plan).await?.expect(0)?;
