@@ -23,6 +23,7 @@ use crate::api::auth::{self, AuthLayer};
 use crate::api::call_limit::CallLimit;
 use crate::api::containers::Containers;
 use crate::api::edge::Edge;
+use crate::api::field_limits::FieldLimits;
 use crate::api::hosts::Hosts;
 use crate::api::images::Images;
 use crate::api::methods::Methods;
@@ -311,6 +312,7 @@ fn serve(
         .layer(GrpcWebLayer::new())
         .layer(AuthLayer::new(Arc::new(Methods::load()), credentials, web))
         .layer(calls)
+        .layer(FieldLimits::load())
         .add_routes(routes);
     let name = listener.to_string();
     Ok(async move {

@@ -42,6 +42,8 @@ fn log(config: &Config) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would say so on the same stderr, and panic where that cannot be written either.
+        .log_internal_errors(false)
         .with_ansi(colours);
     match config.log_format {
         LogFormat::Text => builder.with_target(false).init(),

@@ -4,6 +4,7 @@
 use std::io::Read;
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -54,6 +55,55 @@ async fn a_full_disk_is_named_and_needs_no_restart_once_there_is_room() -> anyho
     disk.free()?;
     for number in 0..3 {
         add(&server, &format!("after{number}")).await?;
+    }
+    Ok(())
+}
+
+/// Limits how large a file of a server may become; `unlimited` takes the limit away.
+fn limit_files(wharfd: &Wharfd, bytes: &str) -> anyhow::Result<()> {
+    let pid = wharfd.pid().to_string();
+    let limit = format!("--fsize={bytes}:unlimited");
+    let status = Command::new("prlimit").args(["--pid", &pid, &limit]).status()?;
+    ensure!(status.success(), "prlimit: {status}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_is_named_and_needs_no_restart_once_it_works() -> anyhow::Result<()> {
+    // Beyond the limit a write fails, and where the signal is ignored nothing else happens.
+    let wharfd = Wharfd::start_with(WharfdOptions {
+        wrapper: vec!["env".to_owned(), "--ignore-signal=XFSZ".to_owned()],
+        ..Default::default()
+    })
+    .await?;
+    let server = Server::of(&wharfd).await?;
+    add(&server, "before").await?;
+    // Nothing can be written from here on, wherever in its files SQLite is.
+    limit_files(&wharfd, "1")?;
+    for name in ["web1", "web2"] {
+        let status = add(&server, name).await.expect_err("a write that fails");
+        let details = status.get_error_details();
+        let reason = details.error_info().map(|info| info.reason.clone()).unwrap_or_default();
+        assert_eq!((status.code(), &*reason), (Code::Internal, "STORE_FAILED"), "{status:?}");
+        let place = wharfd.data_directory().display().to_string();
+        assert!(status.message().contains(&place), "{status:?}");
+    }
+    limit_files(&wharfd, "unlimited")?;
+    add(&server, "web1").await.context("writes go on")
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_ends_nothing() -> anyhow::Result<()> {
+    let line = "exec \"$@\" 2> /dev/full";
+    let wharfd = Wharfd::start_with(WharfdOptions {
+        wrapper: ["sh", "-c", line, "sh"].map(str::to_owned).into(),
+        ..Default::default()
+    })
+    .await?;
+    let server = Server::of(&wharfd).await?;
+    // Every write has its line in the log.
+    for name in ["web1", "web2"] {
+        add(&server, name).await?;
     }
     Ok(())
 }

@@ -29,6 +29,8 @@ pub struct WharfdOptions {
     pub environment: Vec<(String, String)>,
     /// How many files it may have open, soft and hard limit; unset: that of the test.
     pub open_files: Option<u32>,
+    /// A command with its arguments that becomes the server, such as `env --ignore-signal=XFSZ`.
+    pub wrapper: Vec<String>,
 }
 
 /// A running server. Dropping it ends it and removes its data.
@@ -173,11 +175,14 @@ fn socket(directory: &Path) -> String {
 
 fn spawn(directory: &Path, options: &WharfdOptions) -> anyhow::Result<Daemon> {
     let program = tools::built("wharfd")?;
-    let mut command = match options.open_files {
+    let limit = options.open_files.map(|files| format!("--nofile={files}:{files}"));
+    let limit = limit.map(|limit| ["prlimit".to_owned(), limit]);
+    let mut line = options.wrapper.iter().cloned().chain(limit.into_iter().flatten());
+    let mut command = match line.next() {
         None => Command::new(program),
-        Some(files) => {
-            let mut command = Command::new("prlimit");
-            command.arg(format!("--nofile={files}:{files}")).arg(program);
+        Some(first) => {
+            let mut command = Command::new(first);
+            command.args(line).arg(program);
             command
         }
     };

@@ -176,6 +176,8 @@ mod tests {
     use super::super::auth::Identity;
     use super::*;
     use crate::domain::Role;
+    use bytes::Bytes;
+    use http_body_util::Full;
     use std::convert::Infallible;
     use tonic::Code;
 
@@ -191,7 +193,9 @@ mod tests {
     async fn a_caller_with_too_many_calls_is_refused_and_the_others_are_not() {
         let limit = CallLimit::new(2);
         let mut service = limit.layer(tower::service_fn(async |_: Request<()>| {
-            Ok::<_, Infallible>(Response::new(Body::empty()))
+            // Not at its end yet.
+            let body = Body::new(Full::new(Bytes::from_static(b"x")));
+            Ok::<_, Infallible>(Response::new(body))
         }));
         let first = service.call(request("ann")).await.unwrap();
         let _second = service.call(request("ann")).await.unwrap();

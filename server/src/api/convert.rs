@@ -17,9 +17,6 @@ use crate::domain::{
 use crate::engine::{EngineDocument, Filters};
 use crate::fleet::select::{SelectError, Selection, Targets};
 
-/// Most names of containers or images in one call; a guard against mistakes, far above use.
-const MOST_NAMES: usize = 1000;
-
 /// Most seconds of a `google.protobuf.Duration`: 10,000 years.
 const LONGEST_DURATION: u64 = 315_576_000_000;
 
@@ -133,10 +130,6 @@ fn each_name<T: PartialEq, E: fmt::Display>(
 ) -> Vec<T> {
     if names.is_empty() {
         violations.add(field, "must name at least one");
-    }
-    if names.len() > MOST_NAMES {
-        violations.add(field, format!("must name at most {MOST_NAMES} in one call"));
-        return Vec::new();
     }
     let mut valid = Vec::with_capacity(names.len());
     for (index, name) in names.iter().enumerate() {

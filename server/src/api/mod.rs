@@ -17,6 +17,7 @@ pub mod containers;
 pub mod convert;
 pub mod deadline;
 pub mod edge;
+pub mod field_limits;
 #[cfg(test)]
 mod fuzz;
 pub mod hosts;

@@ -8,12 +8,13 @@ use super::classify::{Complaint, classify, classify_line, one_line};
 use super::error::shortened;
 use super::frames::{last_frames, without_frames};
 use super::lines::{LineDecoder, LineTooLong};
+use super::list::{ListDecoder, parse_list};
 use super::operation::{self, Operation};
 use super::progress::{Progress, Step};
 use super::registry_auth;
 use super::version::{choose_version, needs_minimum};
-use super::wire::{self, parse, parse_list};
-use super::{ApiVersion, ContainerSummary, EngineDocument, ImageSummary};
+use super::wire::{self, parse};
+use super::{ApiVersion, ContainerSummary, EngineDocument, ImageSummary, NetworkSummary};
 use crate::domain::{RegistryHost, RegistryLogin, Secret};
 
 #[test]
@@ -111,6 +112,26 @@ fn fuzz_container_list() {
     });
 }
 
+/// A list is read item by item as it comes in, and that is the same as reading it at once.
+#[test]
+fn fuzz_lists_in_pieces() {
+    check!().for_each(|bytes: &[u8]| {
+        let (size, bytes) = bytes.split_first().map_or((1, bytes), |(size, rest)| (*size, rest));
+        let bytes = edited(bytes, &CONTAINERS);
+        let decode = |size: usize| {
+            let mut decoder = ListDecoder::<wire::ContainerItem, ContainerSummary>::new(false);
+            bytes.chunks(size).try_for_each(|piece| decoder.push(piece)).ok()?;
+            decoder.finish().ok()
+        };
+        let whole = std::str::from_utf8(&bytes)
+            .ok()
+            .and_then(|text| parse::<Option<Vec<wire::ContainerItem>>>(text).ok())
+            .map(|items| items.into_iter().flatten().map(ContainerSummary::from).collect());
+        assert_eq!(decode(bytes.len().max(1)), whole);
+        assert_eq!(decode(usize::from(size).max(1)), whole);
+    });
+}
+
 #[test]
 fn fuzz_image_list() {
     let seeds = [
@@ -164,17 +185,13 @@ fn fuzz_small_answers() {
         let _ = parse::<wire::ImagePrune>(&text).map(super::PrunedImages::from);
         let _ = parse::<wire::ContainerPrune>(&text).map(super::PrunedContainers::from);
         let _ = parse::<wire::Login>(&text).map(super::LoginAnswer::from);
-        let _ = parse_list_of_networks(&text);
+        let _ = parse_list::<wire::NetworkItem, NetworkSummary>(&text, false);
         let _ = parse::<wire::Distribution>(&text);
         let _ = parse::<wire::Versions>(&text);
         let _ = parse::<wire::ContainerState>(&text);
         let document = EngineDocument { json: text, api_version: ApiVersion::new(1, 41) };
         let _ = document.parse::<wire::ImageFacts>();
     });
-}
-
-fn parse_list_of_networks(text: &str) -> serde_json::Result<Vec<super::NetworkSummary>> {
-    Ok(parse::<Vec<wire::NetworkItem>>(text)?.into_iter().map(Into::into).collect())
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod frames;
 mod fuzz;
 pub mod http;
 mod lines;
+mod list;
 mod needs;
 mod operation;
 mod progress;

@@ -8,8 +8,8 @@ use std::ops::RangeInclusive;
 
 use serde::de::{Deserializer, Error, IgnoredAny};
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
 
+use super::list::ListItem;
 use super::{
     ContainerExit, ContainerSummary, Created, FileChange, FileChangeKind, HistoryLayer,
     ImageRemoval, ImageSummary, LoginAnswer, NetworkSummary, Port, ProcessTable, PrunedContainers,
@@ -32,43 +32,51 @@ pub(super) fn check_object(text: &str) -> Result<(), String> {
     if text.trim_start().starts_with('{') { Ok(()) } else { Err("it is no JSON object".to_owned()) }
 }
 
-/// Reads a list, and keeps each item's own JSON where `keep_json` says so.
-pub(super) fn parse_list<W, T>(text: &str, keep_json: bool) -> serde_json::Result<Vec<T>>
-where
-    W: DeserializeOwned + Into<T>,
-    T: KeepJson,
-{
-    if !keep_json {
-        let items: Option<Vec<W>> = serde_json::from_str(text)?;
-        return Ok(items.unwrap_or_default().into_iter().map(Into::into).collect());
-    }
-    let items: Option<Vec<&RawValue>> = serde_json::from_str(text)?;
-    items
-        .unwrap_or_default()
-        .into_iter()
-        .map(|raw| {
-            let mut item: T = serde_json::from_str::<W>(raw.get())?.into();
-            item.keep_json(raw.get().to_owned());
-            Ok(item)
-        })
-        .collect()
-}
-
-/// An item of a list that can carry its own JSON.
-pub(super) trait KeepJson {
-    fn keep_json(&mut self, json: String);
-}
-
-impl KeepJson for ImageSummary {
+impl ListItem for ContainerSummary {
     fn keep_json(&mut self, json: String) {
         self.json = Some(json);
     }
+
+    fn memory(&self) -> usize {
+        let own = [&self.id, &self.image, &self.image_id, &self.command, &self.state, &self.status];
+        let ports = self.ports.iter().flat_map(|port| [&port.protocol, &port.ip]);
+        size_of::<Self>()
+            + texts(own)
+            + texts(self.names.iter().chain(&self.networks))
+            + texts(ports)
+            + texts(self.labels.iter().flat_map(|(key, value)| [key, value]))
+    }
 }
 
-impl KeepJson for ContainerSummary {
+impl ListItem for ImageSummary {
     fn keep_json(&mut self, json: String) {
         self.json = Some(json);
     }
+
+    fn memory(&self) -> usize {
+        size_of::<Self>()
+            + texts([&self.id])
+            + texts(self.repo_tags.iter().chain(&self.repo_digests))
+            + texts(self.labels.iter().flat_map(|(key, value)| [key, value]))
+    }
+}
+
+impl ListItem for NetworkSummary {
+    fn memory(&self) -> usize {
+        size_of::<Self>() + texts([&self.id, &self.name, &self.driver, &self.scope])
+    }
+}
+
+impl ListItem for FileChange {
+    fn memory(&self) -> usize {
+        size_of::<Self>() + texts([&self.path])
+    }
+}
+
+/// The memory of texts, with what the allocator and the map or list around them take of each.
+fn texts<'a>(texts: impl IntoIterator<Item = &'a String>) -> usize {
+    const AROUND: usize = 48;
+    texts.into_iter().map(|text| text.len() + AROUND).sum()
 }
 
 /// `GET /containers/json`, one item.

@@ -88,3 +88,72 @@ fn has_no_room(directory: &Path) -> bool {
     rustix::fs::statvfs(directory)
         .is_ok_and(|space| space.f_bavail.saturating_mul(space.f_frsize) < NO_ROOM)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::error::Error;
+    use std::fmt;
+
+    use sqlx::error::{DatabaseError, ErrorKind};
+
+    use super::*;
+
+    /// An error with a code of SQLite.
+    #[derive(Debug)]
+    struct Injected(u32);
+
+    impl fmt::Display for Injected {
+        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(formatter, "injected {}", self.0)
+        }
+    }
+
+    impl Error for Injected {}
+
+    impl DatabaseError for Injected {
+        fn message(&self) -> &str {
+            "injected"
+        }
+        fn code(&self) -> Option<Cow<'_, str>> {
+            Some(self.0.to_string().into())
+        }
+        fn as_error(&self) -> &(dyn Error + Send + Sync + 'static) {
+            self
+        }
+        fn as_error_mut(&mut self) -> &mut (dyn Error + Send + Sync + 'static) {
+            self
+        }
+        fn into_error(self: Box<Self>) -> Box<dyn Error + Send + Sync + 'static> {
+            self
+        }
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+    }
+
+    #[test]
+    fn every_code_of_sqlite_is_of_a_kind_that_names_the_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        // Primary codes, and extended ones: what SQLite was doing stands in the higher bytes.
+        let codes = [
+            (Failure::Full, &[13][..]),
+            (Failure::Io, &[10, 266, 522, 778, 1034, 1290, 1546, 2314, 4106, 4874, 5386, 6410]),
+            (Failure::ReadOnly, &[8, 3, 264, 520, 776, 1032, 1288, 1544]),
+            (Failure::Busy, &[5, 6, 261, 262, 517, 773]),
+            (Failure::Corrupt, &[11, 26, 267, 523, 779]),
+            (Failure::CannotOpen, &[14, 270, 526, 782, 1038, 1550]),
+            (Failure::Other, &[1, 2, 7, 9, 19, 20, 21]),
+        ];
+        assert_eq!(codes.map(|(kind, _)| kind).len(), Failure::ALL.len());
+        for (kind, codes) in codes {
+            for code in codes {
+                let error = sqlx::Error::Database(Box::new(Injected(*code)));
+                assert_eq!(Failure::of(&error, directory.path()), kind, "{code}");
+            }
+            let text = kind.explain(directory.path());
+            assert!(text.contains(&directory.path().display().to_string()), "{text}");
+        }
+        assert_eq!(Failure::of(&sqlx::Error::PoolTimedOut, directory.path()), Failure::Busy);
+    }
+}

@@ -102,6 +102,27 @@ async fn a_damaged_page_is_told() {
 }
 
 #[tokio::test]
+async fn a_directory_that_is_away_is_told() {
+    let parent = tempfile::tempdir().unwrap();
+    let (directory, away) = (parent.path().join("data"), parent.path().join("away"));
+    fs::create_dir(&directory).unwrap();
+    let store = open(&directory).await;
+    add(&store, "web1").await.unwrap();
+    fs::rename(&directory, &away).unwrap();
+    // The connection that is open fails for another reason, and the next cannot be opened.
+    let mut transaction = store.begin().await.unwrap();
+    sqlx::query("ROLLBACK").execute(&mut *transaction).await.unwrap();
+    transaction.commit().await.unwrap_err();
+    for text in ["web2", "web3"] {
+        assert_eq!(failure(add(&store, text).await, &directory), Failure::CannotOpen);
+    }
+    assert!(!directory.exists(), "a new store was begun");
+    fs::rename(&away, &directory).unwrap();
+    add(&store, "web2").await.unwrap();
+    assert_eq!(store.hosts().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn a_lost_key_is_noticed_whatever_was_sealed() {
     for kind in ["a rollout", "a login", "a private key"] {
         let directory = tempfile::tempdir().unwrap();

@@ -249,7 +249,7 @@ async fn hosts_that_send_much_and_stop_share_one_budget() {
     // Lists that stop before their end, and each holds what it has.
     let mut servers = Vec::new();
     for _ in 0..12 {
-        let start = format!("[{{\"Id\":\"{}", "a".repeat(EACH));
+        let start = format!("[{{\"Id\":\"4bc\",\"Command\":\"{}", "a".repeat(EACH));
         servers.push(
             Server::engine(move |_| vec![chunked_head(200), chunk(&start), Step::Hang]).await,
         );
@@ -271,8 +271,30 @@ async fn hosts_that_send_much_and_stop_share_one_budget() {
     assert_eq!(engine.list_containers(&ContainerListing::default()).await.unwrap().items.len(), 1);
     // What was held is free once the callers have given up.
     calls.shutdown().await;
-    let large = serde_json::to_string(&vec![json!({"Id": "a".repeat(EACH)}); 3]).unwrap();
+    let item = json!({"Id": "4bc", "Command": "a".repeat(EACH)});
+    let large = serde_json::to_string(&vec![item; 2]).unwrap();
     let large = Server::engine(move |_| answer(200, &large)).await;
     let engine = connector.engine(&large.address, None).unwrap();
-    assert_eq!(engine.list_containers(&ContainerListing::default()).await.unwrap().items.len(), 3);
+    assert_eq!(engine.list_containers(&ContainerListing::default()).await.unwrap().items.len(), 2);
+}
+
+#[tokio::test]
+async fn of_a_long_list_only_what_is_read_of_it_is_held() {
+    use wharf_server::engine::http::{ConnectorSettings, HttpConnector};
+    let settings = ConnectorSettings {
+        answer_memory: 1 << 20,
+        answer_wait: Duration::from_millis(50),
+        ..ConnectorSettings::default()
+    };
+    // Four times what may be held, nearly all of it in a field that nobody reads.
+    let items = vec![json!({"Id": "4bc", "Later": "x".repeat(100_000)}); 40];
+    let list = serde_json::to_string(&items).unwrap();
+    let server = Server::engine(move |_| answer(200, &list)).await;
+    let engine = HttpConnector::new(settings).engine(&server.address, None).unwrap();
+    let listing = ContainerListing::default();
+    assert_eq!(engine.list_containers(&listing).await.unwrap().items.len(), 40);
+    // Where all of it is asked for, it counts.
+    let listing = ContainerListing { keep_json: true, ..listing };
+    let error = engine.list_containers(&listing).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::AnswerMemory, "{error}");
 }

@@ -8,6 +8,7 @@ mod cancellation;
 mod deadlines;
 mod envelope;
 mod faults;
+mod limits;
 mod negotiation;
 mod parallel;
 mod repeats;

@@ -15,7 +15,7 @@ use crate::engine::operation::{
     UNPAUSE_CONTAINER, UPDATE_CONTAINER, WAIT_CONTAINER,
 };
 use crate::engine::wire::{
-    self, ChangeItem, ContainerItem, ContainerPrune, ContainerState, Creation, Top, Update, Wait,
+    ChangeItem, ContainerItem, ContainerPrune, ContainerState, Creation, Top, Update, Wait,
 };
 use crate::engine::{
     ApiVersion, Change, ContainerExit, ContainerListing, ContainerSummary, Created, EngineDocument,
@@ -39,8 +39,7 @@ pub(super) async fn list(
         .with_flag("size", listing.size)
         .with_some("limit", (listing.limit > 0).then(|| listing.limit.to_string()))
         .with_filters(&listing.filters);
-    let keep_json = listing.keep_json;
-    link.list(call, move |text| wire::parse_list::<ContainerItem, _>(text, keep_json)).await
+    link.list::<ContainerItem, _>(call, listing.keep_json).await
 }
 
 pub(super) async fn create(
@@ -179,9 +178,8 @@ pub(super) async fn processes(
 }
 
 pub(super) async fn changes(link: &Arc<Link>, container: &ContainerRef) -> Result<Vec<FileChange>> {
-    let answer = link.send(on(&CONTAINER_CHANGES, container, &["changes"])).await?;
-    let items: Option<Vec<ChangeItem>> = answer.json().await?;
-    Ok(items.unwrap_or_default().into_iter().map(Into::into).collect())
+    let call = on(&CONTAINER_CHANGES, container, &["changes"]);
+    Ok(link.list::<ChangeItem, _>(call, false).await?.items)
 }
 
 /// Removes a container. Where someone else is removing it already, waits until that is done.

@@ -20,8 +20,7 @@ pub(super) async fn list(
     let call = Call::new(&LIST_IMAGES, &["images", "json"])
         .with_flag("all", listing.all)
         .with_filters(&listing.filters);
-    let keep_json = listing.keep_json;
-    link.list(call, move |text| wire::parse_list::<ImageItem, _>(text, keep_json)).await
+    link.list::<ImageItem, _>(call, listing.keep_json).await
 }
 
 pub(super) async fn inspect(link: &Arc<Link>, image: &ImageName) -> Result<EngineDocument> {

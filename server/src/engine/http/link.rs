@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::answers::{AnswerMemory, Share};
+use super::intake::Intake;
 use super::lanes::{Lanes, Ticket};
 use super::negotiate::VersionCell;
 use super::path;
@@ -57,10 +58,10 @@ pub(super) struct Call {
 
 /// A whole answer with a status of success, or 304.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Answer<B = Vec<u8>> {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+    pub(super) body: B,
     /// The version it was asked with.
     pub(super) version: Option<ApiVersion>,
     /// From the first byte of the request to the head of the answer.
@@ -131,18 +132,15 @@ impl Answer {
         String::from_utf8(self.body).map_err(|_| bad_answer(operation, "it is not UTF-8"))
     }
 
-    /// Reads the body with `read`.
-    pub(super) async fn read<T: Send + 'static>(
-        self,
-        read: impl FnOnce(&str) -> serde_json::Result<T> + Send + 'static,
-    ) -> Result<T> {
+    /// Reads the body as one JSON value.
+    pub(super) async fn json<T: DeserializeOwned + Send + 'static>(self) -> Result<T> {
         let operation = self.operation;
         let Self { body, share, .. } = self;
         let text = String::from_utf8(body).map_err(|_| bad_answer(operation, "it is not UTF-8"))?;
         let read = move |text: &str| {
             // Until it is parsed, whoever waits for that.
             let _share = share;
-            read(text)
+            wire::parse(text)
         };
         let parsed = if text.len() <= PARSED_IN_PLACE {
             read(&text)
@@ -151,11 +149,6 @@ impl Answer {
             parsing.await.map_err(|_| bad_answer(operation, "it could not be read"))?
         };
         parsed.map_err(|error| bad_answer(operation, &error.to_string()))
-    }
-
-    /// Reads the body as one JSON value.
-    pub(super) async fn json<T: DeserializeOwned + Send + 'static>(self) -> Result<T> {
-        self.read(wire::parse).await
     }
 }
 
@@ -171,12 +164,21 @@ pub(super) fn bad_answer(operation: &Operation, problem: &str) -> EngineError {
 impl Link {
     /// Makes a call with one whole answer, in the negotiated version.
     pub(super) async fn send(self: &Arc<Self>, call: Call) -> Result<Answer> {
+        self.send_into(call, Vec::new).await
+    }
+
+    /// The same, with the body taken in by what `intake` makes.
+    pub(super) async fn send_into<B: Intake>(
+        self: &Arc<Self>,
+        call: Call,
+        intake: impl Fn() -> B + Send + Sync,
+    ) -> Result<Answer<B>> {
         let spoken = self.negotiated(call.operation).await?.version;
-        match self.send_with(&call, Some(spoken)).await {
+        match self.exchange(&call, Some(spoken), intake()).await {
             // The Engine was exchanged for another version. It refused before it did anything.
             Err(error) if error.kind == ErrorKind::NoCommonApiVersion => {
                 let spoken = self.negotiate_again(call.operation, spoken).await?.version;
-                self.send_with(&call, Some(spoken)).await
+                self.exchange(&call, Some(spoken), intake()).await
             }
             result => result,
         }
@@ -188,6 +190,15 @@ impl Link {
         call: &Call,
         version: Option<ApiVersion>,
     ) -> Result<Answer> {
+        self.exchange(call, version, Vec::new()).await
+    }
+
+    async fn exchange<B: Intake>(
+        &self,
+        call: &Call,
+        version: Option<ApiVersion>,
+        intake: B,
+    ) -> Result<Answer<B>> {
         let operation = call.operation;
         self.lanes
             .run(operation, async |ticket: Arc<Ticket>| {
@@ -209,8 +220,7 @@ impl Link {
                 ticket.served();
                 let (status, headers) = (response.status(), response.headers().clone());
                 let stays_open = stays_open(&response);
-                let cap = operation.cap;
-                let (body, share) = self.body(operation, response, cap).await?;
+                let (body, share) = self.body(operation, response, intake).await?;
                 if stays_open {
                     ticket.whole();
                 }
@@ -275,12 +285,13 @@ impl Link {
     }
 
     /// Reads a body up to its cap.
-    async fn body(
+    async fn body<B: Intake>(
         &self,
         operation: &Operation,
         mut response: Response,
-        cap: usize,
-    ) -> Result<(Vec<u8>, Share)> {
+        mut body: B,
+    ) -> Result<(B, Share)> {
+        let cap = operation.cap;
         let too_large = || {
             let message = format!("the answer is larger than the {cap} bytes that are accepted");
             EngineError::new(ErrorKind::AnswerTooLarge, operation.name, message)
@@ -288,24 +299,21 @@ impl Link {
         if response.content_length().is_some_and(|length| length > cap as u64) {
             return Err(too_large());
         }
-        let mut body: Vec<u8> = Vec::new();
+        let mut length = 0;
         let mut share = self.answers.share();
         loop {
             match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > cap => return Err(too_large()),
+                Ok(Some(chunk)) if length + chunk.len() > cap => return Err(too_large()),
                 Ok(Some(chunk)) => {
                     // A write is done, and its short answer must be read.
                     if operation.access == Access::Read {
-                        share.grow(body.len() + chunk.len()).await.map_err(|error| {
+                        share.grow(body.memory() + chunk.len()).await.map_err(|error| {
                             let kind = ErrorKind::AnswerMemory;
                             EngineError::new(kind, operation.name, error.to_string())
                         })?;
                     }
-                    if body.capacity() - body.len() < chunk.len() {
-                        // By a quarter: doubling takes up to twice of what the budget counts.
-                        body.reserve_exact(chunk.len().max(body.len() / 4));
-                    }
-                    body.extend_from_slice(&chunk);
+                    length += chunk.len();
+                    body.take(operation, &chunk)?;
                 }
                 Ok(None) => return Ok((body, share)),
                 Err(error) => {

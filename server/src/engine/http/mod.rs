@@ -14,6 +14,7 @@ mod command;
 mod connector;
 mod containers;
 mod images;
+mod intake;
 mod lanes;
 mod link;
 mod negotiate;

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
+
+use super::intake::list_error;
 use super::link::{Answer, Call, Link, bad_answer};
 use super::negotiate::maximum_of;
 use crate::domain::RegistryLogin;
+use crate::engine::list::{ListDecoder, ListItem};
 use crate::engine::operation::{DISK_USAGE, INFO, LIST_NETWORKS, LOGIN, Operation, PING, VERSION};
 use crate::engine::{
     ApiVersion, EngineDocument, EngineError, ErrorKind, Listing, LoginAnswer, NetworkSummary, Ping,
@@ -52,11 +56,7 @@ pub(super) async fn disk_usage(link: &Arc<Link>) -> Result<EngineDocument> {
 
 pub(super) async fn networks(link: &Arc<Link>) -> Result<Listing<NetworkSummary>> {
     let call = Call::new(&LIST_NETWORKS, &["networks"]);
-    link.list(call, |text| {
-        let items: Option<Vec<wire::NetworkItem>> = wire::parse(text)?;
-        Ok(items.unwrap_or_default().into_iter().map(Into::into).collect())
-    })
-    .await
+    link.list::<wire::NetworkItem, _>(call, false).await
 }
 
 pub(super) async fn check_login(link: &Arc<Link>, login: &RegistryLogin) -> Result<LoginAnswer> {
@@ -87,15 +87,21 @@ impl Link {
         document_of(self.send_with(&call, Some(version)).await?)
     }
 
-    /// Makes a call that answers with a list.
-    pub(super) async fn list<T: Send + 'static>(
+    /// Makes a call that answers with a list of `W`, and keeps each item's own JSON where
+    /// `keep_json` says so.
+    pub(super) async fn list<W, T>(
         self: &Arc<Self>,
         call: Call,
-        read: impl FnOnce(&str) -> serde_json::Result<Vec<T>> + Send + 'static,
-    ) -> Result<Listing<T>> {
-        let answer = self.send(call).await?;
-        let api_version = spoken(&answer);
-        Ok(Listing { items: answer.read(read).await?, api_version })
+        keep_json: bool,
+    ) -> Result<Listing<T>>
+    where
+        W: DeserializeOwned + Into<T>,
+        T: ListItem + Send,
+    {
+        let answer = self.send_into(call, || ListDecoder::<W, T>::new(keep_json)).await?;
+        let (operation, api_version) = (answer.operation, spoken(&answer));
+        let items = answer.body.finish().map_err(|error| list_error(operation, error))?;
+        Ok(Listing { items, api_version })
     }
 
     /// Refuses what the Engine is too old for: it would ignore it and do something else.
@@ -122,6 +128,6 @@ fn document_of(answer: Answer) -> Result<EngineDocument> {
 }
 
 /// The version of a call that was made with the negotiated one.
-fn spoken(answer: &Answer) -> ApiVersion {
+fn spoken<B>(answer: &Answer<B>) -> ApiVersion {
     answer.version.expect("calls other than pings have a version")
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::list::parse_list;
 
 #[test]
 fn a_container_with_nulls_everywhere_is_read() {

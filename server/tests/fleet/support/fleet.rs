@@ -16,7 +16,7 @@ use wharf::v1::image_service_client::ImageServiceClient;
 use wharf::v1::registry_service_client::RegistryServiceClient;
 use wharf::v1::system_service_client::SystemServiceClient;
 use wharf_server::app::Server;
-use wharf_server::config::{Access, Config, ConfigFile, FileHosts, Listen, LogFormat, Web};
+use wharf_server::config::{Access, Config, ConfigFile, FileHosts, Limits, Listen, LogFormat, Web};
 use wharf_server::domain::{Host, HostAddress, HostName, HostSource, Labels, Transport, UnixPath};
 use wharf_server::engine::ApiVersion;
 use wharf_server::store::{Store, StoreOptions};
@@ -37,6 +37,8 @@ pub struct FleetOptions {
     pub max_parallel: usize,
     /// Containers of each host, made from [`IMAGE`] and named `c0`, `c1`, …
     pub containers: usize,
+    /// What callers and hosts may use of the server.
+    pub limits: Limits,
 }
 
 /// A server with its hosts and a client.
@@ -67,7 +69,8 @@ impl FleetOptions {
     /// Engines of API 1.41 with one container each.
     pub fn of(hosts: usize) -> Self {
         let engines = (0..hosts).map(|place| EngineOptions::new(&name(place))).collect();
-        Self { engines, shared_listener: false, max_parallel: 256, containers: 1 }
+        let limits = Limits::default();
+        Self { engines, shared_listener: false, max_parallel: 256, containers: 1, limits }
     }
 }
 
@@ -109,7 +112,11 @@ impl Fleet {
         let simulation = simulation.expect("loopback addresses");
         let directory = TempDir::new().expect("a temporary directory");
         let hosts = inventory(&simulation);
-        let config = config(directory.path(), hosts, options.max_parallel);
+        let config = Config {
+            max_parallel: options.max_parallel,
+            limits: options.limits,
+            ..config(directory.path(), hosts)
+        };
         let (server, channel) = serve(&config).await;
         Self {
             channel,
@@ -216,7 +223,7 @@ async fn connect(config: &Config) -> Channel {
     target.connect().await.expect("a connection")
 }
 
-fn config(directory: &Path, hosts: FileHosts, max_parallel: usize) -> Config {
+fn config(directory: &Path, hosts: FileHosts) -> Config {
     let socket = directory.join("wharfd.sock");
     let socket = UnixPath::parse(socket.to_str().expect("UTF-8")).expect("a path");
     Config {
@@ -226,9 +233,9 @@ fn config(directory: &Path, hosts: FileHosts, max_parallel: usize) -> Config {
         access: Access::UnixOnly,
         web: Web::default(),
         local: false,
-        max_parallel,
+        max_parallel: 256,
         rollout_history: 1000,
-        limits: wharf_server::config::Limits::default(),
+        limits: Limits::default(),
         log_level: LevelFilter::INFO,
         log_format: LogFormat::Text,
         hosts,

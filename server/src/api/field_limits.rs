@@ -1,0 +1,240 @@
+//! How long the fields of requests may be. One table, looked at before a request is decoded: what
+//! would take a lot of memory takes none, and no host is touched.
+//!
+//! Every text has a most of bytes, and every field that may be repeated a most of entries. What
+//! is not in [`OTHERS`] has the [`DEFAULT`], so a field that is added has limits from its first day.
+
+mod layer;
+#[cfg(test)]
+mod tests;
+
+pub use layer::FieldLimits;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
+
+use crate::body::violation::FieldViolation;
+
+/// The most that a field may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Bytes of a text: of each entry, and of each key and value of a map.
+    pub bytes: usize,
+    /// Entries, where it is repeated or a map.
+    pub entries: usize,
+}
+
+/// Of every field without a line of its own. Names, references, addresses and selectors are far
+/// shorter.
+pub const DEFAULT: Limit = Limit { bytes: 4 << 10, entries: 1000 };
+
+/// What is passed to the kernel as one argument or variable has at most 128 KiB there.
+const ARGUMENTS: Limit = Limit { bytes: 128 << 10, entries: 10_000 };
+/// Hosts that one call can name: as many as it can ask at once.
+const HOSTS: Limit = Limit { entries: 10_000, ..DEFAULT };
+/// One for each port that there is.
+const PORTS: Limit = Limit { entries: 65_536, ..DEFAULT };
+const CERTIFICATE: Limit = Limit { bytes: 256 << 10, ..DEFAULT };
+const PASSWORD: Limit = Limit { bytes: 64 << 10, ..DEFAULT };
+/// Tools keep whole configurations in them.
+const LABELS: Limit = Limit { bytes: 256 << 10, ..DEFAULT };
+/// A seccomp profile is passed as its JSON.
+const PROFILES: Limit = Limit { bytes: 1 << 20, ..DEFAULT };
+/// As much as the inspection of a container may have.
+const ENGINE_JSON: Limit = Limit { bytes: 3 << 20, ..DEFAULT };
+
+/// The fields that need more than the default. They stand in docs/api.md, too.
+pub const OTHERS: [(&str, Limit); 18] = [
+    ("ContainerSpec.command", ARGUMENTS),
+    ("ContainerSpec.entrypoint", ARGUMENTS),
+    ("ContainerSpec.env", ARGUMENTS),
+    ("ContainerSpec.expose", PORTS),
+    ("ContainerSpec.labels", LABELS),
+    ("ContainerSpec.ports", PORTS),
+    ("ContainerSpec.security_opt", PROFILES),
+    ("EngineJson.json", ENGINE_JSON),
+    ("HealthCheck.test", ARGUMENTS),
+    ("HostNames.names", HOSTS),
+    ("HostSelector.exclude", HOSTS),
+    ("RegistryCredentials.identity_token", PASSWORD),
+    ("RegistryCredentials.password", PASSWORD),
+    ("RolloutPolicy.drain", ARGUMENTS),
+    ("RolloutPolicy.verify", ARGUMENTS),
+    ("TlsMaterial.ca_pem", CERTIFICATE),
+    ("TlsMaterial.certificate_pem", CERTIFICATE),
+    ("TlsMaterial.private_key_pem", CERTIFICATE),
+];
+
+/// Fields that are named before the walk ends; callers are told of no more.
+const MOST_VIOLATIONS: usize = 6;
+
+/// The messages that the methods of the contract take, by the path of the method.
+#[derive(Debug)]
+pub struct Requests(HashMap<String, MessageDescriptor>);
+
+impl Requests {
+    /// Reads the descriptors that are compiled in.
+    ///
+    /// # Panics
+    /// When they are not valid, which the tests of this crate rule out.
+    pub fn load() -> Self {
+        let pool = DescriptorPool::decode(wharf::DESCRIPTORS).expect("valid descriptors");
+        let mut requests = HashMap::new();
+        for service in pool.services().filter(|service| service.package_name() == "wharf.v1") {
+            for method in service.methods() {
+                let path = format!("/{}/{}", service.full_name(), method.name());
+                requests.insert(path, method.input());
+            }
+        }
+        Self(requests)
+    }
+
+    /// What a method takes; `None` where it is not of the contract.
+    pub fn get(&self, path: &str) -> Option<&MessageDescriptor> {
+        self.0.get(path)
+    }
+}
+
+/// The limit of a field.
+pub fn limit(field: &FieldDescriptor) -> Limit {
+    let name = field.full_name().strip_prefix("wharf.v1.").unwrap_or(field.full_name());
+    let found = OTHERS.binary_search_by(|(other, _)| other.cmp(&name));
+    found.map_or(DEFAULT, |place| OTHERS[place].1)
+}
+
+/// What is too long in a message that is still encoded. What cannot be decoded is left to the
+/// decoder to refuse.
+pub fn violations(message: &MessageDescriptor, encoded: &[u8]) -> Vec<FieldViolation> {
+    let mut walk = Walk::default();
+    let _ = walk.message(message, None, &mut Seen::default(), None, encoded);
+    walk.0
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Walk(Vec<FieldViolation>);
+
+/// Entries of the repeated fields of one message, by number. A message that comes in pieces is
+/// put together by the decoder, so what is in the pieces counts together.
+#[derive(Default)]
+struct Seen {
+    entries: HashMap<u32, usize>,
+    messages: HashMap<u32, Seen>,
+}
+
+/// The walk is over: the message is broken, or enough was found.
+struct Stop;
+
+/// Where a field is in the request.
+struct Path<'a> {
+    parent: Option<&'a Path<'a>>,
+    name: &'a str,
+    /// Its place in a list.
+    index: Option<usize>,
+}
+
+impl Walk {
+    /// `limit`: of the map whose entry the message is.
+    fn message(
+        &mut self,
+        message: &MessageDescriptor,
+        map: Option<Limit>,
+        seen: &mut Seen,
+        parent: Option<&Path<'_>>,
+        mut rest: &[u8],
+    ) -> Result<(), Stop> {
+        while !rest.is_empty() {
+            let (number, wire_type) = decode_key(&mut rest).map_err(|_| Stop)?;
+            if wire_type == WireType::StartGroup {
+                // The contract has no groups, and the decoder skips unknown ones.
+                let context = DecodeContext::default();
+                skip_field(wire_type, number, &mut rest, context).map_err(|_| Stop)?;
+                continue;
+            }
+            let value = value(wire_type, &mut rest)?;
+            let Some(field) = message.get_field(number) else { continue };
+            let limit = map.unwrap_or_else(|| limit(&field));
+            let mut path = Path { parent, name: field.name(), index: None };
+            if field.is_list() || field.is_map() {
+                let entries = seen.entries.entry(number).or_default();
+                path.index = field.is_list().then_some(*entries);
+                *entries += value.map_or(1, |value| packed(&field.kind(), value));
+                if *entries > limit.entries {
+                    path.index = None;
+                    self.add(&path, format!("must have at most {} entries", limit.entries))?;
+                    return Err(Stop);
+                }
+            }
+            let Some(value) = value else { continue };
+            match field.kind() {
+                Kind::String | Kind::Bytes if value.len() > limit.bytes => {
+                    let (most, length) = (limit.bytes, value.len());
+                    self.add(&path, format!("must be at most {most} bytes, and has {length}"))?;
+                }
+                Kind::Message(entry) if field.is_map() => {
+                    let mut seen = Seen::default();
+                    self.message(&entry, Some(limit), &mut seen, Some(&path), value)?;
+                }
+                Kind::Message(inner) if field.is_list() => {
+                    self.message(&inner, None, &mut Seen::default(), Some(&path), value)?;
+                }
+                Kind::Message(inner) => {
+                    let seen = seen.messages.entry(number).or_default();
+                    self.message(&inner, None, seen, Some(&path), value)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, path: &Path<'_>, description: String) -> Result<(), Stop> {
+        self.0.push(FieldViolation { field: path.to_string(), description });
+        if self.0.len() > MOST_VIOLATIONS { Err(Stop) } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent {
+            write!(formatter, "{parent}.")?;
+        }
+        formatter.write_str(self.name)?;
+        match self.index {
+            Some(index) => write!(formatter, "[{index}]"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Takes the value of a field; its bytes where it has a length.
+fn value<'a>(wire_type: WireType, rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Stop> {
+    let length = match wire_type {
+        WireType::Varint => {
+            decode_varint(rest).map_err(|_| Stop)?;
+            return Ok(None);
+        }
+        WireType::ThirtyTwoBit => 4,
+        WireType::SixtyFourBit => 8,
+        WireType::LengthDelimited => decode_varint(rest).map_err(|_| Stop)?,
+        WireType::StartGroup | WireType::EndGroup => return Err(Stop),
+    };
+    let length = usize::try_from(length).map_err(|_| Stop)?;
+    let (value, after) = rest.split_at_checked(length).ok_or(Stop)?;
+    *rest = after;
+    Ok((wire_type == WireType::LengthDelimited).then_some(value))
+}
+
+/// The entries in one value of a repeated field: numbers may come many at once.
+fn packed(kind: &Kind, value: &[u8]) -> usize {
+    match kind {
+        Kind::String | Kind::Bytes | Kind::Message(_) => 1,
+        Kind::Fixed32 | Kind::Sfixed32 | Kind::Float => value.len() / 4,
+        Kind::Fixed64 | Kind::Sfixed64 | Kind::Double => value.len() / 8,
+        // The last byte of each number has no high bit.
+        _ => value.iter().filter(|byte| **byte < 0x80).count(),
+    }
+}

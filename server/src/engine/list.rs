@@ -1,0 +1,304 @@
+//! Lists of an Engine, decoded item by item as they come in. Of a list that is long or stops in
+//! the middle there is never more in memory than its items and the start of one.
+//!
+//! Pure; the HTTP client feeds it.
+
+use std::marker::PhantomData;
+
+use serde::de::DeserializeOwned;
+
+/// Longest item, in bytes. Twice what fits in a message to a caller, so that the caller hears which
+/// item is too large to send; and short enough to be decoded without holding other hosts up.
+const LONGEST_ITEM: usize = 8 << 20;
+
+/// What JSON has between its parts.
+const SPACE: [char; 4] = [' ', '\n', '\r', '\t'];
+
+/// An item of a list.
+pub(super) trait ListItem {
+    /// Keeps its own JSON with it, where it can.
+    fn keep_json(&mut self, _json: String) {}
+    /// About how much memory it takes beside its own JSON, in bytes.
+    fn memory(&self) -> usize;
+}
+
+/// What is wrong with a list.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ListError {
+    /// It is not a list of such items.
+    #[error("{0}")]
+    Invalid(String),
+    /// The item at this place, from 0, is too long.
+    #[error("item {0} of the list is larger than the {LONGEST_ITEM} bytes that are accepted")]
+    ItemTooLong(usize),
+}
+
+/// Reads one list. `W` is an item as it is sent.
+#[derive(Debug)]
+pub(super) struct ListDecoder<W, T> {
+    keep_json: bool,
+    items: Vec<T>,
+    /// What the items take.
+    memory: usize,
+    /// The item under way, or what may become `null`.
+    partial: Vec<u8>,
+    place: Place,
+    /// Brackets and braces that are open in the item.
+    depth: usize,
+    /// Whether a string is open in the item, and what comes next is escaped.
+    string: bool,
+    escaped: bool,
+    sent: PhantomData<fn() -> W>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Before the list.
+    Start,
+    /// In what begins as no list does: only `null` is right.
+    Null,
+    /// Before the first item, or the end of the list.
+    First,
+    /// In an item.
+    Item,
+    /// After the list.
+    End,
+}
+
+impl<W, T> ListDecoder<W, T>
+where
+    W: DeserializeOwned + Into<T>,
+    T: ListItem,
+{
+    /// Keeps each item's own JSON where `keep_json` says so.
+    pub(super) fn new(keep_json: bool) -> Self {
+        Self {
+            keep_json,
+            items: Vec::new(),
+            memory: 0,
+            partial: Vec::new(),
+            place: Place::Start,
+            depth: 0,
+            string: false,
+            escaped: false,
+            sent: PhantomData,
+        }
+    }
+
+    /// Takes the next bytes.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), ListError> {
+        // Where what belongs to the item, or to `null`, begins in these bytes.
+        let mut begin = 0;
+        for (index, byte) in bytes.iter().copied().enumerate() {
+            match self.place {
+                Place::Start if is_space(byte) => begin = index + 1,
+                Place::Start if byte == b'[' => {
+                    self.place = Place::First;
+                    begin = index + 1;
+                }
+                Place::Start => {
+                    self.place = Place::Null;
+                    begin = index;
+                }
+                Place::First if is_space(byte) => begin = index + 1,
+                Place::First if byte == b']' => self.place = Place::End,
+                Place::First => {
+                    self.place = Place::Item;
+                    begin = index;
+                    self.scan(byte);
+                }
+                Place::Item => {
+                    if self.depth == 0 && !self.string && matches!(byte, b',' | b']') {
+                        self.extend(&bytes[begin..index])?;
+                        self.item()?;
+                        begin = index + 1;
+                        if byte == b']' {
+                            self.place = Place::End;
+                        }
+                    } else {
+                        self.scan(byte);
+                    }
+                }
+                Place::End if is_space(byte) => {}
+                Place::End => return Err(invalid("something follows the list")),
+                // Kept, and looked at when there is no more.
+                Place::Null => {}
+            }
+        }
+        if matches!(self.place, Place::Item | Place::Null) {
+            self.extend(&bytes[begin..])?;
+        }
+        Ok(())
+    }
+
+    /// The items, once there is no more. An Engine may say `null` for an empty list.
+    pub(super) fn finish(self) -> Result<Vec<T>, ListError> {
+        match self.place {
+            Place::End => Ok(self.items),
+            Place::Null if self.partial.trim_ascii() == b"null" => Ok(Vec::new()),
+            Place::Null => Err(invalid("it is no list")),
+            Place::Start | Place::First | Place::Item => {
+                Err(invalid(format!("it ends in the middle, after {} items", self.items.len())))
+            }
+        }
+    }
+
+    /// The memory that it takes by now, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.memory + self.partial.capacity()
+    }
+
+    /// Notes a byte of an item. What is wrong inside of it is found when it is decoded.
+    fn scan(&mut self, byte: u8) {
+        if self.string {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' => self.escaped = true,
+                b'"' => self.string = false,
+                _ => {}
+            }
+            return;
+        }
+        match byte {
+            b'"' => self.string = true,
+            b'{' | b'[' => self.depth += 1,
+            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+
+    fn extend(&mut self, bytes: &[u8]) -> Result<(), ListError> {
+        if self.partial.len() + bytes.len() > LONGEST_ITEM {
+            return Err(ListError::ItemTooLong(self.items.len()));
+        }
+        self.partial.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn item(&mut self) -> Result<(), ListError> {
+        let place = self.items.len();
+        let wrong = |problem: &dyn std::fmt::Display| invalid(format!("item {place}: {problem}"));
+        let json = std::str::from_utf8(&self.partial).map_err(|_| wrong(&"it is not UTF-8"))?;
+        let sent: W = serde_json::from_str(json).map_err(|error| wrong(&error))?;
+        let mut item: T = sent.into();
+        self.memory += item.memory();
+        if self.keep_json {
+            let json = json.trim_matches(SPACE);
+            self.memory += json.len();
+            item.keep_json(json.to_owned());
+        }
+        self.items.push(item);
+        self.partial.clear();
+        Ok(())
+    }
+}
+
+fn is_space(byte: u8) -> bool {
+    SPACE.contains(&char::from(byte))
+}
+
+fn invalid(problem: impl Into<String>) -> ListError {
+    ListError::Invalid(problem.into())
+}
+
+/// Reads a whole list.
+#[cfg(test)]
+pub(super) fn parse_list<W, T>(text: &str, keep_json: bool) -> Result<Vec<T>, ListError>
+where
+    W: DeserializeOwned + Into<T>,
+    T: ListItem,
+{
+    let mut decoder = ListDecoder::<W, T>::new(keep_json);
+    decoder.push(text.as_bytes())?;
+    decoder.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Number(i64, Option<String>);
+
+    impl From<i64> for Number {
+        fn from(sent: i64) -> Self {
+            Self(sent, None)
+        }
+    }
+
+    impl ListItem for Number {
+        fn keep_json(&mut self, json: String) {
+            self.1 = Some(json);
+        }
+        fn memory(&self) -> usize {
+            size_of::<Self>()
+        }
+    }
+
+    fn decode(text: &str, piece: usize) -> Result<Vec<i64>, ListError> {
+        let mut decoder = ListDecoder::<i64, Number>::new(false);
+        for piece in text.as_bytes().chunks(piece) {
+            decoder.push(piece)?;
+        }
+        Ok(decoder.finish()?.into_iter().map(|number| number.0).collect())
+    }
+
+    #[test]
+    fn a_list_is_the_same_in_whatever_pieces_it_comes() {
+        for piece in 1..9 {
+            for (text, numbers) in [
+                ("[]", &[][..]),
+                (" [ ] ", &[]),
+                ("null\n", &[]),
+                ("[ 1 , 22,-3 ]\n", &[1, 22, -3]),
+            ] {
+                assert_eq!(decode(text, piece).unwrap(), numbers, "{text}");
+            }
+            for text in [
+                "", "[", "[1", "[1,", "[1,]", "[,1]", "[1]]", "[1] 2", "[1 2]", "nul", "{}", "1",
+                "[[]]",
+            ] {
+                assert!(decode(text, piece).is_err(), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_a_list_under_way_only_its_items_are_held() {
+        let mut decoder = ListDecoder::<String, Text>::new(false);
+        decoder.push(b"[").unwrap();
+        let item = format!("\"[,\\\"{}\",", "x".repeat(100));
+        for _ in 0..10_000 {
+            decoder.push(item.as_bytes()).unwrap();
+        }
+        assert!(decoder.partial.capacity() < 1000, "{}", decoder.partial.capacity());
+        assert!(decoder.memory() < 10_000 * 200, "{}", decoder.memory());
+        assert!(
+            matches!(decoder.finish(), Err(ListError::Invalid(text)) if text.contains("10000"))
+        );
+    }
+
+    #[test]
+    fn an_item_without_an_end_is_refused_and_not_held() {
+        let mut decoder = ListDecoder::<String, Text>::new(false);
+        decoder.push(b"[\"a\",\"").unwrap();
+        let piece = vec![b'x'; 1 << 20];
+        let refused = (0..9).find_map(|_| decoder.push(&piece).err());
+        assert!(matches!(refused, Some(ListError::ItemTooLong(1))), "{refused:?}");
+    }
+
+    #[derive(Debug)]
+    struct Text(String);
+
+    impl From<String> for Text {
+        fn from(sent: String) -> Self {
+            Self(sent)
+        }
+    }
+
+    impl ListItem for Text {
+        fn memory(&self) -> usize {
+            size_of::<Self>() + self.0.len()
+        }
+    }
+}
