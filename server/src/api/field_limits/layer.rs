@@ -21,7 +21,7 @@ const HEAD: usize = 5;
 /// Longest message, as tonic has it by default.
 const LONGEST: usize = 4 << 20;
 
-/// Puts [`ShortFields`] around services.
+/// Puts the check around services.
 #[derive(Debug, Clone)]
 pub struct FieldLimits(Arc<Requests>);
 

@@ -163,7 +163,7 @@ async fn calm(site: &Site) {
 
 /// Waits until every rollout rests; what is wrong where one does not.
 async fn rest(site: &Site) -> Option<String> {
-    let all = site.ledger.until(|book| book.rollouts.values().all(|it| it.is_at_rest()));
+    let all = site.ledger.until(|book| book.rollouts.values().all(Account::is_at_rest));
     if tokio::time::timeout(LONGEST, all).await.is_ok() {
         return None;
     }
