@@ -113,6 +113,12 @@ impl Server {
         HttpConnector::new(settings).engine(&self.address, None).unwrap()
     }
 
+    /// A client that lets an Engine report little of a transfer.
+    pub fn brief_client(&self) -> Arc<dyn Engine> {
+        let settings = ConnectorSettings { report: 64 << 10, ..ConnectorSettings::default() };
+        HttpConnector::new(settings).engine(&self.address, None).unwrap()
+    }
+
     pub fn accepted(&self) -> usize {
         self.state.accepted.load(Ordering::SeqCst)
     }

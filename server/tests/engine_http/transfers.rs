@@ -216,6 +216,24 @@ async fn a_transfer_that_stands_still_is_given_up() {
 }
 
 #[tokio::test]
+async fn an_engine_that_reports_for_ever_is_given_up() {
+    let server = engine(|| {
+        let line =
+            "{\"status\":\"Downloading\",\"progressDetail\":{\"current\":1},\"id\":\"aaa\"}\r\n";
+        vec![
+            chunked_head(200),
+            Step::Forever(format!("{:x}\r\n{line}\r\n", line.len()).into_bytes()),
+        ]
+    })
+    .await;
+    let (sink, _receiver) = watch::channel(Transfer::default());
+    let client = server.brief_client();
+    let error = client.pull_image(&reference("app"), None, None, &sink).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::AnswerTooLarge, "{error}");
+    server.until_closed().await;
+}
+
+#[tokio::test]
 async fn a_line_without_end_is_refused() {
     let server = engine(|| {
         let junk = format!("10000\r\n{}\r\n", "x".repeat(0x10000)).into_bytes();

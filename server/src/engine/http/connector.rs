@@ -39,6 +39,9 @@ pub struct ConnectorSettings {
     /// For the next byte of a pull or push. 5 minutes by default: Engines verify and unpack
     /// large layers without a word.
     pub stall: Duration,
+    /// Bytes of what an Engine reports of one pull or push. 1 GiB by default, which is that of a pull
+    /// of several hours: an Engine that reports for ever would keep the pull under way for ever.
+    pub report: u64,
     /// Bytes that answers of all Engines may take at once. 512 MiB by default.
     pub answer_memory: usize,
     /// How long an answer waits for room in that. 10 seconds by default.
@@ -74,6 +77,7 @@ impl Default for ConnectorSettings {
             connect: Duration::from_secs(5),
             negotiation: Duration::from_secs(10),
             stall: Duration::from_secs(300),
+            report: 1 << 30,
             answer_memory: 512 << 20,
             answer_wait: Duration::from_secs(10),
         }
@@ -136,6 +140,7 @@ impl HttpConnector {
             address: address.clone(),
             security,
             stall: self.settings.stall,
+            report: self.settings.report,
             negotiation: self.settings.negotiation,
             answers: self.answers.clone(),
             lanes: Arc::new(Lanes::new()),

@@ -38,6 +38,8 @@ pub(super) struct Link {
     pub(super) security: Security,
     /// How long a transfer may stand still.
     pub(super) stall: Duration,
+    /// How many bytes it may report of a transfer.
+    pub(super) report: u64,
     /// How long the negotiation may take.
     pub(super) negotiation: Duration,
     /// What the answers of all Engines may take.

@@ -171,6 +171,7 @@ impl Link {
             Ok(Step::Failed(message)) => Err(Broken::Reported(message)),
             Err(error) => Err(Broken::NoJson(error.to_string())),
         };
+        let mut left = self.report;
         loop {
             let chunk = timeout(self.stall, response.chunk()).await;
             let chunk = chunk.map_err(|_| stalled(operation, self.stall))?.map_err(|error| {
@@ -178,6 +179,10 @@ impl Link {
                 transport_error(operation, &self.address, self.security, phase, &error)
             })?;
             let Some(chunk) = chunk else { break };
+            left = left.checked_sub(chunk.len() as u64).ok_or_else(|| {
+                let message = format!("the Engine reported more than {} bytes of it", self.report);
+                EngineError::new(ErrorKind::AnswerTooLarge, operation.name, message)
+            })?;
             decoder.push(&chunk, &mut read).map_err(|broken| broken.into_error(operation))?;
         }
         decoder.finish(&mut read).map_err(|broken| broken.into_error(operation))?;
