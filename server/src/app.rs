@@ -316,8 +316,9 @@ fn serve(
         .layer(calls)
         // Inside, so that the log of calls has this end too.
         .layer(DeadlineLayer)
-        .layer(StrictLayer::load())
+        // Before anything else looks into a request.
         .layer(FieldLimits::load())
+        .layer(StrictLayer::load())
         .add_routes(routes);
     let name = listener.to_string();
     Ok(async move {

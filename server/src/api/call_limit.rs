@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use http::{Request, Response};
@@ -20,9 +19,6 @@ use super::auth::Principal;
 use super::problem::Problem;
 use super::throttle::Throttle;
 use crate::domain::Reason;
-
-/// When a refused call may be tried again.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// Counts the calls of every caller. Clones share the counts.
 #[derive(Debug, Clone)]
@@ -59,9 +55,7 @@ impl CallLimit {
             let message = format!(
                 "{caller} has {count} calls under way, the most that this server takes of one caller; end some, or raise max_calls_per_caller in its configuration"
             );
-            let mut problem = Problem::new(Reason::TooManyCalls, message);
-            problem.retry_after = Some(RETRY);
-            return Err(problem);
+            return Err(Problem::new(Reason::TooManyCalls, message));
         }
         *count += 1;
         drop(counts);

@@ -109,7 +109,11 @@ pub fn store_problem(error: &StoreError) -> Problem {
 pub fn retry_after(reason: Reason) -> Option<Duration> {
     use Reason as R;
     let seconds = match reason {
-        R::RequestInProgress | R::PlanOutdated | R::HostConnectionLost | R::RemovalInProgress => 1,
+        R::RequestInProgress
+        | R::PlanOutdated
+        | R::HostConnectionLost
+        | R::RemovalInProgress
+        | R::TooManyCalls => 1,
         R::TooManyRefusedCalls | R::StoreBusy | R::EngineUnavailable => 5,
         // The registries that limit pulls count them over hours; a minute is the least that helps.
         R::RegistryRateLimited => 60,

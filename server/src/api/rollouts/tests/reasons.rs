@@ -15,6 +15,7 @@ use v1::registry_service_server::RegistryService;
 use super::*;
 use crate::api::answer::{Answer, Part, outcome_message};
 use crate::api::auth::{Access, AuthLayer};
+use crate::api::call_limit::CallLimit;
 use crate::api::deadline;
 use crate::api::hosts::Hosts;
 use crate::api::items;
@@ -142,6 +143,14 @@ async fn of_callers() -> Seen {
     let headers = [host, wrong];
     let flood = (0..40).map(|_| call(path, &headers));
     seen.extend(futures_util::future::join_all(flood).await.into_iter().flatten());
+    // Known, and with more calls under way than the server takes of one.
+    let request = HttpRequest::post(path).header("content-type", "application/grpc");
+    let request = request.header(host.0, host.1).header(known.0, known.1).body(()).unwrap();
+    let inner = service_fn(|_: HttpRequest<()>| async {
+        Ok::<_, std::convert::Infallible>(http::Response::new(tonic::body::Body::empty()))
+    });
+    let response = layer.layer(CallLimit::new(0).layer(inner)).call(request).await.unwrap();
+    seen.extend(Status::from_header_map(response.headers()).map(read));
     seen
 }
 
