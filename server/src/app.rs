@@ -24,14 +24,13 @@ use crate::api::call_limit::CallLimit;
 use crate::api::containers::Containers;
 use crate::api::deadline::DeadlineLayer;
 use crate::api::edge::Edge;
-use crate::api::field_limits::FieldLimits;
 use crate::api::hosts::Hosts;
 use crate::api::images::Images;
+use crate::api::incoming::IncomingLayer;
 use crate::api::methods::Methods;
 use crate::api::origin::WebAccess;
 use crate::api::registries::Registries;
 use crate::api::rollouts::RolloutApi;
-use crate::api::strict::StrictLayer;
 use crate::api::system::System;
 use crate::config::{Access, Config, ConfigFile, Limits, Listen};
 use crate::domain::{Host, UnixPath};
@@ -316,9 +315,7 @@ fn serve(
         .layer(calls)
         // Inside, so that the log of calls has this end too.
         .layer(DeadlineLayer)
-        // Before anything else looks into a request.
-        .layer(FieldLimits::load())
-        .layer(StrictLayer::load())
+        .layer(IncomingLayer::load())
         .add_routes(routes);
     let name = listener.to_string();
     Ok(async move {

@@ -4,17 +4,14 @@
 //! Every text has a most of bytes, and every field that may be repeated a most of entries. What
 //! is not in [`OTHERS`] has the [`DEFAULT`], so a field that is added has limits from its first day.
 
-mod layer;
 #[cfg(test)]
 mod tests;
-
-pub use layer::FieldLimits;
 
 use std::collections::HashMap;
 use std::fmt;
 
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
-use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 use crate::body::violation::FieldViolation;
 
@@ -70,33 +67,6 @@ pub const OTHERS: [(&str, Limit); 18] = [
 
 /// Fields that are named before the walk ends; callers are told of no more.
 const MOST_VIOLATIONS: usize = 6;
-
-/// The messages that the methods of the contract take, by the path of the method.
-#[derive(Debug)]
-pub struct Requests(HashMap<String, MessageDescriptor>);
-
-impl Requests {
-    /// Reads the descriptors that are compiled in.
-    ///
-    /// # Panics
-    /// When they are not valid, which the tests of this crate rule out.
-    pub fn load() -> Self {
-        let pool = DescriptorPool::decode(wharf::DESCRIPTORS).expect("valid descriptors");
-        let mut requests = HashMap::new();
-        for service in pool.services().filter(|service| service.package_name() == "wharf.v1") {
-            for method in service.methods() {
-                let path = format!("/{}/{}", service.full_name(), method.name());
-                requests.insert(path, method.input());
-            }
-        }
-        Self(requests)
-    }
-
-    /// What a method takes; `None` where it is not of the contract.
-    pub fn get(&self, path: &str) -> Option<&MessageDescriptor> {
-        self.0.get(path)
-    }
-}
 
 /// The limit of a field.
 pub fn limit(field: &FieldDescriptor) -> Limit {

@@ -8,7 +8,7 @@
 //! - [`auth`]: who calls and what they may do, by the roles in the contract ([`methods`]);
 //!   [`origin`]: what browsers may send; [`throttle`]: who is refused too often; [`audit`]: the log
 //!   of all that.
-//! - [`strict`]: refuses what a call that changes something says and this server does not know.
+//! - [`incoming`]: looks into a request before it is decoded: limits of fields, and what is not known.
 
 pub mod answer;
 pub mod audit;
@@ -24,6 +24,7 @@ pub mod field_limits;
 mod fuzz;
 pub mod hosts;
 pub mod images;
+pub mod incoming;
 pub mod items;
 pub mod methods;
 pub mod operations;
@@ -34,7 +35,6 @@ pub mod replay;
 pub mod requests;
 pub mod rollouts;
 pub mod size;
-pub mod strict;
 pub mod system;
 mod system_views;
 pub mod table;

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use prost::Message;
-use prost_reflect::{DynamicMessage, MapKey, ReflectMessage, Value};
+use prost_reflect::{DescriptorPool, DynamicMessage, MapKey, ReflectMessage, Value};
 use wharf::v1;
 
 use super::*;
+use crate::api::incoming::Requests;
 
 /// A field of a request, by the fields that lead to it.
 type Way = Vec<FieldDescriptor>;
@@ -78,7 +79,8 @@ fn too_long(message: &DynamicMessage) -> Vec<String> {
 #[test]
 fn every_text_and_every_repeated_field_of_every_request_has_a_limit() {
     let (mut texts, mut repeated) = (0, 0);
-    for (path, message) in Requests::load().0 {
+    for (path, method) in Requests::load().0 {
+        let message = method.message;
         let mut found = Vec::new();
         ways(&message, &Way::new(), &mut found);
         for way in found {
@@ -124,7 +126,8 @@ fn every_text_and_every_repeated_field_of_every_request_has_a_limit() {
 fn the_table_names_fields_of_requests_and_stands_in_the_documentation() {
     let documented = include_str!("../../../../docs/api.md");
     let mut of_requests = BTreeSet::new();
-    for message in Requests::load().0.values() {
+    for method in Requests::load().0.values() {
+        let message = &method.message;
         let mut found = Vec::new();
         ways(message, &Way::new(), &mut found);
         of_requests.extend(found.iter().map(|way| way.last().unwrap().full_name().to_owned()));
@@ -157,7 +160,7 @@ fn every_method_takes_one_message() {
 }
 
 fn list() -> MessageDescriptor {
-    Requests::load().get("/wharf.v1.ContainerService/ListContainers").unwrap().clone()
+    Requests::load().get("/wharf.v1.ContainerService/ListContainers").unwrap().message.clone()
 }
 
 #[test]

@@ -18,11 +18,11 @@ use crate::api::auth::{Access, AuthLayer};
 use crate::api::call_limit::CallLimit;
 use crate::api::deadline;
 use crate::api::hosts::Hosts;
+use crate::api::incoming::IncomingLayer;
 use crate::api::items;
 use crate::api::methods::Methods;
 use crate::api::origin::WebAccess;
 use crate::api::registries::Registries;
-use crate::api::strict::StrictLayer;
 use crate::domain::{ContainerName, HostName, Reason};
 use crate::engine::ErrorKind;
 use crate::fleet::{Done, HostError, HostEvent as Fleet, HostOutcome};
@@ -164,7 +164,7 @@ async fn of_later_versions() -> Option<String> {
     let body =
         tonic::body::Body::new(http_body_util::Full::new(bytes::Bytes::copy_from_slice(&message)));
     let request = HttpRequest::post("/wharf.v1.RolloutService/CreateRollout").body(body).unwrap();
-    let response = StrictLayer::load().layer(inner).call(request).await.unwrap();
+    let response = IncomingLayer::load().layer(inner).call(request).await.unwrap();
     Status::from_header_map(response.headers()).map(read)
 }
 
