@@ -27,7 +27,7 @@ const LONGEST_PS_ARGS: usize = 1000;
 
 /// How a caller wants a fan-out carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FanoutWishes {
+pub struct FanoutSettings {
     /// Longest time for one host.
     pub host_timeout: Option<Duration>,
     /// Hosts at once.
@@ -37,7 +37,7 @@ pub struct FanoutWishes {
 }
 
 /// The options of a fan-out.
-pub fn fanout_options(options: Option<&v1::FanoutOptions>) -> Result<FanoutWishes, Problem> {
+pub fn fanout_options(options: Option<&v1::FanoutOptions>) -> Result<FanoutSettings, Problem> {
     let default = v1::FanoutOptions::default();
     let options = options.unwrap_or(&default);
     let host_timeout = match &options.host_timeout {
@@ -53,7 +53,7 @@ pub fn fanout_options(options: Option<&v1::FanoutOptions>) -> Result<FanoutWishe
         }
     };
     let max_parallel = (options.max_parallel > 0).then_some(options.max_parallel as usize);
-    Ok(FanoutWishes { host_timeout, max_parallel, allow_partial: options.allow_partial })
+    Ok(FanoutSettings { host_timeout, max_parallel, allow_partial: options.allow_partial })
 }
 
 /// The ID that makes a retry safe; `None` where there is none.

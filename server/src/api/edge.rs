@@ -115,13 +115,13 @@ impl Edge {
     ) -> Result<FanoutCall, Problem> {
         let message = request.get_ref();
         let method = self.method(path)?;
-        let wishes = convert::fanout_options(message.fanout())?;
+        let settings = convert::fanout_options(message.fanout())?;
         let request_id = convert::request_id(message.request_id())?;
         let selection = convert::selection(message.targets())?;
         let options = FanoutOptions {
-            host_timeout: wishes.host_timeout.or(default_timeout),
+            host_timeout: settings.host_timeout.or(default_timeout),
             caller_deadline: work_deadline(request.metadata(), Instant::now()),
-            max_parallel: wishes.max_parallel.unwrap_or(self.default_max_parallel),
+            max_parallel: settings.max_parallel.unwrap_or(self.default_max_parallel),
             detached: method.mutates,
             background_limit: BACKGROUND_LIMIT,
         };
@@ -132,7 +132,7 @@ impl Edge {
             subject: Subject::of(request),
             selection,
             options,
-            allow_partial: wishes.allow_partial.unwrap_or(!method.mutates),
+            allow_partial: settings.allow_partial.unwrap_or(!method.mutates),
             operation_id: Uuid::new_v4(),
             write: request_id.map(|id| Identified {
                 id,
@@ -211,9 +211,9 @@ impl Edge {
             let recorder = recorder.clone();
             match recorder {
                 Some(recorder) => {
-                    let (call, tape) = recorder.tape::<R>(call);
+                    let (call, recorder) = recorder.for_host::<R>(call);
                     let work = work(call);
-                    futures_util::future::Either::Left(tape.record(work))
+                    futures_util::future::Either::Left(recorder.record(work))
                 }
                 None => futures_util::future::Either::Right(work(call)),
             }

@@ -21,8 +21,8 @@ use super::auth::Principal;
 use super::claims::{Claims, reused};
 use super::problem::Problem;
 use super::replay::{self, Standing};
+use super::response_recorder::{Recorder, read_responses};
 use super::table::store_problem;
-use super::tape::{Recorder, read_tape};
 use crate::domain::{Host, HostName};
 use crate::fleet::inventory::Snapshot;
 use crate::fleet::{HostError, HostOutcome};
@@ -240,7 +240,7 @@ fn standing<R: FanoutResponse>(
         Some(HostProgress::Begun) if !repeatable => return Ok(Stand::Unknown),
         Some(HostProgress::Begun) | None => return Ok(Stand::Work(None)),
     };
-    let mut messages = read_tape::<R>(said).map_err(|error| Problem::internal(&error))?;
+    let mut messages = read_responses::<R>(said).map_err(|error| Problem::internal(&error))?;
     let Some(last) = messages.pop() else { return Ok(Stand::Work(None)) };
     let (host, envelope) = last.into_envelope();
     let standing = match &envelope {

@@ -63,7 +63,7 @@ enum NewId {
 }
 
 /// What a caller wants of a rollout that is there.
-struct Wish {
+struct ControlRequest {
     id: String,
     /// The revision that it must have; 0: any.
     expected: u64,
@@ -176,9 +176,9 @@ impl RolloutService for RolloutApi {
             id => Some(self.reads.view(self.reads.resolve(id).await?).await?.id()),
         };
         let pulls = message.progress.then(|| self.rollouts.pulls());
-        let wish = watch::Wish { id, after: message.after, pulls };
+        let watch_request = watch::WatchRequest { id, after: message.after, pulls };
         let journal = Arc::clone(&self.reads.journal);
-        let stream = watch::stream(journal, wish, self.edge.stopping.clone()).await?;
+        let stream = watch::stream(journal, watch_request, self.edge.stopping.clone()).await?;
         Ok(Response::new(Box::pin(stream)))
     }
 
@@ -187,7 +187,7 @@ impl RolloutService for RolloutApi {
         request: Request<v1::PauseRolloutRequest>,
     ) -> Result<Response<v1::PauseRolloutResponse>, Status> {
         let message = request.get_ref();
-        let wish = Wish {
+        let control_request = ControlRequest {
             id: message.id.clone(),
             expected: message.expected_revision,
             control: Control::Pause,
@@ -195,7 +195,7 @@ impl RolloutService for RolloutApi {
         };
         let path = "/wharf.v1.RolloutService/PauseRollout";
         let wrap = |rollout| v1::PauseRolloutResponse { rollout: Some(rollout) };
-        Ok(Response::new(self.steer(path, &request, wish, wrap).await?))
+        Ok(Response::new(self.steer(path, &request, control_request, wrap).await?))
     }
 
     async fn resume_rollout(
@@ -203,7 +203,7 @@ impl RolloutService for RolloutApi {
         request: Request<v1::ResumeRolloutRequest>,
     ) -> Result<Response<v1::ResumeRolloutResponse>, Status> {
         let message = request.get_ref();
-        let wish = Wish {
+        let control_request = ControlRequest {
             id: message.id.clone(),
             expected: message.expected_revision,
             control: Control::Resume { retry_failed: message.retry_failed },
@@ -211,7 +211,7 @@ impl RolloutService for RolloutApi {
         };
         let path = "/wharf.v1.RolloutService/ResumeRollout";
         let wrap = |rollout| v1::ResumeRolloutResponse { rollout: Some(rollout) };
-        Ok(Response::new(self.steer(path, &request, wish, wrap).await?))
+        Ok(Response::new(self.steer(path, &request, control_request, wrap).await?))
     }
 
     async fn abort_rollout(
@@ -219,7 +219,7 @@ impl RolloutService for RolloutApi {
         request: Request<v1::AbortRolloutRequest>,
     ) -> Result<Response<v1::AbortRolloutResponse>, Status> {
         let message = request.get_ref();
-        let wish = Wish {
+        let control_request = ControlRequest {
             id: message.id.clone(),
             expected: message.expected_revision,
             control: Control::Abort,
@@ -227,7 +227,7 @@ impl RolloutService for RolloutApi {
         };
         let path = "/wharf.v1.RolloutService/AbortRollout";
         let wrap = |rollout| v1::AbortRolloutResponse { rollout: Some(rollout) };
-        Ok(Response::new(self.steer(path, &request, wish, wrap).await?))
+        Ok(Response::new(self.steer(path, &request, control_request, wrap).await?))
     }
 
     async fn promote_rollout(
@@ -235,7 +235,7 @@ impl RolloutService for RolloutApi {
         request: Request<v1::PromoteRolloutRequest>,
     ) -> Result<Response<v1::PromoteRolloutResponse>, Status> {
         let message = request.get_ref();
-        let wish = Wish {
+        let control_request = ControlRequest {
             id: message.id.clone(),
             expected: message.expected_revision,
             control: Control::Promote,
@@ -243,7 +243,7 @@ impl RolloutService for RolloutApi {
         };
         let path = "/wharf.v1.RolloutService/PromoteRollout";
         let wrap = |rollout| v1::PromoteRolloutResponse { rollout: Some(rollout) };
-        Ok(Response::new(self.steer(path, &request, wish, wrap).await?))
+        Ok(Response::new(self.steer(path, &request, control_request, wrap).await?))
     }
 
     async fn undo_rollout(
@@ -335,11 +335,11 @@ impl RolloutApi {
         &self,
         path: &'static str,
         request: &Request<T>,
-        wish: Wish,
+        control_request: ControlRequest,
         wrap: fn(v1::Rollout) -> R,
     ) -> Result<R, Problem> {
         let (principal, subject) = (Principal::of(request), Subject::of(request));
-        let Wish { id, expected, control, credentials } = wish;
+        let ControlRequest { id, expected, control, credentials } = control_request;
         subject.say(format_args!("rollout={} {control:?}", quoted(&id)));
         let (api, by) = (self.clone(), principal.to_string());
         let work = move |again| async move {

@@ -2,7 +2,7 @@
 //!
 //! The loop: fold what is stored, ask `decide`, store what it says, begin the work it names,
 //! wait until something happens. Work on hosts runs in tasks of its own and writes through a
-//! [`Pen`] that comes back here, so that what the driver knows and what is stored never
+//! [`EventWriter`] that comes back here, so that what the driver knows and what is stored never
 //! differ. When the journal refuses, everything here ends; the supervisor begins again from
 //! what is stored.
 
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::decide::{Assignment, Decision, decide};
-use super::executor::{Bodies, Pen, Start, Stopped, Task};
+use super::executor::{Bodies, EventWriter, Start, Stopped, Task};
 use super::hosts::Hosts;
 use super::journal::{Journal, JournalError, NewSecret, SecretKind};
 use super::model::{
@@ -30,11 +30,11 @@ use super::supervisor::write_login;
 use crate::domain::{HostName, RegistryLogin};
 
 /// Notes of hosts that wait to be written; each host has one at most, so this only bounds
-/// how many hosts are heard in one turn.
-const NOTES: usize = 64;
+/// how many hosts are received in one turn.
+const EVENTS: usize = 64;
 
-/// Wishes that wait to be heard.
-const WISHES: usize = 16;
+/// Commands that wait until the driver handles them.
+const COMMANDS: usize = 16;
 
 /// What all drivers share.
 #[derive(Clone)]
@@ -56,7 +56,7 @@ pub struct Shared {
 /// Steers a driver.
 #[derive(Clone)]
 pub struct Handle {
-    wishes: mpsc::Sender<Wish>,
+    commands: mpsc::Sender<Command>,
 }
 
 /// Why a driver ended before its rollout.
@@ -70,7 +70,7 @@ pub enum DriverError {
     Illegal(#[from] Illegal),
 }
 
-struct Wish {
+struct Command {
     control: Control,
     expected: Option<Revision>,
     by: String,
@@ -80,16 +80,16 @@ struct Wish {
 }
 
 /// What a host has to say, and who waits until it is stored.
-struct Note {
+struct HostEvents {
     host: HostName,
     events: Vec<HostEvent>,
     stored: oneshot::Sender<()>,
 }
 
-/// The pen of one host.
-struct HostPen {
+/// Writes the events of one host.
+struct HostEventWriter {
     host: HostName,
-    notes: mpsc::Sender<Note>,
+    events: mpsc::Sender<HostEvents>,
 }
 
 /// One rollout under way.
@@ -99,19 +99,19 @@ pub struct Driver {
     state: RolloutState,
     revision: Revision,
     login: Option<Arc<RegistryLogin>>,
-    wishes: mpsc::Receiver<Wish>,
-    notes: (mpsc::Sender<Note>, mpsc::Receiver<Note>),
+    commands: mpsc::Receiver<Command>,
+    events: (mpsc::Sender<HostEvents>, mpsc::Receiver<HostEvents>),
     tasks: JoinSet<Result<(), Stopped>>,
     /// The task of each host that is at work in this process.
     working: BTreeMap<HostName, Id>,
 }
 
 #[async_trait]
-impl Pen for HostPen {
+impl EventWriter for HostEventWriter {
     async fn write(&self, events: Vec<HostEvent>) -> Result<(), Stopped> {
         let (stored, done) = oneshot::channel();
-        let note = Note { host: self.host.clone(), events, stored };
-        self.notes.send(note).await.map_err(|_| Stopped)?;
+        let said = HostEvents { host: self.host.clone(), events, stored };
+        self.events.send(said).await.map_err(|_| Stopped)?;
         done.await.map_err(|_| Stopped)
     }
 }
@@ -127,9 +127,9 @@ impl Handle {
         login: Option<Arc<RegistryLogin>>,
     ) -> Result<(), RolloutError> {
         let (answer, answered) = oneshot::channel();
-        let wish = Wish { control, expected, by: by.to_owned(), login, answer };
+        let command = Command { control, expected, by: by.to_owned(), login, answer };
         // A driver that is gone has come to the end of its rollout, or the server stops.
-        self.wishes.send(wish).await.map_err(|_| RolloutError::Ended(id))?;
+        self.commands.send(command).await.map_err(|_| RolloutError::Ended(id))?;
         answered.await.unwrap_or(Err(RolloutError::Stopping))
     }
 }
@@ -144,19 +144,19 @@ impl Driver {
         let entries = shared.journal.records(id).await?;
         let revision = entries.last().map_or(Revision(0), |entry| entry.revision);
         let state = RolloutState::replay(entries.iter().map(|entry| &entry.record))?;
-        let (wishes, heard) = mpsc::channel(WISHES);
+        let (commands, received) = mpsc::channel(COMMANDS);
         let driver = Self {
             id,
             shared,
             state,
             revision,
             login,
-            wishes: heard,
-            notes: mpsc::channel(NOTES),
+            commands: received,
+            events: mpsc::channel(EVENTS),
             tasks: JoinSet::new(),
             working: BTreeMap::new(),
         };
-        Ok((driver, Handle { wishes }))
+        Ok((driver, Handle { commands }))
     }
 
     /// Drives the rollout to its end, or until the server stops.
@@ -181,8 +181,8 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = self.shared.stopping.cancelled() => return Ok(()),
-                Some(wish) = self.wishes.recv() => self.hear(wish).await?,
-                Some(note) = self.notes.1.recv() => self.take_down(note).await?,
+                Some(command) = self.commands.recv() => self.handle(command).await?,
+                Some(said) = self.events.1.recv() => self.record_events(said).await?,
                 Some(ended) = self.tasks.join_next_with_id() => {
                     let (id, panicked) = match ended {
                         Ok((id, _)) => (id, false),
@@ -233,12 +233,12 @@ impl Driver {
             return Ok(());
         }
         self.revision = self.shared.journal.append(self.shared.epoch, self.id, records).await?;
-        records.iter().for_each(|record| self.tell(&record.event));
+        records.iter().for_each(|record| self.log(&record.event));
         Ok(())
     }
 
     /// For the log, where whoever watches over `wharfd` looks first. What a host said is escaped.
-    fn tell(&self, event: &Event) {
+    fn log(&self, event: &Event) {
         let (rollout, container) = (self.id, &self.state.plan.container);
         match event {
             Event::Phase { to, reason: Some(reason) } => {
@@ -266,8 +266,8 @@ impl Driver {
             self.store(&[record]).await?;
         }
         let Some(task) = self.task(&host).await? else { return Ok(()) };
-        let pen = HostPen { host: host.clone(), notes: self.notes.0.clone() };
-        let spawned = self.tasks.spawn(async move { task.run(work, &pen).await });
+        let writer = HostEventWriter { host: host.clone(), events: self.events.0.clone() };
+        let spawned = self.tasks.spawn(async move { task.run(work, &writer).await });
         self.working.insert(host, spawned.id());
         Ok(())
     }
@@ -348,8 +348,8 @@ impl Driver {
             .collect()
     }
 
-    async fn take_down(&mut self, note: Note) -> Result<(), DriverError> {
-        let Note { host, events, stored } = note;
+    async fn record_events(&mut self, said: HostEvents) -> Result<(), DriverError> {
+        let HostEvents { host, events, stored } = said;
         let event = |happened| Event::Host { host: host.clone(), happened };
         self.write(events.into_iter().map(event).collect()).await?;
         // Gone when the work was dropped; what it wrote counts all the same.
@@ -357,17 +357,17 @@ impl Driver {
         Ok(())
     }
 
-    async fn hear(&mut self, wish: Wish) -> Result<(), DriverError> {
-        let Wish { control, expected, by, login, answer } = wish;
+    async fn handle(&mut self, command: Command) -> Result<(), DriverError> {
+        let Command { control, expected, by, login, answer } = command;
         if let Some(expected) = expected.filter(|expected| *expected != self.revision) {
             let (expected, actual) = (expected.0, self.revision.0);
             let _ = answer.send(Err(RolloutError::RevisionChanged { expected, actual }));
             return Ok(());
         }
-        let heard = match effect(self.id, &self.state.phase, control) {
+        let received = match effect(self.id, &self.state.phase, control) {
             Ok(Effect::Nothing) => Ok(()),
             Ok(Effect::Changes) => {
-                // Before the wish: pulls that follow from it need them.
+                // Before the command: pulls that follow from it need them.
                 if let Some(login) = login {
                     self.take_login(login).await?;
                 }
@@ -376,7 +376,7 @@ impl Driver {
             }
             Err(error) => Err(error),
         };
-        let _ = answer.send(heard);
+        let _ = answer.send(received);
         Ok(())
     }
 
@@ -395,8 +395,8 @@ impl Driver {
         let found = self.working.iter().find(|(_, task)| **task == id);
         let Some(host) = found.map(|(host, _)| host.clone()) else { return Ok(()) };
         // What it wrote last is taken down before its place is given away.
-        while let Ok(note) = self.notes.1.try_recv() {
-            self.take_down(note).await?;
+        while let Ok(said) = self.events.1.try_recv() {
+            self.record_events(said).await?;
         }
         self.working.remove(&host);
         if panicked {

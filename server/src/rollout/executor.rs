@@ -35,7 +35,7 @@ use super::step::{Direction, HostProgress, Names, Next, Observed};
 use crate::domain::{HostName, RegistryLogin};
 use crate::engine::{Engine, EngineError, ErrorKind};
 
-use dependents::DependentPen;
+use dependents::DependentEventWriter;
 
 pub use clear::remove_left;
 pub use look::container_facts;
@@ -71,7 +71,7 @@ const LOG_LINES: u32 = 20;
 
 /// Writes down what happens on the host, before anything further is done.
 #[async_trait]
-pub trait Pen: Send + Sync {
+pub trait EventWriter: Send + Sync {
     /// Returns once they are stored, all or none; an error ends the work at once.
     async fn write(&self, events: Vec<HostEvent>) -> Result<(), Stopped>;
 }
@@ -159,7 +159,7 @@ pub struct NewBody {
 }
 
 /// Why a step was not done.
-enum Setback {
+enum StepError {
     /// The journal takes no more.
     Stopped,
     /// The answer is lost, or the host does not answer: look again later.
@@ -171,7 +171,7 @@ enum Setback {
 /// The work at work.
 struct Run<'a> {
     task: &'a Task,
-    pen: &'a dyn Pen,
+    writer: &'a dyn EventWriter,
     engine: Arc<dyn Engine>,
     state: Start,
     /// Written with what comes next.
@@ -181,35 +181,37 @@ struct Run<'a> {
 }
 
 /// The work on the target and on what hangs on it.
-struct Crew<'a> {
+struct HostRun<'a> {
     target: Run<'a>,
     dependents: Vec<Run<'a>>,
 }
 
 impl Task {
     /// Does the work to its end. Every way out is written down first, but for `Stopped`.
-    pub async fn run(self, work: Work, pen: &dyn Pen) -> Result<(), Stopped> {
+    pub async fn run(self, work: Work, writer: &dyn EventWriter) -> Result<(), Stopped> {
         let engine = match self.hosts.engine(&self.host) {
             Ok(engine) => engine,
-            Err(trouble) if work == Work::Clear => return clear::left(&self, pen, trouble).await,
-            Err(trouble) => return pen.write(vec![HostEvent::Unreachable { trouble }]).await,
+            Err(trouble) if work == Work::Clear => {
+                return clear::left(&self, writer, trouble).await;
+            }
+            Err(trouble) => return writer.write(vec![HostEvent::Unreachable { trouble }]).await,
         };
         let way = match work {
-            Work::Pull => return Run::new(&self, pen, engine).pull().await,
-            Work::Clear => return Run::new(&self, pen, engine).clear().await,
+            Work::Pull => return Run::new(&self, writer, engine).pull().await,
+            Work::Clear => return Run::new(&self, writer, engine).clear().await,
             Work::Forward => Direction::Forward,
             Work::Watch => Direction::Watch,
             Work::RollBack => Direction::RollBack,
         };
-        let pens = DependentPen::all(pen, &self.dependents);
+        let pens = DependentEventWriter::all(writer, &self.dependents);
         let dependents = self.dependents.iter().zip(&pens);
         let dependents =
-            dependents.map(|(task, pen)| Run::new(task, pen, engine.clone())).collect();
-        Crew { target: Run::new(&self, pen, engine), dependents }.walk(way).await
+            dependents.map(|(task, writer)| Run::new(task, writer, engine.clone())).collect();
+        HostRun { target: Run::new(&self, writer, engine), dependents }.walk(way).await
     }
 }
 
-impl Crew<'_> {
+impl HostRun<'_> {
     /// Step after step until the end.
     async fn walk(&mut self, way: Direction) -> Result<(), Stopped> {
         let mut wait = BACKOFF.0;
@@ -245,13 +247,13 @@ impl Crew<'_> {
             };
             silent_since = None;
             let (number, next) = self.next(&seen, direction);
-            let setback = match next {
+            let error = match next {
                 Next::Finished(end) => return self.end(end).await,
                 Next::Attention(trouble) => {
                     let trouble = self.of_member(number, trouble);
                     return self.end(HostEnd::NeedsAttention { trouble }).await;
                 }
-                Next::Fail(trouble) => (None, Setback::Failed(trouble)),
+                Next::Fail(trouble) => (None, StepError::Failed(trouble)),
                 Next::Do(step) => match self.step(number, step, &seen).await {
                     Ok(()) => {
                         failures_back = 0;
@@ -265,17 +267,17 @@ impl Crew<'_> {
                         }
                         continue;
                     }
-                    Err(setback) => (Some(step), setback),
+                    Err(error) => (Some(step), error),
                 },
             };
-            match setback {
-                (_, Setback::Stopped) => return Err(Stopped),
-                (_, Setback::Lost(trouble)) => {
+            match error {
+                (_, StepError::Stopped) => return Err(Stopped),
+                (_, StepError::Lost(trouble)) => {
                     let host = &self.target.task.host;
                     tracing::info!(%host, error = %trouble.message, "looking again");
                     self.target.pause(&mut wait).await;
                 }
-                (step, Setback::Failed(trouble)) => {
+                (step, StepError::Failed(trouble)) => {
                     let trouble = self.of_member(number, trouble);
                     match direction {
                         Direction::Forward | Direction::Watch => {
@@ -316,12 +318,12 @@ impl Crew<'_> {
 }
 
 impl<'a> Run<'a> {
-    fn new(task: &'a Task, pen: &'a dyn Pen, engine: Arc<dyn Engine>) -> Self {
-        Self { task, pen, engine, state: task.start.clone(), held: Vec::new(), parent: None }
+    fn new(task: &'a Task, writer: &'a dyn EventWriter, engine: Arc<dyn Engine>) -> Self {
+        Self { task, writer, engine, state: task.start.clone(), held: Vec::new(), parent: None }
     }
 
     /// One step between its intent and its record.
-    async fn step(&mut self, step: Step, seen: &Observed) -> Result<(), Setback> {
+    async fn step(&mut self, step: Step, seen: &Observed) -> Result<(), StepError> {
         self.write(HostEvent::Intent { step }).await?;
         self.state.progress.intended.insert(step);
         let id = self.act(step, seen).await?;
@@ -347,8 +349,8 @@ impl<'a> Run<'a> {
         self.note(HostEvent::Ended { end }).await
     }
 
-    async fn write(&mut self, event: HostEvent) -> Result<(), Setback> {
-        self.note(event).await.map_err(|Stopped| Setback::Stopped)
+    async fn write(&mut self, event: HostEvent) -> Result<(), StepError> {
+        self.note(event).await.map_err(|Stopped| StepError::Stopped)
     }
 
     async fn note(&mut self, event: HostEvent) -> Result<(), Stopped> {
@@ -360,7 +362,7 @@ impl<'a> Run<'a> {
         if self.held.is_empty() {
             return Ok(());
         }
-        self.pen.write(std::mem::take(&mut self.held)).await
+        self.writer.write(std::mem::take(&mut self.held)).await
     }
 
     async fn pause(&self, wait: &mut Duration) {
@@ -373,12 +375,12 @@ impl<'a> Run<'a> {
         &self,
         limit: Duration,
         call: impl Future<Output = Result<T, EngineError>>,
-    ) -> Result<T, Setback> {
+    ) -> Result<T, StepError> {
         match tokio::time::timeout(limit, call).await {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) if is_lost(&error) => Err(Setback::Lost(self.trouble(&error))),
-            Ok(Err(error)) => Err(Setback::Failed(self.trouble(&error))),
-            Err(_) => Err(Setback::Lost(Trouble::new(
+            Ok(Err(error)) if is_lost(&error) => Err(StepError::Lost(self.trouble(&error))),
+            Ok(Err(error)) => Err(StepError::Failed(self.trouble(&error))),
+            Err(_) => Err(StepError::Lost(Trouble::new(
                 reason::HOST_TIMEOUT,
                 format!("{} did not answer within {limit:?}", self.task.host),
             ))),

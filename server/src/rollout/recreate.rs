@@ -51,7 +51,7 @@ pub use unset::check_unset;
 use super::facts::{HostFacts, OldContainer};
 use super::model::{OldFacts, Order, RestartPolicy, Trouble};
 use super::reason::Reason;
-use super::spec::{AnonymousVolumes, Change, Dependents, OrderWish, Policy};
+use super::spec::{AnonymousVolumes, Change, Dependents, OrderPreference, Policy};
 use crate::engine::{CLIENT_MAX, ErrorKind, unsupported};
 
 /// What the operator allows or wants, besides the change itself.
@@ -62,7 +62,7 @@ pub struct Options {
     /// What becomes of containers that share a namespace with it.
     pub dependents: Dependents,
     /// Which of old and new goes first.
-    pub order: OrderWish,
+    pub order: OrderPreference,
     /// Where the old image is gone: take everything that the container has as set by its
     /// operator, rather than refuse (C8).
     pub assume_explicit: bool,
@@ -255,7 +255,7 @@ impl Options {
         Self {
             anonymous_volumes: AnonymousVolumes::Keep,
             dependents: Dependents::Recreate,
-            order: OrderWish::StopFirst,
+            order: OrderPreference::StopFirst,
             assume_explicit: true,
             pin_overlay_addresses: false,
             share_volumes: false,

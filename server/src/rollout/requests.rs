@@ -35,7 +35,7 @@ pub trait Rollouts: Send + Sync + 'static {
     async fn undo(&self, order: UndoOrder) -> Result<(), RolloutError>;
 
     /// Steers a rollout, as [`effect`] says. `expected` is the revision that it must be at.
-    /// Returns when the wish is in the journal. `login` takes the place of the credentials that came
+    /// Returns when the command is in the journal. `login` takes the place of the credentials that came
     /// with the rollout.
     async fn control(
         &self,
@@ -181,7 +181,7 @@ impl Terms {
     }
 }
 
-/// What a wish does to a rollout that stands at `phase`.
+/// What a command does to a rollout that stands at `phase`.
 pub fn effect(id: RolloutId, phase: &Phase, control: Control) -> Result<Effect, RolloutError> {
     if phase.is_terminal() {
         return Err(RolloutError::Ended(id));

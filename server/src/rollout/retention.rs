@@ -36,12 +36,12 @@ pub struct Kept {
 
 /// All old containers that are kept, as far as the journal says.
 #[derive(Debug, Clone, Default)]
-pub struct Shelf {
+pub struct RetainedContainers {
     /// Oldest first.
     kept: BTreeMap<(HostName, ContainerName), Vec<Kept>>,
 }
 
-impl Shelf {
+impl RetainedContainers {
     /// Takes in what a rollout that has ended left. Rollouts that work on one container on one
     /// host, as their target or as a dependent, exclude each other, so the order of their ends is that of their work.
     pub fn take_in(&mut self, id: RolloutId, state: &RolloutState) {

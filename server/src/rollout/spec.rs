@@ -60,7 +60,7 @@ pub struct Policy {
     /// `max_parallel`.
     pub max_unavailable: Option<Amount>,
     /// Which of old and new goes first.
-    pub order: OrderWish,
+    pub order: OrderPreference,
     /// Pause between one host and the next, for each place of the window.
     pub delay: Duration,
     /// Watch after each wave; failures during it count.
@@ -145,7 +145,7 @@ pub enum Promote {
 /// Which of old and new goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum OrderWish {
+pub enum OrderPreference {
     /// The old one stops, then the new one starts.
     StopFirst,
     /// The new one starts first; a plan error where it cannot.
@@ -296,7 +296,7 @@ impl Policy {
         Self {
             gate: if self.gate == Gate::None { Gate::None } else { Gate::Auto },
             monitor: Duration::ZERO,
-            order: OrderWish::StopFirst,
+            order: OrderPreference::StopFirst,
             anonymous_volumes: AnonymousVolumes::Keep,
             drain: None,
             verify: None,
@@ -316,7 +316,7 @@ impl Default for Policy {
             canary: None,
             promote: Promote::Auto,
             max_unavailable: None,
-            order: OrderWish::StopFirst,
+            order: OrderPreference::StopFirst,
             delay: Duration::ZERO,
             bake: Duration::ZERO,
             gate: Gate::Auto,

@@ -11,8 +11,8 @@
 //! since the Engine cannot rename a container that restarts all the time.
 
 mod back;
-mod crew;
 mod forward;
+mod host_run;
 mod observed;
 #[cfg(test)]
 mod tests;
@@ -23,7 +23,7 @@ use super::model::{HostEnd, HostPlan, Step, TargetKind, Trouble};
 use super::reason;
 use super::spec::Policy;
 
-pub use crew::{Member, next_of};
+pub use host_run::{Member, next_of};
 pub use observed::{ContainerFacts, Health, Names, Observed, Place, Status};
 
 /// Where the work on a host is going.

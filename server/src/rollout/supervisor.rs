@@ -46,7 +46,7 @@ pub struct Supervisor {
     ended: mpsc::Sender<RolloutId>,
     /// Held for reading from the plan of an undo to its record, and for writing while old
     /// containers are removed: what an undo counts on does not go meanwhile.
-    shelf: Arc<RwLock<()>>,
+    retained: Arc<RwLock<()>>,
 }
 
 impl std::fmt::Debug for Supervisor {
@@ -69,9 +69,9 @@ impl Supervisor {
         let (pulls, _) = broadcast::channel(PULL_REPORTS);
         let shared = Shared { journal, hosts, clock, epoch, pulls, stopping };
         let (ended, heard) = mpsc::channel(ENDINGS);
-        let (handles, tasks, shelf) = (Arc::default(), TaskTracker::new(), Arc::default());
-        let sweeper = Sweeper::new(shared.clone(), Arc::clone(&shelf), heard, history);
-        let supervisor = Self { shared, handles, tasks, ended, shelf };
+        let (handles, tasks, retained) = (Arc::default(), TaskTracker::new(), Arc::default());
+        let sweeper = Sweeper::new(shared.clone(), Arc::clone(&retained), heard, history);
+        let supervisor = Self { shared, handles, tasks, ended, retained };
         supervisor.tasks.spawn(sweeper.run());
         for id in supervisor.shared.journal.open().await? {
             tracing::info!(rollout = %id, "taken up");
@@ -276,7 +276,7 @@ impl Rollouts for Supervisor {
     async fn undo(&self, order: UndoOrder) -> Result<(), RolloutError> {
         let order = &order;
         let Shared { hosts, journal, .. } = &self.shared;
-        let _shelf = self.shelf.read().await;
+        let _shelf = self.retained.read().await;
         self.begin_up_to_date(|planned_at| async move {
             Ok(Begin {
                 id: order.id,

@@ -19,7 +19,7 @@ use super::executor::remove_left;
 use super::history::{self, Ended};
 use super::journal::{JournalError, OpenRollout, open_rollouts};
 use super::model::{Millis, RolloutId};
-use super::retention::{Kept, Shelf};
+use super::retention::{Kept, RetainedContainers};
 use super::state::RolloutState;
 use crate::domain::{ContainerName, HostName};
 use crate::engine::Engine;
@@ -44,8 +44,8 @@ pub(super) struct Sweeper {
     lock: Arc<RwLock<()>>,
     /// Rollouts that have ended.
     ended: mpsc::Receiver<RolloutId>,
-    shelf: Shelf,
-    /// Rollouts that the shelf knows of. One that this version cannot read is none of them, and is
+    retained: RetainedContainers,
+    /// Rollouts that the retained knows of. One that this version cannot read is none of them, and is
     /// never forgotten: what it left is not known.
     taken_in: BTreeMap<RolloutId, Ended>,
     /// Most of them that are remembered.
@@ -71,8 +71,8 @@ impl Sweeper {
         ended: mpsc::Receiver<RolloutId>,
         history: usize,
     ) -> Self {
-        let (shelf, taken_in, waiting) = Default::default();
-        Self { shared, lock, ended, shelf, taken_in, history, waiting }
+        let (retained, taken_in, waiting) = Default::default();
+        Self { shared, lock, ended, retained, taken_in, history, waiting }
     }
 
     /// Until the server stops.
@@ -105,7 +105,7 @@ impl Sweeper {
             let clock = self.shared.clock;
             let now = clock.now();
             let again = self.waiting.values().map(|(at, _)| *at);
-            let next = again.chain(self.shelf.next(now)).min();
+            let next = again.chain(self.retained.next(now)).min();
             let alarm = async {
                 match next {
                     Some(at) => clock.sleep_until(at).await,
@@ -142,7 +142,7 @@ impl Sweeper {
         let entries = self.shared.journal.records(id).await?;
         match RolloutState::replay(entries.iter().map(|entry| &entry.record)) {
             Ok(state) => {
-                self.shelf.take_in(id, &state);
+                self.retained.take_in(id, &state);
                 let ended = Ended { id, at: state.phase_since, is_idle: state.size() == 0 };
                 self.taken_in.insert(id, ended);
             }
@@ -157,7 +157,7 @@ impl Sweeper {
     async fn forget(&mut self) -> Result<(), JournalError> {
         let of_containers = |sweeper: &Self| {
             let ended = sweeper.taken_in.values().copied();
-            history::beyond(ended, sweeper.history, &sweeper.shelf.rollouts())
+            history::beyond(ended, sweeper.history, &sweeper.retained.rollouts())
         };
         while !of_containers(self).is_empty() {
             let _lock = self.lock.write().await;
@@ -180,7 +180,7 @@ impl Sweeper {
     /// Removes what is due, where nothing stands in the way.
     async fn sweep(&mut self) -> Result<(), JournalError> {
         let now = self.shared.clock.now();
-        let mut due = self.shelf.due(now);
+        let mut due = self.retained.due(now);
         due.retain(|host, _| self.waiting.get(host).is_none_or(|(at, _)| *at <= now));
         if due.is_empty() {
             return Ok(());
@@ -207,7 +207,7 @@ impl Sweeper {
             .collect()
             .await;
         for (host, swept) in swept {
-            swept.gone.iter().for_each(|kept| self.shelf.forget(kept));
+            swept.gone.iter().for_each(|kept| self.retained.forget(kept));
             let Some(why) = swept.stays else {
                 self.waiting.remove(&host);
                 continue;

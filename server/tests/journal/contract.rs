@@ -4,27 +4,27 @@ use wharf_server::rollout::journal::{JournalError, NewRollout, SecretKind};
 use wharf_server::rollout::model::{Control, HostPlan, Millis, Phase, Revision};
 
 use crate::Kept;
-use crate::values::{host, id, in_short, paused, phase, rollout, wish};
+use crate::values::{control, host, id, in_short, paused, phase, rollout};
 
 pub async fn an_old_writer_is_refused(kept: Kept) {
     let journal = kept.journal();
     let old = journal.take_over().await.unwrap();
     journal.create(old, rollout(1, &["a"])).await.unwrap();
-    journal.append(old, id(1), &[wish(2_000, Control::Pause)]).await.unwrap();
+    journal.append(old, id(1), &[control(2_000, Control::Pause)]).await.unwrap();
     // Another one takes over, with a handle of its own.
     drop(journal);
     let kept = kept.reopened().await;
     let journal = kept.journal();
     let new = journal.take_over().await.unwrap();
     assert!(new > old);
-    let refused = journal.append(old, id(1), &[wish(3_000, Control::Abort)]).await;
+    let refused = journal.append(old, id(1), &[control(3_000, Control::Abort)]).await;
     assert!(matches!(refused, Err(JournalError::Fenced)), "{refused:?}");
     let refused = journal.create(old, rollout(2, &["b"])).await;
     assert!(matches!(refused, Err(JournalError::Fenced)), "{refused:?}");
     // Nothing of it is there, and the new one writes on.
     assert_eq!(in_short(&journal.records(id(1)).await.unwrap()), [(1, 1_000), (2, 2_000)]);
     assert_eq!(journal.open().await.unwrap(), [id(1)]);
-    journal.append(new, id(1), &[wish(4_000, Control::Abort)]).await.unwrap();
+    journal.append(new, id(1), &[control(4_000, Control::Abort)]).await.unwrap();
     journal.create(new, rollout(2, &["b"])).await.unwrap();
 }
 
@@ -153,9 +153,9 @@ pub async fn records_are_in_one_order_for_all_rollouts(kept: Kept) {
     let mut given = Vec::new();
     given.push(journal.create(epoch, rollout(1, &["a"])).await.unwrap());
     given.push(journal.create(epoch, rollout(2, &["b"])).await.unwrap());
-    let two = [wish(10, Control::Pause), wish(11, Control::Abort)];
+    let two = [control(10, Control::Pause), control(11, Control::Abort)];
     given.push(journal.append(epoch, id(1), &two).await.unwrap());
-    given.push(journal.append(epoch, id(2), &[wish(12, Control::Abort)]).await.unwrap());
+    given.push(journal.append(epoch, id(2), &[control(12, Control::Abort)]).await.unwrap());
     assert_eq!(given.iter().map(|revision| revision.0).collect::<Vec<_>>(), [1, 2, 4, 5]);
 
     let first = journal.records(id(1)).await.unwrap();
@@ -176,7 +176,7 @@ pub async fn readers_go_on_after_a_revision(kept: Kept) {
     journal.create(epoch, rollout(2, &["b"])).await.unwrap();
     for at in 10..14 {
         let number = u128::from(at % 2) + 1;
-        journal.append(epoch, id(number), &[wish(at, Control::Pause)]).await.unwrap();
+        journal.append(epoch, id(number), &[control(at, Control::Pause)]).await.unwrap();
     }
     let after = |revision, rollout, limit| {
         let journal = &journal;
@@ -199,7 +199,7 @@ pub async fn changes_tell_every_write_and_nothing_else(kept: Kept) {
     let revision = journal.create(epoch, rollout(1, &["a"])).await.unwrap();
     assert!(changes.has_changed().unwrap());
     assert_eq!(*changes.borrow_and_update(), revision);
-    let revision = journal.append(epoch, id(1), &[wish(10, Control::Pause)]).await.unwrap();
+    let revision = journal.append(epoch, id(1), &[control(10, Control::Pause)]).await.unwrap();
     assert_eq!(*changes.borrow_and_update(), revision);
     // What was told is to be read.
     assert_eq!(journal.records(id(1)).await.unwrap().last().unwrap().revision, revision);
@@ -212,8 +212,8 @@ pub async fn what_was_written_is_there_for_the_next_process(kept: Kept) {
     let (store, epoch) = (journal.store_id(), journal.take_over().await.unwrap());
     let whole = rollout(1, &["a", "b"]);
     journal.create(epoch, whole.clone()).await.unwrap();
-    let wishes = [wish(10, Control::Resume { retry_failed: true }), paused(11)];
-    let newest = journal.append(epoch, id(1), &wishes).await.unwrap();
+    let controls = [control(10, Control::Resume { retry_failed: true }), paused(11)];
+    let newest = journal.append(epoch, id(1), &controls).await.unwrap();
     let before = journal.records(id(1)).await.unwrap();
     drop(journal);
     let kept = kept.reopened().await;
@@ -230,7 +230,7 @@ pub async fn what_was_written_is_there_for_the_next_process(kept: Kept) {
     let snapshot = journal.secret(id(1), Some(&host("b")), SecretKind::Snapshot).await.unwrap();
     assert_eq!(snapshot, None);
     let epoch = journal.take_over().await.unwrap();
-    let next = journal.append(epoch, id(1), &[wish(20, Control::Abort)]).await.unwrap();
+    let next = journal.append(epoch, id(1), &[control(20, Control::Abort)]).await.unwrap();
     assert_eq!(next, Revision(newest.0 + 1));
 }
 
@@ -238,7 +238,7 @@ pub async fn nothing_is_appended_to_what_is_not_there(kept: Kept) {
     let journal = kept.journal();
     let epoch = journal.take_over().await.unwrap();
     journal.create(epoch, rollout(1, &["a"])).await.unwrap();
-    for record in [wish(10, Control::Pause), phase(11, Phase::Aborted)] {
+    for record in [control(10, Control::Pause), phase(11, Phase::Aborted)] {
         let refused = journal.append(epoch, id(9), &[record]).await;
         let is_named = matches!(refused, Err(JournalError::NotFound(missing)) if missing == id(9));
         assert!(is_named, "{refused:?}");
@@ -257,7 +257,7 @@ pub async fn what_has_ended_can_be_forgotten(kept: Kept) {
         journal.append(epoch, id(number), &end[..]).await.unwrap();
     }
     journal.create(epoch, rollout(4, &["a"])).await.unwrap();
-    let newest = journal.append(epoch, id(4), &[wish(6_000, Control::Pause)]).await.unwrap();
+    let newest = journal.append(epoch, id(4), &[control(6_000, Control::Pause)]).await.unwrap();
     let changes = journal.changes();
     // An old writer forgets nothing, and what is at work stays.
     let refused = journal.forget(old, id(1)).await;

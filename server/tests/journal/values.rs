@@ -49,7 +49,7 @@ pub fn rollout(number: u128, hosts: &[&str]) -> NewRollout {
     }
 }
 
-pub fn wish(at: u64, control: Control) -> Record {
+pub fn control(at: u64, control: Control) -> Record {
     Record { at: Millis(at), event: Event::Control { control, by: "anna".to_owned() } }
 }
 

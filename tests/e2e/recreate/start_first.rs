@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testbed::Image;
 use wharf_server::rollout::model::Order;
 use wharf_server::rollout::recreate::Options;
-use wharf_server::rollout::spec::{Dependents, OrderWish};
+use wharf_server::rollout::spec::{Dependents, OrderPreference};
 
 use super::scene::{Scene, options, to_image};
 
@@ -21,9 +21,9 @@ async fn obstacle(body: Value, expected: &str) -> anyhow::Result<()> {
     scene.run(body).await?;
     let change = to_image(&v2)?;
     let wish = |order| Options { order, dependents: Dependents::Recreate, ..options() };
-    let first = scene.plan(&change, &wish(OrderWish::StartFirst)).await?;
+    let first = scene.plan(&change, &wish(OrderPreference::StartFirst)).await?;
     assert_eq!(first.expect_err(expected), ["ROLLOUT_START_FIRST_IMPOSSIBLE"]);
-    let auto = scene.plan(&change, &wish(OrderWish::Auto)).await?.expect("auto falls back");
+    let auto = scene.plan(&change, &wish(OrderPreference::Auto)).await?.expect("auto falls back");
     assert_eq!(auto.order, Order::StopFirst);
     let said = auto.risks.iter().find(|risk| risk.starts_with("stop-first, because"));
     assert!(said.is_some_and(|said| said.contains(expected)), "{said:?}");
@@ -50,7 +50,7 @@ async fn c32_where_nothing_stands_against_it_old_and_new_run_together() -> anyho
     let directory = scene.engine.directory().display().to_string();
     let binds = json!([format!("{directory}:/data:ro")]);
     scene.run(json!({"Image": v1, "HostConfig": {"Binds": binds}})).await?;
-    let wish = Options { order: OrderWish::StartFirst, ..options() };
+    let wish = Options { order: OrderPreference::StartFirst, ..options() };
     let recreated = scene.plan(&to_image(&v2)?, &wish).await?.expect("nothing stands against it");
     assert_eq!(recreated.order, Order::StartFirst);
     let id = scene.create_planned(&recreated).await?;

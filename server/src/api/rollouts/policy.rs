@@ -7,7 +7,7 @@ use wharf::v1;
 use crate::api::convert;
 use crate::body::violation::Violations;
 use crate::rollout::spec::{
-    Amount, AnonymousVolumes, Dependents, Gate, OnFailure, OnUnreachable, OrderWish, Policy,
+    Amount, AnonymousVolumes, Dependents, Gate, OnFailure, OnUnreachable, OrderPreference, Policy,
     Promote, PullWhen, RollbackScope, Stopped, Through,
 };
 
@@ -48,9 +48,9 @@ pub fn view(policy: &Policy) -> v1::RolloutPolicy {
         .into(),
         max_unavailable: policy.max_unavailable.unwrap_or(policy.max_parallel).to_string(),
         order: match policy.order {
-            OrderWish::StopFirst => v1::RolloutOrder::StopFirst,
-            OrderWish::StartFirst => v1::RolloutOrder::StartFirst,
-            OrderWish::Auto => v1::RolloutOrder::Auto,
+            OrderPreference::StopFirst => v1::RolloutOrder::StopFirst,
+            OrderPreference::StartFirst => v1::RolloutOrder::StartFirst,
+            OrderPreference::Auto => v1::RolloutOrder::Auto,
         }
         .into(),
         delay: duration_view(policy.delay),
@@ -148,9 +148,9 @@ impl Reader<'_> {
                 .or(base.max_unavailable),
             order: match self.choice("order", message.order) {
                 v1::RolloutOrder::Unspecified => base.order,
-                v1::RolloutOrder::StopFirst => OrderWish::StopFirst,
-                v1::RolloutOrder::StartFirst => OrderWish::StartFirst,
-                v1::RolloutOrder::Auto => OrderWish::Auto,
+                v1::RolloutOrder::StopFirst => OrderPreference::StopFirst,
+                v1::RolloutOrder::StartFirst => OrderPreference::StartFirst,
+                v1::RolloutOrder::Auto => OrderPreference::Auto,
             },
             delay: self.duration("delay", message.delay, base.delay),
             bake: self.duration("bake", message.bake, base.bake),

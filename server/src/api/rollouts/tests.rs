@@ -34,7 +34,7 @@ use crate::rollout::spec::Policy;
 use crate::store::{Store, StoreOptions};
 
 /// Writes down what it is asked for and does nothing else.
-struct Scribe {
+struct RecordingRollouts {
     journal: MemoryJournal,
     pulls: broadcast::Sender<PullProgress>,
     /// How many plans may still become rollouts.
@@ -63,7 +63,7 @@ impl Connector for NoEngines {
 }
 
 #[tonic::async_trait]
-impl Rollouts for Scribe {
+impl Rollouts for RecordingRollouts {
     async fn plan(&self, order: &Order) -> Result<Plan, RolloutError> {
         if let Some(reason) = order.spec.container.as_str().strip_prefix("refused") {
             let reason = reason.strip_prefix('.').and_then(Reason::parse);
@@ -133,7 +133,7 @@ impl Rollouts for Scribe {
     }
 }
 
-impl Scribe {
+impl RecordingRollouts {
     async fn take_permit(&self) {
         if self.planned.available_permits() == 0 {
             self.waits.notify_one();
@@ -192,13 +192,13 @@ impl World {
         let edge = Edge::new(inventory, pool, store, 8, stopping.clone());
         let journal = MemoryJournal::new(Uuid::from_u128(7));
         let (planned, waits) = (Arc::new(Semaphore::new(1000)), Arc::<Notify>::default());
-        let scribe = Scribe {
+        let rollouts = RecordingRollouts {
             journal: journal.clone(),
             pulls: broadcast::channel(8).0,
             planned: Arc::clone(&planned),
             waits: Arc::clone(&waits),
         };
-        let api = RolloutApi::new(Arc::new(edge), Arc::new(journal.clone()), Arc::new(scribe));
+        let api = RolloutApi::new(Arc::new(edge), Arc::new(journal.clone()), Arc::new(rollouts));
         Self { api, journal, stopping, planned, waits, _directory: directory }
     }
 

@@ -35,7 +35,7 @@ const BATCH: usize = 256;
 const MOST_BEHIND: u64 = 10_000;
 
 /// What a caller wants to follow.
-pub struct Wish {
+pub struct WatchRequest {
     /// The rollout, which exists; `None` for all.
     pub id: Option<RolloutId>,
     /// Where to go on.
@@ -76,20 +76,20 @@ enum Woken {
 /// is cancelled.
 pub async fn stream(
     journal: Arc<dyn Journal>,
-    wish: Wish,
+    request: WatchRequest,
     stopping: CancellationToken,
 ) -> Result<impl Stream<Item = Result<v1::WatchRolloutsResponse, Status>> + Send + use<>, Problem> {
     let mut changes = journal.changes();
     let newest = *changes.borrow_and_update();
     let epoch = journal.store_id().to_string();
-    let from = wish
+    let from = request
         .after
         .filter(|cursor| cursor.epoch == epoch)
         .map(|cursor| cursor.revision)
         .filter(|seen| newest.0.checked_sub(*seen).is_some_and(|behind| behind <= MOST_BEHIND));
     let mut watcher = Watcher {
         journal,
-        id: wish.id,
+        id: request.id,
         epoch,
         seen: from.map_or(newest, Revision),
         views: HashMap::new(),
@@ -97,7 +97,7 @@ pub async fn stream(
         cut: false,
         ready: VecDeque::new(),
         changes,
-        pulls: wish.pulls,
+        pulls: request.pulls,
         stopping,
         told_at: Instant::now(),
         over: false,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::compare::check_networks;
 use super::look::{ROLLOUT_LABEL, SHA_LABEL, TWIN_LABEL};
-use super::{CALL, LOG_LINES, NewBody, Run, Setback};
+use super::{CALL, LOG_LINES, NewBody, Run, StepError};
 use crate::domain::{ContainerName, ContainerRef, ImageName};
 use crate::engine::ErrorKind;
 use crate::rollout::model::{RestartPolicy, Step, TargetKind, Trouble};
@@ -41,7 +41,7 @@ impl Run<'_> {
         &mut self,
         step: Step,
         seen: &Observed,
-    ) -> Result<Option<String>, Setback> {
+    ) -> Result<Option<String>, StepError> {
         let names = &self.task.names;
         match step {
             Step::Create => return self.create(seen).await.map(Some),
@@ -94,7 +94,7 @@ impl Run<'_> {
         tokio::time::timeout(CALL, tail).await.ok().and_then(Result::ok).unwrap_or_default()
     }
 
-    async fn create(&mut self, seen: &Observed) -> Result<String, Setback> {
+    async fn create(&mut self, seen: &Observed) -> Result<String, StepError> {
         let Some(new) = self.task.bodies.new.clone() else {
             return Err(missing("the body of the new container is not in the store"));
         };
@@ -108,7 +108,7 @@ impl Run<'_> {
         Ok(id)
     }
 
-    async fn create_twin(&mut self, seen: &Observed) -> Result<String, Setback> {
+    async fn create_twin(&mut self, seen: &Observed) -> Result<String, StepError> {
         let Some(twin) = self.task.bodies.twin.clone() else {
             return Err(missing("the body of the twin is not in the store"));
         };
@@ -125,7 +125,7 @@ impl Run<'_> {
     }
 
     /// The body of the new container as it is sent.
-    pub(super) async fn new_body(&self, new: &NewBody) -> Result<Value, Setback> {
+    pub(super) async fn new_body(&self, new: &NewBody) -> Result<Value, StepError> {
         let image = self.compose_image(new).await?;
         Ok(complete(&self.body(&new.body), image.as_deref(), &self.labels(false)))
     }
@@ -133,7 +133,7 @@ impl Run<'_> {
     /// What Compose will compare with the image of the new container. Up to 5.4 that is the image's
     /// ID; later ones take the digest of the manifest for the platform, where the Engine tells it.
     /// Which one made the old container shows in what it wrote there.
-    async fn compose_image(&self, new: &NewBody) -> Result<Option<String>, Setback> {
+    async fn compose_image(&self, new: &NewBody) -> Result<Option<String>, StepError> {
         let image = new.image_id.as_ref().or(self.state.image_id.as_ref());
         let (Some(image), Some(written)) = (image, compose_image(&new.body)) else {
             return Ok(image.cloned());
@@ -150,21 +150,21 @@ impl Run<'_> {
     /// Creates a container. Where its name is taken, that may be by what an earlier try made
     /// whose answer was lost, and which the next look finds; or by what that try still makes, and
     /// which nobody sees yet.
-    async fn make(&self, body: &Value, name: &str) -> Result<String, Setback> {
+    async fn make(&self, body: &Value, name: &str) -> Result<String, StepError> {
         let name = ContainerName::parse(name).map_err(|error| missing(&error.to_string()))?;
         let begun = Instant::now();
         loop {
             let created = self.engine.create_container(Some(&name), None, body);
             let trouble = match self.call(SLOW, created).await {
-                Err(Setback::Failed(trouble)) if trouble.reason == reason::NAME_IN_USE => trouble,
+                Err(StepError::Failed(trouble)) if trouble.reason == reason::NAME_IN_USE => trouble,
                 created => return Ok(created?.id),
             };
             let holder = self.call(CALL, self.named(name.as_str())).await?;
             let ours = holder.map(|it| it.facts.rollout.as_ref() == Some(&self.task.names.rollout));
             match ours {
-                Some(true) => return Err(Setback::Lost(trouble)),
+                Some(true) => return Err(StepError::Lost(trouble)),
                 None if begun.elapsed() < SLOW => tokio::time::sleep(NAME_WAIT).await,
-                Some(false) | None => return Err(Setback::Failed(trouble)),
+                Some(false) | None => return Err(StepError::Failed(trouble)),
             }
         }
     }
@@ -192,7 +192,7 @@ impl Run<'_> {
         labels
     }
 
-    async fn connect(&self, id: &str, new: &NewBody) -> Result<(), Setback> {
+    async fn connect(&self, id: &str, new: &NewBody) -> Result<(), StepError> {
         let reference = ContainerRef::parse(id).map_err(|error| missing(&error.to_string()))?;
         for (network, endpoint) in &new.networks {
             let connected = self.engine.connect_network(network, &reference, endpoint);
@@ -203,12 +203,12 @@ impl Run<'_> {
 
     /// Whether the Engine made what was meant, as far as that must hold before anything stops: a
     /// tag may have moved on the host since the image was pulled, and a network may be left out.
-    async fn check_created(&self, id: &str, new: &NewBody) -> Result<(), Setback> {
+    async fn check_created(&self, id: &str, new: &NewBody) -> Result<(), StepError> {
         let found = self.inspection(id).await?;
         let expected = new.image_id.as_ref().or(self.state.image_id.as_ref());
         let image = found["Image"].as_str().unwrap_or_default();
         if let Some(expected) = expected.filter(|expected| *expected != image) {
-            return Err(Setback::Failed(Trouble::new(
+            return Err(StepError::Failed(Trouble::new(
                 reason::IMAGE_MOVED,
                 format!(
                     "the new container has image {image} and was to have {expected}: somebody \
@@ -224,7 +224,7 @@ impl Run<'_> {
         command: Option<&[String]>,
         container: &Option<ContainerFacts>,
         name: &str,
-    ) -> Result<(), Setback> {
+    ) -> Result<(), StepError> {
         let Some(command) = command else { return Ok(()) };
         let reference = reference(container, name)?;
         let result = self.call(HOOK, self.engine.run_in_container(&reference, command)).await?;
@@ -232,7 +232,7 @@ impl Run<'_> {
             return Ok(());
         }
         let said: String = result.output.trim().chars().take(OUTPUT_SHOWN).collect();
-        Err(Setback::Failed(Trouble::new(
+        Err(StepError::Failed(Trouble::new(
             reason::HOOK_FAILED,
             match said.as_str() {
                 "" => format!("the {name} command ended with {}", result.exit_code),
@@ -241,7 +241,7 @@ impl Run<'_> {
         )))
     }
 
-    async fn stop_old(&self, seen: &Observed) -> Result<(), Setback> {
+    async fn stop_old(&self, seen: &Observed) -> Result<(), StepError> {
         let vanishes = self.task.plan.old.as_ref().is_some_and(|old| old.auto_remove);
         let Some(old) = &seen.old else {
             // Its twin took its place in an earlier attempt, and stays when it is stopped.
@@ -270,7 +270,7 @@ impl Run<'_> {
         self.call(SLOW, gone).await
     }
 
-    async fn stop(&self, container: &ContainerRef) -> Result<(), Setback> {
+    async fn stop(&self, container: &ContainerRef) -> Result<(), StepError> {
         let grace = self.task.policy.stop_timeout;
         let seconds = grace.and_then(|grace| i64::try_from(grace.as_secs()).ok());
         let limit = grace.unwrap_or(OWN_STOP) + STOP_MARGIN;
@@ -281,7 +281,7 @@ impl Run<'_> {
         &self,
         container: Option<&ContainerFacts>,
         policy: &RestartPolicy,
-    ) -> Result<(), Setback> {
+    ) -> Result<(), StepError> {
         let reference = reference(&container.cloned(), "old")?;
         let name = if policy.name.is_empty() { "no" } else { &policy.name };
         let body = json!({
@@ -290,17 +290,21 @@ impl Run<'_> {
         self.call(CALL, self.engine.update_container(&reference, &body)).await.map(drop)
     }
 
-    async fn rename(&self, container: Option<&ContainerFacts>, name: &str) -> Result<(), Setback> {
+    async fn rename(
+        &self,
+        container: Option<&ContainerFacts>,
+        name: &str,
+    ) -> Result<(), StepError> {
         let reference = reference(&container.cloned(), name)?;
         let name = ContainerName::parse(name).map_err(|error| missing(&error.to_string()))?;
         self.call(CALL, self.engine.rename_container(&reference, &name)).await.map(drop)
     }
 
-    async fn start(&self, container: Option<&ContainerFacts>) -> Result<(), Setback> {
+    async fn start(&self, container: Option<&ContainerFacts>) -> Result<(), StepError> {
         let reference = reference(&container.cloned(), "new")?;
         for _ in 0..PORT_RETRIES {
             match self.call(SLOW, self.engine.start_container(&reference)).await {
-                Err(Setback::Failed(trouble)) if is_port_in_use(&trouble) => {
+                Err(StepError::Failed(trouble)) if is_port_in_use(&trouble) => {
                     tokio::time::sleep(PORT_WAIT).await;
                 }
                 result => return result.map(drop),
@@ -309,7 +313,7 @@ impl Run<'_> {
         self.call(SLOW, self.engine.start_container(&reference)).await.map(drop)
     }
 
-    async fn remove(&self, container: Option<&ContainerFacts>) -> Result<(), Setback> {
+    async fn remove(&self, container: Option<&ContainerFacts>) -> Result<(), StepError> {
         let reference = reference(&container.cloned(), "new")?;
         // Kept volumes are those of the old container; only renewed ones are its own.
         let volumes = self.task.policy.anonymous_volumes == AnonymousVolumes::Renew;
@@ -336,7 +340,7 @@ fn standing(seen: &Observed) -> Option<&ContainerFacts> {
 pub(super) fn reference(
     container: &Option<ContainerFacts>,
     what: &str,
-) -> Result<ContainerRef, Setback> {
+) -> Result<ContainerRef, StepError> {
     let Some(container) = container else {
         return Err(missing(&format!("the container for the step ({what}) is not there")));
     };
@@ -348,6 +352,6 @@ fn is_port_in_use(trouble: &Trouble) -> bool {
         || trouble.message.contains("address already in use")
 }
 
-pub(super) fn missing(what: &str) -> Setback {
-    Setback::Failed(Trouble::new(reason::CONTAINER_NOT_FOUND, what))
+pub(super) fn missing(what: &str) -> StepError {
+    StepError::Failed(Trouble::new(reason::CONTAINER_NOT_FOUND, what))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{BACKOFF, CALL, Pen, Run, Stopped, Task, container_facts};
+use super::{BACKOFF, CALL, EventWriter, Run, Stopped, Task, container_facts};
 use crate::domain::ContainerRef;
 use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::rollout::model::{HostEnd, HostEvent, Step, Trouble};
@@ -25,10 +25,14 @@ struct Left<'a> {
 }
 
 /// Ends the work on a host that is not there any more.
-pub(super) async fn left(task: &Task, pen: &dyn Pen, trouble: Trouble) -> Result<(), Stopped> {
+pub(super) async fn left(
+    task: &Task,
+    writer: &dyn EventWriter,
+    trouble: Trouble,
+) -> Result<(), Stopped> {
     let warning = stays(&task.names.backup, &trouble.message);
     let differs = HostEvent::Differs { differences: vec![warning] };
-    pen.write(vec![differs, HostEvent::Ended { end: HostEnd::Committed }]).await
+    writer.write(vec![differs, HostEvent::Ended { end: HostEnd::Committed }]).await
 }
 
 impl Run<'_> {

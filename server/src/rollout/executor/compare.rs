@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::act::{missing, reference};
-use super::{CALL, NewBody, Run, Setback};
+use super::{CALL, NewBody, Run, StepError};
 use crate::domain::ContainerRef;
 use crate::rollout::facts::as_docker;
 use crate::rollout::model::{HostEvent, Trouble};
@@ -16,7 +16,7 @@ use crate::rollout::step::Observed;
 
 impl Run<'_> {
     /// Writes the differences down; where the policy is strict, they are a failure.
-    pub(super) async fn compare(&mut self, seen: &Observed) -> Result<(), Setback> {
+    pub(super) async fn compare(&mut self, seen: &Observed) -> Result<(), StepError> {
         let Some(new) = &self.task.bodies.new else {
             return Err(missing("the body of the new container is not in the store"));
         };
@@ -30,7 +30,7 @@ impl Run<'_> {
         let told = differences.join("; ");
         self.write(HostEvent::Differs { differences }).await?;
         if self.task.policy.strict {
-            return Err(Setback::Failed(Trouble::new(
+            return Err(StepError::Failed(Trouble::new(
                 reason::SETTINGS_DIFFER,
                 format!("the Engine made something else of it: {told}"),
             )));
@@ -39,21 +39,21 @@ impl Run<'_> {
     }
 
     /// The Engine's inspection of a container.
-    pub(super) async fn inspection(&self, id: &str) -> Result<Value, Setback> {
+    pub(super) async fn inspection(&self, id: &str) -> Result<Value, StepError> {
         let reference = ContainerRef::parse(id).map_err(|error| missing(&error.to_string()))?;
         let document = self.call(CALL, self.engine.inspect_container(&reference, false)).await?;
         document.parse().map(as_docker).map_err(|error| {
             let message = format!("unexpected JSON of a container: {error}");
-            Setback::Failed(Trouble::new(reason::SETTINGS_DIFFER, message))
+            StepError::Failed(Trouble::new(reason::SETTINGS_DIFFER, message))
         })
     }
 }
 
 /// Whether the container is in all networks that it must be in.
-pub(super) fn check_networks(new: &NewBody, found: &Value) -> Result<(), Setback> {
+pub(super) fn check_networks(new: &NewBody, found: &Value) -> Result<(), StepError> {
     match recreate::not_joined(&new.joins, found) {
         None => Ok(()),
-        Some(told) => Err(Setback::Failed(Trouble::new(
+        Some(told) => Err(StepError::Failed(Trouble::new(
             reason::SETTINGS_DIFFER,
             format!("{told}; nothing would reach it there"),
         ))),

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use serde_json::Value;
 
-use super::{Crew, Pen, Run, Setback, Stopped, Task};
+use super::{EventWriter, HostRun, Run, StepError, Stopped, Task};
 use crate::engine::EngineError;
 use crate::rollout::facts::ContainerFacts;
 use crate::rollout::model::{HostEnd, HostEvent, HostPlan, Step, Trouble};
@@ -15,23 +15,23 @@ use crate::rollout::recreate;
 use crate::rollout::step::{self, Direction, Member, Next, Observed};
 
 /// Writes down what happens to a dependent.
-pub(super) struct DependentPen<'a> {
-    pen: &'a dyn Pen,
+pub(super) struct DependentEventWriter<'a> {
+    writer: &'a dyn EventWriter,
     number: usize,
     name: &'a str,
 }
 
-impl<'a> DependentPen<'a> {
+impl<'a> DependentEventWriter<'a> {
     /// One for each dependent.
-    pub(super) fn all(pen: &'a dyn Pen, tasks: &'a [Task]) -> Vec<Self> {
+    pub(super) fn all(writer: &'a dyn EventWriter, tasks: &'a [Task]) -> Vec<Self> {
         let named =
-            |(number, task): (usize, &'a Task)| Self { pen, number, name: &task.names.target };
+            |(number, task): (usize, &'a Task)| Self { writer, number, name: &task.names.target };
         tasks.iter().enumerate().map(named).collect()
     }
 }
 
 #[async_trait]
-impl Pen for DependentPen<'_> {
+impl EventWriter for DependentEventWriter<'_> {
     async fn write(&self, events: Vec<HostEvent>) -> Result<(), Stopped> {
         let of_this = |event| {
             let event = match event {
@@ -44,11 +44,11 @@ impl Pen for DependentPen<'_> {
             };
             HostEvent::Dependent { number: self.number, happened: Box::new(event) }
         };
-        self.pen.write(events.into_iter().map(of_this).collect()).await
+        self.writer.write(events.into_iter().map(of_this).collect()).await
     }
 }
 
-impl<'a> Crew<'a> {
+impl<'a> HostRun<'a> {
     /// Looks at all of them, the target first.
     pub(super) async fn look(&mut self) -> Result<Vec<Observed>, EngineError> {
         let seen = try_join_all(self.all().map(Run::look)).await?;
@@ -82,11 +82,11 @@ impl<'a> Crew<'a> {
         number: usize,
         step: Step,
         seen: &[Observed],
-    ) -> Result<(), Setback> {
+    ) -> Result<(), StepError> {
         // What others did is in the journal before the next of them goes on.
         for (other, run) in self.all_mut().enumerate() {
             if other != number {
-                run.flush().await.map_err(|Stopped| Setback::Stopped)?;
+                run.flush().await.map_err(|Stopped| StepError::Stopped)?;
             }
         }
         let run = match number.checked_sub(1) {

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::act::reference;
-use super::{CALL, Run, Setback, container_facts};
+use super::{CALL, Run, StepError, container_facts};
 use crate::domain::ContainerRef;
 use crate::engine::EngineDocument;
 use crate::rollout::hosts::{HttpProbe, ProbeTarget};
@@ -49,7 +49,7 @@ enum Verdict {
 
 impl Run<'_> {
     /// Waits until the new container was good without interruption for long enough.
-    pub(super) async fn gate(&mut self, seen: &Observed) -> Result<(), Setback> {
+    pub(super) async fn gate(&mut self, seen: &Observed) -> Result<(), StepError> {
         let reference = reference(&seen.new, "gate")?;
         let policy = &self.task.policy;
         let deadline = match self.state.gate_deadline {
@@ -101,7 +101,7 @@ impl Run<'_> {
     }
 
     /// Watches the new container until the time that was written down when it passed.
-    pub(super) async fn monitor(&mut self, seen: &Observed) -> Result<(), Setback> {
+    pub(super) async fn monitor(&mut self, seen: &Observed) -> Result<(), StepError> {
         let reference = reference(&seen.new, "monitor")?;
         let until = self.state.monitor_until.unwrap_or_else(|| self.task.clock.now());
         let gate = self.task.policy.gate.clone();
@@ -124,7 +124,7 @@ impl Run<'_> {
 
     /// Waits until the old container is up again, and healthy where it has a health check. One
     /// that was bad when the rollout was planned has nothing to prove: it is as it was found.
-    pub(super) async fn gate_old(&mut self, seen: &Observed) -> Result<(), Setback> {
+    pub(super) async fn gate_old(&mut self, seen: &Observed) -> Result<(), StepError> {
         if self.task.plan.unhealthy {
             return Ok(());
         }
@@ -151,7 +151,7 @@ impl Run<'_> {
         container: &ContainerRef,
         gate: &Gate,
         run: &mut RunOf,
-    ) -> Result<Verdict, Setback> {
+    ) -> Result<Verdict, StepError> {
         let (document, facts) = self.inspected(container).await?;
         if *gate == Gate::None {
             return Ok(Verdict::Good("it was started".to_owned()));
@@ -161,7 +161,7 @@ impl Run<'_> {
         }
         let probed = self.probe(container, gate, &document, &facts).await;
         if matches!(gate, Gate::None | Gate::Running | Gate::Auto | Gate::Docker)
-            || matches!(probed, Ok(Verdict::Good(_)) | Err(Setback::Lost(_) | Setback::Stopped))
+            || matches!(probed, Ok(Verdict::Good(_)) | Err(StepError::Lost(_) | StepError::Stopped))
         {
             return probed;
         }
@@ -174,10 +174,10 @@ impl Run<'_> {
     async fn inspected(
         &self,
         container: &ContainerRef,
-    ) -> Result<(EngineDocument, ContainerFacts), Setback> {
+    ) -> Result<(EngineDocument, ContainerFacts), StepError> {
         let document = self.call(CALL, self.engine.inspect_container(container, false)).await?;
         let facts =
-            container_facts(&document).map_err(|error| Setback::Failed(self.trouble(&error)))?;
+            container_facts(&document).map_err(|error| StepError::Failed(self.trouble(&error)))?;
         Ok((document, facts))
     }
 
@@ -188,7 +188,7 @@ impl Run<'_> {
         gate: &Gate,
         document: &EngineDocument,
         facts: &ContainerFacts,
-    ) -> Result<Verdict, Setback> {
+    ) -> Result<Verdict, StepError> {
         Ok(match gate {
             Gate::None | Gate::Running => Verdict::Good("it runs".to_owned()),
             Gate::Auto if facts.health.is_none() => Verdict::Good("it runs".to_owned()),
@@ -368,8 +368,8 @@ fn ended(exit_code: i64, said: &str) -> String {
     format!("the command ended with {exit_code}{said}")
 }
 
-fn failed(message: String) -> Setback {
-    Setback::Failed(Trouble::new(reason::GATE_FAILED, message))
+fn failed(message: String) -> StepError {
+    StepError::Failed(Trouble::new(reason::GATE_FAILED, message))
 }
 
 fn shortened(text: &str) -> String {

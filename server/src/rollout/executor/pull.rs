@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{BACKOFF, CALL, PATIENCE, Run, Setback, Stopped, Task};
+use super::{BACKOFF, CALL, PATIENCE, Run, StepError, Stopped, Task};
 use crate::domain::{ImageName, ImageReference, RegistryLogin};
 use crate::engine::{EngineDocument, EngineError, ErrorKind, Transfer, null_to_default};
 use crate::rollout::model::{HostEnd, HostEvent, Trouble};
@@ -32,15 +32,15 @@ impl Run<'_> {
         loop {
             match self.fetch().await {
                 Ok(()) => return self.end(HostEnd::Pulled).await,
-                Err(Setback::Stopped) => return Err(Stopped),
-                Err(Setback::Lost(trouble)) => {
+                Err(StepError::Stopped) => return Err(Stopped),
+                Err(StepError::Lost(trouble)) => {
                     if lost.get_or_insert_with(Instant::now).elapsed() >= PATIENCE {
                         return self.note(HostEvent::Unreachable { trouble }).await;
                     }
                     tracing::info!(host = %self.task.host, error = %trouble.message, "pulling again");
                     self.pause(&mut wait).await;
                 }
-                Err(Setback::Failed(trouble)) => {
+                Err(StepError::Failed(trouble)) => {
                     let log_tail = Vec::new();
                     self.held.push(HostEvent::Failed { step: None, trouble, log_tail });
                     return self.end(HostEnd::Unchanged).await;
@@ -49,16 +49,16 @@ impl Run<'_> {
         }
     }
 
-    async fn fetch(&mut self) -> Result<(), Setback> {
+    async fn fetch(&mut self) -> Result<(), StepError> {
         let Some(planned) = self.task.image.clone() else { return Ok(()) };
         let invalid = |error: &dyn std::fmt::Display| {
-            Setback::Failed(Trouble::new(reason::IMAGE_NOT_FOUND, error.to_string()))
+            StepError::Failed(Trouble::new(reason::IMAGE_NOT_FOUND, error.to_string()))
         };
         let name = ImageName::parse(&planned.reference).map_err(|error| invalid(&error))?;
         let present = match self.call(CALL, self.engine.inspect_image(&name)).await {
             Ok(document) => Some(read(&document)?),
-            Err(Setback::Failed(trouble)) if trouble.reason == reason::IMAGE_NOT_FOUND => None,
-            Err(setback) => return Err(setback),
+            Err(StepError::Failed(trouble)) if trouble.reason == reason::IMAGE_NOT_FOUND => None,
+            Err(error) => return Err(error),
         };
         let wanted = planned.digest.as_deref();
         let is_it = |image: &Image| {
@@ -102,14 +102,14 @@ impl Run<'_> {
     }
 
     /// Only now is it known what the image brings; and nothing was touched so far.
-    fn check_health_check(&self, config: &Value) -> Result<(), Setback> {
+    fn check_health_check(&self, config: &Value) -> Result<(), StepError> {
         let Task { plan, policy, bodies, .. } = self.task;
         let Some(new) = bodies.new.as_ref().filter(|_| plan.start && policy.gate == Gate::Docker)
         else {
             return Ok(());
         };
         match recreate::has_health_check(&new.body, Some(&json!({ "Config": config }))) {
-            Some(false) => Err(Setback::Failed(no_health_check())),
+            Some(false) => Err(StepError::Failed(no_health_check())),
             _ => Ok(()),
         }
     }
@@ -119,12 +119,12 @@ impl Run<'_> {
         &self,
         reference: &ImageReference,
         digest: Option<&str>,
-    ) -> Result<Image, Setback> {
+    ) -> Result<Image, StepError> {
         let reference = reference.clone().with_default_tag();
         let pinned = match digest {
             Some(digest) if reference.digest().is_none() => {
                 ImageReference::parse(&format!("{reference}@{digest}")).map_err(|error| {
-                    Setback::Failed(Trouble::new(reason::IMAGE_NOT_FOUND, error.to_string()))
+                    StepError::Failed(Trouble::new(reason::IMAGE_NOT_FOUND, error.to_string()))
                 })?
             }
             _ => reference,
@@ -136,12 +136,12 @@ impl Run<'_> {
         };
         match self.transfer_as(&pinned, Some(given)).await {
             // What came with the rollout may have expired since.
-            Err(Setback::Failed(trouble))
+            Err(StepError::Failed(trouble))
                 if trouble.reason == ErrorKind::RegistryAuthRequired.reason() =>
             {
                 match kept().await.filter(|kept| kept != given) {
                     Some(kept) => self.transfer_as(&pinned, Some(&kept)).await,
-                    None => Err(Setback::Failed(Trouble {
+                    None => Err(StepError::Failed(Trouble {
                         message: format!(
                             "{}; go on with other credentials: wharf rollout resume --retry-failed \
                              sends those of this machine's docker login, and wharf login gives the \
@@ -160,7 +160,7 @@ impl Run<'_> {
         &self,
         pinned: &ImageReference,
         login: Option<&RegistryLogin>,
-    ) -> Result<Image, Setback> {
+    ) -> Result<Image, StepError> {
         let (sink, mut progress) = watch::channel(Transfer::default());
         let pull = self.engine.pull_image(pinned, None, login, &sink);
         let stalled = self.task.policy.pull_timeout;
@@ -184,15 +184,15 @@ impl Run<'_> {
         };
         match pulled {
             Ok(pulled) => read(&pulled.image),
-            Err(error) if super::is_lost(&error) => Err(Setback::Lost(self.trouble(&error))),
-            Err(error) => Err(Setback::Failed(self.trouble(&error))),
+            Err(error) if super::is_lost(&error) => Err(StepError::Lost(self.trouble(&error))),
+            Err(error) => Err(StepError::Failed(self.trouble(&error))),
         }
     }
 }
 
-fn read(document: &EngineDocument) -> Result<Image, Setback> {
+fn read(document: &EngineDocument) -> Result<Image, StepError> {
     document.parse().map_err(|error| {
         let message = format!("unexpected JSON of an image: {error}");
-        Setback::Failed(Trouble::new(reason::IMAGE_NOT_FOUND, message))
+        StepError::Failed(Trouble::new(reason::IMAGE_NOT_FOUND, message))
     })
 }

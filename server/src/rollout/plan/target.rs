@@ -2,7 +2,7 @@
 
 use super::super::model::{HostPlan, Order, TargetKind, Trouble};
 use super::super::reason;
-use super::super::spec::{Gate, OnUnreachable, OrderWish, Policy, Stopped};
+use super::super::spec::{Gate, OnUnreachable, OrderPreference, Policy, Stopped};
 use super::{HostFacts, Input, NewContainer, Present, Replacement};
 
 pub(super) fn plan(input: &Input<'_>, facts: &HostFacts) -> Result<HostPlan, Vec<Trouble>> {
@@ -107,19 +107,19 @@ fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Troubl
     );
     let obstacles = obstacles(present, &planned.kind);
     match input.policy.order {
-        OrderWish::StopFirst => {}
+        OrderPreference::StopFirst => {}
         // Without a running container there is no order.
         _ if !present.old.running => {}
-        OrderWish::StartFirst if obstacles.is_empty() => planned.order = Order::StartFirst,
-        OrderWish::Auto if obstacles.is_empty() => planned.order = Order::StartFirst,
-        OrderWish::StartFirst => {
+        OrderPreference::StartFirst if obstacles.is_empty() => planned.order = Order::StartFirst,
+        OrderPreference::Auto if obstacles.is_empty() => planned.order = Order::StartFirst,
+        OrderPreference::StartFirst => {
             let message = format!(
                 "start-first is impossible: {}; use order stop-first or auto",
                 obstacles.join("; ")
             );
             return Err(vec![Trouble::new(reason::START_FIRST_IMPOSSIBLE, message)]);
         }
-        OrderWish::Auto => {
+        OrderPreference::Auto => {
             planned
                 .risks
                 .push(format!("stops before the new one starts: {}", obstacles.join("; ")));

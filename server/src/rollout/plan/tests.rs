@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::domain::Reason;
 use crate::rollout::model::Order;
-use crate::rollout::spec::{Amount, OrderWish, Stopped};
+use crate::rollout::spec::{Amount, OrderPreference, Stopped};
 
 fn host(name: &str) -> HostName {
     name.parse().unwrap()
@@ -196,13 +196,13 @@ fn start_first_is_refused_or_given_up_where_it_cannot_be() {
         ("c", there(|present| present.old.auto_remove = true)),
     ]);
     let with = |order| Policy { order, ..Policy::default() };
-    let refusals = planned(&with(OrderWish::StartFirst), &hosts).unwrap_err();
+    let refusals = planned(&with(OrderPreference::StartFirst), &hosts).unwrap_err();
     assert_eq!(reasons(refusals), [reason::START_FIRST_IMPOSSIBLE; 2]);
-    let plan = planned(&with(OrderWish::Auto), &hosts).unwrap();
+    let plan = planned(&with(OrderPreference::Auto), &hosts).unwrap();
     assert_eq!(plan.hosts["a"].order, Order::StartFirst);
     assert_eq!(plan.hosts["b"].order, Order::StopFirst);
     assert!(plan.hosts["b"].risks.iter().any(|risk| risk.contains(&obstacle)));
-    let plan = planned(&with(OrderWish::StopFirst), &hosts).unwrap();
+    let plan = planned(&with(OrderPreference::StopFirst), &hosts).unwrap();
     assert!(plan.hosts.values().all(|host| host.order == Order::StopFirst));
 }
 

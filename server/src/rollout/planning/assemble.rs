@@ -13,7 +13,7 @@ use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replac
 use crate::rollout::reason;
 use crate::rollout::recreate::{self, Options, Recreated};
 use crate::rollout::requests::{Order, Refusal};
-use crate::rollout::spec::{OrderWish, PullWhen, Stopped};
+use crate::rollout::spec::{OrderPreference, PullWhen, Stopped};
 
 /// The plan, or everything that stands against it. Hosts that are on the new version already
 /// are left out of it: a pipeline that runs twice upgrades once.
@@ -139,7 +139,7 @@ impl Draft<'_> {
             present.new = Err(vec![trouble]);
             return HostFacts::Present(Box::new(present)).into();
         }
-        if options.order == OrderWish::Auto && made.order == Turn::StopFirst {
+        if options.order == OrderPreference::Auto && made.order == Turn::StopFirst {
             present.no_start_first.push("it cannot run beside the old one".to_owned());
         }
         let hanging = dependents::plan(old, hanging, &facts.host, self.order.id);

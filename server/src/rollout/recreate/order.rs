@@ -10,7 +10,7 @@ use super::{Notes, Options};
 use crate::domain::Reason;
 use crate::rollout::facts::{ContainerFacts, OldContainer};
 use crate::rollout::model::Order;
-use crate::rollout::spec::OrderWish;
+use crate::rollout::spec::OrderPreference;
 
 /// The order that is wished for, where it is possible.
 pub(super) fn choose(
@@ -20,12 +20,12 @@ pub(super) fn choose(
     options: &Options,
     notes: &mut Notes,
 ) -> Order {
-    if options.order == OrderWish::StopFirst {
+    if options.order == OrderPreference::StopFirst {
         return Order::StopFirst;
     }
     let mut obstacles = obstacles(old, body, dependents, options);
     let shared = shared_names(body);
-    if options.order == OrderWish::Auto {
+    if options.order == OrderPreference::Auto {
         obstacles.extend(shared.iter().map(|name| format!("its {name} would lead to both")));
     }
     if obstacles.is_empty() {
@@ -36,7 +36,7 @@ pub(super) fn choose(
         }
         return Order::StartFirst;
     }
-    if options.order == OrderWish::Auto {
+    if options.order == OrderPreference::Auto {
         notes.risk(format!("stop-first, because {}", obstacles.join("; ")));
     } else {
         notes.refuse(

@@ -30,7 +30,7 @@ impl Ended {
         Self { number, kind, old, keep: 1, at, end, side: None, compose: None }
     }
 
-    fn take_in(self, shelf: &mut Shelf) {
+    fn take_in(self, retained: &mut RetainedContainers) {
         let Self { number, kind, old, keep, at, end, side, compose } = self;
         let mut plan = plan(&[&["a"]]);
         plan.image = None;
@@ -64,12 +64,12 @@ impl Ended {
         };
         take(happened("a", HostEvent::Ended { end }));
         take(phase(to));
-        shelf.take_in(RolloutId(Uuid::from_u128(number << 96)), &state);
+        retained.take_in(RolloutId(Uuid::from_u128(number << 96)), &state);
     }
 }
 
-fn due(shelf: &Shelf, now: u64) -> BTreeSet<String> {
-    let due = shelf.due(Millis(now));
+fn due(retained: &RetainedContainers, now: u64) -> BTreeSet<String> {
+    let due = retained.due(Millis(now));
     due.into_values().flatten().map(|kept| format!("{} {}", kept.name, kept.id)).collect()
 }
 
@@ -79,66 +79,66 @@ fn set<const N: usize>(texts: [&str; N]) -> BTreeSet<String> {
 
 #[test]
 fn one_is_kept_for_its_time_and_then_due() {
-    let mut shelf = Shelf::default();
-    Ended::new(1, "one", 5_000).take_in(&mut shelf);
-    assert_eq!(due(&shelf, 3_604_999), set([]));
-    assert_eq!(shelf.next(Millis(5_000)), Some(Millis(3_605_000)));
-    assert_eq!(due(&shelf, 3_605_000), set(["web.old-00000001 one"]));
-    assert_eq!(shelf.next(Millis(3_605_000)), None);
-    let gone = shelf.due(Millis(3_605_000)).into_values().flatten().next().unwrap();
-    shelf.forget(&gone);
-    assert_eq!(due(&shelf, 9_999_999), set([]));
+    let mut retained = RetainedContainers::default();
+    Ended::new(1, "one", 5_000).take_in(&mut retained);
+    assert_eq!(due(&retained, 3_604_999), set([]));
+    assert_eq!(retained.next(Millis(5_000)), Some(Millis(3_605_000)));
+    assert_eq!(due(&retained, 3_605_000), set(["web.old-00000001 one"]));
+    assert_eq!(retained.next(Millis(3_605_000)), None);
+    let gone = retained.due(Millis(3_605_000)).into_values().flatten().next().unwrap();
+    retained.forget(&gone);
+    assert_eq!(due(&retained, 9_999_999), set([]));
 }
 
 #[test]
 fn a_rollout_is_needed_while_its_old_container_is_kept() {
-    let mut shelf = Shelf::default();
-    Ended::new(1, "one", 1_000).take_in(&mut shelf);
-    Ended { end: HostEnd::Restored, ..Ended::new(2, "two", 2_000) }.take_in(&mut shelf);
+    let mut retained = RetainedContainers::default();
+    Ended::new(1, "one", 1_000).take_in(&mut retained);
+    Ended { end: HostEnd::Restored, ..Ended::new(2, "two", 2_000) }.take_in(&mut retained);
     let first = RolloutId(Uuid::from_u128(1 << 96));
-    assert_eq!(shelf.rollouts(), BTreeSet::from([first]));
-    let gone = shelf.due(Millis(u64::MAX)).into_values().flatten().next().unwrap();
-    shelf.forget(&gone);
-    assert_eq!(shelf.rollouts(), BTreeSet::new());
+    assert_eq!(retained.rollouts(), BTreeSet::from([first]));
+    let gone = retained.due(Millis(u64::MAX)).into_values().flatten().next().unwrap();
+    retained.forget(&gone);
+    assert_eq!(retained.rollouts(), BTreeSet::new());
 }
 
 #[test]
 fn those_beyond_the_number_are_due_at_once_and_those_of_the_newest_are_not() {
-    let mut shelf = Shelf::default();
-    Ended { keep: 2, ..Ended::new(1, "one", 1_000) }.take_in(&mut shelf);
-    Ended { keep: 2, ..Ended::new(2, "two", 2_000) }.take_in(&mut shelf);
-    assert_eq!(due(&shelf, 3_000), set([]));
-    Ended { keep: 2, ..Ended::new(3, "three", 3_000) }.take_in(&mut shelf);
-    assert_eq!(due(&shelf, 3_000), set(["web.old-00000001 one"]));
-    Ended { keep: 1, ..Ended::new(4, "four", 4_000) }.take_in(&mut shelf);
+    let mut retained = RetainedContainers::default();
+    Ended { keep: 2, ..Ended::new(1, "one", 1_000) }.take_in(&mut retained);
+    Ended { keep: 2, ..Ended::new(2, "two", 2_000) }.take_in(&mut retained);
+    assert_eq!(due(&retained, 3_000), set([]));
+    Ended { keep: 2, ..Ended::new(3, "three", 3_000) }.take_in(&mut retained);
+    assert_eq!(due(&retained, 3_000), set(["web.old-00000001 one"]));
+    Ended { keep: 1, ..Ended::new(4, "four", 4_000) }.take_in(&mut retained);
     let three = ["web.old-00000001 one", "web.old-00000002 two", "web.old-00000003 three"];
-    assert_eq!(due(&shelf, 4_000), set(three));
-    Ended { keep: 0, ..Ended::new(5, "five", 5_000) }.take_in(&mut shelf);
-    assert!(due(&shelf, 5_000).contains("web.old-00000005 five"));
+    assert_eq!(due(&retained, 4_000), set(three));
+    Ended { keep: 0, ..Ended::new(5, "five", 5_000) }.take_in(&mut retained);
+    assert!(due(&retained, 5_000).contains("web.old-00000005 five"));
 }
 
 /// What the rollout could not remove before its end, because the host did not answer.
 #[test]
 fn none_is_kept_that_compose_counts() {
-    let mut shelf = Shelf::default();
-    Ended { compose: Some("shop"), ..Ended::new(1, "one", 1_000) }.take_in(&mut shelf);
-    assert_eq!(due(&shelf, 1_000), set(["web.old-00000001 one"]));
+    let mut retained = RetainedContainers::default();
+    Ended { compose: Some("shop"), ..Ended::new(1, "one", 1_000) }.take_in(&mut retained);
+    assert_eq!(due(&retained, 1_000), set(["web.old-00000001 one"]));
     // Also where the next one, which is no container of Compose any more, keeps more.
-    Ended { keep: 5, ..Ended::new(2, "two", 2_000) }.take_in(&mut shelf);
-    assert_eq!(due(&shelf, 2_000), set(["web.old-00000001 one"]));
+    Ended { keep: 5, ..Ended::new(2, "two", 2_000) }.take_in(&mut retained);
+    assert_eq!(due(&retained, 2_000), set(["web.old-00000001 one"]));
 }
 
 #[test]
 fn one_that_took_its_place_again_is_kept_no_more() {
-    let mut shelf = Shelf::default();
-    Ended::new(1, "one", 1_000).take_in(&mut shelf);
+    let mut retained = RetainedContainers::default();
+    Ended::new(1, "one", 1_000).take_in(&mut retained);
     let (id, name) = ("one".to_owned(), "web.old-00000001".to_owned());
     let kind = TargetKind::Adopt { id, name, restart: RestartPolicy::default() };
-    Ended { kind, ..Ended::new(2, "two", 2_000) }.take_in(&mut shelf);
-    assert_eq!(due(&shelf, u64::MAX), set(["web.old-00000002 two"]));
+    Ended { kind, ..Ended::new(2, "two", 2_000) }.take_in(&mut retained);
+    assert_eq!(due(&retained, u64::MAX), set(["web.old-00000002 two"]));
     // Replaced once more it is kept again, under another name.
-    Ended::new(3, "one", 3_000).take_in(&mut shelf);
-    assert_eq!(due(&shelf, 3_000), set(["web.old-00000002 two"]));
+    Ended::new(3, "one", 3_000).take_in(&mut retained);
+    assert_eq!(due(&retained, 3_000), set(["web.old-00000002 two"]));
 }
 
 /// Its twin took its place when the first attempt failed, and is what the second one replaced.
@@ -187,32 +187,32 @@ fn a_twin_of_the_first_attempt_is_kept_by_the_second() {
     ] {
         state.apply(&record(2_000, event)).unwrap();
     }
-    let mut shelf = Shelf::default();
-    shelf.take_in(RolloutId(Uuid::from_u128(1 << 96)), &state);
-    assert_eq!(due(&shelf, u64::MAX), set(["web.old-00000001 twin"]));
+    let mut retained = RetainedContainers::default();
+    retained.take_in(RolloutId(Uuid::from_u128(1 << 96)), &state);
+    assert_eq!(due(&retained, u64::MAX), set(["web.old-00000001 twin"]));
 }
 
 #[test]
 fn a_host_that_was_put_back_has_nothing_to_remove() {
-    let mut shelf = Shelf::default();
-    Ended { end: HostEnd::Restored, ..Ended::new(1, "one", 1_000) }.take_in(&mut shelf);
-    assert_eq!(due(&shelf, u64::MAX), set([]));
+    let mut retained = RetainedContainers::default();
+    Ended { end: HostEnd::Restored, ..Ended::new(1, "one", 1_000) }.take_in(&mut retained);
+    assert_eq!(due(&retained, u64::MAX), set([]));
 }
 
 #[test]
 fn what_hung_on_it_is_kept_as_long_and_counted_by_itself() {
-    let mut shelf = Shelf::default();
-    Ended { side: Some("joined"), ..Ended::new(1, "one", 5_000) }.take_in(&mut shelf);
-    assert_eq!(due(&shelf, 3_604_999), set([]));
+    let mut retained = RetainedContainers::default();
+    Ended { side: Some("joined"), ..Ended::new(1, "one", 5_000) }.take_in(&mut retained);
+    assert_eq!(due(&retained, 3_604_999), set([]));
     let both = ["side.old-00000001 joined", "web.old-00000001 one"];
-    assert_eq!(due(&shelf, 3_605_000), set(both));
+    assert_eq!(due(&retained, 3_605_000), set(both));
     // The undo made it anew once more, and did not take the old one.
     let (id, name) = ("one".to_owned(), "web.old-00000001".to_owned());
     let kind = TargetKind::Adopt { id, name, restart: RestartPolicy::default() };
     let undo = Ended { kind, side: Some("rejoined"), ..Ended::new(2, "two", 6_000) };
-    undo.take_in(&mut shelf);
-    assert_eq!(due(&shelf, 6_000), set(["side.old-00000001 joined"]));
+    undo.take_in(&mut retained);
+    assert_eq!(due(&retained, 6_000), set(["side.old-00000001 joined"]));
     let put_back = Ended { end: HostEnd::Restored, ..Ended::new(3, "three", 7_000) };
-    Ended { side: Some("stays"), ..put_back }.take_in(&mut shelf);
-    assert_eq!(due(&shelf, 7_000), set(["side.old-00000001 joined"]));
+    Ended { side: Some("stays"), ..put_back }.take_in(&mut retained);
+    assert_eq!(due(&retained, 7_000), set(["side.old-00000001 joined"]));
 }

@@ -11,7 +11,7 @@ use wharf_server::domain::HostName;
 use wharf_server::engine::ErrorKind;
 use wharf_server::rollout::model::{Control, PauseCause, Phase, Record};
 use wharf_server::rollout::spec::{
-    Amount, Dependents, Gate, OnFailure, OnUnreachable, OrderWish, Policy, Promote, PullWhen,
+    Amount, Dependents, Gate, OnFailure, OnUnreachable, OrderPreference, Policy, Promote, PullWhen,
     RollbackScope, Stopped, Through,
 };
 use wharf_simulator::{Call, Fault, Operation, Plan, PowerState};
@@ -204,7 +204,7 @@ fn some_policy(random: &mut Random) -> Policy {
         ]),
         canary: random.pick(&[None, None, Some(Amount::Count(1))]),
         promote: random.pick(&[Promote::Auto, Promote::Manual]),
-        order: random.pick(&[OrderWish::StopFirst, OrderWish::Auto]),
+        order: random.pick(&[OrderPreference::StopFirst, OrderPreference::Auto]),
         delay: seconds(random.below(3)),
         bake: seconds(random.pick(&[0, 0, 9])),
         gate: random.pick(&[

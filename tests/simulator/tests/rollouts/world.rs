@@ -26,7 +26,7 @@ use wharf_server::rollout::journal::{Journal, MemoryJournal, NewRollout};
 use wharf_server::rollout::model::{Control, Millis, RolloutId};
 use wharf_server::rollout::planning::{self, Planned};
 use wharf_server::rollout::requests::{Order, RequestText, RolloutError, Terms, UndoOrder};
-use wharf_server::rollout::spec::{Change, OnFailure, OrderWish, Policy, RolloutSpec};
+use wharf_server::rollout::spec::{Change, OnFailure, OrderPreference, Policy, RolloutSpec};
 use wharf_simulator::{PowerState, Registries, SimEngine, SimHost};
 
 use crate::tap::Tap;
@@ -359,7 +359,7 @@ pub async fn keep(host: Arc<SimHost>) {
 
 /// Policies by what they are for.
 pub fn start_first(policy: Policy) -> Policy {
-    Policy { order: OrderWish::StartFirst, ..policy }
+    Policy { order: OrderPreference::StartFirst, ..policy }
 }
 
 pub fn rolls_back(policy: Policy) -> Policy {

@@ -46,7 +46,7 @@ pub struct Fleet {
     /// Hosts of earlier waves may be at work again.
     retried: bool,
     /// Asked for as soon as such work has begun.
-    wish: Option<(Work, Control)>,
+    control: Option<(Work, Control)>,
     journal: Vec<Record>,
     running: BTreeMap<HostName, u64>,
     events: u32,
@@ -66,7 +66,7 @@ impl Fleet {
             pauses: Vec::new(),
             most_at_work: 0,
             retried: false,
-            wish: None,
+            control: None,
             journal: vec![first],
             running: BTreeMap::new(),
             events: 0,
@@ -79,7 +79,7 @@ impl Fleet {
 
     /// Somebody asks for something as soon as such work has begun.
     pub fn at_first(&mut self, work: Work, control: Control) {
-        self.wish = Some((work, control));
+        self.control = Some((work, control));
     }
 
     /// Until the end.
@@ -98,8 +98,8 @@ impl Fleet {
                         assignment.host.as_str(),
                         HostEvent::Begun { work, attempt },
                     ));
-                    let is_time = |wish: &mut (Work, Control)| wish.0 == work;
-                    if let Some((_, control)) = self.wish.take_if(is_time) {
+                    let is_time = |control: &mut (Work, Control)| control.0 == work;
+                    if let Some((_, control)) = self.control.take_if(is_time) {
                         self.take(Event::Control { control, by: "anna".to_owned() });
                     }
                 }

@@ -388,12 +388,12 @@ fn what_compose_would_count_is_gone_before_the_end() {
 /// Without the old container there is no way back: it ends as it was decided.
 #[test]
 fn a_wish_that_comes_while_old_containers_are_removed_comes_too_late() {
-    for wish in [Control::Pause, Control::Abort] {
+    for control in [Control::Pause, Control::Abort] {
         let mut one = plan(&[&["a1"]]);
         let old = OldFacts { compose_project: Some("shop".to_owned()), ..OldFacts::default() };
         one.hosts.get_mut(&host("a1")).unwrap().old = Some(old);
         let mut fleet = Fleet::new(one, quick());
-        fleet.at_first(Work::Clear, wish);
-        assert_eq!(fleet.run(), Phase::Succeeded, "{wish:?}");
+        fleet.at_first(Work::Clear, control);
+        assert_eq!(fleet.run(), Phase::Succeeded, "{control:?}");
     }
 }

@@ -5,11 +5,14 @@ use crate::domain::Reason;
 use crate::rollout::facts::ContainerFacts;
 use crate::rollout::model::Order;
 use crate::rollout::recreate::{Options, being_removed, compare, names, recreate, retarget};
-use crate::rollout::spec::{Change, Dependents, OrderWish};
+use crate::rollout::spec::{Change, Dependents, OrderPreference};
 
 fn obstacle(own: Value) -> Option<String> {
-    let options =
-        Options { order: OrderWish::StartFirst, dependents: Dependents::Recreate, ..options() };
+    let options = Options {
+        order: OrderPreference::StartFirst,
+        dependents: Dependents::Recreate,
+        ..options()
+    };
     let result = recreate(&old(own, json!({})), &host(41), &Change::default(), &options);
     match result {
         Ok(recreated) => {
@@ -63,7 +66,7 @@ fn c32_what_stands_against_start_first() {
 #[test]
 fn c32_auto_says_why_it_stops_first() {
     let own = json!({"HostConfig": {"NetworkMode": "host"}});
-    let options = Options { order: OrderWish::Auto, ..options() };
+    let options = Options { order: OrderPreference::Auto, ..options() };
     let recreated =
         recreate(&old(own, json!({})), &host(41), &Change::default(), &options).unwrap();
     assert_eq!(recreated.order, Order::StopFirst);

@@ -38,39 +38,39 @@ pub struct Member<'a> {
 /// What to do next, and with which member: 0 is the target, the others are what hangs on it.
 #[must_use]
 pub fn next_of<'a>(members: &[Member<'a>], direction: Direction) -> (usize, Next) {
-    let mut wishes: Vec<Next> = members
+    let mut nexts: Vec<Next> = members
         .iter()
         .map(|it| next(it.names, it.plan, it.policy, it.seen, direction, it.progress))
         .collect();
     let chosen = match direction {
-        _ if wishes.len() < 2 => 0,
+        _ if nexts.len() < 2 => 0,
         Direction::Forward | Direction::Watch => {
             let new = |member: &Member<'a>| member.seen.new.as_ref();
             for number in outlived(members, new) {
-                if matches!(wishes[number], Next::Finished(_) | Next::Do(Step::Monitor)) {
-                    wishes[number] = Next::Fail(is_outlived(members[0].names));
+                if matches!(nexts[number], Next::Finished(_) | Next::Do(Step::Monitor)) {
+                    nexts[number] = Next::Fail(is_outlived(members[0].names));
                 }
             }
-            if direction == Direction::Forward { forward(&wishes) } else { watch(&wishes, members) }
+            if direction == Direction::Forward { forward(&nexts) } else { watch(&nexts, members) }
         }
         Direction::Restore | Direction::RollBack => {
-            for number in left_behind(&wishes[0], members, direction) {
-                wishes[number] = Next::Do(Step::StopOld);
+            for number in left_behind(&nexts[0], members, direction) {
+                nexts[number] = Next::Do(Step::StopOld);
             }
-            back(&wishes)
+            back(&nexts)
         }
     };
     let back = matches!(direction, Direction::Restore | Direction::RollBack);
-    let wish = wishes.swap_remove(chosen);
-    match wish {
+    let next = nexts.swap_remove(chosen);
+    match next {
         // What hangs on it may have been touched where the target was not.
         Next::Finished(HostEnd::Unchanged) if back => {
-            let restored = |wish: &Next| *wish == Next::Finished(HostEnd::Restored);
+            let restored = |next: &Next| *next == Next::Finished(HostEnd::Restored);
             let end =
-                if wishes.iter().any(restored) { HostEnd::Restored } else { HostEnd::Unchanged };
+                if nexts.iter().any(restored) { HostEnd::Restored } else { HostEnd::Unchanged };
             (chosen, Next::Finished(end))
         }
-        wish => (chosen, wish),
+        next => (chosen, next),
     }
 }
 
@@ -91,9 +91,9 @@ fn outlived<'a>(
 
 /// Old dependents that run on although what they hang on ended, as a drain command may end it.
 /// They are started again once it is up.
-fn left_behind<'a>(wish: &Next, members: &[Member<'a>], direction: Direction) -> Vec<usize> {
+fn left_behind<'a>(next: &Next, members: &[Member<'a>], direction: Direction) -> Vec<usize> {
     let old = |member: &Member<'a>| member.seen.old.as_ref();
-    if *wish == Next::Do(Step::StartOld) {
+    if *next == Next::Do(Step::StartOld) {
         let runs = |number: &usize| old(&members[*number]).is_some_and(|old| old.running);
         return (1..members.len()).filter(runs).collect();
     }
@@ -113,9 +113,9 @@ fn is_outlived(target: &Names) -> Trouble {
     Trouble::new(reason::GATE_FAILED, message)
 }
 
-fn forward(wishes: &[Next]) -> usize {
-    let dependents = 1..wishes.len();
-    let step_of = |number: &usize| match wishes[*number] {
+fn forward(nexts: &[Next]) -> usize {
+    let dependents = 1..nexts.len();
+    let step_of = |number: &usize| match nexts[*number] {
         Next::Do(step) => Some(step),
         _ => None,
     };
@@ -123,10 +123,10 @@ fn forward(wishes: &[Next]) -> usize {
         move |number: &usize| step_of(number).is_some_and(|step| steps.contains(&step))
     };
     let target = step_of(&0);
-    bad(wishes)
+    bad(nexts)
         .or_else(|| {
             let creates = is_one_of(&[Step::Create, Step::CreateTwin, Step::RemoveNew]);
-            (0..wishes.len()).find(creates)
+            (0..nexts.len()).find(creates)
         })
         .or_else(|| (target == Some(Step::Drain)).then_some(0))
         .or_else(|| dependents.clone().rev().find(is_one_of(&[Step::StopOld, Step::FenceOld])))
@@ -139,19 +139,19 @@ fn forward(wishes: &[Next]) -> usize {
 }
 
 /// The target is watched; of the others it only counts whether they are still up.
-fn watch(wishes: &[Next], members: &[Member<'_>]) -> usize {
-    let down = bad(wishes).filter(|number| *number == 0 || members[*number].plan.start);
+fn watch(nexts: &[Next], members: &[Member<'_>]) -> usize {
+    let down = bad(nexts).filter(|number| *number == 0 || members[*number].plan.start);
     down.unwrap_or(0)
 }
 
-fn back(wishes: &[Next]) -> usize {
-    let dependents = 1..wishes.len();
-    let makes_room = |number: &usize| match wishes[*number] {
+fn back(nexts: &[Next]) -> usize {
+    let dependents = 1..nexts.len();
+    let makes_room = |number: &usize| match nexts[*number] {
         Next::Do(step) => !matches!(step, Step::UnfenceOld | Step::StartOld | Step::GateOld),
         _ => false,
     };
-    let works = |number: &usize| matches!(wishes[*number], Next::Do(_));
-    bad(wishes)
+    let works = |number: &usize| matches!(nexts[*number], Next::Do(_));
+    bad(nexts)
         .or_else(|| dependents.clone().rev().find(makes_room))
         .or_else(|| works(&0).then_some(0))
         .or_else(|| dependents.clone().find(works))
@@ -159,8 +159,8 @@ fn back(wishes: &[Next]) -> usize {
 }
 
 /// The first that cannot go on.
-fn bad(wishes: &[Next]) -> Option<usize> {
-    wishes.iter().position(|wish| matches!(wish, Next::Fail(_) | Next::Attention(_)))
+fn bad(nexts: &[Next]) -> Option<usize> {
+    nexts.iter().position(|next| matches!(next, Next::Fail(_) | Next::Attention(_)))
 }
 
 #[cfg(test)]
@@ -200,8 +200,8 @@ mod tests {
             (&[Some(Monitor), None, Some(Gate)], 2),
             (&[Some(Monitor), None, None], 0),
         ];
-        for (wishes, expected) in rows {
-            assert_eq!(forward(&of(wishes)), expected, "{wishes:?}");
+        for (nexts, expected) in rows {
+            assert_eq!(forward(&of(nexts)), expected, "{nexts:?}");
         }
     }
 
@@ -216,8 +216,8 @@ mod tests {
             (&[None, Some(StartOld), Some(UnfenceOld)], 1),
             (&[None, None, Some(GateOld)], 2),
         ];
-        for (wishes, expected) in rows {
-            assert_eq!(back(&of(wishes)), expected, "{wishes:?}");
+        for (nexts, expected) in rows {
+            assert_eq!(back(&of(nexts)), expected, "{nexts:?}");
         }
     }
 
@@ -311,10 +311,10 @@ mod tests {
     #[test]
     fn what_cannot_go_on_is_heard_first() {
         let trouble = Trouble::new(reason::GATE_FAILED, "it is down");
-        let mut wishes = of(&[Some(StopOld), Some(StopOld), None]);
-        wishes[2] = Next::Fail(trouble.clone());
-        assert_eq!(forward(&wishes), 2);
-        wishes[2] = Next::Attention(trouble);
-        assert_eq!(back(&wishes), 2);
+        let mut nexts = of(&[Some(StopOld), Some(StopOld), None]);
+        nexts[2] = Next::Fail(trouble.clone());
+        assert_eq!(forward(&nexts), 2);
+        nexts[2] = Next::Attention(trouble);
+        assert_eq!(back(&nexts), 2);
     }
 }

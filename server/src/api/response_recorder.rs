@@ -29,7 +29,7 @@ pub struct Recorder {
 }
 
 /// Takes down what one host says.
-pub struct Tape<R> {
+pub struct ResponseRecorder<R> {
     recorder: Arc<Recorder>,
     host: HostName,
     said: Arc<Mutex<Vec<u8>>>,
@@ -52,35 +52,35 @@ impl Recorder {
         self.earlier.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes `call` write what it emits on a tape.
-    pub fn tape<R: FanoutResponse>(
+    /// Makes `call` record what it emits.
+    pub fn for_host<R: FanoutResponse>(
         self: &Arc<Self>,
         call: HostCall<R::Event>,
-    ) -> (HostCall<R::Event>, Tape<R>)
+    ) -> (HostCall<R::Event>, ResponseRecorder<R>)
     where
         R::Event: Clone,
     {
         let host = call.host_name().clone();
         let earlier = self.earlier().remove(&host).unwrap_or_default();
         // Read without an error before.
-        let earlier = read_tape::<R>(&earlier).unwrap_or_default();
+        let earlier = read_responses::<R>(&earlier).unwrap_or_default();
         let earlier = earlier.into_iter().filter_map(|message| match message.into_envelope() {
             (_, Some(Envelope::Payload(event))) => Some(event),
             _ => None,
         });
         let call = call.with_earlier(earlier.collect());
         let said = Arc::new(Mutex::new(Vec::new()));
-        let (name, tape) = (host.to_string(), Arc::clone(&said));
+        let (name, recorder) = (host.to_string(), Arc::clone(&said));
         let call = call.with_tap(move |event: &R::Event| {
             let envelope = Envelope::Payload(event.clone());
-            write_tape(&tape, &R::from_envelope(name.clone(), envelope));
+            write_responses(&recorder, &R::from_envelope(name.clone(), envelope));
         });
         let recorder = Arc::clone(self);
-        (call, Tape { recorder, host, said, response: std::marker::PhantomData })
+        (call, ResponseRecorder { recorder, host, said, response: std::marker::PhantomData })
     }
 }
 
-impl<R: FanoutResponse> Tape<R> {
+impl<R: FanoutResponse> ResponseRecorder<R> {
     /// Does `work` between a note of its beginning and one of its end.
     pub fn record<F>(self, work: F) -> BoxFuture<'static, Result<Done, HostError>>
     where
@@ -96,7 +96,7 @@ impl<R: FanoutResponse> Tape<R> {
             let started = Instant::now();
             let outcome = HostOutcome { result: work.await, elapsed: started.elapsed() };
             let message = Envelope::Outcome(outcome_message(&self.host, &outcome));
-            write_tape(&self.said, &R::from_envelope(host.to_owned(), message));
+            write_responses(&self.said, &R::from_envelope(host.to_owned(), message));
             let said =
                 std::mem::take(&mut *self.said.lock().unwrap_or_else(PoisonError::into_inner));
             if let Err(error) = store.operation_host_done(request_id, host, &said).await {
@@ -109,14 +109,14 @@ impl<R: FanoutResponse> Tape<R> {
     }
 }
 
-fn write_tape(tape: &Mutex<Vec<u8>>, message: &impl Message) {
-    let mut tape = tape.lock().unwrap_or_else(PoisonError::into_inner);
+fn write_responses(recorder: &Mutex<Vec<u8>>, message: &impl Message) {
+    let mut recorder = recorder.lock().unwrap_or_else(PoisonError::into_inner);
     // Growing a vector is the only way to fail, and that does not fail.
-    let _ = message.encode_length_delimited(&mut *tape);
+    let _ = message.encode_length_delimited(&mut *recorder);
 }
 
 /// What a host said, from the first message to its outcome.
-pub fn read_tape<R: FanoutResponse>(mut said: &[u8]) -> Result<Vec<R>, prost::DecodeError> {
+pub fn read_responses<R: FanoutResponse>(mut said: &[u8]) -> Result<Vec<R>, prost::DecodeError> {
     let mut messages = Vec::new();
     while !said.is_empty() {
         messages.push(R::decode_length_delimited(&mut said)?);
