@@ -3,7 +3,7 @@
 use wharf_server::domain::HostName;
 use wharf_server::engine::ErrorKind;
 use wharf_server::rollout::model::{Control, Millis};
-use wharf_server::rollout::retention::Shelf;
+use wharf_server::rollout::retention::RetainedContainers;
 use wharf_simulator::{Fault, Operation, Plan};
 
 use crate::kill_sweep::simulate;
@@ -12,10 +12,10 @@ use crate::world::{Old, Setting, World, host, policy, upgrade};
 
 /// The ID of the container that retention will remove, and of the one that is there to be.
 fn kept(world: &World, name: &HostName) -> (Vec<String>, Vec<String>) {
-    let mut shelf = Shelf::default();
+    let mut retained = RetainedContainers::default();
     let seen = world.tap.seen();
-    shelf.take_in(world.id, seen.state.as_ref().expect("a rollout"));
-    let due = shelf.due(Millis(u64::MAX)).remove(name).unwrap_or_default();
+    retained.take_in(world.id, seen.state.as_ref().expect("a rollout"));
+    let due = retained.due(Millis(u64::MAX)).remove(name).unwrap_or_default();
     let is_backup = |name: &str| name.contains(".old-");
     let there = all_containers(world, name).into_iter().filter(|it| is_backup(&it.name));
     (due.into_iter().map(|it| it.id).collect(), there.map(|it| it.id).collect())
