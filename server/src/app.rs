@@ -3,6 +3,8 @@
 //! Start: store, inventory, listeners, services, then the ready line. Stop: health says so,
 //! open streams end UNAVAILABLE, what is in flight gets a moment, then the process ends.
 
+mod rollout_hosts;
+
 use std::collections::HashSet;
 use std::io::Write;
 use std::net::IpAddr;
@@ -40,10 +42,10 @@ use crate::fleet::inventory::{Inventory, Reloaded, Snapshot};
 use crate::fleet::pool::{Connector, EnginePool};
 use crate::listener::{self, Connections, Listener};
 use crate::rollout::clock::Clock;
-use crate::rollout::fleet_hosts::FleetHosts;
 use crate::rollout::journal::Journal;
 use crate::rollout::supervisor::Supervisor;
 use crate::store::Store;
+use rollout_hosts::FleetHosts;
 
 /// Time for what is in flight after a stop was asked for. Supervisors send SIGKILL after 10 s
 /// or so; people expect a stop to be quick.

@@ -7,7 +7,6 @@ pub mod driver;
 pub mod executor;
 pub mod facts;
 pub mod fingerprint;
-pub mod fleet_hosts;
 pub mod history;
 pub mod hosts;
 pub mod journal;

@@ -8,13 +8,13 @@ use async_trait::async_trait;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::hosts::{Hosts, HttpProbe, ProbeTarget};
-use super::model::Trouble;
 use crate::domain::{HostAddress, HostName, Reason, RegistryHost, RegistryLogin};
 use crate::engine::Engine;
 use crate::engine::http::probe;
 use crate::fleet::inventory::Inventory;
 use crate::fleet::pool::EnginePool;
+use crate::rollout::hosts::{Hosts, HttpProbe, ProbeTarget};
+use crate::rollout::model::Trouble;
 use crate::store::Store;
 
 /// The hosts of the fleet.
