@@ -29,8 +29,8 @@ use super::step::Names;
 use super::supervisor::write_login;
 use crate::domain::{HostName, RegistryLogin};
 
-/// Notes of hosts that wait to be written; each host has one at most, so this only bounds
-/// how many hosts are received in one turn.
+/// Events of hosts that wait to be written; each host has one batch at most, so this only
+/// bounds how many hosts are written for in one turn.
 const EVENTS: usize = 64;
 
 /// Commands that wait until the driver handles them.

@@ -203,8 +203,8 @@ impl Task {
             Work::Watch => Direction::Watch,
             Work::RollBack => Direction::RollBack,
         };
-        let pens = DependentEventWriter::all(writer, &self.dependents);
-        let dependents = self.dependents.iter().zip(&pens);
+        let writers = DependentEventWriter::all(writer, &self.dependents);
+        let dependents = self.dependents.iter().zip(&writers);
         let dependents =
             dependents.map(|(task, writer)| Run::new(task, writer, engine.clone())).collect();
         HostRun { target: Run::new(&self, writer, engine), dependents }.walk(way).await

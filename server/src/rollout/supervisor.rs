@@ -46,7 +46,7 @@ pub struct Supervisor {
     ended: mpsc::Sender<RolloutId>,
     /// Held for reading from the plan of an undo to its record, and for writing while old
     /// containers are removed: what an undo counts on does not go meanwhile.
-    retained: Arc<RwLock<()>>,
+    sweep_lock: Arc<RwLock<()>>,
 }
 
 impl std::fmt::Debug for Supervisor {
@@ -69,9 +69,9 @@ impl Supervisor {
         let (pulls, _) = broadcast::channel(PULL_REPORTS);
         let shared = Shared { journal, hosts, clock, epoch, pulls, stopping };
         let (ended, heard) = mpsc::channel(ENDINGS);
-        let (handles, tasks, retained) = (Arc::default(), TaskTracker::new(), Arc::default());
-        let sweeper = Sweeper::new(shared.clone(), Arc::clone(&retained), heard, history);
-        let supervisor = Self { shared, handles, tasks, ended, retained };
+        let (handles, tasks, sweep_lock) = (Arc::default(), TaskTracker::new(), Arc::default());
+        let sweeper = Sweeper::new(shared.clone(), Arc::clone(&sweep_lock), heard, history);
+        let supervisor = Self { shared, handles, tasks, ended, sweep_lock };
         supervisor.tasks.spawn(sweeper.run());
         for id in supervisor.shared.journal.open().await? {
             tracing::info!(rollout = %id, "taken up");
@@ -276,7 +276,7 @@ impl Rollouts for Supervisor {
     async fn undo(&self, order: UndoOrder) -> Result<(), RolloutError> {
         let order = &order;
         let Shared { hosts, journal, .. } = &self.shared;
-        let _shelf = self.retained.read().await;
+        let _no_sweep = self.sweep_lock.read().await;
         self.begin_up_to_date(|planned_at| async move {
             Ok(Begin {
                 id: order.id,

@@ -45,7 +45,7 @@ pub(super) struct Sweeper {
     /// Rollouts that have ended.
     ended: mpsc::Receiver<RolloutId>,
     retained: RetainedContainers,
-    /// Rollouts that the retained knows of. One that this version cannot read is none of them, and is
+    /// Rollouts that `retained` knows of. One that this version cannot read is none of them, and is
     /// never forgotten: what it left is not known.
     taken_in: BTreeMap<RolloutId, Ended>,
     /// Most of them that are remembered.
