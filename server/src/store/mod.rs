@@ -15,6 +15,7 @@ mod error;
 mod failure;
 mod hosts;
 mod logins;
+mod migrations;
 mod open;
 mod operations;
 mod rollouts;

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 use tokio::sync::watch;
 
 use super::error::StoreError;
 use super::failure::Failure;
+use super::migrations;
 use super::seal::Sealer;
 use super::{Shared, Store};
 use crate::domain::Secret;
@@ -30,8 +31,6 @@ pub struct StoreOptions {
 
 /// For the flags of `open`: fails where the last part of the path is a symbolic link.
 const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-
-static MIGRATIONS: Migrator = sqlx::migrate!();
 
 pub(super) async fn open(options: &StoreOptions) -> Result<Store, StoreError> {
     let directory = &options.data_dir;
@@ -205,8 +204,8 @@ fn create_private(path: &Path) -> io::Result<()> {
 
 async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), StoreError> {
     let path = path.to_owned();
-    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
-    match MIGRATIONS.run(pool).await {
+    let known = migrations::NEWEST;
+    match migrations::migrator().run(pool).await {
         Ok(()) => Ok(()),
         Err(MigrateError::VersionMissing(found)) if found > known => {
             let newest: Option<i64> =
