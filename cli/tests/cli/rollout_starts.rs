@@ -2,8 +2,10 @@
 
 use tonic::Code;
 use wharf::v1::{
-    CreateRolloutRequest, CreateRolloutResponse, PlanRolloutRequest, PlanRolloutResponse, Rollout,
-    RolloutCounts, RolloutPlan, RolloutState, UndoRolloutRequest, UndoRolloutResponse,
+    AbortRolloutResponse, CreateRolloutRequest, CreateRolloutResponse, GetRolloutResponse,
+    PauseRolloutRequest, PauseRolloutResponse, PlanRolloutRequest, PlanRolloutResponse,
+    PromoteRolloutResponse, ResumeRolloutRequest, ResumeRolloutResponse, Rollout, RolloutCounts,
+    RolloutPlan, RolloutState, UndoRolloutRequest, UndoRolloutResponse,
 };
 
 use crate::rollouts::ID;
@@ -82,6 +84,41 @@ fn a_server_that_goes_away_before_it_answers_is_asked_again_for_the_same_rollout
         .map(|request| request.message::<UndoRolloutRequest>().request_id)
         .collect();
     assert!(ids.len() == 2 && !ids[0].is_empty() && ids[0] == ids[1], "{ids:?}");
+}
+
+#[test]
+fn a_server_that_goes_away_is_steered_again_under_the_same_request_id() {
+    let stopping =
+        || Reply::refused(Code::Unavailable, "SERVER_STOPPING", "wharfd stops; connect again");
+    let rollout = || Some(done());
+    for (verb, method, answer) in [
+        ("pause", "PauseRollout", Reply::unary(&PauseRolloutResponse { rollout: rollout() })),
+        ("resume", "ResumeRollout", Reply::unary(&ResumeRolloutResponse { rollout: rollout() })),
+        ("promote", "PromoteRollout", Reply::unary(&PromoteRolloutResponse { rollout: rollout() })),
+        ("abort", "AbortRollout", Reply::unary(&AbortRolloutResponse { rollout: rollout() })),
+    ] {
+        let server = Server::start([
+            (
+                "GetRollout",
+                Reply::unary(&GetRolloutResponse { rollout: rollout(), ..Default::default() }),
+            ),
+            (method, stopping()),
+            (method, answer),
+        ]);
+        let steered = run(&server, &["rollout", verb, ID, "-o", "name"]);
+        assert_eq!((steered.code, steered.lines()), (Some(0), vec![ID]), "{}", steered.stderr);
+        let ids: Vec<String> = server
+            .recorded()
+            .iter()
+            .filter(|request| request.method == method)
+            .map(|request| match verb {
+                "resume" => request.message::<ResumeRolloutRequest>().request_id,
+                // The other three have the same fields.
+                _ => request.message::<PauseRolloutRequest>().request_id,
+            })
+            .collect();
+        assert!(ids.len() == 2 && !ids[0].is_empty() && ids[0] == ids[1], "{verb}: {ids:?}");
+    }
 }
 
 #[test]

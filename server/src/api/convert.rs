@@ -215,6 +215,12 @@ pub fn duration(duration: &prost_types::Duration) -> Result<Duration, &'static s
         (Ok(seconds @ ..=LONGEST_DURATION), Ok(nanos @ ..=999_999_999)) => {
             Ok(Duration::new(seconds, nanos))
         }
+        // Without seconds, negative nanos are a well-formed duration: one below 0s.
+        _ if !(-999_999_999..=999_999_999).contains(&duration.nanos)
+            || (duration.seconds > 0 && duration.nanos < 0) =>
+        {
+            Err("is malformed: nanos must be from 0 to 999,999,999")
+        }
         _ => Err("must be a duration from 0s to 10,000 years"),
     }
 }
@@ -319,6 +325,15 @@ mod tests {
             (i64::MAX, i32::MAX),
         ] {
             assert!(of(seconds, nanos).is_err(), "{seconds} {nanos}");
+        }
+        for (seconds, nanos, word) in [
+            (1, 1_000_000_000, "nanos"),
+            (1, -1, "nanos"),
+            (0, -1, "10,000 years"),
+            (-1, 0, "10,000 years"),
+        ] {
+            let problem = of(seconds, nanos).unwrap_err();
+            assert!(problem.contains(word), "{seconds} {nanos}: {problem}");
         }
     }
 

@@ -165,7 +165,7 @@ async fn a_tag_that_is_there_is_not_made_again() {
 async fn a_removal_that_is_under_way_is_waited_for() {
     let removals = AtomicUsize::new(0);
     let server = Server::engine(move |request: &Request| match request.method.as_str() {
-        "GET" => answer(200, &json!({"Id": ID}).to_string()),
+        "GET" => answer(200, &json!({"Id": ID, "Name": "/web"}).to_string()),
         _ => match removals.fetch_add(1, Ordering::SeqCst) {
             0..=2 => refusal(409, "removal of container web is already in progress"),
             _ => refusal(404, "No such container: web"),

@@ -78,6 +78,24 @@ async fn what_is_no_id_gets_neither_to_people_nor_into_a_path() {
 }
 
 #[tokio::test]
+async fn an_inspection_of_another_container_is_not_followed() {
+    let id = "4bc1".repeat(16);
+    let text = json!({"Id": id, "Name": "/database"}).to_string();
+    let server = Server::engine(move |_| answer(200, &text)).await;
+    let engine = server.client();
+    for asked in ["web", "4bc2", "data"] {
+        let asked = ContainerRef::parse(asked).unwrap();
+        let error = engine.inspect_container(&asked, false).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BadAnswer, "{asked}: {error}");
+        assert!(error.message.contains("\"database\""), "{error}");
+    }
+    for asked in ["database", "4bc1", &id] {
+        let asked = ContainerRef::parse(asked).unwrap();
+        engine.inspect_container(&asked, false).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_write_whose_answer_breaks_off_is_in_doubt() {
     for text in [
         "",

@@ -132,9 +132,9 @@ pub fn lost(status: Status) -> Result<End, Failure> {
     Err(status.into())
 }
 
-/// Asks for a rollout until there is an answer: where the server goes away before it has
-/// answered, nobody knows whether it has begun. The ID of the request keeps a second one from
-/// being begun.
+/// Asks for a rollout, or steers one, until there is an answer: where the server goes away before it
+/// has answered, nobody knows whether it was done. The ID of the request keeps it from being done a
+/// second time.
 pub async fn until_answered<T: Clone, M>(
     app: &App,
     mut connection: Connection,
@@ -143,8 +143,7 @@ pub async fn until_answered<T: Clone, M>(
 ) -> Result<(Connection, M), Failure> {
     let (began, mut losses) = (Instant::now(), 1);
     loop {
-        let answer = call(connection.clone(), request.clone());
-        match explained(app, answer).await {
+        match call(connection.clone(), request.clone()).await {
             Err(failure) if losses < ATTEMPTS && is_lost(&failure) => {
                 losses += 1;
                 connection = reconnect(app, "wharf rollout ls --open").await?;
@@ -157,8 +156,8 @@ pub async fn until_answered<T: Clone, M>(
     }
 }
 
-/// Says why it takes long, where it does: a silent minute looks like a command that hangs.
-async fn explained<T>(app: &App, answer: impl Future<Output = T>) -> T {
+/// Says why planning takes long, where it does: a silent minute looks like a command that hangs.
+pub async fn explained<T>(app: &App, answer: impl Future<Output = T>) -> T {
     let mut answer = std::pin::pin!(answer);
     tokio::select! {
         answer = &mut answer => answer,

@@ -223,7 +223,7 @@ async fn only_plan(app: &App, spec: RolloutSpec, policy: &PolicyFlags) -> Result
         follow::until_answered(app, connection, request, async |connection, request| {
             let mut rollouts = connection.rollouts();
             let call = async |request| rollouts.plan_rollout(request).await;
-            connection.unary_within(PLANNING, request, call).await
+            follow::explained(app, connection.unary_within(PLANNING, request, call)).await
         })
         .await?;
     print_plan(app, answer.plan.as_ref());
@@ -272,7 +272,7 @@ async fn create(
     follow::until_answered(app, connection, request, async |connection, request| {
         let mut rollouts = connection.rollouts();
         let call = async |request| rollouts.create_rollout(request).await;
-        connection.unary_within(PLANNING, request, call).await
+        follow::explained(app, connection.unary_within(PLANNING, request, call)).await
     })
     .await
 }

@@ -4,7 +4,7 @@ use wharf::v1::{
     AbortRolloutRequest, PauseRolloutRequest, PromoteRolloutRequest, ResumeRolloutRequest, Rollout,
 };
 
-use super::{Newest, get, nothing_said, resolve, settle};
+use super::{Newest, follow, get, nothing_said, resolve, settle};
 use crate::app::App;
 use crate::commands::request_id;
 use crate::credentials;
@@ -81,9 +81,12 @@ macro_rules! steer {
         let expected_revision = $which.expected_revision;
         let request_id = request_id();
         let request = $request { id, expected_revision, request_id };
-        let mut rollouts = connection.rollouts();
-        let answer =
-            connection.unary(request, async |request| rollouts.$method(request).await).await?;
+        let (connection, answer) =
+            follow::until_answered($app, connection, request, async |connection, request| {
+                let mut rollouts = connection.rollouts();
+                connection.unary(request, async |request| rollouts.$method(request).await).await
+            })
+            .await?;
         let mut rollout = answer.rollout.ok_or_else(nothing_said)?;
         if $wait {
             rollout = settle::wait($app, connection, rollout.id).await?;
@@ -115,9 +118,13 @@ pub async fn resume(app: &App, args: ResumeArgs) -> Result<(), Failure> {
         credentials,
         request_id: request_id(),
     };
-    let mut rollouts = connection.rollouts();
-    let answer =
-        connection.unary(request, async |request| rollouts.resume_rollout(request).await).await?;
+    let (_, answer) =
+        follow::until_answered(app, connection, request, async |connection, request| {
+            let mut rollouts = connection.rollouts();
+            let call = async |request| rollouts.resume_rollout(request).await;
+            connection.unary(request, call).await
+        })
+        .await?;
     tell(app, &answer.rollout.ok_or_else(nothing_said)?, FOLLOW);
     Ok(())
 }

@@ -56,7 +56,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         follow::until_answered(app, connection, request, async |connection, request| {
             let mut rollouts = connection.rollouts();
             let call = async |request| rollouts.undo_rollout(request).await;
-            connection.unary_within(PLANNING, request, call).await
+            follow::explained(app, connection.unary_within(PLANNING, request, call)).await
         })
         .await?;
     if args.plan {

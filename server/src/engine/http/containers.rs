@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::link::{Answer, Call, Link, bad_answer};
-use crate::domain::{ContainerName, ContainerRef};
+use crate::domain::{ContainerName, ContainerRef, quoted};
 use crate::engine::operation::{
     CONNECT_NETWORK, CONTAINER_CHANGES, CREATE_CONTAINER, INSPECT_CONTAINER, KILL_CONTAINER,
     LIST_CONTAINERS, LIST_PROCESSES, Operation, PAUSE_CONTAINER, PRUNE_CONTAINERS,
@@ -70,12 +70,23 @@ pub(super) async fn inspect(
     size: bool,
 ) -> Result<EngineDocument> {
     let call = on(&INSPECT_CONTAINER, container, &["json"]).with_flag("size", size);
-    let document = link.document(call).await?;
-    // Its ID is what callers act on from now on.
-    match document.parse::<ContainerState>() {
-        Ok(_) => Ok(document),
-        Err(error) => Err(bad_answer(&INSPECT_CONTAINER, &error.to_string())),
+    checked(link.document(call).await?, container)
+}
+
+/// An inspection with an ID, of the container that was asked for by name or by the beginning of its
+/// ID: callers go on with that ID, up to a removal.
+fn checked(document: EngineDocument, asked: &ContainerRef) -> Result<EngineDocument> {
+    let bad = |problem: String| Err(bad_answer(&INSPECT_CONTAINER, &problem));
+    let found: ContainerState = match document.parse() {
+        Ok(found) => found,
+        Err(error) => return bad(error.to_string()),
+    };
+    let name = found.name.trim_start_matches('/');
+    if name == asked.as_str() || found.id.starts_with(asked.as_str()) {
+        return Ok(document);
     }
+    let (name, id) = (quoted(name), quoted(&found.id));
+    bad(format!("it describes another container, {name} with ID {id}"))
 }
 
 pub(super) async fn inspect_as_of(
@@ -87,7 +98,8 @@ pub(super) async fn inspect_as_of(
     if spoken.version <= version {
         return inspect(link, container, false).await;
     }
-    link.document_as_of(on(&INSPECT_CONTAINER, container, &["json"]), version).await
+    let call = on(&INSPECT_CONTAINER, container, &["json"]);
+    checked(link.document_as_of(call, version).await?, container)
 }
 
 pub(super) async fn start(link: &Arc<Link>, container: &ContainerRef) -> Result<Change> {

@@ -143,9 +143,19 @@ impl Policy {
                 ),
             );
         }
-        // One host may take that long and nothing be wrong.
+        // One host may take that long and nothing be wrong. Each field is blamed for what is too long
+        // by itself, and the deadline for what only the sum exceeds.
         let longest = self.healthy_deadline.saturating_add(self.monitor);
-        if self.progress_deadline <= longest {
+        if self.monitor >= self.progress_deadline {
+            found.add(
+                "monitor",
+                format!(
+                    "{} is not shorter than progress_deadline, {}",
+                    told(self.monitor),
+                    told(self.progress_deadline)
+                ),
+            );
+        } else if self.progress_deadline <= longest {
             found.add(
                 "progress_deadline",
                 format!(

@@ -111,6 +111,7 @@ fn times_leave_room_for_each_other() {
     let seconds = Duration::from_secs;
     refused(|policy| policy.min_healthy_time = seconds(300), "healthy_deadline");
     refused(|policy| policy.progress_deadline = seconds(330), "progress_deadline");
+    refused(|policy| policy.monitor = seconds(100_000), "monitor");
     refused(|policy| policy.delay = seconds(900), "delay");
     refused(|policy| policy.pull_timeout = Duration::ZERO, "pull_timeout");
     refused(|policy| policy.stop_timeout = Some(Duration::from_millis(1_500)), "stop_timeout");
