@@ -479,9 +479,9 @@ mod tests {
     #[test]
     fn a_warning_is_told_once() {
         let updating = step(HostState::Updating);
-        let warnings = vec!["asked for and found: annotations: a -> none".to_owned()];
+        let warnings = vec!["requested and found: annotations: a -> none".to_owned()];
         let warned = RolloutStep { warnings, ..updating.clone() };
-        let line = "web1: warning: asked for and found: annotations: a -> none";
+        let line = "web1: warning: requested and found: annotations: a -> none";
         assert_eq!(told(Some(&updating), &warned), [line]);
         let updated = RolloutStep { state: HostState::Updated.into(), ..warned.clone() };
         assert_eq!(told(Some(&warned), &updated).len(), 1);

@@ -235,8 +235,8 @@ pub fn restart_risk(old: &OldFacts) -> Option<String> {
     (old.fixed_restart && old.restart.is_for_boot()).then(|| {
         format!(
             "Podman before 5.1 cannot change a restart policy, and podman-restart.service would start \
-             the old container, which has the policy {}, with the machine: the old one is removed at \
-             the end, whatever keep_old says, and an undo creates it again from what is stored",
+             the old container, which has the policy {}, at boot: the old one is removed at \
+             the end, regardless of keep_old, and an undo recreates it from stored data",
             old.restart.name
         )
     })
@@ -347,7 +347,7 @@ impl Made {
         }
         if !unknown.is_empty() {
             let refusal = |line: String| {
-                let message = format!("{line}; leave it out on this host, or upgrade its Engine");
+                let message = format!("{line}; remove it for this host, or upgrade its Engine");
                 Trouble::new(ErrorKind::Unsupported.reason(), message)
             };
             return Err(unknown.into_iter().map(refusal).collect());
