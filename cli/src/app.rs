@@ -1,4 +1,4 @@
-//! What every command works with: the printer, the flags before the verb, and the connection.
+//! What every command needs: the printer, the global flags, and the connection.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -20,27 +20,27 @@ use crate::reach::{self, Peer};
 use crate::server::{self, Environment, Server, ServerArgs, ServerTlsArgs};
 use crate::targets::TargetArgs;
 
-/// Longest answer of a server: one message holds at most an Engine's JSON of 4 MiB, escaped
+/// Longest response of a server: one message holds at most an Engine's JSON of 4 MiB, escaped
 /// nowhere, and little else.
 const MESSAGE_LIMIT: usize = 16 << 20;
 
-/// What a call that asks no host gets when `--timeout` says nothing: the server answers it from
+/// Default deadline of a call that contacts no host: the server answers it from
 /// its own store.
 const UNARY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One run of the program.
 pub struct App {
-    /// The way out.
+    /// Where all output goes.
     pub printer: Printer,
-    /// How the server was named.
+    /// The flags that choose the server.
     pub server: ServerArgs,
-    /// What secures the server.
+    /// The TLS flags for the connection to the server.
     pub server_tls: ServerTlsArgs,
     /// Hosts given before the verb.
     pub targets: TargetArgs,
     /// `--timeout`: the deadline of each call.
     pub timeout: Option<Duration>,
-    /// What the user should know after Ctrl-C, as far as the command has come.
+    /// What to print after Ctrl-C, which depends on how far the command has come.
     pub on_interrupt: RefCell<Option<String>>,
 }
 
@@ -73,14 +73,14 @@ impl App {
         Ok(Connection { channel, timeout: self.timeout })
     }
 
-    /// The same failure, told as one of the connection where that is to blame.
+    /// The same failure, reported as a connection failure if the connection caused it.
     pub fn explain(&self, failure: Failure) -> Failure {
         let Failure::Refused(status) = &failure else { return failure };
         let line = self.server().ok().and_then(|s| reach::connection_broke(&Peer::of(&s), status));
         line.map_or(failure, Failure::Connection)
     }
 
-    /// The hosts of a command: those given after the verb, else those before it.
+    /// The hosts of a command: those after the verb, or else those before it.
     pub fn targets(&self, after: &TargetArgs) -> TargetArgs {
         after.or(&self.targets)
     }
@@ -107,12 +107,12 @@ impl Connection {
         system: SystemServiceClient,
     }
 
-    /// `--timeout`, where it was given.
+    /// `--timeout`, if it was given.
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
 
-    /// A request of a call that reaches hosts: with the deadline of `--timeout`, else none, since
+    /// A request of a call that reaches hosts: with the deadline of `--timeout`, or none, because
     /// the server has a budget for each host.
     pub fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
@@ -122,7 +122,7 @@ impl Connection {
         request
     }
 
-    /// Sends a call with one answer. `usual` is its deadline where `--timeout` says nothing.
+    /// Sends a call with one response. `usual` is its deadline if `--timeout` is not set.
     pub async fn unary<T, M, F>(
         &self,
         message: T,
@@ -134,7 +134,7 @@ impl Connection {
         self.unary_within(UNARY_TIMEOUT, message, call).await
     }
 
-    /// As [`Self::unary`], with another deadline where `--timeout` says nothing.
+    /// Like [`Self::unary`], with another deadline if `--timeout` is not set.
     pub async fn unary_within<T, M, F>(
         &self,
         usual: Duration,
@@ -151,13 +151,13 @@ impl Connection {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) if !is_timeout(&status) => Err(status.into()),
             _ => Err(Failure::Connection(format!(
-                "the server did not answer within {timeout:?}; --timeout allows longer"
+                "the server did not answer within {timeout:?}; to wait longer, use --timeout"
             ))),
         }
     }
 }
 
-/// Whether this is the client's own clock: tonic names it so.
+/// Whether the client's own deadline expired: tonic reports it with these codes and this text.
 pub fn is_timeout(status: &Status) -> bool {
     status.code() == Code::DeadlineExceeded
         || status.code() == Code::Cancelled && status.message() == "Timeout expired"

@@ -1,4 +1,4 @@
-//! The command line as it is typed. What the verbs take stands in the file of each verb.
+//! The command line as typed. The arguments of each verb are in the file of that verb.
 
 use clap::{Parser, Subcommand};
 
@@ -59,7 +59,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Refuses what docker takes in another sense, where nothing else would tell.
+    /// Refuses flags that mean something else in docker and would otherwise pass unnoticed.
     pub fn check(&self) -> Result<(), Failure> {
         let stops = matches!(
             self.command,
@@ -71,7 +71,7 @@ impl Arguments {
             Some(Deadline { duration, has_unit: false }) if stops => {
                 let seconds = duration.as_secs();
                 Err(Failure::Usage(format!(
-                    "--timeout is the deadline of the call and not the time until SIGKILL; write \
+                    "--timeout is the deadline of the call, not the time until SIGKILL; write \
                      -t {seconds} for docker's --timeout, --timeout {seconds}s for the deadline"
                 )))
             }
@@ -163,20 +163,20 @@ pub enum Command {
 }
 
 impl Command {
-    /// What is told on Ctrl-C: some work goes on without us.
+    /// What to print on Ctrl-C: some work continues on the hosts.
     pub fn goes_on(&self) -> Option<String> {
         let what = match self {
-            Self::Pull(_) | Self::Image(image::Command::Pull(_)) => "pulls that have begun go on",
-            Self::Push(_) | Self::Image(image::Command::Push(_)) => "pushes that have begun go on",
+            Self::Pull(_) | Self::Image(image::Command::Pull(_)) => "pulls in progress continue",
+            Self::Push(_) | Self::Image(image::Command::Push(_)) => "pushes in progress continue",
             Self::Create(_)
             | Self::Run(_)
             | Self::Container(container::Command::Create(_) | container::Command::Run(_)) => {
-                "pulls that have begun go on, and containers may have been created"
+                "pulls in progress continue, and containers may have been created"
             }
             Self::Stop(_)
             | Self::Restart(_)
             | Self::Container(container::Command::Stop(_) | container::Command::Restart(_)) => {
-                "what has begun goes on"
+                "work in progress continues"
             }
             _ => return None,
         };

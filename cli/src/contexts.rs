@@ -16,7 +16,7 @@ use crate::exit::Failure;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Contexts {
-    /// The one that is used where none is named.
+    /// The default context.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current: Option<String>,
     /// By name.
@@ -30,7 +30,7 @@ pub struct Contexts {
 pub struct Context {
     /// `unix:///PATH`, `tcp://HOST:PORT` or `https://HOST:PORT`.
     pub server: String,
-    /// PEM file with the authorities of the server's certificate.
+    /// PEM file with the CA certificates for the server's certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_ca: Option<PathBuf>,
     /// PEM file with the client certificate.
@@ -48,7 +48,7 @@ pub struct Context {
 }
 
 impl Contexts {
-    /// The user's file; `None` where neither `XDG_CONFIG_HOME` nor `HOME` is set.
+    /// The user's file; `None` if neither `XDG_CONFIG_HOME` nor `HOME` is set.
     pub fn path() -> Option<PathBuf> {
         let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let configuration =
@@ -56,16 +56,16 @@ impl Contexts {
         Some(configuration.join("wharf/contexts.toml"))
     }
 
-    /// Reads the user's file; one that is not there holds nothing.
+    /// Reads the user's file; a missing file counts as empty.
     pub fn load() -> Result<Self, Failure> {
         Self::path().map_or_else(|| Ok(Self::default()), |path| Self::load_from(&path))
     }
 
-    /// Changes the user's file. Two changes at once: the later one wins, neither leaves half a
-    /// file.
+    /// Changes the user's file. Of two concurrent changes, the later one wins; neither leaves a
+    /// partial file.
     pub fn change(change: impl FnOnce(&mut Self) -> Result<(), Failure>) -> Result<(), Failure> {
         let path = Self::path().ok_or_else(|| {
-            Failure::usage("contexts are kept under $XDG_CONFIG_HOME or $HOME, and neither is set")
+            Failure::usage("cannot store contexts: neither XDG_CONFIG_HOME nor HOME is set")
         })?;
         let mut contexts = Self::load_from(&path)?;
         change(&mut contexts)?;
@@ -74,16 +74,17 @@ impl Contexts {
             .map_err(|error| Failure::Usage(format!("cannot write {}: {error}", path.display())))
     }
 
-    /// A context that must be there.
+    /// A context that must exist.
     pub fn get(&self, name: &str) -> Result<&Context, Failure> {
         self.contexts.get(name).ok_or_else(|| {
             let known: Vec<&str> = self.contexts.keys().map(String::as_str).collect();
             let known = if known.is_empty() {
-                "none is set; wharf context set NAME --server ADDRESS makes one".to_owned()
+                "no contexts; to create one, run: wharf context set NAME --server ADDRESS"
+                    .to_owned()
             } else {
                 format!("known: {}", known.join(", "))
             };
-            Failure::Usage(format!("there is no context \"{}\" ({known})", name.escape_debug()))
+            Failure::Usage(format!("no context \"{}\" ({known})", name.escape_debug()))
         })
     }
 
@@ -121,7 +122,7 @@ impl Contexts {
             fs::rename(&temporary, path)
         })();
         if written.is_err() {
-            // The first error is the one to tell.
+            // Report the first error.
             let _ = fs::remove_file(&temporary);
         }
         written

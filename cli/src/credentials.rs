@@ -1,8 +1,8 @@
 //! Registry credentials of this machine's user: `~/.docker/config.json` (or `$DOCKER_CONFIG`)
 //! with its `credHelpers` and `credsStore`. Called by pull, push, create and run.
 //!
-//! Whatever is wrong there is a warning: the server may keep a login, or none may be needed.
-//! No secret, and nothing that a helper said, is ever printed.
+//! Every problem is only a warning: the server may have a login, or none may be needed.
+//! Secrets and the output of helpers are never printed.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -13,17 +13,17 @@ use wharf::v1::RegistryCredentials;
 
 use crate::printer::Printer;
 
-/// The key under which docker keeps the login of Docker Hub.
+/// The key under which docker stores the login of Docker Hub.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
 
-/// What credential helpers answer when they know nothing of a registry.
+/// The answer of credential helpers for an unknown registry.
 const NOT_FOUND: &str = "credentials not found";
 
 /// The credentials for the registry of an image, if there are any.
 pub async fn for_image(printer: &Printer, reference: &str) -> Option<RegistryCredentials> {
     let registry = registry_of(reference).to_owned();
     let path = config_file()?;
-    // A helper may ask the user something; Ctrl-C must still work.
+    // A helper may prompt the user; Ctrl-C must still work.
     let looked_up = {
         let (registry, path) = (registry.clone(), path.clone());
         tokio::task::spawn_blocking(move || look_up(&path, &registry)).await
@@ -32,7 +32,7 @@ pub async fn for_image(printer: &Printer, reference: &str) -> Option<RegistryCre
         Ok(credentials) => credentials,
         Err(problem) => {
             printer.warning(&format!(
-                "no credentials for {registry} from {}: {problem}; going on without",
+                "cannot read credentials for {registry} from {}: {problem}; continuing without credentials",
                 path.display()
             ));
             None
@@ -70,21 +70,21 @@ fn look_up(path: &std::path::Path, registry: &str) -> Result<Option<RegistryCred
         }
         Err(Error::HelperFailure { helper, .. }) => Err(format!("{helper} failed")),
         Err(Error::HelperCommunicationError) => {
-            Err("its credential helper cannot be started; is it installed?".to_owned())
+            Err("cannot start its credential helper; check that it is installed".to_owned())
         }
         Err(Error::MalformedHelperResponse) => {
-            Err("its credential helper did not answer in JSON".to_owned())
+            Err("the output of its credential helper is not JSON".to_owned())
         }
         Err(Error::CredentialDecodingError | Error::CredentialMismatchError) => {
-            Err("the entry is damaged; docker login writes a new one".to_owned())
+            Err("the entry is damaged; to replace it, run docker login".to_owned())
         }
         Err(Error::ConfigReadError) => {
-            Err("the file is not the JSON that docker writes".to_owned())
+            Err("the file is not valid docker configuration JSON".to_owned())
         }
     }
 }
 
-/// The registry of a reference: its first part, where that looks like a host.
+/// The registry of a reference: its first part, if that looks like a host.
 fn registry_of(reference: &str) -> &str {
     match reference.split_once('/') {
         Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => match first {
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(look_up(&path, "other.example"), Ok(None));
         assert!(!look_up(&path, "bad.example").unwrap_err().contains("hunter2"));
         fs::write(&path, "{").unwrap();
-        assert!(look_up(&path, "a.example").unwrap_err().contains("not the JSON"));
+        assert!(look_up(&path, "a.example").unwrap_err().contains("not valid docker"));
     }
 
     #[test]

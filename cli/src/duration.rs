@@ -34,29 +34,29 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(total).map_err(|_| invalid())
 }
 
-/// As [`parse`], and longer than nothing.
+/// Like [`parse`], but refuses zero.
 pub fn parse_positive(text: &str) -> Result<Duration, String> {
     match parse(text)? {
-        Duration::ZERO => Err("it must be longer than 0".to_owned()),
+        Duration::ZERO => Err("must be greater than 0".to_owned()),
         duration => Ok(duration),
     }
 }
 
-/// The deadline of a call as it was typed.
+/// The deadline of a call as typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline {
-    /// How long the call may take.
+    /// The deadline.
     pub duration: Duration,
-    /// Whether a unit was typed. A bare number may have been meant as docker's `stop --timeout`.
+    /// Whether a unit was typed. A bare number may be a mistaken docker `stop --timeout`.
     pub has_unit: bool,
 }
 
-/// As [`parse_positive`], for the deadline of a call.
+/// Like [`parse_positive`], for the deadline of a call.
 pub fn parse_deadline(text: &str) -> Result<Deadline, String> {
     Ok(Deadline { duration: parse_positive(text)?, has_unit: text.parse::<u32>().is_err() })
 }
 
-/// For a request. The value fits: what was typed is at most 2^32 hours.
+/// For a request. The value fits: the parser accepts at most 2^32 hours.
 pub fn to_proto(duration: Duration) -> prost_types::Duration {
     prost_types::Duration {
         seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),

@@ -1,11 +1,11 @@
-//! How `wharf` ends: the one place that turns what happened into an exit status.
+//! The exit status of `wharf`.
 //!
 //! - 0: everything was done.
-//! - 1: some host, container or registry failed, and what failed has been printed; or the
+//! - 1: some host, container, or registry failed, and the failure has been printed; or the
 //!   output could not be written.
 //! - 2: wrong usage, no connection, or the server refused the whole request; nothing was done.
 //! - 130: ended by Ctrl-C.
-//! - `wait` hands on the exit status of the one container it waited for.
+//! - `wait` returns the exit status of the one container it waited for.
 
 use std::process::ExitCode;
 
@@ -16,19 +16,19 @@ use crate::status::ErrorText;
 /// Why a command did not end with 0.
 #[derive(Debug)]
 pub enum Failure {
-    /// What was typed, or a file that it names, is wrong. One line that says the way out.
+    /// The command line, or a file that it names, is wrong. One line that says what to do.
     Usage(String),
     /// No connection to the server.
     Connection(String),
     /// The server refused the whole request.
     Refused(Box<Status>),
-    /// Some hosts failed; they have been reported already.
+    /// Some hosts failed; they have already been reported.
     Hosts,
     /// The output could not be written.
     Output(String),
-    /// The exit status of the container that was waited for.
+    /// The exit status of the awaited container.
     Container(u8),
-    /// Ctrl-C. Holds what the user should know, such as what goes on by itself.
+    /// Ctrl-C. Contains what the user should know, such as which work continues.
     Interrupted(Option<String>),
 }
 
@@ -38,7 +38,7 @@ impl Failure {
         Self::Usage(message.into())
     }
 
-    /// What is still to be printed on stderr, a line each.
+    /// The lines to print on stderr.
     pub fn lines(&self) -> Vec<String> {
         match self {
             Self::Usage(message) | Self::Connection(message) | Self::Output(message) => {
@@ -50,7 +50,7 @@ impl Failure {
         }
     }
 
-    /// Whether the lines are an error; else they are a remark.
+    /// Whether the lines are an error; otherwise they are a note.
     pub fn is_error(&self) -> bool {
         !matches!(self, Self::Interrupted(_))
     }
@@ -77,11 +77,11 @@ pub fn code(result: &Result<(), Failure>) -> ExitCode {
     result.as_ref().map_or_else(|failure| ExitCode::from(failure.number()), |()| ExitCode::SUCCESS)
 }
 
-/// A call for one host that fails because of the host or its registry is a failed host (1); a
-/// call that the server would not take on at all is 2.
+/// A call for one host that fails because of the host or its registry counts as a failed host
+/// (1); a call that the server refuses is 2.
 fn refusal(status: &Status) -> u8 {
     let error = ErrorText::of_status(status);
-    // Of a rollout the host says where another one is at work.
+    // For a rollout, the host only says where another rollout is in progress.
     let by_a_host = (error.host.is_some() && !error.reason.starts_with("ROLLOUT_"))
         || ["ENGINE_", "REGISTRY_", "HOST_UNREACHABLE", "HOST_TIMEOUT", "HOST_TLS_FAILED"]
             .iter()

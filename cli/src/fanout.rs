@@ -1,8 +1,8 @@
 //! The one reader of every call that reaches several hosts.
 //!
 //! A command may be several such calls (`HOST/CONTAINER`); their streams are read as one. The
-//! reader keeps the books: which hosts were started, how each ended, and which of them the
-//! stream never spoke of again. What the answers mean is for the [`Observer`].
+//! reader tracks which hosts were started, how each ended, and which ones never got an outcome.
+//! The [`Observer`] interprets the payloads.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -14,51 +14,51 @@ use tonic::{Response, Status, Streaming};
 use wharf::fanout::{Envelope, FanoutResponse};
 use wharf::v1::HostOutcome;
 
-/// How long a call that the server ought to have ended is waited for: after its deadline, and
-/// after the outcome of its last host, when there is nothing left to learn.
+/// How long to wait for the end of a call after its deadline, and after the outcome of its last
+/// host.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Interval of [`Observer::tick`].
 const TICK: Duration = Duration::from_secs(1);
 
-/// Takes what the hosts answer.
+/// Receives the responses of the hosts.
 pub trait Observer<E> {
     /// The hosts of a call are known.
     fn started(&mut self, _hosts: &[String]) {}
-    /// A host answers.
+    /// A payload of a host.
     fn payload(&mut self, host: &str, event: E);
-    /// A host is done; nothing more comes of it.
+    /// A host is done; no more payloads follow.
     fn outcome(&mut self, _host: &str, _outcome: &HostOutcome) {}
     /// About once a second.
     fn tick(&mut self) {}
-    /// Whether nobody wants the rest.
+    /// Whether the rest is not needed.
     fn is_done(&self) -> bool {
         false
     }
 }
 
-/// How the calls went.
+/// The results of all calls.
 #[derive(Debug, Default)]
 pub struct Report {
     /// In the order of the calls.
     pub calls: Vec<CallReport>,
-    /// Whether the rest was not read because nobody wanted it.
+    /// Whether the rest was not read because it was not needed.
     pub abandoned: bool,
 }
 
-/// How one call went.
+/// The result of one call.
 #[derive(Debug, Default)]
 pub struct CallReport {
-    /// All hosts of the call, sorted; `None` where the server refused the call.
+    /// All hosts of the call, sorted; `None` if the server refused the call.
     pub hosts: Option<Vec<String>>,
-    /// How each host ended that ended.
+    /// The outcome of each host that ended.
     pub outcomes: BTreeMap<String, HostOutcome>,
     /// The status after the last message.
     pub end: Option<Status>,
 }
 
 impl Report {
-    /// Whether the server took any of the calls on.
+    /// Whether the server accepted any of the calls.
     pub fn was_begun(&self) -> bool {
         self.calls.iter().any(|call| call.hosts.is_some())
     }
@@ -71,17 +71,17 @@ impl CallReport {
             || self.hosts.as_ref().is_some_and(|hosts| hosts.len() == self.outcomes.len())
     }
 
-    /// Hosts that never got an outcome: what became of them is unknown.
+    /// Hosts that never got an outcome, so that their state is unknown.
     pub fn unheard(&self) -> Vec<&str> {
         let hosts = self.hosts.iter().flatten().map(String::as_str);
         hosts.filter(|host| !self.outcomes.contains_key(*host)).collect()
     }
 }
 
-/// A call that is being opened.
+/// A call being opened.
 pub type Opening<M> = Pin<Box<dyn Future<Output = Result<Response<Streaming<M>>, Status>> + Send>>;
 
-/// Reads the answers of `calls` to their ends, or until `timeout` has passed for good.
+/// Reads the responses of `calls` until they end, or until `timeout` and a grace time have passed.
 pub async fn read<M: FanoutResponse>(
     calls: Vec<Opening<M>>,
     timeout: Option<Duration>,
@@ -151,13 +151,13 @@ fn take<M: FanoutResponse>(
             call.outcomes.insert(host, outcome);
         }
         (host, Some(Envelope::Payload(event))) => observer.payload(&host, event),
-        // The outcomes have said what the summary counts, and a newer server may say more than
-        // this version understands.
+        // The outcomes already contain what the summary counts, and a newer server may send more
+        // than this version understands.
         (_, Some(Envelope::Summary(_) | Envelope::Heartbeat) | None) => {}
     }
 }
 
-/// The messages of a call; a call that cannot be opened is a stream of that one error.
+/// The messages of a call. A call that cannot be opened is a stream of that one error.
 fn messages_of<M: FanoutResponse>(
     call: Opening<M>,
 ) -> impl stream::Stream<Item = Result<M, Status>> + Send + 'static {

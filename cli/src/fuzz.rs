@@ -1,5 +1,5 @@
-//! Fuzz targets: whatever stands in a user's file or on the command line is read without a
-//! panic. `cargo test` runs each for a moment, `scripts/fuzz` for as long as one likes.
+//! Fuzz targets: reading user files and command lines never panics. `cargo test` runs each target
+//! briefly, `scripts/fuzz` for as long as you like.
 
 use bolero::check;
 use wharf_fuzz::{edited, edited_text};

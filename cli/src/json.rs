@@ -1,6 +1,6 @@
 //! Messages as proto3 JSON, one object a line. Pure.
 //!
-//! Fields without presence are always there, empty or not, so that a script can rely on them.
+//! Fields without presence are always included, even if empty, so that scripts can rely on them.
 
 use std::sync::LazyLock;
 
@@ -17,7 +17,7 @@ static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     DescriptorPool::decode(wharf::DESCRIPTORS).expect("the descriptors of this program are valid")
 });
 
-/// What the contract says of a message.
+/// The descriptor of a message.
 pub fn descriptor<M: prost::Name>() -> MessageDescriptor {
     POOL.get_message_by_name(&M::full_name())
         .expect("every message of the contract is among its descriptors")
@@ -37,7 +37,7 @@ pub fn message<M: Message + prost::Name>(message: &M) -> Map<String, Value> {
     }
 }
 
-/// Maps have no order of their own; sorted, two runs can be compared.
+/// Sorts maps, which have no order, so that the output of two runs can be compared.
 fn sort_maps(object: &mut Map<String, Value>, descriptor: &MessageDescriptor) {
     for field in descriptor.fields() {
         let kind = field.kind();
@@ -67,7 +67,7 @@ pub fn error_line(host: &str, error: &ErrorText) -> String {
     line(host, Map::from_iter([("error".to_owned(), error.json())]))
 }
 
-/// Puts `error` where a message has `status`; takes away a `status` that is success.
+/// Replaces a failed `status` with `error`, and removes a successful `status`.
 pub fn status_as_error(fields: &mut Map<String, Value>, status: Option<&pb::Status>) {
     fields.shift_remove("status");
     if let Some(status) = status.filter(|status| !is_ok(Some(status))) {

@@ -7,13 +7,13 @@
 //!              └─> printer: data to stdout, everything else to stderr
 //! ```
 //!
-//! - [`args`]: the command line as typed; [`commands`]: a file a verb.
-//! - [`targets`], [`spec`], [`duration`]: what was typed as parts of a request; pure.
-//! - [`file`]: the YAML file of a rollout as a message; pure but for the reading.
+//! - [`args`]: the command line as typed; [`commands`]: one file for each verb.
+//! - [`targets`], [`spec`], [`duration`]: convert arguments to parts of a request; pure.
+//! - [`file`]: converts a rollout file (YAML) to a message; pure except for reading.
 //! - [`server`], [`contexts`], [`credentials`]: files and environment of the user.
-//! - [`fanout`], [`report`], [`progress`]: answers of many hosts, told as they come.
-//! - [`view`], [`table`], [`json`], [`status`]: messages in words; pure.
-//! - [`reach`]: why the server cannot be reached; pure.
+//! - [`fanout`], [`report`], [`progress`]: read and print the responses of many hosts.
+//! - [`view`], [`table`], [`json`], [`status`]: render messages as text; pure.
+//! - [`reach`]: explains why the server cannot be reached; pure.
 //! - [`exit`]: the exit status.
 
 mod app;
@@ -51,7 +51,7 @@ use printer::Printer;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // Fails only where a provider is there already, and that is as good.
+    // Fails only if a provider is already installed, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let checked = arguments.check();
     let app = App {
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
         };
     let result = runtime.block_on(async {
         tokio::select! {
-            // In this order: nothing is begun before Ctrl-C is listened for.
+            // Biased: the Ctrl-C handler is installed before any work starts.
             biased;
             _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted(app.on_interrupt.take())),
             result = async {
@@ -85,7 +85,7 @@ fn main() -> ExitCode {
         (Ok(()) | Err(Failure::Hosts), Some(lost)) => Err(Failure::Output(lost)),
         (result, _) => result,
     };
-    // A prompt or a credential helper may still block a thread; nothing waits for it.
+    // A prompt or a credential helper may still block a thread; don't wait for it.
     runtime.shutdown_background();
     if let Err(failure) = &result {
         for line in failure.lines() {

@@ -1,9 +1,8 @@
-//! The only way out: data to stdout, everything else to stderr.
+//! All output goes through here: data to stdout, everything else to stderr.
 //!
-//! A closed pipe on stdout is no error: printing goes quiet, and a command that only reads may
-//! stop ([`Printer::is_closed`]). A command that changes something goes on, since its reader
-//! went away, not its purpose. Output that is lost in another way, as on a full disk, is an
-//! error at the end ([`Printer::lost`]).
+//! A closed pipe on stdout is not an error: printing stops, and a command that only reads may
+//! stop too ([`Printer::is_closed`]). A command that changes something continues. Output that is
+//! lost for another reason, such as a full disk, is an error at the end ([`Printer::lost`]).
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IsTerminal, Write};
@@ -18,9 +17,9 @@ pub enum Format {
     Table,
     /// A table with all columns.
     Wide,
-    /// A JSON object a line, for programs.
+    /// One JSON object per line, for programs.
     Json,
-    /// HOST/NAME, one a line.
+    /// HOST/NAME, one per line.
     Name,
 }
 
@@ -28,9 +27,9 @@ pub enum Format {
 pub struct Printer {
     /// Format of the data.
     pub format: Format,
-    /// No remarks and no progress.
+    /// Whether to suppress notes and progress.
     pub quiet: bool,
-    /// Progress bars; they step aside for every line.
+    /// Progress bars, which are suspended for every line.
     pub bars: MultiProgress,
     closed: Cell<bool>,
     lost: RefCell<Option<io::Error>>,
@@ -59,23 +58,23 @@ impl Printer {
         self.format == Format::Json
     }
 
-    /// Whether the reader of stdout has gone.
+    /// Whether the reader of stdout has closed it.
     pub fn is_closed(&self) -> bool {
         self.closed.get()
     }
 
-    /// Why data could not be written, other than for want of a reader.
+    /// Why data could not be written, except for a closed pipe.
     pub fn lost(&self) -> Option<String> {
         self.lost.borrow().as_ref().map(|error| format!("cannot write to standard output: {error}"))
     }
 
-    /// A line of data. What a host said in it does nothing to a terminal: in JSON it is escaped,
-    /// elsewhere blanks stand for it.
+    /// A line of data. Control characters from hosts never reach the terminal: JSON escapes them,
+    /// other formats replace them with spaces.
     pub fn data(&self, line: &str) {
         self.text(&if self.is_json() { escaped(line) } else { blanked(line) });
     }
 
-    /// Data of several lines, as it is: what no host had a say in, or what is escaped already.
+    /// Data of several lines, unchanged: without text from hosts, or already escaped.
     pub fn text(&self, text: &str) {
         if self.closed.get() {
             return;
@@ -92,7 +91,7 @@ impl Printer {
         });
     }
 
-    /// A remark on stderr; not with `--quiet`.
+    /// A note on stderr; not with `--quiet`.
     pub fn note(&self, line: &str) {
         if !self.quiet {
             self.stderr(line);
@@ -115,14 +114,14 @@ impl Printer {
         self.told(&format!("{what}: {} {}", self.paint("31", "error:"), printable(line)));
     }
 
-    /// A plain line on stderr, whatever `--quiet` says.
+    /// A plain line on stderr, even with `--quiet`.
     pub fn stderr(&self, line: &str) {
         self.told(&blanked(line));
     }
 
     fn told(&self, line: &str) {
         self.bars.suspend(|| {
-            // Nobody is left to tell when stderr is closed.
+            // A closed stderr leaves nowhere to report an error.
             let _ = writeln!(io::stderr().lock(), "{line}");
         });
     }
@@ -132,13 +131,13 @@ impl Printer {
     }
 }
 
-/// One line without control characters and others that cannot be seen: what a host says must do
-/// nothing to a terminal, and no name may look like another one.
+/// One line without control characters and invisible characters: text from a host must not
+/// affect the terminal, and two different names must not look the same.
 pub fn printable(text: &str) -> String {
     blanked(text).trim().to_owned()
 }
 
-/// The same with the blanks at its ends.
+/// The same, without trimming.
 fn blanked(text: &str) -> String {
     text.chars()
         .map(|c| match c {
@@ -149,11 +148,11 @@ fn blanked(text: &str) -> String {
         .collect()
 }
 
-/// JSON text, of one line or more, that does nothing to a terminal and means the same.
+/// JSON text, of one or more lines, that does not affect the terminal and has the same meaning.
 pub fn escaped(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
-        // JSON has line ends between its values only, and no other raw control characters below.
+        // JSON has line ends only between its values, and no other raw control characters.
         if does_something(c) && !matches!(c, '\n' | '\t') {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 text.push_str(&format!("\\u{unit:04x}"));
@@ -165,9 +164,8 @@ pub fn escaped(json: &str) -> String {
     text
 }
 
-/// Whether a terminal does something at this character, shows others elsewhere because of it, or
-/// shows nothing: control characters, line separators, marks of the direction of writing, and
-/// characters without width.
+/// Whether this character controls the terminal, reorders text, or is invisible: control
+/// characters, line separators, directional marks, and characters without width.
 pub fn does_something(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -178,8 +176,8 @@ pub fn does_something(c: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Columns of the terminal on stdout: `COLUMNS`, else its size. `None` elsewhere, where
-/// nothing is cut off.
+/// Columns of the terminal on stdout: `COLUMNS`, or its size. `None` without a terminal, so that
+/// nothing is truncated.
 pub fn width() -> Option<u16> {
     if !io::stdout().is_terminal() {
         return None;

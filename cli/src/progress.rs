@@ -1,5 +1,5 @@
-//! Progress of pulls and pushes on stderr: on a terminal a bar for each host and a total,
-//! elsewhere a line a host now and then.
+//! Progress of pulls and pushes on stderr: on a terminal, a bar for each host and a total;
+//! otherwise, an occasional line for each host.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
@@ -11,14 +11,13 @@ use wharf::v1::TransferProgress;
 use crate::printer::{Printer, printable};
 use crate::view::units;
 
-/// Lines of the terminal that are left to other things than bars: the total, the prompt and
-/// what was printed before.
+/// Lines of the terminal that stay free: for the total, the prompt, and earlier output.
 const SPARE_LINES: u16 = 4;
 
-/// Least time between two lines about one host that is still at work, in a pipe.
+/// Minimum time between two lines about a host in progress, in a pipe.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Shows where transfers stand.
+/// Shows the progress of transfers.
 pub struct Progress<'a> {
     printer: &'a Printer,
     mode: Mode,
@@ -33,7 +32,7 @@ enum Mode {
 }
 
 impl<'a> Progress<'a> {
-    /// Progress as stderr and `--quiet` call for.
+    /// Progress that fits stderr and `--quiet`.
     pub fn new(printer: &'a Printer) -> Self {
         let mode = if printer.quiet {
             Mode::Silent
@@ -47,12 +46,12 @@ impl<'a> Progress<'a> {
         Self { printer, mode, all: 0, ended: 0 }
     }
 
-    /// More hosts are part of this.
+    /// Adds hosts.
     pub fn started(&mut self, hosts: usize) {
         self.all += hosts;
     }
 
-    /// A host says where it stands.
+    /// Updates the progress of a host.
     pub fn update(&mut self, host: &str, progress: &TransferProgress) {
         let (all, ended) = (self.all, self.ended);
         match &mut self.mode {
@@ -88,7 +87,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// A host is done. `line` says with what, where it went well.
+    /// A host is done. `line` describes the result, if it succeeded.
     pub fn ended(&mut self, host: &str, line: Option<&str>) {
         self.ended += 1;
         match &mut self.mode {
@@ -110,7 +109,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Takes the bars away.
+    /// Removes the bars.
     pub fn close(&mut self) {
         if let Mode::Bars { bars, total, .. } = &mut self.mode {
             bars.values().for_each(ProgressBar::finish_and_clear);
@@ -134,7 +133,7 @@ fn style(template: &str) -> ProgressStyle {
         .progress_chars("=> ")
 }
 
-/// Where a transfer stands, in few words.
+/// A short description of a transfer's progress.
 pub fn describe(progress: &TransferProgress) -> String {
     let mut text = printable(&progress.status);
     if progress.layers_total > 0 {

@@ -1,4 +1,4 @@
-//! Why the server cannot be reached, in one line with the way out. Called by `app.rs`. Pure.
+//! Explains in one line why the server cannot be reached and what to do. Called by `app.rs`. Pure.
 
 use std::error::Error;
 
@@ -11,12 +11,12 @@ use wharf::causes::{find, innermost};
 
 use crate::server::Server;
 
-/// The other side of a connection, and what it was shown.
+/// The server of a connection, and the certificate presented to it.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer<'a> {
-    /// The server's address, as it was given.
+    /// The server's address, as given.
     pub address: &'a str,
-    /// Our own certificate, PEM, where we present one.
+    /// The client certificate in PEM, if any.
     pub certificate: Option<&'a str>,
     /// When that was.
     pub now: Timestamp,
@@ -30,36 +30,36 @@ impl<'a> Peer<'a> {
     }
 }
 
-/// Of a connection that could not be made.
+/// Explains a failed connection attempt.
 pub fn cannot_connect(peer: &Peer<'_>, error: &(dyn Error + 'static)) -> String {
     let reason = match find::<rustls::Error>(error) {
         Some(tls) => tls_reason(peer, tls),
         None => format!(
-            "{}; start wharfd, or name another server with --server, --context or WHARF_SERVER",
+            "{}; start wharfd, or specify another server with --server, --context, or WHARF_SERVER",
             innermost(error)
         ),
     };
     format!("cannot reach wharfd at {}: {reason}", peer.address)
 }
 
-/// Of a call to which no answer came because its connection broke. `None` where the server, or
-/// whoever is between, has answered.
+/// Explains a call whose connection broke before a response. `None` if the server, or a proxy,
+/// has answered.
 pub fn connection_broke(peer: &Peer<'_>, status: &Status) -> Option<String> {
-    // Only what tonic makes of a connection's error has a source.
+    // Only an error that tonic derives from a connection has a source.
     let error = status.source()?;
     let broke = format!("the connection to wharfd at {} broke", peer.address);
     Some(match find::<rustls::Error>(error) {
         Some(tls) => format!("{broke}: {}", tls_reason(peer, tls)),
-        // An HTTP/2 connection takes itself for made before the other side has said a word.
+        // An HTTP/2 connection counts as established before the server has sent anything.
         None if peer.address.starts_with("tcp://") => format!(
-            "{broke}: {}; where that port speaks TLS, write https:// instead of tcp://",
+            "{broke}: {}; if that port uses TLS, write https:// instead of tcp://",
             innermost(error)
         ),
         None => format!("{broke}: {}", innermost(error)),
     })
 }
 
-/// What is wrong, and the way out.
+/// The problem, and what to do.
 fn tls_reason(peer: &Peer<'_>, error: &rustls::Error) -> String {
     use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage};
     let advice = match error {
@@ -76,7 +76,7 @@ fn tls_reason(peer: &Peer<'_>, error: &rustls::Error) -> String {
             );
         }
         InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
-            "name the authority that signed its certificate: --tls-ca FILE before the verb, or in \
+            "specify the CA that signed its certificate: --tls-ca FILE before the verb, or in \
              the context"
         }
         InvalidCertificate(
@@ -85,9 +85,7 @@ fn tls_reason(peer: &Peer<'_>, error: &rustls::Error) -> String {
             "use a name that its certificate has, in the address or with --tls-server-name before \
              the verb"
         }
-        InvalidCertificate(_) => {
-            "its certificate has to be renewed, or this machine's clock is wrong"
-        }
+        InvalidCertificate(_) => "renew its certificate, or correct this machine's clock",
         AlertReceived(_) => match own_certificate_problem(peer) {
             Some(problem) => {
                 return format!(
@@ -96,17 +94,17 @@ fn tls_reason(peer: &Peer<'_>, error: &rustls::Error) -> String {
                 );
             }
             None => {
-                "it refuses the client certificate or misses one: --tls-cert FILE --tls-key FILE \
+                "it refuses the client certificate or requires one: --tls-cert FILE --tls-key FILE \
                  before the verb, or in the context"
             }
         },
-        InvalidMessage(_) => "that port does not speak TLS; write tcp:// instead of https://",
+        InvalidMessage(_) => "that port does not use TLS; write tcp:// instead of https://",
         _ => "check --tls-ca, --tls-cert and --tls-key",
     };
     format!("{error}; {advice}")
 }
 
-/// Why our own certificate is not valid now, by its dates.
+/// Why the client certificate is not valid now, according to its dates.
 fn own_certificate_problem(peer: &Peer<'_>) -> Option<String> {
     let first = CertificateDer::from_pem_slice(peer.certificate?.as_bytes()).ok()?;
     let (_, certificate) = x509_parser::parse_x509_certificate(&first).ok()?;
@@ -202,7 +200,7 @@ mod tests {
         for (from, until, expected) in [
             (2001, 2003, "which expired on 2003-01-01T00:00:00Z"),
             (2040, 2041, "which is not valid before 2040-01-01T00:00:00Z"),
-            (2001, 2041, "refuses the client certificate or misses one"),
+            (2001, 2041, "refuses the client certificate or requires one"),
         ] {
             let pem = certificate(from, until);
             let shown = Peer { certificate: Some(&pem), ..peer("https://a:1") };

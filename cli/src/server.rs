@@ -1,5 +1,5 @@
-//! Which server to talk to, and with what: flags before environment before the current context
-//! before the default socket. Called by `app.rs`.
+//! Chooses the server and its credentials: flags override the environment, which overrides the
+//! current context, which overrides the default socket. Called by `app.rs`.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -12,36 +12,36 @@ use crate::exit::Failure;
 /// The socket of a `wharfd` that runs as root.
 const SYSTEM_SOCKET: &str = "/run/wharf/wharfd.sock";
 
-/// How the server is named on the command line.
+/// Flags that choose the server.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServerArgs {
-    /// unix:///PATH, tcp://HOST:PORT or https://HOST:PORT [env: WHARF_SERVER]
+    /// Address of the server: unix:///PATH, tcp://HOST:PORT, or https://HOST:PORT [env: WHARF_SERVER]
     #[arg(long, global = true, value_name = "ADDRESS", conflicts_with = "context")]
     pub server: Option<String>,
-    /// Take the server from this context [env: WHARF_CONTEXT]
+    /// Use the server of this context [env: WHARF_CONTEXT]
     #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
-    /// File with the token to present [default: the variable WHARF_TOKEN]
+    /// File with the token for the server [default: the variable WHARF_TOKEN]
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub token_file: Option<PathBuf>,
 }
 
-/// What secures an `https://` server. Before the verb only: `host add` has flags of the same
-/// names for the Engine's side.
+/// TLS flags for an `https://` server. Only before the verb: `host add` has flags of the same
+/// names for the Engine.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServerTlsArgs {
-    /// Authorities that may have signed the server's certificate (PEM); before the verb
+    /// CA certificates to verify the server's certificate (PEM); only before the verb
     #[arg(long = "tls-ca", value_name = "FILE", hide_short_help = true)]
     pub tls_ca: Option<PathBuf>,
-    /// Client certificate (PEM); before the verb
+    /// Client certificate (PEM); only before the verb
     #[arg(long = "tls-cert", value_name = "FILE", hide_short_help = true, requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
-    /// Key of the client certificate (PEM); before the verb
+    /// Private key of the client certificate (PEM); only before the verb
     #[arg(long = "tls-key", value_name = "FILE", hide_short_help = true, requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Name to expect in the server's certificate; before the verb
+    /// Expected name in the server's certificate; only before the verb
     #[arg(long = "tls-server-name", value_name = "NAME", hide_short_help = true)]
     pub tls_server_name: Option<String>,
 }
@@ -49,17 +49,17 @@ pub struct ServerTlsArgs {
 /// The server of this run.
 #[derive(Clone)]
 pub struct Server {
-    /// As it was given, for messages.
+    /// The address as given, for messages.
     pub address: String,
     /// What to connect to.
     pub target: Target,
     /// What to present.
     pub bearer: Bearer,
-    /// Our own certificate, PEM, where we present one.
+    /// The client certificate in PEM, if any.
     pub certificate: Option<String>,
 }
 
-/// What of the environment chooses the server.
+/// The parts of the environment that choose the server.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     /// `WHARF_SERVER`.
@@ -75,7 +75,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// That of this process. Empty variables count as unset.
+    /// The environment of this process. Empty variables count as unset.
     pub fn of_process() -> Self {
         let text = |name| env::var(name).ok().filter(|value| !value.is_empty());
         Self {
@@ -147,7 +147,7 @@ pub fn open(context: &Context, token: Option<&str>) -> Result<Server, Failure> {
                 read_pem(key, PemKind::PrivateKey)?,
             )),
             (None, None) => None,
-            _ => return Err(Failure::usage("a client certificate and its key go together")),
+            _ => return Err(Failure::usage("--tls-cert and --tls-key require each other")),
         },
         server_name: context.tls_server_name.clone(),
     };
@@ -157,13 +157,13 @@ pub fn open(context: &Context, token: Option<&str>) -> Result<Server, Failure> {
         None => token.map(|token| token.trim().to_owned()),
     };
     let bearer = Bearer::new(token.as_deref().unwrap_or_default()).ok_or_else(|| {
-        Failure::usage("the token holds characters that cannot be sent in a header")
+        Failure::usage("the token contains characters that are not allowed in a header")
     })?;
     let address = context.server.clone();
     Ok(Server { address, target: target.with_tls(tls), bearer, certificate })
 }
 
-/// What a PEM file must hold.
+/// What a PEM file must contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PemKind {
     /// At least one certificate.
@@ -172,8 +172,8 @@ pub enum PemKind {
     PrivateKey,
 }
 
-/// Reads a PEM file and checks that it holds what it should, so that a mistaken file is named
-/// here and not by a failed handshake.
+/// Reads a PEM file and checks its content, so that a wrong file is reported here rather than by
+/// a failed handshake.
 pub fn read_pem(path: &Path, kind: PemKind) -> Result<String, Failure> {
     let text = read_text(path)?;
     check_pem(&text, kind)
@@ -185,9 +185,7 @@ fn check_pem(text: &str, kind: PemKind) -> Result<(), &'static str> {
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     if !text.contains("-----BEGIN ") {
-        return Err(
-            "this is not a PEM file; a PEM file has a line -----BEGIN CERTIFICATE----- or the like",
-        );
+        return Err("not a PEM file; a PEM file has a line such as -----BEGIN CERTIFICATE-----");
     }
     match kind {
         PemKind::Certificate => {
@@ -196,14 +194,14 @@ fn check_pem(text: &str, kind: PemKind) -> Result<(), &'static str> {
                 certificate.map_err(|_| "a certificate in this PEM file is damaged")?;
                 found = true;
             }
-            if found { Ok(()) } else { Err("this PEM file holds no certificate") }
+            if found { Ok(()) } else { Err("this PEM file contains no certificate") }
         }
         PemKind::PrivateKey if text.contains("ENCRYPTED") => {
             Err("the private key is encrypted; decrypt it with: openssl pkey -in FILE -out FILE")
         }
         PemKind::PrivateKey => PrivateKeyDer::from_pem_slice(text.as_bytes())
             .map(drop)
-            .map_err(|_| "this PEM file holds no private key"),
+            .map_err(|_| "this PEM file contains no private key"),
     }
 }
 
@@ -218,7 +216,7 @@ fn overlay<T: Clone>(value: &mut Option<T>, flag: Option<&T>) {
     }
 }
 
-/// A user without a `wharfd` of their own uses that of the machine.
+/// A user without their own `wharfd` uses the machine's.
 fn default_socket(environment: &Environment, exists: impl Fn(&Path) -> bool) -> PathBuf {
     let system = PathBuf::from(SYSTEM_SOCKET);
     match &environment.runtime_dir {
@@ -288,7 +286,7 @@ mod tests {
         let kind = PemKind::Certificate;
         assert!(check_pem("hello", kind).unwrap_err().contains("not a PEM file"));
         let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
-        assert_eq!(check_pem(key, kind), Err("this PEM file holds no certificate"));
+        assert_eq!(check_pem(key, kind), Err("this PEM file contains no certificate"));
         let certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert_eq!(check_pem(certificate, kind), Ok(()));
         assert!(check_pem(certificate, PemKind::PrivateKey).is_err());

@@ -1,38 +1,38 @@
-//! Errors of the server in words: of a whole call, of a host, of one item.
+//! Renders errors of the server: of a whole call, of a host, or of one item.
 //!
-//! The server's messages say what to do; here they are only laid out. Pure.
+//! The server's messages already say what to do; this module only formats them. Pure.
 
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, RpcStatusExt, StatusExt, pb};
 
-/// What is shown of an error.
+/// An error to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorText {
     /// gRPC code.
     pub code: Code,
-    /// `ErrorInfo.reason`; empty where the error is not of Wharf's making.
+    /// `ErrorInfo.reason`; empty if the error does not come from Wharf.
     pub reason: String,
-    /// The host that the error is about, where it says so.
+    /// The host that the error is about, if any.
     pub host: Option<String>,
     /// The message.
     pub message: String,
-    /// Fields of the request that are wrong, with why.
+    /// Wrong fields of the request, each with the problem.
     pub violations: Vec<(String, String)>,
 }
 
 impl ErrorText {
-    /// Of a call that failed as a whole.
+    /// The error of a whole call.
     pub fn of_status(status: &Status) -> Self {
         Self::new(status.code(), status.message(), &status.get_error_details())
     }
 
-    /// Of one host or one item.
+    /// The error of one host or one item.
     pub fn of_rpc(status: &pb::Status) -> Self {
         Self::new(Code::from_i32(status.code), &status.message, &status.get_error_details())
     }
 
-    /// An error that was found on this side.
+    /// An error found by the client.
     pub fn local(code: Code, reason: &str, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -80,14 +80,14 @@ impl ErrorText {
         reason.strip_prefix("HOST_").unwrap_or(reason).to_lowercase().replace('_', " ")
     }
 
-    /// The line, then one for each wrong field that the message does not name already.
+    /// The line, then one for each wrong field that the message does not already name.
     pub fn lines(&self) -> Vec<String> {
         let further = self
             .violations
             .iter()
             .filter(|(_, why)| !self.message.contains(why.as_str()))
             .map(|(field, why)| format!("  {field}: {why}"));
-        // A refused plan has a line for each host.
+        // A refused plan has one line for each host.
         let line = self.line();
         line.lines().map(str::to_owned).chain(further).collect()
     }

@@ -11,14 +11,14 @@ pub struct Column {
     pub title: &'static str,
     /// Only with `-o wide`.
     pub wide: bool,
-    /// May be cut short on a narrow terminal. Never what a person would copy, such as a name.
+    /// May be truncated on a narrow terminal. Never for what people copy, such as a name.
     pub shrinks: bool,
-    /// Numbers, to the right.
+    /// Numbers, aligned right.
     pub number: bool,
 }
 
 impl Column {
-    /// A column that is always there in full.
+    /// A column that is always shown in full.
     pub const fn new(title: &'static str) -> Self {
         Self { title, wide: false, shrinks: false, number: false }
     }
@@ -30,14 +30,14 @@ impl Column {
         self
     }
 
-    /// May be cut short on a narrow terminal.
+    /// May be truncated on a narrow terminal.
     #[must_use]
     pub const fn shrinks(mut self) -> Self {
         self.shrinks = true;
         self
     }
 
-    /// Numbers, to the right.
+    /// Numbers, aligned right.
     #[must_use]
     pub const fn number(mut self) -> Self {
         self.number = true;
@@ -45,15 +45,15 @@ impl Column {
     }
 }
 
-/// The narrowest that a column is cut to.
+/// The minimum width of a truncated column.
 const NARROWEST: usize = 8;
 
 /// Space between two columns.
 const GAP: u16 = 3;
 
-/// Lays out `rows`, which have a cell for every column, wide or not. The title line comes first.
-/// `width` is that of the terminal; `None` cuts nothing off. Where even columns that shrink do
-/// not make a line fit, the terminal breaks it: words broken into columns cannot be read.
+/// Formats `rows`, which have a cell for every column, wide or not. The title line comes first.
+/// `width` is the width of the terminal; `None` truncates nothing. If a line doesn't fit even with
+/// truncated columns, the terminal wraps it.
 pub fn render(
     columns: &[Column],
     rows: &[Vec<String>],
@@ -88,8 +88,7 @@ pub fn render(
     grid.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
-/// The width to which columns that shrink are cut, so that a line fits `width` or comes as
-/// close to it as it can.
+/// The width for truncated columns, so that a line fits `width` or comes as close as possible.
 fn widest_that_shrinks(
     columns: &[Column],
     rows: &[Vec<String>],

@@ -1,8 +1,8 @@
-//! Which hosts a command is for. Pure.
+//! Selects the hosts of a command. Pure.
 //!
-//! A write without hosts is refused here, before anything is sent; a read without hosts means
-//! the whole fleet. Containers may be given as HOST/CONTAINER; then a command becomes one call
-//! for each set of hosts that shares its containers.
+//! A write without hosts is refused here, before anything is sent. A read without hosts means
+//! the whole fleet. Containers may be given as HOST/CONTAINER; the command then becomes one call
+//! for each set of hosts with the same containers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,26 +37,26 @@ pub struct TargetArgs {
     pub max_parallel: Option<u32>,
 }
 
-/// What a command does to its hosts.
+/// Whether a command reads or writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// It looks; without a target, at every host.
+    /// Reads; without a target, from every host.
     Read,
-    /// It changes something, only where it was told to.
+    /// Changes something, and requires an explicit target.
     Write,
 }
 
-/// A call that a command becomes: these containers on these hosts.
+/// One call of a command: these containers on these hosts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContainerCall {
     /// The hosts.
     pub targets: HostSelector,
-    /// Names or IDs, at least one, in the order in which they were given.
+    /// Names or IDs, at least one, in the given order.
     pub containers: Vec<String>,
 }
 
 impl TargetArgs {
-    /// Whether no host was named.
+    /// Whether no host was selected.
     pub fn is_empty(&self) -> bool {
         self.host.is_empty()
             && self.selector.is_none()
@@ -64,7 +64,7 @@ impl TargetArgs {
             && self.exclude.is_empty()
     }
 
-    /// These, and where they name no host, those of `before`; each option likewise.
+    /// These hosts, or those of `before` if none are selected; the same for each option.
     pub fn or(&self, before: &Self) -> Self {
         let hosts = if self.is_empty() { before } else { self };
         Self {
@@ -80,7 +80,7 @@ impl TargetArgs {
             ([], None, true) => Selection::All(AllHosts {}),
             ([], Some(labels), false) if labels.trim().is_empty() => {
                 return Err(Failure::usage(
-                    "the selector is empty; give labels such as -l env=prod, or -A for every host",
+                    "the selector is empty; specify labels such as -l env=prod, or -A for every host",
                 ));
             }
             ([], Some(labels), false) => Selection::Labels(labels.clone()),
@@ -96,9 +96,7 @@ impl TargetArgs {
                 Selection::Hosts(HostNames { names: checked(names, "-H")?.to_vec() })
             }
             _ => {
-                return Err(Failure::usage(
-                    "-H, -l and -A are three ways to choose hosts; give one of them",
-                ));
+                return Err(Failure::usage("-H, -l, and -A conflict; use only one of them"));
             }
         };
         let exclude = checked(&self.exclude, "--exclude")?.to_vec();
@@ -138,21 +136,21 @@ impl TargetArgs {
                 }
             }
         }
-        // Neither may be passed over in silence: the one reads as more hosts, the other as fewer.
+        // Refuse the contradiction rather than ignore either part.
         if let Some(host) =
             by_host.keys().find(|&&host| self.exclude.iter().any(|name| name == host))
         {
             return Err(Failure::Usage(format!(
-                "{host} is left out by --exclude and named by {host}/{}; drop one of them",
+                "--exclude excludes {host}, but {host}/{} names it; remove one of them",
                 by_host[host][0]
             )));
         }
         if everywhere.is_empty() && !self.is_empty() {
             return Err(Failure::usage(
-                "every container names its host already; drop -H, -l, -A and --exclude, or the HOST/ before the containers",
+                "every container already names its host; remove either -H, -l, -A, and --exclude, or the HOST/ before the containers",
             ));
         }
-        // One call a host, where it can be had: with hosts chosen by name.
+        // With hosts selected by name, merge the calls to one per host.
         if !by_host.is_empty() && !everywhere.is_empty() && !self.host.is_empty() {
             self.select(access)?;
             for host in self.host.iter().filter(|&host| !self.exclude.contains(host)) {
@@ -194,7 +192,7 @@ pub fn named(names: Vec<String>) -> HostSelector {
 
 fn checked<'a>(names: &'a [String], flag: &str) -> Result<&'a [String], Failure> {
     if names.iter().any(|name| name.trim().is_empty()) {
-        return Err(Failure::Usage(format!("{flag} holds an empty host name")));
+        return Err(Failure::Usage(format!("{flag} contains an empty host name")));
     }
     Ok(names)
 }

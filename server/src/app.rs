@@ -188,7 +188,7 @@ impl Server {
             self.edge.background.wait().await;
         };
         if tokio::time::timeout(GRACE, finish).await.is_err() {
-            tracing::warn!("calls were still in flight; what was begun on a host may go on there");
+            tracing::warn!("calls were still in progress; their work may continue on the hosts");
         }
         self.edge.store.close().await;
     }
@@ -303,7 +303,7 @@ fn serve(
         (Listener::Tcp(_), Access::InsecureWithoutAuthentication) => {
             tracing::warn!(
                 %listener,
-                "plain TCP without authentication: whoever reaches it is root on every host"
+                "plain TCP without authentication: anyone who can connect is root on every host"
             );
             auth::Access::Everybody
         }
@@ -359,7 +359,7 @@ async fn take_in_local(inventory: &Inventory) -> anyhow::Result<()> {
     let socket = UnixPath::parse(LOCAL_SOCKET).map_err(anyhow::Error::msg)?;
     if let Some(host) = inventory.take_in_local(socket, SystemTime::now()).await? {
         tracing::info!(
-            "no host was known, so this machine's Docker at {} is now the host {}; --no-local prevents it",
+            "no hosts configured; added the local Docker socket {} as \"{}\" (--no-local disables this)",
             host.address,
             host.name
         );
@@ -380,7 +380,7 @@ async fn follow(inventory: Inventory, pool: Arc<EnginePool>, stopping: Cancellat
 /// Takes in a changed configuration file. A bad one is refused whole and changes nothing.
 async fn reload(file: &ConfigFile, inventory: &Inventory) {
     let refused = |error: &dyn std::fmt::Display| {
-        tracing::error!("configuration refused, and the one before stays in force: {error}");
+        tracing::error!("configuration refused; the previous one stays in effect: {error}");
     };
     match file.load_hosts() {
         Ok(hosts) => match inventory.reload_file(hosts).await {
@@ -388,7 +388,7 @@ async fn reload(file: &ConfigFile, inventory: &Inventory) {
                 added = added.len(),
                 changed = changed.len(),
                 removed = removed.len(),
-                "configuration taken in"
+                "configuration loaded"
             ),
             Err(error) => refused(&error),
         },

@@ -52,10 +52,10 @@ impl Listener {
                     place: listen.to_string(),
                     problem: match error.kind() {
                         io::ErrorKind::AddrInUse => {
-                            "the port is in use; stop what uses it, or choose another with --listen"
+                            "the port is in use; stop the program that uses it, or set another port with --listen"
                                 .to_owned()
                         }
-                        _ => format!("{error}; choose another place with --listen"),
+                        _ => format!("{error}; set another address with --listen"),
                     },
                 })
             }
@@ -85,17 +85,19 @@ impl Drop for SocketFile {
 async fn bind_unix(path: &Path) -> Result<Listener, ListenError> {
     let error =
         |problem: String| ListenError { place: format!("unix://{}", path.display()), problem };
-    let elsewhere = |error: io::Error| format!("{error}; choose another place with --listen");
+    let elsewhere = |error: io::Error| format!("{error}; set another address with --listen");
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(|cause| error(elsewhere(cause)))?;
     }
     match std::fs::symlink_metadata(path) {
         Ok(metadata) if !metadata.file_type().is_socket() => {
-            return Err(error("a file that is not a socket is there; move it away".to_owned()));
+            return Err(error(
+                "the path exists but is not a socket; move the file away".to_owned(),
+            ));
         }
         Ok(_) if UnixStream::connect(path).await.is_ok() => {
             return Err(error(
-                "another server listens there; stop it, or choose another place with --listen"
+                "another server listens there; stop it, or set another address with --listen"
                     .to_owned(),
             ));
         }

@@ -16,7 +16,7 @@ fn code_and_document_name_the_same_reasons() {
     let document = std::fs::read_to_string(DOCUMENT).expect("docs/errors.md");
     let mut documented = BTreeMap::new();
     for section in document.split("\n## ") {
-        let of_rollouts = section.starts_with("Of a rollout");
+        let of_rollouts = section.starts_with("Rollout errors");
         for row in section.lines().filter(|line| line.starts_with("| `")) {
             let mut cells = row.split('|').map(str::trim).skip(1);
             let reason = cells.next().expect("a reason").trim_matches('`').to_owned();
@@ -31,7 +31,7 @@ fn code_and_document_name_the_same_reasons() {
     }
     // Its code is that of the hosts, where they share one.
     let some = documented.insert("ALL_HOSTS_FAILED".to_owned(), "ABORTED".to_owned());
-    assert_eq!(some.as_deref(), Some("the code that all hosts share, else ABORTED"));
+    assert_eq!(some.as_deref(), Some("the code that all hosts share, or ABORTED"));
     let known: BTreeMap<_, _> =
         Reason::ALL.iter().map(|reason| (reason.to_string(), name(table::code(*reason)))).collect();
     assert_eq!(known, documented);

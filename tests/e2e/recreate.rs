@@ -1,8 +1,8 @@
-//! Containers that are made anew, on a real Engine: the checklist of the rollout sheet, point by
-//! point. `tests/RECREATE.md` says which test shows which point.
+//! Recreates containers on a real Engine: the rules of docs/recreate.md, one by one.
+//! `tests/RECREATE.md` lists the tests of each rule.
 //!
-//! Each test makes a container with the Engine's own API, as people and tools do, has it made anew
-//! from its facts, and looks at what the Engine then says of the new one.
+//! Each test creates a container with the Engine's own API, as people and tools do, recreates it
+//! from its facts, and checks the inspection of the new one.
 
 pub mod bridge;
 mod identity;

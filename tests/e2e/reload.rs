@@ -154,7 +154,7 @@ async fn group_of_certificates_serves_several_hosts() -> anyhow::Result<()> {
     eventually("an answer", async || {
         let log = wharfd.log();
         ensure!(
-            log.contains("configuration refused") || log.contains("configuration taken in"),
+            log.contains("configuration refused") || log.contains("configuration loaded"),
             "{log}"
         );
         Ok(())

@@ -246,7 +246,7 @@ async fn plain_tcp_is_refused_unless_the_option_says_so() -> anyhow::Result<()> 
     };
     let refused = Wharfd::start_with(options(&["--no-local"])).await.err().context("a refusal")?;
     let said = format!("{refused:#}");
-    assert!(said.contains("needs TLS and a credential"), "{said}");
+    assert!(said.contains("requires TLS and a credential"), "{said}");
     assert!(said.contains("status 2"), "{said}");
     let open = ["--no-local", "--insecure-tcp-without-authentication"];
     let wharfd = Wharfd::start_with(options(&open)).await?;

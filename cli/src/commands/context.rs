@@ -33,14 +33,14 @@ pub enum Command {
     Set(SetArgs),
     /// Make a context the default
     Use {
-        /// The context
+        /// Name of the context
         name: String,
     },
     /// Show which server is in use, and why
     Show,
     /// Remove contexts
     Rm {
-        /// The contexts
+        /// Names of the contexts
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
     },
@@ -49,21 +49,21 @@ pub enum Command {
 /// Arguments of `wharf context set`. The address is `--server`, the token file `--token-file`.
 #[derive(clap::Args)]
 pub struct SetArgs {
-    /// The context
+    /// Name of the context
     name: String,
-    /// Authorities that may have signed the server's certificate (PEM)
+    /// CA certificates to verify the server's certificate (PEM)
     #[arg(id = "context_tls_ca", long = "tls-ca", value_name = "FILE")]
     tls_ca: Option<PathBuf>,
     /// Client certificate (PEM)
     #[arg(id = "context_tls_cert", long = "tls-cert", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
-    /// Key of the client certificate (PEM)
+    /// Private key of the client certificate (PEM)
     #[arg(id = "context_tls_key", long = "tls-key", value_name = "FILE")]
     tls_key: Option<PathBuf>,
-    /// Name to expect in the server's certificate
+    /// Expected name in the server's certificate
     #[arg(id = "context_tls_server_name", long = "tls-server-name", value_name = "NAME")]
     tls_server_name: Option<String>,
-    /// Make it the default
+    /// Make this context the default
     #[arg(long = "use")]
     use_it: bool,
 }
@@ -112,7 +112,7 @@ fn set(app: &App, args: &SetArgs) -> Result<(), Failure> {
         context.token_file = path(&None, &app.server.token_file, context.token_file)?;
         let name = args.tls_server_name.clone().or_else(|| before.tls_server_name.clone());
         context.tls_server_name = name.or(context.tls_server_name);
-        // Whatever is wrong with it is told now and not at the next command.
+        // Report every problem now rather than at the next command.
         server::open(&context, None)?;
         if args.use_it || contexts.contexts.is_empty() {
             contexts.current = Some(args.name.clone());

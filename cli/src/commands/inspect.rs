@@ -1,5 +1,5 @@
-//! `wharf inspect`, and how every inspection is shown: as docker does, one JSON array with the
-//! Engine's own objects, each with its host put in first.
+//! `wharf inspect`, and the output of every inspection: like docker, one JSON array with the
+//! Engine's own objects, each with its host inserted first.
 
 use serde_json::{Map, Value};
 use wharf::fanout::FanoutResponse;
@@ -20,7 +20,7 @@ use crate::report::{self, failed_of, host_failed, outcome_error, status_error};
     after_help = "Examples:\n  wharf inspect web1/web\n  wharf inspect -H web1 web | jq '.[0].State'\n  wharf inspect --type image -A app:v1"
 )]
 pub struct Args {
-    /// What the names name
+    /// Kind of objects to inspect
     #[arg(long = "type", value_enum, default_value_t = Kind::Container)]
     kind: Kind,
     #[command(flatten)]
@@ -35,7 +35,7 @@ enum Kind {
     Image,
 }
 
-/// One thing that was inspected.
+/// One inspected object.
 pub struct Details {
     /// Its name.
     pub name: String,
@@ -45,11 +45,11 @@ pub struct Details {
     pub fields: Map<String, Value>,
 }
 
-/// What a payload of an inspection says.
+/// What a payload of an inspection contains.
 pub enum Answer {
-    /// A thing.
+    /// An object.
     Details(Details),
-    /// What became of one name.
+    /// The result for one name.
     Item(ItemResult),
     /// Nothing of interest.
     Other,
@@ -67,7 +67,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     }
 }
 
-/// Reads calls and shows what they answer.
+/// Reads calls and prints the inspected objects.
 pub async fn show<M: FanoutResponse>(
     app: &App,
     connection: &Connection,
@@ -117,7 +117,7 @@ impl<F> Inspection<'_, F> {
         let mut object = Map::from_iter([("Host".to_owned(), Value::from(host))]);
         match serde_json::from_str(&text) {
             Ok(Value::Object(engine)) => object.extend(engine),
-            // The server hands on what an Engine sent; what is no object is still shown.
+            // The server forwards what an Engine sent; anything other than an object is still shown.
             _ => drop(object.insert("Raw".to_owned(), text.into())),
         }
         self.found.push((host.to_owned(), details.name, object.into()));

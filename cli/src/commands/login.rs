@@ -16,15 +16,15 @@ use crate::printer::Printer;
 use crate::report::{self, host_failed, outcome_error};
 use crate::targets::{Access, TargetArgs};
 
-/// A registry that does not answer holds an Engine up for so long.
+/// How long an Engine waits for a registry that doesn't answer.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// The longest password that is read from stdin.
 const LONGEST_PASSWORD: u64 = 64 << 10;
 
 const EXAMPLES: &str = "\
-The credentials are checked by a host and kept by the server, for pulls and pushes that bring
-none. With -H, -l or -A every one of these hosts checks them first, and all must succeed.
+A host checks the credentials, and the server stores them for pulls and pushes without credentials
+of their own. With -H, -l, or -A, each of these hosts checks them first, and all must succeed.
 
 Examples:
   wharf login registry.example.com -u ci --password-stdin < token
@@ -43,7 +43,7 @@ pub struct LoginArgs {
     /// Read the password or token from stdin
     #[arg(long)]
     password_stdin: bool,
-    /// Not taken: other users see the command line
+    /// Refused: other users can see the command line
     #[arg(short, long, value_name = "PASSWORD", hide = true)]
     password: Option<String>,
     #[command(flatten)]
@@ -59,11 +59,11 @@ pub struct LogoutArgs {
     registry: String,
 }
 
-/// Checks credentials and has the server keep them.
+/// Has the server check and store credentials.
 pub async fn login(app: &App, args: LoginArgs) -> Result<(), Failure> {
     if args.password.is_some() {
         return Err(Failure::usage(
-            "a password on the command line is seen by other users; use --password-stdin, or leave \
+            "other users can see a password on the command line; use --password-stdin, or leave \
              it out to be asked for it",
         ));
     }
@@ -100,12 +100,12 @@ pub async fn login(app: &App, args: LoginArgs) -> Result<(), Failure> {
         app.printer.data(&json::line(&response.host, json::message(&login)));
     } else {
         app.printer.data(&format!("Login Succeeded: {} as {}", login.registry, login.username));
-        app.printer.note(&format!("checked by host {}, kept by the server", response.host));
+        app.printer.note(&format!("checked by host {}, stored in the server", response.host));
     }
     Ok(())
 }
 
-/// Has the server forget credentials.
+/// Has the server remove stored credentials.
 pub async fn logout(app: &App, args: LogoutArgs) -> Result<(), Failure> {
     let connection = app.connect().await?;
     let request = LogoutRequest { registry: args.registry.clone(), request_id: request_id() };
@@ -142,7 +142,7 @@ impl Observer<Event> for Checks<'_> {
     }
 }
 
-/// Puts the terminal back as it was: Ctrl-C ends the program while the prompt hides what is typed.
+/// Restores the terminal: Ctrl-C may end the program while the prompt hides the input.
 struct Echo(Option<Termios>);
 
 impl Echo {
@@ -154,7 +154,7 @@ impl Echo {
 impl Drop for Echo {
     fn drop(&mut self) {
         if let Some(before) = &self.0 {
-            // Nothing can be done about a terminal that has gone.
+            // A closed terminal needs no restoring.
             let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
         }
     }
@@ -168,21 +168,21 @@ async fn secret(username: Option<String>, from_stdin: bool) -> Result<(String, S
         std::io::stdin().take(LONGEST_PASSWORD).read_to_string(&mut password).map_err(|error| {
             Failure::Usage(format!("cannot read the password from stdin: {error}"))
         })?;
-        // One line end is that of the file or of echo, further ones belong to the password.
+        // Strip one line end, which a file or `echo` adds; further ones belong to the password.
         let password = password.strip_suffix('\n').unwrap_or(&password);
         let password = password.strip_suffix('\r').unwrap_or(password);
         return match password {
-            "" => Err(Failure::usage("stdin held no password")),
+            "" => Err(Failure::usage("stdin contains no password")),
             password => Ok((username, password.to_owned())),
         };
     }
     if !std::io::stdin().is_terminal() {
         return Err(Failure::usage(
-            "there is no terminal to ask for the password; use --password-stdin",
+            "cannot prompt for the password without a terminal; use --password-stdin",
         ));
     }
     let _echo = Echo::keep();
-    // Blocks a thread of its own, so that Ctrl-C works.
+    // Blocks a separate thread, so that Ctrl-C works.
     let asked = tokio::task::spawn_blocking(move || {
         let username = match username {
             Some(username) => username,
@@ -202,7 +202,7 @@ async fn secret(username: Option<String>, from_stdin: bool) -> Result<(String, S
         Ok(Ok((username, password))) if !username.is_empty() && !password.is_empty() => {
             Ok((username, password))
         }
-        Ok(Ok(_)) => Err(Failure::usage("both a user name and a password are needed")),
+        Ok(Ok(_)) => Err(Failure::usage("both a user name and a password are required")),
         Ok(Err(error)) => Err(Failure::Usage(format!("cannot read from the terminal: {error}"))),
         Err(_) => Err(Failure::usage("cannot read from the terminal")),
     }

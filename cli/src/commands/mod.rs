@@ -1,4 +1,4 @@
-//! The verbs, a file each: arguments to request, request to calls, answers to a view.
+//! The verbs, one file each: arguments to request, request to calls, responses to a view.
 
 pub mod completion;
 pub mod container;
@@ -27,7 +27,7 @@ use crate::report;
 use crate::report::listing::{Listing, View};
 use crate::targets::{ContainerCall, named};
 
-/// A call that is about to be opened: `call!(connection, containers.list_containers, message)`.
+/// A call to open: `call!(connection, containers.list_containers, message)`.
 macro_rules! call {
     ($connection:expr, $service:ident.$method:ident, $message:expr) => {{
         let mut client = $connection.$service();
@@ -79,7 +79,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
     }
 }
 
-/// Reads calls and tells how they ended.
+/// Reads calls and reports how they ended.
 pub async fn observe<M: FanoutResponse>(
     app: &App,
     connection: &Connection,
@@ -91,7 +91,7 @@ pub async fn observe<M: FanoutResponse>(
     report::finish(&app.printer, &report)
 }
 
-/// Reads a call whose answers fill a table.
+/// Reads a call whose responses fill a table.
 pub async fn list<M, V, I, F>(
     app: &App,
     connection: &Connection,
@@ -106,20 +106,20 @@ where
 {
     let mut listing = Listing::new(&app.printer, Timestamp::now(), extract);
     let report = fanout::read(calls, connection.timeout(), &mut listing).await;
-    // Of a refused call there is nothing to show, not even the head of a table.
+    // A refused call has nothing to show, not even the title line of a table.
     if report.was_begun() {
         listing.finish();
     }
     report::finish(&app.printer, &report)
 }
 
-/// An ID that makes a write safe to repeat.
+/// An ID that makes a write safe to retry.
 pub fn request_id() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
-/// Where a write becomes several calls: that all their hosts are known, before the first of
-/// them does anything.
+/// If a write becomes several calls: checks that all their hosts are known before the first
+/// call changes anything.
 pub async fn verify_hosts(connection: &Connection, calls: &[ContainerCall]) -> Result<(), Failure> {
     if calls.len() < 2 {
         return Ok(());
@@ -136,7 +136,7 @@ pub async fn verify_hosts(connection: &Connection, calls: &[ContainerCall]) -> R
     connection.unary(request, async |request| hosts.list_hosts(request).await).await.map(drop)
 }
 
-/// Filters as typed, `KEY=VALUE` each; values of a key are put together.
+/// Filters as typed, `KEY=VALUE` each; values of the same key are grouped.
 pub fn filters(given: &[String]) -> Result<Vec<Filter>, Failure> {
     let mut by_key: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for filter in given {

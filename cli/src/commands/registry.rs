@@ -40,7 +40,7 @@ async fn list(app: &App) -> Result<(), Failure> {
         .unary(ListLoginsRequest {}, async |request| client.list_logins(request).await)
         .await?;
     match printer.format {
-        // Logins are the server's, so their lines have no host.
+        // Logins belong to the server, so their lines have no host.
         Format::Json => {
             for login in &response.logins {
                 printer.data(&serde_json::Value::from(json::message(login)).to_string());

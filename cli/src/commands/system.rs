@@ -47,7 +47,7 @@ pub struct DfArgs {
     targets: TargetArgs,
 }
 
-/// Shows what Engines say of their hosts.
+/// Shows information about hosts.
 pub async fn info(app: &App, args: InfoArgs) -> Result<(), Failure> {
     let targets = app.targets(&args.targets);
     let request = GetEngineInfoRequest {
@@ -111,7 +111,7 @@ pub async fn version(app: &App, args: VersionArgs) -> Result<(), Failure> {
     .await
 }
 
-/// Shows what takes up space.
+/// Shows disk usage.
 pub async fn df(app: &App, args: DfArgs) -> Result<(), Failure> {
     let targets = app.targets(&args.targets);
     let request = GetDiskUsageRequest {

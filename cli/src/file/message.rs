@@ -1,8 +1,8 @@
-//! A YAML tree as a message of the contract. Pure.
+//! Converts a YAML tree to a message of the contract. Pure.
 //!
-//! Keys are the fields, in snake_case. Durations are written as on the command line (`30s`),
-//! choices as there too (`stop-first`), the Engine's own JSON as YAML, sizes in bytes also as
-//! `512m`. Every error has its place.
+//! Keys are the fields, in snake_case. Durations (`30s`) and enum values (`stop-first`) are written
+//! as on the command line, the Engine's own JSON as YAML, and sizes in bytes also as `512m`. Every
+//! error has its line and column.
 
 use prost_reflect::{
     DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, MessageDescriptor,
@@ -23,8 +23,8 @@ pub fn read(node: &Node) -> Result<RolloutSpec, Problem> {
     message.transcode_to().map_err(|error| node.at.problem(error.to_string()))
 }
 
-/// How a choice is written: without the prefix of its type, in lower case, with dashes. `None`
-/// for the one that stands for "not set".
+/// How an enum value is written: without the prefix of its type, in lower case, with dashes.
+/// `None` for the value that means "not set".
 pub fn choice_name(choices: &EnumDescriptor, name: &str) -> Option<String> {
     let unset = choices.get_value(0)?;
     let prefix = unset.name().strip_suffix("UNSPECIFIED").unwrap_or_default().to_owned();
@@ -51,7 +51,7 @@ fn fill(node: &Node, descriptor: &MessageDescriptor) -> Result<DynamicMessage, P
     let mut message = DynamicMessage::new(descriptor.clone());
     let keys = || descriptor.fields().map(|field| field.name().to_owned()).collect::<Vec<_>>();
     let entries = mapping(node).map_err(|problem| match &keys()[..] {
-        // Of a message with few keys, what it would look like.
+        // For a message with one key, show an example.
         [key] => node.at.problem(format!("must be a mapping, such as {{{key}: …}}")),
         [] => node.at.problem("must be {}"),
         _ => problem,
@@ -61,7 +61,7 @@ fn fill(node: &Node, descriptor: &MessageDescriptor) -> Result<DynamicMessage, P
         if let Some(choice) = field.containing_oneof().filter(|it| it.fields().len() > 1)
             && let Some(other) = choice.fields().find(|other| message.has_field(other))
         {
-            let problem = format!("`{}` is there as well; leave out one of the two", other.name());
+            let problem = format!("conflicts with `{}`; remove one of the two", other.name());
             return Err(key.at.problem(problem));
         }
         if value.is_null() {
@@ -82,7 +82,7 @@ fn field_of(key: &Key, descriptor: &MessageDescriptor) -> Result<FieldDescriptor
     let unknown = format!("unknown key \"{}\"", key.name.escape_debug());
     Err(key.at.problem(match names.first() {
         Some(nearest) if likeness(nearest) > 0.8 => format!("{unknown}; did you mean {nearest}?"),
-        _ => format!("{unknown}; here are: {}", names.join(", ")),
+        _ => format!("{unknown}; valid keys: {}", names.join(", ")),
     }))
 }
 
@@ -131,7 +131,7 @@ fn single(node: &Node, field: &FieldDescriptor) -> Result<Field, Problem> {
     let text = scalar(node)?;
     let number = || {
         let text = text.escape_debug();
-        node.at.problem(format!("`{}` must be a number and not \"{text}\"", field.name()))
+        node.at.problem(format!("`{}` must be a number, not \"{text}\"", field.name()))
     };
     Ok(match field.kind() {
         Kind::String => Field::String(text.to_owned()),
@@ -164,7 +164,7 @@ fn choice(text: &str, choices: &EnumDescriptor, at: Place) -> Result<Field, Prob
         }
     }
     let text = text.escape_debug();
-    Err(at.problem(format!("\"{text}\" is none of: {}", names.join(", "))))
+    Err(at.problem(format!("\"{text}\" is not one of: {}", names.join(", "))))
 }
 
 fn mapping(node: &Node) -> Result<&[(Key, Node)], Problem> {
@@ -203,7 +203,7 @@ fn plain(text: &str) -> Json {
         "" | "~" | "null" | "Null" | "NULL" => Json::Null,
         "true" | "True" | "TRUE" => Json::Bool(true),
         "false" | "False" | "FALSE" => Json::Bool(false),
-        // `1.2.3`, `-` and the like are no numbers and fail to parse.
+        // Text such as `1.2.3` or `-` fails to parse as a number.
         text if text.chars().all(is_number) => {
             let integer = || text.parse::<i64>().ok().map(Json::from);
             let large = || text.parse::<u64>().ok().map(Json::from);

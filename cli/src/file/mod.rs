@@ -1,9 +1,9 @@
-//! The YAML file that describes a rollout: its keys are the fields of `RolloutSpec`.
+//! The YAML file that describes a rollout. Its keys are the fields of `RolloutSpec`.
 //!
-//! - [`yaml`]: text to a tree that knows its places.
-//! - [`message`]: the tree to a message, directed by the contract: a value is read as what its
-//!   field is, so that `country: no` is a text and `strict: yes` an error.
-//! - [`schema`]: the same for editors, as a JSON Schema.
+//! - [`yaml`]: parses text to a tree with positions.
+//! - [`message`]: converts the tree to a message. The type of the field decides how to read a
+//!   value, so that `country: no` is text and `strict: yes` is an error.
+//! - [`schema`]: the JSON Schema of the file, for editors.
 
 pub mod message;
 pub mod schema;

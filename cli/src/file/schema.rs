@@ -1,4 +1,4 @@
-//! A JSON Schema of the file of a rollout, from the contract and its comments. Pure.
+//! The JSON Schema of rollout files, generated from the contract and its comments. Pure.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ pub fn rollout() -> String {
     let root = json::descriptor::<RolloutSpec>();
     let mut schema = Map::new();
     schema.insert("$schema".to_owned(), "http://json-schema.org/draft-07/schema#".into());
-    schema.insert("title".to_owned(), "A rollout of Wharf".into());
+    schema.insert("title".to_owned(), "Wharf rollout".into());
     schema.extend(object(&root));
     let mut definitions = Map::new();
     let mut known = BTreeSet::new();
@@ -79,7 +79,7 @@ fn of_field(field: &FieldDescriptor) -> Map<String, Value> {
     }
 }
 
-/// A text may be written as what looks like a number; see the reader.
+/// A string may also be written as a number without quotes; see the reader.
 const SCALARS: [&str; 3] = ["string", "number", "boolean"];
 
 fn of_single(field: &FieldDescriptor) -> Value {
@@ -88,7 +88,7 @@ fn of_single(field: &FieldDescriptor) -> Value {
             json!({"type": ["string", "integer"], "pattern": DURATION})
         }
         Kind::Message(message) if is_engine_json(&message) => json!({"type": "object"}),
-        // Beside `$ref`, draft 7 ignores everything, the description included.
+        // Draft 7 ignores everything beside `$ref`, including the description.
         Kind::Message(message) => {
             json!({"allOf": [{"$ref": format!("#/definitions/{}", message.name())}]})
         }

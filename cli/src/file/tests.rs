@@ -50,7 +50,7 @@ policy:
     let set = spec.set.unwrap();
     assert_eq!(set.env, ["LEVEL=debug", "EMPTY="]);
     let label = |key: &str| set.labels[key].as_str();
-    // A text stays what was written, whatever else it looks like.
+    // A string keeps its text, whatever else it looks like.
     assert_eq!((label("country"), label("version"), label("on")), ("no", "1.10", "yes"));
     assert_eq!(label("empty"), "");
     assert_eq!((set.memory_bytes, set.privileged), (Some(512 << 20), Some(false)));
@@ -81,14 +81,14 @@ fn what_is_wrong_is_told_with_its_place() {
             "container: web\npolicy:\n  max_paralel: 3\n",
             "3:3: unknown key \"max_paralel\"; did you mean max_parallel?",
         ),
-        ("container: web\ncontainer: db\n", "2:1: the key \"container\" is there twice"),
+        ("container: web\ncontainer: db\n", "2:1: duplicate key \"container\""),
         (
             "targets:\n  all: {}\n  labels: a=b\n",
-            "3:3: `all` is there as well; leave out one of the two",
+            "3:3: conflicts with `all`; remove one of the two",
         ),
         (
             "policy:\n  order: sideways\n",
-            "2:10: \"sideways\" is none of: stop-first, start-first, auto",
+            "2:10: \"sideways\" is not one of: stop-first, start-first, auto",
         ),
         (
             "policy:\n  delay: soon\n",
@@ -96,16 +96,16 @@ fn what_is_wrong_is_told_with_its_place() {
         ),
         ("policy:\n  strict: yes\n", "2:11: `strict` must be true or false"),
         ("policy:\n  strict: \"true\"\n", "2:11: `strict` must be true or false"),
-        ("policy:\n  keep_old: -1\n", "2:13: `keep_old` must be a number and not \"-1\""),
+        ("policy:\n  keep_old: -1\n", "2:13: `keep_old` must be a number, not \"-1\""),
         ("unset: env.A\n", "1:8: `unset` must be a list"),
         ("image: [a]\n", "1:8: must be one value, not a list or a mapping"),
-        ("image: !Ref x\n", "1:8: the tag !Ref means nothing here; leave it out"),
+        ("image: !Ref x\n", "1:8: unsupported tag !Ref; remove it"),
         ("- a\n", "1:1: must be a mapping of keys to values"),
         ("targets: {hosts: [web1]}\n", "1:18: must be a mapping, such as {names: …}"),
         ("targets: {all: true}\n", "1:16: must be {}"),
         ("", "1:1: the file is empty"),
-        ("a: 1\n---\nb: 1\n", "2:1: a second document; a file describes one rollout"),
-        ("policy:\n  _unknown_: 1\n", "2:3: unknown key \"_unknown_\"; here are: "),
+        ("a: 1\n---\nb: 1\n", "2:1: unexpected second document; a file describes one rollout"),
+        ("policy:\n  _unknown_: 1\n", "2:3: unknown key \"_unknown_\"; valid keys: "),
     ] {
         let found = problem(text);
         assert!(found.starts_with(expected), "{text:?}: {found}");
@@ -132,7 +132,7 @@ fn the_schema_is_that_of_the_contract() {
     let stored = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         stored == schema::rollout(),
-        "docs/rollout.schema.json is stale; make it anew with: wharf rollout schema >docs/rollout.schema.json"
+        "docs/rollout.schema.json is stale; regenerate it with: wharf rollout schema >docs/rollout.schema.json"
     );
 }
 

@@ -1,17 +1,17 @@
-//! YAML as a tree whose nodes know where they stand. Scalars keep the text that was written;
-//! what it means is up to the field that it is for. Pure.
+//! Parses YAML to a tree whose nodes have positions. Scalars keep their source text; the field
+//! decides its type. Pure.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
-/// Deepest nesting, and most nodes once aliases are filled in: a file of few bytes could
-/// stand for billions.
+/// Maximum nesting, and maximum number of nodes after alias expansion: a tiny file could expand to
+/// billions.
 const DEEPEST: usize = 64;
 const MOST_NODES: usize = 100_000;
 
-/// A value with its place.
+/// A value with its position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     /// Where it begins.
@@ -23,23 +23,23 @@ pub struct Node {
 /// What a node is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Text as it was written, without quotes.
+    /// Source text, without quotes.
     Scalar {
         /// The text.
         text: String,
-        /// Whether it stood without quotes.
+        /// Whether it had no quotes.
         plain: bool,
     },
     /// A list.
     List(Vec<Node>),
-    /// Keys, each once, with their places.
+    /// Unique keys, with their positions.
     Mapping(Vec<(Key, Node)>),
 }
 
 /// A key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Key {
-    /// Where it stands.
+    /// Its position.
     pub at: Place,
     /// The key.
     pub name: String,
@@ -52,7 +52,7 @@ pub struct Place {
     column: usize,
 }
 
-/// What is wrong, and where.
+/// A problem and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     at: Place,
@@ -67,7 +67,7 @@ impl Node {
 }
 
 impl Place {
-    /// Something is wrong here.
+    /// A problem at this position.
     pub fn problem(self, message: impl Into<String>) -> Problem {
         Problem { at: self, message: message.into() }
     }
@@ -89,7 +89,9 @@ pub fn parse(text: &str) -> Result<Node, Problem> {
             (Event::StreamEnd, _) => break,
             (Event::DocumentStart(_), at) => {
                 if document.is_some() {
-                    return Err(at.problem("a second document; a file describes one rollout"));
+                    return Err(
+                        at.problem("unexpected second document; a file describes one rollout")
+                    );
                 }
                 let (event, at) = reader.next()?;
                 document = Some(reader.node(event, at, 0)?);
@@ -124,7 +126,7 @@ impl<'text> Reader<'text> {
         let (anchor, value) = match event {
             Event::Alias(anchor) => {
                 let known = self.anchors.get(&anchor).cloned();
-                let node = known.ok_or_else(|| at.problem("an alias of itself"))?;
+                let node = known.ok_or_else(|| at.problem("an alias refers to itself"))?;
                 self.count(size(&node), at)?;
                 return Ok(node);
             }
@@ -164,12 +166,10 @@ impl<'text> Reader<'text> {
                 return Ok(entries);
             }
             let Value::Scalar { text: name, .. } = self.node(event, at, depth + 1)?.value else {
-                return Err(at.problem("a key must be a text"));
+                return Err(at.problem("a key must be a string"));
             };
             if entries.iter().any(|(key, _)| key.name == name) {
-                return Err(
-                    at.problem(format!("the key \"{}\" is there twice", name.escape_debug()))
-                );
+                return Err(at.problem(format!("duplicate key \"{}\"", name.escape_debug())));
             }
             let (event, value_at) = self.next()?;
             let value = self.node(event, value_at, depth + 1)?;
@@ -206,7 +206,7 @@ fn is_text(tag: Option<&Tag>, at: Place) -> Result<bool, Problem> {
 fn refuse(tag: Option<&Tag>, at: Place) -> Result<(), Problem> {
     match tag {
         None => Ok(()),
-        Some(tag) => Err(at.problem(format!("the tag {tag} means nothing here; leave it out"))),
+        Some(tag) => Err(at.problem(format!("unsupported tag {tag}; remove it"))),
     }
 }
 

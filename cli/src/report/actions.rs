@@ -1,4 +1,4 @@
-//! Writes on containers and images by name: a line for each that worked, as it happens.
+//! Writes on containers and images by name: prints a line for each success as it happens.
 
 use std::collections::BTreeSet;
 
@@ -16,13 +16,13 @@ pub struct Actions<'a, F> {
     printer: &'a Printer,
     extract: F,
     already: &'static str,
-    /// Hosts of which a failed item was told; their outcome only sums it up.
+    /// Hosts with a reported failed item; their outcome only sums it up.
     told: BTreeSet<String>,
 }
 
 impl<'a, F> Actions<'a, F> {
-    /// `extract` takes the result out of a payload, and prints what a payload says besides.
-    /// `already` is what is said of an item that was so before, such as "was running already".
+    /// `extract` takes the result out of a payload, and prints anything else in it.
+    /// `already` describes an item that needed no change, such as "already running".
     pub fn new<E>(printer: &'a Printer, already: &'static str, extract: F) -> Self
     where
         F: FnMut(&Printer, &str, E) -> Option<ItemResult>,
@@ -49,7 +49,7 @@ impl<E, F: FnMut(&Printer, &str, E) -> Option<ItemResult>> Observer<E> for Actio
     }
 }
 
-/// Prints the result of one item. True where it failed.
+/// Prints the result of one item. Returns true if it failed.
 pub fn print_item(printer: &Printer, host: &str, item: &ItemResult, already: &str) -> bool {
     let error = status_error(item.status.as_ref());
     let what = format!("{host}/{}", item.name);
@@ -73,10 +73,10 @@ pub fn print_item(printer: &Printer, host: &str, item: &ItemResult, already: &st
     error.is_some()
 }
 
-/// Prints the outcome of writes that have nothing else to say of a host, such as `tag`.
+/// Prints the outcome of writes without payloads, such as `tag`.
 pub struct Outcomes<'a> {
     printer: &'a Printer,
-    /// What was named in the request, and what is printed of a host that succeeded.
+    /// `name` is what the request named; it is printed for each host that succeeded.
     name: &'a str,
     already: &'static str,
 }

@@ -1,8 +1,8 @@
 //! Reads that fill a table, such as `ps`.
 //!
-//! A table is sorted by host and name. It waits for every host, but not for ever: when some are
-//! late, what is there is printed, and theirs follows. For programs every item is printed as it
-//! comes.
+//! A table is sorted by host and name. It waits for every host, but not forever: if some are
+//! late, the available rows are printed, and the others follow. For programs, every item is
+//! printed as it arrives.
 
 use jiff::Timestamp;
 use prost::Name;
@@ -15,25 +15,25 @@ use crate::printer::{Format, Printer, width};
 use crate::status::ErrorText;
 use crate::table::{self, Column};
 
-/// Ticks, about seconds, that a table waits for hosts that are late.
+/// Ticks, of about one second, that a table waits for late hosts.
 const PATIENCE: u32 = 2;
 
-/// What a listing shows of a message.
+/// How a listing shows a message.
 pub trait View: prost::Message + Name {
-    /// All columns after HOST, wide ones too.
+    /// All columns after HOST, including wide ones.
     const COLUMNS: &'static [Column];
 
-    /// A row for every name of the item, with a cell for each column. The first cell is what
-    /// rows of a host are sorted by.
+    /// A row for every name of the item, with a cell for each column. Rows of a host are sorted by
+    /// the first cell.
     fn rows(&self, now: Timestamp) -> Vec<Vec<String>>;
 
-    /// What the item is called, for `-o name`.
+    /// The name of the item, for `-o name`.
     fn names(&self) -> Vec<String>;
 
-    /// The short ID, where `--quiet` shows nothing else.
+    /// The short ID, if `--quiet` shows nothing else.
     const QUIET_ID: Option<fn(&Self) -> String> = None;
 
-    /// Whether the rows of a host are sorted; else they stay as they came.
+    /// Whether the rows of a host are sorted; otherwise they keep their order.
     const SORTED: bool = true;
 }
 
@@ -56,7 +56,7 @@ pub struct Listing<'a, V, F> {
 }
 
 impl<'a, V: View, F> Listing<'a, V, F> {
-    /// `extract` takes the items out of a payload. `now` is what ages are reckoned from.
+    /// `extract` takes the items out of a payload. Ages are relative to `now`.
     pub fn new(printer: &'a Printer, now: Timestamp, extract: F) -> Self {
         Self {
             printer,
@@ -76,8 +76,8 @@ impl<'a, V: View, F> Listing<'a, V, F> {
         }
     }
 
-    /// Prints what has not been printed yet, and the title line even where there is nothing;
-    /// but nothing of a call that was refused or that failed on every host.
+    /// Prints the remaining rows, and the title line even without rows; but prints nothing for a
+    /// call that was refused or that failed on every host.
     pub fn finish(&mut self) {
         if self.begun {
             self.flush();
@@ -108,7 +108,7 @@ impl<'a, V: View, F> Listing<'a, V, F> {
         }
     }
 
-    /// Rows that were printed before take part in the layout, so that the columns stay in line.
+    /// Rows that were already printed take part in the layout, so that the columns stay aligned.
     fn flush_table(&mut self, wide: bool) {
         if self.rows.is_empty() && (self.header_done || !self.answered) {
             return;

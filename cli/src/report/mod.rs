@@ -1,8 +1,8 @@
-//! What is told of a fan-out: the observers that print answers as they come, and the end.
+//! Reports a fan-out: observers that print responses as they arrive, and the final summary.
 //!
 //! - [`listing`]: reads that fill a table.
 //! - [`actions`]: writes on containers and images by name.
-//! - [`transfers`]: pull, push and create, with progress.
+//! - [`transfers`]: pull, push, and create, with progress.
 
 pub mod actions;
 pub mod listing;
@@ -19,7 +19,7 @@ use crate::json;
 use crate::printer::Printer;
 use crate::status::{ErrorText, code_name, is_ok};
 
-/// Tells of a host that failed: a line on stdout for programs, on stderr for people.
+/// Reports a failed host: on stdout for programs, on stderr for people.
 pub fn host_failed(printer: &Printer, host: &str, error: &ErrorText) {
     if printer.is_json() {
         printer.data(&json::error_line(host, error));
@@ -28,7 +28,7 @@ pub fn host_failed(printer: &Printer, host: &str, error: &ErrorText) {
     }
 }
 
-/// Tells of a failed host or item on stderr.
+/// Reports a failed host or item on stderr.
 pub fn failed_of(printer: &Printer, what: &str, error: &ErrorText) {
     let mut lines = error.lines().into_iter();
     printer.error_of(what, &lines.next().unwrap_or_default());
@@ -45,8 +45,8 @@ pub fn status_error(status: Option<&pb::Status>) -> Option<ErrorText> {
     status.filter(|status| !is_ok(Some(status))).map(ErrorText::of_rpc)
 }
 
-/// Says what is left to say after the last host, and turns it into the end of the command.
-/// Failed hosts have been told of as they came.
+/// Prints the summary after the last host, and turns it into the result of the command.
+/// Failed hosts have already been reported.
 pub fn finish(printer: &Printer, report: &Report) -> Result<(), Failure> {
     if report.abandoned {
         return Ok(());
@@ -63,7 +63,7 @@ pub fn finish(printer: &Printer, report: &Report) -> Result<(), Failure> {
                 succeeded += call.outcomes.values().filter(|o| is_ok(o.status.as_ref())).count();
                 all += hosts.len();
             }
-            // Another call of this command was taken on; this one was not.
+            // The server accepted another call of this command, but not this one.
             None => {
                 all += 1;
                 if let Some(status) = &call.end {
@@ -88,7 +88,7 @@ pub fn finish(printer: &Printer, report: &Report) -> Result<(), Failure> {
 fn refused(status: tonic::Status) -> Failure {
     if is_timeout(&status) {
         return Failure::Connection(
-            "the server did not answer in time; --timeout allows longer".to_owned(),
+            "the server did not answer in time; to wait longer, use --timeout".to_owned(),
         );
     }
     status.into()
@@ -100,15 +100,15 @@ fn unheard(printer: &Printer, call: &CallReport) {
         return;
     }
     let why = match &call.end {
-        Some(status) if is_timeout(status) => "the time given with --timeout is over".to_owned(),
+        Some(status) if is_timeout(status) => "the time limit of --timeout expired".to_owned(),
         Some(status) => format!(
             "the connection to the server ended: {} ({})",
             status.message(),
             code_name(status.code())
         ),
-        None => "the answer of the server ended early".to_owned(),
+        None => "the server's response ended early".to_owned(),
     };
-    let message = format!("unknown how this ended: {why}; look at the host before a retry");
+    let message = format!("result unknown: {why}; check the host before you retry");
     let error = ErrorText::local(Code::Unknown, "RESULT_UNKNOWN", message);
     hosts.iter().for_each(|host| host_failed(printer, host, &error));
 }

@@ -1,4 +1,4 @@
-//! Pull, push and create: progress while a host is at work, then one result for each host.
+//! Pull, push, and create: progress while a host is working, then one result for each host.
 
 use std::collections::BTreeMap;
 
@@ -14,33 +14,33 @@ use crate::table::{self, Column};
 
 /// A payload of a transfer.
 pub enum Step<T> {
-    /// Where it stands.
+    /// Progress.
     Progress(TransferProgress),
-    /// What it came to; printed once the host ended with success.
+    /// The result, which is printed once the host succeeds.
     Result(T),
 }
 
-/// What is shown of a result.
+/// How to show a result.
 pub trait Transferred: prost::Message + Name {
-    /// Columns after HOST of the table that is printed at the end. Empty: `HOST/NAME` is
-    /// printed at once instead.
+    /// Columns after HOST of the table at the end. If empty, `HOST/NAME` is printed immediately
+    /// instead.
     const COLUMNS: &'static [Column];
 
     /// The row of the table.
     fn row(&self, changed: bool) -> Vec<String>;
 
-    /// What is behind the slash in `HOST/NAME`.
+    /// The name in `HOST/NAME`.
     fn name(&self) -> &str;
 
-    /// The line about a host that is done, for a pipe.
+    /// The line about a finished host, for a pipe.
     fn line(&self, changed: bool) -> String;
 
-    /// What the host warns of.
+    /// Warnings of the host.
     fn warnings(&self) -> &[String] {
         &[]
     }
 
-    /// Whether there is something to show although the host failed.
+    /// Whether there is something to show even if the host failed.
     fn survives_failure(&self) -> bool {
         false
     }
@@ -56,13 +56,13 @@ pub struct Transfers<'a, T, F> {
 }
 
 impl<'a, T: Transferred, F> Transfers<'a, T, F> {
-    /// `extract` tells progress from results.
+    /// `extract` distinguishes progress from results.
     pub fn new(printer: &'a Printer, extract: F) -> Self {
         let progress = Progress::new(printer);
         Self { printer, progress, extract, results: BTreeMap::new(), rows: Vec::new() }
     }
 
-    /// Takes the bars away and prints the table.
+    /// Removes the bars and prints the table.
     pub fn finish(&mut self) {
         self.progress.close();
         if self.rows.is_empty() {

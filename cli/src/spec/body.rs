@@ -1,5 +1,5 @@
-//! The Engine's own JSON body (`-f body.json`): read, freed of comment lines, checked to be an
-//! object, and sent as it stands. The server merges it and joins `Tag` to `Image`.
+//! The Engine's own JSON body (`-f body.json`): read, stripped of comment lines, checked to be an
+//! object, and sent unchanged. The server merges it and joins `Tag` to `Image`.
 
 use std::io::Read;
 use std::path::Path;
@@ -9,7 +9,7 @@ use wharf::v1::EngineJson;
 
 use crate::exit::Failure;
 
-/// The most that a request may hold.
+/// The limit of a request.
 const LIMIT: usize = 4 << 20;
 
 /// A body that is a JSON object.
@@ -20,7 +20,7 @@ pub struct Body {
 }
 
 impl Body {
-    /// The value of `Image` with `Tag`, if there is one.
+    /// The value of `Image` with `Tag`, if any.
     pub fn image(&self) -> Option<String> {
         let text =
             |key| self.object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
@@ -34,29 +34,29 @@ impl Body {
     }
 }
 
-/// Reads a file, or stdin where it is `-`.
+/// Reads a file, or stdin if the path is `-`.
 pub fn read(path: &Path) -> Result<Body, Failure> {
     let bytes = read_bytes(path)?;
     parse(&bytes).map_err(|problem| Failure::Usage(format!("{}: {problem}", name(path))))
 }
 
-/// Reads a text, or stdin where it is `-`.
+/// Reads a text file, or stdin if the path is `-`.
 pub fn read_text(path: &Path) -> Result<String, Failure> {
     let bytes = read_bytes(path)?;
     let wrong = |problem| Failure::Usage(format!("{}: {problem}", name(path)));
     if bytes.len() > LIMIT {
-        return Err(wrong("it is larger than 4 MiB"));
+        return Err(wrong("larger than 4 MiB"));
     }
-    let text = String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8 text"))?;
+    let text = String::from_utf8(bytes).map_err(|_| wrong("not UTF-8 text"))?;
     Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
-/// What a path is called in messages.
+/// The path in messages.
 pub fn name(path: &Path) -> String {
     if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() }
 }
 
-/// One byte more than the limit, so that a file that is too large is seen to be so.
+/// Reads one byte more than the limit, to detect a file that is too large.
 fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let limit = LIMIT as u64 + 1;
@@ -69,12 +69,12 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     read.map_err(failed).map(|_| bytes)
 }
 
-/// Takes the text of a body.
+/// Parses the text of a body.
 fn parse(bytes: &[u8]) -> Result<Body, String> {
     if bytes.len() > LIMIT {
-        return Err("it is larger than 4 MiB".to_owned());
+        return Err("larger than 4 MiB".to_owned());
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+    let text = std::str::from_utf8(bytes).map_err(|_| "not UTF-8 text".to_owned())?;
     let text = without_comments(text.trim_start_matches('\u{feff}'));
     let value: Value = serde_json::from_str(&text).map_err(|error| {
         let message = error.to_string();
@@ -87,8 +87,8 @@ fn parse(bytes: &[u8]) -> Result<Body, String> {
     }
 }
 
-/// Lines that begin with `#` become empty, so that later lines keep their numbers. No JSON
-/// value holds a line that begins so: a line end in a string is written `\n`.
+/// Blanks lines that begin with `#`, so that later lines keep their numbers. No JSON value
+/// contains such a line: a line end in a string is written `\n`.
 fn without_comments(text: &str) -> String {
     let keep = |line: &str| {
         if line.trim_start().starts_with('#') { String::new() } else { line.to_owned() }

@@ -1,5 +1,4 @@
-//! From flags to a `ContainerSpec`. Files and environment come in as functions, so that this is
-//! pure.
+//! Converts flags to a `ContainerSpec`. Pure: files and environment are function arguments.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -90,7 +89,7 @@ impl ContainerFlags {
         let given = check != HealthCheck::default();
         match (self.no_healthcheck, given) {
             (true, true) => {
-                Err(Failure::usage("--no-healthcheck goes with no other --health-… flag"))
+                Err(Failure::usage("--no-healthcheck conflicts with the other --health-… flags"))
             }
             (true, false) => {
                 Ok(Some(HealthCheck { test: vec!["NONE".to_owned()], ..HealthCheck::default() }))
@@ -102,7 +101,7 @@ impl ContainerFlags {
 
 type Read<'a> = &'a dyn Fn(&Path) -> std::io::Result<Vec<u8>>;
 
-/// Files first, then flags: the later entry of a name wins, and stands alone.
+/// Files first, then flags: for each name, only the last entry is kept.
 fn environment(
     flags: &[String],
     paths: &[PathBuf],
@@ -116,7 +115,7 @@ fn environment(
     };
     for path in paths {
         for entry in parse_file(path, read)? {
-            // A name alone in a file that is not set here is left out, as docker does.
+            // Like docker, skip a bare name in a file if the variable is not set here.
             if let Some(value) = entry.value.or_else(|| variable(&entry.key)) {
                 push(&entry.key, format!("{}={value}", entry.key));
             }
@@ -162,8 +161,7 @@ fn parse_file(path: &Path, read: Read<'_>) -> Result<Vec<files::Entry>, Failure>
         .map_err(|problem| Failure::Usage(format!("{}: {problem}", path.display())))
 }
 
-/// The Engine takes a seccomp profile as JSON, so a file that is named is read here, as docker
-/// does.
+/// The Engine takes a seccomp profile as JSON, so a file is read here, as docker does.
 fn security_options(options: Vec<String>, read: Read<'_>) -> Result<Vec<String>, Failure> {
     let inline = |option: String| match option.split_once(['=', ':']) {
         Some(("seccomp", "unconfined" | "builtin")) => Ok(option),

@@ -1,12 +1,12 @@
-//! Files of variables and labels, by docker's rules: a line each, `#` begins a comment line, no
-//! quotes, nothing is expanded. Pure.
+//! Files of variables and labels, by docker's rules: one per line, `#` begins a comment line, no
+//! quotes, no expansion. Pure.
 
 /// A line of such a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Before the first `=`.
     pub key: String,
-    /// Behind it, as it stands; `None` where there is no `=`.
+    /// After it, unchanged; `None` without a `=`.
     pub value: Option<String>,
 }
 
@@ -27,11 +27,11 @@ pub fn parse(content: &[u8]) -> Result<Vec<Entry>, String> {
             None => (line.trim_end(), None),
         };
         if key.is_empty() {
-            return Err(format!("line {number}: there is no name before the ="));
+            return Err(format!("line {number}: no name before the ="));
         }
         if key.contains(char::is_whitespace) {
             return Err(format!(
-                "line {number}: the name \"{}\" holds white space",
+                "line {number}: the name \"{}\" contains white space",
                 key.escape_debug()
             ));
         }
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_told_with_their_line() {
-        assert_eq!(parse(b"A=1\n=x\n").unwrap_err(), "line 2: there is no name before the =");
+        assert_eq!(parse(b"A=1\n=x\n").unwrap_err(), "line 2: no name before the =");
         assert!(parse(b"A B=1").unwrap_err().starts_with("line 1: the name"));
         assert_eq!(parse(b"A=\xff").unwrap_err(), "line 1: not UTF-8");
     }

@@ -1,6 +1,6 @@
-//! The flags that describe a container, spelled as docker spells them. `-l` chooses hosts, so labels
-//! have their long flag only. `-h` is the host name, as in docker: a verb that takes these flags
-//! disables clap's own help flag and adds [`HelpFlag`]. `build.rs` makes a spec of them.
+//! The flags that describe a container, with docker's names. `-l` selects hosts, so labels have
+//! only a long flag. `-h` is the host name, as in docker: a verb with these flags disables clap's
+//! help flag and adds [`HelpFlag`]. `build.rs` converts them to a spec.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,23 +18,23 @@ pub struct HelpFlag {
     help: Option<bool>,
 }
 
-/// The flags. Unset ones leave what the body, the image or the Engine says.
+/// The flags. An unset flag keeps the value of the body, the image, or the Engine.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Container")]
 pub struct ContainerFlags {
-    /// Variable; without =VALUE that of this environment, or the image's taken away
+    /// Environment variable; without =VALUE, its value here, or removed if it isn't set here
     #[arg(short, long, value_name = "KEY[=VALUE]")]
     pub env: Vec<String>,
-    /// File of variables, a line each
+    /// File of environment variables, one per line
     #[arg(long, value_name = "FILE")]
     pub env_file: Vec<PathBuf>,
-    /// Label
+    /// Label of the container
     #[arg(long, value_name = "KEY[=VALUE]")]
     pub label: Vec<String>,
-    /// File of labels, a line each
+    /// File of labels, one per line
     #[arg(long, value_name = "FILE")]
     pub label_file: Vec<PathBuf>,
-    /// Publish a port: [IP:][HOST_PORT:]PORT[/PROTOCOL]; ranges too
+    /// Publish a port or a range: [IP:][HOST_PORT:]PORT[/PROTOCOL]
     #[arg(short, long, value_name = "PORT", value_parser = ports::publish)]
     pub publish: Vec<Vec<PortMapping>>,
     /// Publish every exposed port on a free port of the host
@@ -43,19 +43,19 @@ pub struct ContainerFlags {
     /// Expose a port without publishing it
     #[arg(long, value_name = "PORT", value_parser = ports::expose)]
     pub expose: Vec<Vec<String>>,
-    /// Bind or volume: SOURCE:/PATH[:OPTIONS] or /PATH
+    /// Bind mount or volume: SOURCE:/PATH[:OPTIONS] or /PATH
     #[arg(short, long, value_name = "VOLUME", value_parser = mounts::volume)]
     pub volume: Vec<String>,
     /// Mount: type=bind|volume|tmpfs,source=…,target=…[,readonly]
     #[arg(long, value_name = "MOUNT", value_parser = mounts::mount)]
     pub mount: Vec<Mount>,
-    /// Directory in memory: /PATH[:OPTIONS]
+    /// tmpfs mount: /PATH[:OPTIONS]
     #[arg(long, value_name = "TMPFS", value_parser = values::tmpfs)]
     pub tmpfs: Vec<(String, String)>,
-    /// Take the volumes of another container: NAME[:ro]
+    /// Mount the volumes of another container: NAME[:ro]
     #[arg(long, value_name = "CONTAINER")]
     pub volumes_from: Vec<String>,
-    /// bridge, host, none, container:NAME or a network
+    /// Network: bridge, host, none, container:NAME, or the name of a network
     #[arg(
         long,
         visible_alias = "net",
@@ -64,7 +64,7 @@ pub struct ContainerFlags {
         hide_default_value = true
     )]
     pub network: String,
-    /// Further name in the network
+    /// Additional name in the network
     #[arg(long, alias = "net-alias", value_name = "NAME")]
     pub network_alias: Vec<String>,
     /// Host name in the container
@@ -73,10 +73,10 @@ pub struct ContainerFlags {
     /// Domain name in the container
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     pub domainname: String,
-    /// Name server
+    /// DNS server
     #[arg(long, value_name = "ADDRESS")]
     pub dns: Vec<std::net::IpAddr>,
-    /// Line of /etc/hosts: NAME:ADDRESS
+    /// Entry for /etc/hosts: NAME:ADDRESS
     #[arg(long, value_name = "NAME:ADDRESS", value_parser = values::extra_host)]
     pub add_host: Vec<String>,
     /// Restart policy: no, always, unless-stopped, on-failure[:MAXIMUM]
@@ -85,13 +85,13 @@ pub struct ContainerFlags {
     /// Remove the container when it stops
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     pub rm: Option<bool>,
-    /// Program instead of the image's; empty takes the image's away
+    /// Program to run instead of the image's entrypoint; empty removes the entrypoint
     #[arg(long, value_name = "PROGRAM")]
     pub entrypoint: Option<String>,
     /// User: NAME|UID[:GROUP|GID]
     #[arg(short, long, default_value = "", hide_default_value = true)]
     pub user: String,
-    /// Further group
+    /// Additional group
     #[arg(long, value_name = "GROUP")]
     pub group_add: Vec<String>,
     /// Working directory
@@ -100,73 +100,73 @@ pub struct ContainerFlags {
     /// Memory limit, such as 512m
     #[arg(short, long, value_name = "BYTES", value_parser = values::bytes, allow_negative_numbers = true)]
     pub memory: Option<i64>,
-    /// Memory and swap together; -1: no limit of swap
+    /// Limit of memory and swap together; -1 for unlimited swap
     #[arg(long, value_name = "BYTES", value_parser = values::bytes_or_unlimited, allow_negative_numbers = true)]
     pub memory_swap: Option<i64>,
-    /// Processors, such as 1.5
+    /// Number of CPUs, such as 1.5
     #[arg(long, value_name = "COUNT", value_parser = values::nano_cpus, allow_negative_numbers = true)]
     pub cpus: Option<i64>,
-    /// Weight against other containers
+    /// CPU weight relative to other containers
     #[arg(short, long, value_name = "WEIGHT", allow_negative_numbers = true)]
     pub cpu_shares: Option<i64>,
-    /// Processors to run on, such as 0-2,5
+    /// CPUs to run on, such as 0-2,5
     #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
     pub cpuset_cpus: String,
-    /// Most processes; -1: no limit
+    /// Maximum number of processes; -1 for unlimited
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     pub pids_limit: Option<i64>,
-    /// Limit of the kernel: NAME=SOFT[:HARD]
+    /// Kernel limit: NAME=SOFT[:HARD]
     #[arg(long, value_name = "LIMIT", value_parser = values::ulimit)]
     pub ulimit: Vec<Ulimit>,
     /// Size of /dev/shm
     #[arg(long, value_name = "BYTES", value_parser = values::bytes, allow_negative_numbers = true)]
     pub shm_size: Option<i64>,
-    /// Health check: a command line for a shell
+    /// Shell command of the health check
     #[arg(long, value_name = "COMMAND")]
     pub health_cmd: Option<String>,
-    /// Time between two health checks
+    /// Time between health checks
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub health_interval: Option<Duration>,
-    /// Longest time of a health check
+    /// Time limit of a health check
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub health_timeout: Option<Duration>,
-    /// Time after the start in which failures do not count
+    /// Time after the start in which failures don't count
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub health_start_period: Option<Duration>,
     /// Time between health checks in the start period
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub health_start_interval: Option<Duration>,
-    /// Failures in a row after which it is unhealthy
+    /// Consecutive failures after which the container is unhealthy
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     pub health_retries: Option<u32>,
-    /// No health check, although the image has one
+    /// Disable the image's health check
     #[arg(long)]
     pub no_healthcheck: bool,
     /// Capability to add
     #[arg(long, value_name = "CAPABILITY")]
     pub cap_add: Vec<String>,
-    /// Capability to take away; ALL for all
+    /// Capability to remove; ALL for all
     #[arg(long, value_name = "CAPABILITY")]
     pub cap_drop: Vec<String>,
-    /// All capabilities and all devices
+    /// Grant all capabilities and all devices
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     pub privileged: Option<bool>,
     /// Device: /dev/HOST[:/dev/CONTAINER[:rwm]]
     #[arg(long, value_name = "DEVICE")]
     pub device: Vec<String>,
-    /// Security option, such as no-new-privileges; seccomp=FILE is read here
+    /// Security option, such as no-new-privileges; seccomp=FILE reads a file of this machine
     #[arg(long, value_name = "OPTION")]
     pub security_opt: Vec<String>,
-    /// Root file system read-only
+    /// Mount the root file system read-only
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     pub read_only: Option<bool>,
-    /// An init process that reaps zombies and forwards signals
+    /// Run an init process that reaps zombies and forwards signals
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     pub init: Option<bool>,
-    /// A terminal
+    /// Allocate a terminal
     #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     pub tty: Option<bool>,
-    /// Standard input stays open
+    /// Keep stdin open
     #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     pub interactive: Option<bool>,
     /// Log driver
@@ -175,19 +175,19 @@ pub struct ContainerFlags {
     /// Option of the log driver
     #[arg(long, value_name = "KEY=VALUE", value_parser = values::key_value)]
     pub log_opt: Vec<(String, String)>,
-    /// Signal that stops it
+    /// Signal that stops the container
     #[arg(long, value_name = "SIGNAL", default_value = "", hide_default_value = true)]
     pub stop_signal: String,
-    /// Seconds between stop signal and SIGKILL
+    /// Seconds between the stop signal and SIGKILL
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub stop_timeout: Option<u32>,
     /// Process namespace: host or container:NAME
     #[arg(long, value_name = "MODE", default_value = "", hide_default_value = true)]
     pub pid: String,
-    /// Memory sharing: private, shareable, host, container:NAME or none
+    /// IPC namespace: private, shareable, host, container:NAME, or none
     #[arg(long, value_name = "MODE", default_value = "", hide_default_value = true)]
     pub ipc: String,
-    /// Kernel parameter of its namespaces
+    /// Kernel parameter of the container's namespaces
     #[arg(long, value_name = "KEY=VALUE", value_parser = values::key_value)]
     pub sysctl: Vec<(String, String)>,
 }

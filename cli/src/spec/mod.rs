@@ -1,5 +1,5 @@
-//! What describes a container on the command line, in docker's own spelling, as parts of a
-//! request. Pure but for [`body::read`].
+//! Converts docker-style flags that describe a container to parts of a request. Pure except for
+//! [`body::read`].
 //!
 //! - [`flags`]: the flags of `create` and `run`; [`build`]: the `ContainerSpec` they make.
 //! - [`values`], [`ports`], [`mounts`], [`files`]: the syntax of single values and files.

@@ -1,13 +1,13 @@
 //! `--mount type=…,source=…,target=…` and `-v`. Pure.
 //!
-//! The hosts are other machines than this one: a path relative to where the command runs has no
-//! meaning there, and is refused.
+//! The hosts are other machines: a path relative to this machine's working directory has no
+//! meaning there and is refused.
 
 use wharf::v1::Mount;
 
 use super::values::bytes;
 
-/// One `--mount`, in docker's comma-separated form; a value with commas stands in quotes.
+/// One `--mount`, in docker's comma-separated form; a value with commas needs quotes.
 pub fn mount(text: &str) -> Result<Mount, String> {
     let invalid = |problem: String| format!("\"{text}\" is not a mount: {problem}");
     let mut mount = Mount { r#type: "volume".to_owned(), ..Mount::default() };
@@ -18,14 +18,14 @@ pub fn mount(text: &str) -> Result<Mount, String> {
     Ok(mount)
 }
 
-/// One `-v`: `/path`, `SOURCE:/path[:OPTIONS]`. Handed on as it is.
+/// One `-v`: `/path` or `SOURCE:/path[:OPTIONS]`. Passed on unchanged.
 pub fn volume(text: &str) -> Result<String, String> {
     let mut parts = text.splitn(3, ':');
     let (source, target) = (parts.next().unwrap_or_default(), parts.next());
     match target {
         None if source.starts_with('/') => Ok(text.to_owned()),
         None => {
-            Err(format!("\"{text}\": an anonymous volume is an absolute path in the container"))
+            Err(format!("\"{text}\": an anonymous volume needs an absolute path in the container"))
         }
         Some(target) if !target.starts_with('/') => {
             Err(format!("\"{text}\": the path in the container must be absolute"))
@@ -51,7 +51,7 @@ fn set(mount: &mut Mount, field: &str) -> Result<(), String> {
     let flag = || match value {
         None | Some("true" | "1") => Ok(true),
         Some("false" | "0") => Ok(false),
-        Some(other) => Err(format!("{key} is true or false, not \"{other}\"")),
+        Some(other) => Err(format!("{key} must be true or false, not \"{other}\"")),
     };
     let pair = || {
         let text = text()?;
@@ -74,11 +74,11 @@ fn set(mount: &mut Mount, field: &str) -> Result<(), String> {
             mount.tmpfs_mode = u32::from_str_radix(&text, 8)
                 .map_err(|_| format!("tmpfs-mode \"{text}\" is not octal, such as 1777"))?;
         }
-        // Of docker on macOS; without effect elsewhere.
+        // For docker on macOS; no effect elsewhere.
         "consistency" => {}
         other => {
             return Err(format!(
-                "\"{other}\" is not understood; the rest can be given with -f body.json"
+                "unknown option \"{other}\"; use -f body.json for settings without a flag"
             ));
         }
     }
@@ -93,7 +93,7 @@ fn check(mount: &Mount) -> Result<(), &'static str> {
     let tmpfs = mount.tmpfs_size_bytes != 0 || mount.tmpfs_mode != 0;
     match mount.r#type.as_str() {
         "bind" | "volume" | "tmpfs" => {}
-        _ => return Err("its type is none of bind, volume, tmpfs"),
+        _ => return Err("the type must be bind, volume, or tmpfs"),
     }
     match mount.r#type.as_str() {
         _ if !mount.target.starts_with('/') => Err("the target must be an absolute path"),
@@ -101,14 +101,16 @@ fn check(mount: &Mount) -> Result<(), &'static str> {
             Err("the source of a bind is on the host, so it must be an absolute path")
         }
         "tmpfs" if !mount.source.is_empty() => Err("a tmpfs has no source"),
-        "bind" | "tmpfs" if volume => Err("volume-… options are for volumes"),
-        "bind" | "volume" if tmpfs => Err("tmpfs-… options are for tmpfs"),
-        "volume" | "tmpfs" if !mount.propagation.is_empty() => Err("bind-propagation is for binds"),
+        "bind" | "tmpfs" if volume => Err("volume-… options are only for volumes"),
+        "bind" | "volume" if tmpfs => Err("tmpfs-… options are only for tmpfs"),
+        "volume" | "tmpfs" if !mount.propagation.is_empty() => {
+            Err("bind-propagation is only for binds")
+        }
         _ => Ok(()),
     }
 }
 
-/// Splits at commas as CSV does: a field in quotes may hold commas, two quotes are one.
+/// Splits at commas like CSV: a quoted field may contain commas, and two quotes are one.
 fn fields(text: &str) -> Result<Vec<String>, String> {
     let mut fields = Vec::new();
     let mut characters = text.chars().peekable();
@@ -126,13 +128,13 @@ fn fields(text: &str) -> Result<Vec<String>, String> {
                     }
                 }
                 _ if quoted && closed => {
-                    return Err("after a closing quote comes a comma".to_owned());
+                    return Err("expected a comma after a closing quote".to_owned());
                 }
                 other => field.push(other),
             }
         }
         if !closed {
-            return Err("a quote is not closed".to_owned());
+            return Err("unclosed quote".to_owned());
         }
         if field.is_empty() {
             return Err("a field is empty".to_owned());
@@ -176,13 +178,13 @@ mod tests {
             ("type=bind,source=x,target=/y", "absolute"),
             ("type=bind,source=/x", "target"),
             ("type=npipe,target=/y", "type"),
-            ("target=/y,bind-nonrecursive", "not understood"),
+            ("target=/y,bind-nonrecursive", "unknown option"),
             ("target=/y,readonly=maybe", "true or false"),
             ("type=tmpfs,target=/y,source=/x", "no source"),
-            ("type=bind,source=/x,target=/y,volume-nocopy", "for volumes"),
+            ("type=bind,source=/x,target=/y,volume-nocopy", "only for volumes"),
             ("target=/y,tmpfs-mode=9", "octal"),
             ("target=/y,source", "needs a value"),
-            ("\"target=/y", "not closed"),
+            ("\"target=/y", "unclosed"),
         ] {
             let error = mount(text).unwrap_err();
             assert!(error.contains(problem), "{text}: {error}");

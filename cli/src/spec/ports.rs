@@ -19,12 +19,12 @@ pub fn publish(text: &str) -> Result<Vec<PortMapping>, String> {
             Some((ip, port)) if !port.ends_with(']') => (ip, port),
             _ if host.starts_with('[') => {
                 return Err(invalid(
-                    "after an address comes HOST_PORT:PORT, or :PORT for a free one",
+                    "expected HOST_PORT:PORT after an address, or :PORT for a free port",
                 ));
             }
             _ if host.contains('.') => {
                 return Err(invalid(
-                    "after an address comes HOST_PORT:PORT, or :PORT for a free one",
+                    "expected HOST_PORT:PORT after an address, or :PORT for a free port",
                 ));
             }
             _ => ("", host),
@@ -62,7 +62,7 @@ fn protocol(text: &str) -> Result<(&str, &str), String> {
     match text.split_once('/') {
         None => Ok((text, "tcp")),
         Some((rest, protocol @ ("tcp" | "udp" | "sctp"))) => Ok((rest, protocol)),
-        Some((_, other)) => Err(format!("protocol \"{other}\" is none of tcp, udp, sctp")),
+        Some((_, other)) => Err(format!("protocol \"{other}\" is not tcp, udp, or sctp")),
     }
 }
 
@@ -73,7 +73,7 @@ fn range(text: &str) -> Result<RangeInclusive<u32>, String> {
         port.map(u32::from).ok_or_else(|| format!("\"{text}\" is not a port from 1 to 65535"))
     };
     let (first, last) = (port(first)?, port(last)?);
-    if first > last { Err(format!("the range {text} falls")) } else { Ok(first..=last) }
+    if first > last { Err(format!("the range {text} is descending")) } else { Ok(first..=last) }
 }
 
 #[cfg(test)]
@@ -119,7 +119,7 @@ mod tests {
             ("", "not a port"),
             ("0", "not a port"),
             ("65536", "not a port"),
-            ("80/http", "none of tcp"),
+            ("80/http", "not tcp"),
             ("a:80", "not a port"),
             ("999.0.0.1:80:80", "not an IP"),
             ("127.0.0.1:80", "after an address"),

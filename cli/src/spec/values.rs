@@ -1,4 +1,4 @@
-//! Single values: sizes, processors, limits, policies. Pure; used as clap's value parsers.
+//! Single values: sizes, CPUs, limits, policies. Pure; used as clap's value parsers.
 
 use wharf::v1::{RestartPolicy, Ulimit};
 
@@ -20,7 +20,7 @@ pub fn bytes(text: &str) -> Result<i64, String> {
         _ => return Err(invalid()),
     };
     let value = number * 1024f64.powi(exponent);
-    // Above 2^53 a size is no longer exact, and no machine has it.
+    // Above 2^53 a size is no longer exact, and no machine has that much.
     if value.is_finite() && value <= 9_007_199_254_740_992.0 {
         Ok(value as i64)
     } else {
@@ -28,14 +28,14 @@ pub fn bytes(text: &str) -> Result<i64, String> {
     }
 }
 
-/// As [`bytes`], or -1 for no limit.
+/// Like [`bytes`], or -1 for unlimited.
 pub fn bytes_or_unlimited(text: &str) -> Result<i64, String> {
     if text == "-1" { Ok(-1) } else { bytes(text) }
 }
 
-/// `1.5` processors as 1500000000; exact, at most nine digits behind the point.
+/// `1.5` CPUs as 1500000000; exact, with at most nine decimal places.
 pub fn nano_cpus(text: &str) -> Result<i64, String> {
-    let invalid = || format!("\"{text}\" is not a number of processors; write 2 or 0.5");
+    let invalid = || format!("\"{text}\" is not a number of CPUs; write 2 or 0.5");
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let only_digits = |part: &str| part.chars().all(|c| c.is_ascii_digit());
     if !only_digits(whole) || !only_digits(fraction) || fraction.len() > 9 || whole.len() > 6 {
@@ -45,7 +45,7 @@ pub fn nano_cpus(text: &str) -> Result<i64, String> {
         return Err(invalid());
     }
     let nanos: i64 = format!("{whole}{fraction:0<9}").parse().map_err(|_| invalid())?;
-    if nanos == 0 { Err("it must be more than 0".to_owned()) } else { Ok(nanos) }
+    if nanos == 0 { Err("must be greater than 0".to_owned()) } else { Ok(nanos) }
 }
 
 /// `no`, `always`, `unless-stopped`, `on-failure[:MAXIMUM]`.
@@ -56,7 +56,7 @@ pub fn restart_policy(text: &str) -> Result<RestartPolicy, String> {
     };
     if !["no", "always", "unless-stopped", "on-failure"].contains(&name) {
         return Err(format!(
-            "\"{text}\" is not a restart policy; they are no, always, unless-stopped and on-failure[:MAXIMUM]"
+            "\"{text}\" is not a restart policy; use no, always, unless-stopped, or on-failure[:MAXIMUM]"
         ));
     }
     let maximum_retry_count = match maximum {
@@ -71,7 +71,7 @@ pub fn restart_policy(text: &str) -> Result<RestartPolicy, String> {
     Ok(RestartPolicy { name: name.to_owned(), maximum_retry_count })
 }
 
-/// `nofile=1024:2048`; one number is both limits, -1 is no limit.
+/// `nofile=1024:2048`; one number sets both limits, -1 is unlimited.
 pub fn ulimit(text: &str) -> Result<Ulimit, String> {
     let invalid =
         || format!("\"{text}\" is not a limit; write NAME=SOFT[:HARD], such as nofile=1024:2048");

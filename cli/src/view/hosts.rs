@@ -1,4 +1,4 @@
-//! Hosts in a listing: the inventory's entry beside what the host says of itself.
+//! Hosts in a listing: the inventory entry and the status of the host.
 
 use serde_json::{Map, Value};
 use wharf::v1::{Host, HostSource, HostStatus};
@@ -26,16 +26,16 @@ pub const COLUMNS: &[Column] = &[
     Column::new("ERROR").wide().shrinks(),
 ];
 
-/// What is known of a host.
+/// A host to show.
 #[derive(Debug, Clone)]
 pub struct Known {
     /// The inventory's entry.
     pub host: Host,
-    /// What the host answered; `None` where it was not asked.
+    /// The status of the host; `None` if it was not contacted.
     pub answer: Option<Result<HostStatus, ErrorText>>,
 }
 
-/// The version of the Engine, after its kind where that is not Docker: `podman 4.3.1`.
+/// The version of the Engine, after its kind if that is not Docker: `podman 4.3.1`.
 pub fn engine(status: &HostStatus) -> String {
     match status.engine_name.as_str() {
         "" | "docker" => status.engine_version.clone(),
@@ -51,7 +51,7 @@ impl Known {
         vec![
             self.host.name.clone(),
             match &self.answer {
-                None => "not asked".to_owned(),
+                None => "not checked".to_owned(),
                 Some(Ok(_)) => "reachable".to_owned(),
                 Some(Err(error)) => error.short(),
             },
@@ -72,18 +72,18 @@ impl Known {
         ]
     }
 
-    /// Why the host did not answer.
+    /// The error of the check.
     pub fn error(&self) -> Option<&ErrorText> {
         self.answer.as_ref().and_then(|answer| answer.as_ref().err())
     }
 
-    /// What the operator should know.
+    /// Warnings for the operator.
     pub fn warnings(&self) -> Vec<String> {
         let of_host = self.answer.iter().flatten().flat_map(|status| status.warnings.iter());
         self.host.warnings.iter().chain(of_host).cloned().collect()
     }
 
-    /// The line for programs: the entry, and `status` or `error` where the host was asked.
+    /// The line for programs: the entry, and `status` or `error` if the host was contacted.
     pub fn json(&self) -> String {
         let mut fields: Map<String, Value> = json::message(&self.host);
         match &self.answer {
@@ -99,7 +99,7 @@ impl Known {
     }
 }
 
-/// Where an entry comes from, for people.
+/// The source of an entry, for people.
 pub fn source(source: HostSource) -> &'static str {
     match source {
         HostSource::File => "file",

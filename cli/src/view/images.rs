@@ -1,4 +1,4 @@
-//! Images in a listing: a row for every name.
+//! Images in a listing: one row for every name.
 
 use jiff::Timestamp;
 use wharf::v1::Image;
@@ -7,7 +7,7 @@ use super::{labels, short_id, units};
 use crate::report::listing::View;
 use crate::table::Column;
 
-/// What docker shows for what has no name.
+/// What docker shows for a missing name.
 const NONE: &str = "<none>";
 
 impl View for Image {

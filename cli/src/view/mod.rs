@@ -1,4 +1,4 @@
-//! How messages look in tables. Pure: the present time is an argument.
+//! Renders messages in tables. Pure: the current time is an argument.
 
 pub mod containers;
 pub mod hosts;

@@ -1,4 +1,4 @@
-//! A plan of a rollout as text: the same plan, the same text. Pure.
+//! Renders the plan of a rollout as text. The same plan always gives the same text. Pure.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub const COLUMNS: &[Column] = &[
     Column::new("SPEC").wide(),
 ];
 
-/// Hosts that share a change or a risk and are named; the others are counted.
+/// How many hosts with the same change or risk are named; the others are counted.
 const MOST_NAMES: usize = 6;
 
 /// The row of a host.
@@ -30,7 +30,7 @@ pub fn row(host: &RolloutPlanHost) -> Vec<String> {
         RolloutAction::Unspecified => "",
         RolloutAction::Replace => "replace",
         RolloutAction::Create => "create",
-        RolloutAction::Adopt => "bring back",
+        RolloutAction::Adopt => "restore",
         RolloutAction::Skip => "skip",
     };
     let skipped = host.action() == RolloutAction::Skip;
@@ -58,7 +58,7 @@ pub fn row(host: &RolloutPlanHost) -> Vec<String> {
     ]
 }
 
-/// The lines before the table: what becomes of what.
+/// The lines before the table: the container and its new image.
 pub fn head(plan: &RolloutPlan) -> Vec<String> {
     let digest = match plan.image_digest.as_str() {
         "" => String::new(),
@@ -66,7 +66,7 @@ pub fn head(plan: &RolloutPlan) -> Vec<String> {
     };
     let is_undo = plan.hosts.iter().any(|host| host.action() == RolloutAction::Adopt);
     let what = match plan.image.as_str() {
-        "" if is_undo => format!("{}: back to what was there before", plan.container),
+        "" if is_undo => format!("{}: restore the previous version", plan.container),
         "" => format!("{}: every host keeps its image", plan.container),
         image => format!("{} to {image}{digest}", plan.container),
     };
@@ -74,20 +74,20 @@ pub fn head(plan: &RolloutPlan) -> Vec<String> {
     let nothing = is_nothing.then(|| {
         let hosts: Vec<_> =
             plan.hosts.iter().map(|host| (host.host.as_str(), host.skip_reason.as_str())).collect();
-        left_alone(&hosts).map(|why| format!("nothing would be changed: {why}"))
+        left_alone(&hosts).map(|why| format!("nothing to change: {why}"))
     });
     let warnings = plan.warnings.iter().map(|warning| format!("warning: {warning}"));
     std::iter::once(what).chain(nothing.flatten()).chain(warnings).collect()
 }
 
-/// The lines after the table: differences, risks and why hosts are skipped, hosts with the same
-/// ones together; and how to ask for this plan.
+/// The lines after the table: differences, risks, and why hosts are skipped, grouped by identical
+/// hosts; and how to request exactly this plan.
 pub fn details(plan: &RolloutPlan) -> Vec<String> {
     let mut lines = Vec::new();
     for (title, of) in [
         ("changes", (|host| &host.diff) as fn(&RolloutPlanHost) -> &[String]),
         ("risks", |host| &host.risks),
-        ("nothing is done", |host| match host.action() {
+        ("skipped", |host| match host.action() {
             RolloutAction::Skip => std::slice::from_ref(&host.skip_reason),
             _ => &[],
         }),
@@ -106,19 +106,19 @@ pub fn details(plan: &RolloutPlan) -> Vec<String> {
     if brief > 0 || plan.hosts_omitted > 0 {
         lines.push(String::new());
         lines.push(format!(
-            "the plan is too large for one answer: changes of {brief} hosts, and {} hosts, are not \
+            "the plan is too large for one response: changes of {brief} hosts, and {} hosts, are not \
              shown; plan fewer hosts to see them",
             plan.hosts_omitted
         ));
     }
     if !plan.fingerprint.is_empty() {
         lines.push(String::new());
-        lines.push(format!("for this plan and no other: --expect-plan {}", plan.fingerprint));
+        lines.push(format!("to start only this plan, use: --expect-plan {}", plan.fingerprint));
     }
     lines
 }
 
-/// The names, of many the first.
+/// The names, or the first of many.
 fn names(hosts: &[&str]) -> String {
     match hosts {
         hosts if hosts.len() <= MOST_NAMES => hosts.join(", "),
@@ -154,7 +154,7 @@ mod tests {
             ["", "changes on b:", "  env: +X", "", "changes on a, c:", "  image: v1 -> v2"]
         );
         let named = RolloutPlan { fingerprint: "4f2a".into(), ..Default::default() };
-        assert_eq!(details(&named), ["", "for this plan and no other: --expect-plan 4f2a"]);
+        assert_eq!(details(&named), ["", "to start only this plan, use: --expect-plan 4f2a"]);
         assert_eq!(row(&plan.hosts[0]).len(), COLUMNS.len());
         let mut skips = plan.clone();
         for host in &mut skips.hosts {
@@ -162,12 +162,12 @@ mod tests {
             host.action = RolloutAction::Skip.into();
             host.skip_reason = "it has no container web".into();
         }
-        let expected = ["", "nothing is done on a, b, c:", "  it has no container web"];
+        let expected = ["", "skipped on a, b, c:", "  it has no container web"];
         assert_eq!(details(&skips), expected);
         assert_eq!(head(&plan), ["web: every host keeps its image"]);
         let mut undo = plan.clone();
         undo.hosts[0].action = RolloutAction::Adopt.into();
-        assert_eq!(head(&undo), ["web: back to what was there before"]);
+        assert_eq!(head(&undo), ["web: restore the previous version"]);
         assert_eq!(names(&["a"; 6]), "a, a, a, a, a, a");
         assert_eq!(names(&["a"; 200]), "a, a, a, a, a, a and 194 more");
     }

@@ -1,6 +1,5 @@
-//! The hosts of a rollout where they may be more than lines: those at work and those that
-//! failed, and how many others there are. Used by the live table and by the table at the end.
-//! Pure.
+//! The hosts of a rollout in limited space: those in progress, those that failed, and the number
+//! of others. Used by the live table and by the table at the end. Pure.
 
 use jiff::Timestamp;
 use wharf::v1::{HostState, Rollout, RolloutStep};
@@ -8,22 +7,22 @@ use wharf::v1::{HostState, Rollout, RolloutStep};
 use super::rollouts::{HOST_COLUMNS, headline, host_row, host_state, progress, short, subject};
 use crate::table;
 
-/// Hosts in a table that does not move. `wharf rollout show` has all.
+/// Maximum number of hosts in the table at the end. `wharf rollout show` shows all.
 const MOST_ROWS: usize = 20;
 
-/// Where a table goes.
+/// The space for a table.
 #[derive(Debug, Clone, Copy)]
 pub struct Space {
-    /// Lines of it.
+    /// Number of lines.
     pub lines: usize,
-    /// Columns of the terminal; `None` cuts nothing off.
+    /// Columns of the terminal; `None` truncates nothing.
     pub columns: Option<u16>,
     /// With all columns.
     pub wide: bool,
 }
 
-/// A table that is drawn anew: head, hosts, and how many more there are, in at most
-/// `space.lines` lines. `pull` says where the pull of a host stands.
+/// A live table: title, hosts, and the number of others, in at most `space.lines` lines. `pull`
+/// gives the progress of a host's pull.
 pub fn live(
     rollout: &Rollout,
     pull: impl Fn(&str) -> Option<String>,
@@ -31,7 +30,7 @@ pub fn live(
     now: Timestamp,
 ) -> Vec<String> {
     let mut lines = head(rollout, space.columns);
-    // One for the titles, one for those that are left out.
+    // One line for the titles, and one for the hosts left out.
     let rows = space.lines.saturating_sub(lines.len() + 2).max(1);
     let (shown, hidden) = choose(&rollout.steps, rows);
     let cells: Vec<_> =
@@ -45,7 +44,7 @@ pub fn live(
     lines
 }
 
-/// The table at the end: all hosts, or, of many, those that are not as they should be.
+/// The table at the end: all hosts, or, if there are many, those that are not updated.
 pub fn at_rest(rollout: &Rollout, wide: bool, columns: Option<u16>, now: Timestamp) -> Vec<String> {
     let steps: Vec<&RolloutStep> = rollout.steps.iter().collect();
     let (shown, hidden) = if steps.len() <= MOST_ROWS {
@@ -71,7 +70,7 @@ pub fn at_rest(rollout: &Rollout, wide: bool, columns: Option<u16>, now: Timesta
     lines
 }
 
-/// One line, or two where one is too long for the terminal: the counts must not be cut off.
+/// One line, or two if one is too long for the terminal: the counts must not be truncated.
 fn head(rollout: &Rollout, columns: Option<u16>) -> Vec<String> {
     let line = headline(rollout);
     match columns {
@@ -82,8 +81,8 @@ fn head(rollout: &Rollout, columns: Option<u16>) -> Vec<String> {
     }
 }
 
-/// All in their order where they fit. Else those at work and those that failed, to which a third
-/// of the rows is kept.
+/// All hosts in their order if they fit. Otherwise, hosts in progress and failed hosts, for which
+/// a third of the rows is reserved.
 fn choose(steps: &[RolloutStep], rows: usize) -> (Vec<&RolloutStep>, Vec<&RolloutStep>) {
     if steps.len() <= rows {
         return (steps.iter().collect(), Vec::new());
@@ -95,7 +94,7 @@ fn choose(steps: &[RolloutStep], rows: usize) -> (Vec<&RolloutStep>, Vec<&Rollou
     let (shown, more) = working.split_at(working.len().min(rows - kept));
     let mut shown = shown.to_vec();
     hidden.extend(more);
-    // Of those that failed, the last.
+    // The last of the failed hosts.
     let (more, last) = failed.split_at(failed.len() - kept);
     shown.extend(last);
     hidden.extend(more);

@@ -1,4 +1,4 @@
-//! Rollouts in words and tables.
+//! Renders rollouts as text and tables.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use super::{short_id, units};
 use crate::status::{ErrorText, is_ok};
 use crate::table::Column;
 
-/// Why a host is skipped that is where it is to be.
-const CURRENT: &str = "on this version already";
+/// Why a host that needs no change is skipped.
+const CURRENT: &str = "already on this version";
 
 /// Columns of `rollout ls` and `rollout history`.
 pub const COLUMNS: &[Column] = &[
@@ -44,8 +44,7 @@ pub const HOST_COLUMNS: &[Column] = &[
     Column::new("TRY").wide().number(),
 ];
 
-/// What names a rollout on a command line: the first digits of its ID, as in the names of
-/// containers.
+/// The short ID of a rollout: the first digits, as in the names of containers.
 pub fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
 }
@@ -74,12 +73,12 @@ pub fn row(rollout: &Rollout, now: Timestamp) -> Vec<String> {
     ]
 }
 
-/// What was noted about a rollout, each as `KEY=VALUE`.
+/// The annotations of a rollout, each as `KEY=VALUE`.
 pub fn annotations(rollout: &Rollout) -> impl Iterator<Item = String> {
     rollout.annotations.iter().map(|(key, value)| format!("{key}={value}"))
 }
 
-/// The row of a host. `pull` says where its pull stands, where it does.
+/// The row of a host. `pull` is the progress of its pull, if any.
 pub fn host_row(step: &RolloutStep, pull: Option<&str>, now: Timestamp) -> Vec<String> {
     let is_idle =
         has_ended(step.state()) || matches!(step.state(), HostState::Waiting | HostState::Pulled);
@@ -100,7 +99,7 @@ pub fn host_row(step: &RolloutStep, pull: Option<&str>, now: Timestamp) -> Vec<S
     ]
 }
 
-/// Where a rollout stands, in few words: `paused (budget)`.
+/// The state of a rollout: `paused (budget)`.
 pub fn state(rollout: &Rollout) -> String {
     let state = word(rollout.state().as_str_name(), "ROLLOUT_STATE_");
     match rollout.pause_cause() {
@@ -109,12 +108,12 @@ pub fn state(rollout: &Rollout) -> String {
     }
 }
 
-/// Where a host stands: `needs-attention`.
+/// The state of a host: `needs-attention`.
 pub fn host_state(state: HostState) -> String {
     word(state.as_str_name(), "HOST_STATE_")
 }
 
-/// A step: `stop-old`; empty for none.
+/// The name of a step: `stop-old`; empty for none.
 pub fn host_step(step: HostStep) -> String {
     match step {
         HostStep::Unspecified => String::new(),
@@ -152,7 +151,7 @@ pub fn has_ended(state: HostState) -> bool {
     )
 }
 
-/// Whether every host that the plan did not leave out ended on the new version.
+/// Whether every host that the plan did not skip ended on the new version.
 pub fn is_complete(rollout: &Rollout) -> bool {
     let counts = rollout.counts.unwrap_or_default();
     // Hosts that the plan skips are in no wave.
@@ -162,17 +161,17 @@ pub fn is_complete(rollout: &Rollout) -> bool {
         && !rollout.steps.iter().any(dropped)
 }
 
-/// Why it stands there; empty in the usual course.
+/// The reason for the state; empty in normal operation.
 pub fn reason(rollout: &Rollout) -> String {
     rollout.reason.as_ref().map(|reason| reason.message.clone()).unwrap_or_default()
 }
 
-/// One line about the whole: `web to app:v2: running, wave 2 of 4, 3 of 10 done, 1 failed`.
+/// One line about the rollout: `web to app:v2: running, wave 2 of 4, 3 of 10 done, 1 failed`.
 pub fn headline(rollout: &Rollout) -> String {
     format!("{}: {}", subject(rollout), progress(rollout))
 }
 
-/// The same without what it is about.
+/// The same without the subject.
 pub fn progress(rollout: &Rollout) -> String {
     let counts = rollout.counts.unwrap_or_default();
     let mut line = state(rollout);
@@ -192,12 +191,12 @@ pub fn conclusion(rollout: &Rollout) -> String {
     let id = short(&rollout.id);
     let subject = subject(rollout);
     let why = Some(reason(rollout)).filter(|reason| !reason.is_empty());
-    let because = why.as_ref().map(|why| format!(", because {why}")).unwrap_or_default();
+    let because = why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
     let on_new =
         format!("{} of {} on the new version", counts.succeeded, hosts_count(counts.total));
     let take_back = match counts.succeeded {
         0 => String::new(),
-        _ => format!(", take it back with: wharf rollout undo {id}"),
+        _ => format!("; to undo it, run: wharf rollout undo {id}"),
     };
     match rollout.state() {
         RolloutState::Succeeded if counts.total == 0 => {
@@ -207,7 +206,7 @@ pub fn conclusion(rollout: &Rollout) -> String {
                 .map(|step| (step.host.as_str(), step.status.as_ref().map_or("", |it| &it.message)))
                 .collect();
             let why = left_alone(&hosts).unwrap_or_else(|| hosts_count(counts.skipped));
-            format!("{subject} changed nothing: {why}; see more with: wharf rollout show {id}")
+            format!("{subject} changed nothing: {why}; to see more, run: wharf rollout show {id}")
         }
         RolloutState::Succeeded if is_complete(rollout) => {
             let skipped = match counts.skipped {
@@ -216,40 +215,40 @@ pub fn conclusion(rollout: &Rollout) -> String {
             };
             let not_started = match counts.not_started {
                 0 => String::new(),
-                1 => ", 1 of them not started and so not proved".to_owned(),
-                many => format!(", {many} of them not started and so not proved"),
+                1 => ", 1 of them not started and so not verified".to_owned(),
+                many => format!(", {many} of them not started and so not verified"),
             };
             format!(
-                "{subject} is done on {}{not_started}{skipped}; take it back with: wharf rollout undo {id}",
+                "{subject} succeeded on {}{not_started}{skipped}; to undo it, run: wharf rollout undo {id}",
                 hosts_count(counts.total)
             )
         }
         RolloutState::Succeeded => format!(
-            "{subject} ended with hosts left out, {on_new}; see which with: wharf rollout show {id}"
+            "{subject} ended with skipped hosts, {on_new}; to see which, run: wharf rollout show {id}"
         ),
         RolloutState::Failed => format!(
-            "{subject} failed with {on_new}{because}; see why with: wharf rollout show {id}{take_back}"
+            "{subject} failed with {on_new}{because}; to see why, run: wharf rollout show {id}{take_back}"
         ),
         RolloutState::RolledBack => format!(
-            "{subject} was rolled back and what was there is there again{because}; see more with: wharf rollout show {id}"
+            "{subject} was rolled back; every host runs its previous container{because}; to see more, run: wharf rollout show {id}"
         ),
         RolloutState::Aborted => format!(
-            "{subject} was aborted with {on_new}{because}; see more with: wharf rollout show {id}{take_back}"
+            "{subject} was aborted with {on_new}{because}; to see more, run: wharf rollout show {id}{take_back}"
         ),
         RolloutState::Paused if rollout.pause_cause() == PauseCause::Promotion => format!(
-            "the canary of {subject} is good; go on with: wharf rollout promote {id}, or stop with: wharf rollout abort {id}"
+            "the canary of {subject} is healthy; to continue, run: wharf rollout promote {id}; to stop, run: wharf rollout abort {id}"
         ),
         RolloutState::Paused => {
             let retry = if counts.failed > 0 { " --retry-failed" } else { "" };
             format!(
-                "{subject} is paused with {on_new}{because}; go on with: wharf rollout resume {id}{retry}, or stop with: wharf rollout abort {id}"
+                "{subject} is paused with {on_new}{because}; to resume it, run: wharf rollout resume {id}{retry}; to stop it, run: wharf rollout abort {id}"
             )
         }
-        _ => format!("{subject} goes on; follow it with: wharf rollout watch {id}"),
+        _ => format!("{subject} continues; to follow it, run: wharf rollout watch {id}"),
     }
 }
 
-/// What a host has to say for itself.
+/// The status text of a host.
 fn host_status(step: &RolloutStep) -> String {
     match &step.status {
         Some(status) if !is_ok(Some(status)) => ErrorText::of_rpc(status).line(),
@@ -259,8 +258,8 @@ fn host_status(step: &RolloutStep) -> String {
     }
 }
 
-/// What is told of a host in a line, and its last log lines where it failed; nothing where
-/// nothing of note changed.
+/// A line about the change of a host, and the last log lines if it failed; nothing if no notable
+/// change happened.
 pub fn told(before: Option<&RolloutStep>, step: &RolloutStep) -> Vec<String> {
     let mut lines = news(before, step);
     if before.map(|before| &before.warnings) != Some(&step.warnings) {
@@ -269,7 +268,7 @@ pub fn told(before: Option<&RolloutStep>, step: &RolloutStep) -> Vec<String> {
     lines
 }
 
-/// What was asked for and is not so, without being a failure.
+/// Settings that differ from the request without being a failure.
 pub fn warnings(step: &RolloutStep) -> impl Iterator<Item = String> {
     step.warnings.iter().map(|warning| format!("{}: warning: {warning}", step.host))
 }
@@ -296,7 +295,7 @@ fn news(before: Option<&RolloutStep>, step: &RolloutStep) -> Vec<String> {
             let at = if at.is_empty() { at } else { format!(" at {at}") };
             format!("{host}: failed{at}: {status}")
         }
-        HostState::Restored => format!("{host}: put back: {status}"),
+        HostState::Restored => format!("{host}: restored: {status}"),
         HostState::Unchanged
         | HostState::Skipped
         | HostState::NeedsAttention
@@ -310,12 +309,12 @@ fn news(before: Option<&RolloutStep>, step: &RolloutStep) -> Vec<String> {
     lines
 }
 
-/// The last log lines of what failed on a host.
+/// The last log lines of the container that failed on a host.
 pub fn log_tail(step: &RolloutStep) -> impl Iterator<Item = String> {
     step.log_tail.iter().map(|line| format!("{}: | {line}", step.host))
 }
 
-/// `web to app:v2`; where the image stays, `web`; of an undo, `web (undo of 1a2b3c4d)`.
+/// `web to app:v2`; without a new image, `web`; for an undo, `web (undo of 1a2b3c4d)`.
 pub fn subject(rollout: &Rollout) -> String {
     let container = &rollout.container;
     match (rollout.undo_of.as_str(), rollout.image.as_str()) {
@@ -325,8 +324,7 @@ pub fn subject(rollout: &Rollout) -> String {
     }
 }
 
-/// Hosts that nothing is done on, by the reason: `all 3 hosts are on this version already`; `None`
-/// without hosts.
+/// Skipped hosts, by reason: `all 3 hosts are already on this version`; `None` without hosts.
 pub fn left_alone(hosts: &[(&str, &str)]) -> Option<String> {
     let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (host, reason) in hosts {
@@ -405,16 +403,16 @@ mod tests {
         }
         assert_eq!(
             conclusion(&rollout(RolloutState::Succeeded)),
-            "web to app:v2 is done on 3 hosts; take it back with: wharf rollout undo 1a2b3c4d"
+            "web to app:v2 succeeded on 3 hosts; to undo it, run: wharf rollout undo 1a2b3c4d"
         );
         let paused = Rollout { counts: None, ..rollout(RolloutState::Paused) };
         assert!(!conclusion(&paused).contains("--retry-failed"), "nothing failed");
         let aborted = Rollout { counts: None, ..rollout(RolloutState::Aborted) };
         assert!(!conclusion(&aborted).contains("undo"), "there is nothing to take back");
-        let message = "1 host failed, 0 allowed".to_owned();
+        let message = "1 host failed, limit 0".to_owned();
         let reason = Some(pb::Status { message, ..Default::default() });
         let by_policy = conclusion(&Rollout { reason, ..aborted });
-        assert!(by_policy.contains(", because 1 host failed, 0 allowed; see"), "{by_policy}");
+        assert!(by_policy.contains(" (1 host failed, limit 0); to see"), "{by_policy}");
     }
 
     #[test]
@@ -442,13 +440,13 @@ mod tests {
         assert!(is_complete(&ended));
         assert_eq!(
             conclusion(&ended),
-            "web to app:v2 changed nothing: all 2 hosts are on this version already; see more with: \
+            "web to app:v2 changed nothing: all 2 hosts are already on this version; to see more, run: \
              wharf rollout show 1a2b3c4d"
         );
         ended.steps[1] = skipped("b", "it has no container web");
         let sentence = conclusion(&ended);
         assert!(
-            sentence.contains("a: on this version already; b: it has no container web"),
+            sentence.contains("a: already on this version; b: it has no container web"),
             "{sentence}"
         );
     }
@@ -481,9 +479,9 @@ mod tests {
     #[test]
     fn a_warning_is_told_once() {
         let updating = step(HostState::Updating);
-        let warnings = vec!["asked for and found: annotations: a -> none".to_owned()];
+        let warnings = vec!["requested and found: annotations: a -> none".to_owned()];
         let warned = RolloutStep { warnings, ..updating.clone() };
-        let line = "web1: warning: asked for and found: annotations: a -> none";
+        let line = "web1: warning: requested and found: annotations: a -> none";
         assert_eq!(told(Some(&updating), &warned), [line]);
         let updated = RolloutStep { state: HostState::Updated.into(), ..warned.clone() };
         assert_eq!(told(Some(&warned), &updated).len(), 1);

@@ -1,4 +1,4 @@
-//! Versions, information and disk usage of Engines.
+//! Versions, information, and disk usage of Engines.
 
 use jiff::Timestamp;
 use wharf::v1::{DiskUsage, EngineInfo, EngineVersion, RegistryLogin};
@@ -72,7 +72,7 @@ impl View for EngineInfo {
 }
 
 impl View for DiskUsage {
-    /// As docker orders them.
+    /// In docker's order.
     const SORTED: bool = false;
 
     const COLUMNS: &'static [Column] = &[

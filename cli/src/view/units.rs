@@ -1,4 +1,4 @@
-//! Sizes and ages in docker's words. Pure.
+//! Sizes and ages in docker's format. Pure.
 
 use jiff::Timestamp;
 
@@ -27,21 +27,21 @@ pub fn size(bytes: f64) -> String {
     format!("{text}{unit}")
 }
 
-/// Seconds of a day.
+/// Seconds per day.
 const DAY: i64 = 86_400;
 
-/// `5 minutes ago`; empty where the time is not known.
+/// `5 minutes ago`; empty if the time is unknown.
 pub fn ago(time: Option<&prost_types::Timestamp>, now: Timestamp) -> String {
     let Some(time) = time else { return String::new() };
     let seconds = now.as_second().saturating_sub(time.seconds);
     if seconds < -DAY {
-        // More than two clocks differ by: to call it "now" would hide that something is wrong.
+        // More than a normal clock difference, so don't hide it as "now".
         return "in the future".to_owned();
     }
     format!("{} ago", span(seconds.max(0)))
 }
 
-/// The time itself, RFC 3339, in whole seconds and UTC; empty where it is not known.
+/// The time itself, RFC 3339, in whole seconds and UTC; empty if unknown.
 pub fn rfc3339(time: Option<&prost_types::Timestamp>) -> String {
     time.and_then(|time| Timestamp::from_second(time.seconds).ok())
         .map(|time| time.to_string())

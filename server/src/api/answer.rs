@@ -169,7 +169,7 @@ impl<R: FanoutResponse> State<R> {
 pub fn stopping() -> Problem {
     Problem::new(
         Reason::ServerStopping,
-        "wharfd is stopping; what was begun on a host may have been finished there",
+        "wharfd is stopping; work in progress on a host may still have finished there",
     )
 }
 
@@ -220,8 +220,9 @@ impl Tally {
         } else if answer.allow_partial {
             return None;
         } else {
-            let message =
-                format!("{failed} of {total} hosts failed: {list}; their outcomes say why");
+            let message = format!(
+                "{failed} of {total} hosts failed: {list}; for the reasons, see their outcomes"
+            );
             Problem::new(Reason::SomeHostsFailed, message)
         };
         Some(problem.with("failed", failed.to_string()).with("total", total.to_string()))
@@ -251,10 +252,12 @@ impl Tally {
                 format!("all {total} hosts failed: {list}: {}", first.message)
             }
             Some(_) => format!(
-                "all {total} hosts failed for this reason: {list}; {host}: {}",
+                "all {total} hosts failed for the same reason: {list}; {host}: {}",
                 first.message
             ),
-            None => format!("all {total} hosts failed: {list}; their outcomes say why"),
+            None => {
+                format!("all {total} hosts failed: {list}; for the reasons, see their outcomes")
+            }
         };
         let mut problem = Problem::new(reason.unwrap_or(Reason::AllHostsFailed), message);
         if all(|one, other| one.code == other.code) {

@@ -158,7 +158,7 @@ impl AuthLayer {
         };
         if principal.role < method.role {
             let message = format!(
-                "{principal} has the role {} and {path} needs {}",
+                "{principal} has the role {}, but {path} requires {}",
                 principal.role, method.role
             );
             let problem = Problem::new(Reason::RoleRequired, message);
@@ -342,13 +342,13 @@ fn of_certificate(certificate: &CertificateDer<'_>) -> Option<Principal> {
 fn unauthenticated() -> Problem {
     Problem::new(
         Reason::CredentialsRequired,
-        "this server wants a known token (WHARF_TOKEN) or a client certificate whose O is wharf:reader, wharf:operator or wharf:admin",
+        "this server requires a known token (WHARF_TOKEN) or a client certificate whose O is wharf:reader, wharf:operator, or wharf:admin",
     )
 }
 
 /// The address has enough refused calls waiting.
 fn too_many() -> Problem {
-    let message = "too many calls of this address were refused; try again in a few seconds, with \
+    let message = "too many calls from this address were refused; retry in a few seconds with \
                    credentials that are known";
     Problem::new(Reason::TooManyRefusedCalls, message)
 }

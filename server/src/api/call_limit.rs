@@ -53,7 +53,7 @@ impl CallLimit {
         let count = counts.entry(caller.clone()).or_default();
         if *count >= self.most {
             let message = format!(
-                "{caller} has {count} calls under way, the most that this server takes of one caller; end some, or raise max_calls_per_caller in its configuration"
+                "{caller} has {count} calls in progress, the limit for one caller; end some, or raise max_calls_per_caller in the server's configuration"
             );
             return Err(Problem::new(Reason::TooManyCalls, message));
         }

@@ -58,7 +58,7 @@ impl Claims {
 }
 
 fn in_progress(id: Uuid) -> Problem {
-    let message = format!("the call with request ID {id} is still at work; try again");
+    let message = format!("the call with request ID {id} is still in progress; retry later");
     Problem::new(Reason::RequestInProgress, message)
 }
 
@@ -66,6 +66,6 @@ fn in_progress(id: Uuid) -> Problem {
 pub fn reused(id: Uuid) -> Problem {
     Problem::new(
         Reason::RequestIdReused,
-        format!("request ID {id} stands for another request; make a new one for each request"),
+        format!("request ID {id} belongs to another request; use a new ID for each request"),
     )
 }

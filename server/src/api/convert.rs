@@ -43,12 +43,11 @@ pub fn fanout_options(options: Option<&v1::FanoutOptions>) -> Result<FanoutSetti
     let host_timeout = match &options.host_timeout {
         None => None,
         Some(timeout) => {
-            let timeout =
-                duration(timeout)
-                    .and_then(|timeout| {
-                        if timeout.is_zero() { Err("must be above zero") } else { Ok(timeout) }
-                    })
-                    .map_err(|error| Problem::invalid_field("fanout.host_timeout", error))?;
+            let timeout = duration(timeout)
+                .and_then(|timeout| {
+                    if timeout.is_zero() { Err("must be greater than zero") } else { Ok(timeout) }
+                })
+                .map_err(|error| Problem::invalid_field("fanout.host_timeout", error))?;
             Some(timeout)
         }
     };
@@ -160,10 +159,10 @@ pub fn filters(violations: &mut Violations, filters: &[v1::Filter]) -> Filters {
         } else if filter.values.is_empty() {
             violations.add(format!("filters[{index}].values"), "must have at least one value");
         } else if broken(&filter.key) {
-            violations.add(format!("filters[{index}].key"), "must have no control characters");
+            violations.add(format!("filters[{index}].key"), "must not contain control characters");
         } else if let Some(place) = filter.values.iter().position(broken) {
             let field = format!("filters[{index}].values[{place}]");
-            violations.add(field, "must have no control characters");
+            violations.add(field, "must not contain control characters");
         } else {
             valid.entry(filter.key.clone()).or_default().extend(filter.values.iter().cloned());
         }
@@ -233,7 +232,7 @@ pub fn whole_seconds(
 ) -> Option<i64> {
     let value = value?;
     if value.nanos != 0 {
-        violations.add(field, "must be whole seconds; the Engine takes no fractions");
+        violations.add(field, "must be whole seconds; the Engine does not accept fractions");
         return None;
     }
     let duration = violations.check(field, duration(value))?;

@@ -71,8 +71,8 @@ impl Ends {
 pub fn passed() -> Problem {
     Problem::new(
         Reason::DeadlineExceeded,
-        "the deadline of the call passed before its answer was complete; what a write began goes \
-         on, and the same request with the same `request_id` tells how it ended",
+        "the deadline of the call expired before its response was complete; a write in progress \
+         continues; to get its result, send the same request with the same `request_id` again",
     )
 }
 

@@ -142,7 +142,7 @@ impl Walk {
             match field.kind() {
                 Kind::String | Kind::Bytes if value.len() > limit.bytes => {
                     let (most, length) = (limit.bytes, value.len());
-                    self.add(&path, format!("must be at most {most} bytes, and has {length}"))?;
+                    self.add(&path, format!("must be at most {most} bytes, but has {length}"))?;
                 }
                 Kind::Message(entry) if field.is_map() => {
                     let mut seen = Seen::default();

@@ -144,10 +144,10 @@ impl HostService for Hosts {
             remove.extend(violations.check(&format!("remove[{index}]"), LabelKey::parse(key)));
         }
         for key in remove.iter().filter(|key| set.get(key.as_str()).is_some()) {
-            violations.add("remove", format!("must not name {key}, which is set as well"));
+            violations.add("remove", format!("must not contain {key}, which is also in `set`"));
         }
         if request.set.is_empty() && request.remove.is_empty() {
-            violations.add("set", "must have a label, or `remove` must");
+            violations.add("set", "must not be empty unless `remove` has a label");
         }
         violations.finish()?;
         convert::selection(request.targets.as_ref())?;
@@ -233,7 +233,7 @@ impl Hosts {
         others
             .into_iter()
             .map(|(name, _)| {
-                format!("{name} has the same Engine ID: one host added twice, or a cloned machine")
+                format!("{name} has the same Engine ID: the host was added twice, or the machine was cloned")
             })
             .collect()
     }
@@ -313,7 +313,7 @@ fn inventory_problem(error: &InventoryError) -> Problem {
 }
 
 fn not_found(name: &HostName) -> Problem {
-    let message = format!("no host is named {name}; `wharf host ls` shows which there are");
+    let message = format!("no host {name}; to list hosts, run `wharf host ls`");
     Problem::new(Reason::HostNotFound, message)
 }
 
@@ -331,7 +331,7 @@ fn read_token(token: &str) -> Result<Option<HostName>, Problem> {
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .and_then(|text| HostName::parse(text.strip_prefix(TOKEN_PREFIX)?).ok());
     let invalid = || {
-        let message = "must be the `next_page_token` of an answer of this server, or empty";
+        let message = "must be the `next_page_token` of a response of this server, or empty";
         Problem::invalid_field("page_token", message)
     };
     name.map(Some).ok_or_else(invalid)

@@ -116,7 +116,7 @@ impl ImageService for Images {
         let message = request.get_ref();
         let reference = violations.check("reference", ImageReference::parse(&message.reference));
         if reference.as_ref().is_some_and(|reference| reference.digest().is_some()) {
-            violations.add("reference", "must not have a digest; a push sends a tag");
+            violations.add("reference", "must not have a digest; only tags can be pushed");
         }
         violations.finish()?;
         let reference = valid(reference)?.with_default_tag();
@@ -157,7 +157,8 @@ impl ImageService for Images {
         let source = violations.check("source", ImageName::parse(&message.source));
         let target = violations.check("target", ImageReference::parse(&message.target));
         if target.as_ref().is_some_and(|target| target.digest().is_some()) {
-            violations.add("target", "must not have a digest; a digest follows from the content");
+            violations
+                .add("target", "must not have a digest; digests are computed from the content");
         }
         violations.finish()?;
         let names = Arc::new((valid(source)?, valid(target)?.with_default_tag()));

@@ -183,7 +183,7 @@ fn end(head: &[u8; HEAD]) -> usize {
 
 /// The answer to a request that is not understood as a whole.
 fn problem(found: Unknown) -> Problem {
-    let description = format!("{}; leave it out, or use a server that knows it", found.what);
+    let description = format!("{}; remove it, or use a server that supports it", found.what);
     let violation = FieldViolation { field: found.field, description };
     let mut problem = Problem::invalid(vec![violation]);
     if let What::Field { message, number } = found.what {

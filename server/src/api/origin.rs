@@ -70,7 +70,7 @@ impl WebAccess {
                     Reason::AuthorityRefused,
                     format!(
                         "{} is not a name of this server; use a loopback address or localhost, or \
-                         list it in allowed_hosts of wharfd",
+                         add it to allowed_hosts of wharfd",
                         quoted(authority)
                     ),
                 ));
@@ -79,7 +79,7 @@ impl WebAccess {
         if named {
             return Ok(());
         }
-        Err(Problem::new(Reason::AuthorityRefused, "the request names no host"))
+        Err(Problem::new(Reason::AuthorityRefused, "the request has no host name"))
     }
 
     fn check_origin<B>(&self, request: &Request<B>) -> Result<(), Problem> {
@@ -89,7 +89,7 @@ impl WebAccess {
                 return Err(Problem::new(
                     Reason::OriginRefused,
                     format!(
-                        "web pages of {} may not call this server; list the origin in \
+                        "web pages of {} may not call this server; add the origin to \
                          allowed_origins of wharfd",
                         quoted(origin)
                     ),

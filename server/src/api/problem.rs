@@ -92,10 +92,7 @@ impl Problem {
     /// An error of this server itself; the cause goes to the log, not to the caller.
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = cause, "internal error");
-        Self::new(
-            Reason::Internal,
-            "wharfd failed; its log says why, and the report belongs to its makers",
-        )
+        Self::new(Reason::Internal, "internal error; see the wharfd log and report a bug")
     }
 
     /// Adds a coordinate.

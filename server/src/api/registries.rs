@@ -149,7 +149,7 @@ impl Registries {
         }
         Err(last.unwrap_or_else(|| {
             Problem::new(Reason::NoHosts,
-                "a host is needed to check the credentials, and none is known; add one with `wharf host add`",
+                "checking the credentials requires a host, but there are none; to add one, run `wharf host add`",
             )
         }))
     }
@@ -206,6 +206,6 @@ fn given_login(credentials: Option<&v1::RegistryCredentials>) -> Result<Registry
 
 fn not_kept(registry: &RegistryHost) -> Problem {
     let message =
-        format!("no credentials are kept for {registry}; `wharf registry ls` shows which are");
+        format!("no stored credentials for {registry}; to list them, run `wharf registry ls`");
     Problem::new(Reason::LoginNotFound, message)
 }

@@ -269,7 +269,7 @@ impl RolloutService for RolloutApi {
         let of = view.id();
         if !view.has_ended() {
             let message = format!(
-                "rollout {} has not ended; abort it first, then undo it, or let it roll back",
+                "rollout {} has not ended; abort it before you undo it, or let it roll back",
                 of.short()
             );
             return Err(Problem::new(Reason::RolloutState, message).into());
@@ -324,7 +324,7 @@ impl RolloutApi {
     ) -> Result<Option<Arc<RegistryLogin>>, Problem> {
         let image = self.reads.view(id).await?.summary().image;
         let Ok(image) = ImageReference::parse(&image) else {
-            let problem = "are for the pull of an image, and the rollout has none";
+            let problem = "are for pulling an image, but the rollout has no image";
             return Err(Problem::invalid_field("credentials", problem));
         };
         transfer::given_login(&image, Some(credentials))

@@ -41,33 +41,32 @@ pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
         }
         HostError::Timeout { goes_on, .. } => {
             let hint = if *goes_on {
-                "what was begun goes on there; look at the host before trying again"
+                "work in progress continues there; check the host before you retry"
             } else {
-                "give it more time with a longer deadline, or look why the Engine is slow"
+                "set a longer deadline, or find out why the Engine is slow"
             };
             Problem::new(Reason::HostTimeout, format!("{error}; {hint}"))
         }
         HostError::NotBegun => Problem::new(
             Reason::HostSkipped,
-            format!("{error}; nothing was done there, try again with a longer deadline"),
+            format!("{error}; nothing was done there; retry with a longer deadline"),
         ),
         HostError::EarlierResultUnknown => Problem::new(
             Reason::ResultUnknown,
-            format!("{error}; look at the host, then try again with a new request ID"),
+            format!("{error}; check the host, then retry with a new request ID"),
         ),
         HostError::Removed => Problem::new(
             Reason::HostNotFound,
-            format!("{error}, and nothing was done there; `wharf host ls` shows which there are"),
+            format!("{error}, and nothing was done there; to list hosts, run `wharf host ls`"),
         ),
         HostError::NotRecorded(cause) => {
             let mut problem = store_problem(cause);
             problem.message = format!("{error}: {}", problem.message);
             problem
         }
-        HostError::Panicked => Problem::new(
-            Reason::Internal,
-            "wharfd failed; its log says why, and the report belongs to its makers",
-        ),
+        HostError::Panicked => {
+            Problem::new(Reason::Internal, "internal error; see the wharfd log and report a bug")
+        }
     };
     problem.with("host", host.as_str())
 }
@@ -212,43 +211,41 @@ fn hint(kind: ErrorKind) -> &'static str {
     use ErrorKind as Kind;
     match kind {
         Kind::BadRequest => "",
-        Kind::Forbidden => "the Engine, or a plugin of it, does not let this server do that",
+        Kind::Forbidden => "the Engine, or one of its plugins, denies this to wharfd",
         Kind::RegistryAuthRequired => {
             "check the name of the image, and log in with: wharf login REGISTRY -u USER"
         }
         Kind::LoginRefused => "check the user name, and the password or token",
-        Kind::RegistryRateLimited => "log in, wait, or use a registry of your own",
+        Kind::RegistryRateLimited => "log in, wait, or use your own registry",
         Kind::RegistryUnavailable => {
-            "the Engine could not reach the registry; check its address as seen from that host"
+            "the Engine cannot reach the registry; check the registry's address from that host"
         }
         Kind::ContainerNotFound => "",
         Kind::ImageNotFound => "",
         Kind::ForeignPlatform => {
-            "the image is built for another platform; build it for that of the host, or choose hosts that it is for"
+            "the image is built for another platform; build it for the host's platform, or select other hosts"
         }
         Kind::NetworkNotFound => "",
         Kind::VolumeNotFound => "",
-        Kind::EndpointNotFound | Kind::Unsupported => "this Engine cannot do that",
-        Kind::NoCommonApiVersion => {
-            "upgrade the older of the two, or lower the Engine's min-api-version"
-        }
+        Kind::EndpointNotFound | Kind::Unsupported => "this Engine does not support that",
+        Kind::NoCommonApiVersion => "upgrade the older one, or lower the Engine's min-api-version",
         Kind::NameInUse => "",
-        Kind::RemovalInProgress => "try again in a moment",
+        Kind::RemovalInProgress => "retry in a moment",
         Kind::Conflict => "",
         Kind::Engine => "",
         Kind::Unavailable => "the Engine is starting or overloaded",
         // The connection knows what exactly to look at, and its message says so.
         Kind::Unreachable => "",
         Kind::NoResources => {
-            "raise the limits of wharfd, such as LimitNOFILE of its unit; nothing was sent to the host"
+            "raise the limits of wharfd, such as LimitNOFILE of its systemd unit; nothing was sent to the host"
         }
         Kind::Tls => "",
-        Kind::ConnectionLost => "try again",
-        Kind::ResultUnknown => "it may have been done or not; look at the host before trying again",
-        Kind::BadAnswer => "is that address really a Docker Engine?",
+        Kind::ConnectionLost => "retry",
+        Kind::ResultUnknown => "the result is unknown; check the host before you retry",
+        Kind::BadAnswer => "check that the address is that of a Docker Engine",
         Kind::AnswerTooLarge | Kind::AnswerMemory => "",
-        Kind::PullFailed => "try again; what was loaded is kept",
-        Kind::PushFailed => "try again; what was sent is kept",
+        Kind::PullFailed => "retry; downloaded layers are kept",
+        Kind::PushFailed => "retry; uploaded layers are kept",
         Kind::TransferStalled => "check the network between that host and the registry",
     }
 }

@@ -106,7 +106,7 @@ pub fn given_login(
     {
         violations.add(
             "credentials.registry",
-            format!("must be {registry}, the registry of the image, and not {}", login.registry()),
+            format!("must be {registry}, the registry of the image, not {}", login.registry()),
         );
     }
     violations.finish()?;

@@ -157,7 +157,7 @@ fn fits<T: Message>(
         return Ok(());
     };
     let message = format!(
-        "the {what} {} is larger than {} MiB with its labels; leave it out with a filter, or the \
+        "the {what} {} is larger than {} MiB with its labels; exclude it with a filter, or omit the \
          Engine's JSON",
         quoted(name(large)),
         size::LARGEST >> 20

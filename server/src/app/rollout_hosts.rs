@@ -39,7 +39,7 @@ impl Hosts for FleetHosts {
         let snapshot = self.inventory.snapshot();
         let known = snapshot.get(host).ok_or_else(|| Trouble {
             reason: Reason::HostNotFound,
-            message: format!("{host} is not in the inventory any more; add it again"),
+            message: format!("{host} is no longer in the inventory; add it again"),
         })?;
         self.pool
             .engine(known)

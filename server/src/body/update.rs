@@ -51,8 +51,7 @@ pub fn update_body(request: &UpdateContainersRequest) -> Result<Value, Vec<Field
         }
     } else if body.is_empty() && body_usable {
         let field = if request.engine.is_some() { ENGINE_JSON } else { "memory_bytes" };
-        violations
-            .add(field, "nothing is to be changed; set a limit, a restart policy or `engine`");
+        violations.add(field, "nothing to change; set a limit, a restart policy, or `engine`");
     }
     violations.or(Value::Object(body.into_fields()))
 }

@@ -4,68 +4,68 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Wharf, one gRPC API for every Docker host you own: the server.
+/// The server of Wharf: one gRPC API for every Docker host you own.
 ///
-/// Every option may also come from a variable, WHARFD_ and its name in capitals with underscores
-/// (such as WHARFD_DATA_DIR), or from the configuration file, under its name with underscores. A
-/// flag wins over its variable, a variable over the file.
+/// You can also set every option with an environment variable, WHARFD_ and its name in capitals with
+/// underscores (such as WHARFD_DATA_DIR), or in the configuration file, under its name with
+/// underscores. A flag overrides its variable, and a variable overrides the file.
 #[derive(Debug, Clone, Default, clap::Parser)]
 #[command(name = "wharfd", version)]
 pub struct Arguments {
-    /// Configuration file [default: $XDG_CONFIG_HOME/wharf/wharfd.toml, as root
-    /// /etc/wharf/wharfd.toml, where it is there]
+    /// Configuration file [default: $XDG_CONFIG_HOME/wharf/wharfd.toml, or as root
+    /// /etc/wharf/wharfd.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Directory for what must survive a restart [default: $XDG_DATA_HOME/wharf, as root
+    /// Directory for persistent data [default: $XDG_DATA_HOME/wharf, or as root
     /// /var/lib/wharf]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Key that seals kept secrets; made where it is missing [default: secret.key in the data
+    /// Key file to encrypt stored secrets; created if missing [default: secret.key in the data
     /// directory]
     #[arg(long, value_name = "FILE")]
     pub secret_key_file: Option<PathBuf>,
-    /// Where to listen: unix:///PATH or tcp://HOST:PORT; may be repeated, in the variable
-    /// separated by commas [default: $XDG_RUNTIME_DIR/wharf/wharfd.sock, as root
+    /// Address to listen on: unix:///PATH or tcp://HOST:PORT; can be repeated, or separated by
+    /// commas in the variable [default: $XDG_RUNTIME_DIR/wharf/wharfd.sock, or as root
     /// /run/wharf/wharfd.sock]
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Vec<String>,
-    /// Name by which callers of plain TCP may come, besides loopback addresses and localhost; may be
-    /// repeated, in the variable separated by commas
+    /// Host name that callers of plain TCP may use, besides loopback addresses and localhost; can be
+    /// repeated, or separated by commas in the variable
     #[arg(long, value_name = "NAME")]
     pub allowed_hosts: Vec<String>,
-    /// Origin of web pages that may call, such as `https://ui.example.com`; may be repeated, in the
-    /// variable separated by commas [default: none]
+    /// Origin of web pages that may call, such as `https://ui.example.com`; can be repeated, or
+    /// separated by commas in the variable [default: none]
     #[arg(long, value_name = "ORIGIN")]
     pub allowed_origins: Vec<String>,
-    /// Do not take in this machine's Docker socket where no host is known
+    /// Don't add this machine's Docker socket as a host if no hosts are configured
     #[arg(long)]
     pub no_local: bool,
-    /// How many hosts one call works on at once, from 1 to 10000 [default: 256]
+    /// Maximum number of hosts that one call works on at the same time, from 1 to 10000 [default: 256]
     #[arg(long, value_name = "N")]
     pub max_parallel: Option<String>,
-    /// How many rollouts that have ended are remembered, from 10 to 1000000 [default: 1000]
+    /// Number of ended rollouts to keep, from 10 to 1000000 [default: 1000]
     #[arg(long, value_name = "N")]
     pub rollout_history: Option<String>,
-    /// How much to log: off, error, warn, info, debug or trace [default: info]
+    /// Log level: off, error, warn, info, debug, or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
-    /// What the log looks like: text or json [default: text]
+    /// Log format: text or json [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,
-    /// Certificate of this server, with its chain, in PEM; for tcp:// listeners
+    /// Server certificate with its chain (PEM), for tcp:// listeners
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
-    /// Private key of that certificate, in PEM
+    /// Private key of the server certificate (PEM)
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
-    /// Authorities whose client certificates are let in, in PEM
+    /// CA certificates to verify client certificates (PEM)
     #[arg(long, value_name = "FILE")]
     pub tls_client_ca: Option<PathBuf>,
-    /// Tokens that are let in: lines of name:role:token or name:role:SHA256-OF-TOKEN, the role
-    /// being reader, operator or admin
+    /// File of accepted tokens: lines of name:role:token or name:role:SHA256-OF-TOKEN, with the role
+    /// reader, operator, or admin
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// Let everyone in over plain TCP. Whoever reaches the port is then root on every host
+    /// Allow plain TCP without authentication: anyone who can connect is root on every host
     #[arg(long)]
     pub insecure_tcp_without_authentication: bool,
 }

@@ -56,7 +56,7 @@ impl Settings {
         let secured = [&self.tls_cert, &self.tls_key, &self.tls_client_ca, &self.token_file];
         if let (Some(open), Some(other)) = (open, secured.into_iter().flatten().next()) {
             let problem =
-                format!("lets everyone in, which {} contradicts; leave one out", other.by);
+                format!("admits everyone, which conflicts with {}; remove one of them", other.by);
             return Err(ConfigError::value(&open.by, problem));
         }
         let identity = self.identity()?;
@@ -77,14 +77,14 @@ impl Settings {
             (Some(_), None, Some(_)) => Ok(Access::InsecureWithoutAuthentication),
             (Some(tcp), None, None) => Err(refuse(
                 tcp,
-                "needs TLS and a credential: give --tls-cert and --tls-key, and --tls-client-ca or --token-file; or let everyone in with --insecure-tcp-without-authentication",
+                "requires TLS and a credential: set --tls-cert and --tls-key, and --tls-client-ca or --token-file; or admit everyone with --insecure-tcp-without-authentication",
             )),
             (Some(tcp), Some(identity), _)
                 if identity.client_ca_pem().is_none() && tokens.is_empty() =>
             {
                 Err(refuse(
                     tcp,
-                    "has TLS but nothing that callers could show: give --tls-client-ca or --token-file",
+                    "has TLS but no way to authenticate callers: set --tls-client-ca or --token-file",
                 ))
             }
             (_, Some(identity), _) => Ok(Access::Secured { identity, tokens }),
@@ -95,17 +95,23 @@ impl Settings {
         let (cert, key) = match (&self.tls_cert, &self.tls_key) {
             (Some(cert), Some(key)) => (cert, key),
             (Some(cert), None) => {
-                return Err(ConfigError::value(&cert.by, "needs the private key too: --tls-key"));
+                return Err(ConfigError::value(
+                    &cert.by,
+                    "also requires the private key: --tls-key",
+                ));
             }
             (None, Some(key)) => {
-                return Err(ConfigError::value(&key.by, "needs the certificate too: --tls-cert"));
+                return Err(ConfigError::value(
+                    &key.by,
+                    "also requires the certificate: --tls-cert",
+                ));
             }
             (None, None) => {
                 return match &self.tls_client_ca {
                     None => Ok(None),
                     Some(ca) => Err(ConfigError::value(
                         &ca.by,
-                        "needs the certificate of this server too: --tls-cert and --tls-key",
+                        "also requires the certificate of this server: --tls-cert and --tls-key",
                     )),
                 };
             }
@@ -142,13 +148,13 @@ fn check_listen(
         let address =
             Listen::parse(text).map_err(|problem| ConfigError::value(&given.by, problem))?;
         if listen.contains(&address) {
-            let problem = format!("{address} is there twice; leave one out");
+            let problem = format!("{address} occurs twice; remove one");
             return Err(ConfigError::value(&given.by, problem));
         }
         listen.push(address);
     }
     if listen.is_empty() {
-        return Err(ConfigError::value(&given.by, "is empty; write unix:///PATH or leave it out"));
+        return Err(ConfigError::value(&given.by, "is empty; write unix:///PATH, or don't set it"));
     }
     Ok(listen)
 }
@@ -164,7 +170,7 @@ fn default_listen(environment: &Environment) -> Result<Listen, ConfigError> {
         .and_then(|path| UnixPath::parse(path.to_str()?).ok())
         .map(Listen::Unix)
         .ok_or_else(|| {
-            let problem = "XDG_RUNTIME_DIR names no usable place for a socket; say where to listen with --listen unix:///PATH";
+            let problem = "XDG_RUNTIME_DIR is not a usable directory for a socket; set the address with --listen unix:///PATH";
             ConfigError::value("--listen", problem)
         })
 }
@@ -178,7 +184,7 @@ fn default_data_dir(environment: &Environment) -> Result<PathBuf, ConfigError> {
         .or_else(|| environment.directory("HOME").map(|home| home.join(".local/share")))
         .map(|directory| directory.join("wharf"))
         .ok_or_else(|| {
-            let problem = "neither XDG_DATA_HOME nor HOME names a directory; say where to keep data with --data-dir DIR";
+            let problem = "neither XDG_DATA_HOME nor HOME is a directory; set the data directory with --data-dir DIR";
             ConfigError::value("--data-dir", problem)
         })
 }
@@ -209,7 +215,7 @@ fn check_log_level(given: Option<Given<String>>) -> Result<LevelFilter, ConfigEr
         "debug" => Ok(LevelFilter::DEBUG),
         "trace" => Ok(LevelFilter::TRACE),
         _ => {
-            let problem = "is not a level; use off, error, warn, info, debug or trace";
+            let problem = "is not a level; use off, error, warn, info, debug, or trace";
             Err(ConfigError::value(by, format!("{} {problem}", quoted(&value))))
         }
     }

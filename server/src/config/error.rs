@@ -16,7 +16,7 @@ pub enum ConfigError {
         problem: String,
     },
     /// A file that is named cannot be read.
-    #[error("{by}: cannot read {path}; name a file that is there and that wharfd may read")]
+    #[error("{by}: cannot read {path}; specify a file that exists and that wharfd can read")]
     Read {
         /// The flag, variable or place in the file that named it.
         by: String,

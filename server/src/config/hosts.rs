@@ -42,7 +42,7 @@ pub(super) fn hosts(source: &Source, document: &Document) -> Result<FileHosts, C
         let span = group.span();
         if HostName::parse(name).is_err() {
             let problem = format!(
-                "{} cannot name a group of certificates: use a-z A-Z 0-9 . _ -",
+                "{} is not a valid name for a certificate group: use a-z A-Z 0-9 . _ -",
                 quoted(name)
             );
             return Err(source.error(span, problem));
@@ -56,7 +56,7 @@ pub(super) fn hosts(source: &Source, document: &Document) -> Result<FileHosts, C
     for entry in &document.host {
         let host = reader.host(entry, &tls_groups)?;
         if hosts.contains_key(&host.name) {
-            let problem = format!("host {}: there are two of this name; rename one", host.name);
+            let problem = format!("host {}: duplicate name; rename one of them", host.name);
             return Err(source.error(entry.span(), problem));
         }
         hosts.insert(host.name.clone(), host);
@@ -92,13 +92,14 @@ impl<'a> Reader<'a> {
         let tls = match (&entry.tls, &entry.tls_ca) {
             (Some(_), _) if own.iter().any(|path| path.is_some()) => {
                 return Err(wrong(
-                    "has both a group (tls) and certificates of its own (tls_ca, tls_cert, tls_key); give one of them"
+                    "has both a certificate group (tls) and its own certificates (tls_ca, tls_cert, tls_key); set only one of them"
                         .to_owned(),
                 ));
             }
             (Some(group), _) => {
                 let material = groups.get(group).ok_or_else(|| {
-                    let problem = "is not a group of this file; write it as [tls.NAME]";
+                    let problem =
+                        "is not a certificate group of this file; define it as [tls.NAME]";
                     wrong(format!("tls: {} {problem}", quoted(group)))
                 })?;
                 Some(HostTls { group: Some(group.clone()), material: material.clone() })
@@ -112,7 +113,7 @@ impl<'a> Reader<'a> {
             }
             (None, None) if own.iter().any(|path| path.is_some()) => {
                 return Err(wrong(
-                    "has tls_cert or tls_key but no tls_ca; give tls_ca too".to_owned(),
+                    "has tls_cert or tls_key but no tls_ca; also set tls_ca".to_owned(),
                 ));
             }
             (None, None) => None,

@@ -27,12 +27,12 @@ impl Listen {
                 .map_err(|problem| format!("{}: {problem}", quoted(text))),
             Some(("tcp", rest)) => parse_tcp(rest).ok_or_else(|| {
                 format!(
-                    "{} is not where to listen: write tcp://HOST:PORT with a host name or an IP address, IPv6 in brackets",
+                    "{} is not a listen address: write tcp://HOST:PORT with a host name or an IP address, IPv6 in brackets",
                     quoted(text)
                 )
             }),
             _ => Err(format!(
-                "{} is not where to listen: write unix:///PATH or tcp://HOST:PORT",
+                "{} is not a listen address: write unix:///PATH or tcp://HOST:PORT",
                 quoted(text)
             )),
         }

@@ -187,18 +187,21 @@ fn tcp_needs_tls_and_a_credential_or_a_plain_word() {
     for (flags, expected) in [
         (
             &["--listen", tcp][..],
-            "give --tls-cert and --tls-key, and --tls-client-ca or --token-file",
+            "set --tls-cert and --tls-key, and --tls-client-ca or --token-file",
         ),
-        (&["--listen", tcp, "--token-file", &tokens], "needs TLS and a credential"),
-        (&tls, "give --tls-client-ca or --token-file"),
-        (&["--tls-cert", &cert], "--tls-cert: needs the private key too"),
-        (&["--tls-key", &key], "--tls-key: needs the certificate too"),
-        (&["--tls-client-ca", &cert], "--tls-client-ca: needs the certificate of this server"),
+        (&["--listen", tcp, "--token-file", &tokens], "requires TLS and a credential"),
+        (&tls, "set --tls-client-ca or --token-file"),
+        (&["--tls-cert", &cert], "--tls-cert: also requires the private key"),
+        (&["--tls-key", &key], "--tls-key: also requires the certificate"),
+        (
+            &["--tls-client-ca", &cert],
+            "--tls-client-ca: also requires the certificate of this server",
+        ),
         (&["--tls-cert", &notes, "--tls-key", &key], "--tls-cert: "),
         (&["--tls-cert", &cert, "--tls-key", &notes], "but it is not PEM"),
         (&["--tls-cert", &cert, "--tls-key", "/nowhere"], "--tls-key: cannot read /nowhere"),
         (&["--token-file", &notes], "notes: line 1: write name:role:token"),
-        (&["--listen", tcp, open, "--token-file", &tokens], "contradicts; leave one out"),
+        (&["--listen", tcp, open, "--token-file", &tokens], "conflicts with"),
     ] {
         let text = refusal(load(flags, &[]));
         assert!(text.contains(expected), "{flags:?}: {text}");
@@ -267,20 +270,20 @@ fn mistakes_in_the_file_have_line_and_column() {
         ("[[host]]\naddress = 'unix:///a'", ":1:1:", "missing field `name`"),
         ("[[host]]\nname = 'a b'\naddress = 'unix:///a'", ":1:1:", "\"a b\" is not a host name"),
         ("\n[[host]]\nname = 'a'\naddress = '10.0.0.5:2375'", ":2:1:", "host a: address: "),
-        ("[[host]]\nname = 'a'\naddress = 'tcp://10.0.0.5'", ":1:1:", "accept it with `insecure`"),
+        ("[[host]]\nname = 'a'\naddress = 'tcp://10.0.0.5'", ":1:1:", "allow it with `insecure`"),
         (&with("labels = { '-x' = 'y' }"), ":1:1:", "host a: labels: \"-x\" is not a label key"),
-        (&with(host), ":4:1:", "there are two of this name"),
-        (&with("tls = 'prod'"), ":1:1:", "\"prod\" is not a group of this file"),
-        (&with("tls = 'prod'\ntls_ca = 'ca.pem'"), ":1:1:", "both a group"),
-        (&with("tls_cert = 'cert.pem'"), ":1:1:", "give tls_ca too"),
+        (&with(host), ":4:1:", "duplicate name"),
+        (&with("tls = 'prod'"), ":1:1:", "\"prod\" is not a certificate group of this file"),
+        (&with("tls = 'prod'\ntls_ca = 'ca.pem'"), ":1:1:", "both a certificate group"),
+        (&with("tls_cert = 'cert.pem'"), ":1:1:", "also set tls_ca"),
         (&with("tls_ca = 'notes'"), ":1:1:", "notes: the CA certificate must be PEM"),
         (&with("tls_ca = 'ca.pem'\ntls_cert = 'ca.pem'"), ":1:1:", "the private key is missing"),
-        ("[tls.'a b']\nca = 'ca.pem'", ":1:1:", "cannot name a group"),
+        ("[tls.'a b']\nca = 'ca.pem'", ":1:1:", "not a valid name for a certificate group"),
         ("[tls.p]\ncert = 'ca.pem'", ":1:1:", "missing field `ca`"),
         (
             "\n[tls.p]\nca = 'ca.pem'\ncert = 'ca.pem'\nkey = 'other.pem'",
             ":2:1:",
-            "other.pem: the private key does not belong",
+            "other.pem: the private key does not match",
         ),
     ] {
         let files = Files::new(&[

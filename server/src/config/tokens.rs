@@ -38,12 +38,12 @@ pub(super) fn parse(text: &str) -> Result<Vec<Token>, String> {
         let token = parse_line(line).map_err(|problem| format!("line {}: {problem}", index + 1))?;
         if !names.insert(token.name.clone()) {
             let name = quoted(&token.name);
-            return Err(format!("line {}: the name {name} is there twice; rename one", index + 1));
+            return Err(format!("line {}: duplicate name {name}; rename one", index + 1));
         }
         tokens.push(token);
     }
     if tokens.is_empty() {
-        return Err("has no token; write lines of name:role:token".to_owned());
+        return Err("contains no token; write lines of name:role:token".to_owned());
     }
     Ok(tokens)
 }
@@ -53,12 +53,12 @@ fn parse_line(line: &str) -> Result<Token, String> {
     const SHORTEST: usize = 16;
     let mut parts = line.splitn(3, ':');
     let (Some(name), Some(role), Some(secret)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err("write name:role:token, the role being reader, operator or admin".to_owned());
+        return Err("write name:role:token with the role reader, operator, or admin".to_owned());
     };
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte);
     if name.is_empty() || name.len() > 63 || !name.bytes().all(known) {
         return Err(format!(
-            "{} cannot be a name: use 1 to 63 of a-z A-Z 0-9 . _ @ -",
+            "{} is not a valid name: use 1 to 63 of a-z A-Z 0-9 . _ @ -",
             quoted(name)
         ));
     }
@@ -67,11 +67,11 @@ fn parse_line(line: &str) -> Result<Token, String> {
         Some(sha256) => sha256,
         None if secret.len() < SHORTEST => {
             return Err(format!(
-                "the token of {name} is shorter than {SHORTEST} characters; make one with `openssl rand -hex 32`"
+                "the token of {name} is shorter than {SHORTEST} characters; generate one with `openssl rand -hex 32`"
             ));
         }
         None if !secret.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            return Err(format!("the token of {name} has spaces or characters beyond ASCII"));
+            return Err(format!("the token of {name} contains spaces or non-ASCII characters"));
         }
         None => Sha256::digest(secret).into(),
     };
@@ -110,16 +110,19 @@ mod tests {
     #[test]
     fn a_bad_line_is_named_without_its_token() {
         for (text, expected) in [
-            ("", "has no token"),
-            ("# nothing\n", "has no token"),
+            ("", "contains no token"),
+            ("# nothing\n", "contains no token"),
             ("ann:admin", "line 1: write name:role:token"),
             ("\nann:root:correct-horse-battery", "line 2: \"root\" is not a role"),
-            ("a b:admin:correct-horse-battery", "cannot be a name"),
-            (":admin:correct-horse-battery", "cannot be a name"),
+            ("a b:admin:correct-horse-battery", "not a valid name"),
+            (":admin:correct-horse-battery", "not a valid name"),
             ("ann:admin:short-horse", "shorter than 16"),
             ("ann:admin:", "shorter than 16"),
-            ("ann:admin:correct horse battery", "has spaces"),
-            ("a:admin:correct-horse-battery\na:reader:correct-horse-batterz", "line 2: the name"),
+            ("ann:admin:correct horse battery", "contains spaces"),
+            (
+                "a:admin:correct-horse-battery\na:reader:correct-horse-batterz",
+                "line 2: duplicate name",
+            ),
         ] {
             let problem = parse(text).unwrap_err();
             assert!(problem.contains(expected), "{text:?}: {problem}");

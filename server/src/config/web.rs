@@ -42,7 +42,7 @@ fn host(text: &str) -> Result<String, String> {
             Ok(host.trim_matches(['[', ']']).to_owned())
         }
         None => Err(format!(
-            "{} is not a name by which callers come: write a host name or an IP address, without \
+            "{} is not a name of this server: write a host name or an IP address, without \
              scheme and port",
             quoted(text)
         )),

@@ -63,7 +63,7 @@ pub enum AddressError {
     },
     /// `http://` or `https://`.
     #[error(
-        "{} is written with {scheme}://; write tcp://HOST:PORT, and give certificates where the Engine wants TLS",
+        "{} begins with {scheme}://; write tcp://HOST:PORT, and add certificates if the Engine requires TLS",
         quoted(.address)
     )]
     Web {
@@ -74,24 +74,24 @@ pub enum AddressError {
     },
     /// `ssh://`.
     #[error(
-        "{}: ssh:// addresses come in a later version; until then use tcp:// with TLS, or forward the socket with ssh and use unix://",
+        "{}: ssh:// is not supported yet; use tcp:// with TLS, or forward the socket with ssh and use unix://",
         quoted(.0)
     )]
     Ssh(String),
     /// Any other scheme.
     #[error(
-        "{} has a scheme that Wharf does not speak; write unix:///PATH or tcp://HOST:PORT",
+        "{} has an unsupported scheme; write unix:///PATH or tcp://HOST:PORT",
         quoted(.0)
     )]
     UnknownScheme(String),
     /// `user@` in a TCP address.
     #[error(
-        "{} contains a user or password, which the Docker API has no use for; write tcp://HOST:PORT",
+        "{} contains a user or password, which the Docker API does not use; write tcp://HOST:PORT",
         quoted(.0)
     )]
     Credentials(String),
     /// A path, query or fragment after a TCP address.
-    #[error("{} goes on after the port; write tcp://HOST:PORT and nothing else", quoted(.0))]
+    #[error("{} has text after the port; write only tcp://HOST:PORT", quoted(.0))]
     PathOrQuery(String),
     /// A host part that is neither a host name nor an IP address.
     #[error(
@@ -182,7 +182,7 @@ impl UnixPath {
         if !text.starts_with('/') {
             Err("the path must be absolute, with three slashes as in unix:///var/run/docker.sock")
         } else if text.ends_with('/') {
-            Err("the path is that of a directory; name the socket itself")
+            Err("the path is a directory; write the path of the socket")
         } else if text.len() > LONGEST {
             Err("the path is longer than the 107 bytes that a socket address can hold")
         } else if text.chars().any(char::is_control) {

@@ -33,10 +33,10 @@ pub enum InvalidAnnotation {
     #[error("the value of {0} must be one line of text of at most {LONGEST_VALUE} bytes")]
     Value(LabelKey),
     /// Too many of them.
-    #[error("there must be at most {MOST} of them, and not {0}")]
+    #[error("there must be at most {MOST} annotations, not {0}")]
     Many(usize),
     /// Together they are too long.
-    #[error("they must not be longer than {MOST_BYTES} bytes together, and have {0}")]
+    #[error("annotations must have at most {MOST_BYTES} bytes in total, but have {0}")]
     Long(usize),
 }
 

@@ -65,11 +65,11 @@ pub struct InvalidHostName(String);
 pub enum HostError {
     /// Plain TCP to another machine.
     #[error(
-        "{0} is plain TCP to another machine, and whoever can read or alter that traffic is root there; give TLS certificates, or accept it with `insecure`"
+        "{0} is plain TCP to another machine, and anyone who can alter that traffic is root there; add TLS certificates, or allow it with `insecure`"
     )]
     PlainTcp(HostAddress),
     /// TLS material for a unix socket.
-    #[error("{0} is a unix socket, which takes no TLS; leave the certificates out")]
+    #[error("{0} is a unix socket, which does not use TLS; remove the certificates")]
     TlsOnUnixSocket(HostAddress),
 }
 

@@ -54,10 +54,10 @@ pub enum InvalidImage {
     #[error("the image is empty; write a reference such as registry.example.com/app:v1")]
     Empty,
     /// 64 hexadecimal digits where a reference is needed.
-    #[error("{} is the ID of an image, not a reference; write its name, such as app:v1", quoted(.0))]
+    #[error("{} is an image ID, not a reference; write its name, such as app:v1", quoted(.0))]
     LooksLikeId(String),
     /// Capital letters in the repository.
-    #[error("{} has capital letters in its repository; write it in lower case", quoted(.0))]
+    #[error("{} has uppercase letters in its repository; use lowercase letters", quoted(.0))]
     Uppercase(String),
     /// A registry part that is no host.
     #[error(
@@ -72,7 +72,7 @@ pub enum InvalidImage {
     },
     /// A repository outside the syntax.
     #[error(
-        "{} is not an image reference: a repository is of a-z 0-9, with single . _ - or / between them",
+        "{} is not an image reference: a repository consists of a-z 0-9, with single . _ - or / between them",
         quoted(.0)
     )]
     Repository(String),
@@ -91,7 +91,7 @@ pub enum InvalidImage {
         tag: String,
     },
     /// A digest outside the syntax.
-    #[error("{} is not a digest: write sha256: and 64 lower-case hexadecimal digits", quoted(.0))]
+    #[error("{} is not a digest: write sha256: and 64 lowercase hexadecimal digits", quoted(.0))]
     Digest(String),
 }
 

@@ -39,7 +39,7 @@ pub enum InvalidLabel {
     #[error("{} is not a label: write KEY=VALUE", quoted(.0))]
     Pair(String),
     /// A key that is given twice.
-    #[error("the label {} is given twice; give each key once", quoted(.0))]
+    #[error("duplicate label {}; specify each key only once", quoted(.0))]
     Repeated(String),
 }
 

@@ -42,16 +42,16 @@ pub struct InvalidRegistry(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLogin {
     /// Neither password nor token.
-    #[error("the login has neither a password nor an identity token; give one of them")]
+    #[error("the login has neither a password nor an identity token; set one of them")]
     NoCredential,
     /// Password and token together.
-    #[error("the login has a password and an identity token; give one of them")]
+    #[error("the login has both a password and an identity token; set only one of them")]
     TwoCredentials,
     /// A password without a user name.
-    #[error("the login has a password but no user name; give the user name too")]
+    #[error("the login has a password but no user name; set the user name")]
     NoUsername,
     /// A user name with control characters.
-    #[error("the user name {} contains control characters; leave them out", quoted(.0))]
+    #[error("the user name {} contains control characters; remove them", quoted(.0))]
     Username(String),
     /// More than the header can hold in which an Engine takes it.
     #[error("the login has a user name, password or token of more than {LONGEST_PART} bytes")]

@@ -17,7 +17,7 @@ pub enum Role {
 
 /// Text that is not a role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} is not a role; use reader, operator or admin", quoted(.0))]
+#[error("{} is not a role; use reader, operator, or admin", quoted(.0))]
 pub struct InvalidRole(String);
 
 impl Role {

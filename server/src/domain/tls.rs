@@ -80,13 +80,13 @@ impl TlsMaterial {
             (false, true) => {
                 return Err(error(
                     TlsPart::Key,
-                    "is missing, but a certificate is given; give both or neither",
+                    "is missing, but a certificate is set; set both or neither",
                 ));
             }
             (true, false) => {
                 return Err(error(
                     TlsPart::Certificate,
-                    "is missing, but a private key is given; give both or neither",
+                    "is missing, but a private key is set; set both or neither",
                 ));
             }
             (false, false) => {
@@ -192,13 +192,13 @@ fn check_authorities(pem: &str) -> Result<(), TlsMaterialError> {
     if pem.is_empty() {
         return Err(error(
             TlsPart::Ca,
-            "is missing; give that of the authority which signed the other side's certificate, usually ca.pem",
+            "is missing; set the certificate of the CA that signed the other side's certificate, usually ca.pem",
         ));
     }
     let mut roots = RootCertStore::empty();
     for certificate in certificates(TlsPart::Ca, pem)? {
         roots.add(certificate).map_err(|cause| {
-            error(TlsPart::Ca, format!("is PEM, but not a certificate that can be read ({cause})"))
+            error(TlsPart::Ca, format!("is PEM, but not a readable certificate ({cause})"))
         })?;
     }
     Ok(())
@@ -211,18 +211,17 @@ fn check_identity(certificate_pem: &str, key_pem: &Secret) -> Result<(), TlsMate
         .filter(|_| !is_encrypted(key_pem.expose()))
         .ok_or_else(|| key_error(key_pem.expose()))?;
     let signing_key = ring::default_provider().key_provider.load_private_key(key).map_err(|_| {
-        error(TlsPart::Key, "is of a kind that is not supported; use an RSA key of at least 2048 bits, ECDSA P-256 or P-384, or Ed25519")
+        error(TlsPart::Key, "has an unsupported type; use an RSA key of at least 2048 bits, ECDSA P-256 or P-384, or Ed25519")
     })?;
     use rustls::{Error, InconsistentKeys};
     match CertifiedKey::new(chain, signing_key).keys_match() {
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(()),
-        Err(Error::InconsistentKeys(_)) => Err(error(
-            TlsPart::Key,
-            "does not belong to the certificate; give the two that were made together",
-        )),
+        Err(Error::InconsistentKeys(_)) => {
+            Err(error(TlsPart::Key, "does not match the certificate; use a matching pair"))
+        }
         Err(cause) => Err(error(
             TlsPart::Certificate,
-            format!("is PEM, but not a certificate that can be read ({cause})"),
+            format!("is PEM, but not a readable certificate ({cause})"),
         )),
     }
 }
@@ -237,7 +236,7 @@ fn certificates(
             let found = found(pem);
             Err(error(part, format!("must be PEM with -----BEGIN CERTIFICATE-----, but {found}")))
         }
-        Err(_) => Err(error(part, "is damaged PEM; give the file as it was made, whole")),
+        Err(_) => Err(error(part, "is damaged PEM; use the complete original file")),
     }
 }
 
@@ -245,18 +244,18 @@ fn key_error(pem: &str) -> TlsMaterialError {
     if is_encrypted(pem) {
         return error(
             TlsPart::Key,
-            "is encrypted; decrypt it with `openssl pkey -in KEY -out NEW_KEY` and give the result",
+            "is encrypted; decrypt it with `openssl pkey -in KEY -out NEW_KEY` and use the result",
         );
     }
     let known = ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"];
     if section_names(pem).iter().any(|name| known.contains(name)) {
-        return error(TlsPart::Key, "is damaged PEM; give the file as it was made, whole");
+        return error(TlsPart::Key, "is damaged PEM; use the complete original file");
     }
     let found = found(pem);
     error(
         TlsPart::Key,
         format!(
-            "must be PEM with -----BEGIN PRIVATE KEY----- (PKCS#8, PKCS#1 or SEC1), but {found}"
+            "must be PEM with -----BEGIN PRIVATE KEY----- (PKCS#8, PKCS#1, or SEC1), but {found}"
         ),
     )
 }

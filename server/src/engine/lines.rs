@@ -12,7 +12,7 @@ pub(super) struct LineDecoder {
 
 /// A line that is longer than the cap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a line of the answer is longer than {cap} bytes")]
+#[error("a line of the response is longer than {cap} bytes")]
 pub(super) struct LineTooLong {
     cap: usize,
 }

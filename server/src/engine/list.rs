@@ -29,7 +29,7 @@ pub(super) enum ListError {
     #[error("{0}")]
     Invalid(String),
     /// The item at this place, from 0, is too long.
-    #[error("item {0} of the list is larger than the {LONGEST_ITEM} bytes that are accepted")]
+    #[error("item {0} of the list is larger than the limit of {LONGEST_ITEM} bytes")]
     ItemTooLong(usize),
 }
 
@@ -120,7 +120,7 @@ where
                     }
                 }
                 Place::End if is_space(byte) => {}
-                Place::End => return Err(invalid("something follows the list")),
+                Place::End => return Err(invalid("unexpected data after the list")),
                 // Kept, and looked at when there is no more.
                 Place::Null => {}
             }
@@ -136,9 +136,9 @@ where
         match self.place {
             Place::End => Ok(self.items),
             Place::Null if self.partial.trim_ascii() == b"null" => Ok(Vec::new()),
-            Place::Null => Err(invalid("it is no list")),
+            Place::Null => Err(invalid("not a list")),
             Place::Start | Place::First | Place::Item => {
-                Err(invalid(format!("it ends in the middle, after {} items", self.items.len())))
+                Err(invalid(format!("it ends unexpectedly after {} items", self.items.len())))
             }
         }
     }
@@ -178,7 +178,7 @@ where
     fn item(&mut self) -> Result<(), ListError> {
         let place = self.items.len();
         let wrong = |problem: &dyn std::fmt::Display| invalid(format!("item {place}: {problem}"));
-        let json = std::str::from_utf8(&self.partial).map_err(|_| wrong(&"it is not UTF-8"))?;
+        let json = std::str::from_utf8(&self.partial).map_err(|_| wrong(&"not UTF-8"))?;
         let sent: W = serde_json::from_str(json).map_err(|error| wrong(&error))?;
         let mut item: T = sent.into();
         self.memory += item.memory();

@@ -68,7 +68,7 @@ pub fn unsupported(body: &Value, version: ApiVersion) -> Vec<String> {
     }
     if version >= NO_MAC_ADDRESS && is_set(&body["MacAddress"]) {
         found.lines.push(format!(
-            "MacAddress of the container as a whole is ignored from API version {NO_MAC_ADDRESS} on; give it in NetworkingConfig.EndpointsConfig"
+            "the container's MacAddress is ignored from API version {NO_MAC_ADDRESS} on; set it in NetworkingConfig.EndpointsConfig"
         ));
     }
     if version >= NO_EMPTY_BINDINGS {
@@ -104,7 +104,7 @@ impl Found {
         if self.version < since {
             let Self { version, .. } = self;
             self.lines.push(format!(
-                "{what}{place} needs API version {since}, and {version} is spoken with this Engine"
+                "{what}{place} requires API version {since}, but this Engine uses {version}"
             ));
         }
     }

@@ -2,7 +2,7 @@
 //! whether it changes anything, how long it may take and how large its answer may be.
 //!
 //! Used by the HTTP client, which sends them, and by [`super::classify`], which reads what
-//! comes back. The caps are those of the scale sheet: an Engine is not trusted to be brief.
+//! comes back. Every response has a size limit, because an Engine is not trusted to be brief.
 
 /// Lists: 64 MiB, which is some 40,000 containers with Compose labels.
 const LIST_CAP: usize = 64 << 20;

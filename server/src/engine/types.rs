@@ -349,7 +349,7 @@ pub struct LoginAnswer {
 
 /// Text that is no API version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} is no Engine API version, which looks like 1.41", quoted(.0))]
+#[error("{} is not an Engine API version such as 1.41", quoted(.0))]
 pub struct InvalidApiVersion(String);
 
 impl ApiVersion {

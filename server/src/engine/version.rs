@@ -16,12 +16,12 @@ pub const CLIENT_MIN: ApiVersion = ApiVersion::new(1, 24);
 pub(super) enum NoCommonVersion {
     /// The Engine is older than any that is supported.
     #[error(
-        "the Engine speaks API versions up to {max} and Wharf {CLIENT_MIN} to {CLIENT_MAX}; upgrade the Engine"
+        "the Engine supports API versions up to {max}, but Wharf requires {CLIENT_MIN} to {CLIENT_MAX}; upgrade the Engine"
     )]
     TooOld { max: ApiVersion },
     /// The Engine no longer takes what this client speaks.
     #[error(
-        "the Engine accepts API versions from {min} and Wharf speaks {CLIENT_MIN} to {CLIENT_MAX}; upgrade Wharf, or lower the Engine's min-api-version"
+        "the Engine supports API versions from {min}, but Wharf supports {CLIENT_MIN} to {CLIENT_MAX}; upgrade Wharf, or lower the Engine's min-api-version"
     )]
     TooNew { min: ApiVersion },
 }

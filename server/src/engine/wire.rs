@@ -29,7 +29,7 @@ pub(super) fn parse<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
 /// Checks that `text` is one JSON object, without reading its fields.
 pub(super) fn check_object(text: &str) -> Result<(), String> {
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| error.to_string())?;
-    if text.trim_start().starts_with('{') { Ok(()) } else { Err("it is no JSON object".to_owned()) }
+    if text.trim_start().starts_with('{') { Ok(()) } else { Err("not a JSON object".to_owned()) }
 }
 
 impl ListItem for ContainerSummary {
@@ -548,7 +548,10 @@ pub fn engine_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D
     if is_engine_id(&id) {
         Ok(id)
     } else {
-        Err(Error::custom(format!("{} is no ID, which has hexadecimal digits only", quoted(&id))))
+        Err(Error::custom(format!(
+            "{} is not an ID, which has only hexadecimal digits",
+            quoted(&id)
+        )))
     }
 }
 

@@ -74,11 +74,11 @@ const MOST_LABELS: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryError {
     /// The name is taken by a host that differs.
-    #[error("there is another host {0} already; choose another name, or remove that one first")]
+    #[error("host {0} already exists; use another name, or remove that host first")]
     Exists(HostName),
     /// The hosts come from the configuration file.
     #[error(
-        "{} from {file} and cannot be changed over the API; change the file and send wharfd a SIGHUP",
+        "{} from {file} and cannot be changed over the API; change the file and send SIGHUP to wharfd",
         come(.hosts)
     )]
     ReadOnly {
@@ -88,11 +88,11 @@ pub enum InventoryError {
         file: PathBuf,
     },
     /// There are no such hosts.
-    #[error("no such host: {}; `wharf host ls` lists those there are", join(.0))]
+    #[error("no such host: {}; to list hosts, run `wharf host ls`", join(.0))]
     NotFound(Vec<HostName>),
     /// The configuration file has no such group.
     #[error(
-        "there is no group of certificates {}; the configuration file has {}",
+        "no certificate group {}; the configuration file has {}",
         quoted(.group),
         if .known.is_empty() { "none".to_owned() } else { .known.join(", ") }
     )]
@@ -104,7 +104,7 @@ pub enum InventoryError {
     },
     /// Hosts that were added over the API use a group that the configuration file lacks.
     #[error(
-        "{} with the group of certificates {}, which the configuration file does not have; put [tls.{group}] back",
+        "{} with the certificate group {}, which is missing from the configuration file; add [tls.{group}] again",
         added(.hosts), quoted(.group)
     )]
     GroupMissing {
@@ -114,7 +114,7 @@ pub enum InventoryError {
         hosts: Vec<HostName>,
     },
     /// A host would have more labels than there is room for.
-    #[error("{0} would have more than {MOST_LABELS} labels; give it fewer")]
+    #[error("{0} would have more than {MOST_LABELS} labels; use fewer labels")]
     TooManyLabels(HostName),
     /// Address and security do not go together.
     #[error(transparent)]

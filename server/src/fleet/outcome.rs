@@ -75,19 +75,19 @@ pub enum HostError {
         goes_on: bool,
     },
     /// The budget was spent before its turn came; nothing was sent to the host.
-    #[error("the deadline passed before its turn came")]
+    #[error("the deadline expired before its turn")]
     NotBegun,
     /// An earlier call with this request ID began the work and its end is not known.
-    #[error("an earlier call with this request ID began here and its result is not known")]
+    #[error("an earlier call with this request ID started here, and its result is unknown")]
     EarlierResultUnknown,
     /// The host was removed from the inventory after an earlier call with this request ID.
-    #[error("the host was removed since the first call with this request ID")]
+    #[error("the host was removed after the first call with this request ID")]
     Removed,
     /// The store did not take the record that makes retries safe; nothing was begun.
-    #[error("the request could not be recorded, so nothing was begun")]
+    #[error("the request could not be recorded, so nothing was done")]
     NotRecorded(#[source] StoreError),
     /// A bug of this server.
-    #[error("the server failed")]
+    #[error("internal error")]
     Panicked,
 }
 

@@ -34,16 +34,16 @@ pub enum Targets {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
     /// The caller did not say which hosts.
-    #[error("no hosts are chosen; give host names, a label selector, or say all hosts")]
+    #[error("no hosts selected; set host names, a label selector, or all hosts")]
     Unset,
     /// Names that no host has.
     #[error("no such host: {}", join(.0))]
     UnknownHosts(Vec<UnknownHost>),
     /// No host is known at all.
-    #[error("no host is known; add one with `wharf host add NAME ADDRESS`")]
+    #[error("no hosts; to add one, run `wharf host add NAME ADDRESS`")]
     EmptyInventory,
     /// No host has the labels.
-    #[error("no host matches {selector}; {known} are known, `wharf host ls` shows their labels", known = count(*.known))]
+    #[error("none of {known} matches {selector}; to list their labels, run `wharf host ls`", known = count(*.known))]
     NoneMatched {
         /// What was asked for.
         selector: LabelSelector,
@@ -51,7 +51,7 @@ pub enum SelectError {
         known: usize,
     },
     /// Everything that was chosen was left out again.
-    #[error("every chosen host is excluded; exclude fewer")]
+    #[error("every selected host is excluded; exclude fewer hosts")]
     AllExcluded,
 }
 

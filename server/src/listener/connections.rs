@@ -100,7 +100,7 @@ impl Connections {
                 Ok((io, peer)) => match Arc::clone(&self.room).try_acquire_owned() {
                     Ok(permit) => return self.guard(io, peer, permit),
                     Err(_) => warnings.say(&format!(
-                        "{} connections are open, the most for this listener; others are closed at once; raise max_connections, or end idle clients",
+                        "{} connections are open, the limit for this listener; new ones are closed immediately; raise max_connections, or stop idle clients",
                         self.most
                     )),
                 },
@@ -108,7 +108,7 @@ impl Connections {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     warnings.say(&format!(
-                        "no connection can be accepted: {error}; raise the limit of open files of wharfd, or end idle clients"
+                        "cannot accept connections: {error}; raise the limit of open files of wharfd, or stop idle clients"
                     ));
                     sleep(pause).await;
                     pause = (pause * 2).min(BACK_OFF.1);

@@ -128,8 +128,8 @@ fn aborting(state: &RolloutState, now: Millis, decision: &mut Decision) {
     let at_work: Vec<_> = at_work.map(|(name, _)| name.to_string()).collect();
     let why = state.reason.as_ref().map_or_else(String::new, |why| format!("; {}", why.message));
     let message = format!(
-        "it is being aborted, and no host came to its end for {} seconds; at work: {}; bring back what \
-         does not answer, and the rollout ends by itself{why}",
+        "aborting, but no host finished for {} seconds; in progress: {}; if these hosts answer \
+         again, the rollout ends{why}",
         state.policy.progress_deadline.as_secs(),
         hosts::some_of(&at_work)
     );
@@ -178,8 +178,8 @@ fn halt(state: &RolloutState, now: Millis) -> Option<(Phase, Option<Trouble>)> {
         && skipped.iter().any(|(name, _)| unknown(name))
     {
         let message = format!(
-            "{} left out for not answering, {} allowed; resume to do without them, or resume \
-             with --retry-failed when they answer",
+            "{} skipped because of no answer, limit {}; resume to continue without them, or resume \
+             with --retry-failed once they answer",
             count(skipped.len(), "host was", "hosts were"),
             state.policy.max_unreachable.budget(state.size()),
         );

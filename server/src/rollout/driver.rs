@@ -401,7 +401,7 @@ impl Driver {
         self.working.remove(&host);
         if panicked {
             tracing::error!(rollout = %self.id, %host, "work on a host panicked");
-            let trouble = Trouble::new(reason::INTERNAL, "wharfd failed; its log says why");
+            let trouble = Trouble::new(reason::INTERNAL, "internal error; see the wharfd log");
             let happened = HostEvent::Failed { step: None, trouble, log_tail: Vec::new() };
             self.write(vec![Event::Host { host, happened }]).await?;
         }

@@ -204,12 +204,12 @@ pub struct Summary {
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// Another `wharfd` took the store over.
-    #[error("another wharfd has taken over; this one writes no more")]
+    #[error("another wharfd has taken over; this one no longer writes")]
     Fenced,
     /// Another rollout is at work on the container.
     #[error(
-        "{container} on {host} is being changed by another rollout; \
-         `wharf rollout watch {}` follows it, `wharf rollout abort {}` stops it",
+        "another rollout is changing {container} on {host}; \
+         to follow it, run `wharf rollout watch {}`; to stop it, run `wharf rollout abort {}`",
         .by.short(), .by.short()
     )]
     Locked {
@@ -221,7 +221,7 @@ pub enum JournalError {
         by: RolloutId,
     },
     /// Another rollout changed a container between the plan and its record; plan again.
-    #[error("another rollout changed {container} on {host} after the plan was made; plan again")]
+    #[error("another rollout changed {container} on {host} after planning; plan again")]
     Outdated {
         /// The host.
         host: HostName,

@@ -159,11 +159,11 @@ fn too_many_silent(input: &Input<'_>) -> Option<Refusal> {
     let counts = policy.on_unreachable == OnUnreachable::Skip && silent.len() > allowed;
     counts.then(|| {
         let how_many = match silent.len() {
-            1 => "1 host does not answer".to_owned(),
-            many => format!("{many} hosts do not answer"),
+            1 => "1 host doesn't answer".to_owned(),
+            many => format!("{many} hosts don't answer"),
         };
         let message = format!(
-            "{how_many} and max_unreachable allows {allowed}: {}; bring back, leave out or allow",
+            "{how_many}, but max_unreachable allows {allowed}: {}; make them reachable, exclude them, or raise",
             first_of(&silent)
         );
         Refusal { host: None, trouble: Trouble::new(reason::TOO_MANY_UNREACHABLE, message) }
@@ -199,7 +199,7 @@ fn warnings(input: &Input<'_>, hosts: &BTreeMap<HostName, HostPlan>) -> Vec<Stri
         .map(|(name, _)| name.to_string())
         .collect();
     if !left_out.is_empty() {
-        warnings.push(format!("left out: {}", first_of(&left_out)));
+        warnings.push(format!("skipped: {}", first_of(&left_out)));
     }
     let size = hosts.len() - skipped().count();
     let policy = input.policy;
@@ -210,11 +210,13 @@ fn warnings(input: &Input<'_>, hosts: &BTreeMap<HostName, HostPlan>) -> Vec<Stri
         warnings.push("all hosts are replaced at the same time".to_owned());
     }
     if policy.gate == Gate::None {
-        warnings.push("there is no gate: a container that does not work is not noticed".to_owned());
+        warnings.push(
+            "without a health gate, a container that does not work goes unnoticed".to_owned(),
+        );
     }
     if input.image.as_ref().is_some_and(|image| image.digest.is_none()) {
         warnings.push(
-            "the image was not looked up in its registry: hosts may have different ones by that \
+            "the image was not looked up in its registry: hosts may have different images by that \
              name"
                 .to_owned(),
         );

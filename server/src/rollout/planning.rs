@@ -280,7 +280,7 @@ async fn resolve(
     }
     let last_is_known = last.is_some();
     let (reason, why) = last.unwrap_or_else(|| {
-        (Reason::HostUnreachable, "no host answers that could ask it".to_owned())
+        (Reason::HostUnreachable, "no host is reachable to query it".to_owned())
     });
     if last_is_known && cannot_tell {
         // The pull will tell.
@@ -295,7 +295,7 @@ async fn resolve(
         return Ok(planned(None, Vec::new()));
     }
     let message = format!(
-        "the registry does not give {reference}: {why}; check the name, push it, or log in with: \
+        "cannot get {reference} from the registry: {why}; check the name, push it, or log in with: \
          wharf login {} -u USER",
         reference.registry()
     );

@@ -1,15 +1,15 @@
-//! What a container would have to be created with to be what it is, and to differ in what a
-//! rollout changes: the body of `POST /containers/create` from an inspection.
+//! Converts an inspection and the change of a rollout to the body of `POST /containers/create` for
+//! the new container.
 //!
-//! Pure. Called by the plan, by the executor for the twin of a container that removes itself,
-//! and by the command line's preview. The rules, with the numbers that tests name, are section C
-//! of the rollout sheet. An inspection is not what a container was created with: the Engine mixes
-//! the image's settings and its own run-time values into it. So every theme has a file that takes
-//! away what is not the operator's: `image_defaults`, `identity`, `networks`, `storage`, `labels`;
-//! the rest of the Engine's JSON goes through untouched, known to us or not. On that base `change`
-//! puts what is asked for (`unset`, then settings, then the merge patch); `check`, `order` and
-//! `dependents` look at what came out; `diff` says what became different, `compare` whether the
-//! Engine did what it was asked.
+//! Pure. Called by the plan, by the executor for the twin of a container with auto-remove,
+//! and by the command line's preview. The rules, with the numbers that comments and tests cite
+//! (C1 to C36), are in docs/recreate.md. An inspection is not the body of the creation: the Engine
+//! merges the image's settings and its own runtime values into it. Each topic has a file that
+//! removes settings that the operator did not set: `image_defaults`, `identity`, `networks`,
+//! `storage`, `labels`; the rest of the Engine's JSON passes through unchanged, known to us or not.
+//! `change` then applies the change (`unset`, then settings, then the merge patch); `check`,
+//! `order`, and `dependents` examine the result; `diff` describes the differences, and `compare`
+//! checks whether the Engine did what was requested.
 
 mod change;
 mod check;
@@ -235,8 +235,8 @@ pub fn restart_risk(old: &OldFacts) -> Option<String> {
     (old.fixed_restart && old.restart.is_for_boot()).then(|| {
         format!(
             "Podman before 5.1 cannot change a restart policy, and podman-restart.service would start \
-             the old container, which has the policy {}, with the machine: the old one is removed at \
-             the end, whatever keep_old says, and an undo creates it again from what is stored",
+             the old container, which has the policy {}, at boot: the old one is removed at \
+             the end, regardless of keep_old, and an undo recreates it from stored data",
             old.restart.name
         )
     })
@@ -347,7 +347,7 @@ impl Made {
         }
         if !unknown.is_empty() {
             let refusal = |line: String| {
-                let message = format!("{line}; leave it out on this host, or upgrade its Engine");
+                let message = format!("{line}; remove it for this host, or upgrade its Engine");
                 Trouble::new(ErrorKind::Unsupported.reason(), message)
             };
             return Err(unknown.into_iter().map(refusal).collect());

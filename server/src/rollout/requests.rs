@@ -138,8 +138,8 @@ pub enum RolloutError {
     PlanRefused(Vec<Refusal>),
     /// It is not the plan that was expected.
     #[error(
-        "what would be done now is not what was planned: the plan is {actual} and not {expected}; \
-         plan again, look at it, and expect that one"
+        "the plan has changed: it is now {actual}, not {expected}; \
+         plan again, review it, and use the new fingerprint"
     )]
     PlanChanged {
         /// The caller's.
@@ -148,13 +148,13 @@ pub enum RolloutError {
         actual: Fingerprint,
     },
     /// It has ended.
-    #[error("rollout {} has ended; `wharf rollout show {}` says how", .0.short(), .0.short())]
+    #[error("rollout {} has ended; for the result, run `wharf rollout show {}`", .0.short(), .0.short())]
     Ended(RolloutId),
     /// It stands where this cannot be done; in words, with what can.
     #[error("{0}")]
     WrongState(String),
     /// It is at another revision.
-    #[error("the rollout is at revision {actual} and not at {expected}; look at it again")]
+    #[error("the rollout is at revision {actual}, not {expected}; check it again")]
     RevisionChanged {
         /// The caller's.
         expected: u64,
@@ -162,7 +162,7 @@ pub enum RolloutError {
         actual: u64,
     },
     /// The server stops and begins nothing.
-    #[error("wharfd stops and begins no rollout; connect again")]
+    #[error("wharfd is stopping and starts no rollout; reconnect")]
     Stopping,
     /// The journal did not take it.
     #[error(transparent)]
@@ -194,13 +194,13 @@ pub fn effect(id: RolloutId, phase: &Phase, control: Control) -> Result<Effect, 
             Ok(Effect::Nothing)
         }
         (Control::Pause | Control::Resume { .. }, Phase::Aborting) => {
-            refuse("the rollout is being aborted, and ends when the hosts at work have ended")
+            refuse("the rollout is being aborted, and ends when the hosts in progress finish")
         }
-        (Control::Resume { .. }, Phase::RollingBack) => {
-            refuse("the rollout is being rolled back; pause it, or start another when it has ended")
-        }
+        (Control::Resume { .. }, Phase::RollingBack) => refuse(
+            "the rollout is being rolled back; pause it, or start another one when it has ended",
+        ),
         (Control::Resume { .. }, Phase::Paused { cause: PauseCause::Promotion, .. }) => {
-            refuse("the canary is done; promote the rollout, or abort it")
+            refuse("the canary succeeded; promote the rollout, or abort it")
         }
         (Control::Promote, Phase::Paused { cause: PauseCause::Promotion, .. })
         | (Control::Resume { .. }, Phase::Paused { .. })
@@ -209,7 +209,7 @@ pub fn effect(id: RolloutId, phase: &Phase, control: Control) -> Result<Effect, 
             Phase::Pulling | Phase::Running { .. } | Phase::Baking { .. } | Phase::RollingBack,
         )
         | (Control::Abort, _) => Ok(Effect::Changes),
-        (Control::Promote, _) => refuse("the rollout does not wait for promotion"),
+        (Control::Promote, _) => refuse("the rollout is not waiting for promotion"),
         (_, Phase::Succeeded | Phase::Failed | Phase::RolledBack | Phase::Aborted) => {
             Err(RolloutError::Ended(id))
         }

@@ -140,19 +140,19 @@ impl View<'_> {
             && new.rollout.as_deref() != Some(self.names.rollout.as_str())
         {
             return Some(self.attention(&format!(
-                "container {} is known as the new one and lacks the label of this rollout",
+                "container {} is recorded as the new one but lacks the label of this rollout",
                 new.short_id()
             )));
         }
         if let Some(twin) = &seen.twin {
             if twin.rollout.as_deref() != Some(self.names.rollout.as_str()) {
                 return Some(self.attention(&format!(
-                    "container {} is known as the twin and lacks the label of this rollout",
+                    "container {} is recorded as the twin but lacks the label of this rollout",
                     twin.short_id()
                 )));
             }
             if twin.running && self.seen.old.is_some() {
-                return Some(self.attention("both the old container and its twin are there"));
+                return Some(self.attention("both the old container and its twin exist"));
             }
         }
         let holder = seen.holder.as_deref()?;
@@ -203,7 +203,7 @@ impl View<'_> {
         Trouble::new(
             reason::NEEDS_ATTENTION,
             format!(
-                "{found}; nothing was deleted. Found: {}. Put it right by hand (docs/rollout.md, \
+                "{found}; nothing was deleted. Found: {}. Repair it by hand (docs/rollout.md, \
                  \"By hand\"), then resume with --retry-failed",
                 self.seen
             ),

@@ -132,7 +132,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// One sealed value does not open.
-    #[error("the store's {table} has a secret for {row} that does not open; set it anew")]
+    #[error("cannot decrypt the secret for {row} in the store's {table}; set it again")]
     Unsealable {
         /// Its table.
         table: &'static str,
@@ -140,7 +140,7 @@ pub enum StoreError {
         row: String,
     },
     /// A row that this program would never have written.
-    #[error("the store's {table} has a row {row} that cannot be read: {problem}")]
+    #[error("cannot read row {row} in the store's {table}: {problem}")]
     Row {
         /// Its table.
         table: &'static str,
@@ -150,10 +150,10 @@ pub enum StoreError {
         problem: String,
     },
     /// A host of this name is there already.
-    #[error("a host {0} is there already")]
+    #[error("host {0} already exists")]
     HostTaken(crate::domain::HostName),
     /// The random numbers of the system are not to be had.
-    #[error("the system gives no random numbers")]
+    #[error("the system provides no random numbers")]
     Random,
     /// SQLite refused, for instance because the disk is full.
     #[error("the store cannot {action}: {}", .failure.explain(.directory))]

@@ -62,24 +62,24 @@ impl Failure {
         let directory = directory.display();
         match self {
             Self::Full => format!(
-                "the disk of {directory} is full; make room there, and wharfd goes on without a restart"
+                "the disk of {directory} is full; free some space, and wharfd continues without a restart"
             ),
             Self::Io => format!(
-                "reading or writing in {directory} failed; check that disk, its mount and its quota"
+                "reading or writing in {directory} failed; check the disk, its mount, and its quota"
             ),
             Self::ReadOnly => format!(
-                "the files in {directory} cannot be written; check that the file system is mounted for writing, and their owner and mode"
+                "cannot write the files in {directory}; check that the file system is mounted read-write, and their owner and mode"
             ),
             Self::Busy => format!(
-                "another process holds {directory}/wharf.db; end it, or wait, and try again"
+                "another process has locked {directory}/wharf.db; stop it, or wait, and retry"
             ),
             Self::Corrupt => format!(
-                "{directory}/wharf.db is damaged; stop wharfd, and put back a copy of the data directory"
+                "{directory}/wharf.db is damaged; stop wharfd, and restore a backup of the data directory"
             ),
             Self::CannotOpen => format!(
-                "{directory}/wharf.db cannot be opened; check that it is there, and the limit of open files"
+                "cannot open {directory}/wharf.db; check that it exists, and the limit of open files"
             ),
-            Self::Other => format!("SQLite refused in {directory}; the log of wharfd says why"),
+            Self::Other => format!("SQLite failed in {directory}; see the wharfd log"),
         }
     }
 }

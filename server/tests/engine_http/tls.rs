@@ -162,7 +162,7 @@ async fn a_client_certificate_that_is_refused_or_missing_is_named() {
     for material in [authority.material(None), authority.material(Some(&other))] {
         let message = tls_error(&server.address, Some(&material)).await;
         assert!(message.contains("client certificate"), "{message}");
-        assert!(message.contains("check the certificate and key given for this host"), "{message}");
+        assert!(message.contains("check the certificate and key of this host"), "{message}");
     }
 }
 

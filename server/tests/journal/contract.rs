@@ -97,12 +97,12 @@ pub async fn a_rollout_is_refused_where_another_holds_a_host_that_it_skips(kept:
     let epoch = journal.take_over().await.unwrap();
     journal.create(epoch, rollout(1, &["a", "b"])).await.unwrap();
     let mut skips = rollout(2, &["c"]);
-    skips.plan.hosts.insert(host("b"), HostPlan::skipped("on this version already".to_owned()));
+    skips.plan.hosts.insert(host("b"), HostPlan::skipped("already on this version".to_owned()));
     let refused = journal.create(epoch, skips.clone()).await;
     assert!(matches!(refused, Err(JournalError::Locked { by, .. }) if by == id(1)), "{refused:?}");
     // One that skips every host, and so would be done at once, is no exception.
     let mut skips_all = rollout(3, &[]);
-    skips_all.plan.hosts.insert(host("a"), HostPlan::skipped("on this version already".to_owned()));
+    skips_all.plan.hosts.insert(host("a"), HostPlan::skipped("already on this version".to_owned()));
     let refused = journal.create(epoch, skips_all).await;
     assert!(matches!(refused, Err(JournalError::Locked { by, .. }) if by == id(1)), "{refused:?}");
     assert_eq!(journal.list().await.unwrap().len(), 1);
@@ -128,7 +128,7 @@ pub async fn a_plan_from_before_the_end_of_another_rollout_is_outdated(kept: Kep
     let epoch = journal.take_over().await.unwrap();
     let planned = |number, planned_at| NewRollout { planned_at, ..rollout(number, &["a"]) };
     let mut skips = NewRollout { planned_at: before, ..rollout(2, &[]) };
-    skips.plan.hosts.insert(host("a"), HostPlan::skipped("on this version already".to_owned()));
+    skips.plan.hosts.insert(host("a"), HostPlan::skipped("already on this version".to_owned()));
     for outdated in [planned(3, before), skips] {
         let refused = journal.create(epoch, outdated).await;
         assert!(matches!(refused, Err(JournalError::Outdated { .. })), "{refused:?}");

@@ -24,7 +24,7 @@ async fn hosts_that_are_on_the_version_already_are_a_success() -> anyhow::Result
 
     let again = bench.cli(&start).await?.expect(0)?;
     let last = again.stdout.lines().last().context("a line")?;
-    assert!(last.contains("changed nothing: all 3 hosts are on this version already"), "{last}");
+    assert!(last.contains("changed nothing: all 3 hosts are already on this version"), "{last}");
     let after_again = bench.current().await?;
     assert_eq!(ids(&after_again), ids(&after));
 
@@ -35,16 +35,16 @@ async fn hosts_that_are_on_the_version_already_are_a_success() -> anyhow::Result
     assert_eq!(stored.waves, 0);
     for step in &stored.steps {
         assert_eq!(step.state(), HostState::Skipped);
-        assert_eq!(step.status.as_ref().map(|it| &*it.message), Some("on this version already"));
+        assert_eq!(step.status.as_ref().map(|it| &*it.message), Some("already on this version"));
     }
     let counts = stored.counts.context("counts")?;
     assert_eq!((counts.total, counts.skipped, counts.failed), (0, 3, 0));
     let detached = bench.cli(&[&start[..], &["--detach"]].concat()).await?.expect(0)?;
-    assert!(detached.stdout.contains("are on this version already"), "{detached:?}");
+    assert!(detached.stdout.contains("are already on this version"), "{detached:?}");
     let mut plan = start.clone();
     plan[0] = "plan";
     let plan = bench.cli(&plan).await?.expect(0)?;
-    let line = "nothing would be changed: all 3 hosts are on this version already";
+    let line = "nothing would be changed: all 3 hosts are already on this version";
     assert!(plan.stdout.contains(line), "{plan:?}");
 
     // A change of settings alone is done once as well.

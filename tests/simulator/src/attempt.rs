@@ -167,7 +167,7 @@ impl Drop for Guard<'_> {
 fn lost(operation: Operation) -> EngineError {
     let kind =
         if operation.is_write() { ErrorKind::ResultUnknown } else { ErrorKind::ConnectionLost };
-    EngineError::new(kind, operation.name(), "the connection broke before the answer came")
+    EngineError::new(kind, operation.name(), "the connection broke before the response")
 }
 
 /// Sleeps only where there is something to sleep: even an empty sleep lets others run first.

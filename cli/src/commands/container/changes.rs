@@ -19,7 +19,7 @@ pub struct Args {
     which: WhichOne,
 }
 
-/// Shows what changed in a file system: A added, C changed, D deleted.
+/// Shows the changed files of a container: A added, C changed, D deleted.
 pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let call = args.which.call(app, Access::Read)?;
     let request = GetContainerChangesRequest {

@@ -27,8 +27,8 @@ Examples:
   wharf create -A --name web -f body.json -e LEVEL=debug app:v2 serve --all";
 
 const RUN_NOTES: &str = "\
-Pulls the image where it is missing. See wharf create --help for bodies. -d is required: an
-attached run is not there yet.
+Pulls the image on hosts that don't have it. For JSON bodies, see wharf create --help. -d is
+required: attached runs are not available yet.
 
 Examples:
   wharf run -d -H web1,web2 --name web -p 80:8080 --memory 512m app:v1
@@ -75,15 +75,15 @@ struct What {
     flags: Box<ContainerFlags>,
     #[command(flatten)]
     targets: TargetArgs,
-    /// Image, then the command with its arguments; flags behind the image are the command's.
-    /// May be left out where the body names an image
+    /// Image, then the command with its arguments; flags after the image belong to the command.
+    /// Optional if the body names an image
     #[arg(value_name = "IMAGE", trailing_var_arg = true)]
     words: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Pull {
-    /// If the host does not have the image
+    /// If the host doesn't have the image
     Missing,
     /// Always, on every host
     Always,
@@ -100,7 +100,7 @@ pub async fn create(app: &App, args: CreateArgs) -> Result<(), Failure> {
 pub async fn run(app: &App, args: RunArgs) -> Result<(), Failure> {
     if !args.detach {
         return Err(Failure::usage(
-            "wharf run needs -d: it starts the container and returns; an attached run is not there yet",
+            "wharf run requires -d: it starts the container and returns; attached runs are not available yet",
         ));
     }
     send(app, args.what, true).await
@@ -112,11 +112,11 @@ async fn send(app: &App, what: What, start: bool) -> Result<(), Failure> {
     let targets = app.targets(&what.targets);
     let selector = targets.select(Access::Write).map_err(|failure| match failure {
         Failure::Usage(message) if !command.is_empty() => {
-            Failure::Usage(format!("{message} (flags behind the image belong to its command)"))
+            Failure::Usage(format!("{message} (flags after the image belong to its command)"))
         }
-        // docker's `-l` is a label of the container.
+        // In docker, `-l` is a label of the container.
         Failure::Usage(message) if targets.selector.is_some() => Failure::Usage(format!(
-            "{message} (-l chooses hosts; a label of the container is --label)"
+            "{message} (-l selects hosts; to set a label of the container, use --label)"
         )),
         other => other,
     })?;
@@ -180,7 +180,7 @@ impl Transferred for CreatedContainer {
 
     fn line(&self, _changed: bool) -> String {
         match (self.created, self.started) {
-            (false, _) => "was there already by the same request".to_owned(),
+            (false, _) => "already created by the same request".to_owned(),
             (true, true) => "created and started".to_owned(),
             (true, false) => "created".to_owned(),
         }
@@ -190,7 +190,7 @@ impl Transferred for CreatedContainer {
         &self.warnings
     }
 
-    /// A container that was created and could not be started stays, and its name says where.
+    /// A container that was created but could not be started is kept, so its name is printed.
     fn survives_failure(&self) -> bool {
         true
     }

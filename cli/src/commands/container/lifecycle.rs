@@ -28,7 +28,7 @@ pub struct StartArgs {
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  wharf stop -H web1,web2 web\n  wharf stop -t 60 web1/web")]
 pub struct StopArgs {
-    /// Seconds between stop signal and SIGKILL [default: the container's own, else 10]
+    /// Seconds between the stop signal and SIGKILL [default: the container's own, or 10]
     #[arg(short = 't', long = "time", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     time: Option<Duration>,
     #[command(flatten)]
@@ -39,7 +39,7 @@ pub struct StopArgs {
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  wharf restart -A web")]
 pub struct RestartArgs {
-    /// Seconds between stop signal and SIGKILL [default: the container's own, else 10]
+    /// Seconds between the stop signal and SIGKILL [default: the container's own, or 10]
     #[arg(short = 't', long = "time", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     time: Option<Duration>,
     #[command(flatten)]
@@ -71,7 +71,7 @@ pub struct UnpauseArgs {
     which: Which,
 }
 
-/// Sends one request for each call, with the fields that all six have and those given.
+/// Sends one request for each call, with the fields common to all six and those given.
 macro_rules! act {
     ($app:expr, $which:expr, $method:ident, $request:ident { $($field:ident: $value:expr),* },
      $module:ident, $already:expr) => {{
@@ -103,7 +103,7 @@ pub async fn start(app: &App, args: StartArgs) -> Result<(), Failure> {
         start_containers,
         StartContainersRequest {},
         start_containers_response,
-        "was running already"
+        "already running"
     )
 }
 
@@ -116,7 +116,7 @@ pub async fn stop(app: &App, args: StopArgs) -> Result<(), Failure> {
         stop_containers,
         StopContainersRequest { timeout: timeout },
         stop_containers_response,
-        "was not running"
+        "not running"
     )
 }
 
@@ -129,7 +129,7 @@ pub async fn restart(app: &App, args: RestartArgs) -> Result<(), Failure> {
         restart_containers,
         RestartContainersRequest { timeout: timeout },
         restart_containers_response,
-        "nothing was changed"
+        "unchanged"
     )
 }
 
@@ -141,11 +141,11 @@ pub async fn kill(app: &App, args: KillArgs) -> Result<(), Failure> {
         kill_containers,
         KillContainersRequest { signal: args.signal.clone().unwrap_or_default() },
         kill_containers_response,
-        "nothing was changed"
+        "unchanged"
     )
 }
 
-/// Freezes containers.
+/// Pauses containers.
 pub async fn pause(app: &App, args: PauseArgs) -> Result<(), Failure> {
     act!(
         app,
@@ -153,11 +153,11 @@ pub async fn pause(app: &App, args: PauseArgs) -> Result<(), Failure> {
         pause_containers,
         PauseContainersRequest {},
         pause_containers_response,
-        "was paused already"
+        "already paused"
     )
 }
 
-/// Lets frozen containers go on.
+/// Resumes paused containers.
 pub async fn unpause(app: &App, args: UnpauseArgs) -> Result<(), Failure> {
     act!(
         app,
@@ -165,7 +165,7 @@ pub async fn unpause(app: &App, args: UnpauseArgs) -> Result<(), Failure> {
         unpause_containers,
         UnpauseContainersRequest {},
         unpause_containers_response,
-        "was not paused"
+        "not paused"
     )
 }
 
@@ -173,7 +173,7 @@ pub async fn unpause(app: &App, args: UnpauseArgs) -> Result<(), Failure> {
 fn seconds(text: &str) -> Result<Duration, String> {
     let duration = duration::parse(text)?;
     if duration.subsec_nanos() != 0 {
-        return Err("the Engine takes whole seconds".to_owned());
+        return Err("must be a whole number of seconds".to_owned());
     }
     Ok(duration)
 }

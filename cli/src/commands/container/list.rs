@@ -11,9 +11,9 @@ use crate::targets::{Access, TargetArgs};
 const EXAMPLES: &str = "\
 Examples:
   wharf ps                             running containers of every host
-  wharf ps -a -H web1                  also those that do not run, of one host
-  wharf ps -l env=prod -f name=web     of some hosts, filtered
-  wharf ps -o name | xargs wharf stop  HOST/CONTAINER, as other commands take it";
+  wharf ps -a -H web1                  all containers of one host, also stopped ones
+  wharf ps -l env=prod -f name=web     matching containers of some hosts
+  wharf ps -o name | xargs wharf stop  HOST/CONTAINER, which other commands accept";
 
 /// Arguments of `wharf ps`.
 #[derive(clap::Args)]

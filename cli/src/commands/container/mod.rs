@@ -35,26 +35,26 @@ pub enum Command {
     Restart(lifecycle::RestartArgs),
     /// Send a signal to containers
     Kill(lifecycle::KillArgs),
-    /// Freeze containers
+    /// Pause containers
     Pause(lifecycle::PauseArgs),
-    /// Let frozen containers go on
+    /// Resume paused containers
     Unpause(lifecycle::UnpauseArgs),
-    /// Give a container another name
+    /// Rename a container
     Rename(rename::Args),
-    /// Change limits and the restart policy of containers
+    /// Change resource limits and the restart policy of containers
     Update(update::Args),
     /// Wait until containers stop, and print their exit statuses
     Wait(wait::Args),
     /// Remove containers
     Rm(remove::Args),
-    /// Show what Engines know of containers
+    /// Show the Engine's details of containers
     Inspect(inspect::Args),
     /// Show the processes of a container
     Top(top::Args),
-    /// Show what changed in the file system of a container
+    /// Show changed files in a container's file system
     #[command(alias = "diff")]
     Changes(changes::Args),
-    /// Remove containers that do not run
+    /// Remove stopped containers
     Prune(prune::Args),
 }
 
@@ -123,7 +123,7 @@ impl WhichOne {
         let targets = app.targets(&self.targets);
         if self.container.contains('/') && !targets.is_empty() {
             return Err(Failure::usage(
-                "the container names its host; leave out either HOST/ or -H, -l and -A",
+                "the container already names its host; omit either HOST/ or -H, -l, and -A",
             ));
         }
         let mut calls = targets.container_calls(std::slice::from_ref(&self.container), access)?;

@@ -17,7 +17,7 @@ use crate::view::units;
     after_help = "Examples:\n  wharf container prune -A --filter until=24h\n  wharf container prune -H web1"
 )]
 pub struct Args {
-    /// Only matching containers: until=24h, label=a, label!=a; may be repeated
+    /// Only matching containers: until=24h, label=a, label!=a; can be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
     /// Accepted for compatibility with docker; wharf never asks for confirmation
@@ -27,7 +27,7 @@ pub struct Args {
     targets: TargetArgs,
 }
 
-/// Removes containers that do not run.
+/// Removes stopped containers.
 pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let targets = app.targets(&args.targets);
     let request = PruneContainersRequest {

@@ -46,7 +46,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
             call!(connection, containers.remove_containers, request)
         })
         .collect();
-    let actions = Actions::new(&app.printer, "was not there", |_, _, event| match event {
+    let actions = Actions::new(&app.printer, "does not exist", |_, _, event| match event {
         Event::Item(item) => Some(item),
         _ => None,
     });

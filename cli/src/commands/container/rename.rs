@@ -18,15 +18,17 @@ use crate::targets::Access;
 pub struct Args {
     #[command(flatten)]
     which: WhichOne,
-    /// The new name
+    /// New name
     #[arg(value_name = "NEW_NAME")]
     new_name: String,
 }
 
-/// Gives a container another name.
+/// Renames a container.
 pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     if args.new_name.contains('/') {
-        return Err(Failure::usage("the new name has no host before it; it stays on its host"));
+        return Err(Failure::usage(
+            "the new name must not contain a host; the container stays on its host",
+        ));
     }
     let call = args.which.call(app, Access::Write)?;
     let request = RenameContainerRequest {
@@ -38,7 +40,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     };
     let connection = app.connect().await?;
     let calls = vec![call!(connection, containers.rename_container, request)];
-    let actions = Actions::new(&app.printer, "had that name already", |_, _, event| match event {
+    let actions = Actions::new(&app.printer, "already has that name", |_, _, event| match event {
         Event::Item(item) => Some(item),
         _ => None,
     });

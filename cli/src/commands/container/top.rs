@@ -20,7 +20,7 @@ use crate::targets::Access;
 pub struct Args {
     #[command(flatten)]
     which: WhichOne,
-    /// Arguments of ps on the host [default: -ef]
+    /// Arguments for ps on the host [default: -ef]
     #[arg(value_name = "PS_ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
     ps_args: Vec<String>,
 }
@@ -66,7 +66,7 @@ impl Observer<Event> for Processes<'_> {
 }
 
 impl Processes<'_> {
-    /// Hosts whose `ps` has the same titles share a table.
+    /// Hosts whose `ps` prints the same titles share a table.
     fn print(&mut self) {
         self.lists.sort_by(|left, right| left.0.cmp(&right.0));
         let mut rest = std::mem::take(&mut self.lists);
@@ -84,7 +84,7 @@ impl Processes<'_> {
                     cells
                 })
             });
-            // Titles come from the host, so they are a row like others to the table.
+            // Titles come from the host, so the table treats them as a normal row.
             let mut cells: Vec<Vec<String>> = std::iter::once(header.clone()).chain(rows).collect();
             for row in &mut cells {
                 row.resize(header.len(), String::new());

@@ -28,32 +28,32 @@ pub struct Args {
     /// Memory limit, such as 512m
     #[arg(short, long, value_name = "BYTES", value_parser = values::bytes, allow_negative_numbers = true)]
     memory: Option<i64>,
-    /// Memory and swap together; -1: no limit of swap
+    /// Limit of memory and swap together; -1 for unlimited swap
     #[arg(long, value_name = "BYTES", value_parser = values::bytes_or_unlimited, allow_negative_numbers = true)]
     memory_swap: Option<i64>,
     /// Soft memory limit
     #[arg(long, value_name = "BYTES", value_parser = values::bytes, allow_negative_numbers = true)]
     memory_reservation: Option<i64>,
-    /// Processors, such as 1.5
+    /// Number of CPUs, such as 1.5
     #[arg(long, value_name = "COUNT", value_parser = values::nano_cpus, allow_negative_numbers = true)]
     cpus: Option<i64>,
-    /// Weight against other containers
+    /// CPU weight relative to other containers
     #[arg(short, long, value_name = "WEIGHT", allow_negative_numbers = true)]
     cpu_shares: Option<i64>,
-    /// Processors to run on, such as 0-2,5
+    /// CPUs to run on, such as 0-2,5
     #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
     cpuset_cpus: String,
-    /// Most processes; -1: no limit
+    /// Maximum number of processes; -1 for unlimited
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     pids_limit: Option<i64>,
-    /// The Engine's own JSON body, for what the flags lack; - is stdin
+    /// JSON body of the Engine's API, for settings without a flag; - reads stdin
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     file: Option<PathBuf>,
     #[command(flatten)]
     which: Which,
 }
 
-/// Changes limits of containers.
+/// Changes the limits of containers.
 pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let engine =
         args.file.as_deref().map(body::read).transpose()?.map(body::Body::into_engine_json);
@@ -72,7 +72,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     };
     let fanout = template.fanout;
     if template == (UpdateContainersRequest { fanout, ..UpdateContainersRequest::default() }) {
-        return Err(Failure::usage("nothing to change was given; see wharf update --help"));
+        return Err(Failure::usage("specify at least one change; see wharf update --help"));
     }
     let (connection, calls) = args.which.connect(app, Access::Write).await?;
     let calls = calls
@@ -87,16 +87,15 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
             call!(connection, containers.update_containers, request)
         })
         .collect();
-    let actions =
-        Actions::new(&app.printer, "nothing was changed", |printer, host, event| match event {
-            Event::Item(item) => Some(item),
-            Event::Warnings(warnings) => {
-                for warning in warnings.warnings {
-                    printer.warning(&format!("{host}/{}: {warning}", warnings.name));
-                }
-                None
+    let actions = Actions::new(&app.printer, "unchanged", |printer, host, event| match event {
+        Event::Item(item) => Some(item),
+        Event::Warnings(warnings) => {
+            for warning in warnings.warnings {
+                printer.warning(&format!("{host}/{}: {warning}", warnings.name));
             }
-            _ => None,
-        });
+            None
+        }
+        _ => None,
+    });
     observe(app, &connection, calls, actions).await
 }

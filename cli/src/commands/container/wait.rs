@@ -14,8 +14,8 @@ use crate::report::{self, failed_of, host_failed, outcome_error, status_error};
 use crate::targets::Access;
 
 const NOTES: &str = "\
-Prints the exit status of the container and ends with it. With several containers or hosts it \
-prints HOST/CONTAINER and the status of each, and ends with 0 only when all are 0.
+Prints the exit status of the container and exits with it. With several containers or hosts, it \
+prints HOST/CONTAINER and the status of each, and exits with 0 only if all are 0.
 
 Examples:
   wharf wait web1/migration
@@ -34,7 +34,7 @@ pub struct Args {
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Condition {
-    /// The container is not running; returns at once if it already is not
+    /// The container is not running; returns immediately if it is already stopped
     NotRunning,
     /// The container stops the next time
     NextExit,
@@ -100,7 +100,7 @@ impl Exits<'_> {
 
     fn end(&self) -> Result<(), Failure> {
         match &*self.codes {
-            // A process ends with eight bits; the Engine reports nothing beyond them either.
+            // An exit status has eight bits; the Engine reports no more either.
             [code] if self.single() && *code != 0 => {
                 Err(Failure::Container(u8::try_from(*code & 0xff).unwrap_or(1).max(1)))
             }

@@ -14,8 +14,8 @@ use crate::server::{PemKind, read_pem};
 use crate::targets::{TargetArgs, named};
 
 const EXAMPLES: &str = "\
-The host is added whether it answers or not; a warning says when it does not.
-wharf host check asks again; to correct an address, wharf host rm NAME and add it again.
+The host is added even if it doesn't answer; in that case, a warning is printed. To check it again,
+run wharf host check. To correct an address, run wharf host rm NAME and add the host again.
 
 Examples:
   wharf host add local unix:///var/run/docker.sock
@@ -28,29 +28,29 @@ Examples:
 pub struct Args {
     /// Name of the host: a-z A-Z 0-9 . _ -
     name: String,
-    /// Where its Engine listens: unix:///PATH or tcp://HOST:PORT
+    /// Address of its Engine: unix:///PATH or tcp://HOST:PORT
     address: String,
     /// Label; can be repeated
     #[arg(long = "label", value_name = "KEY=VALUE")]
     labels: Vec<String>,
-    /// Authorities that may have signed the Engine's certificate (PEM)
+    /// CA certificates to verify the Engine's certificate (PEM)
     #[arg(id = "host_tls_ca", long = "tls-ca", value_name = "FILE")]
     tls_ca: Option<PathBuf>,
     /// Client certificate to present to the Engine (PEM)
     #[arg(id = "host_tls_cert", long = "tls-cert", value_name = "FILE", requires = "host_tls_key")]
     tls_cert: Option<PathBuf>,
-    /// Key of the client certificate (PEM); the server keeps it sealed
+    /// Private key of the client certificate (PEM); the server stores it sealed
     #[arg(id = "host_tls_key", long = "tls-key", value_name = "FILE", requires = "host_tls_cert")]
     tls_key: Option<PathBuf>,
     /// Certificate group from the server's configuration file
     #[arg(long, value_name = "NAME", conflicts_with_all = ["host_tls_ca", "host_tls_cert", "host_tls_key"])]
     tls_group: Option<String>,
-    /// Accept plain TCP to another machine: whoever can alter that traffic is root on the host
+    /// Allow plain TCP to another machine; whoever can alter that traffic is root on the host
     #[arg(long)]
     insecure: bool,
 }
 
-/// Adds a host and asks whether it answers.
+/// Adds a host and checks whether it answers.
 pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let tls = match args.tls_group {
         Some(group) => Some(Tls::TlsGroup(group)),
@@ -81,7 +81,7 @@ pub async fn add(connection: &Connection, request: AddHostRequest) -> Result<Hos
     Ok(response.host.unwrap_or_default())
 }
 
-/// Prints the hosts that were added, and says whether they answer.
+/// Prints the hosts that were added, and whether they answer.
 pub async fn report(app: &App, connection: &Connection, hosts: &[Host]) {
     for host in hosts {
         if app.printer.is_json() {
@@ -110,7 +110,7 @@ pub async fn report(app: &App, connection: &Connection, hosts: &[Host]) {
     }
 }
 
-/// Reads PEM files. `None` where none is named.
+/// Reads PEM files. `None` if no file is named.
 pub fn material(
     ca: Option<&Path>,
     certificate: Option<&Path>,

@@ -23,7 +23,7 @@ pub struct Args {
     targets: TargetArgs,
 }
 
-/// Asks hosts whether they answer.
+/// Checks whether hosts answer.
 pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let targets = app.targets(&args.targets);
     let request = CheckHostsRequest {

@@ -1,4 +1,4 @@
-//! `wharf host import`: this machine's Docker contexts become hosts.
+//! `wharf host import`: adds this machine's Docker contexts as hosts.
 //!
 //! A context is a directory `contexts/meta/ID` with `meta.json`, and `contexts/tls/ID/docker`
 //! with its PEM files, under `~/.docker` or `$DOCKER_CONFIG`.
@@ -18,7 +18,7 @@ use crate::report::host_failed;
 use crate::status::ErrorText;
 
 const EXAMPLES: &str = "\
-Contexts of ssh:// addresses are left out for now. The context \"default\" is not a stored one;
+Contexts with ssh:// addresses are not supported yet. The context \"default\" is not stored in a file;
 add its socket with wharf host add local unix:///var/run/docker.sock.
 
 Examples:
@@ -29,13 +29,13 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Only these contexts, each of which must fit [default: all that fit]
+    /// Only these contexts, all of which must be usable [default: all usable contexts]
     #[arg(value_name = "CONTEXT")]
     names: Vec<String>,
     /// Label for every added host; can be repeated
     #[arg(long = "label", value_name = "KEY=VALUE")]
     labels: Vec<String>,
-    /// Accept plain TCP to other machines: whoever can alter that traffic is root on the host
+    /// Allow plain TCP to other machines; whoever can alter that traffic is root on the host
     #[arg(long)]
     insecure: bool,
     /// Only print what would be added
@@ -46,7 +46,7 @@ pub struct Args {
 /// Adds hosts from Docker contexts.
 pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let directory = docker_directory().ok_or_else(|| {
-        Failure::usage("neither DOCKER_CONFIG nor HOME is set; Docker contexts are kept there")
+        Failure::usage("cannot find Docker contexts: neither DOCKER_CONFIG nor HOME is set")
     })?;
     let labels = super::labels(&args.labels)?;
     let mut contexts = read_all(&directory)?;
@@ -54,7 +54,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     {
         let known: Vec<&str> = contexts.iter().map(|context| context.name.as_str()).collect();
         return Err(Failure::Usage(format!(
-            "there is no Docker context \"{}\" in {} (there: {})",
+            "no Docker context \"{}\" in {} (available: {})",
             unknown.escape_debug(),
             directory.display(),
             if known.is_empty() { "none".to_owned() } else { known.join(", ") }
@@ -62,11 +62,11 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     }
     contexts.retain(|context| args.names.is_empty() || args.names.contains(&context.name));
     if contexts.is_empty() {
-        app.printer.note(&format!("there are no Docker contexts in {}", directory.display()));
+        app.printer.note(&format!("no Docker contexts in {}", directory.display()));
         return Ok(());
     }
-    // A context that was named and cannot be a host is a failure; of all that are there, those
-    // that fit are meant.
+    // A named context that cannot become a host is a failure. Without names, contexts that cannot
+    // become hosts are skipped.
     let named = !args.names.is_empty();
     let (mut requests, mut failed) = (Vec::new(), false);
     for context in contexts {
@@ -179,17 +179,17 @@ fn plan(context: &DockerContext) -> Result<AddHostRequest, String> {
     let scheme = context.address.split_once("://").map_or("", |(scheme, _)| scheme);
     match scheme {
         "unix" | "tcp" => {}
-        "ssh" => return Err("ssh:// comes in a later version".to_owned()),
-        "" => return Err("it has no Docker address".to_owned()),
-        other => return Err(format!("{other}:// is not spoken; unix:// and tcp:// are")),
+        "ssh" => return Err("ssh:// is not supported yet".to_owned()),
+        "" => return Err("the context has no Docker address".to_owned()),
+        other => return Err(format!("{other}:// is not supported; use unix:// or tcp://")),
     }
     if context.skip_verify {
         return Err("it does not verify the Engine's certificate; give its CA: \
                     wharf host add NAME ADDRESS --tls-ca FILE"
             .to_owned());
     }
-    let name =
-        sanitize(&context.name).ok_or("its name has no letter or digit to make a host name of")?;
+    let name = sanitize(&context.name)
+        .ok_or("the context's name has no letter or digit, so it cannot become a host name")?;
     let file = |name: &str| Some(context.tls_directory.join(name)).filter(|path| path.is_file());
     let (ca, certificate, key) = (file("ca.pem"), file("cert.pem"), file("key.pem"));
     let tls = add::material(ca.as_deref(), certificate.as_deref(), key.as_deref())
@@ -203,7 +203,7 @@ fn plan(context: &DockerContext) -> Result<AddHostRequest, String> {
     })
 }
 
-/// A host name made of a context name: what a host name cannot hold becomes `-`.
+/// Derives a host name from a context name: replaces invalid characters with `-`.
 fn sanitize(name: &str) -> Option<String> {
     let fits = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
     let name: String = name.chars().map(fits).collect();

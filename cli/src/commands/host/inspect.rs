@@ -17,7 +17,7 @@ use crate::view::hosts::{self, Known};
     after_help = "Examples:\n  wharf host inspect web1 web2\n  wharf host inspect web1 -o json | jq .status"
 )]
 pub struct Args {
-    /// Hosts
+    /// Names of the hosts
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
 }
@@ -57,7 +57,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// One line about a host that was just added.
+/// One line about a newly added host.
 pub fn reachability(
     name: &str,
     answer: Option<&Result<wharf::v1::HostStatus, ErrorText>>,
@@ -68,9 +68,9 @@ pub fn reachability(
             hosts::engine(status),
             status.api_version
         )),
-        Some(Err(error)) => Err(format!("{name} is added, but does not answer: {}", error.line())),
+        Some(Err(error)) => Err(format!("{name} was added, but doesn't answer: {}", error.line())),
         None => Err(format!(
-            "{name} is added, but could not be checked; try wharf host check -H {name}"
+            "{name} was added, but could not be checked; run wharf host check -H {name}"
         )),
     }
 }

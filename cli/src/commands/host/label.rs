@@ -22,7 +22,7 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The host, unless -H, -l or -A chooses hosts; then KEY=VALUE to set, KEY- to remove
+    /// Name of the host, unless -H, -l, or -A selects hosts; then KEY=VALUE to set, KEY- to remove
     #[arg(required = true, value_name = "[NAME] KEY=VALUE|KEY-", allow_hyphen_values = false)]
     words: Vec<String>,
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         targets.host = vec![words.remove(0)];
         if targets.host[0].contains('=') {
             return Err(Failure::usage(
-                "say which host: wharf host label NAME KEY=VALUE, or choose hosts with -H, -l or -A",
+                "specify a host: wharf host label NAME KEY=VALUE, or select hosts with -H, -l, or -A",
             ));
         }
     }
@@ -75,7 +75,7 @@ fn changes(words: &[String]) -> Result<(BTreeMap<String, String>, Vec<String>), 
     let (remove, set): (Vec<&String>, Vec<&String>) =
         words.iter().partition(|word| !word.contains('=') && word.ends_with('-'));
     if words.is_empty() {
-        return Err(Failure::usage("no label was given; KEY=VALUE sets one, KEY- removes one"));
+        return Err(Failure::usage("specify a label: KEY=VALUE sets one, KEY- removes one"));
     }
     if let Some(word) = set.iter().find(|word| !word.contains('=')) {
         return Err(Failure::Usage(format!(

@@ -11,7 +11,7 @@ use crate::targets::{Access, TargetArgs};
 use crate::view::hosts::{COLUMNS, Known};
 
 const EXAMPLES: &str = "\
-A host that does not answer is part of the answer: the exit status is 0. wharf host check fails.
+The exit status is 0 even if a host doesn't answer. To fail in that case, use wharf host check.
 
 Examples:
   wharf host ls
@@ -37,7 +37,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let connection = app.connect().await?;
     let hosts = super::inventory(&connection, selector.clone()).await?;
     if hosts.is_empty() {
-        printer.note("no host is known; add one with: wharf host add NAME ADDRESS");
+        printer.note("no hosts; to add one, run: wharf host add NAME ADDRESS");
     }
     if printer.format == Format::Name {
         hosts.iter().for_each(|host| printer.data(&host.name));
@@ -80,10 +80,10 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         None => Ok(()),
         Some(end) => {
             let why = end.map_or_else(
-                || "the answer of the server ended early".to_owned(),
+                || "the server's response ended early".to_owned(),
                 |status| ErrorText::of_status(&status).line(),
             );
-            printer.error(&format!("not every host was asked: {why}"));
+            printer.error(&format!("not every host was contacted: {why}"));
             Err(Failure::Hosts)
         }
     }

@@ -56,10 +56,10 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
     }
 }
 
-/// What hosts answer to a check.
+/// The results of a check.
 pub type Answers = BTreeMap<String, Result<HostStatus, ErrorText>>;
 
-/// Asks hosts whether they answer.
+/// Checks whether hosts answer.
 async fn check(
     connection: &Connection,
     targets: HostSelector,
@@ -88,11 +88,11 @@ impl Observer<Event> for Checked {
     }
 }
 
-/// The inventory, all pages of it.
+/// All pages of the inventory.
 async fn inventory(connection: &Connection, targets: HostSelector) -> Result<Vec<Host>, Failure> {
     let mut hosts = Vec::new();
     let mut page_token = String::new();
-    // A selection that leaves no host is refused, but an inventory may well be empty.
+    // The server refuses a selection without hosts, but an inventory may be empty.
     let everything =
         matches!(targets.selection, Some(Selection::All(_))) && targets.exclude.is_empty();
     let targets = (!everything).then_some(targets);
@@ -109,7 +109,7 @@ async fn inventory(connection: &Connection, targets: HostSelector) -> Result<Vec
     }
 }
 
-/// `KEY=VALUE` as typed; a key alone has an empty value.
+/// `KEY=VALUE` as typed; a bare key has an empty value.
 fn labels(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     let mut labels = BTreeMap::new();
     for label in given {

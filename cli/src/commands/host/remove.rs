@@ -12,7 +12,7 @@ use crate::status::ErrorText;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  wharf host rm web1 web2")]
 pub struct Args {
-    /// Hosts
+    /// Names of the hosts
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
     /// Ignore unknown hosts
@@ -20,7 +20,7 @@ pub struct Args {
     allow_missing: bool,
 }
 
-/// Forgets hosts.
+/// Removes hosts from the inventory.
 pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let connection = app.connect().await?;
     let single = args.names.len() == 1;

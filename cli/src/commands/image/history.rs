@@ -30,7 +30,7 @@ const COLUMNS: &[Column] = &[
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  wharf image history -H web1 app:v1")]
 pub struct Args {
-    /// Image: a reference or an ID
+    /// Image by reference or ID
     #[arg(value_name = "IMAGE")]
     image: String,
     #[command(flatten)]

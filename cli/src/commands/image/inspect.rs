@@ -13,7 +13,7 @@ use crate::targets::{Access, TargetArgs};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  wharf image inspect -A app:v1 | jq '.[].RepoDigests'")]
 pub struct Args {
-    /// Images: references or IDs
+    /// Images by reference or ID
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<String>,
     #[command(flatten)]

@@ -12,7 +12,7 @@ const EXAMPLES: &str = "\
 Examples:
   wharf images                     images of every host
   wharf images -H web1 app         images of one host whose name matches
-  wharf images -o wide             with digests, which can be compared between hosts";
+  wharf images -o wide             with digests, to compare hosts";
 
 /// Arguments of `wharf images`.
 #[derive(clap::Args)]
@@ -24,7 +24,7 @@ pub struct Args {
     /// Include intermediate images
     #[arg(short, long)]
     all: bool,
-    /// Only matching images, such as dangling=true, label=a=b, reference=app:*; may be repeated
+    /// Only matching images, such as dangling=true, label=a=b, reference=app:*; can be repeated
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
     /// With -o json: include the Engine's own JSON

@@ -20,7 +20,7 @@ pub struct Args {
     /// Remove all unused images, not only untagged ones
     #[arg(short, long)]
     all: bool,
-    /// Only matching images: until=24h, label=a, label!=a; may be repeated
+    /// Only matching images: until=24h, label=a, label!=a; can be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
     /// Accepted for compatibility with docker; wharf never asks for confirmation

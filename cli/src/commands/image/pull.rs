@@ -15,7 +15,7 @@ use crate::targets::{Access, TargetArgs};
 
 const EXAMPLES: &str = "\
 Credentials come from ~/.docker/config.json, its helpers included, else from wharf login.
-A reference without tag means latest. Ctrl-C does not stop pulls that have begun.
+A reference without a tag means latest. Ctrl-C doesn't stop pulls in progress.
 
 Examples:
   wharf pull -l env=prod registry.example.com/app:v2

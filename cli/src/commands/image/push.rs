@@ -69,7 +69,7 @@ impl Transferred for PushedImage {
     fn row(&self, changed: bool) -> Vec<String> {
         vec![
             self.reference.clone(),
-            if changed { "pushed" } else { "there already" }.to_owned(),
+            if changed { "pushed" } else { "already exists" }.to_owned(),
             self.digest.clone(),
             units::size(self.size_bytes as f64),
         ]
@@ -80,7 +80,7 @@ impl Transferred for PushedImage {
     }
 
     fn line(&self, changed: bool) -> String {
-        let result = if changed { "pushed" } else { "there already:" };
+        let result = if changed { "pushed" } else { "already exists:" };
         format!("{result} {} {}", self.reference, self.digest).trim_end().to_owned()
     }
 }

@@ -15,7 +15,7 @@ use crate::targets::{Access, TargetArgs};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  wharf rmi -A app:v1\n  wharf rmi -f -H web1 0123456789ab")]
 pub struct Args {
-    /// Images: references or IDs
+    /// Images by reference or ID
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
     /// Remove an image by ID even if it has several names or stopped containers use it
@@ -45,24 +45,25 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     };
     let connection = app.connect().await?;
     let calls = vec![call!(connection, images.remove_images, request)];
-    let actions = Actions::new(&app.printer, "was not there", |printer, host, event| match event {
-        Event::Item(item) => Some(item),
-        Event::Removed(removed) => {
-            match printer.format {
-                Format::Json => printer.data(&json::line(host, json::message(&removed))),
-                Format::Wide => {
-                    for name in &removed.untagged {
-                        printer.data(&format!("{host}   untagged {name}"));
+    let actions =
+        Actions::new(&app.printer, "does not exist", |printer, host, event| match event {
+            Event::Item(item) => Some(item),
+            Event::Removed(removed) => {
+                match printer.format {
+                    Format::Json => printer.data(&json::line(host, json::message(&removed))),
+                    Format::Wide => {
+                        for name in &removed.untagged {
+                            printer.data(&format!("{host}   untagged {name}"));
+                        }
+                        for id in &removed.deleted {
+                            printer.data(&format!("{host}   deleted {id}"));
+                        }
                     }
-                    for id in &removed.deleted {
-                        printer.data(&format!("{host}   deleted {id}"));
-                    }
+                    Format::Table | Format::Name => {}
                 }
-                Format::Table | Format::Name => {}
+                None
             }
-            None
-        }
-        _ => None,
-    });
+            _ => None,
+        });
     observe(app, &connection, calls, actions).await
 }

@@ -12,7 +12,7 @@ use crate::targets::{Access, TargetArgs};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  wharf tag -A app:v1 registry.example.com/app:v1")]
 pub struct Args {
-    /// The image: a reference or an ID
+    /// Image by reference or ID
     #[arg(value_name = "IMAGE")]
     source: String,
     /// New name; the default tag is latest
@@ -22,7 +22,7 @@ pub struct Args {
     targets: TargetArgs,
 }
 
-/// Gives an image another name.
+/// Adds a name to an image.
 pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let targets = app.targets(&args.targets);
     let request = TagImageRequest {
@@ -38,7 +38,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         app,
         &connection,
         calls,
-        Outcomes::new(&app.printer, &args.target, "had that name already"),
+        Outcomes::new(&app.printer, &args.target, "already has that name"),
     )
     .await
 }

@@ -1,6 +1,6 @@
-//! `wharf rollout watch`, and what `start` and `undo` end with: following a rollout until it
-//! has ended or its policy paused it. A server that restarts does not end it: the watch goes
-//! on from its cursor.
+//! `wharf rollout watch`, and the last part of `start` and `undo`: follows a rollout until it
+//! ends or its policy pauses it. After a restart of the server, the watch continues from its
+//! cursor.
 
 use std::time::Duration;
 
@@ -18,39 +18,39 @@ use crate::status::ErrorText;
 use crate::view::rollout_hosts;
 use crate::view::rollouts::{conclusion, is_complete, is_over, short};
 
-/// How long a server may be away.
+/// How long the server may be unreachable.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Between two attempts to reach it; grows to the second.
+/// First and longest delay between two attempts to reach the server.
 const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
-/// How often a rollout is asked for, where the server goes away each time.
+/// How often to send a request for a rollout if the connection breaks each time.
 const ATTEMPTS: usize = 5;
 
-/// How long a plan may take without a word.
+/// How long to wait for a plan before printing a note.
 const LONG: Duration = Duration::from_secs(4);
 
-/// Between two questions for a rollout that the server is still planning.
+/// Delay between two requests for a rollout that the server is still planning.
 const AT_WORK: Duration = Duration::from_millis(500);
 
-/// How often a live table is drawn while nothing happens.
+/// How often to redraw a live table while nothing happens.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Arguments of `wharf rollout watch`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Ends when the rollout has ended or its policy has paused it, with the exit status of\n\
-    wharf rollout start. Ctrl-C ends the watching and not the rollout."
+    after_help = "Ends when the rollout ends or its policy pauses it, with the exit status of\n\
+    wharf rollout start. Ctrl-C stops watching, not the rollout."
 )]
 pub struct Args {
-    /// ID, its first digits, or the container
+    /// ID, first digits of the ID, or name of the container
     #[arg(value_name = "ROLLOUT|CONTAINER")]
     rollout: String,
 }
 
-/// How a watch ended.
+/// Why a watch ended.
 pub enum End {
-    /// There is nothing more to see.
+    /// The rollout needs no more watching.
     Over,
     /// The connection broke, or the server stopped.
     Lost,
@@ -63,11 +63,11 @@ pub async fn watch(app: &App, args: Args) -> Result<(), Failure> {
     follow(app, connection, id).await
 }
 
-/// Follows a rollout to its end.
+/// Follows a rollout until it ends.
 pub async fn follow(app: &App, mut connection: Connection, id: String) -> Result<(), Failure> {
     let back = short(&id).to_owned();
     *app.on_interrupt.borrow_mut() = Some(format!(
-        "detached; the rollout goes on: wharf rollout watch {back} follows it, wharf rollout abort {back} stops it"
+        "detached; the rollout continues; to follow it, run: wharf rollout watch {back}; to stop it, run: wharf rollout abort {back}"
     ));
     let mut screen = Screen::new(&app.printer);
     let mut cursor = None;
@@ -77,7 +77,7 @@ pub async fn follow(app: &App, mut connection: Connection, id: String) -> Result
     }
     screen.close();
     let mut rollout = screen.rollout().clone();
-    // Of a large rollout that is at rest already, the first message has the first hosts only.
+    // For a large rollout that is already at rest, the first message has only the first hosts.
     if !is_at_rest(&rollout) || is_partial(&rollout) {
         rollout = get(&connection, id).await?;
     }
@@ -121,7 +121,7 @@ async fn once(
     }
 }
 
-/// Whether an error is one of the way to the server, or the server stopping.
+/// Whether the error comes from the connection, or from a server that is stopping.
 pub fn lost(status: Status) -> Result<End, Failure> {
     let error = ErrorText::of_status(&status);
     let of_the_way = error.reason.is_empty()
@@ -132,9 +132,8 @@ pub fn lost(status: Status) -> Result<End, Failure> {
     Err(status.into())
 }
 
-/// Asks for a rollout, or steers one, until there is an answer: where the server goes away before it
-/// has answered, nobody knows whether it was done. The ID of the request keeps it from being done a
-/// second time.
+/// Sends a request about a rollout until the server answers. If the connection breaks before the
+/// answer, the request may or may not have been carried out; its ID prevents a second time.
 pub async fn until_answered<T: Clone, M>(
     app: &App,
     mut connection: Connection,
@@ -156,13 +155,13 @@ pub async fn until_answered<T: Clone, M>(
     }
 }
 
-/// Says why planning takes long, where it does: a silent minute looks like a command that hangs.
+/// Explains a long wait for a plan: a silent minute looks like a command that hangs.
 pub async fn explained<T>(app: &App, answer: impl Future<Output = T>) -> T {
     let mut answer = std::pin::pin!(answer);
     tokio::select! {
         answer = &mut answer => answer,
         () = sleep(LONG) => {
-            app.printer.note("the plan takes a while: a host that does not answer is waited for, a minute at most");
+            app.printer.note("planning takes a while: a host that doesn't answer can delay it by up to a minute");
             answer.await
         }
     }
@@ -171,21 +170,21 @@ pub async fn explained<T>(app: &App, answer: impl Future<Output = T>) -> T {
 fn is_lost(failure: &Failure) -> bool {
     let Failure::Refused(status) = failure else { return false };
     match ErrorText::of_status(status).reason.as_str() {
-        // Only what tonic makes of a connection's error has a source.
+        // Only an error that tonic derives from a connection has a source.
         "" => std::error::Error::source(&**status).is_some(),
         reason => reason == "SERVER_STOPPING",
     }
 }
 
-/// Whether the server still works on the request whose connection was lost.
+/// Whether the server is still working on the request whose connection was lost.
 fn is_at_work(failure: &Failure) -> bool {
     let Failure::Refused(status) = failure else { return false };
     ErrorText::of_status(status).reason == "REQUEST_IN_PROGRESS"
 }
 
-/// Connects again. `then` is the command that shows what became of the rollout.
+/// Reconnects. `then` is the command that shows the state of the rollout.
 pub async fn reconnect(app: &App, then: &str) -> Result<Connection, Failure> {
-    app.printer.note("no connection to wharfd; trying again");
+    app.printer.note("connection to wharfd lost; reconnecting");
     let (mut wait, most) = RETRY;
     let began = Instant::now();
     loop {
@@ -195,7 +194,7 @@ pub async fn reconnect(app: &App, then: &str) -> Result<Connection, Failure> {
             Err(failure) if began.elapsed() >= PATIENCE => {
                 let (seconds, why) = (PATIENCE.as_secs(), failure.lines().join("; "));
                 return Err(Failure::Connection(format!(
-                    "wharfd did not come back within {seconds} s ({why}); a rollout goes on when it does: {then}"
+                    "cannot reconnect to wharfd within {seconds} s ({why}); the rollout continues when wharfd is back; to follow it, run: {then}"
                 )));
             }
             Err(_) => wait = (wait * 2).min(most),
@@ -203,8 +202,8 @@ pub async fn reconnect(app: &App, then: &str) -> Result<Connection, Failure> {
     }
 }
 
-/// Whether it goes on only when somebody says so. A pause that somebody asked for is theirs to
-/// end: who follows, waits.
+/// Whether the rollout needs somebody to resume it. If somebody paused it on purpose, the
+/// follower waits for them to resume it.
 fn is_at_rest(rollout: &Rollout) -> bool {
     let by_policy = !matches!(rollout.pause_cause(), PauseCause::Unspecified | PauseCause::User);
     is_over(rollout.state())

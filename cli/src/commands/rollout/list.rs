@@ -39,7 +39,7 @@ pub struct ListArgs {
 /// Arguments of `wharf rollout history`.
 #[derive(clap::Args)]
 pub struct HistoryArgs {
-    /// The container
+    /// Name of the container
     #[arg(value_name = "CONTAINER")]
     container: String,
     /// Maximum number to list, newest first
@@ -51,9 +51,9 @@ pub struct HistoryArgs {
 pub async fn list(app: &App, args: ListArgs) -> Result<(), Failure> {
     let states = if args.open { states(|state| !is_over(state)) } else { Vec::new() };
     let (container, host) = (args.container, args.host);
-    // What a variable of a script that is not set makes of a filter would let everything pass.
+    // An unset variable in a script would produce an empty filter, which matches everything.
     if args.annotations.iter().any(String::is_empty) {
-        return Err(Failure::usage("an annotation to filter by is empty; write KEY or KEY=VALUE"));
+        return Err(Failure::usage("the annotation filter is empty; write KEY or KEY=VALUE"));
     }
     let annotations = args.annotations.join(",");
     let request =
@@ -66,7 +66,7 @@ pub async fn list(app: &App, args: ListArgs) -> Result<(), Failure> {
 /// Lists rollouts that have ended.
 pub async fn history(app: &App, args: HistoryArgs) -> Result<(), Failure> {
     let (container, states) = (args.container, states(is_over));
-    // Every container would fit the empty name that an unset variable of a script becomes.
+    // An unset variable in a script would produce an empty name, which matches every container.
     let named = container.escape_debug().to_string();
     let none =
         || Failure::Usage(format!("container \"{named}\" has no rollout; see: wharf rollout ls"));
@@ -76,7 +76,7 @@ pub async fn history(app: &App, args: HistoryArgs) -> Result<(), Failure> {
     let of =
         |states| ListRolloutsRequest { container: container.clone(), states, ..Default::default() };
     let found = fetch(app, of(states), args.limit).await?;
-    // One that is under way has no end yet; a name that nothing knows is a slip.
+    // Without an ended rollout, an open one is enough; an unknown name is a mistake.
     if found.is_empty() && fetch(app, of(Vec::new()), NonZeroUsize::new(1)).await?.is_empty() {
         return Err(none());
     }

@@ -3,8 +3,8 @@
 use prost::Message;
 use wharf::v1::{ContainerSpec, PortMapping};
 
-/// `base` with what `flags` set. Entries of environment, ports, volumes, mounts and limits
-/// replace that of the same key; every other list replaces the list.
+/// `base` with the settings of `flags`. Entries of environment, ports, volumes, mounts, and limits
+/// replace the entry with the same key; every other list replaces the whole list.
 pub fn settings(mut base: ContainerSpec, flags: &ContainerSpec) -> ContainerSpec {
     base.env.retain(|entry| !flags.env.iter().any(|flag| variable(flag) == variable(entry)));
     base.ports.retain(|port| !flags.ports.iter().any(|flag| port_key(flag) == port_key(port)));

@@ -1,9 +1,9 @@
 //! `wharf rollout …`: rolling upgrades.
 //!
-//! - [`start`]: start, plan and restart, from flags ([`policy`]) and files ([`merge`]).
-//! - [`follow`]: a rollout as it goes on, drawn by [`screen`]; start, undo and watch end there.
-//! - [`steer`]: pause, resume, promote, abort, with [`settle`] where they wait; [`undo`]; [`list`]: ls
-//!   and history; [`show`]. [`terms`]: what is said beside a rollout that is asked for.
+//! - [`start`]: start, plan, and restart, from flags ([`policy`]) and files ([`merge`]).
+//! - [`follow`]: follows a rollout, drawn by [`screen`]; start, undo, and watch end there.
+//! - [`steer`]: pause, resume, promote, and abort, with [`settle`] for `--wait`; [`undo`]; [`list`]: ls
+//!   and history; [`show`]. [`terms`]: conditions and annotations of a new rollout.
 
 mod follow;
 mod list;
@@ -26,10 +26,10 @@ use crate::exit::Failure;
 use crate::file;
 use crate::view::rollouts::is_over;
 
-/// A plan asks every host, some more than once; a host that does not answer costs its budget.
+/// A plan queries every host, some more than once; a host that doesn't answer uses up its time limit.
 const PLANNING: Duration = Duration::from_secs(300);
 
-/// Newest rollouts among which one is sought that can be taken back.
+/// How many of the newest rollouts to search for one that can be undone.
 const UNDOABLE: u32 = 50;
 
 /// The verbs.
@@ -53,7 +53,7 @@ pub enum Command {
     Promote(steer::PromoteArgs),
     /// Stop a rollout at the next safe point, and keep what is done
     Abort(steer::AbortArgs),
-    /// Restore what a rollout replaced
+    /// Undo a rollout: restore the containers that it replaced
     Undo(undo::Args),
     /// Recreate a container with its current settings on many hosts, a few at a time
     Restart(start::RestartArgs),
@@ -86,22 +86,22 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
     }
 }
 
-/// Which rollout a container's name stands for.
+/// Which rollout of a container to choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Newest {
     /// The newest.
     Any,
     /// The newest that has not ended.
     Open,
-    /// The newest that has ended and changed something that still stands.
+    /// The newest that has ended and whose changes have not been undone.
     Undoable,
 }
 
-/// The ID that was meant: the ID itself, its first digits, or the name of a container.
+/// Finds the ID of a rollout from an ID, its first digits, or the name of a container.
 async fn resolve(connection: &Connection, given: &str, newest: Newest) -> Result<String, Failure> {
-    // What a variable of a script that is not set makes of an ID. Any container would fit it.
+    // An unset variable in a script would produce an empty ID, which matches any container.
     if given.is_empty() {
-        let message = "neither an ID nor a container was given; see: wharf rollout ls";
+        let message = "specify the ID of a rollout or a container; see: wharf rollout ls";
         return Err(Failure::Usage(message.to_owned()));
     }
     let digits = given.bytes().filter(|byte| *byte != b'-').count();
@@ -126,17 +126,17 @@ async fn resolve(connection: &Connection, given: &str, newest: Newest) -> Result
     if let Some(rollout) = found {
         return Ok(rollout.id);
     }
-    // As with docker, a name goes before the first digits of an ID.
+    // As in docker, a name takes precedence over the first digits of an ID.
     if is_hex && (8..32).contains(&digits) {
         return Ok(given.to_owned());
     }
     let which = match newest {
         Newest::Any => "no rollout",
-        Newest::Open => "no rollout that has not ended",
-        Newest::Undoable => "no rollout that can be taken back",
+        Newest::Open => "no open rollout",
+        Newest::Undoable => "no rollout that can be undone",
     };
-    // Too short for an ID, which it may have been meant as.
-    let hint = if is_hex { "; of an ID, give at least 8 digits" } else { "" };
+    // Possibly an ID that is too short.
+    let hint = if is_hex { "; an ID needs at least 8 digits" } else { "" };
     let given = given.escape_debug();
     Err(Failure::Usage(format!("container \"{given}\" has {which}{hint}; see: wharf rollout ls")))
 }
@@ -177,5 +177,5 @@ async fn get(connection: &Connection, id: String) -> Result<Rollout, Failure> {
 }
 
 fn nothing_said() -> Failure {
-    Failure::Connection("the server answered without a rollout; is it another version?".to_owned())
+    Failure::Connection("the server's response contains no rollout; check whether wharf and wharfd have the same version".to_owned())
 }

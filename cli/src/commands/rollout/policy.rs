@@ -1,5 +1,5 @@
-//! Every parameter of a rollout as a flag under its own name. `RolloutPolicy` in the contract
-//! says what each means; unset ones leave what the file says, else the server's default.
+//! Every parameter of a rollout as a flag of the same name. `RolloutPolicy` in the contract
+//! describes each one. An unset flag keeps the value of the file, or else the server's default.
 
 use std::time::Duration;
 
@@ -108,10 +108,11 @@ pub struct PolicyFlags {
     /// How long to keep old containers after the end of the rollout [default: 24h]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     keep_old_for: Option<Duration>,
-    /// Keep anonymous volumes, or renew them [default: keep]
+    /// What to do with anonymous volumes: keep or renew [default: keep]
     #[arg(long, value_name = "WHAT", value_parser = choice::<AnonymousVolumes>)]
     anonymous_volumes: Option<AnonymousVolumes>,
-    /// Containers that share a namespace of this one: refuse or recreate [default: refuse]
+    /// What to do with containers that share a namespace of this one: refuse or recreate
+    /// [default: refuse]
     #[arg(long, value_name = "WHAT", value_parser = choice::<Dependents>)]
     dependents: Option<Dependents>,
     /// What to do with containers that are not running: start, keep, skip, or refuse
@@ -124,7 +125,7 @@ pub struct PolicyFlags {
     /// Shell command to run in the new container after its health gate
     #[arg(long, value_name = "COMMAND")]
     verify: Option<String>,
-    /// Fail a host if the Engine created the container with other settings than requested
+    /// Fail a host if the Engine creates the container with settings other than requested
     #[arg(long)]
     strict: bool,
     /// If the old image is missing, treat every current setting as set explicitly
@@ -133,18 +134,18 @@ pub struct PolicyFlags {
     /// Keep addresses in overlay networks, although they may be dynamic
     #[arg(long)]
     pin_overlay_addresses: bool,
-    /// Allow start-first although both containers write to the same volumes for a while
+    /// Allow start-first even though both containers write to the same volumes for a while
     #[arg(long)]
     share_volumes: bool,
 }
 
 impl PolicyFlags {
-    /// Whether nothing may be pulled.
+    /// Whether pulling is forbidden.
     pub fn never_pulls(&self) -> bool {
         self.pull_policy == Some(PullPolicy::Never)
     }
 
-    /// Puts what was given over `policy`.
+    /// Applies the given flags over `policy`.
     pub fn over(&self, policy: &mut RolloutPolicy) {
         let text = |value: &mut String, flag: &Option<String>| {
             if let Some(flag) = flag {
@@ -193,7 +194,7 @@ impl PolicyFlags {
 
     fn gate(&self, policy: &mut RolloutPolicy) {
         if let Some(health) = self.health {
-            // Another gate looks at other things.
+            // Parameters of the previous gate mean nothing to another gate.
             if policy.health != i32::from(health) {
                 policy.probe = None;
             }
@@ -230,7 +231,7 @@ fn shell(command: &mut Vec<String>, line: Option<&str>) {
     }
 }
 
-/// A choice of the contract by the name it has in files: `stop-first`.
+/// An enum value of the contract, by its name in files: `stop-first`.
 trait Choice: TryFrom<i32> + Copy {
     fn name(self) -> &'static str;
 }
@@ -253,7 +254,7 @@ choices! {
 fn choice<E: Choice>(text: &str) -> Result<E, String> {
     let unset = E::try_from(0).map_or("", Choice::name);
     let prefix = unset.strip_suffix("UNSPECIFIED").unwrap_or_default();
-    // The numbers of every choice follow one another.
+    // The numbers of every enum are consecutive.
     let all = (1..).map_while(|number| E::try_from(number).ok());
     let named = |it: E| it.name().trim_start_matches(prefix).to_ascii_lowercase().replace('_', "-");
     let names: Vec<(String, E)> = all.map(|it| (named(it), it)).collect();

@@ -1,5 +1,5 @@
-//! How a rollout that goes on looks: on a terminal a table that is drawn anew, elsewhere a
-//! line for everything of note, for programs every event.
+//! Shows a running rollout: on a terminal as a live table, in a pipe as one line for each
+//! notable change, and for programs as every event.
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal};
@@ -17,10 +17,10 @@ use crate::progress;
 use crate::view::rollout_hosts::{self, Space};
 use crate::view::rollouts::{headline, short, told, warnings};
 
-/// Lines of the terminal that are left to what was printed before.
+/// Lines of the terminal that stay free for earlier output.
 const SPARE_LINES: u16 = 2;
 
-/// A rollout that is followed, and where it is shown.
+/// A rollout being followed, and how to show it.
 pub struct Screen<'a> {
     printer: &'a Printer,
     mode: Mode,
@@ -36,7 +36,7 @@ enum Mode {
 }
 
 impl<'a> Screen<'a> {
-    /// A screen as streams and flags call for.
+    /// A screen that fits the output streams and flags.
     pub fn new(printer: &'a Printer) -> Self {
         let on_terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
         let mode = match printer.format {
@@ -49,17 +49,17 @@ impl<'a> Screen<'a> {
         Self { printer, mode, rollout: Rollout::default(), pulls: HashMap::new() }
     }
 
-    /// The rollout as far as it was heard of.
+    /// The rollout as far as events have arrived.
     pub fn rollout(&self) -> &Rollout {
         &self.rollout
     }
 
-    /// Whether it is drawn anew as time passes.
+    /// Whether it has to be redrawn regularly.
     pub fn is_live(&self) -> bool {
         matches!(self.mode, Mode::Live { .. })
     }
 
-    /// Takes in a message of the server and shows what it changes.
+    /// Applies a message of the server and shows what it changes.
     pub fn take(&mut self, message: WatchRolloutsResponse) {
         if matches!(self.mode, Mode::Events)
             && !matches!(message.event, None | Some(Event::Heartbeat(_)))
@@ -84,7 +84,7 @@ impl<'a> Screen<'a> {
                     self.pulls.insert(pull.host, progress);
                 }
             }
-            // What is planned is shown before it begins; here is what happens.
+            // The plan was shown before the rollout started; this shows only events.
             Some(Event::PlanPart(_) | Event::Heartbeat(_)) | None => {}
         }
         self.draw();
@@ -96,7 +96,7 @@ impl<'a> Screen<'a> {
         if self.rollout.id.is_empty() {
             return;
         }
-        // Asked each time: a window may change its size.
+        // Queried each time, because the window can be resized.
         let rows = rustix::termios::tcgetwinsize(io::stderr()).map_or(24, |it| it.ws_row);
         let space = Space {
             lines: rows.saturating_sub(SPARE_LINES).into(),
@@ -118,7 +118,7 @@ impl<'a> Screen<'a> {
         }
     }
 
-    /// Takes the table away.
+    /// Removes the table.
     pub fn close(&mut self) {
         if let Mode::Live { lines } = &mut self.mode {
             for bar in lines.drain(..) {
@@ -128,7 +128,7 @@ impl<'a> Screen<'a> {
         }
     }
 
-    /// A snapshot: what is new in it since the last word is told.
+    /// Applies a snapshot and prints what is new in it.
     fn replace(&mut self, rollout: Rollout) {
         let known = std::mem::take(&mut self.rollout);
         let was_known = !known.id.is_empty();
@@ -140,7 +140,7 @@ impl<'a> Screen<'a> {
             known.steps.iter().map(|step| (step.host.as_str(), step)).collect();
         for step in &rollout.steps {
             let earlier = before.get(step.host.as_str()).copied();
-            // At the beginning, hosts that wait and those that are done are no news.
+            // In the first snapshot, waiting and finished hosts are no news.
             let quiet = matches!(
                 step.state(),
                 HostState::Waiting | HostState::Pulled | HostState::Updated | HostState::Skipped
@@ -163,13 +163,13 @@ impl<'a> Screen<'a> {
         }
     }
 
-    /// Nothing moves until whoever paused it says so, which nobody who only watches can know.
+    /// Explains that the rollout waits for a person to resume it.
     fn waits_for_somebody(&self, before: &Rollout, now: &Rollout) {
         let by_user = |rollout: &Rollout| rollout.pause_cause() == PauseCause::User;
         if by_user(now) && !by_user(before) {
             let id = short(&now.id);
             self.printer
-                .note(&format!("somebody paused it; it goes on with: wharf rollout resume {id}"));
+                .note(&format!("paused by a user; to resume it, run: wharf rollout resume {id}"));
         }
     }
 
@@ -183,8 +183,8 @@ impl<'a> Screen<'a> {
         }
     }
 
-    /// Lines about a host. Above a live table only what went wrong and what is to be known of
-    /// it, since the table has the rest.
+    /// Lines about a host. Above a live table, only failures and warnings, because the table shows
+    /// the rest.
     fn tell(&self, before: Option<&RolloutStep>, step: &RolloutStep) {
         let lines = told(before, step);
         let is_new = before.is_none_or(|before| before.state != step.state);

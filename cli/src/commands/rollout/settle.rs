@@ -1,4 +1,4 @@
-//! Waiting until a rollout is settled: paused or ended, with no host at work any more.
+//! Waits until a rollout is settled: paused or ended, with no host in progress.
 
 use tonic::Request;
 use wharf::v1::watch_rollouts_response::Event;
@@ -10,11 +10,12 @@ use crate::app::{App, Connection};
 use crate::exit::Failure;
 use crate::view::rollouts::short;
 
-/// Waits for that, also where the server restarts meanwhile.
+/// Waits until the rollout is settled, even across restarts of the server.
 pub async fn wait(app: &App, mut connection: Connection, id: String) -> Result<Rollout, Failure> {
     let then = format!("wharf rollout watch {}", short(&id));
-    *app.on_interrupt.borrow_mut() =
-        Some(format!("interrupted; it was asked for, and hosts may be at work: {then}"));
+    *app.on_interrupt.borrow_mut() = Some(format!(
+        "interrupted; the request was sent, and hosts may be in progress; to follow the rollout, run: {then}"
+    ));
     while let End::Lost = once(&connection, &id).await? {
         connection = reconnect(app, &then).await?;
     }
@@ -31,7 +32,7 @@ async fn once(connection: &Connection, id: &str) -> Result<End, Failure> {
         match stream.message().await {
             Ok(Some(message)) if says_settled(&message)? => return Ok(End::Over),
             Ok(Some(_)) => {}
-            // It has ended.
+            // The rollout has ended.
             Ok(None) => return Ok(End::Over),
             Err(status) => return lost(status),
         }

@@ -16,9 +16,9 @@ use crate::view::units;
 
 /// Arguments of `wharf rollout show`.
 #[derive(clap::Args)]
-#[command(after_help = "-o json has everything: the plan, every parameter, every host.")]
+#[command(after_help = "-o json shows everything: the plan, every parameter, and every host.")]
 pub struct Args {
-    /// ID, its first digits, or the container
+    /// ID, first digits of the ID, or name of the container
     #[arg(value_name = "ROLLOUT|CONTAINER")]
     rollout: String,
 }
@@ -48,15 +48,15 @@ fn print(printer: &Printer, rollout: &Rollout) {
     let facts = [
         ("rollout", rollout.id.as_str()),
         ("digest", digest),
-        ("asked for", &format!("{begun} by {}", rollout.created_by)),
-        ("so since", since.as_str()),
+        ("created", &format!("{begun} by {}", rollout.created_by)),
+        ("since", since.as_str()),
         ("reason", &reason(rollout)),
         ("undo of", &rollout.undo_of),
     ];
     for (name, fact) in facts.iter().filter(|(_, fact)| !fact.is_empty()) {
         printer.data(&format!("  {name:<10} {fact}"));
     }
-    annotations(rollout).for_each(|noted| printer.data(&format!("  {:<10} {noted}", "annotation")));
+    annotations(rollout).for_each(|pair| printer.data(&format!("  {:<10} {pair}", "annotation")));
     printer.data("");
     hosts(printer, rollout, now);
     let mut lines: Vec<String> = rollout.steps.iter().flat_map(warnings).collect();

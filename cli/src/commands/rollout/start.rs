@@ -25,9 +25,9 @@ use crate::view::plans;
 use crate::view::rollouts::{conclusion, headline, is_over, short};
 
 const NOTES: &str = "\
-What a flag sets wins over the file. Settings (-e, -p, -v, --memory …) are changed over what is
-there; --unset takes one away; with --whole they describe the whole container. Ctrl-C stops following
-and not the rollout. docs/rollout.md has every parameter.
+Flags override the file. Settings (-e, -p, -v, --memory …) change the current settings of the
+container; --unset removes one; with --whole, they describe the whole container. Ctrl-C stops
+following, not the rollout. For every parameter, see docs/rollout.md.
 
 Examples:
   wharf rollout start web --image registry/app:v2 -l role=web
@@ -36,8 +36,8 @@ Examples:
   wharf rollout start web -l role=web -e LEVEL=debug --unset env.OLD
   wharf rollout start -f web.yaml --image registry/app:v3 --annotation commit=4f2a1c
 
-Exit status: 0 every host is on the new version, 1 failed, paused by its policy, rolled back or
-aborted, 2 refused or no connection, 130 Ctrl-C.";
+Exit status: 0 every host is on the new version; 1 failed, paused by its policy, rolled back, or
+aborted; 2 refused or no connection; 130 Ctrl-C.";
 
 /// Arguments of `wharf rollout start`.
 #[derive(clap::Args)]
@@ -55,7 +55,7 @@ pub struct StartArgs {
 /// Arguments of `wharf rollout plan`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Exit status: 0 it can be started, 2 refused or no connection.",
+    after_help = "Exit status: 0 the rollout can start; 2 refused or no connection.",
     disable_help_flag = true
 )]
 pub struct PlanArgs {
@@ -66,7 +66,7 @@ pub struct PlanArgs {
 /// Arguments of `wharf rollout restart`.
 #[derive(clap::Args)]
 pub struct RestartArgs {
-    /// The container
+    /// Name of the container
     #[arg(value_name = "CONTAINER")]
     container: String,
     /// Show what would happen, and change nothing
@@ -84,13 +84,13 @@ pub struct RestartArgs {
 }
 
 #[derive(clap::Args)]
-// Of the two that are called so, the policy's keeps the name.
+// Two flags have this name; the policy's keeps it.
 #[command(mut_arg("stop_timeout", |flag| flag.long("container-stop-timeout")))]
 struct What {
     /// Name of the container, the same on every host
     #[arg(value_name = "CONTAINER")]
     container: Option<String>,
-    /// The new image
+    /// New image
     #[arg(long, value_name = "REF")]
     image: Option<String>,
     /// YAML file that describes the rollout; - reads stdin
@@ -121,7 +121,7 @@ struct What {
     settings: Box<ContainerFlags>,
 }
 
-/// The hosts. `--max-parallel` is the policy's here.
+/// The hosts. Here, `--max-parallel` belongs to the policy.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Hosts")]
 struct Hosts {
@@ -147,14 +147,14 @@ pub async fn start(app: &App, args: StartArgs) -> Result<(), Failure> {
     begun(app, connection, answer.rollout, args.detach).await
 }
 
-/// Shows what would be done.
+/// Shows the plan.
 pub async fn plan(app: &App, args: PlanArgs) -> Result<(), Failure> {
     let policy = args.what.policy.clone();
     let spec = spec(app, args.what)?;
     only_plan(app, spec, &policy).await
 }
 
-/// Makes a container anew as it is.
+/// Recreates a container with its current settings.
 pub async fn restart(app: &App, args: RestartArgs) -> Result<(), Failure> {
     let mut spec = RolloutSpec { container: args.container, ..RolloutSpec::default() };
     spec.targets = Some(targets(app, &args.hosts, None)?);
@@ -166,7 +166,7 @@ pub async fn restart(app: &App, args: RestartArgs) -> Result<(), Failure> {
     begun(app, connection, answer.rollout, args.detach).await
 }
 
-/// Follows what has begun, or says how to.
+/// Follows the started rollout, or prints how to follow it.
 pub async fn begun(
     app: &App,
     connection: Connection,
@@ -189,7 +189,7 @@ pub async fn begun(
         Format::Table | Format::Wide => {
             let id = short(&rollout.id);
             app.printer.data(&format!("{id}: {}", headline(&rollout)));
-            app.printer.note(&format!("follow it with: wharf rollout watch {id}"));
+            app.printer.note(&format!("to follow it, run: wharf rollout watch {id}"));
         }
     }
     Ok(())
@@ -214,7 +214,7 @@ pub fn print_plan(app: &App, plan: Option<&RolloutPlan>) {
     }
 }
 
-/// Prints what would be done. Any reader may ask for that.
+/// Requests and prints a plan, which the role reader permits.
 async fn only_plan(app: &App, spec: RolloutSpec, policy: &PolicyFlags) -> Result<(), Failure> {
     let credentials = credentials_for(app, &spec, policy).await;
     let connection = app.connect().await?;
@@ -230,7 +230,7 @@ async fn only_plan(app: &App, spec: RolloutSpec, policy: &PolicyFlags) -> Result
     Ok(())
 }
 
-/// Those of docker's configuration for the registry of the new image, where it may be pulled.
+/// Credentials from docker's configuration for the registry of the new image, if it may be pulled.
 async fn credentials_for(
     app: &App,
     spec: &RolloutSpec,
@@ -259,7 +259,8 @@ async fn create(
     let credentials = credentials_for(app, &spec, policy).await;
     let connection = app.connect().await?;
     *app.on_interrupt.borrow_mut() = Some(
-        "interrupted; the rollout may have begun, which shows: wharf rollout ls --open".to_owned(),
+        "interrupted; the rollout may have started; to check, run: wharf rollout ls --open"
+            .to_owned(),
     );
     let request = CreateRolloutRequest {
         spec: Some(spec),
@@ -277,7 +278,7 @@ async fn create(
     .await
 }
 
-/// Whether anything becomes different.
+/// Whether anything changes.
 fn changes(spec: &RolloutSpec) -> bool {
     !spec.image.is_empty()
         || spec.whole.is_some()
@@ -295,14 +296,12 @@ fn spec(app: &App, what: What) -> Result<RolloutSpec, Failure> {
         spec.container = container;
     }
     if spec.container.is_empty() {
-        return Err(Failure::usage(
-            "no container was given; name it, or give a file that has `container`",
-        ));
+        return Err(Failure::usage("specify a container, or a file with the key `container`"));
     }
     if let Some((host, container)) = spec.container.split_once('/') {
         let (host, container) = (host.escape_debug(), container.escape_debug());
         return Err(Failure::Usage(format!(
-            "a rollout takes the container by its name on all hosts, and the hosts apart: {container} -H {host}"
+            "a rollout uses one container name on all hosts; specify the hosts separately: {container} -H {host}"
         )));
     }
     spec.targets = Some(targets(app, &what.hosts, spec.targets.take())?);
@@ -343,7 +342,7 @@ fn spec(app: &App, what: What) -> Result<RolloutSpec, Failure> {
     if !changes(&spec) {
         let container = &spec.container;
         return Err(Failure::Usage(format!(
-            "nothing to change was given: --image REF, a setting such as -e KEY=VALUE, or a file that has them; to make {container} anew as it is: wharf rollout restart {container}"
+            "specify at least one change: --image REF, a setting such as -e KEY=VALUE, or a file; to recreate {container} with its current settings, run: wharf rollout restart {container}"
         )));
     }
     let policy = spec.policy.get_or_insert_default();
@@ -354,7 +353,7 @@ fn spec(app: &App, what: What) -> Result<RolloutSpec, Failure> {
     Ok(spec)
 }
 
-/// The hosts of the flags, else those of the file; hosts to leave out add up.
+/// The hosts of the flags, or else those of the file; hosts to exclude are combined.
 fn targets(app: &App, flags: &Hosts, file: Option<HostSelector>) -> Result<HostSelector, Failure> {
     let flags = TargetArgs {
         host: flags.host.clone(),

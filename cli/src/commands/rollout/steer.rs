@@ -13,13 +13,13 @@ use crate::json;
 use crate::printer::Format;
 use crate::view::rollouts::{headline, is_over, short};
 
-const GO_ON: &str = "go on with: wharf rollout resume";
-const FOLLOW: &str = "follow it with: wharf rollout watch";
+const RESUME: &str = "to resume it, run: wharf rollout resume";
+const FOLLOW: &str = "to follow it, run: wharf rollout watch";
 
-/// A rollout that has not ended.
+/// An open rollout.
 #[derive(clap::Args)]
 struct Which {
-    /// ID, its first digits, or the container
+    /// ID, first digits of the ID, or name of the container
     #[arg(value_name = "ROLLOUT|CONTAINER")]
     rollout: String,
     /// Fail if the rollout has changed since this revision
@@ -29,9 +29,9 @@ struct Which {
 
 /// Arguments of `wharf rollout pause`.
 #[derive(clap::Args)]
-#[command(after_help = "Hosts at work come to their end first; deadlines stand still.")]
+#[command(after_help = "Hosts in progress finish first. While paused, deadlines don't advance.")]
 pub struct PauseArgs {
-    /// Return when no host is at work any more
+    /// Return when no host is in progress
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
@@ -41,8 +41,8 @@ pub struct PauseArgs {
 /// Arguments of `wharf rollout resume`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Credentials for the registry of its image are looked for in docker's configuration, as with\n\
-    start, and take the place of those that came with it."
+    after_help = "Credentials for the registry of its image come from docker's configuration, as with\n\
+    start, and replace those that came with it."
 )]
 pub struct ResumeArgs {
     #[command(flatten)]
@@ -62,18 +62,18 @@ pub struct PromoteArgs {
 /// Arguments of `wharf rollout abort`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Hosts at work end on the new or the old version; what is done stays. To bring back what was\n\
-    there, `wharf rollout undo` it afterwards."
+    after_help = "Hosts in progress end on the new or the old version; finished hosts stay as they are. To\n\
+    restore the old version there, run `wharf rollout undo` afterwards."
 )]
 pub struct AbortArgs {
-    /// Return when no host is at work any more
+    /// Return when no host is in progress
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
     which: Which,
 }
 
-/// Sends one of the three other calls, which differ in their types only.
+/// Sends one of the three other calls, which differ only in their types.
 macro_rules! steer {
     ($app:ident, $which:expr, $wait:expr, $then:expr, $method:ident, $request:ident) => {{
         let connection = $app.connect().await?;
@@ -96,16 +96,16 @@ macro_rules! steer {
     }};
 }
 
-/// Begins no further host.
+/// Pauses a rollout.
 pub async fn pause(app: &App, args: PauseArgs) -> Result<(), Failure> {
-    steer!(app, args.which, args.wait, GO_ON, pause_rollout, PauseRolloutRequest)
+    steer!(app, args.which, args.wait, RESUME, pause_rollout, PauseRolloutRequest)
 }
 
-/// Goes on with a rollout that is paused.
+/// Resumes a paused rollout.
 pub async fn resume(app: &App, args: ResumeArgs) -> Result<(), Failure> {
     let connection = app.connect().await?;
     let id = resolve(&connection, &args.which.rollout, Newest::Open).await?;
-    // Those that came with `start` may have expired.
+    // The credentials that came with `start` may have expired.
     let image = get(&connection, id.clone()).await?.image;
     let credentials = match image.as_str() {
         "" => None,
@@ -129,7 +129,7 @@ pub async fn resume(app: &App, args: ResumeArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Goes on after the canary.
+/// Continues after the canary.
 pub async fn promote(app: &App, args: PromoteArgs) -> Result<(), Failure> {
     steer!(app, args.which, false, FOLLOW, promote_rollout, PromoteRolloutRequest)
 }
@@ -139,8 +139,8 @@ pub async fn abort(app: &App, args: AbortArgs) -> Result<(), Failure> {
     steer!(app, args.which, args.wait, FOLLOW, abort_rollout, AbortRolloutRequest)
 }
 
-/// `then` is what to do next. It follows from the verb and not from where the rollout stands: what
-/// was asked for is written down when the server answers, and happens after that.
+/// `then` is what to do next. It depends on the verb, not on the state of the rollout: when the
+/// server answers, the request is stored but not yet carried out.
 fn tell(app: &App, rollout: &Rollout, then: &str) {
     match app.printer.format {
         Format::Json => {

@@ -1,4 +1,4 @@
-//! What is said beside a rollout that is asked for: which plan, and notes.
+//! Conditions and annotations of a new rollout.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,16 @@ use crate::exit::Failure;
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Conditions and notes")]
 pub struct TermFlags {
-    /// Start only if the plan is still the one with this fingerprint, which `plan` shows
+    /// Start only if the plan still has this fingerprint, which `plan` shows
     #[arg(long, value_name = "FINGERPRINT", default_value = "", hide_default_value = true)]
     pub expect_plan: String,
-    /// Note to keep with the rollout, such as commit=4f2a1c; can be repeated
+    /// Annotation to store with the rollout, such as commit=4f2a1c; can be repeated
     #[arg(long = "annotation", value_name = "KEY=VALUE")]
     annotations: Vec<String>,
 }
 
 impl TermFlags {
-    /// The notes by key. The server checks them; here they are only taken apart.
+    /// The annotations by key. The server checks them; this function only splits them.
     pub fn annotations(&self) -> Result<BTreeMap<String, String>, Failure> {
         let mut noted = BTreeMap::new();
         for text in &self.annotations {

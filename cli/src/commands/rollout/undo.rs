@@ -11,9 +11,9 @@ use crate::commands::request_id;
 use crate::exit::Failure;
 
 const NOTES: &str = "\
-Containers that were kept take their place again; others are made anew from what is stored. Only
-hosts on the new version take part. It is a rollout of its own, with gates and a policy: that of the
-rollout it takes back, without its canary and waves, and with what is set here.
+Restores the old containers that are still kept, and recreates the others from stored data. Only
+hosts on the new version take part. An undo is a rollout of its own, with health gates and the
+policy of the rollout that it undoes, without its canary and waves. Flags override that policy.
 
 Examples:
   wharf rollout undo web
@@ -23,7 +23,7 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = NOTES)]
 pub struct Args {
-    /// ID, its first digits, or the container whose newest change to undo
+    /// ID, first digits of the ID, or name of the container, to undo its newest rollout
     #[arg(value_name = "ROLLOUT|CONTAINER")]
     rollout: String,
     /// Show what would happen, and change nothing
@@ -38,7 +38,7 @@ pub struct Args {
     policy: Box<PolicyFlags>,
 }
 
-/// Brings back what a rollout replaced.
+/// Undoes a rollout.
 pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let mut policy = RolloutPolicy::default();
     args.policy.over(&mut policy);

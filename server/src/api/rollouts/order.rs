@@ -44,7 +44,7 @@ pub fn wanted(
     let login = match &spec.change.image {
         Some(image) => transfer::given_login(image, credentials)?,
         None if credentials.is_some() => {
-            let problem = "are for the pull of an image, and `spec.image` is empty";
+            let problem = "are for pulling an image, but `spec.image` is empty";
             return Err(Problem::invalid_field("credentials", problem));
         }
         None => None,

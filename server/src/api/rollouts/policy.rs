@@ -271,10 +271,10 @@ impl Reader<'_> {
             let field = format!("probe.{name}");
             match health {
                 v1::HealthGate::Unspecified => {
-                    self.wrong(&field, "needs `health`: http, tcp or exec");
+                    self.wrong(&field, "requires `health`: http, tcp, or exec");
                 }
                 _ => {
-                    let problem = "means nothing to this gate; leave it out";
+                    let problem = "does not apply to this gate; remove it";
                     self.wrong(&field, problem);
                 }
             }
@@ -291,7 +291,7 @@ impl Reader<'_> {
         let status = match u16::try_from(probe.status) {
             Ok(status) => Some((status != 0).then_some(status)),
             Err(_) => {
-                self.wrong("probe.status", "is not an HTTP status; 100 to 599 are");
+                self.wrong("probe.status", "is not an HTTP status from 100 to 599");
                 None
             }
         };
@@ -311,7 +311,7 @@ impl Reader<'_> {
     }
 
     fn port(&mut self, port: u32) -> Option<u16> {
-        let problem = format!("{port} is not a port; 1 to 65535 are");
+        let problem = format!("{port} is not a port from 1 to 65535");
         u16::try_from(port).map_err(|_| self.wrong("probe.port", problem)).ok()
     }
 
@@ -357,7 +357,7 @@ impl Reader<'_> {
 
     fn choice<E: TryFrom<i32> + Default>(&mut self, field: &str, value: i32) -> E {
         E::try_from(value).unwrap_or_else(|_| {
-            self.wrong(field, format!("{value} is no value of this field"));
+            self.wrong(field, format!("{value} is not a value of this field"));
             E::default()
         })
     }

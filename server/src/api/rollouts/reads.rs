@@ -74,7 +74,7 @@ impl Reads {
             && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !is_id {
             let text = quoted(text);
-            let problem = format!("{text} is no ID; write its first 8 digits or more");
+            let problem = format!("{text} is not an ID; write at least its first 8 digits");
             return Err(Problem::invalid_field("id", problem));
         }
         if let Ok(id) = Uuid::try_parse(&digits) {
@@ -90,7 +90,7 @@ impl Reads {
             (None, _) => Err(not_found(text)),
             (Some(id), None) => Ok(id),
             (Some(one), Some(other)) => {
-                let problem = format!("{text} begins {one} and {other}; write more digits");
+                let problem = format!("{text} matches both {one} and {other}; write more digits");
                 Err(Problem::invalid_field("id", problem))
             }
         }
@@ -183,7 +183,7 @@ impl Filters {
         for (index, state) in request.states.iter().enumerate() {
             match v1::RolloutState::try_from(*state) {
                 Ok(state) if state != v1::RolloutState::Unspecified => states.push(state),
-                _ => violations.add(format!("states[{index}]"), "must be a state of a rollout"),
+                _ => violations.add(format!("states[{index}]"), "must be a rollout state"),
             }
         }
         let container = match request.container.as_str() {
@@ -235,7 +235,7 @@ fn read_host_token(id: RolloutId, token: &str) -> Result<usize, Problem> {
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .and_then(|text| text.strip_prefix(&format!("{HOSTS_PREFIX}{id}:"))?.parse().ok());
     place.filter(|place| *place > 0).ok_or_else(|| {
-        let message = "must be the `next_page_token` of an answer about this rollout, or empty";
+        let message = "must be the `next_page_token` of a response about this rollout, or empty";
         Problem::invalid_field("page_token", message)
     })
 }
@@ -257,7 +257,7 @@ fn read_token(token: &str) -> Result<Option<(Millis, RolloutId)>, Problem> {
             Some((Millis(at.parse().ok()?), RolloutId(Uuid::try_parse(id).ok()?)))
         });
     let invalid = || {
-        let message = "must be the `next_page_token` of an answer of this server, or empty";
+        let message = "must be the `next_page_token` of a response of this server, or empty";
         Problem::invalid_field("page_token", message)
     };
     place.map(Some).ok_or_else(invalid)

@@ -41,7 +41,7 @@ fn change(violations: &mut Violations, spec: &v1::RolloutSpec) -> Option<Change>
             ("spec.merge_patch", spec.merge_patch.is_some()),
         ];
         for (field, _) in beside.into_iter().filter(|(_, is_set)| *is_set) {
-            violations.add(field, "changes what is there; leave it out, or leave out `whole`");
+            violations.add(field, "changes an existing container; remove it, or remove `whole`");
         }
     } else {
         check_set(violations, &set);
@@ -74,7 +74,7 @@ fn change(violations: &mut Violations, spec: &v1::RolloutSpec) -> Option<Change>
 /// there is found for every host by the plan.
 fn check_set(violations: &mut Violations, set: &v1::ContainerSpec) {
     if !set.image.is_empty() {
-        violations.add("spec.set.image", "must be empty; `spec.image` is the place for it");
+        violations.add("spec.set.image", "must be empty; use `spec.image`");
     }
     // Any image will do, and any network that names and ports work in.
     let mut alone = v1::ContainerSpec { image: "image".to_owned(), ..set.clone() };
@@ -97,7 +97,7 @@ fn whole_body(
 ) -> Option<Value> {
     let mut spec = whole.spec.clone().unwrap_or_default();
     if !image.is_empty() && !spec.image.is_empty() && spec.image != image {
-        let problem = format!("is {}, and `spec.image` is {image}; leave out one", spec.image);
+        let problem = format!("is {}, but `spec.image` is {image}; remove one of them", spec.image);
         violations.add("spec.whole.spec.image", problem);
     }
     if !image.is_empty() {
@@ -131,7 +131,7 @@ fn own_labels<'a>(
         keys.into_iter().filter(|key| key.starts_with(recreate::OWN_LABELS)).collect();
     own.sort();
     for key in own {
-        violations.add(field, format!("{}: rollouts set this label; leave it out", quoted(key)));
+        violations.add(field, format!("{}: reserved for rollouts; remove it", quoted(key)));
     }
 }
 
@@ -155,7 +155,7 @@ fn merge_patch(violations: &mut Violations, patch: &v1::EngineJson) -> Option<Va
     match serde_json::from_str(&patch.json) {
         Ok(value @ Value::Object(_)) => {
             if value.get("Image").is_some() {
-                let problem = "Image: write it to `spec.image`, where it is pulled and pinned";
+                let problem = "Image: use `spec.image`, which is pulled and pinned";
                 violations.add(field, problem);
             }
             own_labels(violations, field, labels(&value));

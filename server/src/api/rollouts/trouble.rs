@@ -62,7 +62,7 @@ pub fn after(again: bool, problem: Problem) -> Problem {
         return problem;
     }
     let message = format!(
-        "an earlier call with this request ID began, and its result is not known; look at the \
+        "an earlier call with this request ID started, and its result is unknown; check the \
          rollout: {}",
         problem.message
     );
@@ -85,7 +85,7 @@ pub fn journal_problem(error: &JournalError) -> Problem {
             Some(error) => table::store_problem(error),
             None => {
                 tracing::error!(error = error as &dyn std::error::Error, "the journal failed");
-                let message = format!("{message}; look at the disk of wharfd and at its log");
+                let message = format!("{message}; check the disk and the log of wharfd");
                 Problem::new(Reason::StoreFailed, message)
             }
         },
@@ -94,7 +94,7 @@ pub fn journal_problem(error: &JournalError) -> Problem {
 
 /// The answer where there is no such rollout.
 pub fn not_found(id: &str) -> Problem {
-    let message = format!("no rollout {id}; `wharf rollout ls` shows which there are");
+    let message = format!("no rollout {id}; to list rollouts, run `wharf rollout ls`");
     Problem::new(Reason::RolloutNotFound, message)
 }
 

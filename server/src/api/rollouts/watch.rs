@@ -169,7 +169,7 @@ impl Watcher {
                     Err(problem) => return self.fail(problem),
                 },
                 Woken::Stopping => {
-                    let message = "wharfd stops; watch again with the last cursor";
+                    let message = "wharfd is stopping; watch again with the last cursor";
                     let problem = Problem::new(Reason::ServerStopping, message);
                     return self.fail(problem);
                 }

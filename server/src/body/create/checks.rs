@@ -8,7 +8,7 @@ use crate::domain::quoted;
 pub(super) fn mount_target(path: &str) -> Result<String, String> {
     absolute(path)?;
     match clean(path) {
-        root if root == "/" => Err("the root directory cannot be mounted over".to_owned()),
+        root if root == "/" => Err("cannot mount over the root directory".to_owned()),
         target => Ok(target),
     }
 }
@@ -16,11 +16,11 @@ pub(super) fn mount_target(path: &str) -> Result<String, String> {
 /// Refuses what is not an absolute path.
 pub(super) fn absolute(path: &str) -> Result<(), String> {
     if path.contains('\0') {
-        Err("has a NUL byte".to_owned())
+        Err("contains a NUL byte".to_owned())
     } else if path.starts_with('/') {
         Ok(())
     } else {
-        Err(format!("{} is not an absolute path; begin it with /", quoted(path)))
+        Err(format!("{} is not an absolute path; it must begin with /", quoted(path)))
     }
 }
 
@@ -58,14 +58,14 @@ pub(super) fn names(field: &str, list: &[String], violations: &mut Violations) {
 /// would fail only at the start of the container.
 pub(super) fn texts(field: &str, list: &[String], violations: &mut Violations) {
     for (index, _) in list.iter().enumerate().filter(|(_, text)| text.contains('\0')) {
-        violations.add(format!("{field}[{index}]"), "has a NUL byte");
+        violations.add(format!("{field}[{index}]"), "contains a NUL byte");
     }
 }
 
 /// As [`texts`], for one text.
 pub(super) fn text(field: &str, text: &str, violations: &mut Violations) {
     if text.contains('\0') {
-        violations.add(field, "has a NUL byte");
+        violations.add(field, "contains a NUL byte");
     }
 }
 

@@ -115,12 +115,12 @@ pub(in crate::body) fn parse(
     if engine.json.len() > LONGEST {
         violations.add(
             ENGINE_JSON,
-            format!("has {} bytes; the most are {LONGEST} (4 MiB)", engine.json.len()),
+            format!("has {} bytes; the maximum is {LONGEST} (4 MiB)", engine.json.len()),
         );
         return None;
     }
     if engine.json.trim().is_empty() {
-        violations.add(ENGINE_JSON, "is empty; leave `engine` unset or give a JSON object");
+        violations.add(ENGINE_JSON, "is empty; set a JSON object, or don't set `engine`");
         return None;
     }
     match serde_json::from_str::<UniqueKeys>(&engine.json) {
@@ -191,7 +191,7 @@ fn normalise(
         if fields.contains_key(name) {
             violations.add(
                 ENGINE_JSON,
-                format!("{path}{name} is there twice, in different spellings; write it once"),
+                format!("{path}{name} occurs twice, in different spellings; keep one of them"),
             );
         }
         fields.insert(name.to_owned(), value);
@@ -264,10 +264,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
         let mut object = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             if object.contains_key(&key) {
-                return Err(A::Error::custom(format_args!(
-                    "the key {} is there twice",
-                    quoted(&key)
-                )));
+                return Err(A::Error::custom(format_args!("duplicate key {}", quoted(&key))));
             }
             let UniqueKeys(value) = entries.next_value()?;
             object.insert(key, value);

@@ -22,7 +22,7 @@ pub(super) fn apply(check: Option<&HealthCheck>, draft: &mut Draft) {
         if !times.is_empty() || check.retries != 0 {
             draft.violations.add(
                 "spec.health_check",
-                "has times or retries beside the test NONE; leave them out, or give a test",
+                "has times or retries with the test NONE; remove them, or set a test",
             );
         }
         let off = Map::from_iter([("Test".to_owned(), Value::from(vec!["NONE"]))]);
@@ -45,14 +45,16 @@ fn test(test: &[String], violations: &mut Violations) {
     let problem = match test {
         [] => return,
         [kind] if kind == "NONE" => return,
-        [kind, ..] if kind == "NONE" => "has arguments after NONE; leave them out".to_owned(),
+        [kind, ..] if kind == "NONE" => "has arguments after NONE; remove them".to_owned(),
         [kind, program, ..] if kind == "CMD" && !program.is_empty() => return,
-        [kind, ..] if kind == "CMD" => "names no program after CMD".to_owned(),
+        [kind, ..] if kind == "CMD" => "has no program after CMD".to_owned(),
         [kind, line] if kind == "CMD-SHELL" && !line.trim().is_empty() => return,
         [kind, ..] if kind == "CMD-SHELL" => {
             "must have exactly one command line after CMD-SHELL".to_owned()
         }
-        [kind, ..] => format!("begins with {}; begin with NONE, CMD or CMD-SHELL", quoted(kind)),
+        [kind, ..] => {
+            format!("begins with {}; it must begin with NONE, CMD, or CMD-SHELL", quoted(kind))
+        }
     };
     violations.add("spec.health_check.test", problem);
 }

@@ -32,10 +32,10 @@ fn check(draft: &mut Draft) {
         }
         None | Some(Value::String(_)) if draft.body_usable => draft.violations.add(
             SPEC_IMAGE,
-            "no image is named; set it here or as Image in the body, such as registry/app:v1",
+            "no image; set it here or as Image in the body, such as registry/app:v1",
         ),
         None | Some(Value::String(_)) => {}
-        Some(_) => draft.violations.add(ENGINE_JSON, "Image must be a text"),
+        Some(_) => draft.violations.add(ENGINE_JSON, "Image must be a string"),
     }
 }
 
@@ -63,7 +63,7 @@ fn tag(draft: &Draft) -> Result<Option<String>, &'static str> {
         None => Ok(None),
         Some(Value::String(tag)) if tag.is_empty() => Ok(None),
         Some(Value::String(tag)) => Ok(Some(tag.clone())),
-        Some(_) => Err("Tag must be a text, such as \"v1\""),
+        Some(_) => Err("Tag must be a string, such as \"v1\""),
     }
 }
 
@@ -73,7 +73,7 @@ fn joined(image: &str, tag: &str) -> Result<String, Option<String>> {
         ImageName::Reference(reference) => reference,
         ImageName::Id(_) => {
             return Err(Some(format!(
-                "Image is the ID {} and cannot have the Tag {}; leave the Tag out",
+                "Image is the ID {} and cannot have the Tag {}; remove the Tag",
                 quoted(image),
                 quoted(tag)
             )));
@@ -81,7 +81,7 @@ fn joined(image: &str, tag: &str) -> Result<String, Option<String>> {
     };
     if reference.digest().is_some() {
         return Err(Some(format!(
-            "Image {} has a digest and cannot have the Tag {} too; leave one of them out",
+            "Image {} has a digest and cannot also have the Tag {}; remove one of them",
             quoted(image),
             quoted(tag)
         )));
@@ -89,7 +89,7 @@ fn joined(image: &str, tag: &str) -> Result<String, Option<String>> {
     match reference.tag() {
         Some(own) if own == tag => Ok(image.to_owned()),
         Some(_) => Err(Some(format!(
-            "Image {} has another tag than Tag {}; leave one of them out",
+            "the tag of Image {} differs from Tag {}; remove one of them",
             quoted(image),
             quoted(tag)
         ))),

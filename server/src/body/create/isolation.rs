@@ -76,7 +76,7 @@ fn security_options(options: &[String], draft: &mut Draft) {
             if key == "seccomp" && !matches!(value, "unconfined" | "builtin") && !profile(value) {
                 draft.violations.add(
                     field,
-                    "seccomp must be unconfined, builtin or the JSON of a profile, not a file name",
+                    "seccomp must be unconfined, builtin, or the JSON of a profile, not a file name",
                 );
             }
             kept.push(Value::from(option.as_str()));
@@ -99,7 +99,7 @@ fn modes(spec: &ContainerSpec, draft: &mut Draft) {
         }
         if !words.contains(&mode.as_str()) && !checks::is_container_mode(mode) {
             let (mode, words) = (quoted(mode), words.join(", "));
-            let problem = format!("{mode} is no such mode; write {words} or container:NAME");
+            let problem = format!("{mode} is not a mode; write {words} or container:NAME");
             draft.violations.add(field, problem);
         }
         draft.host.set(key, mode.as_str());
@@ -115,7 +115,7 @@ fn kernel_parameters(sysctls: &BTreeMap<String, String>, draft: &mut Draft) {
     for (key, value) in sysctls {
         let field = format!("spec.sysctls[{}]", quoted(key));
         if !is_namespaced(key) {
-            let problem = "is not a kernel parameter of a container; use net.*, fs.mqueue.* or the message, semaphore and memory limits of kernel.*";
+            let problem = "is not a kernel parameter of a container; use net.*, fs.mqueue.*, or the message, semaphore, and memory limits of kernel.*";
             violations.add(field.as_str(), problem);
         } else if host_network && key.starts_with("net.") {
             let problem = "cannot be set in network \"host\", where it would change the host";
@@ -181,7 +181,7 @@ fn parse_device(text: &str) -> Result<(&str, &str, &str), String> {
     checks::absolute(host)?;
     checks::absolute(container)?;
     if !permissions(access) {
-        return Err(format!("{} is not a permission; write some of rwm", quoted(access)));
+        return Err(format!("{} is not a permission; write one or more of rwm", quoted(access)));
     }
     Ok((host, container, access))
 }

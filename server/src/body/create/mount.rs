@@ -52,14 +52,14 @@ fn check_mode(mode: &str, is_path: bool) -> Result<(), String> {
             "consistent" | "cached" | "delegated" => "consistency",
             "nocopy" if !is_path => "copy",
             word if is_path && PROPAGATIONS.contains(&word) => "propagation",
-            "nocopy" => return Err("nocopy goes with volumes only, not with host paths".to_owned()),
+            "nocopy" => return Err("nocopy is only for volumes, not for host paths".to_owned()),
             word if PROPAGATIONS.contains(&word) => {
-                return Err(format!("{word} goes with host paths only, not with volumes"));
+                return Err(format!("{word} is only for host paths, not for volumes"));
             }
             _ => return Err(format!("{} is not a mode; write ro or rw", quoted(word))),
         };
         if kinds.contains(&kind) {
-            return Err(format!("the mode {} says two things of one kind", quoted(mode)));
+            return Err(format!("the mode {} has conflicting options", quoted(mode)));
         }
         kinds.push(kind);
     }
@@ -80,7 +80,7 @@ pub(super) fn check_tmpfs_options(options: &str) -> Result<(), String> {
         };
         if !good {
             return Err(format!(
-                "{} is not an option of tmpfs; write such as rw,noexec,size=64m,mode=1777",
+                "{} is not a tmpfs option; write options such as rw,noexec,size=64m,mode=1777",
                 quoted(option)
             ));
         }
@@ -152,8 +152,7 @@ fn tmpfs_options(mount: &Mount) -> Map<String, Value> {
 fn check(mount: &Mount, field: &str, violations: &mut Violations) {
     let kind = mount.r#type.as_str();
     if !matches!(kind, "bind" | "volume" | "tmpfs") {
-        let problem =
-            format!("{} is not a type of mount; write bind, volume or tmpfs", quoted(kind));
+        let problem = format!("{} is not a mount type; write bind, volume, or tmpfs", quoted(kind));
         return violations.add(format!("{field}.type"), problem);
     }
     for (name, owner, set) in [
@@ -166,7 +165,7 @@ fn check(mount: &Mount, field: &str, violations: &mut Violations) {
         ("tmpfs_mode", "tmpfs", mount.tmpfs_mode != 0),
     ] {
         if set && owner != kind {
-            let problem = format!("goes with the type {owner} only, not with {kind}; leave it out");
+            let problem = format!("is only for the type {owner}, not for {kind}; remove it");
             violations.add(format!("{field}.{name}"), problem);
         }
     }
@@ -174,12 +173,13 @@ fn check(mount: &Mount, field: &str, violations: &mut Violations) {
         violations.add(format!("{field}.source"), problem);
     }
     if kind == "volume" && mount.source.is_empty() && mount.read_only {
-        let problem = "an anonymous volume is empty and cannot be read-only; name one in `source`";
+        let problem = "an anonymous volume is empty and cannot be read-only; set `source` to the name of a volume";
         violations.add(format!("{field}.read_only"), problem);
     }
     if !mount.propagation.is_empty() && !PROPAGATIONS.contains(&mount.propagation.as_str()) {
         let propagation = quoted(&mount.propagation);
-        let problem = format!("{propagation} is no propagation; one of {}", PROPAGATIONS.join(" "));
+        let problem =
+            format!("{propagation} is not a propagation; use one of {}", PROPAGATIONS.join(" "));
         violations.add(format!("{field}.propagation"), problem);
     }
     if mount.tmpfs_size_bytes < 0 {
@@ -192,9 +192,9 @@ fn check(mount: &Mount, field: &str, violations: &mut Violations) {
 
 fn check_source(kind: &str, source: &str) -> Result<(), String> {
     match kind {
-        "bind" if source.is_empty() => Err("is missing; give the path on the host".to_owned()),
+        "bind" if source.is_empty() => Err("is missing; set the path on the host".to_owned()),
         "bind" => checks::absolute(source),
-        "tmpfs" if !source.is_empty() => Err("tmpfs has no source; leave it out".to_owned()),
+        "tmpfs" if !source.is_empty() => Err("tmpfs has no source; remove it".to_owned()),
         "volume" if !source.is_empty() && !checks::is_volume_name(source) => Err(format!(
             "{} is not the name of a volume: use a-z A-Z 0-9 _ . - and at least two of them",
             quoted(source)

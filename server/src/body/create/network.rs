@@ -25,7 +25,8 @@ fn network(spec: &ContainerSpec, draft: &mut Draft) {
         let network = &spec.network;
         checks::text("spec.network", network, &mut draft.violations);
         if network.starts_with("container:") && !checks::is_container_mode(network) {
-            let problem = format!("{} names no container; write container:NAME", quoted(network));
+            let problem =
+                format!("{} contains no container name; write container:NAME", quoted(network));
             draft.violations.add("spec.network", problem);
         }
         let before = draft.host.text("NetworkMode").unwrap_or_default().to_owned();
@@ -66,7 +67,7 @@ fn aliases(aliases: &[String], draft: &mut Draft) {
     let network = draft.host.text("NetworkMode").unwrap_or("default").to_owned();
     if !is_user_network(&network) {
         let problem = format!(
-            "names work in networks of one's own only, not in {}; set `network` to one",
+            "names work only in user-defined networks, not in {}; set `network` to one",
             quoted(&network)
         );
         return violations.add("spec.network_aliases", problem);
@@ -96,7 +97,7 @@ fn ports(spec: &ContainerSpec, draft: &mut Draft) {
             let key = port_key(text);
             if key.is_none() {
                 let problem = format!(
-                    "{} is not a port; write a number from 1 to 65535 and tcp, udp or sctp, such as 8080/tcp",
+                    "{} is not a port; write a number from 1 to 65535 and tcp, udp, or sctp, such as 8080/tcp",
                     quoted(text)
                 );
                 violations.add(format!("spec.expose[{index}]"), problem);
@@ -107,7 +108,7 @@ fn ports(spec: &ContainerSpec, draft: &mut Draft) {
     if !published.is_empty() {
         if let Some(mode) = draft.host.text("NetworkMode").filter(|mode| refuses_ports(mode)) {
             let problem = format!(
-                "ports cannot be published in network {}; leave out one of the two",
+                "ports cannot be published in network {}; remove one of the two",
                 quoted(mode)
             );
             violations.add("spec.ports", problem);
@@ -150,7 +151,7 @@ fn bindings(
             violations.add(format!("{field}.host_port"), problem);
         }
         if !is_protocol(protocol) {
-            let problem = format!("{} is none of tcp, udp, sctp", quoted(protocol));
+            let problem = format!("{} is not tcp, udp, or sctp", quoted(protocol));
             violations.add(format!("{field}.protocol"), problem);
         }
         if !port.host_ip.is_empty() && port.host_ip.parse::<IpAddr>().is_err() {
@@ -162,7 +163,7 @@ fn bindings(
             let same = |ip: &str| ip == port.host_ip || ip.is_empty() || port.host_ip.is_empty();
             if let Some((_, other)) = holders.iter().find(|(ip, _)| same(ip)) {
                 let problem = format!(
-                    "{} is published on the host by spec.ports[{other}] already",
+                    "{} is already published on the host by spec.ports[{other}]",
                     port.host_port
                 );
                 violations.add(format!("{field}.host_port"), problem);
@@ -231,7 +232,7 @@ fn name_service(spec: &ContainerSpec, draft: &mut Draft) {
         });
         if !good {
             let problem = format!(
-                "{} is not a line of /etc/hosts; write name:address, the address an IP or host-gateway",
+                "{} is not an entry for /etc/hosts; write NAME:ADDRESS, where ADDRESS is an IP address or host-gateway",
                 quoted(line)
             );
             draft.violations.add(format!("spec.extra_hosts[{index}]"), problem);

@@ -38,7 +38,7 @@ fn arguments(spec: &ContainerSpec, draft: &mut Draft) {
         // One empty text is what the Engine takes for "none", as `docker run --entrypoint ''`.
         [first, _, ..] if first.is_empty() => draft
             .violations
-            .add("spec.entrypoint[0]", "is empty; name a program, or give one empty text only"),
+            .add("spec.entrypoint[0]", "is empty; set a program, or only one empty string"),
         entrypoint => draft.top.set("Entrypoint", entrypoint),
     }
 }
@@ -65,7 +65,7 @@ fn environment(entries: &[String], draft: &mut Draft) {
     let mut merged = Vec::with_capacity(list.len() + latest.len());
     for value in std::mem::take(list) {
         let Some(key) = value.as_str().map(variable) else {
-            draft.violations.add(ENGINE_JSON, "Env must be a list of texts");
+            draft.violations.add(ENGINE_JSON, "Env must be a list of strings");
             return;
         };
         match latest.get_key_value(key) {
@@ -149,7 +149,7 @@ fn stop(spec: &ContainerSpec, draft: &mut Draft) {
         }
         Some(_) => draft.violations.add(
             "spec.stop_timeout",
-            "must be whole seconds and not negative; the Engine knows no fractions",
+            "must be whole seconds and not negative; the Engine does not accept fractions",
         ),
     }
 }

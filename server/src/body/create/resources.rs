@@ -41,10 +41,10 @@ impl Limits<'_> {
     /// Sets the limits, and checks them together with those that the body has.
     pub(in crate::body) fn apply(&self, section: &mut Section, violations: &mut Violations) {
         let memory = (LEAST_MEMORY..=i64::MAX, "must be at least 6291456 (6 MiB)");
-        let swap = (1..=i64::MAX, "must be -1 for no limit, or a number of bytes");
+        let swap = (1..=i64::MAX, "must be -1 for unlimited, or a number of bytes");
         let processors = (
             LEAST_NANO_CPUS..=i64::MAX,
-            "must be at least 10000000, a hundredth of a processor; 1000000000 is one",
+            "must be at least 10000000, a hundredth of a CPU; 1000000000 is one CPU",
         );
         // Beyond this range the kernel takes the nearest value without a word.
         let shares = (2..=262_144, "must be from 2 to 262144");
@@ -58,7 +58,7 @@ impl Limits<'_> {
             let Some(value) = value else { continue };
             let unlimited_swap = key == "MemorySwap" && value == -1;
             if value == 0 && self.update {
-                violations.add(self.path(field), "0 changes nothing on an update; leave it unset");
+                violations.add(self.path(field), "0 has no effect on an update; don't set it");
             } else if value != 0 && !unlimited_swap && !range.contains(&value) {
                 violations.add(self.path(field), problem);
             }
@@ -66,7 +66,7 @@ impl Limits<'_> {
         }
         if let Some(limit) = self.pids_limit {
             if limit < -1 {
-                let problem = "must be -1 for no limit, or a number of processes";
+                let problem = "must be -1 for unlimited, or a number of processes";
                 violations.add(self.path("pids_limit"), problem);
             }
             section.set("PidsLimit", limit);
@@ -74,7 +74,7 @@ impl Limits<'_> {
         if !self.cpuset_cpus.is_empty() {
             if !is_cpu_list(self.cpuset_cpus) {
                 let list = quoted(self.cpuset_cpus);
-                let problem = format!("{list} is not a list of processors; write it as 0-2,5");
+                let problem = format!("{list} is not a list of CPUs; write a list such as 0-2,5");
                 violations.add(self.path("cpuset_cpus"), problem);
             }
             section.set("CpusetCpus", self.cpuset_cpus);
@@ -89,7 +89,7 @@ impl Limits<'_> {
         if self.memory_swap.is_some() && swap > 0 && memory == 0 && !self.update {
             violations.add(
                 self.path("memory_swap_bytes"),
-                "needs a memory limit too: it is memory and swap together",
+                "requires a memory limit, because it is the limit of memory and swap together",
             );
         }
         if (self.memory.is_some() || self.memory_swap.is_some())
@@ -100,7 +100,7 @@ impl Limits<'_> {
                 if self.memory_swap.is_some() { "memory_swap_bytes" } else { "memory_bytes" };
             violations.add(
                 self.path(field),
-                format!("memory and swap together ({swap}) are less than the memory ({memory})"),
+                format!("the limit of memory and swap ({swap}) is lower than the memory limit ({memory})"),
             );
         }
         if (self.memory.is_some() || self.memory_reservation.is_some())
@@ -113,7 +113,9 @@ impl Limits<'_> {
             };
             violations.add(
                 self.path(field),
-                format!("the soft limit ({reservation}) is above the memory limit ({memory})"),
+                format!(
+                    "the soft limit ({reservation}) is higher than the memory limit ({memory})"
+                ),
             );
         }
         if self.nano_cpus.is_some_and(|cpus| cpus > 0) {
@@ -121,7 +123,7 @@ impl Limits<'_> {
                 if section.integer(key) > 0 {
                     violations.add(
                         self.path("nano_cpus"),
-                        format!("cannot go with {key} of the body; leave one of them out"),
+                        format!("conflicts with {key} of the body; remove one of them"),
                     );
                 }
             }
@@ -181,20 +183,19 @@ fn ulimits(ulimits: &[Ulimit], draft: &mut Draft) {
         let unlimited_first = |value: i64| if value == -1 { i64::MAX } else { value };
         if !NAMES.contains(&limit.name.as_str()) {
             let name = quoted(&limit.name);
-            let problem =
-                format!("{name} is not a limit of the kernel; one of {}", NAMES.join(" "));
+            let problem = format!("{name} is not a kernel limit; use one of {}", NAMES.join(" "));
             violations.add(format!("{field}.name"), problem);
         } else if ulimits[..index].iter().any(|earlier| earlier.name == limit.name) {
-            violations.add(format!("{field}.name"), format!("{} is there twice", limit.name));
+            violations.add(format!("{field}.name"), format!("{} occurs twice", limit.name));
         }
         for (name, value) in [("soft", limit.soft), ("hard", limit.hard)] {
             if value < -1 {
                 violations
-                    .add(format!("{field}.{name}"), "must be -1 for no limit, or not negative");
+                    .add(format!("{field}.{name}"), "must be -1 for unlimited, or not negative");
             }
         }
         if unlimited_first(limit.soft) > unlimited_first(limit.hard) {
-            let problem = format!("{} is above the hard limit, {}", limit.soft, limit.hard);
+            let problem = format!("{} is higher than the hard limit, {}", limit.soft, limit.hard);
             violations.add(format!("{field}.soft"), problem);
         }
     }
@@ -225,7 +226,7 @@ fn log(spec: &ContainerSpec, draft: &mut Draft) {
         return;
     }
     if log.get("Type").is_some_and(|driver| driver == "none") {
-        violations.add("spec.log_options", "the log driver none has no options; leave them out");
+        violations.add("spec.log_options", "the log driver none has no options; remove them");
     }
     let path = "HostConfig.LogConfig.Config";
     if spec.log_options.contains_key("") {

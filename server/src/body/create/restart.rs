@@ -19,7 +19,7 @@ pub(in crate::body) fn restart_policy(
         violations.add(
             format!("{field}.name"),
             format!(
-                "{} is not a restart policy; write no, always, unless-stopped or on-failure",
+                "{} is not a restart policy; write no, always, unless-stopped, or on-failure",
                 quoted(&policy.name)
             ),
         );
@@ -31,7 +31,7 @@ pub(in crate::body) fn restart_policy(
     if policy.name != "on-failure" {
         violations.add(
             format!("{field}.maximum_retry_count"),
-            format!("goes with on-failure only, not with {}; leave it out", policy.name),
+            format!("is only for on-failure, not for {}; remove it", policy.name),
         );
     }
     Some(json!({ "Name": policy.name, "MaximumRetryCount": policy.maximum_retry_count }))
@@ -50,7 +50,7 @@ pub(super) fn against_auto_remove(in_spec: Option<&'static str>, draft: &mut Dra
         .filter(|name| !matches!(*name, "" | "no"));
     if let Some(policy) = policy.filter(|_| removed) {
         let problem = format!(
-            "the container is removed when it stops and so cannot have the restart policy {}; leave one of the two out",
+            "a container that is removed when it stops cannot have the restart policy {}; remove one of the two",
             quoted(policy)
         );
         draft.violations.add(in_spec.unwrap_or(ENGINE_JSON), problem);

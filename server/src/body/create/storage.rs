@@ -31,7 +31,7 @@ struct Entries {
 impl Entries {
     fn add(&mut self, field: String, target: String, place: Place, violations: &mut Violations) {
         if let Some(other) = self.fields.get(&target) {
-            violations.add(field, format!("{} is mounted by {other} already", quoted(&target)));
+            violations.add(field, format!("{} is already mounted by {other}", quoted(&target)));
             return;
         }
         self.fields.insert(target, field);
@@ -47,7 +47,8 @@ pub(super) fn apply(spec: &ContainerSpec, draft: &mut Draft) {
     }
     for (index, source) in spec.volumes_from.iter().enumerate() {
         if !is_volumes_from(source) {
-            let problem = format!("{} names no container; write NAME or NAME:ro", quoted(source));
+            let problem =
+                format!("{} contains no container name; write NAME or NAME:ro", quoted(source));
             draft.violations.add(format!("spec.volumes_from[{index}]"), problem);
         }
     }

@@ -36,7 +36,7 @@ pub(super) struct Share {
 /// No room came in time.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the answers of all hosts together fill the {} MiB that this server holds at once; ask fewer hosts at a time, or raise answer_memory_mib in its configuration",
+    "the responses of all hosts exceed the {} MiB limit of this server; use fewer hosts per call, or raise answer_memory_mib in the server's configuration",
     .0 >> 20
 )]
 pub(super) struct NoRoom(usize);

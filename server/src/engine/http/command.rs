@@ -51,8 +51,8 @@ pub(super) async fn run(
     let output = tail(link, &start, OUTPUT_KEPT).await?;
     let inspect = Call::new(&INSPECT_EXEC, &["exec", &id, "json"]);
     let Ended { exit_code } = link.send(inspect).await?.json().await?;
-    let exit_code =
-        exit_code.ok_or_else(|| bad_answer(&INSPECT_EXEC, "the command ended without a status"))?;
+    let exit_code = exit_code
+        .ok_or_else(|| bad_answer(&INSPECT_EXEC, "the command ended without an exit code"))?;
     Ok(CommandResult { exit_code, output: String::from_utf8_lossy(&output).into_owned() })
 }
 

@@ -235,7 +235,7 @@ fn base_url(address: &HostAddress, secured: bool) -> Result<Url> {
         HostAddress::Tcp(tcp) => format!("http://{tcp}/"),
     };
     Url::parse(&text).map_err(|error| {
-        let message = format!("{address} is no address that can be connected to: {error}");
+        let message = format!("{address} is not a valid address: {error}");
         EngineError::new(ErrorKind::Unreachable, CONNECT, message)
     })
 }
@@ -259,7 +259,7 @@ fn with_tls(tls: &TlsMaterial) -> Result<ClientConfig> {
     let chain = certificates(chain, "client certificate")?;
     let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes())
         // The error is left out: it may quote the text.
-        .map_err(|_| unusable("the private key is not PEM that can be read".to_owned()))?;
+        .map_err(|_| unusable("the private key is not readable PEM".to_owned()))?;
     config.with_client_auth_cert(chain, key).map_err(|error| {
         unusable(format!("the client certificate and key cannot be used: {error}"))
     })
@@ -278,7 +278,7 @@ fn certificates(pem: &str, what: &str) -> Result<Vec<CertificateDer<'static>>> {
         CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     match found {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(unusable(format!("the {what} is not PEM that can be read"))),
+        _ => Err(unusable(format!("the {what} is not readable PEM"))),
     }
 }
 

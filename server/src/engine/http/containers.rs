@@ -54,7 +54,7 @@ pub(super) async fn create(
     let agreed = link.negotiated(&CREATE_CONTAINER).await?;
     let unknown = unsupported(body, agreed.version);
     if agreed.is_exact && !unknown.is_empty() {
-        let message = format!("{}; leave it out, or upgrade the Engine", unknown.join("; "));
+        let message = format!("{}; remove it, or upgrade the Engine", unknown.join("; "));
         return Err(EngineError::new(ErrorKind::Unsupported, CREATE_CONTAINER.name, message));
     }
     let call = Call::new(&CREATE_CONTAINER, &["containers", "create"])

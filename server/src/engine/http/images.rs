@@ -78,8 +78,9 @@ pub(super) async fn tag(
     target: &ImageReference,
 ) -> Result<Change> {
     if target.digest().is_some() {
-        let message =
-            format!("{target} has a digest, which cannot be given to an image; write it without");
+        let message = format!(
+            "{target} has a digest, which cannot be assigned to an image; remove the digest"
+        );
         return Err(EngineError::new(ErrorKind::BadRequest, TAG_IMAGE.name, message));
     }
     let target = target.clone().with_default_tag();

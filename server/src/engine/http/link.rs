@@ -137,14 +137,14 @@ impl Answer {
     /// The body as text.
     pub(super) fn into_text(self) -> Result<String> {
         let operation = self.operation;
-        String::from_utf8(self.body).map_err(|_| bad_answer(operation, "it is not UTF-8"))
+        String::from_utf8(self.body).map_err(|_| bad_answer(operation, "not UTF-8"))
     }
 
     /// Reads the body as one JSON value.
     pub(super) async fn json<T: DeserializeOwned + Send + 'static>(self) -> Result<T> {
         let operation = self.operation;
         let Self { body, share, .. } = self;
-        let text = String::from_utf8(body).map_err(|_| bad_answer(operation, "it is not UTF-8"))?;
+        let text = String::from_utf8(body).map_err(|_| bad_answer(operation, "not UTF-8"))?;
         let read = move |text: &str| {
             // Until it is parsed, whoever waits for that.
             let _share = share;
@@ -165,7 +165,7 @@ pub(super) fn bad_answer(operation: &Operation, problem: &str) -> EngineError {
     EngineError::new(
         ErrorKind::BadAnswer,
         operation.name,
-        format!("the answer is not what an Engine says: {problem}"),
+        format!("the response is not valid for a Docker Engine: {problem}"),
     )
 }
 
@@ -301,7 +301,7 @@ impl Link {
     ) -> Result<(B, Share)> {
         let cap = operation.cap;
         let too_large = || {
-            let message = format!("the answer is larger than the {cap} bytes that are accepted");
+            let message = format!("the response is larger than the limit of {cap} bytes");
             EngineError::new(ErrorKind::AnswerTooLarge, operation.name, message)
         };
         if response.content_length().is_some_and(|length| length > cap as u64) {
@@ -355,11 +355,11 @@ impl Link {
         let kind = classify(operation, status, &complaint);
         let message = match (kind, location) {
             (_, Some(location)) if (300..400).contains(&status) => format!(
-                "the answer is a redirect to {:?}, which no Engine sends; check that the address is that of an Engine",
+                "the response is a redirect to {:?}, which a Docker Engine never sends; check the address",
                 String::from_utf8_lossy(location.as_bytes())
             ),
             (ErrorKind::Tls, _) => format!(
-                "{} speaks TLS, but no certificates are given for this host ({})",
+                "{} uses TLS, but this host has no certificates ({})",
                 self.address, complaint.message
             ),
             (ErrorKind::ResultUnknown, _) => doubtful(operation, kind, complaint.message).message,

@@ -102,7 +102,7 @@ impl Link {
 async fn negotiate(link: Arc<Link>) -> Result<Negotiated> {
     let result = tokio::time::timeout(link.negotiation, ask(&link)).await.unwrap_or_else(|_| {
         let message = format!(
-            "{} took the connection but did not answer within {:?}; the Engine hangs, or something else listens there",
+            "{} accepted the connection but did not answer within {:?}; the Engine hangs, or another program listens there",
             link.address, link.negotiation
         );
         Err(EngineError::new(ErrorKind::ConnectionLost, operation::PING.name, message))

@@ -115,7 +115,8 @@ impl Link {
         if version >= since {
             return Ok(());
         }
-        let message = format!("{what} needs API version {since}, and the Engine speaks {version}");
+        let message =
+            format!("{what} requires API version {since}, but the Engine supports {version}");
         Err(EngineError::new(ErrorKind::Unsupported, operation.name, message))
     }
 }

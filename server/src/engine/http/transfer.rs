@@ -66,7 +66,7 @@ pub(super) async fn push(
         return Err(EngineError::new(
             ErrorKind::BadRequest,
             PUSH_IMAGE.name,
-            format!("{reference} has a digest, and only tags can be pushed; write it without"),
+            format!("{reference} has a digest, but only tags can be pushed; remove the digest"),
         ));
     }
     let repository = reference.repository();
@@ -180,7 +180,8 @@ impl Link {
             })?;
             let Some(chunk) = chunk else { break };
             left = left.checked_sub(chunk.len() as u64).ok_or_else(|| {
-                let message = format!("the Engine reported more than {} bytes of it", self.report);
+                let message =
+                    format!("the Engine reported more than {} bytes of progress", self.report);
                 EngineError::new(ErrorKind::AnswerTooLarge, operation.name, message)
             })?;
             decoder.push(&chunk, &mut read).map_err(|broken| broken.into_error(operation))?;
@@ -189,7 +190,7 @@ impl Link {
         if has_an_end {
             Ok(progress)
         } else {
-            let message = "the answer ended with the connection, so that it may be cut; check for a proxy that speaks HTTP/1.0";
+            let message = "the response ended with the connection and may be incomplete; check for an HTTP/1.0 proxy";
             Err(EngineError::new(failed(operation), operation.name, message))
         }
     }
@@ -230,7 +231,7 @@ async fn arrived(link: &Arc<Link>, reference: &ImageReference) -> Result<EngineD
         ErrorKind::ImageNotFound => EngineError::new(
             ErrorKind::PullFailed,
             PULL_IMAGE.name,
-            format!("the Engine says that it pulled {reference}, and the image is not there"),
+            format!("the Engine reports that it pulled {reference}, but the image does not exist"),
         ),
         _ => error,
     })
@@ -263,7 +264,7 @@ fn check_login(
             ErrorKind::BadRequest,
             operation.name,
             format!(
-                "the login is for {} and the image is at {}; nothing was sent",
+                "the login is for {}, but the image is in {}; nothing was sent",
                 login.registry(),
                 reference.registry()
             ),
@@ -290,7 +291,7 @@ fn check_platform(image: &EngineDocument, platform: &str) -> Result<()> {
             ErrorKind::ForeignPlatform,
             PULL_IMAGE.name,
             format!(
-                "the registry has this image for {}/{} and not for {platform}; it was pulled all the same",
+                "the registry has this image for {}/{}, not for {platform}; it was pulled anyway",
                 facts.os, facts.architecture
             ),
         ));
@@ -325,7 +326,7 @@ fn failed(operation: &Operation) -> ErrorKind {
 }
 
 fn stalled(operation: &Operation, stall: Duration) -> EngineError {
-    let message = format!("the Engine reported nothing for {stall:?}");
+    let message = format!("the Engine reported no progress for {stall:?}");
     EngineError::new(ErrorKind::TransferStalled, operation.name, message)
 }
 

@@ -44,7 +44,7 @@ impl Security {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let problem = client.problem(i64::try_from(now.as_secs()).unwrap_or(i64::MAX))?;
         Some(format!(
-            "the client certificate given for this host {problem}; renew it, and give it to the host anew"
+            "the client certificate of this host {problem}; renew it, and update the host"
         ))
     }
 }
@@ -83,14 +83,14 @@ pub(super) fn transport_error(
             failed(
                 ErrorKind::Tls,
                 format!(
-                    "{address} closed the connection right after the TLS handshake, as an Engine does that refuses the client certificate or misses one; check the certificate and key given for this host"
+                    "{address} closed the connection right after the TLS handshake, as an Engine does if it refuses the client certificate or requires one; check the certificate and key of this host"
                 ),
             )
         } else {
             failed(
                 ErrorKind::Unreachable,
                 format!(
-                    "{address} accepted the connection and closed it at once; check that an Engine listens there"
+                    "{address} accepted the connection and closed it immediately; check that an Engine listens there"
                 ),
             )
         };
@@ -101,14 +101,14 @@ pub(super) fn transport_error(
             operation,
             ErrorKind::BadAnswer,
             format!(
-                "{address} answered with something that is not HTTP ({cause}); check that an Engine listens there, and whether it wants TLS"
+                "{address} answered with something that is not HTTP ({cause}); check that an Engine listens there, and whether it requires TLS"
             ),
         );
     }
     let cause = innermost(error);
     let what = match phase {
-        Phase::Head => "the connection broke before the answer came",
-        Phase::Body => "the connection broke in the middle of the answer",
+        Phase::Head => "the connection broke before the response",
+        Phase::Body => "the connection broke in the middle of the response",
     };
     doubtful(operation, ErrorKind::ConnectionLost, format!("{what} ({cause})"))
 }
@@ -123,7 +123,7 @@ pub(super) fn doubtful(operation: &Operation, kind: ErrorKind, message: String) 
         // The Engine cancels a pull whose caller is gone.
         (Subject::Transfer, _) => (ErrorKind::PullFailed, message),
         (_, Access::Write) => {
-            (ErrorKind::ResultUnknown, format!("{message}; it may have been done or not"))
+            (ErrorKind::ResultUnknown, format!("{message}; the result is unknown"))
         }
     };
     EngineError::new(kind, operation.name, message)
@@ -142,7 +142,7 @@ fn exhausted(error: &(dyn Error + 'static)) -> Option<String> {
 fn cannot_connect(address: &HostAddress, error: &reqwest::Error) -> String {
     if error.is_dns() {
         return format!(
-            "the name in {address} cannot be resolved ({}); check the name and the resolver of this machine",
+            "cannot resolve the name in {address} ({}); check the name and this machine's DNS resolver",
             innermost(error)
         );
     }
@@ -151,11 +151,11 @@ fn cannot_connect(address: &HostAddress, error: &reqwest::Error) -> String {
     match kind {
         _ if error.is_timeout() => {
             format!(
-                "{address} did not take the connection in time; check the address, the network and firewalls"
+                "{address} did not accept the connection in time; check the address, the network, and firewalls"
             )
         }
         Some(io::ErrorKind::NotFound) if unix => {
-            format!("there is no socket {address}; check that the Engine runs")
+            format!("the socket {address} does not exist; check that the Engine is running")
         }
         Some(io::ErrorKind::PermissionDenied) if unix => {
             format!(
@@ -164,11 +164,11 @@ fn cannot_connect(address: &HostAddress, error: &reqwest::Error) -> String {
         }
         Some(io::ErrorKind::ConnectionRefused) => {
             format!(
-                "{address} refused the connection; check that the Engine runs and listens there"
+                "{address} refused the connection; check that the Engine is running and listens there"
             )
         }
         _ => format!(
-            "cannot connect to {address} ({}); check the address, the network and firewalls",
+            "cannot connect to {address} ({}); check the address, the network, and firewalls",
             innermost(error)
         ),
     }
@@ -188,12 +188,12 @@ fn tls_problem(error: &rustls::Error, security: Security) -> String {
             format!("the Engine refuses the client certificate: {problem}")
         }
         InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
-            "the Engine's certificate is not signed by the CA given for this host; check which CA signed it"
+            "the Engine's certificate is not signed by the CA of this host; check which CA signed it"
                 .to_owned()
         }
         InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => "the Engine's certificate is not valid for the name or IP address in the host's address; it needs it as a subject alternative name".to_owned(),
+        ) => "the Engine's certificate is not valid for the name or IP address in the host's address; add it as a subject alternative name".to_owned(),
         InvalidCertificate(CertificateError::Expired) => {
             "the Engine's certificate has expired, or this machine's clock is wrong".to_owned()
         }
@@ -211,13 +211,13 @@ fn tls_problem(error: &rustls::Error, security: Security) -> String {
             | AlertDescription::AccessDenied
             | AlertDescription::DecryptError,
         ) => format!(
-            "the Engine refuses the client certificate or misses one ({error}); check the certificate and key given for this host"
+            "the Engine refuses the client certificate or requires one ({error}); check the certificate and key of this host"
         ),
         InvalidMessage(_) => format!(
-            "the port does not speak TLS ({error}); check the port, or leave the certificates out"
+            "the port does not use TLS ({error}); check the port, or remove the certificates"
         ),
         other => format!(
-            "{}; check the CA, the certificate and the key given for this host",
+            "{}; check the CA, the certificate, and the key of this host",
             one_line(&other.to_string())
         ),
     }
@@ -230,7 +230,7 @@ fn clock(what: &str, date: UnixTime, now: UnixTime) -> String {
         humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since)
     };
     format!(
-        "{what} {}; renew it, or set this machine's clock, which says {}",
+        "{what} {}; renew it, or correct this machine's clock, which shows {}",
         shown(date),
         shown(now)
     )

@@ -110,7 +110,7 @@ pub(super) fn compose(
         }
     }
     for name in file.hosts.keys().filter(|name| stored.contains_key(*name)) {
-        let warning = "hides a host of the same name that was added over the API; rename this one, or take it out of the file, send wharfd a SIGHUP and remove the other";
+        let warning = "hides a host of the same name that was added over the API; rename this one, or delete it from the file, send SIGHUP to wharfd, and remove the other";
         snapshot.warn(name, warning.to_owned());
     }
     Ok(snapshot)

@@ -160,7 +160,7 @@ async fn hosts_of_the_file_are_changed_in_the_file() {
     let refused = inventory.remove(name("filed")).await.unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "host filed comes from /etc/wharf/wharfd.toml and cannot be changed over the API; change the file and send wharfd a SIGHUP"
+        "host filed comes from /etc/wharf/wharfd.toml and cannot be changed over the API; change the file and send SIGHUP to wharfd"
     );
     let both = vec![name("web1"), name("filed")];
     let refused = inventory.update_labels(both, labels("a=b"), vec![]).await.unwrap_err();

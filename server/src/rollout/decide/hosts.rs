@@ -72,7 +72,7 @@ pub(super) fn with_another_image(state: &RolloutState) -> Vec<Event> {
         .filter(|host| host.state.end.is_none() && host.state.work.is_none())
         .filter_map(|host| {
             let digest = digest_of(&host).filter(|digest| *digest != expected)?;
-            let message = format!("its image is {digest} and should be {expected}");
+            let message = format!("its image is {digest}, but should be {expected}");
             Some(fail(host.name, Trouble::new(reason::IMAGE_DIFFERS, message)))
         })
         .flatten()
@@ -114,7 +114,7 @@ impl Known<'_> {
                 if now >= at { Readiness::Ready } else { Readiness::Later(at) }
             }
             OnUnreachable::Skip => {
-                let reason = format!("it does not answer: {}", trouble.message);
+                let reason = format!("no answer: {}", trouble.message);
                 let end = HostEnd::Skipped { reason };
                 Readiness::Done(vec![event(self.name, HostEvent::Ended { end })])
             }

@@ -46,7 +46,7 @@ pub(super) fn decide(state: &RolloutState, now: Millis, decision: &mut Decision)
         return;
     }
     let seconds = policy.progress_deadline.as_secs();
-    let message = format!("no host was put back for {seconds} seconds");
+    let message = format!("no host was restored for {seconds} seconds");
     let trouble = Trouble::new(reason::STALLED, message);
     decision.enter(paused(state, PauseCause::Progress, now), Some(trouble));
 }

@@ -57,8 +57,8 @@ pub(super) fn running(state: &RolloutState, wave: usize, now: Millis, decision: 
     if decision.begin.is_empty() && !waits {
         let trouble = Trouble::new(
             reason::STALLED,
-            "as many targets are down as max_unavailable allows, and no host is at work; put \
-             them right and resume",
+            "as many hosts are down as max_unavailable allows, and no host is in progress; repair \
+             them and resume",
         );
         decision.enter(paused(state, PauseCause::Progress, now), Some(trouble));
         return;
@@ -181,7 +181,7 @@ fn advance(state: &RolloutState, wave: usize, now: Millis, decision: &mut Decisi
         if canary && state.policy.promote == Promote::Manual {
             let resume_to = Box::new(next);
             let to = Phase::Paused { cause: PauseCause::Promotion, resume_to, since: now };
-            let message = "the canary is done: promote it, or abort";
+            let message = "the canary succeeded; promote it, or abort";
             decision.enter(to, Some(Trouble::new(reason::AWAITS_PROMOTION, message)));
         } else {
             decision.enter(next, None);
@@ -212,7 +212,7 @@ fn progress(state: &RolloutState, now: Millis, decision: &mut Decision) {
         return;
     }
     let seconds = state.policy.progress_deadline.as_secs();
-    let message = format!("no host was finished for {seconds} seconds");
+    let message = format!("no host finished for {seconds} seconds");
     let trouble = Trouble::new(reason::STALLED, message);
     let (to, reason) = turn(state, PauseCause::Progress, trouble, now);
     decision.enter(to, reason);

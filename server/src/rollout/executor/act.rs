@@ -96,7 +96,7 @@ impl Run<'_> {
 
     async fn create(&mut self, seen: &Observed) -> Result<String, StepError> {
         let Some(new) = self.task.bodies.new.clone() else {
-            return Err(missing("the body of the new container is not in the store"));
+            return Err(missing("the body of the new container is missing from the store"));
         };
         let id = match &seen.new {
             // Created before the record of it was lost: only its networks may be missing.
@@ -110,7 +110,7 @@ impl Run<'_> {
 
     async fn create_twin(&mut self, seen: &Observed) -> Result<String, StepError> {
         let Some(twin) = self.task.bodies.twin.clone() else {
-            return Err(missing("the body of the twin is not in the store"));
+            return Err(missing("the body of the twin is missing from the store"));
         };
         let id = match &seen.twin {
             Some(found) => found.id.clone(),
@@ -211,8 +211,8 @@ impl Run<'_> {
             return Err(StepError::Failed(Trouble::new(
                 reason::IMAGE_MOVED,
                 format!(
-                    "the new container has image {image} and was to have {expected}: somebody \
-                     moved the tag on this host meanwhile; start the rollout again",
+                    "the new container has image {image} instead of {expected}: somebody \
+                     moved the tag on this host; start the rollout again",
                 ),
             )));
         }
@@ -342,7 +342,7 @@ pub(super) fn reference(
     what: &str,
 ) -> Result<ContainerRef, StepError> {
     let Some(container) = container else {
-        return Err(missing(&format!("the container for the step ({what}) is not there")));
+        return Err(missing(&format!("the container for the step ({what}) does not exist")));
     };
     ContainerRef::parse(&container.id).map_err(|error| missing(&error.to_string()))
 }

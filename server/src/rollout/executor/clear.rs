@@ -88,7 +88,7 @@ impl Run<'_> {
             let why = match tokio::time::timeout(CALL, removed).await {
                 Ok(Ok(found)) => return found,
                 Ok(Err(error)) => self.trouble(&error),
-                Err(_) => Trouble::new(reason::HOST_TIMEOUT, "the host does not answer"),
+                Err(_) => Trouble::new(reason::HOST_TIMEOUT, "no answer from the host"),
             };
             if begun.elapsed() >= PATIENCE {
                 return Some(why.message);
@@ -101,8 +101,8 @@ impl Run<'_> {
 
 fn stays(name: &str, why: &str) -> String {
     format!(
-        "the old container {name} is still there and must not stay, see the risks of the plan: {why}; \
-         remove it before `docker compose` is run or the machine boots"
+        "the old container {name} still exists but must be removed, see the risks of the plan: {why}; \
+         remove it before you run `docker compose` or reboot the machine"
     )
 }
 

@@ -18,7 +18,7 @@ impl Run<'_> {
     /// Writes the differences down; where the policy is strict, they are a failure.
     pub(super) async fn compare(&mut self, seen: &Observed) -> Result<(), StepError> {
         let Some(new) = &self.task.bodies.new else {
-            return Err(missing("the body of the new container is not in the store"));
+            return Err(missing("the body of the new container is missing from the store"));
         };
         let id = reference(&seen.new, "compare")?.to_string();
         let found = self.inspection(&id).await?;
@@ -32,7 +32,7 @@ impl Run<'_> {
         if self.task.policy.strict {
             return Err(StepError::Failed(Trouble::new(
                 reason::SETTINGS_DIFFER,
-                format!("the Engine made something else of it: {told}"),
+                format!("the Engine created it with other settings: {told}"),
             )));
         }
         Ok(())
@@ -55,7 +55,7 @@ pub(super) fn check_networks(new: &NewBody, found: &Value) -> Result<(), StepErr
         None => Ok(()),
         Some(told) => Err(StepError::Failed(Trouble::new(
             reason::SETTINGS_DIFFER,
-            format!("{told}; nothing would reach it there"),
+            format!("{told}; it would not be reachable there"),
         ))),
     }
 }

@@ -66,7 +66,7 @@ impl Run<'_> {
         // Nobody looked for a while: it may have ended and been started again, by an Engine that
         // crashed too and counts from 0 again. So the good time begins anew, the deadline not.
         if self.state.good_since.take().is_some() {
-            let saw = "it was not looked at for a while".to_owned();
+            let saw = "it was not checked for a while".to_owned();
             self.write(HostEvent::Good { since: None, saw }).await?;
         }
         let mut run = RunOf { started_at: None, restarts: Some(0) };
@@ -94,7 +94,7 @@ impl Run<'_> {
             }
             if now >= deadline {
                 let limit = humantime::format_duration(policy.healthy_deadline);
-                return Err(failed(format!("not good for long enough within {limit}: {saw}")));
+                return Err(failed(format!("not healthy for long enough within {limit}: {saw}")));
             }
             self.task.clock.sleep_until((now + POLL).min(deadline)).await;
         }
@@ -112,7 +112,9 @@ impl Run<'_> {
             match self.verdict(&reference, &gate, &mut run).await? {
                 Verdict::Good(_) | Verdict::Anew(_) => {}
                 Verdict::Wait(saw) | Verdict::Bad(saw) => {
-                    return Err(failed(format!("it passed the gate and was bad again: {saw}")));
+                    return Err(failed(format!(
+                        "it passed the gate but became unhealthy again: {saw}"
+                    )));
                 }
             }
             if asked >= until {
@@ -140,7 +142,7 @@ impl Run<'_> {
             };
             let now = self.task.clock.now();
             if now >= deadline {
-                return Err(failed(format!("the old container did not become good: {saw}")));
+                return Err(failed(format!("the old container did not become healthy: {saw}")));
             }
             self.task.clock.sleep_until((now + POLL).min(deadline)).await;
         }
@@ -154,7 +156,7 @@ impl Run<'_> {
     ) -> Result<Verdict, StepError> {
         let (document, facts) = self.inspected(container).await?;
         if *gate == Gate::None {
-            return Ok(Verdict::Good("it was started".to_owned()));
+            return Ok(Verdict::Good("started".to_owned()));
         }
         if let Some(verdict) = not_running(&facts, run) {
             return Ok(verdict);
@@ -190,8 +192,8 @@ impl Run<'_> {
         facts: &ContainerFacts,
     ) -> Result<Verdict, StepError> {
         Ok(match gate {
-            Gate::None | Gate::Running => Verdict::Good("it runs".to_owned()),
-            Gate::Auto if facts.health.is_none() => Verdict::Good("it runs".to_owned()),
+            Gate::None | Gate::Running => Verdict::Good("running".to_owned()),
+            Gate::Auto if facts.health.is_none() => Verdict::Good("running".to_owned()),
             Gate::Auto | Gate::Docker => health(facts, document),
             Gate::Http { port, path, status, body, through } => {
                 self.http(document, *port, path, *status, body, *through).await
@@ -202,7 +204,7 @@ impl Run<'_> {
                     let target = self.target(address, *port);
                     match self.task.hosts.probe_tcp(&target, PROBE).await {
                         Ok(()) => {
-                            Verdict::Good(format!("{} takes connections", target.authority()))
+                            Verdict::Good(format!("{} accepts connections", target.authority()))
                         }
                         Err(problem) => Verdict::Wait(format!("{}: {problem}", target.authority())),
                     }
@@ -274,7 +276,7 @@ impl Run<'_> {
             .filter_map(|network| network["IPAddress"].as_str())
             .find(|address| !address.is_empty())
             .map(str::to_owned)
-            .ok_or_else(|| "the container has no address".to_owned())
+            .ok_or_else(|| "the container has no IP address".to_owned())
     }
 
     /// Where the host publishes a port of the container.
@@ -298,7 +300,10 @@ impl Run<'_> {
 
     fn host_address(&self) -> Result<String, String> {
         let host = &self.task.host;
-        self.task.hosts.published_at(host).ok_or_else(|| format!("{host} is not known any more"))
+        self.task
+            .hosts
+            .published_at(host)
+            .ok_or_else(|| format!("{host} is no longer in the inventory"))
     }
 }
 
@@ -327,7 +332,7 @@ fn not_running(facts: &ContainerFacts, run: &mut RunOf) -> Option<Verdict> {
         Some(first) if facts.started_at.as_ref() != Some(first) => {
             // Had it ended by itself, the Engine would have counted a restart.
             run.started_at.clone_from(&facts.started_at);
-            Some(Verdict::Anew("it was started anew".to_owned()))
+            Some(Verdict::Anew("it was restarted".to_owned()))
         }
         Some(_) => None,
         None => {

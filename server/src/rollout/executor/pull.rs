@@ -68,12 +68,12 @@ impl Run<'_> {
             (Some(image), PullWhen::Missing | PullWhen::Never) if is_it(&image) => image,
             (None, PullWhen::Never) => {
                 return Err(invalid(&format!(
-                    "{} is not there, and nothing is pulled",
+                    "{} is missing, and pull_policy never pulls",
                     planned.reference
                 )));
             }
             (Some(_), PullWhen::Never) => {
-                return Err(invalid(&format!("{} is not what the plan says", planned.reference)));
+                return Err(invalid(&format!("{} differs from the plan", planned.reference)));
             }
             _ => {
                 let Some(reference) = name.reference() else {
@@ -143,9 +143,9 @@ impl Run<'_> {
                     Some(kept) => self.transfer_as(&pinned, Some(&kept)).await,
                     None => Err(StepError::Failed(Trouble {
                         message: format!(
-                            "{}; go on with other credentials: wharf rollout resume --retry-failed \
-                             sends those of this machine's docker login, and wharf login gives the \
-                             server some",
+                            "{}; to continue with other credentials: wharf rollout resume --retry-failed \
+                             sends those of this machine's docker login, and wharf login stores some in the \
+                             server",
                             trouble.message
                         ),
                         ..trouble

@@ -98,7 +98,7 @@ impl Journal for MemoryJournal {
         let mut contents = self.lock();
         contents.fence(epoch)?;
         if contents.summaries.contains_key(&rollout.id) {
-            let message = format!("rollout {} is there already", rollout.id);
+            let message = format!("rollout {} already exists", rollout.id);
             return Err(JournalError::Store(message.into()));
         }
         let id = rollout.id;

@@ -8,22 +8,20 @@ use super::{HostFacts, Input, NewContainer, Present, Replacement};
 pub(super) fn plan(input: &Input<'_>, facts: &HostFacts) -> Result<HostPlan, Vec<Trouble>> {
     match facts {
         HostFacts::Silent(trouble) => match input.policy.on_unreachable {
-            OnUnreachable::Skip => {
-                Ok(HostPlan::skipped(format!("it does not answer: {}", trouble.message)))
-            }
+            OnUnreachable::Skip => Ok(HostPlan::skipped(format!("no answer: {}", trouble.message))),
             OnUnreachable::Wait | OnUnreachable::Fail => Err(vec![Trouble {
                 reason: trouble.reason,
                 message: format!(
-                    "{}; without it there is no plan: bring it back, or leave it out, or set \
+                    "{}; make it reachable, or exclude it, or set \
                      on_unreachable to skip and max_unreachable",
                     trouble.message
                 ),
             }]),
         },
-        HostFacts::Current => Ok(HostPlan::skipped("on this version already".to_owned())),
+        HostFacts::Current => Ok(HostPlan::skipped("already on this version".to_owned())),
         HostFacts::Refused(troubles) => Err(troubles.clone()),
         HostFacts::Missing { new: None } => Ok(HostPlan::skipped(format!(
-            "it has no container {}; a whole spec would create it",
+            "it has no container {}; a whole spec can create it",
             input.container
         ))),
         HostFacts::Missing { new: Some(new) } => alone(input.policy, new),
@@ -35,8 +33,8 @@ pub(super) fn plan(input: &Input<'_>, facts: &HostFacts) -> Result<HostPlan, Vec
 pub(in crate::rollout) fn no_health_check() -> Trouble {
     Trouble::new(
         reason::NO_HEALTH_CHECK,
-        "health: docker looks at the health check of the new container, and neither it nor its \
-         image has one; give it one, or choose another gate, such as auto or http",
+        "health: docker uses the health check of the new container, but neither it nor its \
+         image has one; add one, or use another gate, such as auto or http",
     )
 }
 
@@ -75,11 +73,11 @@ fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Troubl
     let stopped = (!present.old.running).then_some(input.policy.stopped);
     match stopped {
         Some(Stopped::Skip) => {
-            return Ok(HostPlan::skipped(format!("{name} is not running, and stopped is skip")));
+            return Ok(HostPlan::skipped(format!("{name} is not running, and `stopped` is skip")));
         }
         Some(Stopped::Refuse) => {
             let message = format!(
-                "{name} is not running, and stopped is refuse; start it, or set stopped to start, \
+                "{name} is not running, and `stopped` is refuse; start it, or set `stopped` to start, \
                  keep, or skip"
             );
             return Err(vec![Trouble::new(reason::CONTAINER_STOPPED, message)]);
@@ -114,7 +112,7 @@ fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Troubl
         OrderPreference::Auto if obstacles.is_empty() => planned.order = Order::StartFirst,
         OrderPreference::StartFirst => {
             let message = format!(
-                "start-first is impossible: {}; use order stop-first or auto",
+                "start-first is not possible: {}; use stop-first or auto",
                 obstacles.join("; ")
             );
             return Err(vec![Trouble::new(reason::START_FIRST_IMPOSSIBLE, message)]);
@@ -132,15 +130,15 @@ fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Troubl
                  (stopped: keep creates it without starting it)"
             ),
             false => format!(
-                "{name} is not running; the new container is not started, so nothing proves that \
+                "{name} is not running; the new container is not started, so nothing verifies that \
                  it works"
             ),
         });
     }
     if present.old.running && planned.order == Order::StopFirst && present.old.auto_remove {
         planned.risks.push(
-            "the Engine removes the old container when it stops; a copy of it is kept for the \
-             way back, which has its volumes but not what it wrote elsewhere, and does not remove \
+            "the Engine removes the old container when it stops; a copy is kept for a \
+             rollback, with its volumes but without other files that it wrote, and does not remove \
              itself"
                 .to_owned(),
         );
@@ -154,7 +152,7 @@ fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Troubl
 fn obstacles(present: &Present, kind: &TargetKind) -> Vec<String> {
     let mut obstacles = present.no_start_first.clone();
     if matches!(kind, TargetKind::Adopt { .. }) {
-        obstacles.push("a retained container takes its place again".to_owned());
+        obstacles.push("it restores a retained container".to_owned());
     }
     if present.old.auto_remove {
         obstacles.push("the old container has auto-remove".to_owned());

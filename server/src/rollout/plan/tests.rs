@@ -260,7 +260,7 @@ fn a_rollout_whose_hosts_are_there_already_is_a_plan_without_waves() {
     let hosts = fleet([("a", HostFacts::Current), ("b", HostFacts::Missing { new: None })]);
     let plan = planned(&Policy::default(), &hosts).unwrap();
     assert_eq!(plan.waves, [[]; 0]);
-    let reason = "on this version already".to_owned();
+    let reason = "already on this version".to_owned();
     assert_eq!(plan.hosts["a"].kind, TargetKind::Skip { reason });
     assert_eq!(plan.warnings, ["left out: b"]);
 }

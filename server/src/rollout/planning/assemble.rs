@@ -174,8 +174,8 @@ impl Draft<'_> {
         }
         if self.order.spec.policy.pull == PullWhen::Never {
             let message = format!(
-                "it does not have {}, and pull_policy never pulls it; pull it there before, or \
-                 choose missing",
+                "it does not have {}, and pull_policy is never; pull the image there first, or \
+                 use missing",
                 image.reference
             );
             return Some(Trouble::new(reason::IMAGE_NOT_FOUND, message));
@@ -189,8 +189,8 @@ impl Draft<'_> {
         }
         let told = |it: &Platform| format!("{}/{}", it.os, it.architecture);
         let message = format!(
-            "{} is for {} and not for {}: push it for that, too, or, where the host can emulate \
-             it, pull it there before",
+            "{} is for {}, not for {}: push it for that platform too, or, if the host can emulate \
+             it, pull it there first",
             image.reference,
             self.platforms.iter().map(told).collect::<Vec<_>>().join(", "),
             told(host)

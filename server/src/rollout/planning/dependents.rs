@@ -30,8 +30,8 @@ pub(super) fn plan(
     rollout: RolloutId,
 ) -> Result<Planned, Vec<Trouble>> {
     if !dependents.is_empty() && target.inspect["HostConfig"]["AutoRemove"] == true {
-        let message = "it removes itself when it stops, and containers hang on it: remove those, \
-                       or make it anew without auto-remove";
+        let message = "it has auto-remove, and other containers depend on it: remove those, \
+                       or recreate it without auto-remove";
         return Err(vec![Trouble::new(reason::DEPENDENT_CONTAINER, message)]);
     }
     let target = ContainerFacts::read(&target.inspect);
@@ -61,7 +61,7 @@ fn one(
 ) -> Result<(DependentPlan, Bodies), Vec<Trouble>> {
     let refuse = |message: String| Err(vec![Trouble::new(reason::DEPENDENT_CONTAINER, message)]);
     let Ok(name) = ContainerName::parse(&facts.name) else {
-        return refuse("its name cannot be used".to_owned());
+        return refuse("its name is not valid".to_owned());
     };
     if recreate::is_paused(&dependent.inspect) {
         return refuse("it is paused; unpause it".to_owned());
@@ -73,17 +73,17 @@ fn one(
     let old = recreate::old_facts(dependent, host);
     if old.running && is_bad(&dependent.inspect) {
         return refuse(
-            "it is unhealthy or does not stay up, and would not pass its gate; mend or remove it"
+            "it is unhealthy or does not stay up, so it would not pass its gate; repair or remove it"
                 .to_owned(),
         );
     }
     if old.auto_remove {
-        return refuse("it removes itself when it stops; remove it, and run it again later".into());
+        return refuse("it has auto-remove; remove it, and run it again later".into());
     }
     let mut followers = recreate::dependents_of(dependent, host).into_iter();
     if let Some(follower) = followers.next() {
         return refuse(format!(
-            "{} hangs on it in its turn, which is not followed: remove {} first",
+            "{} depends on it, and indirect dependents are not supported: remove {} first",
             follower.name, follower.name
         ));
     }
@@ -124,8 +124,8 @@ pub(super) fn attach(plan: &mut Plan, dependents: BTreeMap<HostName, Vec<Depende
 fn risks(plans: &[DependentPlan]) -> impl Iterator<Item = String> {
     plans.iter().flat_map(|DependentPlan { name, plan }| {
         let own = plan.risks.iter().map(move |risk| format!("{name}: {risk}"));
-        let first = if plan.start { "is stopped, made anew and started" } else { "is made anew" };
-        std::iter::once(format!("{name} hangs on it and {first} with it")).chain(own)
+        let first = if plan.start { "is stopped, recreated, and started" } else { "is recreated" };
+        std::iter::once(format!("{name} depends on it and {first} with it")).chain(own)
     })
 }
 

@@ -46,8 +46,8 @@ fn one_name<'a>(
     if found.len() > 1 {
         let each = found.iter().map(|(name, (_, host))| format!("{name} on {host}"));
         let message = format!(
-            "pull_policy always needs one image for all hosts, and the containers have {}; name \
-             one, or roll these hosts out apart",
+            "pull_policy always requires one image for all hosts, but the containers have {}; set \
+             the image, or use separate rollouts for these hosts",
             each.collect::<Vec<_>>().join(", ")
         );
         refusals.push(Refusal { host: None, reason: reason::INVALID_FIELD, message });
@@ -62,13 +62,13 @@ fn one_name<'a>(
 fn named(name: &str) -> Result<ImageReference, String> {
     let hex = |text: &str| text.len() == 64 && text.bytes().all(|it| it.is_ascii_hexdigit());
     if hex(name.strip_prefix("sha256:").unwrap_or(name)) {
-        return Err(format!("the container was created from the image ID {name}; name an image"));
+        return Err(format!("the container was created from the image ID {name}; set the image"));
     }
     let reference = ImageReference::parse(name).map_err(|error| error.to_string())?;
     match reference.digest() {
-        Some(_) => Err(format!(
-            "the container has the digest in {name}, which never changes; name an image"
-        )),
+        Some(_) => {
+            Err(format!("the container uses a digest, {name}, which never changes; set the image"))
+        }
         None => Ok(reference.with_default_tag()),
     }
 }

@@ -46,7 +46,7 @@ pub async fn plan_undo(
         let Some(was) = state.plan.hosts.get(name).filter(|_| done) else {
             left.insert(
                 name.clone(),
-                HostPlan::skipped("the rollout left it as it was".to_owned()),
+                HostPlan::skipped("the rollout did not change it".to_owned()),
             );
             continue;
         };
@@ -69,7 +69,7 @@ pub async fn plan_undo(
     }
     if facts.is_empty() {
         if gone.is_empty() {
-            let message = "the rollout changed no host, so that there is nothing to undo";
+            let message = "the rollout changed no host, so there is nothing to undo";
             let (reason, message) = (reason::NOTHING_TO_DO, message.to_owned());
             gone.push(Refusal { host: None, reason, message });
         }
@@ -119,7 +119,7 @@ impl Way<'_> {
     async fn back(&self, was: &HostPlan, host: &HostState) -> Result<Back, RolloutError> {
         let container = &self.state.plan.container;
         let Some(old) = &was.old else {
-            let reason = "the rollout created it; remove it with `wharf rm`";
+            let reason = "the rollout created the container; to remove it, use `wharf rm`";
             return Ok(Back::Left(reason.to_owned()));
         };
         let (facts, hanging) = match facts_of(self.hosts, self.name, container).await {
@@ -132,7 +132,7 @@ impl Way<'_> {
         let refused =
             |message: String| Ok(against(vec![Trouble::new(reason::CONTAINER_CHANGED, message)]));
         let Some(current) = &facts.old else {
-            let reason = format!("it has no container {container} any more");
+            let reason = format!("it no longer has a container {container}");
             return Ok(Back::Left(reason));
         };
         let current_facts = recreate::old_facts(current, &facts.host);
@@ -141,12 +141,14 @@ impl Way<'_> {
             _ => host.progress.new_id.as_ref(),
         };
         if current_facts.id == old.id {
-            return Ok(Back::Left("what was there before the rollout is there again".to_owned()));
+            return Ok(Back::Left(
+                "it already runs the container from before the rollout".to_owned(),
+            ));
         }
         if expected.is_some_and(|expected| *expected != current_facts.id) {
             return Ok(Back::Left(format!(
-                "its {container} is not the one that the rollout made: it was taken back or \
-                 changed since"
+                "its {container} is not the one that the rollout created: it was undone or \
+                 changed afterwards"
             )));
         }
         if let Some(trouble) = recreate::being_removed(&current.inspect) {
@@ -184,11 +186,11 @@ impl Way<'_> {
             (Replacement::Retained { id, name, restart, running, new }, None)
         } else {
             let Some(Snapshot { new: mut body, spec_sha }) = written else {
-                return refused("the old container is gone and was not written down".to_owned());
+                return refused("the old container is gone and was not stored".to_owned());
             };
             let image = old_image::find(self.hosts, self.name, old).await;
             new.spec_sha = spec_sha;
-            new.risks.push("the old container is gone; one like it is created".to_owned());
+            new.risks.push("the old container is gone; an identical one is created".to_owned());
             match image {
                 OldImage::There { document, name } => {
                     let id = document["Id"].as_str().unwrap_or(&old.image_id).to_owned();
@@ -199,7 +201,7 @@ impl Way<'_> {
                 OldImage::InRegistry(image) if self.order.policy.pull != PullWhen::Never => {
                     new.health_check = recreate::has_health_check(&body.body, None);
                     new.risks.push(format!(
-                        "its image is gone from the host and is pulled again: {} ({})",
+                        "its image is no longer on the host and is pulled again: {} ({})",
                         image.reference,
                         image.digest.as_deref().unwrap_or_default()
                     ));
@@ -210,15 +212,15 @@ impl Way<'_> {
                 }
                 OldImage::InRegistry(image) => {
                     return refused(format!(
-                        "the image {} of the old container is gone from the host, and pull_policy \
-                         never pulls it; pull it there before, or choose missing",
+                        "the image {} of the old container is no longer on the host, and pull_policy \
+                         never pulls it; pull it there before, or use missing",
                         image.reference
                     ));
                 }
                 OldImage::Gone => {
                     return refused(format!(
-                        "the old container and its image {} ({}) are gone from the host, and the \
-                         image came from no registry; load it there again",
+                        "the old container and its image {} ({}) are no longer on the host, and the \
+                         image did not come from a registry; load it there again",
                         old.image, old.image_id
                     ));
                 }
@@ -230,7 +232,7 @@ impl Way<'_> {
             unhealthy: false,
             no_start_first: plans
                 .iter()
-                .map(|it| format!("the container {} hangs on it", it.name))
+                .map(|it| format!("the container {} depends on it", it.name))
                 .collect(),
             new: Ok(replacement),
             old: current_facts,

@@ -51,7 +51,7 @@ fn names_on_bridge(body: &Value, notes: &mut Notes) {
                 notes.refuse(
                     Reason::InvalidField,
                     format!(
-                        "change: {what} work in networks of one's own only, not in {}",
+                        "change: {what} work only in user-defined networks, not in {}",
                         quoted(name)
                     ),
                 );
@@ -84,7 +84,7 @@ fn self_removal(body: &Value, notes: &mut Notes) {
     if host_config["AutoRemove"] == true && !matches!(policy, "" | "no") {
         notes.refuse(
             Reason::InvalidField,
-            format!("change: a container that removes itself cannot restart ({policy}); unset one"),
+            format!("change: a container with auto-remove cannot have a restart policy ({policy}); unset one"),
         );
     }
 }

@@ -18,7 +18,7 @@ pub fn compare(requested: &Value, inspect: &Value) -> Vec<String> {
         .iter()
         .filter(|(name, value)| !matches(name, value, found.get(*name)))
         .map(|(name, value)| {
-            format!("asked for and found: {}", diff::line(name, Some(value), found.get(name)))
+            format!("requested and found: {}", diff::line(name, Some(value), found.get(name)))
         })
         .collect()
 }

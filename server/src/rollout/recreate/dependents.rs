@@ -95,7 +95,7 @@ pub fn dependents_of(old: &OldContainer, host: &HostFacts) -> Vec<Dependent> {
 pub fn refuse_dependents(old: &OldContainer, host: &HostFacts) -> Vec<Trouble> {
     let refuse = |dependent: Dependent| {
         let message = format!(
-            "the container {} {}, and could not start again; have it recreated too (dependents: recreate), or remove it first",
+            "the container {} {} and could not start again; recreate it too (dependents: recreate), or remove it first",
             dependent.name,
             dependent.how()
         );
@@ -116,7 +116,7 @@ pub(super) fn find(
     }
     if !host.unread.is_empty() {
         notes.risk(format!(
-            "{} containers could not be read, so it is not known whether they depend on it: {}",
+            "{} containers could not be inspected, so whether they depend on it is unknown: {}",
             host.unread.len(),
             host.unread.join(", ")
         ));

@@ -93,7 +93,7 @@ fn hostname(
         config.shift_remove("Hostname");
     } else if name.len() == 12 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         notes.risk(format!(
-            "its host name {name} looks like the ID of another container; it is kept, and unset hostname takes it away"
+            "its host name {name} looks like the ID of another container; it is kept; to remove it, use unset hostname"
         ));
     }
     if uts_of_host || is_empty(get(config, "Domainname")) {
@@ -120,7 +120,7 @@ fn parents(host_config: &Object, inspect: &Value, host: &HostFacts, notes: &mut 
             notes.refuse(
                 Reason::NamespaceGone,
                 format!(
-                    "it shares the {what} namespace of the container {parent}, which is gone; set another one, such as the name of what replaced it"
+                    "it shares the {what} namespace of the container {parent}, which is gone; set another one, such as the name of its replacement"
                 ),
             );
         }

@@ -49,7 +49,7 @@ pub(super) fn pin(config: &mut Object, old: &OldContainer, notes: &mut Notes) {
     let name = text(get(config, "Image")).to_owned();
     if name != id {
         notes.risk(format!(
-            "its image {} is another one by now; without a new image it is made anew from {id}",
+            "tag {} now points to another image; without a new image the container is recreated from {id}",
             quoted(&name)
         ));
         config.insert("Image".to_owned(), id.into());
@@ -72,14 +72,14 @@ fn without_image(old: &OldContainer, options: &Options, notes: &mut Notes) {
     let image = text(&old.inspect["Image"]);
     if options.assume_explicit {
         notes.risk(format!(
-            "its image {image} is gone: all that it has counts as set by its operator, so settings of the old image stay"
+            "its image {image} is gone: every current setting counts as set explicitly, so settings of the old image stay"
         ));
         return;
     }
     notes.refuse(
         Reason::OldImageMissing,
         format!(
-            "its image {image} is gone, so nobody can tell which settings are the image's; load or pull that image, give the whole body, or allow it with assume_explicit"
+            "its image {image} is gone, so it is unknown which settings come from the image; load or pull that image, set the whole body, or use assume_explicit"
         ),
     );
 }
@@ -93,7 +93,7 @@ fn environment(config: &mut Object, image: &Object, notes: &mut Notes) {
         Some(count) => all[..count].iter().map(|&entry| entry.into()).collect(),
         None => {
             notes.risk(
-                "its environment does not follow from its image: variables that equal the image's count as the image's",
+                "its environment differs from its image's in an unexpected way: variables equal to the image's count as the image's",
             );
             let own = all.iter().filter(|entry| !of_image.contains(*entry));
             own.map(|&entry| entry.into()).collect()

@@ -139,7 +139,7 @@ pub fn not_joined(expected: &[String], inspect: &Value) -> Option<String> {
     let joined: Vec<&str> = entries(networks).map(|(name, _)| name.as_str()).collect();
     let joined = if joined.is_empty() { "none".to_owned() } else { joined.join(", ") };
     Some(format!(
-        "the Engine did not put it into the network {}; it is in {joined}",
+        "the Engine did not connect it to the network {}; it is in {joined}",
         missing.join(" and ")
     ))
 }

@@ -35,7 +35,7 @@ pub(super) fn refuse_swarm(inspect: &Value, notes: &mut Notes) {
     if labels.get("com.docker.swarm.task.id").is_some() {
         notes.refuse(
             Reason::SwarmTask,
-            format!("it is a task of Swarm; upgrade it with `docker service update` on {service}"),
+            format!("it is a Swarm task; to upgrade it, run `docker service update` on {service}"),
         );
     }
 }
@@ -52,8 +52,8 @@ pub fn compose_risk(inspect: &Value) -> Option<String> {
     let project = quoted(compose_project(inspect)?);
     Some(format!(
         "it belongs to the Compose project {project}: do not run `docker compose` on it before the \
-         rollout has ended, since that would take the old and the new container for two replicas; \
-         the old one is removed at the end, whatever keep_old says, and an undo creates it again \
+         rollout has ended, because Compose would treat the old and the new container as two replicas; \
+         the old one is removed at the end, regardless of keep_old, and an undo recreates it \
          from what is stored"
     ))
 }

@@ -52,7 +52,7 @@ pub(super) fn asked_for(
             let shown = text(&endpoint["MacAddress"]);
             let shown = if shown.is_empty() { String::new() } else { format!(" {shown}") };
             notes.risk(format!(
-                "the Engine does not say whether its MAC address{shown} in the network {} was asked for; the new container gets another one, unless a merge patch sets it in NetworkingConfig.EndpointsConfig",
+                "the Engine does not report whether its MAC address{shown} in the network {} was set explicitly; the new container gets another one, unless a merge patch sets it in NetworkingConfig.EndpointsConfig",
                 quoted(name)
             ));
             None

@@ -59,7 +59,7 @@ pub(super) fn refuse_retained(inspect: &Value, notes: &mut Notes) {
         notes.refuse(
             Reason::RetainedContainer,
             format!(
-                "{name} was left by a rollout of {target}; name {target}, or undo that rollout"
+                "{name} was left by a rollout of {target}; specify {target}, or undo that rollout"
             ),
         );
     }

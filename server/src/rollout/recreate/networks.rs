@@ -114,7 +114,7 @@ fn missing(name: &str, notes: &mut Notes) {
     notes.refuse(
         Reason::NetworkNotFound,
         format!(
-            "the network {} is not on the host; create it there, or set another one",
+            "the network {} does not exist on the host; create it there, or set another one",
             quoted(name)
         ),
     );
@@ -133,7 +133,7 @@ fn known<'a>(
         match by_name() {
             None => missing(name, notes),
             Some(_) if !id.is_empty() => notes.risk(format!(
-                "the network {} was made anew since it joined; the new container joins the new one",
+                "the network {} was recreated after it joined; the new container joins the new one",
                 quoted(name)
             )),
             Some(_) => {}
@@ -196,7 +196,7 @@ fn addresses(
     };
     if !own.is_empty() && !options.pin_overlay_addresses {
         notes.risk(format!(
-            "its address in the overlay network {} may be one that the Engine chose; it is not kept",
+            "its address in the overlay network {} may be dynamic; it is not kept",
             quoted(&network.name)
         ));
         return Value::Null;

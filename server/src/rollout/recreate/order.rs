@@ -26,12 +26,12 @@ pub(super) fn choose(
     let mut obstacles = obstacles(old, body, dependents, options);
     let shared = shared_names(body);
     if options.order == OrderPreference::Auto {
-        obstacles.extend(shared.iter().map(|name| format!("its {name} would lead to both")));
+        obstacles.extend(shared.iter().map(|name| format!("its {name} would resolve to both")));
     }
     if obstacles.is_empty() {
         for name in shared {
             notes.risk(format!(
-                "the {name} leads to the old and the new container from the start of the new one, before its gate, until the old one stops"
+                "the {name} resolves to both containers from the start of the new one, before its gate, until the old one stops"
             ));
         }
         return Order::StartFirst;
@@ -61,10 +61,10 @@ pub(super) fn warn_of_ports(body: &Value, notes: &mut Notes) {
         .collect();
     ports.sort_unstable();
     if !ports.is_empty() {
-        notes.risk(format!("the host's port for {} is chosen anew", ports.join(", ")));
+        notes.risk(format!("the host's port for {} changes", ports.join(", ")));
     }
     if host_config["PublishAllPorts"] == true {
-        notes.risk("the host's ports for all exposed ports are chosen anew");
+        notes.risk("the host's ports for all exposed ports change");
     }
 }
 
@@ -84,7 +84,7 @@ fn obstacles(
     fixed.sort_unstable();
     fixed.dedup();
     if !fixed.is_empty() {
-        obstacles.push(format!("it publishes the host's port {}", fixed.join(", ")));
+        obstacles.push(format!("it publishes the host port {}", fixed.join(", ")));
     }
     if host_config["NetworkMode"] == "host" {
         obstacles.push("it is in the host's network".to_owned());
@@ -109,7 +109,7 @@ fn obstacles(
         }
     }
     if old.inspect["HostConfig"]["AutoRemove"] == true {
-        obstacles.push("it removes itself when it stops".to_owned());
+        obstacles.push("it has auto-remove".to_owned());
     }
     obstacles
 }

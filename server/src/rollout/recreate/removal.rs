@@ -14,11 +14,11 @@ pub fn being_removed(inspect: &Value) -> Option<Trouble> {
     let (state, name) = (&inspect["State"], text(&inspect["Name"]).trim_start_matches('/'));
     let message = if state["Dead"] == true || state["Status"] == "dead" {
         format!(
-            "{name} is dead: its removal has failed, and its Engine only lets it be removed; remove \
-             it (wharf rm --force), or leave the host out"
+            "{name} is dead: an earlier removal failed, and nothing but removal is possible; remove \
+             it (wharf rm --force), or exclude the host"
         )
     } else if state["Status"] == "removing" {
-        format!("{name} is being removed; try again when it is gone, or leave the host out")
+        format!("{name} is being removed; retry when it is gone, or exclude the host")
     } else {
         return None;
     };

@@ -102,7 +102,7 @@ pub(super) fn still_there(names: Vec<String>, body: &Value) -> Vec<String> {
 pub(super) fn warn_of_leaks(names: &[String], notes: &mut Notes) {
     for name in names {
         notes.risk(format!(
-            "the anonymous volume {name} goes over to the new container and has a name from then on: no removal of a container removes it"
+            "the new container keeps the anonymous volume {name}, which then counts as named: removing a container no longer removes it"
         ));
     }
 }
@@ -112,7 +112,7 @@ pub(super) fn warn_of_leaks(names: &[String], notes: &mut Notes) {
 pub(super) fn warn_of_lost_files(old: &OldContainer, notes: &mut Notes) -> Vec<String> {
     let Some(changes) = &old.changes else {
         notes.risk(
-            "the Engine does not say which files it wrote into its own layer; those are lost",
+            "the Engine does not report which files it wrote to its own layer; those are lost",
         );
         return Vec::new();
     };
@@ -216,7 +216,7 @@ fn drop_gone_sources(host_config: &mut Object, host: &HostFacts, notes: &mut Not
         let there = host.containers.iter().any(|other| other.is(source));
         if !there {
             notes.risk(format!(
-                "the container {source}, from which it has volumes, is gone; the volumes are mounted by name instead"
+                "the container {source}, whose volumes it uses, is gone; the volumes are mounted by name instead"
             ));
         }
         there

@@ -1,5 +1,5 @@
-//! The checklist as bodies: what needs no Engine, or a newer one than the tests have. The numbers
-//! are those of the rollout sheet.
+//! Tests of the rules in docs/recreate.md on bodies: those that need no Engine, or a newer one than
+//! the end-to-end tests have. Test names begin with the number of the rule.
 
 pub mod bodies;
 mod changes;

@@ -128,7 +128,7 @@ fn read(path: &str) -> Result<(&str, Option<&str>), String> {
         None => (path, None),
     };
     if setting == "image" {
-        return Err("a container needs an image; set another one instead".to_owned());
+        return Err("a container requires an image; set another one instead".to_owned());
     }
     let known = || TOP.iter().chain(&HOST).map(|(name, _)| *name).chain(OTHERS);
     if !known().any(|name| name == setting) {
@@ -142,12 +142,12 @@ fn read(path: &str) -> Result<(&str, Option<&str>), String> {
         ));
     }
     match entry {
-        Some("") => Err(format!("{} names no entry; write {setting}.NAME", quoted(path))),
+        Some("") => Err(format!("{} has no entry name; write {setting}.NAME", quoted(path))),
         Some(_) if !WITH_ENTRIES.contains(&setting) => {
             Err(format!("{setting} has no entries; write {setting} alone"))
         }
         None if setting == "networks" => {
-            Err("networks needs the name of one; write networks.NAME".to_owned())
+            Err("networks requires the name of a network; write networks.NAME".to_owned())
         }
         entry => Ok((setting, entry)),
     }

@@ -21,7 +21,7 @@ impl Found<'_> {
 
     fn port(&mut self, port: u16) {
         if port == 0 {
-            self.add("probe.port", "must be set: the port in the container");
+            self.add("probe.port", "must be set to a port in the container");
         }
     }
 
@@ -77,7 +77,7 @@ impl Policy {
             {
                 found.add(
                     &field,
-                    format!("{amount} after {before}: batches are cumulative and must rise"),
+                    format!("{amount} after {before}: batches are cumulative and must increase"),
                 );
             }
         }
@@ -89,19 +89,19 @@ impl Policy {
             if !whole {
                 found.add(
                     "batches",
-                    format!("the last is {last}: it must be 100%, so that no host is left out"),
+                    format!("the last is {last}: it must be 100% to include every host"),
                 );
             }
             if self.canary.is_some() {
                 found.add(
                     "canary",
-                    "a canary and batches exclude each other: make the canary the first of the \
-                     batches, or leave one of the two out",
+                    "canary conflicts with batches: make the canary the first of the \
+                     batches, or remove one of the two",
                 );
             }
         }
         if self.promote == Promote::Manual && self.canary.is_none() {
-            found.add("promote", "there is no canary to promote: set canary, or leave it out");
+            found.add("promote", "there is no canary to promote: set canary, or remove promote");
         }
     }
 
@@ -116,7 +116,7 @@ impl Policy {
                     let path = quoted(path);
                     found.add(
                         "probe.path",
-                        format!("{path} is not a path; begin with / and use no spaces"),
+                        format!("{path} is not a path; it must begin with / and contain no spaces"),
                     );
                 }
                 if let Some(status) = status
@@ -124,7 +124,7 @@ impl Policy {
                 {
                     found.add(
                         "probe.status",
-                        format!("{status} is not an HTTP status; 100 to 599 are"),
+                        format!("{status} is not an HTTP status from 100 to 599"),
                     );
                 }
             }
@@ -137,7 +137,7 @@ impl Policy {
             found.add(
                 "healthy_deadline",
                 format!(
-                    "{} is not longer than min_healthy_time, {}: no host could pass",
+                    "{} must be longer than min_healthy_time, {}: otherwise no host can pass",
                     told(self.healthy_deadline),
                     told(self.min_healthy_time)
                 ),
@@ -159,7 +159,7 @@ impl Policy {
             found.add(
                 "progress_deadline",
                 format!(
-                    "{} is not longer than healthy_deadline and monitor together, {}: one host \
+                    "{} must be longer than healthy_deadline and monitor together, {}: one host \
                      may take that long",
                     told(self.progress_deadline),
                     told(longest)
@@ -170,7 +170,7 @@ impl Policy {
             found.add(
                 "delay",
                 format!(
-                    "{} is not shorter than progress_deadline, {}",
+                    "{} must be shorter than progress_deadline, {}",
                     told(self.delay),
                     told(self.progress_deadline)
                 ),
@@ -180,7 +180,8 @@ impl Policy {
             found.add("pull_timeout", "must be longer than 0s");
         }
         if self.stop_timeout.is_some_and(|timeout| timeout.subsec_nanos() > 0) {
-            found.add("stop_timeout", "must be whole seconds: the Engine knows no others");
+            found
+                .add("stop_timeout", "must be whole seconds; the Engine does not accept fractions");
         }
     }
 }
@@ -193,7 +194,7 @@ fn problem_of(amount: Amount, positive: bool) -> Option<&'static str> {
     match amount {
         Amount::Percent(percent) if percent > 100 => Some("a percentage is at most 100%"),
         // A percentage that comes to less than one host counts as one.
-        Amount::Count(0) | Amount::Percent(0) if positive => Some("must be 1, or 1%, at least"),
+        Amount::Count(0) | Amount::Percent(0) if positive => Some("must be at least 1 or 1%"),
         Amount::Count(_) | Amount::Percent(_) => None,
     }
 }

@@ -14,7 +14,7 @@ pub enum Illegal {
     #[error("the journal does not begin with the creation of the rollout")]
     NotCreated,
     /// It was created already.
-    #[error("the rollout was created already")]
+    #[error("the rollout was already created")]
     CreatedTwice,
     /// Nothing follows an end.
     #[error("the rollout has ended: it {}", told(.0))]
@@ -45,7 +45,7 @@ pub enum Illegal {
     #[error("{0} is not a host of this rollout")]
     NoSuchHost(HostName),
     /// The plan leaves the host out.
-    #[error("{0} is left out by the plan")]
+    #[error("the plan skips {0}")]
     LeftOut(HostName),
     /// The work cannot begin now.
     #[error("{work:?} cannot begin on {host} while the rollout {}", told(.phase))]
@@ -66,7 +66,7 @@ pub enum Illegal {
         attempt: u32,
     },
     /// Nothing was begun there.
-    #[error("no work is begun on {0}")]
+    #[error("no work is in progress on {0}")]
     Idle(HostName),
     /// The event does not fit to the work on the host.
     #[error("that cannot happen to {0} now")]

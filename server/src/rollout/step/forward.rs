@@ -19,7 +19,7 @@ impl View<'_> {
             return Next::Fail(Trouble::new(
                 reason::CONTAINER_CHANGED,
                 format!(
-                    "{} was not running when the rollout was planned and runs now; plan again",
+                    "{} was not running when the rollout was planned but is running now; plan again",
                     self.names.target
                 ),
             ));
@@ -62,7 +62,7 @@ impl View<'_> {
             Some(Next::Fail(Trouble::new(
                 reason::NAME_IN_USE,
                 format!(
-                    "the name {name} is taken by container {}, which is not of this rollout; \
+                    "the name {name} is taken by container {}, which does not belong to this rollout; \
                      rename or remove it",
                     observed::short(holder)
                 ),
@@ -99,7 +99,9 @@ impl View<'_> {
         if vanishes && (self.seen.twin.is_none() || !self.progress.has_done(Step::CreateTwin)) {
             // Once the old one is being removed, its volumes may be gone with it.
             if standing.is_going() {
-                return Next::Attention(self.attention("the old container went before its twin"));
+                return Next::Attention(
+                    self.attention("the old container disappeared before its twin was created"),
+                );
             }
             return Next::Do(Step::CreateTwin);
         }
@@ -117,7 +119,7 @@ impl View<'_> {
             return Next::Fail(Trouble::new(
                 reason::CONTAINER_CHANGED,
                 format!(
-                    "{} has auto-remove, was stopped, and the Engine did not remove it",
+                    "{} has auto-remove and was stopped, but the Engine did not remove it",
                     self.names.target
                 ),
             ));
@@ -153,7 +155,7 @@ impl View<'_> {
         }
         if standing.running {
             if self.seen.old.is_none() {
-                return Next::Attention(self.attention("the twin of the old container runs"));
+                return Next::Attention(self.attention("the twin of the old container is running"));
             }
             if self.new_goes_first()
                 && self.policy.drain.is_some()
@@ -195,7 +197,9 @@ impl View<'_> {
             return Err(if new.started_at.is_none() && !new.running {
                 Next::Do(Step::RemoveNew)
             } else {
-                Next::Attention(self.attention("the candidate has other settings and has run"))
+                Next::Attention(
+                    self.attention("the candidate has other settings and has already run"),
+                )
             });
         }
         if !self.progress.has_done(Step::Create) {
@@ -267,7 +271,7 @@ impl View<'_> {
         Trouble::new(
             reason::CONTAINER_NOT_FOUND,
             format!(
-                "the new container of {} is not there any more: it was removed, or it ended and \
+                "the new container of {} no longer exists: it was removed, or it ended and \
                  has auto-remove",
                 self.names.target
             ),
@@ -277,7 +281,7 @@ impl View<'_> {
     fn new_was_rejected(&self) -> Trouble {
         Trouble::new(
             reason::CONTAINER_CHANGED,
-            format!("the new container has the name {} already", self.names.reject),
+            format!("the new container already has the name {}", self.names.reject),
         )
     }
 
@@ -285,7 +289,7 @@ impl View<'_> {
         Trouble::new(
             reason::GATE_FAILED,
             format!(
-                "the new container of {} was good and is {} now, with exit code {}",
+                "the new container of {} was healthy but is now {}, with exit code {}",
                 self.names.target,
                 new.status.as_str(),
                 new.exit_code

@@ -109,7 +109,7 @@ fn begun_at(container: &ContainerFacts) -> Option<SystemTime> {
 
 fn is_outlived(target: &Names) -> Trouble {
     let message =
-        format!("it runs in a namespace that ended: {} was started again since", target.target);
+        format!("it runs in a namespace that no longer exists: {} was restarted", target.target);
     Trouble::new(reason::GATE_FAILED, message)
 }
 

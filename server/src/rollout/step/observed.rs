@@ -252,7 +252,7 @@ impl fmt::Display for Observed {
         for (label, container) in [("old", &self.old), (", new", &self.new)] {
             match container {
                 Some(container) => write!(formatter, "{label} = {container}")?,
-                None => write!(formatter, "{label} is not there")?,
+                None => write!(formatter, "{label} does not exist")?,
             }
         }
         if let Some(twin) = &self.twin {

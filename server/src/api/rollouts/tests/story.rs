@@ -136,7 +136,7 @@ fn what_hangs_on_a_container_is_named_while_it_is_worked_on() {
     let id = Some("d".repeat(64));
     let side_made = told.host(of_side(HostEvent::Did { step: Step::Create, id }));
     assert_eq!(side_made.new_container_id, made.new_container_id, "that of the target");
-    let line = || vec!["side: asked for and found: annotations: a -> none".to_owned()];
+    let line = || vec!["side: requested and found: annotations: a -> none".to_owned()];
     let warned = told.host(of_side(HostEvent::Differs { differences: line() }));
     assert_eq!(warned.warnings, line());
     let next = told.host(HostEvent::Intent { step: Step::StopOld });

@@ -53,7 +53,7 @@ fn json_that_is_no_body() {
             "HostConfig.Binds is there",
         ),
         ("{\"Image\":\"app\",\"HostConfig\":[]}", "HostConfig must be an object"),
-        ("{\"Image\":7}", "Image must be a text"),
+        ("{\"Image\":7}", "Image must be a string"),
         ("{\"Image\":\"APP\"}", "lower case"),
         ("{\"Image\":\"app\",\"Tag\":1}", "Tag must be a text"),
         ("{\"Image\":\"app:v2\",\"Tag\":\"v1\"}", "another tag"),

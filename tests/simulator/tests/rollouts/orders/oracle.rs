@@ -19,7 +19,7 @@ const BROKEN: [&str; 5] =
     ["STORE_FAILED", "INTERNAL", "SERVER_REPLACED", "NEVER_ANSWERED", "RESULT_UNKNOWN"];
 
 /// The reason why a host is left out that is on its version.
-const CURRENT: &str = "on this version already";
+const CURRENT: &str = "already on this version";
 
 pub async fn wrongs(site: &Site, said: &[Said]) -> Vec<String> {
     let mut wrongs = site.ledger.book().errors.clone();
