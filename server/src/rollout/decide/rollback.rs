@@ -55,7 +55,7 @@ fn is_open(state: &RolloutState, host: &Known<'_>) -> bool {
     let in_scope = match state.policy.rollback_scope {
         RollbackScope::Failed => false,
         RollbackScope::Wave => state
-            .turned_in
+            .wave
             .and_then(|wave| state.plan.waves.get(wave))
             .is_some_and(|wave| wave.contains(host.name)),
         RollbackScope::All => true,

@@ -71,7 +71,7 @@ impl Told {
         self.revision += 1;
         let host = name("web1");
         self.view.apply(&entry(self.revision, Event::Host { host: host.clone(), happened }));
-        self.view.step(&host).unwrap().clone()
+        self.view.step(&host).unwrap()
     }
 }
 
@@ -172,26 +172,4 @@ fn skipped_hosts_come_last_and_take_no_part() {
     assert_eq!(whole.steps[1].status.as_ref().unwrap().message, "no container web");
     let counts = whole.counts.unwrap();
     assert_eq!((counts.total, counts.skipped), (1, 1));
-}
-
-#[test]
-fn every_step_has_its_name_in_the_contract() {
-    let source = include_str!("../../../rollout/model.rs");
-    let (_, steps) = source.split_once("pub enum Step {").unwrap();
-    let (steps, _) = steps.split_once("\n}").unwrap();
-    let names = steps.lines().filter_map(|line| line.trim().strip_suffix(','));
-    let mut count = 0;
-    for step in names.filter(|name| !name.contains(' ')) {
-        let mut snake = String::new();
-        for letter in step.chars() {
-            if letter.is_uppercase() {
-                snake.push('_');
-            }
-            snake.push(letter.to_ascii_uppercase());
-        }
-        let name = format!("HOST_STEP{snake}");
-        assert!(v1::HostStep::from_str_name(&name).is_some(), "{name}");
-        count += 1;
-    }
-    assert!(count > 20, "{count} steps");
 }
