@@ -60,7 +60,7 @@ impl Problem {
     /// A problem without details, with the code that belongs to its reason.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self {
-            code: table::code(reason),
+            code: reason.code(),
             reason,
             message: message.into(),
             metadata: Vec::new(),

@@ -38,10 +38,11 @@ use super::problem::{Finish, Problem};
 use super::requests::WriteRequest;
 use super::transfer;
 use crate::body::violation::Violations;
-use crate::domain::{ImageReference, Reason, RegistryLogin, quoted};
+use crate::domain::{ImageReference, RegistryLogin, quoted};
+use crate::rollout::control::check_undo;
 use crate::rollout::journal::{Journal, SecretKind};
 use crate::rollout::model::{Control, Revision, RolloutId};
-use crate::rollout::requests::{Order, RequestText, Rollouts, Terms, UndoOrder};
+use crate::rollout::requests::{Order, RequestText, RolloutError, Rollouts, Terms, UndoOrder};
 use crate::rollout::spec::{Gate, Promote, Stopped};
 
 /// The service.
@@ -267,13 +268,7 @@ impl RolloutService for RolloutApi {
         };
         let view = self.reads.view(self.reads.resolve(&message.id).await?).await?;
         let of = view.id();
-        if !view.has_ended() {
-            let message = format!(
-                "rollout {} has not ended; abort it first, then undo it, or let it roll back",
-                of.short()
-            );
-            return Err(Problem::new(Reason::RolloutState, message).into());
-        }
+        check_undo(view.phase()).map_err(RolloutError::WrongState).map_err(trouble::problem)?;
         let mut policy = view.policy().clone();
         // Waves are for a version that nobody knows yet.
         (policy.canary, policy.batches, policy.promote) = (None, Vec::new(), Promote::Auto);

@@ -15,6 +15,7 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
+use super::control::{Effect, effect};
 use super::decide::{Assignment, Decision, decide};
 use super::executor::{Bodies, EventWriter, Start, Stopped, Task};
 use super::hosts::Hosts;
@@ -22,12 +23,11 @@ use super::journal::{Journal, JournalError, NewSecret, SecretKind};
 use super::model::{
     Control, DependentPlan, Epoch, Event, HostEvent, Millis, Record, Revision, RolloutId, Trouble,
 };
-use super::reason;
-use super::requests::{Effect, PullProgress, RolloutError, effect};
+use super::requests::{PullProgress, RolloutError};
 use super::state::{HostState, Illegal, RolloutState};
 use super::step::Names;
 use super::supervisor::write_login;
-use crate::domain::{HostName, RegistryLogin};
+use crate::domain::{HostName, Reason, RegistryLogin};
 
 /// Events of hosts that wait to be written; each host has one batch at most, so this only
 /// bounds how many hosts are written for in one turn.
@@ -364,7 +364,7 @@ impl Driver {
             let _ = answer.send(Err(RolloutError::RevisionChanged { expected, actual }));
             return Ok(());
         }
-        let received = match effect(self.id, &self.state.phase, control) {
+        let received = match effect(&self.state.phase, control) {
             Ok(Effect::Nothing) => Ok(()),
             Ok(Effect::Changes) => {
                 // Before the command: pulls that follow from it need them.
@@ -374,7 +374,7 @@ impl Driver {
                 self.write(vec![Event::Control { control, by }]).await?;
                 Ok(())
             }
-            Err(error) => Err(error),
+            Err(refused) => Err(RolloutError::refused(self.id, refused)),
         };
         let _ = answer.send(received);
         Ok(())
@@ -401,7 +401,7 @@ impl Driver {
         self.working.remove(&host);
         if panicked {
             tracing::error!(rollout = %self.id, %host, "work on a host panicked");
-            let trouble = Trouble::new(reason::INTERNAL, "wharfd failed; its log says why");
+            let trouble = Trouble::new(Reason::Internal, "wharfd failed; its log says why");
             let happened = HostEvent::Failed { step: None, trouble, log_tail: Vec::new() };
             self.write(vec![Event::Host { host, happened }]).await?;
         }

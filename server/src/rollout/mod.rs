@@ -2,6 +2,7 @@
 //! a state that survives the end of the server at any moment.
 
 pub mod clock;
+pub mod control;
 pub mod decide;
 pub mod driver;
 pub mod executor;
@@ -13,7 +14,6 @@ pub mod journal;
 pub mod model;
 pub mod plan;
 pub mod planning;
-pub mod reason;
 pub mod recreate;
 pub mod requests;
 pub mod retention;

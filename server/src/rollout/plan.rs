@@ -10,10 +10,9 @@ mod waves;
 
 use std::collections::BTreeMap;
 
-use crate::domain::{ContainerName, HostName};
+use crate::domain::{ContainerName, HostName, Reason};
 
 use super::model::{HostPlan, OldFacts, Plan, PlannedImage, RestartPolicy, TargetKind, Trouble};
-use super::reason;
 use super::spec::{Gate, OnUnreachable, Policy};
 
 pub(super) use target::no_health_check;
@@ -166,7 +165,7 @@ fn too_many_silent(input: &Input<'_>) -> Option<Refusal> {
             "{how_many} and max_unreachable allows {allowed}: {}; bring back, leave out or allow",
             first_of(&silent)
         );
-        Refusal { host: None, trouble: Trouble::new(reason::TOO_MANY_UNREACHABLE, message) }
+        Refusal { host: None, trouble: Trouble::new(Reason::RolloutTooManyUnreachable, message) }
     })
 }
 
@@ -184,7 +183,7 @@ fn nothing_to_do(input: &Input<'_>, hosts: &BTreeMap<HostName, HostPlan>) -> Vec
     let mut refusals = Vec::new();
     for (name, host) in hosts {
         let TargetKind::Skip { reason: why } = &host.kind else { return Vec::new() };
-        let trouble = Trouble::new(reason::NOTHING_TO_DO, why.clone());
+        let trouble = Trouble::new(Reason::RolloutNothingToDo, why.clone());
         refusals.push(Refusal { host: Some(name.clone()), trouble });
     }
     if is_current { Vec::new() } else { refusals }

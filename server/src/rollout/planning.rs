@@ -22,11 +22,10 @@ use super::facts::{self, Facts, OldContainer};
 use super::hosts::Hosts;
 use super::journal::{NewSecret, SecretKind};
 use super::model::{Plan, PlannedImage, Trouble};
-use super::reason::{self, Reason};
 use super::recreate;
 use super::requests::{Order, Refusal, RolloutError};
 use super::spec::{Change, PullWhen};
-use crate::domain::{ContainerName, HostName, ImageName, ImageReference, RegistryLogin};
+use crate::domain::{ContainerName, HostName, ImageName, ImageReference, Reason, RegistryLogin};
 use crate::engine::{Engine, EngineError, ErrorKind, Platform, RemoteImage};
 
 pub use active::refuse_active;
@@ -182,7 +181,7 @@ async fn facts_of(
             Err(Trouble::new(error.kind.reason(), error.to_string()))
         }
         Err(_) => Err(Trouble::new(
-            reason::HOST_TIMEOUT,
+            Reason::HostTimeout,
             format!("no answer within {}", humantime::format_duration(FACTS)),
         )),
     }

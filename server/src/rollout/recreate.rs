@@ -50,8 +50,8 @@ pub use unset::check_unset;
 
 use super::facts::{HostFacts, OldContainer};
 use super::model::{OldFacts, Order, RestartPolicy, Trouble};
-use super::reason::Reason;
 use super::spec::{AnonymousVolumes, Change, Dependents, OrderPreference, Policy};
+use crate::domain::Reason;
 use crate::engine::{CLIENT_MAX, ErrorKind, unsupported};
 
 /// What the operator allows or wants, besides the change itself.

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::clock::Clock;
+use super::control::Refused;
 use super::driver::{Driver, DriverError, Handle, Shared};
 use super::hosts::Hosts;
 use super::journal::{Journal, JournalError, NewRollout, NewSecret, SecretKind};
@@ -305,9 +306,7 @@ impl Rollouts for Supervisor {
         match handle {
             Some(handle) => handle.control(id, control, expected, by, login).await,
             None if self.shared.journal.open().await?.contains(&id) => {
-                Err(RolloutError::WrongState(
-                    "the rollout cannot go on at the moment; the log of wharfd says why".to_owned(),
-                ))
+                Err(RolloutError::WrongState(Refused::Stuck))
             }
             None if self.shared.journal.records(id).await?.is_empty() => {
                 Err(JournalError::NotFound(id).into())

@@ -230,6 +230,11 @@ impl View {
         self.id
     }
 
+    /// Where it stands.
+    pub fn phase(&self) -> &Phase {
+        &self.state.phase
+    }
+
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
         self.state.phase.is_terminal()

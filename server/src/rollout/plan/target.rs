@@ -1,9 +1,9 @@
 //! The plan of one host.
 
 use super::super::model::{HostPlan, Order, TargetKind, Trouble};
-use super::super::reason;
 use super::super::spec::{Gate, OnUnreachable, OrderPreference, Policy, Stopped};
 use super::{HostFacts, Input, NewContainer, Present, Replacement};
+use crate::domain::Reason;
 
 pub(super) fn plan(input: &Input<'_>, facts: &HostFacts) -> Result<HostPlan, Vec<Trouble>> {
     match facts {
@@ -34,7 +34,7 @@ pub(super) fn plan(input: &Input<'_>, facts: &HostFacts) -> Result<HostPlan, Vec
 /// Why a container without a health check cannot pass the gate that looks at it.
 pub(in crate::rollout) fn no_health_check() -> Trouble {
     Trouble::new(
-        reason::NO_HEALTH_CHECK,
+        Reason::RolloutNoHealthCheck,
         "health: docker looks at the health check of the new container, and neither it nor its \
          image has one; give it one, or choose another gate, such as auto or http",
     )
@@ -82,7 +82,7 @@ fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Troubl
                 "{name} is not running, and stopped is refuse; start it, or set stopped to start, \
                  keep, or skip"
             );
-            return Err(vec![Trouble::new(reason::CONTAINER_STOPPED, message)]);
+            return Err(vec![Trouble::new(Reason::RolloutContainerStopped, message)]);
         }
         None | Some(Stopped::Start | Stopped::Keep) => {}
     }
@@ -117,7 +117,7 @@ fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Troubl
                 "start-first is impossible: {}; use order stop-first or auto",
                 obstacles.join("; ")
             );
-            return Err(vec![Trouble::new(reason::START_FIRST_IMPOSSIBLE, message)]);
+            return Err(vec![Trouble::new(Reason::RolloutStartFirstImpossible, message)]);
         }
         OrderPreference::Auto => {
             planned

@@ -197,7 +197,7 @@ fn start_first_is_refused_or_given_up_where_it_cannot_be() {
     ]);
     let with = |order| Policy { order, ..Policy::default() };
     let refusals = planned(&with(OrderPreference::StartFirst), &hosts).unwrap_err();
-    assert_eq!(reasons(refusals), [reason::START_FIRST_IMPOSSIBLE; 2]);
+    assert_eq!(reasons(refusals), [Reason::RolloutStartFirstImpossible; 2]);
     let plan = planned(&with(OrderPreference::Auto), &hosts).unwrap();
     assert_eq!(plan.hosts["a"].order, Order::StartFirst);
     assert_eq!(plan.hosts["b"].order, Order::StopFirst);
@@ -244,7 +244,7 @@ fn hosts_that_do_not_answer_are_skipped_up_to_a_number() {
     let plan = planned(&policy(Amount::Count(2)), &hosts).unwrap();
     assert_eq!(names(&plan.waves), [["c"]]);
     let refusals = planned(&policy(Amount::Count(1)), &hosts).unwrap_err();
-    assert_eq!(reasons(refusals), [reason::TOO_MANY_UNREACHABLE]);
+    assert_eq!(reasons(refusals), [Reason::RolloutTooManyUnreachable]);
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn a_rollout_that_would_do_nothing_is_refused() {
     let hosts = fleet([("a", HostFacts::Missing { new: None })]);
     let refusals = planned(&Policy::default(), &hosts).unwrap_err();
     assert!(refusals[0].trouble.message.contains("no container web"), "{refusals:?}");
-    assert_eq!(reasons(refusals), [reason::NOTHING_TO_DO]);
+    assert_eq!(reasons(refusals), [Reason::RolloutNothingToDo]);
 }
 
 #[test]

@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::sealed::{self, WayBack, body, seal};
 use super::{Asked, HostBodies, Planned, dependents};
+use crate::domain::Reason;
 use crate::engine::Platform;
 use crate::rollout::facts::{Facts, OldContainer};
 use crate::rollout::model::{DependentPlan, Order as Turn, PlannedImage, Trouble};
 use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replacement};
-use crate::rollout::reason;
 use crate::rollout::recreate::{self, Options, Recreated};
 use crate::rollout::requests::{Order, Refusal};
 use crate::rollout::spec::{OrderPreference, PullWhen, Stopped};
@@ -93,7 +93,7 @@ impl Draft<'_> {
             let trouble = |(name, id): &(String, String)| {
                 let id = id.get(..12).unwrap_or(id);
                 let message = format!("the name {name} is taken by container {id}");
-                Trouble::new(reason::NAME_IN_USE, message)
+                Trouble::new(Reason::NameInUse, message)
             };
             return HostFacts::Refused(taken.iter().map(trouble).collect()).into();
         }
@@ -178,7 +178,7 @@ impl Draft<'_> {
                  choose missing",
                 image.reference
             );
-            return Some(Trouble::new(reason::IMAGE_NOT_FOUND, message));
+            return Some(Trouble::new(Reason::ImageNotFound, message));
         }
         let fits = |platform: &Platform| {
             platform.os == host.os && platform.architecture == host.architecture
@@ -195,7 +195,7 @@ impl Draft<'_> {
             self.platforms.iter().map(told).collect::<Vec<_>>().join(", "),
             told(host)
         );
-        Some(Trouble::new(reason::IMAGE_NOT_FOUND, message))
+        Some(Trouble::new(Reason::ImageNotFound, message))
     }
 
     /// The image that the new container will have, where the host has it.

@@ -8,13 +8,13 @@ use serde_json::Value;
 
 use super::old_image::{self, OldImage};
 use super::{HostBodies, Planned, Snapshot, dependents, facts_of, refuse_active, sealed};
-use crate::domain::{ContainerRef, HostName};
+use crate::domain::{ContainerRef, HostName, Reason};
+use crate::rollout::control::check_undo;
 use crate::rollout::executor::{NewBody, container_facts};
 use crate::rollout::hosts::Hosts;
 use crate::rollout::journal::{Journal, JournalError, SecretKind};
 use crate::rollout::model::{DependentPlan, HostEnd, HostPlan, OldFacts, TargetKind, Trouble};
 use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replacement};
-use crate::rollout::reason;
 use crate::rollout::recreate;
 use crate::rollout::requests::{Refusal, RolloutError, UndoOrder};
 use crate::rollout::spec::{Dependents, PullWhen};
@@ -32,11 +32,7 @@ pub async fn plan_undo(
     }
     let state = RolloutState::replay(entries.iter().map(|entry| &entry.record))
         .map_err(|error| JournalError::Store(Box::new(error)))?;
-    if !state.phase.is_terminal() {
-        return Err(RolloutError::WrongState(
-            "the rollout has not ended; abort it first, or let it roll back".to_owned(),
-        ));
-    }
+    check_undo(&state.phase).map_err(RolloutError::WrongState)?;
     let is_host = |host: &HostName| state.hosts.contains_key(host);
     refuse_active(journal, &state.plan.container, is_host).await?;
     let (mut facts, mut bodies, mut left) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -60,7 +56,7 @@ pub async fn plan_undo(
             Back::Left(why) => {
                 gone.push(Refusal {
                     host: Some(name.clone()),
-                    reason: reason::NOTHING_TO_DO,
+                    reason: Reason::RolloutNothingToDo,
                     message: why.clone(),
                 });
                 left.insert(name.clone(), HostPlan::skipped(why));
@@ -70,7 +66,7 @@ pub async fn plan_undo(
     if facts.is_empty() {
         if gone.is_empty() {
             let message = "the rollout changed no host, so that there is nothing to undo";
-            let (reason, message) = (reason::NOTHING_TO_DO, message.to_owned());
+            let (reason, message) = (Reason::RolloutNothingToDo, message.to_owned());
             gone.push(Refusal { host: None, reason, message });
         }
         return Err(RolloutError::PlanRefused(gone));
@@ -129,8 +125,9 @@ impl Way<'_> {
             }
         };
         let against = |troubles| Back::To(Box::new(HostFacts::Refused(troubles)), None, Vec::new());
-        let refused =
-            |message: String| Ok(against(vec![Trouble::new(reason::CONTAINER_CHANGED, message)]));
+        let refused = |message: String| {
+            Ok(against(vec![Trouble::new(Reason::RolloutContainerChanged, message)]))
+        };
         let Some(current) = &facts.old else {
             let reason = format!("it has no container {container} any more");
             return Ok(Back::Left(reason));

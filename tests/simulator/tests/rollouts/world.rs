@@ -22,12 +22,12 @@ use wharf_server::domain::{
 };
 use wharf_server::rollout::clock::Clock;
 use wharf_server::rollout::driver::{Driver, DriverError, Handle, Shared};
-use wharf_server::rollout::journal::{Journal, MemoryJournal, NewRollout};
+use wharf_server::rollout::journal::{Journal, NewRollout};
 use wharf_server::rollout::model::{Control, Millis, RolloutId};
 use wharf_server::rollout::planning::{self, Planned};
 use wharf_server::rollout::requests::{Order, RequestText, RolloutError, Terms, UndoOrder};
 use wharf_server::rollout::spec::{Change, OnFailure, OrderPreference, Policy, RolloutSpec};
-use wharf_simulator::{PowerState, Registries, SimEngine, SimHost};
+use wharf_simulator::{MemoryJournal, PowerState, Registries, SimEngine, SimHost};
 
 use crate::tap::Tap;
 
