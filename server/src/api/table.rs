@@ -5,8 +5,6 @@
 //! UNKNOWN. UNAUTHENTICATED is about credentials for this server, so whatever an Engine or
 //! a registry refuses is PERMISSION_DENIED.
 
-use std::time::Duration;
-
 use tonic::Code;
 
 use super::problem::Problem;
@@ -102,24 +100,6 @@ pub fn store_problem(error: &StoreError) -> Problem {
     };
     tracing::error!(error = error as &dyn std::error::Error, "the store failed");
     Problem::new(reason, error.to_string())
-}
-
-/// When a retry may succeed, for the reasons that go away by themselves: the `RetryInfo` that
-/// docs/errors.md promises.
-pub fn retry_after(reason: Reason) -> Option<Duration> {
-    use Reason as R;
-    let seconds = match reason {
-        R::RequestInProgress
-        | R::PlanOutdated
-        | R::HostConnectionLost
-        | R::RemovalInProgress
-        | R::TooManyCalls => 1,
-        R::TooManyRefusedCalls | R::StoreBusy | R::EngineUnavailable => 5,
-        // The registries that limit pulls count them over hours; a minute is the least that helps.
-        R::RegistryRateLimited => 60,
-        _ => return None,
-    };
-    Some(Duration::from_secs(seconds))
 }
 
 /// What to do, where the Engine's message does not say it.

@@ -2,12 +2,15 @@
 //! list of them: `docs/errors.md` has a row for each, and a test compares the two.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tonic::Code;
 
 macro_rules! reasons {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal $code:ident,)+) => {
+    (@after) => { None };
+    (@after $seconds:literal) => { Some(Duration::from_secs($seconds)) };
+    ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal $code:ident $(retry $seconds:literal)?,)+) => {
         /// A reason of an error, as it stands in `google.rpc.ErrorInfo.reason`.
         ///
         /// The texts are part of the contract and of the journal: a reason may be added, but none
@@ -36,6 +39,15 @@ macro_rules! reasons {
                     $(Self::$variant => Code::$code,)+
                 }
             }
+
+            /// When a retry may succeed, for the reasons that go away by themselves: the `RetryInfo`
+            /// that docs/errors.md promises.
+            #[must_use]
+            pub const fn retry_after(self) -> Option<Duration> {
+                match self {
+                    $(Self::$variant => reasons!(@after $($seconds)?),)+
+                }
+            }
         }
     };
 }
@@ -61,7 +73,7 @@ reasons! {
     /// The request ID came with another request before.
     RequestIdReused = "REQUEST_ID_REUSED" AlreadyExists,
     /// The first call with this request ID is still at work.
-    RequestInProgress = "REQUEST_IN_PROGRESS" Aborted,
+    RequestInProgress = "REQUEST_IN_PROGRESS" Aborted retry 1,
     /// The listener wants a token or a client certificate.
     CredentialsRequired = "CREDENTIALS_REQUIRED" Unauthenticated,
     /// The caller's role is too low for the method.
@@ -71,7 +83,7 @@ reasons! {
     /// The request comes from a web page that may not call.
     OriginRefused = "ORIGIN_REFUSED" PermissionDenied,
     /// Too many calls of the caller's address were refused.
-    TooManyRefusedCalls = "TOO_MANY_REFUSED_CALLS" ResourceExhausted,
+    TooManyRefusedCalls = "TOO_MANY_REFUSED_CALLS" ResourceExhausted retry 5,
     /// The server has no such method.
     MethodNotFound = "METHOD_NOT_FOUND" Unimplemented,
     /// The server was told to stop.
@@ -93,17 +105,17 @@ reasons! {
     /// The plan is not the one that the caller expects.
     PlanChanged = "PLAN_CHANGED" FailedPrecondition,
     /// Another rollout changed a container between the plan and its record.
-    PlanOutdated = "PLAN_OUTDATED" Aborted,
+    PlanOutdated = "PLAN_OUTDATED" Aborted retry 1,
     /// Another server has taken the store over.
     ServerReplaced = "SERVER_REPLACED" FailedPrecondition,
     /// The caller has too many calls under way.
-    TooManyCalls = "TOO_MANY_CALLS" ResourceExhausted,
+    TooManyCalls = "TOO_MANY_CALLS" ResourceExhausted retry 1,
     /// The disk of the store is full.
     StoreFull = "STORE_FULL" ResourceExhausted,
     /// The files of the store cannot be written.
     StoreReadOnly = "STORE_READ_ONLY" FailedPrecondition,
     /// Another process holds the store.
-    StoreBusy = "STORE_BUSY" Unavailable,
+    StoreBusy = "STORE_BUSY" Unavailable retry 5,
     /// The store is damaged.
     StoreCorrupt = "STORE_CORRUPT" DataLoss,
     /// The store cannot be read or written for another reason.
@@ -127,7 +139,7 @@ reasons! {
     /// TLS could not be set up.
     HostTlsFailed = "HOST_TLS_FAILED" FailedPrecondition,
     /// The connection of a read broke.
-    HostConnectionLost = "HOST_CONNECTION_LOST" Unavailable,
+    HostConnectionLost = "HOST_CONNECTION_LOST" Unavailable retry 1,
     /// The time for the host is spent.
     HostTimeout = "HOST_TIMEOUT" DeadlineExceeded,
     /// The deadline passed before the host's turn.
@@ -161,7 +173,7 @@ reasons! {
     /// Another container has the name.
     NameInUse = "NAME_IN_USE" AlreadyExists,
     /// The container is being removed.
-    RemovalInProgress = "REMOVAL_IN_PROGRESS" Aborted,
+    RemovalInProgress = "REMOVAL_IN_PROGRESS" Aborted retry 1,
     /// It runs, it does not run, or it is in use.
     EngineConflict = "ENGINE_CONFLICT" FailedPrecondition,
     /// The Engine failed.
@@ -169,13 +181,14 @@ reasons! {
     /// The Engine cannot do that.
     EngineUnsupported = "ENGINE_UNSUPPORTED" Unimplemented,
     /// The Engine is starting or overloaded.
-    EngineUnavailable = "ENGINE_UNAVAILABLE" Unavailable,
+    EngineUnavailable = "ENGINE_UNAVAILABLE" Unavailable retry 5,
 
     // Of one host: images and registries.
     /// The registry wants credentials, or refuses those it got.
     RegistryAuthRequired = "REGISTRY_AUTH_REQUIRED" PermissionDenied,
-    /// The registry's limit is reached.
-    RegistryRateLimited = "REGISTRY_RATE_LIMITED" ResourceExhausted,
+    /// The registry's limit is reached. Registries that limit pulls count them over hours; a minute is
+    /// the least that helps.
+    RegistryRateLimited = "REGISTRY_RATE_LIMITED" ResourceExhausted retry 60,
     /// The Engine cannot reach the registry.
     RegistryUnavailable = "REGISTRY_UNAVAILABLE" Unavailable,
     /// The pull broke off or ended in an error.

@@ -13,7 +13,6 @@ pub mod hosts;
 pub mod journal;
 pub mod model;
 pub mod plan;
-pub mod planning;
 pub mod recreate;
 pub mod requests;
 pub mod retention;

@@ -45,6 +45,7 @@ pub use diff::diff;
 pub use health::has_health_check;
 pub use joined::{not_joined, tells_networks};
 pub use labels::{OWN_LABELS, complete, compose_image, compose_risk};
+pub use order::{obstacles, order_where};
 pub use removal::being_removed;
 pub use unset::check_unset;
 

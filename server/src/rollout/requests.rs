@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 use super::control::Refused;
 use super::fingerprint::Fingerprint;
 use super::journal::JournalError;
-use super::model::{Control, Plan, Revision, RolloutId};
+use super::model::{Control, Plan, Revision, RolloutId, Trouble};
 use super::spec::{Policy, RolloutSpec};
 use crate::domain::{Annotations, Host, HostName, Reason, RegistryLogin};
 use crate::engine::Transfer;
@@ -186,6 +186,13 @@ impl Terms {
 impl fmt::Debug for RequestText {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("RequestText(..)")
+    }
+}
+
+impl Refusal {
+    /// The same as a trouble that was found on a host, or of all.
+    pub fn of(host: Option<&HostName>, trouble: Trouble) -> Self {
+        Self { host: host.cloned(), reason: trouble.reason, message: trouble.message }
     }
 }
 

@@ -155,7 +155,7 @@ async fn labels_of_many_hosts_change_together_and_leave_with_them() {
 #[tokio::test]
 async fn logins_survive_a_restart_sealed() {
     let directory = tempfile::tempdir().unwrap();
-    let hub = RegistryHost::docker_hub();
+    let hub = RegistryHost::parse("docker.io").unwrap();
     let token = login("docker.io", "x").with_identity_token(Secret::new(CANARY));
     let key = material();
     let key_line = key.private_key_pem().unwrap().expose().lines().nth(1).unwrap().to_owned();
@@ -458,7 +458,7 @@ async fn a_lost_or_foreign_key_is_noticed_once_secrets_exist() {
         .unwrap();
     let moved = StoreOptions { secret_key_file, ..options(directory.path()) };
     let store = Store::open(&moved).await.unwrap();
-    let hub = RegistryHost::docker_hub();
+    let hub = RegistryHost::parse("docker.io").unwrap();
     assert_eq!(store.login(&hub).await.unwrap(), Some(login("docker.io", CANARY)));
 }
 

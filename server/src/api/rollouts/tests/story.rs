@@ -145,6 +145,22 @@ fn what_hangs_on_a_container_is_named_while_it_is_worked_on() {
 }
 
 #[test]
+fn what_is_left_of_the_old_container_is_told_beside_what_differs() {
+    let mut told = Told::new(plan("web", &[name("web1")]));
+    let differs = |line: &str| HostEvent::Differs { differences: vec![line.to_owned()] };
+    told.host(HostEvent::Begun { work: Work::Forward, attempt: 1 });
+    told.host(differs("labels.a: asked for and not there"));
+    told.host(HostEvent::Good { since: Some(Millis(4500)), saw: "healthy".to_owned() });
+    told.host(HostEvent::Ended { end: HostEnd::Committed });
+    let clearing = told.host(HostEvent::Begun { work: Work::Clear, attempt: 1 });
+    assert_eq!(clearing.state(), v1::HostState::Updated);
+    told.host(differs("web.old-1 is still there"));
+    let ended = told.host(HostEvent::Ended { end: HostEnd::Committed });
+    assert_eq!(ended.warnings, ["labels.a: asked for and not there", "web.old-1 is still there"]);
+    assert_eq!((ended.health.as_str(), ended.healthy_since.unwrap().seconds), ("healthy", 4));
+}
+
+#[test]
 fn a_pause_says_why_and_an_end_when() {
     let mut told = Told::new(plan("web", &[name("web1")]));
     let baking = told.phase(Phase::Baking { wave: 0, until: Millis(60_000) });

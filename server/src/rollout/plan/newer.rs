@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Asked;
+use super::gather::Asked;
 use crate::domain::{HostName, ImageReference, Reason};
 use crate::rollout::requests::Refusal;
 use crate::rollout::spec::{PullWhen, RolloutSpec};

@@ -1,13 +1,90 @@
-//! The plan of one host.
+//! The plan of one host. Pure.
 
-use super::super::model::{HostPlan, Order, TargetKind, Trouble};
-use super::super::spec::{Gate, OnUnreachable, OrderPreference, Policy, Stopped};
-use super::{HostFacts, Input, NewContainer, Present, Replacement};
-use crate::domain::Reason;
+use crate::domain::{ContainerName, Reason};
+use crate::rollout::model::{
+    HostPlan, OldFacts, Order, PlannedImage, RestartPolicy, TargetKind, Trouble,
+};
+use crate::rollout::spec::{Gate, OnUnreachable, Policy, Stopped};
 
-pub(super) fn plan(input: &Input<'_>, facts: &HostFacts) -> Result<HostPlan, Vec<Trouble>> {
-    match facts {
-        HostFacts::Silent(trouble) => match input.policy.on_unreachable {
+/// What is found on a host, and what would take its place.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one for each host of a plan, which is made once")]
+pub(super) enum Found {
+    /// It does not answer.
+    Silent(Trouble),
+    /// Its container is what is wanted already: the same image, no difference in settings.
+    Current,
+    /// It cannot take part, for these reasons.
+    Refused(Vec<Trouble>),
+    /// It has no container of that name.
+    Missing {
+        /// What would be put there; `None` where the change does not say.
+        new: Option<Replacement>,
+    },
+    /// It has one.
+    Present(Box<Present>),
+}
+
+/// The container that is replaced.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Present {
+    /// Facts that the rollout needs on its way.
+    pub old: OldFacts,
+    /// Its health check says unhealthy, it restarts all the time, or it ended with an error.
+    pub unhealthy: bool,
+    /// It is paused.
+    pub paused: bool,
+    /// What takes its place, or why nothing can.
+    pub new: Result<Replacement, Vec<Trouble>>,
+}
+
+/// What takes the place of a container.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Replacement {
+    /// A container that is created.
+    New(NewContainer),
+    /// A retained container.
+    Retained {
+        /// Full ID.
+        id: String,
+        /// Its name now.
+        name: String,
+        /// The restart policy that it had before it was retained.
+        restart: RestartPolicy,
+        /// Whether it ran then.
+        running: bool,
+        /// How it differs from what is there.
+        new: NewContainer,
+    },
+}
+
+/// A new container, without its secrets.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct NewContainer {
+    /// SHA-256, in hex, of the canonical JSON of its body.
+    pub spec_sha: String,
+    /// How it takes the place of the old one, where that runs.
+    pub order: Order,
+    /// What changes, a line a setting, secrets masked.
+    pub diff: Vec<String>,
+    /// What may go wrong or be lost, a line each.
+    pub risks: Vec<String>,
+    /// Paths in the old container's own layer that are lost, in the order in which they are told.
+    pub lost_paths: Vec<String>,
+    /// Whether it has a health check; `None` where that is known once its image is there.
+    pub health_check: Option<bool>,
+    /// Its image, where that is another one than the plan's and must be pulled.
+    pub image: Option<PlannedImage>,
+}
+
+/// What is done on the host, or why nothing can be.
+pub(super) fn plan(
+    name: &ContainerName,
+    policy: &Policy,
+    found: &Found,
+) -> Result<HostPlan, Vec<Trouble>> {
+    match found {
+        Found::Silent(trouble) => match policy.on_unreachable {
             OnUnreachable::Skip => {
                 Ok(HostPlan::skipped(format!("it does not answer: {}", trouble.message)))
             }
@@ -20,14 +97,13 @@ pub(super) fn plan(input: &Input<'_>, facts: &HostFacts) -> Result<HostPlan, Vec
                 ),
             }]),
         },
-        HostFacts::Current => Ok(HostPlan::skipped("on this version already".to_owned())),
-        HostFacts::Refused(troubles) => Err(troubles.clone()),
-        HostFacts::Missing { new: None } => Ok(HostPlan::skipped(format!(
-            "it has no container {}; a whole spec would create it",
-            input.container
+        Found::Current => Ok(HostPlan::skipped("on this version already".to_owned())),
+        Found::Refused(troubles) => Err(troubles.clone()),
+        Found::Missing { new: None } => Ok(HostPlan::skipped(format!(
+            "it has no container {name}; a whole spec would create it"
         ))),
-        HostFacts::Missing { new: Some(new) } => alone(input.policy, new),
-        HostFacts::Present(present) => replaced(input, present),
+        Found::Missing { new: Some(new) } => alone(policy, new),
+        Found::Present(present) => replaced(name, policy, present),
     }
 }
 
@@ -67,12 +143,15 @@ fn needs_health_check(
     Ok(())
 }
 
-fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Trouble>> {
-    let name = input.container;
+fn replaced(
+    name: &ContainerName,
+    policy: &Policy,
+    present: &Present,
+) -> Result<HostPlan, Vec<Trouble>> {
     if present.paused {
         return Ok(HostPlan::skipped(format!("{name} is paused; unpause it to take part")));
     }
-    let stopped = (!present.old.running).then_some(input.policy.stopped);
+    let stopped = (!present.old.running).then_some(policy.stopped);
     match stopped {
         Some(Stopped::Skip) => {
             return Ok(HostPlan::skipped(format!("{name} is not running, and stopped is skip")));
@@ -94,7 +173,7 @@ fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Troubl
             (adoption(new), container, runs || *running)
         }
     };
-    needs_health_check(input.policy, container, start)?;
+    needs_health_check(policy, container, start)?;
     let mut planned = with(
         container,
         HostPlan {
@@ -105,25 +184,9 @@ fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Troubl
             ..HostPlan::skipped(String::new())
         },
     );
-    let obstacles = obstacles(present, &planned.kind);
-    match input.policy.order {
-        OrderPreference::StopFirst => {}
-        // Without a running container there is no order.
-        _ if !present.old.running => {}
-        OrderPreference::StartFirst if obstacles.is_empty() => planned.order = Order::StartFirst,
-        OrderPreference::Auto if obstacles.is_empty() => planned.order = Order::StartFirst,
-        OrderPreference::StartFirst => {
-            let message = format!(
-                "start-first is impossible: {}; use order stop-first or auto",
-                obstacles.join("; ")
-            );
-            return Err(vec![Trouble::new(Reason::RolloutStartFirstImpossible, message)]);
-        }
-        OrderPreference::Auto => {
-            planned
-                .risks
-                .push(format!("stops before the new one starts: {}", obstacles.join("; ")));
-        }
+    // Without a running container there is no order.
+    if present.old.running {
+        planned.order = container.order;
     }
     if stopped.is_some() {
         planned.risks.push(match start {
@@ -148,20 +211,6 @@ fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Troubl
     planned.risks.sort();
     planned.risks.dedup();
     Ok(planned)
-}
-
-/// Why the new container cannot start beside the old one.
-fn obstacles(present: &Present, kind: &TargetKind) -> Vec<String> {
-    let mut obstacles = present.no_start_first.clone();
-    if matches!(kind, TargetKind::Adopt { .. }) {
-        obstacles.push("a retained container takes its place again".to_owned());
-    }
-    if present.old.auto_remove {
-        obstacles.push("the old container has auto-remove".to_owned());
-    }
-    obstacles.sort();
-    obstacles.dedup();
-    obstacles
 }
 
 fn adoption(new: &Replacement) -> TargetKind {

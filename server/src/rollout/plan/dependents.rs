@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::assemble::is_bad;
+use super::found::is_bad;
 use super::sealed::body;
 use crate::domain::{ContainerName, HostName, Reason};
 use crate::rollout::executor::Bodies;
