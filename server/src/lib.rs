@@ -15,3 +15,10 @@ pub mod fleet;
 pub mod listener;
 pub mod rollout;
 pub mod store;
+
+// What the unit tests share with the simulator, which links this library.
+#[cfg(test)]
+extern crate self as wharf_server;
+#[cfg(test)]
+#[path = "../../tests/simulator/src/journal.rs"]
+mod memory_journal;

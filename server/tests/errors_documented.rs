@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use wharf_server::api::problem::Problem;
-use wharf_server::api::table;
 use wharf_server::domain::Reason;
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
@@ -33,7 +32,7 @@ fn code_and_document_name_the_same_reasons() {
     let some = documented.insert("ALL_HOSTS_FAILED".to_owned(), "ABORTED".to_owned());
     assert_eq!(some.as_deref(), Some("the code that all hosts share, or ABORTED"));
     let known: BTreeMap<_, _> =
-        Reason::ALL.iter().map(|reason| (reason.to_string(), name(table::code(*reason)))).collect();
+        Reason::ALL.iter().map(|reason| (reason.to_string(), name(reason.code()))).collect();
     assert_eq!(known, documented);
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`Problem`] is the one value that every error becomes at the edge. It is sent as the
 //! status of a call, or inside the outcome of a host, always with one `ErrorInfo`. Which
-//! cause gets which code and reason stands in [`super::table`] and nowhere else.
+//! cause gets which reason stands in [`super::table`] and nowhere else.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,6 @@ use tonic::{Code, Status};
 use tonic_types::pb;
 use wharf::ERROR_DOMAIN;
 
-use super::table;
 use crate::body::violation::{FieldViolation, Violations};
 use crate::domain::Reason;
 
@@ -60,13 +59,13 @@ impl Problem {
     /// A problem without details, with the code that belongs to its reason.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self {
-            code: table::code(reason),
+            code: reason.code(),
             reason,
             message: message.into(),
             metadata: Vec::new(),
             violations: Vec::new(),
             preconditions: Vec::new(),
-            retry_after: table::retry_after(reason),
+            retry_after: reason.retry_after(),
         }
     }
 

@@ -119,7 +119,7 @@ fn reason(status: &pb::Status) -> Option<Reason> {
         .filter(|detail| detail.type_url.ends_with("/google.rpc.ErrorInfo"))
         .filter_map(|detail| pb::ErrorInfo::decode(detail.value.as_slice()).ok())
         .find(|info| info.domain == ERROR_DOMAIN)?;
-    Reason::ALL.iter().copied().find(|reason| reason.as_str() == info.reason)
+    Reason::parse(&info.reason)
 }
 
 #[cfg(test)]
@@ -174,7 +174,7 @@ mod tests {
     fn unavailable_is_always_tried_again_and_unknown_effects_never() {
         use tonic::Code;
         for reason in Reason::ALL.iter().copied().filter(|it| *it != Reason::ServerStopping) {
-            let code = crate::api::table::code(reason);
+            let code = reason.code();
             if matches!(code, Code::Unavailable | Code::Cancelled) {
                 assert!(!may_have_been_done(reason), "{reason}");
             }

@@ -38,10 +38,11 @@ use super::problem::{Finish, Problem};
 use super::requests::WriteRequest;
 use super::transfer;
 use crate::body::violation::Violations;
-use crate::domain::{ImageReference, Reason, RegistryLogin, quoted};
+use crate::domain::{ImageReference, RegistryLogin, quoted};
+use crate::rollout::control::check_undo;
 use crate::rollout::journal::{Journal, SecretKind};
 use crate::rollout::model::{Control, Revision, RolloutId};
-use crate::rollout::requests::{Order, RequestText, Rollouts, Terms, UndoOrder};
+use crate::rollout::requests::{Order, RequestText, RolloutError, Rollouts, Terms, UndoOrder};
 use crate::rollout::spec::{Gate, Promote, Stopped};
 
 /// The service.
@@ -69,6 +70,12 @@ struct ControlRequest {
     expected: u64,
     control: Control,
     credentials: Option<v1::RegistryCredentials>,
+}
+
+impl ControlRequest {
+    fn new(id: &str, expected: u64, control: Control) -> Self {
+        Self { id: id.to_owned(), expected, control, credentials: None }
+    }
 }
 
 impl RolloutApi {
@@ -117,14 +124,8 @@ impl RolloutService for RolloutApi {
             }
         } else {
             let (container, hosts) = (order.spec.container.clone(), order.hosts.len());
-            // Not in the caller's future: a caller that goes away while the plan is made does
-            // not leave it half-way, and does not give its ID free for a second beginning.
             let rollouts = Arc::clone(&self.rollouts);
-            let created = self.edge.background.spawn(async move {
-                let _claim = claim;
-                rollouts.create(order).await
-            });
-            created.await.map_err(|e| Problem::internal(&e))?.map_err(trouble::problem)?;
+            self.begin(claim, async move { rollouts.create(order).await }).await?;
             subject.say(format_args!("rollout={id} container={container} hosts={hosts}"));
             let (rollout, next_page_token) = self.reads.first_page(id).await?;
             v1::CreateRolloutResponse { rollout: Some(rollout), plan: None, next_page_token }
@@ -186,64 +187,42 @@ impl RolloutService for RolloutApi {
         &self,
         request: Request<v1::PauseRolloutRequest>,
     ) -> Result<Response<v1::PauseRolloutResponse>, Status> {
-        let message = request.get_ref();
-        let control_request = ControlRequest {
-            id: message.id.clone(),
-            expected: message.expected_revision,
-            control: Control::Pause,
-            credentials: None,
-        };
-        let path = "/wharf.v1.RolloutService/PauseRollout";
+        let (path, message) = ("/wharf.v1.RolloutService/PauseRollout", request.get_ref());
+        let asked = ControlRequest::new(&message.id, message.expected_revision, Control::Pause);
         let wrap = |rollout| v1::PauseRolloutResponse { rollout: Some(rollout) };
-        Ok(Response::new(self.steer(path, &request, control_request, wrap).await?))
+        Ok(Response::new(self.steer(path, &request, asked, wrap).await?))
     }
 
     async fn resume_rollout(
         &self,
         request: Request<v1::ResumeRolloutRequest>,
     ) -> Result<Response<v1::ResumeRolloutResponse>, Status> {
-        let message = request.get_ref();
-        let control_request = ControlRequest {
-            id: message.id.clone(),
-            expected: message.expected_revision,
-            control: Control::Resume { retry_failed: message.retry_failed },
-            credentials: message.credentials.clone(),
-        };
-        let path = "/wharf.v1.RolloutService/ResumeRollout";
+        let (path, message) = ("/wharf.v1.RolloutService/ResumeRollout", request.get_ref());
+        let control = Control::Resume { retry_failed: message.retry_failed };
+        let asked = ControlRequest::new(&message.id, message.expected_revision, control);
+        let asked = ControlRequest { credentials: message.credentials.clone(), ..asked };
         let wrap = |rollout| v1::ResumeRolloutResponse { rollout: Some(rollout) };
-        Ok(Response::new(self.steer(path, &request, control_request, wrap).await?))
+        Ok(Response::new(self.steer(path, &request, asked, wrap).await?))
     }
 
     async fn abort_rollout(
         &self,
         request: Request<v1::AbortRolloutRequest>,
     ) -> Result<Response<v1::AbortRolloutResponse>, Status> {
-        let message = request.get_ref();
-        let control_request = ControlRequest {
-            id: message.id.clone(),
-            expected: message.expected_revision,
-            control: Control::Abort,
-            credentials: None,
-        };
-        let path = "/wharf.v1.RolloutService/AbortRollout";
+        let (path, message) = ("/wharf.v1.RolloutService/AbortRollout", request.get_ref());
+        let asked = ControlRequest::new(&message.id, message.expected_revision, Control::Abort);
         let wrap = |rollout| v1::AbortRolloutResponse { rollout: Some(rollout) };
-        Ok(Response::new(self.steer(path, &request, control_request, wrap).await?))
+        Ok(Response::new(self.steer(path, &request, asked, wrap).await?))
     }
 
     async fn promote_rollout(
         &self,
         request: Request<v1::PromoteRolloutRequest>,
     ) -> Result<Response<v1::PromoteRolloutResponse>, Status> {
-        let message = request.get_ref();
-        let control_request = ControlRequest {
-            id: message.id.clone(),
-            expected: message.expected_revision,
-            control: Control::Promote,
-            credentials: None,
-        };
-        let path = "/wharf.v1.RolloutService/PromoteRollout";
+        let (path, message) = ("/wharf.v1.RolloutService/PromoteRollout", request.get_ref());
+        let asked = ControlRequest::new(&message.id, message.expected_revision, Control::Promote);
         let wrap = |rollout| v1::PromoteRolloutResponse { rollout: Some(rollout) };
-        Ok(Response::new(self.steer(path, &request, control_request, wrap).await?))
+        Ok(Response::new(self.steer(path, &request, asked, wrap).await?))
     }
 
     async fn undo_rollout(
@@ -267,13 +246,7 @@ impl RolloutService for RolloutApi {
         };
         let view = self.reads.view(self.reads.resolve(&message.id).await?).await?;
         let of = view.id();
-        if !view.has_ended() {
-            let message = format!(
-                "rollout {} has not ended; abort it before you undo it, or let it roll back",
-                of.short()
-            );
-            return Err(Problem::new(Reason::RolloutState, message).into());
-        }
+        check_undo(view.phase()).map_err(RolloutError::WrongState).map_err(trouble::problem)?;
         let mut policy = view.policy().clone();
         // Waves are for a version that nobody knows yet.
         (policy.canary, policy.batches, policy.promote) = (None, Vec::new(), Promote::Auto);
@@ -303,11 +276,7 @@ impl RolloutService for RolloutApi {
             }));
         }
         let rollouts = Arc::clone(&self.rollouts);
-        let created = self.edge.background.spawn(async move {
-            let _claim = claim;
-            rollouts.undo(order).await
-        });
-        created.await.map_err(|e| Problem::internal(&e))?.map_err(trouble::problem)?;
+        self.begin(claim, async move { rollouts.undo(order).await }).await?;
         subject.say(format_args!("rollout={id} undo_of={of}"));
         let (rollout, next_page_token) = self.reads.first_page(id).await?;
         let rollout = Some(rollout);
@@ -328,6 +297,20 @@ impl RolloutApi {
             return Err(Problem::invalid_field("credentials", problem));
         };
         transfer::given_login(&image, Some(credentials))
+    }
+
+    /// Begins a rollout. Not in the caller's future: a caller that goes away while the plan is made
+    /// does not leave it half-way, and does not give its ID free for a second beginning.
+    async fn begin(
+        &self,
+        claim: Option<Claim>,
+        work: impl Future<Output = Result<(), RolloutError>> + Send + 'static,
+    ) -> Result<(), Problem> {
+        let begun = self.edge.background.spawn(async move {
+            let _claim = claim;
+            work.await
+        });
+        begun.await.map_err(|error| Problem::internal(&error))?.map_err(trouble::problem)
     }
 
     /// Does what is wished for, once.

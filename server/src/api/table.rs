@@ -1,11 +1,9 @@
-//! The one table from cause to gRPC code and reason.
+//! The one table from cause to reason, which has its gRPC code (`domain/reason.rs`).
 //!
 //! UNAVAILABLE stands only where provably nothing was done, because it is the code that
 //! clients retry by themselves. INTERNAL is for bugs of this server, so an Engine's 500 is
 //! UNKNOWN. UNAUTHENTICATED is about credentials for this server, so whatever an Engine or
 //! a registry refuses is PERMISSION_DENIED.
-
-use std::time::Duration;
 
 use tonic::Code;
 
@@ -27,7 +25,7 @@ pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
             // UNAVAILABLE means that nothing was done, and something was.
             if problem.code == Code::Unavailable {
                 problem.reason = Reason::EngineError;
-                problem.code = code(problem.reason);
+                problem.code = problem.reason.code();
                 problem.retry_after = None;
             }
             problem
@@ -101,109 +99,6 @@ pub fn store_problem(error: &StoreError) -> Problem {
     };
     tracing::error!(error = error as &dyn std::error::Error, "the store failed");
     Problem::new(reason, error.to_string())
-}
-
-/// When a retry may succeed, for the reasons that go away by themselves: the `RetryInfo` that
-/// docs/errors.md promises.
-pub fn retry_after(reason: Reason) -> Option<Duration> {
-    use Reason as R;
-    let seconds = match reason {
-        R::RequestInProgress
-        | R::PlanOutdated
-        | R::HostConnectionLost
-        | R::RemovalInProgress
-        | R::TooManyCalls => 1,
-        R::TooManyRefusedCalls | R::StoreBusy | R::EngineUnavailable => 5,
-        // The registries that limit pulls count them over hours; a minute is the least that helps.
-        R::RegistryRateLimited => 60,
-        _ => return None,
-    };
-    Some(Duration::from_secs(seconds))
-}
-
-/// The code that goes with a reason, in docs/errors.md too.
-pub fn code(reason: Reason) -> Code {
-    use Reason as R;
-    match reason {
-        R::InvalidField | R::UnknownField | R::EngineBadRequest => Code::InvalidArgument,
-        R::HostNotFound
-        | R::NoHostsMatched
-        | R::LoginNotFound
-        | R::RolloutNotFound
-        | R::ContainerNotFound
-        | R::ImageNotFound
-        | R::NetworkNotFound
-        | R::VolumeNotFound => Code::NotFound,
-        R::HostExists | R::RequestIdReused | R::NameInUse => Code::AlreadyExists,
-        R::CredentialsRequired => Code::Unauthenticated,
-        R::RoleRequired
-        | R::AuthorityRefused
-        | R::OriginRefused
-        | R::EngineForbidden
-        | R::RegistryAuthRequired => Code::PermissionDenied,
-        R::MethodNotFound | R::EngineApiVersion | R::EngineUnsupported => Code::Unimplemented,
-        R::ServerStopping
-        | R::HostUnreachable
-        | R::HostConnectionLost
-        | R::EngineUnavailable
-        | R::RegistryUnavailable => Code::Unavailable,
-        R::RequestInProgress
-        | R::RevisionChanged
-        | R::PlanOutdated
-        | R::SomeHostsFailed
-        | R::AllHostsFailed
-        | R::SomeItemsFailed
-        | R::RemovalInProgress => Code::Aborted,
-        R::HostTimeout | R::TransferStalled | R::DeadlineExceeded => Code::DeadlineExceeded,
-        R::HostSkipped => Code::Cancelled,
-        R::TooManyRefusedCalls
-        | R::EngineAnswerTooLarge
-        | R::RegistryRateLimited
-        | R::ServerExhausted => Code::ResourceExhausted,
-        R::ResultUnknown
-        | R::EngineBadAnswer
-        | R::EngineError
-        | R::PullFailed
-        | R::PushFailed => Code::Unknown,
-        R::StoreFull | R::AnswerMemoryFull | R::TooManyCalls => Code::ResourceExhausted,
-        R::StoreBusy => Code::Unavailable,
-        R::StoreCorrupt => Code::DataLoss,
-        R::StoreFailed | R::Internal => Code::Internal,
-        R::NoHosts
-        | R::HostReadOnly
-        | R::StoreReadOnly
-        | R::RolloutActive
-        | R::RolloutEnded
-        | R::RolloutState
-        | R::PlanRefused
-        | R::PlanChanged
-        | R::ServerReplaced
-        | R::HostTlsFailed
-        | R::EngineConflict
-        | R::ImagePlatform
-        // What a rollout finds by itself is a state of things that must become different first.
-        | R::RolloutStartFirstImpossible
-        | R::RolloutNothingToDo
-        | R::RolloutContainerChanged
-        | R::RolloutImageDiffers
-        | R::RolloutGateFailed
-        | R::RolloutNeedsAttention
-        | R::RolloutBudgetExceeded
-        | R::RolloutStalled
-        | R::RolloutTooManyUnreachable
-        | R::RolloutAwaitsPromotion
-        | R::RolloutIncomplete
-        | R::RolloutHookFailed
-        | R::RolloutSettingsDiffer
-        | R::RolloutNoHealthCheck
-        | R::RolloutContainerStopped
-        | R::RolloutImageMoved
-        | R::DependentContainer
-        | R::NamespaceGone
-        | R::OldImageMissing
-        | R::RetainedContainer
-        | R::SwarmTask => Code::FailedPrecondition,
-    }
 }
 
 /// What to do, where the Engine's message does not say it.

@@ -69,10 +69,12 @@ fn fuzz_names() {
             Ok(name) => assert_eq!(name.as_str(), text),
             Err(error) => one_line(&error),
         }
-        match Labels::parse_pair(&text) {
-            Ok((key, value)) => {
-                assert_eq!(Labels::parse_pair(&format!("{key}={value}")), Ok((key, value)));
-            }
+        match LabelKey::parse(&text) {
+            Ok(key) => assert_eq!(LabelKey::parse(key.as_str()), Ok(key)),
+            Err(error) => one_line(&error),
+        }
+        match LabelValue::parse(&text) {
+            Ok(value) => assert_eq!(LabelValue::parse(value.as_str()), Ok(value)),
             Err(error) => one_line(&error),
         }
         match RegistryHost::parse(&text) {

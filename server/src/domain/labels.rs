@@ -35,9 +35,6 @@ pub enum InvalidLabel {
         quoted(.0)
     )]
     Value(String),
-    /// A pair without `=`.
-    #[error("{} is not a label: write KEY=VALUE", quoted(.0))]
-    Pair(String),
     /// A key that is given twice.
     #[error("duplicate label {}; specify each key only once", quoted(.0))]
     Repeated(String),
@@ -60,13 +57,6 @@ impl Labels {
             labels.insert(key, value);
         }
         Ok(Self(labels))
-    }
-
-    /// Reads one `KEY=VALUE`, as a command line has it.
-    pub fn parse_pair(text: &str) -> Result<(LabelKey, LabelValue), InvalidLabel> {
-        let (key, value) =
-            text.split_once('=').ok_or_else(|| InvalidLabel::Pair(text.to_owned()))?;
-        Ok((LabelKey::parse(key)?, LabelValue::parse(value)?))
     }
 
     /// The value of a key.
@@ -183,11 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_are_read_and_repetition_is_refused() {
-        let (key, value) = Labels::parse_pair("env=prod").unwrap();
-        assert_eq!((key.as_str(), value.as_str()), ("env", "prod"));
-        assert_eq!(Labels::parse_pair("env=").unwrap().1.as_str(), "");
-        assert_eq!(Labels::parse_pair("env"), Err(InvalidLabel::Pair("env".into())));
+    fn repetition_is_refused() {
         assert_eq!(
             Labels::from_pairs([("a", "1"), ("a", "2")]),
             Err(InvalidLabel::Repeated("a".into()))

@@ -1,12 +1,16 @@
-//! Why something was not done, as a constant that programs can rely on. The one list of them:
-//! `docs/errors.md` has a row for each, `api/table.rs` the gRPC code, and a test compares all three.
+//! Why something was not done, as a constant that programs can rely on, with its gRPC code. The one
+//! list of them: `docs/errors.md` has a row for each, and a test compares the two.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tonic::Code;
 
 macro_rules! reasons {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal,)+) => {
+    (@after) => { None };
+    (@after $seconds:literal) => { Some(Duration::from_secs($seconds)) };
+    ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal $code:ident $(retry $seconds:literal)?,)+) => {
         /// A reason of an error, as it stands in `google.rpc.ErrorInfo.reason`.
         ///
         /// The texts are part of the contract and of the journal: a reason may be added, but none
@@ -27,6 +31,23 @@ macro_rules! reasons {
                     $(Self::$variant => $text,)+
                 }
             }
+
+            /// The gRPC code that goes with it.
+            #[must_use]
+            pub const fn code(self) -> Code {
+                match self {
+                    $(Self::$variant => Code::$code,)+
+                }
+            }
+
+            /// When a retry may succeed, for the reasons that go away by themselves: the `RetryInfo`
+            /// that docs/errors.md promises.
+            #[must_use]
+            pub const fn retry_after(self) -> Option<Duration> {
+                match self {
+                    $(Self::$variant => reasons!(@after $($seconds)?),)+
+                }
+            }
         }
     };
 }
@@ -34,191 +55,192 @@ macro_rules! reasons {
 reasons! {
     // Of the request.
     /// A field is wrong.
-    InvalidField = "INVALID_FIELD",
+    InvalidField = "INVALID_FIELD" InvalidArgument,
     /// The request has a field that this server does not know.
-    UnknownField = "UNKNOWN_FIELD",
+    UnknownField = "UNKNOWN_FIELD" InvalidArgument,
     /// A named host is not in the inventory.
-    HostNotFound = "HOST_NOT_FOUND",
+    HostNotFound = "HOST_NOT_FOUND" NotFound,
     /// The selection leaves no host.
-    NoHostsMatched = "NO_HOSTS_MATCHED",
+    NoHostsMatched = "NO_HOSTS_MATCHED" NotFound,
     /// No host is known at all.
-    NoHosts = "NO_HOSTS",
+    NoHosts = "NO_HOSTS" FailedPrecondition,
     /// The name is taken by another host.
-    HostExists = "HOST_EXISTS",
+    HostExists = "HOST_EXISTS" AlreadyExists,
     /// The host comes from the configuration file.
-    HostReadOnly = "HOST_READ_ONLY",
+    HostReadOnly = "HOST_READ_ONLY" FailedPrecondition,
     /// No credentials are kept for the registry.
-    LoginNotFound = "LOGIN_NOT_FOUND",
+    LoginNotFound = "LOGIN_NOT_FOUND" NotFound,
     /// The request ID came with another request before.
-    RequestIdReused = "REQUEST_ID_REUSED",
+    RequestIdReused = "REQUEST_ID_REUSED" AlreadyExists,
     /// The first call with this request ID is still at work.
-    RequestInProgress = "REQUEST_IN_PROGRESS",
+    RequestInProgress = "REQUEST_IN_PROGRESS" Aborted retry 1,
     /// The listener wants a token or a client certificate.
-    CredentialsRequired = "CREDENTIALS_REQUIRED",
+    CredentialsRequired = "CREDENTIALS_REQUIRED" Unauthenticated,
     /// The caller's role is too low for the method.
-    RoleRequired = "ROLE_REQUIRED",
+    RoleRequired = "ROLE_REQUIRED" PermissionDenied,
     /// The request comes by a name that is not this server's.
-    AuthorityRefused = "AUTHORITY_REFUSED",
+    AuthorityRefused = "AUTHORITY_REFUSED" PermissionDenied,
     /// The request comes from a web page that may not call.
-    OriginRefused = "ORIGIN_REFUSED",
+    OriginRefused = "ORIGIN_REFUSED" PermissionDenied,
     /// Too many calls of the caller's address were refused.
-    TooManyRefusedCalls = "TOO_MANY_REFUSED_CALLS",
+    TooManyRefusedCalls = "TOO_MANY_REFUSED_CALLS" ResourceExhausted retry 5,
     /// The server has no such method.
-    MethodNotFound = "METHOD_NOT_FOUND",
+    MethodNotFound = "METHOD_NOT_FOUND" Unimplemented,
     /// The server was told to stop.
-    ServerStopping = "SERVER_STOPPING",
+    ServerStopping = "SERVER_STOPPING" Unavailable,
     /// The caller's deadline passed before the answer was complete.
-    DeadlineExceeded = "DEADLINE_EXCEEDED",
+    DeadlineExceeded = "DEADLINE_EXCEEDED" DeadlineExceeded,
     /// No rollout has that ID.
-    RolloutNotFound = "ROLLOUT_NOT_FOUND",
+    RolloutNotFound = "ROLLOUT_NOT_FOUND" NotFound,
     /// Another rollout has a claim on the container.
-    RolloutActive = "ROLLOUT_ACTIVE",
+    RolloutActive = "ROLLOUT_ACTIVE" FailedPrecondition,
     /// The rollout has ended.
-    RolloutEnded = "ROLLOUT_ENDED",
+    RolloutEnded = "ROLLOUT_ENDED" FailedPrecondition,
     /// The rollout stands where that cannot be done.
-    RolloutState = "ROLLOUT_STATE",
+    RolloutState = "ROLLOUT_STATE" FailedPrecondition,
     /// The rollout changed after the caller looked.
-    RevisionChanged = "REVISION_CHANGED",
+    RevisionChanged = "REVISION_CHANGED" Aborted,
     /// The plan shows that the rollout cannot end well.
-    PlanRefused = "PLAN_REFUSED",
+    PlanRefused = "PLAN_REFUSED" FailedPrecondition,
     /// The plan is not the one that the caller expects.
-    PlanChanged = "PLAN_CHANGED",
+    PlanChanged = "PLAN_CHANGED" FailedPrecondition,
     /// Another rollout changed a container between the plan and its record.
-    PlanOutdated = "PLAN_OUTDATED",
+    PlanOutdated = "PLAN_OUTDATED" Aborted retry 1,
     /// Another server has taken the store over.
-    ServerReplaced = "SERVER_REPLACED",
+    ServerReplaced = "SERVER_REPLACED" FailedPrecondition,
     /// The caller has too many calls under way.
-    TooManyCalls = "TOO_MANY_CALLS",
+    TooManyCalls = "TOO_MANY_CALLS" ResourceExhausted retry 1,
     /// The disk of the store is full.
-    StoreFull = "STORE_FULL",
+    StoreFull = "STORE_FULL" ResourceExhausted,
     /// The files of the store cannot be written.
-    StoreReadOnly = "STORE_READ_ONLY",
+    StoreReadOnly = "STORE_READ_ONLY" FailedPrecondition,
     /// Another process holds the store.
-    StoreBusy = "STORE_BUSY",
+    StoreBusy = "STORE_BUSY" Unavailable retry 5,
     /// The store is damaged.
-    StoreCorrupt = "STORE_CORRUPT",
+    StoreCorrupt = "STORE_CORRUPT" DataLoss,
     /// The store cannot be read or written for another reason.
-    StoreFailed = "STORE_FAILED",
+    StoreFailed = "STORE_FAILED" Internal,
     /// A bug of this server.
-    Internal = "INTERNAL",
+    Internal = "INTERNAL" Internal,
 
     // At the end of a call on several hosts.
     /// A call that changes something failed on some hosts.
-    SomeHostsFailed = "SOME_HOSTS_FAILED",
+    SomeHostsFailed = "SOME_HOSTS_FAILED" Aborted,
     /// No host succeeded, and they failed for different reasons.
-    AllHostsFailed = "ALL_HOSTS_FAILED",
+    AllHostsFailed = "ALL_HOSTS_FAILED" Aborted,
     /// Some of several things failed on one host.
-    SomeItemsFailed = "SOME_ITEMS_FAILED",
+    SomeItemsFailed = "SOME_ITEMS_FAILED" Aborted,
 
     // Of one host: the connection.
     /// No connection could be made.
-    HostUnreachable = "HOST_UNREACHABLE",
+    HostUnreachable = "HOST_UNREACHABLE" Unavailable,
     /// The server has no file descriptor, port or memory for a connection.
-    ServerExhausted = "SERVER_EXHAUSTED",
+    ServerExhausted = "SERVER_EXHAUSTED" ResourceExhausted,
     /// TLS could not be set up.
-    HostTlsFailed = "HOST_TLS_FAILED",
+    HostTlsFailed = "HOST_TLS_FAILED" FailedPrecondition,
     /// The connection of a read broke.
-    HostConnectionLost = "HOST_CONNECTION_LOST",
+    HostConnectionLost = "HOST_CONNECTION_LOST" Unavailable retry 1,
     /// The time for the host is spent.
-    HostTimeout = "HOST_TIMEOUT",
+    HostTimeout = "HOST_TIMEOUT" DeadlineExceeded,
     /// The deadline passed before the host's turn.
-    HostSkipped = "HOST_SKIPPED",
+    HostSkipped = "HOST_SKIPPED" Cancelled,
     /// A write was sent and the answer never came.
-    ResultUnknown = "RESULT_UNKNOWN",
+    ResultUnknown = "RESULT_UNKNOWN" Unknown,
     /// What answers is not a Docker Engine, or answers garbage.
-    EngineBadAnswer = "ENGINE_BAD_ANSWER",
+    EngineBadAnswer = "ENGINE_BAD_ANSWER" Unknown,
     /// The answer is larger than the cap for its kind.
-    EngineAnswerTooLarge = "ENGINE_ANSWER_TOO_LARGE",
+    EngineAnswerTooLarge = "ENGINE_ANSWER_TOO_LARGE" ResourceExhausted,
     /// The answers of all hosts together are larger than the server holds at once.
-    AnswerMemoryFull = "ANSWER_MEMORY_FULL",
+    AnswerMemoryFull = "ANSWER_MEMORY_FULL" ResourceExhausted,
     /// Server and Engine share no API version.
-    EngineApiVersion = "ENGINE_API_VERSION",
+    EngineApiVersion = "ENGINE_API_VERSION" Unimplemented,
 
     // Of one host: the Engine.
     /// The Engine finds the request wrong.
-    EngineBadRequest = "ENGINE_BAD_REQUEST",
+    EngineBadRequest = "ENGINE_BAD_REQUEST" InvalidArgument,
     /// The Engine or a plugin of it refuses.
-    EngineForbidden = "ENGINE_FORBIDDEN",
+    EngineForbidden = "ENGINE_FORBIDDEN" PermissionDenied,
     /// No such container there.
-    ContainerNotFound = "CONTAINER_NOT_FOUND",
+    ContainerNotFound = "CONTAINER_NOT_FOUND" NotFound,
     /// No such image there, or in the registry.
-    ImageNotFound = "IMAGE_NOT_FOUND",
+    ImageNotFound = "IMAGE_NOT_FOUND" NotFound,
     /// The image is for another platform than that of the host, or the one asked for.
-    ImagePlatform = "IMAGE_PLATFORM",
+    ImagePlatform = "IMAGE_PLATFORM" FailedPrecondition,
     /// No such network there.
-    NetworkNotFound = "NETWORK_NOT_FOUND",
+    NetworkNotFound = "NETWORK_NOT_FOUND" NotFound,
     /// No such volume there.
-    VolumeNotFound = "VOLUME_NOT_FOUND",
+    VolumeNotFound = "VOLUME_NOT_FOUND" NotFound,
     /// Another container has the name.
-    NameInUse = "NAME_IN_USE",
+    NameInUse = "NAME_IN_USE" AlreadyExists,
     /// The container is being removed.
-    RemovalInProgress = "REMOVAL_IN_PROGRESS",
+    RemovalInProgress = "REMOVAL_IN_PROGRESS" Aborted retry 1,
     /// It runs, it does not run, or it is in use.
-    EngineConflict = "ENGINE_CONFLICT",
+    EngineConflict = "ENGINE_CONFLICT" FailedPrecondition,
     /// The Engine failed.
-    EngineError = "ENGINE_ERROR",
+    EngineError = "ENGINE_ERROR" Unknown,
     /// The Engine cannot do that.
-    EngineUnsupported = "ENGINE_UNSUPPORTED",
+    EngineUnsupported = "ENGINE_UNSUPPORTED" Unimplemented,
     /// The Engine is starting or overloaded.
-    EngineUnavailable = "ENGINE_UNAVAILABLE",
+    EngineUnavailable = "ENGINE_UNAVAILABLE" Unavailable retry 5,
 
     // Of one host: images and registries.
     /// The registry wants credentials, or refuses those it got.
-    RegistryAuthRequired = "REGISTRY_AUTH_REQUIRED",
-    /// The registry's limit is reached.
-    RegistryRateLimited = "REGISTRY_RATE_LIMITED",
+    RegistryAuthRequired = "REGISTRY_AUTH_REQUIRED" PermissionDenied,
+    /// The registry's limit is reached. Registries that limit pulls count them over hours; a minute is
+    /// the least that helps.
+    RegistryRateLimited = "REGISTRY_RATE_LIMITED" ResourceExhausted retry 60,
     /// The Engine cannot reach the registry.
-    RegistryUnavailable = "REGISTRY_UNAVAILABLE",
+    RegistryUnavailable = "REGISTRY_UNAVAILABLE" Unavailable,
     /// The pull broke off or ended in an error.
-    PullFailed = "PULL_FAILED",
+    PullFailed = "PULL_FAILED" Unknown,
     /// The push broke off or ended in an error.
-    PushFailed = "PUSH_FAILED",
+    PushFailed = "PUSH_FAILED" Unknown,
     /// A transfer made no progress.
-    TransferStalled = "TRANSFER_STALLED",
+    TransferStalled = "TRANSFER_STALLED" DeadlineExceeded,
 
     // Of a rollout.
     /// The new container cannot start beside the old one.
-    RolloutStartFirstImpossible = "ROLLOUT_START_FIRST_IMPOSSIBLE",
+    RolloutStartFirstImpossible = "ROLLOUT_START_FIRST_IMPOSSIBLE" FailedPrecondition,
     /// No selected host has the container.
-    RolloutNothingToDo = "ROLLOUT_NOTHING_TO_DO",
+    RolloutNothingToDo = "ROLLOUT_NOTHING_TO_DO" FailedPrecondition,
     /// A container is not any more as it was when the rollout was planned.
-    RolloutContainerChanged = "ROLLOUT_CONTAINER_CHANGED",
+    RolloutContainerChanged = "ROLLOUT_CONTAINER_CHANGED" FailedPrecondition,
     /// A host got another image than the others.
-    RolloutImageDiffers = "ROLLOUT_IMAGE_DIFFERS",
+    RolloutImageDiffers = "ROLLOUT_IMAGE_DIFFERS" FailedPrecondition,
     /// The new container did not stay good.
-    RolloutGateFailed = "ROLLOUT_GATE_FAILED",
+    RolloutGateFailed = "ROLLOUT_GATE_FAILED" FailedPrecondition,
     /// What is found on a host is not what the rollout left there: a person must look.
-    RolloutNeedsAttention = "ROLLOUT_NEEDS_ATTENTION",
+    RolloutNeedsAttention = "ROLLOUT_NEEDS_ATTENTION" FailedPrecondition,
     /// More hosts failed than the policy allows.
-    RolloutBudgetExceeded = "ROLLOUT_BUDGET_EXCEEDED",
+    RolloutBudgetExceeded = "ROLLOUT_BUDGET_EXCEEDED" FailedPrecondition,
     /// No host was finished within the progress deadline, or none may be begun.
-    RolloutStalled = "ROLLOUT_STALLED",
+    RolloutStalled = "ROLLOUT_STALLED" FailedPrecondition,
     /// More hosts do not answer than the policy allows.
-    RolloutTooManyUnreachable = "ROLLOUT_TOO_MANY_UNREACHABLE",
+    RolloutTooManyUnreachable = "ROLLOUT_TOO_MANY_UNREACHABLE" FailedPrecondition,
     /// The canary is done and waits to be promoted.
-    RolloutAwaitsPromotion = "ROLLOUT_AWAITS_PROMOTION",
+    RolloutAwaitsPromotion = "ROLLOUT_AWAITS_PROMOTION" FailedPrecondition,
     /// The rollout ended, and some hosts are not where they should be.
-    RolloutIncomplete = "ROLLOUT_INCOMPLETE",
+    RolloutIncomplete = "ROLLOUT_INCOMPLETE" FailedPrecondition,
     /// A drain or verify command did not end with 0.
-    RolloutHookFailed = "ROLLOUT_HOOK_FAILED",
+    RolloutHookFailed = "ROLLOUT_HOOK_FAILED" FailedPrecondition,
     /// The new container's settings are not what was asked for, and the policy is strict.
-    RolloutSettingsDiffer = "ROLLOUT_SETTINGS_DIFFER",
+    RolloutSettingsDiffer = "ROLLOUT_SETTINGS_DIFFER" FailedPrecondition,
     /// The container is not running, and the policy refuses that.
-    RolloutContainerStopped = "ROLLOUT_CONTAINER_STOPPED",
+    RolloutContainerStopped = "ROLLOUT_CONTAINER_STOPPED" FailedPrecondition,
     /// The policy wants a health check, and the new container has none.
-    RolloutNoHealthCheck = "ROLLOUT_NO_HEALTH_CHECK",
+    RolloutNoHealthCheck = "ROLLOUT_NO_HEALTH_CHECK" FailedPrecondition,
     /// The image under the name is not any more what was pulled.
-    RolloutImageMoved = "ROLLOUT_IMAGE_MOVED",
+    RolloutImageMoved = "ROLLOUT_IMAGE_MOVED" FailedPrecondition,
     /// Another container depends on this one.
-    DependentContainer = "DEPENDENT_CONTAINER",
+    DependentContainer = "DEPENDENT_CONTAINER" FailedPrecondition,
     /// The container shares a namespace with one that is gone.
-    NamespaceGone = "NAMESPACE_GONE",
+    NamespaceGone = "NAMESPACE_GONE" FailedPrecondition,
     /// The image of the old container is gone.
-    OldImageMissing = "OLD_IMAGE_MISSING",
+    OldImageMissing = "OLD_IMAGE_MISSING" FailedPrecondition,
     /// The name is that of a container that a rollout left.
-    RetainedContainer = "RETAINED_CONTAINER",
+    RetainedContainer = "RETAINED_CONTAINER" FailedPrecondition,
     /// The container is a task of Swarm.
-    SwarmTask = "SWARM_TASK",
+    SwarmTask = "SWARM_TASK" FailedPrecondition,
 }
 
 /// What journals of earlier versions have in place of a reason of today.

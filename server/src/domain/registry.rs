@@ -85,11 +85,6 @@ impl RegistryHost {
         }))
     }
 
-    /// Docker Hub.
-    pub fn docker_hub() -> Self {
-        Self("docker.io".to_owned())
-    }
-
     /// Whether this is Docker Hub.
     pub fn is_docker_hub(&self) -> bool {
         self.0 == "docker.io"
@@ -188,7 +183,10 @@ mod tests {
         ] {
             assert!(RegistryHost::parse(text).is_err(), "{text:?}");
         }
-        assert_eq!(RegistryHost::docker_hub().server_address(), "https://index.docker.io/v1/");
+        assert_eq!(
+            RegistryHost::parse("docker.io").unwrap().server_address(),
+            "https://index.docker.io/v1/"
+        );
         assert_eq!(RegistryHost::parse("a:5000").unwrap().server_address(), "a:5000");
     }
 
@@ -196,7 +194,7 @@ mod tests {
     fn a_login_has_exactly_one_proof() {
         let login = |user: &str, password: &str, token: &str| {
             RegistryLogin::new(
-                RegistryHost::docker_hub(),
+                RegistryHost::parse("docker.io").unwrap(),
                 user,
                 Secret::new(password),
                 Secret::new(token),

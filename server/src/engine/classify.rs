@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::error::shortened;
 use super::operation::{Access, Operation, Subject};
-use super::{ErrorKind, operation};
+use super::{EngineError, ErrorKind, operation};
 use crate::domain::is_invisible;
 
 /// Longest message that is kept, in characters: it travels in the headers of a gRPC answer.
@@ -273,6 +273,22 @@ fn missing(operation: &Operation, complaint: &Complaint) -> ErrorKind {
         Subject::System | Subject::Login => ErrorKind::EndpointNotFound,
         Subject::Image | Subject::Transfer | Subject::Creation => ErrorKind::ImageNotFound,
         Subject::Container => ErrorKind::ContainerNotFound,
+    }
+}
+
+impl EngineError {
+    /// Whether a container was not started because another process, or a container on its way out,
+    /// has a port of it: "Bind for 0.0.0.0:80 failed: port is already allocated".
+    pub fn is_port_in_use(&self) -> bool {
+        ["port is already allocated", "address already in use"]
+            .iter()
+            .any(|text| self.message.contains(text))
+    }
+
+    /// Whether a container is in the network already: "endpoint with name web already exists in
+    /// network front", as 403 or 500.
+    pub(super) fn is_connected_already(&self) -> bool {
+        self.message.contains("already exists in network")
     }
 }
 

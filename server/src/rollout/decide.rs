@@ -13,10 +13,9 @@ mod rollback;
 mod tests;
 mod waves;
 
-use crate::domain::HostName;
+use crate::domain::{HostName, Reason};
 
 use super::model::{Event, Millis, PauseCause, Phase, Trouble, Work};
-use super::reason;
 use super::spec::OnFailure;
 use super::state::RolloutState;
 
@@ -133,7 +132,7 @@ fn aborting(state: &RolloutState, now: Millis, decision: &mut Decision) {
         state.policy.progress_deadline.as_secs(),
         hosts::some_of(&at_work)
     );
-    let trouble = Trouble::new(reason::STALLED, message);
+    let trouble = Trouble::new(Reason::RolloutStalled, message);
     decision.enter(paused(state, PauseCause::Progress, now), Some(trouble));
 }
 
@@ -183,7 +182,7 @@ fn halt(state: &RolloutState, now: Millis) -> Option<(Phase, Option<Trouble>)> {
             count(skipped.len(), "host was", "hosts were"),
             state.policy.max_unreachable.budget(state.size()),
         );
-        let trouble = Trouble::new(reason::TOO_MANY_UNREACHABLE, message);
+        let trouble = Trouble::new(Reason::RolloutTooManyUnreachable, message);
         return Some((paused(state, PauseCause::Unreachable, now), Some(trouble)));
     }
     let budget = state.policy.max_failures.budget(state.size());
@@ -203,7 +202,7 @@ fn needs_attention(state: &RolloutState, now: Millis) -> Option<(Phase, Trouble)
 fn in_trouble(state: &RolloutState) -> Option<Trouble> {
     let (name, trouble) = hosts::in_trouble(state).next()?;
     let message = format!("{name}: {}", trouble.message);
-    Some(Trouble::new(reason::NEEDS_ATTENTION, message))
+    Some(Trouble::new(Reason::RolloutNeedsAttention, message))
 }
 
 /// What the policy wants when things go wrong.
@@ -240,7 +239,7 @@ fn over_budget(state: &RolloutState, budget: usize) -> Trouble {
         count(failed.len(), "host", "hosts"),
         hosts::some_of(&failed)
     );
-    Trouble::new(reason::BUDGET_EXCEEDED, message)
+    Trouble::new(Reason::RolloutBudgetExceeded, message)
 }
 
 fn count(number: usize, one: &str, more: &str) -> String {

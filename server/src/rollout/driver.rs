@@ -15,19 +15,21 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
+use super::control::{Effect, effect};
 use super::decide::{Assignment, Decision, decide};
 use super::executor::{Bodies, EventWriter, Start, Stopped, Task};
 use super::hosts::Hosts;
 use super::journal::{Journal, JournalError, NewSecret, SecretKind};
 use super::model::{
-    Control, DependentPlan, Epoch, Event, HostEvent, Millis, Record, Revision, RolloutId, Trouble,
+    Control, DependentPlan, Epoch, Event, HostEvent, HostPlan, Millis, Record, Revision, RolloutId,
+    Trouble,
 };
-use super::reason;
-use super::requests::{Effect, PullProgress, RolloutError, effect};
-use super::state::{HostState, Illegal, RolloutState};
+use super::requests::{PullProgress, RolloutError};
+use super::spec::Policy;
+use super::state::{Illegal, RolloutState};
 use super::step::Names;
 use super::supervisor::write_login;
-use crate::domain::{HostName, RegistryLogin};
+use crate::domain::{ContainerName, HostName, Reason, RegistryLogin};
 
 /// Events of hosts that wait to be written; each host has one batch at most, so this only
 /// bounds how many hosts are written for in one turn.
@@ -286,66 +288,52 @@ impl Driver {
             None => Bodies::default(),
         };
         let Bodies { new, twin, dependents: bodies } = bodies;
-        let target = Task {
-            rollout: self.id,
-            host: host.clone(),
-            plan: plan.clone(),
-            policy: Arc::clone(&self.state.policy),
-            names: Names::of(&self.state.plan.container, self.id),
-            image: plan.image.clone().or_else(|| self.state.plan.image.clone()),
-            hosts: Arc::clone(&self.shared.hosts),
-            clock: self.shared.clock,
-            bodies: Bodies { new, twin, dependents: Vec::new() },
-            login: self.login.clone(),
-            pulls: self.shared.pulls.clone(),
-            start: Start {
-                progress: state.progress.clone(),
-                failed: state.restoring,
-                gate_deadline: state.gate_deadline,
-                good_since: state.good_since,
-                monitor_until: state.monitor_until,
-                image_id: state.pulled.as_ref().map(|pulled| pulled.image_id.clone()),
-            },
-            dependents: Vec::new(),
-            hangs_on: None,
-        };
-        let dependents = self.dependents(&target, state, bodies);
-        Ok(Some(Task { dependents, ..target }))
-    }
-
-    /// The tasks of what hangs on a target.
-    fn dependents(&self, target: &Task, state: &HostState, bodies: Vec<Bodies>) -> Vec<Task> {
-        let policy = Arc::new(target.policy.of_dependents());
+        let task =
+            |name: &ContainerName, plan: &HostPlan, policy: &Arc<Policy>, bodies, start| Task {
+                rollout: self.id,
+                host: host.clone(),
+                plan: plan.clone(),
+                policy: Arc::clone(policy),
+                names: Names::of(name, self.id),
+                image: None,
+                hosts: Arc::clone(&self.shared.hosts),
+                clock: self.shared.clock,
+                bodies,
+                login: None,
+                pulls: self.shared.pulls.clone(),
+                start,
+                dependents: Vec::new(),
+                hangs_on: None,
+            };
+        let of_dependents = Arc::new(self.state.policy.of_dependents());
         let mut bodies = bodies.into_iter();
-        let planned = target.plan.dependents.iter().enumerate();
-        planned
-            .map(|(number, DependentPlan { name, plan })| {
-                let known = state.dependents.get(&number).cloned().unwrap_or_default();
-                Task {
-                    rollout: target.rollout,
-                    host: target.host.clone(),
-                    plan: plan.clone(),
-                    policy: Arc::clone(&policy),
-                    names: Names::of(name, self.id),
-                    image: None,
-                    hosts: Arc::clone(&target.hosts),
-                    clock: target.clock,
-                    bodies: bodies.next().unwrap_or_default(),
-                    login: None,
-                    pulls: target.pulls.clone(),
-                    start: Start {
-                        progress: known.progress,
-                        failed: false,
-                        gate_deadline: known.gate_deadline,
-                        good_since: known.good_since,
-                        monitor_until: known.monitor_until,
-                        image_id: None,
-                    },
-                    dependents: Vec::new(),
-                    hangs_on: target.plan.old.as_ref().map(|old| old.id.clone()),
-                }
-            })
-            .collect()
+        let dependent = |(number, planned): (usize, &DependentPlan)| {
+            let known = state.dependents.get(&number).cloned().unwrap_or_default();
+            let start = Start {
+                progress: known.progress,
+                gate_deadline: known.gate_deadline,
+                good_since: known.good_since,
+                monitor_until: known.monitor_until,
+                ..Start::default()
+            };
+            let body = bodies.next().unwrap_or_default();
+            let hangs_on = plan.old.as_ref().map(|old| old.id.clone());
+            Task { hangs_on, ..task(&planned.name, &planned.plan, &of_dependents, body, start) }
+        };
+        let dependents = plan.dependents.iter().enumerate().map(dependent).collect();
+        let start = Start {
+            progress: state.progress.clone(),
+            failed: state.restoring,
+            gate_deadline: state.gate_deadline,
+            good_since: state.good_since,
+            monitor_until: state.monitor_until,
+            image_id: state.pulled.as_ref().map(|pulled| pulled.image_id.clone()),
+        };
+        let bodies = Bodies { new, twin, dependents: Vec::new() };
+        let image = plan.image.clone().or_else(|| self.state.plan.image.clone());
+        let (name, policy) = (&self.state.plan.container, &self.state.policy);
+        let target = task(name, plan, policy, bodies, start);
+        Ok(Some(Task { image, login: self.login.clone(), dependents, ..target }))
     }
 
     async fn record_events(&mut self, said: HostEvents) -> Result<(), DriverError> {
@@ -364,7 +352,7 @@ impl Driver {
             let _ = answer.send(Err(RolloutError::RevisionChanged { expected, actual }));
             return Ok(());
         }
-        let received = match effect(self.id, &self.state.phase, control) {
+        let received = match effect(&self.state.phase, control) {
             Ok(Effect::Nothing) => Ok(()),
             Ok(Effect::Changes) => {
                 // Before the command: pulls that follow from it need them.
@@ -374,7 +362,7 @@ impl Driver {
                 self.write(vec![Event::Control { control, by }]).await?;
                 Ok(())
             }
-            Err(error) => Err(error),
+            Err(refused) => Err(RolloutError::refused(self.id, refused)),
         };
         let _ = answer.send(received);
         Ok(())
@@ -401,7 +389,7 @@ impl Driver {
         self.working.remove(&host);
         if panicked {
             tracing::error!(rollout = %self.id, %host, "work on a host panicked");
-            let trouble = Trouble::new(reason::INTERNAL, "internal error; see the wharfd log");
+            let trouble = Trouble::new(Reason::Internal, "internal error; see the wharfd log");
             let happened = HostEvent::Failed { step: None, trouble, log_tail: Vec::new() };
             self.write(vec![Event::Host { host, happened }]).await?;
         }

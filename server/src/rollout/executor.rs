@@ -28,11 +28,10 @@ use super::hosts::Hosts;
 use super::model::{
     HostEnd, HostEvent, HostPlan, Millis, PlannedImage, RolloutId, Step, Trouble, Work,
 };
-use super::reason;
 use super::requests::PullProgress;
 use super::spec::Policy;
 use super::step::{Direction, HostProgress, Names, Next, Observed};
-use crate::domain::{HostName, RegistryLogin};
+use crate::domain::{HostName, Reason, RegistryLogin};
 use crate::engine::{Engine, EngineError, ErrorKind};
 
 use dependents::DependentEventWriter;
@@ -381,7 +380,7 @@ impl<'a> Run<'a> {
             Ok(Err(error)) if is_lost(&error) => Err(StepError::Lost(self.trouble(&error))),
             Ok(Err(error)) => Err(StepError::Failed(self.trouble(&error))),
             Err(_) => Err(StepError::Lost(Trouble::new(
-                reason::HOST_TIMEOUT,
+                Reason::HostTimeout,
                 format!("{} did not answer within {limit:?}", self.task.host),
             ))),
         }

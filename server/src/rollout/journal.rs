@@ -3,10 +3,8 @@
 //!
 //! A driver writes what it is about to do before it does it and what came of it after; so
 //! an append that fails stops the driver. Watchers read here and nowhere else, and so never
-//! hear of a thing that is not stored. [`crate::store`] keeps a journal in SQLite,
-//! [`MemoryJournal`] in memory for simulations; the same contract tests hold for both.
-
-mod memory;
+//! hear of a thing that is not stored. [`crate::store`] keeps a journal in SQLite, the simulator one in
+//! memory; the same contract tests hold for both.
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -15,8 +13,6 @@ use uuid::Uuid;
 use super::model::{Epoch, Event, Millis, Plan, Record, Revision, RolloutId};
 use super::spec::Policy;
 use crate::domain::{Annotations, ContainerName, HostName};
-
-pub use memory::MemoryJournal;
 
 /// The result of a call on the journal.
 pub type Result<T> = std::result::Result<T, JournalError>;

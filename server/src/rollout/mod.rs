@@ -2,6 +2,7 @@
 //! a state that survives the end of the server at any moment.
 
 pub mod clock;
+pub mod control;
 pub mod decide;
 pub mod driver;
 pub mod executor;
@@ -12,8 +13,6 @@ pub mod hosts;
 pub mod journal;
 pub mod model;
 pub mod plan;
-pub mod planning;
-pub mod reason;
 pub mod recreate;
 pub mod requests;
 pub mod retention;

@@ -45,13 +45,14 @@ pub use diff::diff;
 pub use health::has_health_check;
 pub use joined::{not_joined, tells_networks};
 pub use labels::{OWN_LABELS, complete, compose_image, compose_risk};
+pub use order::{obstacles, order_where};
 pub use removal::being_removed;
 pub use unset::check_unset;
 
 use super::facts::{HostFacts, OldContainer};
 use super::model::{OldFacts, Order, RestartPolicy, Trouble};
-use super::reason::Reason;
 use super::spec::{AnonymousVolumes, Change, Dependents, OrderPreference, Policy};
+use crate::domain::Reason;
 use crate::engine::{CLIENT_MAX, ErrorKind, unsupported};
 
 /// What the operator allows or wants, besides the change itself.

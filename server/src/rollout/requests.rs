@@ -7,9 +7,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
+use super::control::Refused;
 use super::fingerprint::Fingerprint;
 use super::journal::JournalError;
-use super::model::{Control, PauseCause, Phase, Plan, Revision, RolloutId};
+use super::model::{Control, Plan, Revision, RolloutId, Trouble};
 use super::spec::{Policy, RolloutSpec};
 use crate::domain::{Annotations, Host, HostName, Reason, RegistryLogin};
 use crate::engine::Transfer;
@@ -34,7 +35,7 @@ pub trait Rollouts: Send + Sync + 'static {
     /// the order, and begins it.
     async fn undo(&self, order: UndoOrder) -> Result<(), RolloutError>;
 
-    /// Steers a rollout, as [`effect`] says. `expected` is the revision that it must be at.
+    /// Steers a rollout, as [`effect`](super::control::effect) says. `expected` is the revision that it must be at.
     /// Returns when the command is in the journal. `login` takes the place of the credentials that came
     /// with the rollout.
     async fn control(
@@ -110,15 +111,6 @@ pub struct PullProgress {
     pub transfer: Transfer,
 }
 
-/// What a [`Control`] does to a rollout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// It changes its course.
-    Changes,
-    /// It is so already.
-    Nothing,
-}
-
 /// Why a plan was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -151,8 +143,8 @@ pub enum RolloutError {
     #[error("rollout {} has ended; for the result, run `wharf rollout show {}`", .0.short(), .0.short())]
     Ended(RolloutId),
     /// It stands where this cannot be done; in words, with what can.
-    #[error("{0}")]
-    WrongState(String),
+    #[error(transparent)]
+    WrongState(Refused),
     /// It is at another revision.
     #[error("the rollout is at revision {actual}, not {expected}; check it again")]
     RevisionChanged {
@@ -169,6 +161,16 @@ pub enum RolloutError {
     Journal(#[from] JournalError),
 }
 
+impl RolloutError {
+    /// What may not be asked of a rollout now.
+    pub fn refused(id: RolloutId, refused: Refused) -> Self {
+        match refused {
+            Refused::Ended => Self::Ended(id),
+            refused => Self::WrongState(refused),
+        }
+    }
+}
+
 impl Terms {
     /// [`RolloutError::PlanChanged`] where the plan is not the one that is expected.
     pub fn check(&self, plan: &Plan, policy: &Policy) -> Result<(), RolloutError> {
@@ -181,44 +183,16 @@ impl Terms {
     }
 }
 
-/// What a command does to a rollout that stands at `phase`.
-pub fn effect(id: RolloutId, phase: &Phase, control: Control) -> Result<Effect, RolloutError> {
-    if phase.is_terminal() {
-        return Err(RolloutError::Ended(id));
-    }
-    let refuse = |message: &str| Err(RolloutError::WrongState(message.to_owned()));
-    match (control, phase) {
-        (Control::Abort, Phase::Aborting)
-        | (Control::Pause, Phase::Paused { .. })
-        | (Control::Resume { .. }, Phase::Pulling | Phase::Running { .. } | Phase::Baking { .. }) => {
-            Ok(Effect::Nothing)
-        }
-        (Control::Pause | Control::Resume { .. }, Phase::Aborting) => {
-            refuse("the rollout is being aborted, and ends when the hosts in progress finish")
-        }
-        (Control::Resume { .. }, Phase::RollingBack) => refuse(
-            "the rollout is being rolled back; pause it, or start another one when it has ended",
-        ),
-        (Control::Resume { .. }, Phase::Paused { cause: PauseCause::Promotion, .. }) => {
-            refuse("the canary succeeded; promote the rollout, or abort it")
-        }
-        (Control::Promote, Phase::Paused { cause: PauseCause::Promotion, .. })
-        | (Control::Resume { .. }, Phase::Paused { .. })
-        | (
-            Control::Pause,
-            Phase::Pulling | Phase::Running { .. } | Phase::Baking { .. } | Phase::RollingBack,
-        )
-        | (Control::Abort, _) => Ok(Effect::Changes),
-        (Control::Promote, _) => refuse("the rollout is not waiting for promotion"),
-        (_, Phase::Succeeded | Phase::Failed | Phase::RolledBack | Phase::Aborted) => {
-            Err(RolloutError::Ended(id))
-        }
-    }
-}
-
 impl fmt::Debug for RequestText {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("RequestText(..)")
+    }
+}
+
+impl Refusal {
+    /// The same as a trouble that was found on a host, or of all.
+    pub fn of(host: Option<&HostName>, trouble: Trouble) -> Self {
+        Self { host: host.cloned(), reason: trouble.reason, message: trouble.message }
     }
 }
 
@@ -266,55 +240,7 @@ fn line((message, hosts): &(&str, Vec<&HostName>)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
-    use crate::rollout::model::Millis;
-
-    const RUNNING: Phase = Phase::Running { wave: 0 };
-    const RESUME: Control = Control::Resume { retry_failed: false };
-
-    fn paused(cause: PauseCause) -> Phase {
-        Phase::Paused { cause, resume_to: Box::new(RUNNING), since: Millis(0) }
-    }
-
-    fn effect_of(phase: &Phase, control: Control) -> Result<Effect, RolloutError> {
-        effect(RolloutId(Uuid::nil()), phase, control)
-    }
-
-    #[test]
-    fn nothing_can_be_asked_of_what_has_ended() {
-        for phase in [Phase::Succeeded, Phase::Failed, Phase::RolledBack, Phase::Aborted] {
-            for control in [Control::Pause, RESUME, Control::Promote, Control::Abort] {
-                let effect = effect_of(&phase, control);
-                assert!(matches!(effect, Err(RolloutError::Ended(_))), "{phase:?} {control:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_so_already_is_no_error() {
-        let nothing = [
-            (paused(PauseCause::Budget), Control::Pause),
-            (RUNNING, RESUME),
-            (Phase::Pulling, RESUME),
-            (Phase::Aborting, Control::Abort),
-        ];
-        for (phase, control) in nothing {
-            assert_eq!(effect_of(&phase, control).unwrap(), Effect::Nothing, "{phase:?}");
-        }
-    }
-
-    #[test]
-    fn a_canary_is_promoted_and_not_resumed() {
-        let waiting = paused(PauseCause::Promotion);
-        assert_eq!(effect_of(&waiting, Control::Promote).unwrap(), Effect::Changes);
-        assert!(matches!(effect_of(&waiting, RESUME), Err(RolloutError::WrongState(_))));
-        for phase in [RUNNING, paused(PauseCause::User), Phase::RollingBack] {
-            let promoted = effect_of(&phase, Control::Promote);
-            assert!(matches!(promoted, Err(RolloutError::WrongState(_))), "{phase:?}");
-        }
-    }
 
     #[test]
     fn a_refused_plan_has_a_line_for_each_host() {

@@ -12,7 +12,7 @@ pub(in crate::rollout) mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::domain::HostName;
+use crate::domain::{Annotations, HostName};
 
 use super::model::{
     Event, HostEnd, Millis, Phase, Plan, Record, RolloutId, Step, TargetKind, Trouble, Work,
@@ -33,6 +33,8 @@ pub struct RolloutState {
     pub by: String,
     /// The rollout that this one takes back.
     pub undo_of: Option<RolloutId>,
+    /// What its caller noted about it.
+    pub annotations: Annotations,
     /// When it was asked for.
     pub created_at: Millis,
     /// Where it stands.
@@ -48,8 +50,8 @@ pub struct RolloutState {
     /// From when the progress deadline counts; moved on by every host that ends its work and
     /// by the time for which the rollout was paused.
     pub last_progress: Millis,
-    /// The wave in which the rollout turned back.
-    pub turned_in: Option<usize>,
+    /// The wave that was begun last: where the rollout turned back, once it did.
+    pub wave: Option<usize>,
     /// Hosts whose failure or bad state was known when somebody resumed the rollout: they
     /// alone are no reason to pause again.
     pub forgiven: BTreeSet<HostName>,
@@ -75,14 +77,16 @@ pub struct HostState {
     pub work: Option<Work>,
     /// Attempt of the current or last work, from 1; 0 before the first.
     pub attempt: u32,
-    /// When that began; a crash does not change it.
-    pub begun_at: Option<Millis>,
-    /// When the last work ended.
+    /// When the last work ended; `None` while there is other work.
     pub ended_at: Option<Millis>,
-    /// The last step that was begun.
+    /// How it ended, until other work begins: also where the host is to be tried again.
+    pub last_end: Option<HostEnd>,
+    /// The last step that was begun or found done.
     pub step: Option<Step>,
-    /// When that step was begun, for the last time.
-    pub step_at: Option<Millis>,
+    /// The dependent that this step was about, by its place in the plan; `None`: the target.
+    pub step_of: Option<usize>,
+    /// Since when the host stands where it stands, at this step.
+    pub since: Option<Millis>,
     /// What the steps need from the journal.
     pub progress: HostProgress,
     /// Whether the current work failed and puts back what was there.
@@ -91,9 +95,11 @@ pub struct HostState {
     pub differences: Vec<String>,
     /// When the gate gives up.
     pub gate_deadline: Option<Millis>,
-    /// Since when the gate sees it good.
+    /// Since when the gate of this work sees it good.
     pub good_since: Option<Millis>,
-    /// What the gate saw last.
+    /// The same of the gate that looked last, in whatever work.
+    pub healthy_since: Option<Millis>,
+    /// What that saw last.
     pub saw: String,
     /// Until when it is watched after its gate, or while its wave bakes.
     pub monitor_until: Option<Millis>,
@@ -118,6 +124,37 @@ pub struct HostState {
     pub dependents: BTreeMap<usize, DependentState>,
     /// Failed attempts by kind of work.
     failures: BTreeMap<Work, u32>,
+}
+
+/// Where a host stands, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing was begun.
+    Waiting,
+    /// It gets the image.
+    Pulling,
+    /// It has the image.
+    Pulled,
+    /// Its container is being replaced.
+    Updating,
+    /// It is on the new version, also while its container is watched.
+    Updated,
+    /// It failed, and what was there is put back.
+    Restoring,
+    /// It failed, and what was there is there again.
+    Restored,
+    /// What was there is put back because the rollout is taken back.
+    RollingBack,
+    /// That is done.
+    RolledBack,
+    /// It failed before anything was changed.
+    Unchanged,
+    /// It does not answer.
+    Unreachable,
+    /// It was left out.
+    Skipped,
+    /// A person must look.
+    NeedsAttention,
 }
 
 /// Everything that is known of a container that hangs on the target.
@@ -171,7 +208,7 @@ pub struct Pulled {
 impl RolloutState {
     /// The state after the first record, which must be that of the creation.
     pub fn from_created(record: &Record) -> Result<Self, Illegal> {
-        let Event::Created { plan, policy, by, undo_of, .. } = &record.event else {
+        let Event::Created { plan, policy, by, undo_of, annotations } = &record.event else {
             return Err(Illegal::NotCreated);
         };
         let host = |(name, planned): (&HostName, &super::model::HostPlan)| {
@@ -179,7 +216,8 @@ impl RolloutState {
                 TargetKind::Skip { reason } => Some(HostEnd::Skipped { reason: reason.clone() }),
                 _ => None,
             };
-            (name.clone(), HostState { end, ..HostState::default() })
+            let (last_end, since) = (end.clone(), Some(record.at));
+            (name.clone(), HostState { end, last_end, since, ..HostState::default() })
         };
         Ok(Self {
             hosts: plan.hosts.iter().map(host).collect(),
@@ -187,13 +225,14 @@ impl RolloutState {
             policy: Arc::new((**policy).clone()),
             by: by.clone(),
             undo_of: *undo_of,
+            annotations: annotations.clone(),
             created_at: record.at,
             phase: Phase::Pulling,
             phase_since: record.at,
             reason: None,
             asked: Asked::default(),
             last_progress: record.at,
-            turned_in: None,
+            wave: None,
             forgiven: BTreeSet::new(),
         })
     }
@@ -259,6 +298,39 @@ impl HostState {
     #[must_use]
     pub fn attempt_of(&self, work: Work) -> u32 {
         self.failures.get(&work).copied().unwrap_or(0) + 1
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        match (self.work, &self.last_end) {
+            (Some(Work::Pull), _) => Standing::Pulling,
+            (Some(Work::RollBack), _) => Standing::RollingBack,
+            (Some(_), _) if self.restoring => Standing::Restoring,
+            (Some(Work::Forward), _) => Standing::Updating,
+            (Some(Work::Watch | Work::Clear), _) => Standing::Updated,
+            (None, Some(HostEnd::Pulled)) => Standing::Pulled,
+            (None, Some(HostEnd::Committed)) => Standing::Updated,
+            (None, Some(HostEnd::Restored)) => Standing::Restored,
+            (None, Some(HostEnd::RolledBack)) => Standing::RolledBack,
+            (None, Some(HostEnd::Unchanged)) => Standing::Unchanged,
+            (None, Some(HostEnd::Skipped { .. })) => Standing::Skipped,
+            (None, Some(HostEnd::NeedsAttention { .. })) => Standing::NeedsAttention,
+            (None, None) if self.unreachable.is_some() => Standing::Unreachable,
+            (None, None) => Standing::Waiting,
+        }
+    }
+
+    /// When the gate gives up or, once it let the container pass, the watch after it ends.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Millis> {
+        match self.work {
+            None => None,
+            Some(_) if self.restoring => self.gate_deadline,
+            // It is that of the whole wave.
+            Some(Work::Watch) => None,
+            Some(_) => self.monitor_until.or(self.gate_deadline),
+        }
     }
 
     /// Whether it was left out because it does not answer.

@@ -20,8 +20,8 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::{HostEnd, HostPlan, Step, TargetKind, Trouble};
-use super::reason;
 use super::spec::Policy;
+use crate::domain::Reason;
 
 pub use host_run::{Member, next_of};
 pub use observed::{ContainerFacts, Health, Names, Observed, Place, Status};
@@ -201,7 +201,7 @@ impl View<'_> {
 
     fn attention(&self, found: &str) -> Trouble {
         Trouble::new(
-            reason::NEEDS_ATTENTION,
+            Reason::RolloutNeedsAttention,
             format!(
                 "{found}; nothing was deleted. Found: {}. Repair it by hand (docs/rollout.md, \
                  \"By hand\"), then resume with --retry-failed",

@@ -15,12 +15,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::clock::Clock;
+use super::control::Refused;
 use super::driver::{Driver, DriverError, Handle, Shared};
 use super::hosts::Hosts;
 use super::journal::{Journal, JournalError, NewRollout, NewSecret, SecretKind};
 use super::model::{Control, Plan, Revision, RolloutId};
-use super::planning::{self, Planned};
-use super::requests::{Order, PullProgress, RolloutError, Rollouts, Terms, UndoOrder};
+use super::plan::{self, Planned};
+use super::requests::{Order, PullProgress, RequestText, RolloutError, Rollouts, Terms, UndoOrder};
+use super::spec::Policy;
 use super::sweeper::Sweeper;
 use crate::domain::{Credential, HostName, RegistryHost, RegistryLogin, Secret};
 
@@ -148,7 +150,7 @@ impl Supervisor {
     /// A plan of containers that no other rollout is changing.
     async fn planned(&self, order: &Order) -> Result<Planned, RolloutError> {
         self.refuse_active(order).await?;
-        let planned = planning::plan(&*self.shared.hosts, order).await;
+        let planned = plan::plan(&*self.shared.hosts, order).await;
         if planned.is_err() {
             // What stands in the way may be the work of a rollout that has just begun.
             self.refuse_active(order).await?;
@@ -158,19 +160,23 @@ impl Supervisor {
 
     async fn refuse_active(&self, order: &Order) -> Result<(), RolloutError> {
         let is_host = |name: &HostName| order.hosts.iter().any(|host| host.name == *name);
-        planning::refuse_active(&*self.shared.journal, &order.spec.container, is_host).await
+        plan::refuse_active(&*self.shared.journal, &order.spec.container, is_host).await
     }
 
     /// Begins what `plan` says. Plans again if another rollout, which was under way when the
     /// hosts were asked, ended before the plan was stored: what the plan saw is then out of date.
-    async fn begin_up_to_date<F>(&self, plan: impl Fn(Revision) -> F) -> Result<(), RolloutError>
+    async fn begin_up_to_date<F>(
+        &self,
+        head: Head<'_>,
+        plan: impl Fn() -> F,
+    ) -> Result<(), RolloutError>
     where
-        F: Future<Output = Result<Begin, RolloutError>> + Send,
+        F: Future<Output = Result<Planned, RolloutError>> + Send,
     {
         let mut attempt = 1;
         loop {
             let planned_at = *self.shared.journal.changes().borrow();
-            match self.begin(plan(planned_at).await?).await {
+            match self.begin(&head, plan().await?, planned_at).await {
                 Err(RolloutError::Journal(JournalError::Outdated { .. })) if attempt < PLANS => {
                     attempt += 1;
                 }
@@ -180,30 +186,29 @@ impl Supervisor {
     }
 
     /// Writes a planned rollout down and begins it.
-    async fn begin(&self, new: Begin) -> Result<(), RolloutError> {
+    async fn begin(
+        &self,
+        head: &Head<'_>,
+        planned: Planned,
+        planned_at: Revision,
+    ) -> Result<(), RolloutError> {
         if self.shared.stopping.is_cancelled() {
             return Err(RolloutError::Stopping);
         }
-        let Begin { id, planned, planned_at, policy, by, undo_of, request, login, terms } = new;
-        let Planned { plan, bodies } = planned;
-        terms.check(&plan, &policy)?;
-        let annotations = terms.annotations;
-        let mut secrets = vec![NewSecret { host: None, kind: SecretKind::Request, text: request }];
-        if let Some(login) = login {
-            let text = write_login(&login);
-            secrets.push(NewSecret { host: None, kind: SecretKind::Login, text });
-        }
-        secrets.extend(planning::secrets(bodies));
-        let is_done = plan.waves.iter().all(Vec::is_empty);
-        let created_at = self.shared.clock.now();
+        let Planned { plan, mut secrets } = planned;
+        head.terms.check(&plan, head.policy)?;
+        let of_all = |kind, text| NewSecret { host: None, kind, text };
+        secrets.push(of_all(SecretKind::Request, head.request.0.clone()));
+        secrets.extend(head.login.map(|login| of_all(SecretKind::Login, write_login(login))));
+        let (id, is_done) = (head.id, plan.waves.iter().all(Vec::is_empty));
         let rollout = NewRollout {
             id,
-            created_at,
+            created_at: self.shared.clock.now(),
             plan,
-            policy,
-            by,
-            undo_of,
-            annotations,
+            policy: head.policy.clone(),
+            by: head.by.to_owned(),
+            undo_of: head.undo_of,
+            annotations: head.terms.annotations.clone(),
             secrets,
             planned_at,
         };
@@ -225,17 +230,15 @@ impl Supervisor {
     }
 }
 
-/// A rollout that was planned.
-struct Begin {
+/// What a rollout has besides its plan.
+struct Head<'a> {
     id: RolloutId,
-    planned: Planned,
-    planned_at: Revision,
-    policy: super::spec::Policy,
-    by: String,
+    policy: &'a Policy,
+    by: &'a str,
     undo_of: Option<RolloutId>,
-    request: String,
-    login: Option<Arc<RegistryLogin>>,
-    terms: Terms,
+    request: &'a RequestText,
+    login: Option<&'a RegistryLogin>,
+    terms: &'a Terms,
 }
 
 #[async_trait]
@@ -249,48 +252,26 @@ impl Rollouts for Supervisor {
     }
 
     async fn create(&self, order: Order) -> Result<(), RolloutError> {
-        let order = &order;
-        self.begin_up_to_date(|planned_at| async move {
-            Ok(Begin {
-                id: order.id,
-                planned: self.planned(order).await?,
-                planned_at,
-                policy: order.spec.policy.clone(),
-                by: order.by.clone(),
-                undo_of: None,
-                request: order.request.0.clone(),
-                login: order.login.clone(),
-                terms: order.terms.clone(),
-            })
-        })
-        .await
+        let Order { id, spec, login, by, request, terms, .. } = &order;
+        let (id, policy, login) = (*id, &spec.policy, login.as_deref());
+        let head = Head { id, policy, by, undo_of: None, request, login, terms };
+        self.begin_up_to_date(head, || self.planned(&order)).await
     }
 
     async fn plan_undo(&self, order: &UndoOrder) -> Result<Plan, RolloutError> {
         let Shared { hosts, journal, .. } = &self.shared;
-        let plan = planning::plan_undo(&**hosts, &**journal, order).await?.plan;
+        let plan = plan::plan_undo(&**hosts, &**journal, order).await?.plan;
         order.terms.check(&plan, &order.policy)?;
         Ok(plan)
     }
 
     async fn undo(&self, order: UndoOrder) -> Result<(), RolloutError> {
-        let order = &order;
+        let UndoOrder { id, of, policy, by, request, terms } = &order;
+        let (id, undo_of) = (*id, Some(*of));
+        let head = Head { id, policy, by, undo_of, request, login: None, terms };
         let Shared { hosts, journal, .. } = &self.shared;
         let _no_sweep = self.sweep_lock.read().await;
-        self.begin_up_to_date(|planned_at| async move {
-            Ok(Begin {
-                id: order.id,
-                planned: planning::plan_undo(&**hosts, &**journal, order).await?,
-                planned_at,
-                policy: order.policy.clone(),
-                by: order.by.clone(),
-                undo_of: Some(order.of),
-                request: order.request.0.clone(),
-                login: None,
-                terms: order.terms.clone(),
-            })
-        })
-        .await
+        self.begin_up_to_date(head, || plan::plan_undo(&**hosts, &**journal, &order)).await
     }
 
     async fn control(
@@ -305,9 +286,7 @@ impl Rollouts for Supervisor {
         match handle {
             Some(handle) => handle.control(id, control, expected, by, login).await,
             None if self.shared.journal.open().await?.contains(&id) => {
-                Err(RolloutError::WrongState(
-                    "the rollout cannot go on at the moment; the log of wharfd says why".to_owned(),
-                ))
+                Err(RolloutError::WrongState(Refused::Stuck))
             }
             None if self.shared.journal.records(id).await?.is_empty() => {
                 Err(JournalError::NotFound(id).into())

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use super::{Store, StoreError, from_millis, to_millis};
+use super::{Store, StoreError, to_millis};
 
 /// A write that is about to begin.
 #[derive(Debug, Clone, Copy)]
@@ -42,10 +42,6 @@ pub struct StoredOperation {
     pub method: String,
     /// Identifies the request.
     pub request_sha256: [u8; 32],
-    /// When it began.
-    pub created_at: SystemTime,
-    /// When its last host had ended; none while it runs, and after a crash.
-    pub finished_at: Option<SystemTime>,
     /// How far each host got, by name. Hosts that were never begun are not in it.
     pub hosts: BTreeMap<String, HostProgress>,
 }
@@ -59,7 +55,7 @@ pub enum HostProgress {
     Done(Vec<u8>),
 }
 
-type OperationRow = (String, String, Vec<u8>, i64, Option<i64>);
+type OperationRow = (String, String, Vec<u8>);
 
 impl Store {
     /// Records a write before anything is done, or finds the one that it repeats.
@@ -158,21 +154,6 @@ impl Store {
         Ok(())
     }
 
-    /// Records that every host has ended.
-    pub async fn finish_operation(
-        &self,
-        request_id: &str,
-        now: SystemTime,
-    ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE operations SET finished_at = ? WHERE request_id = ?")
-            .bind(to_millis(now))
-            .bind(request_id)
-            .execute(self.pool())
-            .await
-            .map_err(self.failed("record the end of a request"))?;
-        Ok(())
-    }
-
     /// What is known of a `request_id`.
     pub async fn operation(&self, request_id: &str) -> Result<Option<StoredOperation>, StoreError> {
         let failed = self.failed("read a request");
@@ -200,16 +181,13 @@ async fn load(
 ) -> Result<Option<StoredOperation>, StoreError> {
     let failed = store.failed("read a request");
     let row: Option<OperationRow> = sqlx::query_as(
-        "SELECT principal, method, request_sha256, created_at, finished_at
-         FROM operations WHERE request_id = ?",
+        "SELECT principal, method, request_sha256 FROM operations WHERE request_id = ?",
     )
     .bind(request_id)
     .fetch_optional(&mut *connection)
     .await
     .map_err(&failed)?;
-    let Some((principal, method, sha256, created_at, finished_at)) = row else {
-        return Ok(None);
-    };
+    let Some((principal, method, sha256)) = row else { return Ok(None) };
     let hosts: Vec<(String, Option<Vec<u8>>)> =
         sqlx::query_as("SELECT host, outcome FROM operation_hosts WHERE request_id = ?")
             .bind(request_id)
@@ -222,8 +200,6 @@ async fn load(
         request_sha256: sha256
             .try_into()
             .map_err(|_| StoreError::row("operations", request_id, "no SHA-256"))?,
-        created_at: from_millis(created_at),
-        finished_at: finished_at.map(from_millis),
         hosts: hosts
             .into_iter()
             .map(|(host, outcome)| (host, outcome.map_or(HostProgress::Begun, HostProgress::Done)))

@@ -1,8 +1,6 @@
 //! The journal of rollouts in SQLite. One transaction an append, flushed to disk before it
 //! returns (`synchronous = FULL`): what a driver does next may not be known to nobody.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use sqlx::{SqliteConnection, SqlitePool};
 use tokio::sync::watch;
@@ -13,7 +11,7 @@ use crate::domain::{ContainerName, HostName, Secret};
 use crate::rollout::journal::{
     Entry, Journal, JournalError, NewRollout, NewSecret, Result, SecretKind, Summary,
 };
-use crate::rollout::model::{Epoch, Event, Millis, Phase, Record, Revision, RolloutId};
+use crate::rollout::model::{Epoch, Event, Millis, Record, Revision, RolloutId};
 
 const SECRETS: &str = "rollout_secrets";
 
@@ -40,7 +38,7 @@ impl Journal for Store {
         let mut transaction = self.begin().await.map_err(&failed)?;
         fence(self, &mut transaction, epoch).await?;
         let (id, text) = (rollout.id, rollout.id.to_string());
-        sqlx::query("INSERT INTO rollouts (id, container, phase, created_at) VALUES (?, ?, '', ?)")
+        sqlx::query("INSERT INTO rollouts (id, container, created_at) VALUES (?, ?, ?)")
             .bind(&text)
             .bind(rollout.plan.container.as_str())
             .bind(signed(rollout.created_at.0))
@@ -304,8 +302,7 @@ async fn push(
     let json = serde_json::to_string(record).map_err(boxed)?;
     if let Event::Phase { to, .. } = &record.event {
         let ended_at = to.is_terminal().then(|| signed(record.at.0));
-        let changed = sqlx::query("UPDATE rollouts SET phase = ?, ended_at = ? WHERE id = ?")
-            .bind(phase_name(to))
+        let changed = sqlx::query("UPDATE rollouts SET ended_at = ? WHERE id = ?")
             .bind(ended_at)
             .bind(&text)
             .execute(&mut *connection)
@@ -388,13 +385,6 @@ fn entry((revision, id, record): EntryRow) -> Result<Entry> {
         id: rollout_id(&id)?,
         record: serde_json::from_str(&record).map_err(boxed)?,
     })
-}
-
-/// For people who look into the database.
-fn phase_name(phase: &Phase) -> String {
-    let json: BTreeMap<String, serde_json::Value> =
-        serde_json::to_value(phase).and_then(serde_json::from_value).unwrap_or_default();
-    json.get("phase").and_then(|name| name.as_str()).unwrap_or_default().to_owned()
 }
 
 fn secret_row(id: &str, host: &str, kind: SecretKind) -> String {

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use uuid::Uuid;
-use wharf_server::rollout::journal::{Journal, MemoryJournal};
+use wharf_server::rollout::journal::Journal;
 use wharf_server::store::{Store, StoreOptions};
+use wharf_simulator::MemoryJournal;
 
 /// An implementation of the journal that can be closed and opened again.
 enum Kept {

@@ -1,5 +1,4 @@
-//! What went wrong in a rollout, as a status. The journal keeps a reason and words; the code
-//! that goes with the reason of an Engine stands in [`table`](crate::api::table).
+//! What went wrong in a rollout, as a status. The journal keeps a reason and words.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +26,7 @@ pub fn status(trouble: &Trouble, host: Option<&HostName>) -> pb::Status {
         type_url: "type.googleapis.com/google.rpc.ErrorInfo".to_owned(),
         value: info.encode_to_vec(),
     };
-    let code = table::code(trouble.reason) as i32;
+    let code = trouble.reason.code() as i32;
     pb::Status { code, message: trouble.message.clone(), details: vec![detail] }
 }
 

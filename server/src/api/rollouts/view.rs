@@ -1,7 +1,7 @@
-//! A rollout as people and programs see it: folded from the records of its journal, one by
-//! one, so that watchers never hear of a thing that is not stored.
+//! A rollout as people and programs see it: made of the [`RolloutState`] that its records fold to,
+//! so that watchers hear of nothing that is not stored, and of the same as the driver.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use prost::Message;
 use wharf::v1;
@@ -11,23 +11,17 @@ use crate::api::size::{FRAME, FULL};
 use crate::domain::{Annotations, HostName};
 use crate::rollout::journal::Entry;
 use crate::rollout::model::{
-    Event, HostEnd, HostEvent, Millis, PauseCause, Phase, Plan, RolloutId, Step, TargetKind,
-    Trouble, Work,
+    Event, HostEnd, Millis, PauseCause, Phase, Revision, RolloutId, Step, TargetKind,
 };
 use crate::rollout::spec::Policy;
+use crate::rollout::state::{HostState, RolloutState, Standing};
 
 /// A rollout, as far as its records have been read.
 #[derive(Debug, Clone)]
 pub struct View {
     id: RolloutId,
-    rollout: v1::Rollout,
-    steps: BTreeMap<HostName, v1::RolloutStep>,
-    plan: Plan,
-    policy: Policy,
-    noted: Annotations,
-    /// Hosts with work begun and not ended, as in `RolloutState`.
-    at_work: BTreeSet<HostName>,
-    ended: bool,
+    revision: Revision,
+    state: RolloutState,
 }
 
 /// What a record changed.
@@ -42,38 +36,8 @@ pub struct Changed {
 impl View {
     /// The view of the first record; `None` for a record that is not a first one.
     pub fn of_first(entry: &Entry) -> Option<Self> {
-        let Event::Created { plan, policy, by, undo_of, annotations } = &entry.record.event else {
-            return None;
-        };
-        let at = timestamp(entry.record.at);
-        let steps: BTreeMap<_, _> =
-            plan.hosts.keys().map(|host| (host.clone(), first_step(plan, host, at))).collect();
-        let mut counts = v1::RolloutCounts::default();
-        for step in steps.values() {
-            *bucket(&mut counts, step.state()) += 1;
-        }
-        counts.total = u32::try_from(steps.len()).unwrap_or(u32::MAX) - counts.skipped;
-        let rollout = v1::Rollout {
-            id: entry.id.to_string(),
-            container: plan.container.to_string(),
-            image: plan.image.as_ref().map(|it| it.reference.clone()).unwrap_or_default(),
-            state: v1::RolloutState::Pulling.into(),
-            waves: u32::try_from(plan.waves.len()).unwrap_or(u32::MAX),
-            counts: Some(counts),
-            revision: entry.revision.0,
-            created_at: Some(at),
-            state_since: Some(at),
-            created_by: by.clone(),
-            undo_of: undo_of.as_ref().map(RolloutId::to_string).unwrap_or_default(),
-            annotations: annotations
-                .iter()
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .collect(),
-            ..v1::Rollout::default()
-        };
-        let (plan, policy, noted) = ((**plan).clone(), (**policy).clone(), annotations.clone());
-        let at_work = BTreeSet::new();
-        Some(Self { id: entry.id, rollout, steps, plan, policy, noted, at_work, ended: false })
+        let state = RolloutState::from_created(&entry.record).ok()?;
+        Some(Self { id: entry.id, revision: entry.revision, state })
     }
 
     /// The view of all records of a rollout; `None` where there are none.
@@ -81,47 +45,86 @@ impl View {
         let (first, rest) = entries.split_first()?;
         let mut view = Self::of_first(first)?;
         for entry in rest {
-            view.apply(entry);
+            view.take(entry);
         }
         Some(view)
     }
 
+    fn take(&mut self, entry: &Entry) {
+        self.revision = entry.revision;
+        self.state.fold(&entry.record);
+    }
+
     /// Takes the next record.
     pub fn apply(&mut self, entry: &Entry) -> Changed {
-        self.rollout.revision = entry.revision.0;
-        let at = entry.record.at;
-        match &entry.record.event {
-            Event::Created { .. } | Event::Control { .. } => Changed { rollout: false, host: None },
-            Event::Phase { to, reason } => {
-                self.phase(to, reason.as_ref(), at);
-                self.settle();
-                Changed { rollout: true, host: None }
-            }
-            Event::Host { host, happened } => {
-                let changed = self.host(host, happened, at);
-                match happened {
-                    HostEvent::Begun { .. } => drop(self.at_work.insert(host.clone())),
-                    HostEvent::Ended { .. } | HostEvent::Unreachable { .. } => {
-                        self.at_work.remove(host);
-                    }
-                    _ => {}
-                }
-                let settled = self.settle();
-                Changed { rollout: changed.rollout || settled, ..changed }
-            }
+        let host = match &entry.record.event {
+            Event::Host { host, .. } => self.state.hosts.contains_key(host).then_some(host),
+            Event::Created { .. } | Event::Phase { .. } | Event::Control { .. } => None,
+        };
+        let shown = |view: &Self| {
+            let step = host.and_then(|host| view.step(host));
+            let mut counts = v1::RolloutCounts::default();
+            step.iter().for_each(|step| count(&mut counts, step.state(), step.not_started));
+            (step, (counts, view.is_settled()))
+        };
+        let (step, whole) = shown(self);
+        self.take(entry);
+        let (new_step, new_whole) = shown(self);
+        Changed {
+            rollout: matches!(entry.record.event, Event::Phase { .. }) || whole != new_whole,
+            host: host.filter(|_| step != new_step).cloned(),
         }
     }
 
-    /// Says whether all is at rest. True where that is different from before.
-    fn settle(&mut self) -> bool {
-        let at_rest = self.ended || self.rollout.state() == v1::RolloutState::Paused;
-        let settled = at_rest && self.at_work.is_empty();
-        std::mem::replace(&mut self.rollout.settled, settled) != settled
+    /// Whether all is at rest.
+    fn is_settled(&self) -> bool {
+        let state = &self.state;
+        let at_rest = state.phase.is_terminal() || matches!(state.phase, Phase::Paused { .. });
+        at_rest && !state.is_at_work()
     }
 
     /// Without policy, plan and steps.
     pub fn summary(&self) -> v1::Rollout {
-        self.rollout.clone()
+        let state = &self.state;
+        let mut counts = v1::RolloutCounts { total: limited(state.size()), ..Default::default() };
+        for (host, known) in &state.hosts {
+            let standing = known.standing();
+            count(&mut counts, host_state(standing), self.is_not_started(host, standing));
+        }
+        let (phase, pause_cause, bake_until) = match &state.phase {
+            Phase::Pulling => (v1::RolloutState::Pulling, None, None),
+            Phase::Running { .. } => (v1::RolloutState::Running, None, None),
+            Phase::Baking { until, .. } => (v1::RolloutState::Baking, None, Some(*until)),
+            Phase::Paused { cause, .. } => (v1::RolloutState::Paused, Some(*cause), None),
+            Phase::RollingBack => (v1::RolloutState::RollingBack, None, None),
+            Phase::Aborting => (v1::RolloutState::Aborting, None, None),
+            Phase::Succeeded => (v1::RolloutState::Succeeded, None, None),
+            Phase::Failed => (v1::RolloutState::Failed, None, None),
+            Phase::RolledBack => (v1::RolloutState::RolledBack, None, None),
+            Phase::Aborted => (v1::RolloutState::Aborted, None, None),
+        };
+        let annotations = state.annotations.iter();
+        v1::Rollout {
+            id: self.id.to_string(),
+            container: state.plan.container.to_string(),
+            image: state.plan.image.as_ref().map(|it| it.reference.clone()).unwrap_or_default(),
+            state: phase.into(),
+            reason: state.reason.as_ref().map(|reason| trouble::status(reason, None)),
+            pause_cause: pause_cause.map_or(v1::PauseCause::Unspecified, cause_view).into(),
+            bake_until: bake_until.map(timestamp),
+            wave: state.wave.map_or(0, plan::number),
+            waves: limited(state.plan.waves.len()),
+            counts: Some(counts),
+            settled: self.is_settled(),
+            revision: self.revision.0,
+            created_at: Some(timestamp(state.created_at)),
+            state_since: Some(timestamp(state.phase_since)),
+            ended_at: self.has_ended().then(|| timestamp(state.phase_since)),
+            created_by: state.by.clone(),
+            undo_of: state.undo_of.as_ref().map(RolloutId::to_string).unwrap_or_default(),
+            annotations: annotations.map(|(key, value)| (key.into(), value.into())).collect(),
+            ..v1::Rollout::default()
+        }
     }
 
     /// With policy, plan and steps, as far as they fit a message: from the host at the place
@@ -129,24 +132,26 @@ impl View {
     ///
     /// What is not about one host stands on the first page only.
     pub fn page(&self, from: usize) -> (v1::Rollout, Option<usize>) {
-        let mut rollout = self.rollout.clone();
+        let (stored, policy) = (&self.state.plan, &self.state.policy);
+        let mut rollout = self.summary();
         let mut planned = v1::RolloutPlan::default();
         if from == 0 {
-            rollout.policy = Some(policy::view(&self.policy));
-            planned = plan::head(&self.plan, &self.policy);
+            rollout.policy = Some(policy::view(policy));
+            planned = plan::head(stored, policy);
         }
         let hosts = self.in_order();
         let mut size = rollout.encoded_len() + planned.encoded_len() + FRAME;
         let mut taken = 0;
         for host in hosts.iter().skip(from) {
-            let step = &self.steps[*host];
-            let view = self.plan.hosts.get(*host).map(|it| plan::host_view(&self.plan, host, it));
-            let more = step.encoded_len() + view.as_ref().map_or(0, Message::encoded_len);
+            let step = self.step(host);
+            let view = stored.hosts.get(*host).map(|it| plan::host_view(stored, host, it));
+            let more = step.as_ref().map_or(0, Message::encoded_len)
+                + view.as_ref().map_or(0, Message::encoded_len);
             if taken > 0 && size + more + 2 * FRAME > FULL {
                 break;
             }
             size += more + 2 * FRAME;
-            rollout.steps.push(step.clone());
+            rollout.steps.extend(step);
             planned.hosts.extend(view);
             taken += 1;
         }
@@ -159,11 +164,10 @@ impl View {
     /// With steps only, as far as they fit a message that has `size` bytes already; and the steps
     /// that do not.
     pub fn with_steps(&self, mut size: usize) -> (v1::Rollout, Vec<v1::RolloutStep>) {
-        let mut rollout = self.rollout.clone();
+        let mut rollout = self.summary();
         size += rollout.encoded_len() + FRAME;
         let mut rest = Vec::new();
-        for host in self.in_order() {
-            let step = self.steps[host].clone();
+        for step in self.in_order().into_iter().filter_map(|host| self.step(host)) {
             size += step.encoded_len() + FRAME;
             if size > FULL || !rest.is_empty() {
                 rest.push(step);
@@ -175,13 +179,50 @@ impl View {
     }
 
     /// One host.
-    pub fn step(&self, host: &HostName) -> Option<&v1::RolloutStep> {
-        self.steps.get(host)
+    pub fn step(&self, host: &HostName) -> Option<v1::RolloutStep> {
+        let (planned, known) = (self.state.plan.hosts.get(host)?, self.state.hosts.get(host)?);
+        let standing = known.standing();
+        let old = planned.old.clone().unwrap_or_default();
+        let dependent = known.step_of.and_then(|number| planned.dependents.get(number));
+        let new_id = match &planned.kind {
+            TargetKind::Adopt { id, .. } => Some(id).filter(|_| known.attempt > 0),
+            _ => known.progress.new_id.as_ref(),
+        };
+        let failure = known.failure.as_ref();
+        let failed_step = failure.and_then(|failure| failure.step);
+        Some(v1::RolloutStep {
+            host: host.to_string(),
+            wave: plan::wave_of(&self.state.plan, host),
+            state: host_state(standing).into(),
+            step: known.step.map_or(v1::HostStep::Unspecified, step_view).into(),
+            dependent: dependent.map(|it| it.name.to_string()).unwrap_or_default(),
+            since: known.since.map(timestamp),
+            attempt: known.attempt,
+            health: known.saw.clone(),
+            healthy_since: known.healthy_since.map(timestamp),
+            deadline: known.deadline().map(timestamp),
+            old_image: old.image,
+            old_image_id: old.image_id,
+            old_container_id: old.id,
+            new_image_id: known.pulled.as_ref().map(|it| it.image_id.clone()).unwrap_or_default(),
+            new_container_id: new_id.cloned().unwrap_or_default(),
+            status: status(host, known, standing),
+            failed_step: failed_step.map_or(v1::HostStep::Unspecified, step_view).into(),
+            log_tail: failure.map(|failure| failure.log_tail.clone()).unwrap_or_default(),
+            warnings: known.differences.clone(),
+            not_started: self.is_not_started(host, standing),
+            ..v1::RolloutStep::default()
+        })
+    }
+
+    fn is_not_started(&self, host: &HostName, standing: Standing) -> bool {
+        let starts = self.state.plan.hosts.get(host).is_none_or(|planned| planned.start);
+        standing == Standing::Updated && !starts
     }
 
     /// The hosts, those that the plan skips included.
     pub fn hosts(&self) -> impl Iterator<Item = HostName> {
-        self.steps.keys().cloned()
+        self.state.hosts.keys().cloned()
     }
 
     /// Its ID.
@@ -189,105 +230,34 @@ impl View {
         self.id
     }
 
+    /// Where it stands.
+    pub fn phase(&self) -> &Phase {
+        &self.state.phase
+    }
+
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
-        self.ended
+        self.state.phase.is_terminal()
     }
 
     /// What its caller noted about it.
     pub fn annotations(&self) -> &Annotations {
-        &self.noted
+        &self.state.annotations
     }
 
     /// How it is carried out.
     pub fn policy(&self) -> &Policy {
-        &self.policy
+        &self.state.policy
     }
 
     /// Hosts by their place: waves first, in their order. It never changes.
     fn in_order(&self) -> Vec<&HostName> {
-        let in_waves = self.plan.waves.iter().flatten().enumerate();
+        let in_waves = self.state.plan.waves.iter().flatten().enumerate();
         let places: BTreeMap<&HostName, usize> =
             in_waves.map(|(place, host)| (host, place)).collect();
-        let mut hosts: Vec<_> = self.steps.keys().collect();
+        let mut hosts: Vec<_> = self.state.hosts.keys().collect();
         hosts.sort_by_key(|host| places.get(host).copied().unwrap_or(usize::MAX));
         hosts
-    }
-
-    fn phase(&mut self, to: &Phase, reason: Option<&Trouble>, at: Millis) {
-        let rollout = &mut self.rollout;
-        rollout.state_since = Some(timestamp(at));
-        rollout.reason = reason.map(|reason| trouble::status(reason, None));
-        rollout.pause_cause = v1::PauseCause::Unspecified.into();
-        rollout.bake_until = None;
-        let state = match to {
-            Phase::Pulling => v1::RolloutState::Pulling,
-            Phase::Running { wave } => {
-                rollout.wave = plan::number(*wave);
-                v1::RolloutState::Running
-            }
-            Phase::Baking { wave, until } => {
-                rollout.wave = plan::number(*wave);
-                rollout.bake_until = Some(timestamp(*until));
-                v1::RolloutState::Baking
-            }
-            Phase::Paused { cause, .. } => {
-                rollout.pause_cause = pause_cause(*cause).into();
-                v1::RolloutState::Paused
-            }
-            Phase::RollingBack => v1::RolloutState::RollingBack,
-            Phase::Aborting => v1::RolloutState::Aborting,
-            Phase::Succeeded => v1::RolloutState::Succeeded,
-            Phase::Failed => v1::RolloutState::Failed,
-            Phase::RolledBack => v1::RolloutState::RolledBack,
-            Phase::Aborted => v1::RolloutState::Aborted,
-        };
-        rollout.state = state.into();
-        self.ended = to.is_terminal();
-        if self.ended {
-            rollout.ended_at = Some(timestamp(at));
-        }
-    }
-
-    fn host(&mut self, host: &HostName, happened: &HostEvent, at: Millis) -> Changed {
-        let nothing = Changed { rollout: false, host: None };
-        let Some(step) = self.steps.get_mut(host) else { return nothing };
-        let before = step.clone();
-        if matches!(happened, HostEvent::Begun { work: Work::Forward, .. })
-            && let Some(TargetKind::Adopt { id, .. }) = self.plan.hosts.get(host).map(|it| &it.kind)
-        {
-            step.new_container_id.clone_from(id);
-        }
-        if let HostEvent::Dependent { number, happened } = happened {
-            let planned = self.plan.hosts.get(host);
-            let dependent = planned.and_then(|planned| planned.dependents.get(*number));
-            let name = dependent.map(|it| it.name.to_string()).unwrap_or_default();
-            happen_to_dependent(step, name, happened);
-        } else {
-            happen(step, host, happened);
-        }
-        let is_elsewhere = step.dependent != before.dependent;
-        if step.state != before.state || step.step != before.step || is_elsewhere {
-            step.since = Some(timestamp(at));
-        }
-        let starts = self.plan.hosts.get(host).is_none_or(|planned| planned.start);
-        step.not_started = step.state() == v1::HostState::Updated && !starts;
-        if *step == before {
-            return nothing;
-        }
-        let not_started = (before.not_started, step.not_started);
-        let (was, is) = (before.state(), step.state());
-        let counts = self.rollout.counts.get_or_insert_default();
-        let before = *counts;
-        let left = bucket(counts, was);
-        *left = left.saturating_sub(1);
-        *bucket(counts, is) += 1;
-        match not_started {
-            (false, true) => counts.not_started += 1,
-            (true, false) => counts.not_started = counts.not_started.saturating_sub(1),
-            _ => {}
-        }
-        Changed { rollout: *counts != before, host: Some(host.clone()) }
     }
 }
 
@@ -298,137 +268,33 @@ pub fn timestamp(at: Millis) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds, nanos }
 }
 
-fn first_step(plan: &Plan, host: &HostName, at: prost_types::Timestamp) -> v1::RolloutStep {
-    let target = &plan.hosts[host];
-    let old = target.old.as_ref();
-    let mut step = v1::RolloutStep {
-        host: host.to_string(),
-        wave: plan::wave_of(plan, host),
-        state: v1::HostState::Waiting.into(),
-        since: Some(at),
-        old_image: old.map(|old| old.image.clone()).unwrap_or_default(),
-        old_image_id: old.map(|old| old.image_id.clone()).unwrap_or_default(),
-        old_container_id: old.map(|old| old.id.clone()).unwrap_or_default(),
-        ..v1::RolloutStep::default()
+fn limited(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Why a host stands where it stands, where that is not the usual course.
+fn status(
+    host: &HostName,
+    known: &HostState,
+    standing: Standing,
+) -> Option<tonic_types::pb::Status> {
+    let trouble = match (&known.last_end, &known.unreachable) {
+        (Some(HostEnd::Skipped { reason: message }), _) => {
+            let (message, details) = (message.clone(), Vec::new());
+            return Some(tonic_types::pb::Status { code: 0, message, details });
+        }
+        (Some(HostEnd::NeedsAttention { trouble }), _) => Some(trouble),
+        (None, Some(unreachable)) if standing == Standing::Unreachable => {
+            Some(&unreachable.trouble)
+        }
+        _ => known.failure.as_ref().map(|failure| &failure.trouble),
     };
-    if let TargetKind::Skip { reason } = &target.kind {
-        skip(&mut step, reason);
-    }
-    step
+    trouble.map(|trouble| trouble::status(trouble, Some(host)))
 }
 
-fn happen(step: &mut v1::RolloutStep, host: &HostName, happened: &HostEvent) {
-    match happened {
-        HostEvent::Begun { work, attempt } => begin(step, *work, *attempt),
-        HostEvent::Intent { step: at } => {
-            step.step = step_view(*at).into();
-            step.dependent.clear();
-        }
-        HostEvent::Did { step: at, id } => {
-            step.step = step_view(*at).into();
-            if let (Step::Create, Some(id)) = (at, id) {
-                step.new_container_id.clone_from(id);
-            }
-        }
-        // Only with its name.
-        HostEvent::Dependent { .. } => {}
-        HostEvent::Pulled { image_id, .. } => step.new_image_id.clone_from(image_id),
-        HostEvent::Differs { differences } => step.warnings.clone_from(differences),
-        HostEvent::Gate { deadline } => step.deadline = Some(timestamp(*deadline)),
-        HostEvent::Good { since, saw } => {
-            step.healthy_since = since.map(timestamp);
-            step.health.clone_from(saw);
-        }
-        HostEvent::Passed { monitor_until } => step.deadline = Some(timestamp(*monitor_until)),
-        HostEvent::Failed { step: at, trouble, log_tail } => {
-            let rolls_back = step.state() == v1::HostState::RollingBack;
-            if !matches!(step.state(), v1::HostState::Pulling) && !rolls_back {
-                step.state = v1::HostState::Restoring.into();
-            }
-            step.failed_step = at.map_or(v1::HostStep::Unspecified, step_view).into();
-            step.status = Some(trouble::status(trouble, Some(host)));
-            step.log_tail.clone_from(log_tail);
-            step.deadline = None;
-            step.healthy_since = None;
-        }
-        HostEvent::Unreachable { trouble } => {
-            step.state = v1::HostState::Unreachable.into();
-            step.status = Some(trouble::status(trouble, Some(host)));
-        }
-        HostEvent::Ended { end } => finish(step, host, end),
-    }
-}
-
-/// What its containers are is told of the target alone.
-fn happen_to_dependent(step: &mut v1::RolloutStep, name: String, happened: &HostEvent) {
-    match happened {
-        HostEvent::Intent { step: at } | HostEvent::Did { step: at, .. } => {
-            step.step = step_view(*at).into();
-            step.dependent = name;
-        }
-        HostEvent::Good { saw, .. } => step.health.clone_from(saw),
-        HostEvent::Differs { differences } => {
-            for line in differences {
-                if !step.warnings.contains(line) {
-                    step.warnings.push(line.clone());
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-fn begin(step: &mut v1::RolloutStep, work: Work, attempt: u32) {
-    let has_failed = step.failed_step != 0 || !step.log_tail.is_empty();
-    let goes_on = step.attempt == attempt && work == Work::Forward && has_failed;
-    step.attempt = attempt;
-    if goes_on {
-        // After a crash in the middle of a failure: it is still put back.
-        step.state = v1::HostState::Restoring.into();
-        return;
-    }
-    if matches!(work, Work::Pull | Work::Forward) {
-        step.warnings.clear();
-    }
-    if work == Work::Pull {
-        step.state = v1::HostState::Pulling.into();
-    } else if work == Work::RollBack {
-        step.state = v1::HostState::RollingBack.into();
-    } else if step.state() != v1::HostState::Updated {
-        step.state = v1::HostState::Updating.into();
-    }
-    step.status = None;
-    step.failed_step = v1::HostStep::Unspecified.into();
-    step.log_tail.clear();
-}
-
-fn finish(step: &mut v1::RolloutStep, host: &HostName, end: &HostEnd) {
-    step.dependent.clear();
-    step.deadline = None;
-    let state = match end {
-        HostEnd::Pulled => v1::HostState::Pulled,
-        HostEnd::Committed => v1::HostState::Updated,
-        HostEnd::Restored => v1::HostState::Restored,
-        HostEnd::RolledBack => v1::HostState::RolledBack,
-        HostEnd::Unchanged => v1::HostState::Unchanged,
-        HostEnd::Skipped { reason } => return skip(step, reason),
-        HostEnd::NeedsAttention { trouble } => {
-            step.status = Some(trouble::status(trouble, Some(host)));
-            v1::HostState::NeedsAttention
-        }
-    };
-    step.state = state.into();
-}
-
-fn skip(step: &mut v1::RolloutStep, reason: &str) {
-    step.state = v1::HostState::Skipped.into();
-    step.status =
-        Some(tonic_types::pb::Status { code: 0, message: reason.to_owned(), details: Vec::new() });
-}
-
-fn bucket(counts: &mut v1::RolloutCounts, state: v1::HostState) -> &mut u32 {
+fn count(counts: &mut v1::RolloutCounts, state: v1::HostState, not_started: bool) {
     use v1::HostState as State;
-    match state {
+    let bucket = match state {
         State::Unspecified
         | State::Waiting
         | State::Pulling
@@ -440,18 +306,58 @@ fn bucket(counts: &mut v1::RolloutCounts, state: v1::HostState) -> &mut u32 {
             &mut counts.failed
         }
         State::Skipped => &mut counts.skipped,
+    };
+    *bucket += 1;
+    counts.not_started += u32::from(not_started);
+}
+
+fn host_state(standing: Standing) -> v1::HostState {
+    match standing {
+        Standing::Waiting => v1::HostState::Waiting,
+        Standing::Pulling => v1::HostState::Pulling,
+        Standing::Pulled => v1::HostState::Pulled,
+        Standing::Updating => v1::HostState::Updating,
+        Standing::Updated => v1::HostState::Updated,
+        Standing::Restoring => v1::HostState::Restoring,
+        Standing::Restored => v1::HostState::Restored,
+        Standing::RollingBack => v1::HostState::RollingBack,
+        Standing::RolledBack => v1::HostState::RolledBack,
+        Standing::Unchanged => v1::HostState::Unchanged,
+        Standing::Unreachable => v1::HostState::Unreachable,
+        Standing::Skipped => v1::HostState::Skipped,
+        Standing::NeedsAttention => v1::HostState::NeedsAttention,
     }
 }
 
-/// Journal and contract give steps the same names.
 fn step_view(step: Step) -> v1::HostStep {
-    let name = serde_json::to_value(step).ok();
-    let name = name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
-    let name = format!("HOST_STEP_{}", name.to_ascii_uppercase());
-    v1::HostStep::from_str_name(&name).unwrap_or_default()
+    match step {
+        Step::Create => v1::HostStep::Create,
+        Step::CreateTwin => v1::HostStep::CreateTwin,
+        Step::Drain => v1::HostStep::Drain,
+        Step::StopOld => v1::HostStep::StopOld,
+        Step::FenceOld => v1::HostStep::FenceOld,
+        Step::RenameOld => v1::HostStep::RenameOld,
+        Step::RenameNew => v1::HostStep::RenameNew,
+        Step::UnfenceNew => v1::HostStep::UnfenceNew,
+        Step::StartNew => v1::HostStep::StartNew,
+        Step::Compare => v1::HostStep::Compare,
+        Step::Gate => v1::HostStep::Gate,
+        Step::Verify => v1::HostStep::Verify,
+        Step::Monitor => v1::HostStep::Monitor,
+        Step::StopNew => v1::HostStep::StopNew,
+        Step::FenceNew => v1::HostStep::FenceNew,
+        Step::RenameBad => v1::HostStep::RenameBad,
+        Step::RenameBack => v1::HostStep::RenameBack,
+        Step::UnfenceOld => v1::HostStep::UnfenceOld,
+        Step::StartOld => v1::HostStep::StartOld,
+        Step::GateOld => v1::HostStep::GateOld,
+        Step::RemoveNew => v1::HostStep::RemoveNew,
+        Step::RemoveTwin => v1::HostStep::RemoveTwin,
+        Step::RemoveOld => v1::HostStep::RemoveOld,
+    }
 }
 
-fn pause_cause(cause: PauseCause) -> v1::PauseCause {
+fn cause_view(cause: PauseCause) -> v1::PauseCause {
     match cause {
         PauseCause::User => v1::PauseCause::User,
         PauseCause::Budget => v1::PauseCause::Budget,

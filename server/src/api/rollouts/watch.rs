@@ -222,7 +222,7 @@ impl Watcher {
         }
         if let Some(step) = changed.host.and_then(|host| view.step(&host)) {
             let rollout = id.to_string();
-            let step = Some(step.clone());
+            let step = Some(step);
             // A caller that goes away before the second message must hear both again.
             let seen = if changed.rollout { before } else { entry.revision };
             let event = Event::Step(v1::RolloutStepChanged { rollout, step });

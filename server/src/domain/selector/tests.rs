@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::*;
 
 fn labels(text: &str) -> Labels {
-    text.split_terminator(',').map(|pair| Labels::parse_pair(pair).unwrap()).collect()
+    Labels::from_pairs(text.split_terminator(',').map(|pair| pair.split_once('=').unwrap()))
+        .unwrap()
 }
 
 #[test]

@@ -329,3 +329,16 @@ fn a_message_is_one_line_of_what_the_body_says() {
     let long = Complaint::read(500, "é".repeat(100_000).as_bytes());
     assert_eq!(long.message.chars().count(), LONGEST_FOREIGN_MESSAGE + 1);
 }
+
+#[test]
+fn what_is_so_already_or_will_go_away_is_told_by_its_text() {
+    let error = |text: &str| EngineError::new(ErrorKind::Engine, "test", text);
+    for text in [
+        "driver failed programming external connectivity on endpoint web: Bind for 0.0.0.0:80 failed: port is already allocated",
+        "rootlessport listen tcp 0.0.0.0:80: bind: address already in use",
+    ] {
+        assert!(error(text).is_port_in_use() && !error(text).is_connected_already(), "{text}");
+    }
+    let connected = error("endpoint with name web already exists in network front");
+    assert!(connected.is_connected_already() && !connected.is_port_in_use());
+}

@@ -241,11 +241,7 @@ pub(super) async fn connect(
     let call =
         Call::new(&CONNECT_NETWORK, &["networks", network, "connect"]).with_json(body.to_string());
     let Err(error) = link.send(call).await else { return Ok(Change::Made) };
-    // "endpoint with name web already exists in network front", as 403 or 500.
-    if error.message.contains("already exists in network") {
-        return Ok(Change::Already);
-    }
-    Err(error)
+    if error.is_connected_already() { Ok(Change::Already) } else { Err(error) }
 }
 
 pub(super) async fn prune(link: &Arc<Link>, filters: &Filters) -> Result<PrunedContainers> {

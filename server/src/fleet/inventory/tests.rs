@@ -22,7 +22,8 @@ fn name(text: &str) -> HostName {
 }
 
 fn labels(text: &str) -> Labels {
-    text.split_terminator(',').map(|pair| Labels::parse_pair(pair).unwrap()).collect()
+    Labels::from_pairs(text.split_terminator(',').map(|pair| pair.split_once('=').unwrap()))
+        .unwrap()
 }
 
 fn address(text: &str) -> HostAddress {

@@ -8,14 +8,19 @@ fn name(text: &str) -> HostName {
 }
 
 fn fleet(hosts: &[(&str, &str)]) -> Snapshot {
-    Snapshot::of_hosts(hosts.iter().map(|(host, labels)| Host {
-        name: name(host),
-        address: HostAddress::parse(&format!("unix:///{host}"), Transport::Plain).unwrap(),
-        labels: labels.split_terminator(',').map(|l| Labels::parse_pair(l).unwrap()).collect(),
-        source: HostSource::Api,
-        tls: None,
-        insecure: false,
-        created_at: None,
+    Snapshot::of_hosts(hosts.iter().map(|(host, labels)| {
+        Host {
+            name: name(host),
+            address: HostAddress::parse(&format!("unix:///{host}"), Transport::Plain).unwrap(),
+            labels: Labels::from_pairs(
+                labels.split_terminator(',').map(|l| l.split_once('=').unwrap()),
+            )
+            .unwrap(),
+            source: HostSource::Api,
+            tls: None,
+            insecure: false,
+            created_at: None,
+        }
     }))
 }
 

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use crate::domain::HostName;
+use crate::domain::{HostName, Reason};
 
 use super::super::model::{Event, HostEnd, HostEvent, HostPlan, Millis, TargetKind, Trouble, Work};
-use super::super::reason;
 use super::super::spec::OnUnreachable;
 use super::super::state::{HostState, RolloutState, Unreachable};
 
@@ -73,7 +72,7 @@ pub(super) fn with_another_image(state: &RolloutState) -> Vec<Event> {
         .filter_map(|host| {
             let digest = digest_of(&host).filter(|digest| *digest != expected)?;
             let message = format!("its image is {digest}, but should be {expected}");
-            Some(fail(host.name, Trouble::new(reason::IMAGE_DIFFERS, message)))
+            Some(fail(host.name, Trouble::new(Reason::RolloutImageDiffers, message)))
         })
         .flatten()
         .collect()

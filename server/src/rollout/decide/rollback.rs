@@ -1,11 +1,11 @@
 //! The way back: what was replaced is put back, last first.
 
 use super::super::model::{HostEnd, Millis, PauseCause, Phase, Trouble, Work};
-use super::super::reason;
 use super::super::spec::{OnUnreachable, RollbackScope};
 use super::super::state::RolloutState;
 use super::hosts::{self, Known, Readiness};
 use super::{Decision, count, needs_attention, paused};
+use crate::domain::Reason;
 
 pub(super) fn decide(state: &RolloutState, now: Millis, decision: &mut Decision) {
     if state.asked.pause {
@@ -47,7 +47,7 @@ pub(super) fn decide(state: &RolloutState, now: Millis, decision: &mut Decision)
     }
     let seconds = policy.progress_deadline.as_secs();
     let message = format!("no host was restored for {seconds} seconds");
-    let trouble = Trouble::new(reason::STALLED, message);
+    let trouble = Trouble::new(Reason::RolloutStalled, message);
     decision.enter(paused(state, PauseCause::Progress, now), Some(trouble));
 }
 
@@ -55,7 +55,7 @@ fn is_open(state: &RolloutState, host: &Known<'_>) -> bool {
     let in_scope = match state.policy.rollback_scope {
         RollbackScope::Failed => false,
         RollbackScope::Wave => state
-            .turned_in
+            .wave
             .and_then(|wave| state.plan.waves.get(wave))
             .is_some_and(|wave| wave.contains(host.name)),
         RollbackScope::All => true,
@@ -81,5 +81,5 @@ fn finish(state: &RolloutState, decision: &mut Decision) {
         count(left.len(), "host is", "hosts are"),
         hosts::some_of(&left)
     );
-    decision.enter(Phase::Failed, Some(Trouble::new(reason::INCOMPLETE, message)));
+    decision.enter(Phase::Failed, Some(Trouble::new(Reason::RolloutIncomplete, message)));
 }

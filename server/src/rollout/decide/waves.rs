@@ -1,11 +1,11 @@
 //! The way forward: images to all hosts, then wave by wave.
 
 use super::super::model::{HostEnd, Millis, PauseCause, Phase, Trouble, Work};
-use super::super::reason;
 use super::super::spec::Promote;
 use super::super::state::RolloutState;
 use super::hosts::{self, Known, Readiness};
 use super::{Decision, count, paused, turn};
+use crate::domain::Reason;
 
 /// Hosts that pull at once: enough to fill the uplink of a registry, and no stampede on it.
 const PULLS: usize = 32;
@@ -56,7 +56,7 @@ pub(super) fn running(state: &RolloutState, wave: usize, now: Millis, decision: 
     }
     if decision.begin.is_empty() && !waits {
         let trouble = Trouble::new(
-            reason::STALLED,
+            Reason::RolloutStalled,
             "as many hosts are down as max_unavailable allows, and no host is in progress; repair \
              them and resume",
         );
@@ -182,7 +182,7 @@ fn advance(state: &RolloutState, wave: usize, now: Millis, decision: &mut Decisi
             let resume_to = Box::new(next);
             let to = Phase::Paused { cause: PauseCause::Promotion, resume_to, since: now };
             let message = "the canary succeeded; promote it, or abort";
-            decision.enter(to, Some(Trouble::new(reason::AWAITS_PROMOTION, message)));
+            decision.enter(to, Some(Trouble::new(Reason::RolloutAwaitsPromotion, message)));
         } else {
             decision.enter(next, None);
         }
@@ -201,7 +201,7 @@ fn advance(state: &RolloutState, wave: usize, now: Millis, decision: &mut Decisi
         count(left.len(), "host is", "hosts are"),
         hosts::some_of(&left)
     );
-    decision.enter(Phase::Failed, Some(Trouble::new(reason::INCOMPLETE, message)));
+    decision.enter(Phase::Failed, Some(Trouble::new(Reason::RolloutIncomplete, message)));
 }
 
 /// Acts when no host was finished for too long; else looks again when that would be so.
@@ -213,7 +213,7 @@ fn progress(state: &RolloutState, now: Millis, decision: &mut Decision) {
     }
     let seconds = state.policy.progress_deadline.as_secs();
     let message = format!("no host finished for {seconds} seconds");
-    let trouble = Trouble::new(reason::STALLED, message);
+    let trouble = Trouble::new(Reason::RolloutStalled, message);
     let (to, reason) = turn(state, PauseCause::Progress, trouble, now);
     decision.enter(to, reason);
 }

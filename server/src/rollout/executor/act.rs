@@ -9,10 +9,9 @@ use tokio::time::Instant;
 use super::compare::check_networks;
 use super::look::{ROLLOUT_LABEL, SHA_LABEL, TWIN_LABEL};
 use super::{CALL, LOG_LINES, NewBody, Run, StepError};
-use crate::domain::{ContainerName, ContainerRef, ImageName};
-use crate::engine::ErrorKind;
+use crate::domain::{ContainerName, ContainerRef, ImageName, Reason};
+use crate::engine::{EngineError, ErrorKind};
 use crate::rollout::model::{RestartPolicy, Step, TargetKind, Trouble};
-use crate::rollout::reason;
 use crate::rollout::recreate::{self, complete, compose_image};
 use crate::rollout::spec::AnonymousVolumes;
 use crate::rollout::step::{ContainerFacts, Observed};
@@ -156,7 +155,7 @@ impl Run<'_> {
         loop {
             let created = self.engine.create_container(Some(&name), None, body);
             let trouble = match self.call(SLOW, created).await {
-                Err(StepError::Failed(trouble)) if trouble.reason == reason::NAME_IN_USE => trouble,
+                Err(StepError::Failed(trouble)) if trouble.reason == Reason::NameInUse => trouble,
                 created => return Ok(created?.id),
             };
             let holder = self.call(CALL, self.named(name.as_str())).await?;
@@ -209,7 +208,7 @@ impl Run<'_> {
         let image = found["Image"].as_str().unwrap_or_default();
         if let Some(expected) = expected.filter(|expected| *expected != image) {
             return Err(StepError::Failed(Trouble::new(
-                reason::IMAGE_MOVED,
+                Reason::RolloutImageMoved,
                 format!(
                     "the new container has image {image} instead of {expected}: somebody \
                      moved the tag on this host; start the rollout again",
@@ -233,7 +232,7 @@ impl Run<'_> {
         }
         let said: String = result.output.trim().chars().take(OUTPUT_SHOWN).collect();
         Err(StepError::Failed(Trouble::new(
-            reason::HOOK_FAILED,
+            Reason::RolloutHookFailed,
             match said.as_str() {
                 "" => format!("the {name} command ended with {}", result.exit_code),
                 said => format!("the {name} command ended with {}: {said}", result.exit_code),
@@ -303,10 +302,14 @@ impl Run<'_> {
     async fn start(&self, container: Option<&ContainerFacts>) -> Result<(), StepError> {
         let reference = reference(&container.cloned(), "new")?;
         for _ in 0..PORT_RETRIES {
-            match self.call(SLOW, self.engine.start_container(&reference)).await {
-                Err(StepError::Failed(trouble)) if is_port_in_use(&trouble) => {
-                    tokio::time::sleep(PORT_WAIT).await;
-                }
+            let mut is_port_in_use = false;
+            let start = async {
+                let started = self.engine.start_container(&reference).await;
+                is_port_in_use = started.as_ref().is_err_and(EngineError::is_port_in_use);
+                started
+            };
+            match self.call(SLOW, start).await {
+                Err(StepError::Failed(_)) if is_port_in_use => tokio::time::sleep(PORT_WAIT).await,
                 result => return result.map(drop),
             }
         }
@@ -347,11 +350,6 @@ pub(super) fn reference(
     ContainerRef::parse(&container.id).map_err(|error| missing(&error.to_string()))
 }
 
-fn is_port_in_use(trouble: &Trouble) -> bool {
-    trouble.message.contains("port is already allocated")
-        || trouble.message.contains("address already in use")
-}
-
 pub(super) fn missing(what: &str) -> StepError {
-    StepError::Failed(Trouble::new(reason::CONTAINER_NOT_FOUND, what))
+    StepError::Failed(Trouble::new(Reason::ContainerNotFound, what))
 }

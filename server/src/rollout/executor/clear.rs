@@ -7,10 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{BACKOFF, CALL, EventWriter, Run, Stopped, Task, container_facts};
-use crate::domain::ContainerRef;
+use crate::domain::{ContainerRef, Reason};
 use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::rollout::model::{HostEnd, HostEvent, Step, Trouble};
-use crate::rollout::reason;
 use crate::rollout::step::Names;
 
 /// How long a host is tried for.
@@ -88,7 +87,7 @@ impl Run<'_> {
             let why = match tokio::time::timeout(CALL, removed).await {
                 Ok(Ok(found)) => return found,
                 Ok(Err(error)) => self.trouble(&error),
-                Err(_) => Trouble::new(reason::HOST_TIMEOUT, "no answer from the host"),
+                Err(_) => Trouble::new(Reason::HostTimeout, "no answer from the host"),
             };
             if begun.elapsed() >= PATIENCE {
                 return Some(why.message);

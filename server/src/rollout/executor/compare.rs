@@ -7,10 +7,9 @@ use serde_json::{Value, json};
 
 use super::act::{missing, reference};
 use super::{CALL, NewBody, Run, StepError};
-use crate::domain::ContainerRef;
+use crate::domain::{ContainerRef, Reason};
 use crate::rollout::facts::as_docker;
 use crate::rollout::model::{HostEvent, Trouble};
-use crate::rollout::reason;
 use crate::rollout::recreate;
 use crate::rollout::step::Observed;
 
@@ -31,7 +30,7 @@ impl Run<'_> {
         self.write(HostEvent::Differs { differences }).await?;
         if self.task.policy.strict {
             return Err(StepError::Failed(Trouble::new(
-                reason::SETTINGS_DIFFER,
+                Reason::RolloutSettingsDiffer,
                 format!("the Engine created it with other settings: {told}"),
             )));
         }
@@ -44,7 +43,7 @@ impl Run<'_> {
         let document = self.call(CALL, self.engine.inspect_container(&reference, false)).await?;
         document.parse().map(as_docker).map_err(|error| {
             let message = format!("unexpected JSON of a container: {error}");
-            StepError::Failed(Trouble::new(reason::SETTINGS_DIFFER, message))
+            StepError::Failed(Trouble::new(Reason::RolloutSettingsDiffer, message))
         })
     }
 }
@@ -54,7 +53,7 @@ pub(super) fn check_networks(new: &NewBody, found: &Value) -> Result<(), StepErr
     match recreate::not_joined(&new.joins, found) {
         None => Ok(()),
         Some(told) => Err(StepError::Failed(Trouble::new(
-            reason::SETTINGS_DIFFER,
+            Reason::RolloutSettingsDiffer,
             format!("{told}; it would not be reachable there"),
         ))),
     }

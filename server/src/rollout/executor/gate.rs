@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use super::act::reference;
 use super::{CALL, Run, StepError, container_facts};
-use crate::domain::ContainerRef;
+use crate::domain::{ContainerRef, Reason};
 use crate::engine::EngineDocument;
 use crate::rollout::hosts::{HttpProbe, ProbeTarget};
 use crate::rollout::model::{HostEvent, Trouble};
-use crate::rollout::reason;
 use crate::rollout::spec::{Gate, Through};
 use crate::rollout::step::{ContainerFacts, Health, Observed, Status};
 
@@ -374,7 +373,7 @@ fn ended(exit_code: i64, said: &str) -> String {
 }
 
 fn failed(message: String) -> StepError {
-    StepError::Failed(Trouble::new(reason::GATE_FAILED, message))
+    StepError::Failed(Trouble::new(Reason::RolloutGateFailed, message))
 }
 
 fn shortened(text: &str) -> String {

@@ -6,11 +6,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{BACKOFF, CALL, PATIENCE, Run, StepError, Stopped, Task};
-use crate::domain::{ImageName, ImageReference, RegistryLogin};
+use crate::domain::{ImageName, ImageReference, Reason, RegistryLogin};
 use crate::engine::{EngineDocument, EngineError, ErrorKind, Transfer, null_to_default};
 use crate::rollout::model::{HostEnd, HostEvent, Trouble};
 use crate::rollout::plan::no_health_check;
-use crate::rollout::reason;
 use crate::rollout::recreate;
 use crate::rollout::requests::PullProgress;
 use crate::rollout::spec::{Gate, PullWhen};
@@ -52,12 +51,12 @@ impl Run<'_> {
     async fn fetch(&mut self) -> Result<(), StepError> {
         let Some(planned) = self.task.image.clone() else { return Ok(()) };
         let invalid = |error: &dyn std::fmt::Display| {
-            StepError::Failed(Trouble::new(reason::IMAGE_NOT_FOUND, error.to_string()))
+            StepError::Failed(Trouble::new(Reason::ImageNotFound, error.to_string()))
         };
         let name = ImageName::parse(&planned.reference).map_err(|error| invalid(&error))?;
         let present = match self.call(CALL, self.engine.inspect_image(&name)).await {
             Ok(document) => Some(read(&document)?),
-            Err(StepError::Failed(trouble)) if trouble.reason == reason::IMAGE_NOT_FOUND => None,
+            Err(StepError::Failed(trouble)) if trouble.reason == Reason::ImageNotFound => None,
             Err(error) => return Err(error),
         };
         let wanted = planned.digest.as_deref();
@@ -124,7 +123,7 @@ impl Run<'_> {
         let pinned = match digest {
             Some(digest) if reference.digest().is_none() => {
                 ImageReference::parse(&format!("{reference}@{digest}")).map_err(|error| {
-                    StepError::Failed(Trouble::new(reason::IMAGE_NOT_FOUND, error.to_string()))
+                    StepError::Failed(Trouble::new(Reason::ImageNotFound, error.to_string()))
                 })?
             }
             _ => reference,
@@ -193,6 +192,6 @@ impl Run<'_> {
 fn read(document: &EngineDocument) -> Result<Image, StepError> {
     document.parse().map_err(|error| {
         let message = format!("unexpected JSON of an image: {error}");
-        StepError::Failed(Trouble::new(reason::IMAGE_NOT_FOUND, message))
+        StepError::Failed(Trouble::new(Reason::ImageNotFound, message))
     })
 }

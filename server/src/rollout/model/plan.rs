@@ -140,10 +140,11 @@ pub enum TargetKind {
 }
 
 /// How the new container takes the place of the old one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// The old one stops, then the new one starts.
+    #[default]
     StopFirst,
     /// The new one starts and proves itself, then the old one stops.
     StartFirst,

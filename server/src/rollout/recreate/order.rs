@@ -9,7 +9,7 @@ use super::json::{entries, is_empty, items, text, texts};
 use super::{Notes, Options};
 use crate::domain::Reason;
 use crate::rollout::facts::{ContainerFacts, OldContainer};
-use crate::rollout::model::Order;
+use crate::rollout::model::{Order, Trouble};
 use crate::rollout::spec::OrderPreference;
 
 /// The order that is wished for, where it is possible.
@@ -23,31 +23,44 @@ pub(super) fn choose(
     if options.order == OrderPreference::StopFirst {
         return Order::StopFirst;
     }
-    let mut obstacles = obstacles(old, body, dependents, options);
+    let mut obstacles = obstacles(old, body, dependents, options.share_volumes);
     let shared = shared_names(body);
     if options.order == OrderPreference::Auto {
         obstacles.extend(shared.iter().map(|name| format!("its {name} would resolve to both")));
     }
-    if obstacles.is_empty() {
-        for name in shared {
-            notes.risk(format!(
-                "the {name} resolves to both containers from the start of the new one, before its gate, until the old one stops"
-            ));
+    match order_where(options.order, &obstacles) {
+        Ok((order, risk)) => {
+            notes.risks.extend(risk);
+            if order == Order::StartFirst {
+                notes.risks.extend(shared.iter().map(|name| format!(
+                    "the {name} resolves to both containers from the start of the new one, before its gate, until the old one stops"
+                )));
+            }
+            order
         }
-        return Order::StartFirst;
+        Err(trouble) => {
+            notes.refusals.push(trouble);
+            Order::StopFirst
+        }
     }
-    if options.order == OrderPreference::Auto {
-        notes.risk(format!("stop-first, because {}", obstacles.join("; ")));
-    } else {
-        notes.refuse(
+}
+
+/// The order that is wished for, where that is possible with these obstacles to start-first; else the
+/// other one, with the reason as a risk, or a refusal.
+pub fn order_where(
+    wished: OrderPreference,
+    obstacles: &[String],
+) -> Result<(Order, Option<String>), Trouble> {
+    let why = obstacles.join("; ");
+    match wished {
+        OrderPreference::StopFirst => Ok((Order::StopFirst, None)),
+        _ if obstacles.is_empty() => Ok((Order::StartFirst, None)),
+        OrderPreference::Auto => Ok((Order::StopFirst, Some(format!("stop-first, because {why}")))),
+        OrderPreference::StartFirst => Err(Trouble::new(
             Reason::RolloutStartFirstImpossible,
-            format!(
-                "start-first is not possible: {}; use stop-first or auto",
-                obstacles.join("; ")
-            ),
-        );
+            format!("start-first is not possible: {why}; use stop-first or auto"),
+        )),
     }
-    Order::StopFirst
 }
 
 /// Says which ports of the host will be other ones.
@@ -68,11 +81,12 @@ pub(super) fn warn_of_ports(body: &Value, notes: &mut Notes) {
     }
 }
 
-fn obstacles(
+/// What stands against a new container of this body beside the old one.
+pub fn obstacles(
     old: &OldContainer,
     body: &Value,
     dependents: &[Dependent],
-    options: &Options,
+    share_volumes: bool,
 ) -> Vec<String> {
     let host_config = &body["HostConfig"];
     let mut obstacles = Vec::new();
@@ -103,7 +117,7 @@ fn obstacles(
     for dependent in dependents {
         obstacles.push(format!("the container {} depends on it", dependent.name));
     }
-    if !options.share_volumes {
+    if !share_volumes {
         for place in shared(old, body) {
             obstacles.push(format!("old and new would both write to {place}"));
         }

@@ -9,7 +9,8 @@ use super::super::step::HostProgress;
 use super::{DependentState, Failure, HostState, Pulled, RolloutState, Unreachable};
 
 impl RolloutState {
-    pub(super) fn fold(&mut self, record: &Record) {
+    /// Takes in a record that is stored, and so was legal when it was written.
+    pub fn fold(&mut self, record: &Record) {
         match &record.event {
             Event::Created { .. } => {}
             Event::Phase { to, reason } => {
@@ -24,7 +25,12 @@ impl RolloutState {
                 };
                 let Some(state) = self.hosts.get_mut(host) else { return };
                 let watching = state.work == Some(Work::Watch);
+                let place = |state: &HostState| (state.standing(), state.step, state.step_of);
+                let before = place(state);
                 state.fold(happened, record.at, baking);
+                if place(state) != before {
+                    state.since = Some(record.at);
+                }
                 // A wave that bakes is not progress, it is the pause after it.
                 if matches!(happened, HostEvent::Ended { .. }) && !watching {
                     self.last_progress = self.last_progress.max(record.at);
@@ -45,6 +51,9 @@ impl RolloutState {
     fn enter(&mut self, to: &Phase, at: Millis) {
         let from = std::mem::replace(&mut self.phase, to.clone());
         self.phase_since = at;
+        if let Phase::Running { wave } | Phase::Baking { wave, .. } = to {
+            self.wave = Some(*wave);
+        }
         match to {
             Phase::Paused { .. } => {
                 self.asked.pause = false;
@@ -55,9 +64,6 @@ impl RolloutState {
                 return;
             }
             Phase::Aborting => self.asked = super::Asked::default(),
-            Phase::RollingBack if !matches!(from, Phase::Paused { .. }) => {
-                self.turned_in = wave_of(&from);
-            }
             _ => {}
         }
         match from {
@@ -108,15 +114,24 @@ impl RolloutState {
 impl HostState {
     fn fold(&mut self, happened: &HostEvent, at: Millis, baking: Option<Millis>) {
         match happened {
-            HostEvent::Begun { work, attempt } => self.begin(*work, *attempt, at, baking),
+            HostEvent::Begun { work, attempt } => self.begin(*work, *attempt, baking),
             HostEvent::Intent { step } => {
                 self.progress.intended.insert(*step);
-                self.begin_step(*step, at);
+                self.at_step(*step, None);
+                self.unreachable = None;
             }
-            HostEvent::Did { step, id } => self.progress.done(*step, id.as_deref()),
+            HostEvent::Did { step, id } => {
+                self.progress.done(*step, id.as_deref());
+                self.at_step(*step, None);
+            }
             HostEvent::Dependent { number, happened } => {
                 match &**happened {
-                    HostEvent::Intent { step } => self.begin_step(*step, at),
+                    HostEvent::Intent { step } => {
+                        self.at_step(*step, Some(*number));
+                        self.unreachable = None;
+                    }
+                    HostEvent::Did { step, .. } => self.at_step(*step, Some(*number)),
+                    HostEvent::Good { saw, .. } => self.saw.clone_from(saw),
                     HostEvent::Differs { differences } => {
                         let new = |line: &&String| !self.differences.contains(line);
                         let new: Vec<_> = differences.iter().filter(new).cloned().collect();
@@ -137,7 +152,7 @@ impl HostState {
             HostEvent::Differs { differences } => self.differences.clone_from(differences),
             HostEvent::Gate { deadline } => self.gate_deadline = Some(*deadline),
             HostEvent::Good { since, saw } => {
-                self.good_since = *since;
+                (self.good_since, self.healthy_since) = (*since, *since);
                 self.saw.clone_from(saw);
             }
             HostEvent::Passed { monitor_until } => self.monitor_until = Some(*monitor_until),
@@ -156,7 +171,7 @@ impl HostState {
                 self.failed |= !matches!(self.work, Some(Work::RollBack | Work::Clear));
                 // The way back has a gate of its own.
                 self.gate_deadline = None;
-                self.good_since = None;
+                (self.good_since, self.healthy_since) = (None, None);
             }
             HostEvent::Unreachable { trouble } => {
                 let tries = self.unreachable.as_ref().map_or(0, |last| last.tries) + 1;
@@ -167,13 +182,11 @@ impl HostState {
         }
     }
 
-    fn begin_step(&mut self, step: Step, at: Millis) {
-        self.step = Some(step);
-        self.step_at = Some(at);
-        self.unreachable = None;
+    fn at_step(&mut self, step: Step, of: Option<usize>) {
+        (self.step, self.step_of) = (Some(step), of);
     }
 
-    fn begin(&mut self, work: Work, attempt: u32, at: Millis, baking: Option<Millis>) {
+    fn begin(&mut self, work: Work, attempt: u32, baking: Option<Millis>) {
         if self.work.is_some() {
             return;
         }
@@ -199,14 +212,11 @@ impl HostState {
         }
         self.work = Some(work);
         self.attempt = attempt;
-        self.begun_at = Some(at);
         self.ended_at = None;
-        self.step = None;
-        self.step_at = None;
+        self.last_end = None;
         self.restoring = false;
         self.gate_deadline = None;
         self.good_since = None;
-        self.saw.clear();
         self.monitor_until = if work == Work::Watch { baking } else { None };
         self.failure = None;
         self.retry = false;
@@ -215,6 +225,8 @@ impl HostState {
     fn finish(&mut self, end: &HostEnd, at: Millis) {
         let work = self.work.take();
         self.ended_at = Some(at);
+        self.last_end = Some(end.clone());
+        self.step_of = None;
         self.restoring = false;
         if work == Some(Work::Watch) {
             self.watched_until = self.monitor_until;
@@ -254,13 +266,6 @@ impl DependentState {
             // Of the others `legal` lets in none that a dependent keeps.
             _ => {}
         }
-    }
-}
-
-fn wave_of(phase: &Phase) -> Option<usize> {
-    match phase {
-        Phase::Running { wave } | Phase::Baking { wave, .. } => Some(*wave),
-        _ => None,
     }
 }
 

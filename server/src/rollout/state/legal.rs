@@ -2,6 +2,7 @@
 
 use crate::domain::HostName;
 
+use super::super::control::{Effect, Refused, effect};
 use super::super::model::{
     Control, Event, HostEnd, HostEvent, PauseCause, Phase, TargetKind, Work,
 };
@@ -115,17 +116,18 @@ impl RolloutState {
     }
 
     fn check_control(&self, control: Control) -> Result<(), Illegal> {
-        let refuse = |control| Err(Illegal::Control { control, phase: self.phase.clone() });
-        match (control, &self.phase) {
-            (Control::Pause, Phase::Aborting) => refuse("paused"),
-            (Control::Pause | Control::Abort, _) => Ok(()),
-            (Control::Resume { .. }, Phase::Paused { cause: PauseCause::Promotion, .. }) => {
-                Err(Illegal::AwaitsPromotion)
-            }
-            (Control::Resume { .. }, Phase::Paused { .. }) => Ok(()),
-            (Control::Resume { .. }, _) => refuse("resumed"),
-            (Control::Promote, Phase::Paused { cause: PauseCause::Promotion, .. }) => Ok(()),
-            (Control::Promote, _) => refuse("promoted"),
+        let name = match control {
+            Control::Pause => "paused",
+            Control::Resume { .. } => "resumed",
+            Control::Promote => "promoted",
+            Control::Abort => "aborted",
+        };
+        match (effect(&self.phase, control), control) {
+            (Ok(Effect::Changes), _) => Ok(()),
+            // To no effect, so it does no harm.
+            (Ok(Effect::Nothing), Control::Pause | Control::Abort) => Ok(()),
+            (Err(Refused::AwaitsPromotion), _) => Err(Illegal::AwaitsPromotion),
+            _ => Err(Illegal::Control { control: name, phase: self.phase.clone() }),
         }
     }
 

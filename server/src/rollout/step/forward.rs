@@ -1,10 +1,10 @@
 //! The way to the new container.
 
 use super::super::model::{HostEnd, OldFacts, Order, Step, TargetKind, Trouble};
-use super::super::reason;
 use super::super::spec::Gate;
 use super::observed::{ContainerFacts, Place};
 use super::{Next, View, observed};
+use crate::domain::Reason;
 
 impl View<'_> {
     pub(super) fn forward(&self) -> Next {
@@ -17,7 +17,7 @@ impl View<'_> {
         };
         if standing.running && !old.running {
             return Next::Fail(Trouble::new(
-                reason::CONTAINER_CHANGED,
+                Reason::RolloutContainerChanged,
                 format!(
                     "{} was not running when the rollout was planned but is running now; plan again",
                     self.names.target
@@ -60,7 +60,7 @@ impl View<'_> {
         names.into_iter().find_map(|(name, holder)| {
             let holder = holder.as_deref().filter(|holder| !self.is_known(holder))?;
             Some(Next::Fail(Trouble::new(
-                reason::NAME_IN_USE,
+                Reason::NameInUse,
                 format!(
                     "the name {name} is taken by container {}, which does not belong to this rollout; \
                      rename or remove it",
@@ -117,7 +117,7 @@ impl View<'_> {
                 return Next::Do(Step::StopOld);
             }
             return Next::Fail(Trouble::new(
-                reason::CONTAINER_CHANGED,
+                Reason::RolloutContainerChanged,
                 format!(
                     "{} has auto-remove and was stopped, but the Engine did not remove it",
                     self.names.target
@@ -269,7 +269,7 @@ impl View<'_> {
 
     fn new_is_gone(&self) -> Trouble {
         Trouble::new(
-            reason::CONTAINER_NOT_FOUND,
+            Reason::ContainerNotFound,
             format!(
                 "the new container of {} no longer exists: it was removed, or it ended and \
                  has auto-remove",
@@ -280,14 +280,14 @@ impl View<'_> {
 
     fn new_was_rejected(&self) -> Trouble {
         Trouble::new(
-            reason::CONTAINER_CHANGED,
+            Reason::RolloutContainerChanged,
             format!("the new container already has the name {}", self.names.reject),
         )
     }
 
     fn new_is_down(&self, new: &ContainerFacts) -> Trouble {
         Trouble::new(
-            reason::GATE_FAILED,
+            Reason::RolloutGateFailed,
             format!(
                 "the new container of {} was healthy but is now {}, with exit code {}",
                 self.names.target,

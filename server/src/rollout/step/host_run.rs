@@ -12,10 +12,10 @@
 use std::time::SystemTime;
 
 use super::super::model::{HostEnd, HostPlan, Step, Trouble};
-use super::super::reason;
 use super::super::spec::Policy;
 use super::back::TOUCHES_OLD;
 use super::{ContainerFacts, Direction, HostProgress, Names, Next, Observed, next};
+use crate::domain::Reason;
 
 /// A container of a host's work, and all that is known of it.
 #[derive(Debug, Clone, Copy)]
@@ -110,7 +110,7 @@ fn begun_at(container: &ContainerFacts) -> Option<SystemTime> {
 fn is_outlived(target: &Names) -> Trouble {
     let message =
         format!("it runs in a namespace that no longer exists: {} was restarted", target.target);
-    Trouble::new(reason::GATE_FAILED, message)
+    Trouble::new(Reason::RolloutGateFailed, message)
 }
 
 fn forward(nexts: &[Next]) -> usize {
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn what_cannot_go_on_is_heard_first() {
-        let trouble = Trouble::new(reason::GATE_FAILED, "it is down");
+        let trouble = Trouble::new(Reason::RolloutGateFailed, "it is down");
         let mut nexts = of(&[Some(StopOld), Some(StopOld), None]);
         nexts[2] = Next::Fail(trouble.clone());
         assert_eq!(forward(&nexts), 2);

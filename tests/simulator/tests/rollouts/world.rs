@@ -22,12 +22,12 @@ use wharf_server::domain::{
 };
 use wharf_server::rollout::clock::Clock;
 use wharf_server::rollout::driver::{Driver, DriverError, Handle, Shared};
-use wharf_server::rollout::journal::{Journal, MemoryJournal, NewRollout};
+use wharf_server::rollout::journal::{Journal, NewRollout};
 use wharf_server::rollout::model::{Control, Millis, RolloutId};
-use wharf_server::rollout::planning::{self, Planned};
+use wharf_server::rollout::plan::{self, Planned};
 use wharf_server::rollout::requests::{Order, RequestText, RolloutError, Terms, UndoOrder};
 use wharf_server::rollout::spec::{Change, OnFailure, OrderPreference, Policy, RolloutSpec};
-use wharf_simulator::{PowerState, Registries, SimEngine, SimHost};
+use wharf_simulator::{MemoryJournal, PowerState, Registries, SimEngine, SimHost};
 
 use crate::tap::Tap;
 
@@ -172,7 +172,7 @@ impl World {
             request: RequestText("{}".to_owned()),
             terms: Terms::default(),
         };
-        let planned = planning::plan(&*self.hosts, &order).await;
+        let planned = plan::plan(&*self.hosts, &order).await;
         let planned = planned.unwrap_or_else(|error| panic!("the plan is refused: {error}"));
         self.write_down(planned, policy, None).await;
     }
@@ -190,13 +190,13 @@ impl World {
             request: RequestText("{}".to_owned()),
             terms: Terms::default(),
         };
-        let planned = planning::plan_undo(&*self.hosts, &self.tap, &order).await;
+        let planned = plan::plan_undo(&*self.hosts, &self.tap, &order).await;
         let planned = planned.unwrap_or_else(|error| panic!("the undo is refused: {error}"));
         self.write_down(planned, policy, Some(of)).await;
     }
 
     async fn write_down(&mut self, planned: Planned, policy: Policy, undo_of: Option<RolloutId>) {
-        let Planned { plan, bodies } = planned;
+        let Planned { plan, secrets } = planned;
         let rollout = NewRollout {
             id: self.id,
             created_at: clock().now(),
@@ -205,7 +205,7 @@ impl World {
             by: "anna".to_owned(),
             undo_of,
             annotations: Annotations::default(),
-            secrets: planning::secrets(bodies),
+            secrets,
             planned_at: *self.tap.changes().borrow(),
         };
         let epoch = self.tap.take_over().await.expect("the journal is taken over");

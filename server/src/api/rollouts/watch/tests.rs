@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::*;
 use crate::domain::{Annotations, ContainerName, HostName, Reason};
 use crate::engine::Transfer;
-use crate::rollout::journal::{MemoryJournal, NewRollout, NewSecret, Result, SecretKind, Summary};
+use crate::memory_journal::MemoryJournal;
+use crate::rollout::journal::{NewRollout, NewSecret, Result, SecretKind, Summary};
 use crate::rollout::model::{
     Control, Epoch, Event as Happened, HostEnd, HostEvent, HostPlan, Millis, PauseCause, Phase,
     Plan, Record, TargetKind, Trouble, Work,

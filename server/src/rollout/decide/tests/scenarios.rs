@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::harness::{Fleet, Outcome};
+use crate::domain::Reason;
 use crate::rollout::model::*;
-use crate::rollout::reason;
 use crate::rollout::spec::*;
 use crate::rollout::state::tests::values::{host, host_plan, plan};
 
@@ -91,7 +91,7 @@ fn a_resume_goes_on_without_the_failed_or_with_them() {
         assert_eq!(end, if retry { Phase::Succeeded } else { Phase::Failed });
         assert_eq!(fleet.order_of(Work::Forward).len(), 6 + usize::from(retry));
         let reason = fleet.state.reason.as_ref().map(|trouble| trouble.reason);
-        assert_eq!(reason, (!retry).then_some(reason::INCOMPLETE));
+        assert_eq!(reason, (!retry).then_some(Reason::RolloutIncomplete));
     }
 }
 
@@ -125,7 +125,7 @@ fn a_rollback_puts_back_the_last_first() {
     fleet.script("c2").forward.push_back(Outcome::Fails);
     assert_eq!(fleet.run(), Phase::RolledBack);
     assert_eq!(fleet.order_of(Work::RollBack), ["c1", "b2", "b1", "a1"]);
-    assert_eq!(fleet.state.reason.as_ref().unwrap().reason, reason::BUDGET_EXCEEDED);
+    assert_eq!(fleet.state.reason.as_ref().unwrap().reason, Reason::RolloutBudgetExceeded);
     assert_eq!(*fleet.end_of("c2"), HostEnd::Restored);
     assert_eq!(fleet.state.hosts[&host("c3")].end, None, "it was never begun");
 }
@@ -168,7 +168,7 @@ fn an_abort_by_policy_leaves_the_mix() {
     fleet.script("a2").forward.push_back(Outcome::Fails);
     assert_eq!(fleet.run(), Phase::Aborted);
     assert_eq!(*fleet.end_of("a1"), HostEnd::Committed);
-    assert_eq!(fleet.state.reason.as_ref().unwrap().reason, reason::BUDGET_EXCEEDED);
+    assert_eq!(fleet.state.reason.as_ref().unwrap().reason, Reason::RolloutBudgetExceeded);
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn a_rollback_is_not_rolled_back() {
     take(&mut state, &mut at, happened("a1", begun(Work::Forward, 1)));
     take(&mut state, &mut at, happened("a1", ended(HostEnd::Committed)));
     take(&mut state, &mut at, phase(Phase::RollingBack));
-    assert_eq!(state.turned_in, Some(0));
+    assert_eq!(state.wave, Some(0));
     take(&mut state, &mut at, happened("a1", begun(Work::RollBack, 1)));
     take(&mut state, &mut at, happened("a1", failed()));
     assert_eq!(state.failed(), 0, "a rollback has no budget");

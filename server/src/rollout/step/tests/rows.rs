@@ -85,7 +85,7 @@ fn a_failed_start_is_tried_again_and_a_container_that_ended_is_not() {
     let Next::Fail(trouble) = ask(&replace(), row, Direction::Forward) else {
         panic!("it is down");
     };
-    assert_eq!(trouble.reason, reason::GATE_FAILED);
+    assert_eq!(trouble.reason, Reason::RolloutGateFailed);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn names_that_strangers_have_are_found_before_anything_is_touched() {
         let progress = HostProgress::default();
         let ask = |direction| next(&names, &plan, &Policy::default(), &seen, direction, &progress);
         let Next::Fail(trouble) = ask(Direction::Forward) else { panic!("{taken} is taken") };
-        assert_eq!(trouble.reason, reason::NAME_IN_USE);
+        assert_eq!(trouble.reason, Reason::NameInUse);
         assert!(trouble.message.contains(taken.as_str()), "{}", trouble.message);
         assert_eq!(ask(Direction::Restore), Next::Finished(HostEnd::Unchanged));
     }
@@ -177,7 +177,7 @@ fn a_target_that_was_started_since_the_plan_is_left_running() {
     let old = || Some(container(OLD, "web", Status::Running));
     let row = Row { old: old(), new: None, did: &[] };
     let Next::Fail(trouble) = ask(&plan, row, Direction::Forward) else { panic!("it runs now") };
-    assert_eq!(trouble.reason, reason::CONTAINER_CHANGED);
+    assert_eq!(trouble.reason, Reason::RolloutContainerChanged);
     let row = Row { old: old(), new: None, did: &[] };
     assert_eq!(ask(&plan, row, Direction::Restore), Next::Finished(HostEnd::Unchanged));
 }

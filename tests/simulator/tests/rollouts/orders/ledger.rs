@@ -9,10 +9,10 @@ use tokio::sync::watch;
 use uuid::Uuid;
 use wharf_server::domain::HostName;
 use wharf_server::rollout::journal::{
-    Entry, Journal, JournalError, MemoryJournal, NewRollout, NewSecret, Result, SecretKind, Summary,
+    Entry, Journal, JournalError, NewRollout, NewSecret, Result, SecretKind, Summary,
 };
 use wharf_server::rollout::model::{Epoch, Record, Revision, RolloutId};
-use wharf_simulator::Process;
+use wharf_simulator::{MemoryJournal, Process};
 
 use super::book::{Book, in_the_middle};
 use super::planted::Plant;

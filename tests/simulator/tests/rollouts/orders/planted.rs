@@ -1,7 +1,8 @@
 //! Bugs that the server had, planted again: seeds must find each.
 
-use wharf_server::rollout::journal::{Journal, JournalError, MemoryJournal, NewRollout, Result};
+use wharf_server::rollout::journal::{Journal, JournalError, NewRollout, Result};
 use wharf_server::rollout::model::{Epoch, Revision, TargetKind};
+use wharf_simulator::MemoryJournal;
 
 use super::run::run;
 

@@ -1,4 +1,5 @@
-//! A journal in memory. Clones share it, so it survives the "process" of a simulation.
+//! A journal in memory. Clones share it, so it survives the "process" of a simulation. The unit tests
+//! of the server compile this file too.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::watch;
 use uuid::Uuid;
-
-use super::{Entry, Journal, JournalError, NewRollout, NewSecret, Result, SecretKind, Summary};
-use crate::domain::{ContainerName, HostName};
-use crate::rollout::model::{Epoch, Event, Record, Revision, RolloutId};
+use wharf_server::domain::{ContainerName, HostName};
+use wharf_server::rollout::journal::{
+    Entry, Journal, JournalError, NewRollout, NewSecret, Result, SecretKind, Summary,
+};
+use wharf_server::rollout::model::{Epoch, Event, Record, Revision, RolloutId};
 
 /// A journal in memory.
 #[derive(Debug, Clone)]

@@ -3,13 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::assemble::is_bad;
+use super::found::is_bad;
 use super::sealed::body;
-use crate::domain::{ContainerName, HostName};
+use crate::domain::{ContainerName, HostName, Reason};
 use crate::rollout::executor::Bodies;
 use crate::rollout::facts::{ContainerFacts, HostFacts, OldContainer};
 use crate::rollout::model::{DependentPlan, HostPlan, Plan, RolloutId, TargetKind, Trouble};
-use crate::rollout::reason;
 use crate::rollout::recreate::{self, Options};
 use crate::rollout::spec::Change;
 
@@ -32,7 +31,7 @@ pub(super) fn plan(
     if !dependents.is_empty() && target.inspect["HostConfig"]["AutoRemove"] == true {
         let message = "it has auto-remove, and other containers depend on it: remove those, \
                        or recreate it without auto-remove";
-        return Err(vec![Trouble::new(reason::DEPENDENT_CONTAINER, message)]);
+        return Err(vec![Trouble::new(Reason::DependentContainer, message)]);
     }
     let target = ContainerFacts::read(&target.inspect);
     let (mut planned, mut troubles) = (Planned::default(), Vec::new());
@@ -59,7 +58,7 @@ fn one(
     host: &HostFacts,
     rollout: RolloutId,
 ) -> Result<(DependentPlan, Bodies), Vec<Trouble>> {
-    let refuse = |message: String| Err(vec![Trouble::new(reason::DEPENDENT_CONTAINER, message)]);
+    let refuse = |message: String| Err(vec![Trouble::new(Reason::DependentContainer, message)]);
     let Ok(name) = ContainerName::parse(&facts.name) else {
         return refuse("its name is not valid".to_owned());
     };
@@ -68,7 +67,7 @@ fn one(
     }
     if let Some((taken, _)) = recreate::names::taken(host, &facts.name, &rollout.short()).first() {
         let message = format!("the name {taken} is taken");
-        return Err(vec![Trouble::new(reason::NAME_IN_USE, message)]);
+        return Err(vec![Trouble::new(Reason::NameInUse, message)]);
     }
     let old = recreate::old_facts(dependent, host);
     if old.running && is_bad(&dependent.inspect) {

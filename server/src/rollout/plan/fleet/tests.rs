@@ -1,8 +1,9 @@
 use std::time::Duration;
 
+use super::super::host::{NewContainer, Present, Replacement};
 use super::*;
-use crate::domain::Reason;
-use crate::rollout::model::Order;
+use crate::rollout::model::{OldFacts, Order, RestartPolicy, Trouble};
+use crate::rollout::recreate::order_where;
 use crate::rollout::spec::{Amount, OrderPreference, Stopped};
 
 fn host(name: &str) -> HostName {
@@ -12,6 +13,7 @@ fn host(name: &str) -> HostName {
 fn new() -> NewContainer {
     NewContainer {
         spec_sha: "sha".to_owned(),
+        order: Order::StopFirst,
         diff: vec!["image: app:v1 -> app:v2".to_owned(), "env.A: set".to_owned()],
         risks: vec!["the writable layer is lost".to_owned()],
         lost_paths: Vec::new(),
@@ -43,35 +45,32 @@ fn present() -> Present {
         },
         unhealthy: false,
         paused: false,
-        no_start_first: Vec::new(),
         new: Ok(Replacement::New(new())),
     }
 }
 
-fn there(change: impl FnOnce(&mut Present)) -> HostFacts {
+fn there(change: impl FnOnce(&mut Present)) -> Found {
     let mut present = present();
     change(&mut present);
-    HostFacts::Present(Box::new(present))
+    Found::Present(Box::new(present))
 }
 
-fn silent() -> HostFacts {
-    HostFacts::Silent(Trouble::new(Reason::HostUnreachable, "connection refused"))
+fn silent() -> Found {
+    Found::Silent(Trouble::new(Reason::HostUnreachable, "connection refused"))
 }
 
-fn fleet(
-    hosts: impl IntoIterator<Item = (&'static str, HostFacts)>,
-) -> BTreeMap<HostName, HostFacts> {
+fn fleet(hosts: impl IntoIterator<Item = (&'static str, Found)>) -> BTreeMap<HostName, Found> {
     hosts.into_iter().map(|(name, facts)| (host(name), facts)).collect()
 }
 
-fn planned(policy: &Policy, hosts: &BTreeMap<HostName, HostFacts>) -> Result<Plan, Vec<Refusal>> {
+fn planned(policy: &Policy, hosts: &BTreeMap<HostName, Found>) -> Result<Plan, Vec<Refusal>> {
     let digest = Some("sha256:2".to_owned());
     let image = Some(PlannedImage { reference: "app:v2".to_owned(), digest });
     plan(&Input { container: &"web".parse().unwrap(), policy, image, hosts, first: &[] })
 }
 
 fn reasons(refusals: Vec<Refusal>) -> Vec<Reason> {
-    refusals.into_iter().map(|refusal| refusal.trouble.reason).collect()
+    refusals.into_iter().map(|refusal| refusal.reason).collect()
 }
 
 fn names(waves: &[Vec<HostName>]) -> Vec<Vec<&str>> {
@@ -147,12 +146,12 @@ fn waves_are_cut_as_the_policy_says() {
 fn what_is_there_decides_what_is_done() {
     let hosts = fleet([
         ("a", there(|_| {})),
-        ("b", HostFacts::Missing { new: Some(Replacement::New(new())) }),
-        ("c", HostFacts::Missing { new: None }),
+        ("b", Found::Missing { new: Some(Replacement::New(new())) }),
+        ("c", Found::Missing { new: None }),
         ("d", there(|present| present.paused = true)),
         ("e", there(|present| present.old.running = false)),
         ("f", there(|present| present.new = Ok(retained()))),
-        ("g", HostFacts::Missing { new: Some(retained()) }),
+        ("g", Found::Missing { new: Some(retained()) }),
     ]);
     let plan = planned(&Policy::default(), &hosts).unwrap();
     let of = |name: &str| &plan.hosts[name];
@@ -183,27 +182,41 @@ fn the_policy_says_what_happens_to_a_container_that_is_not_running() {
     assert!(matches!(plan.hosts["a"].kind, TargetKind::Skip { .. }));
     assert_eq!(plan.warnings, ["left out: a"]);
     let refused = planned(&with(Stopped::Refuse), &down()).unwrap_err();
-    let refused: Vec<_> = refused.iter().map(|it| it.trouble.reason).collect();
+    let refused: Vec<_> = refused.iter().map(|it| it.reason).collect();
     assert_eq!(refused, [Reason::RolloutContainerStopped]);
 }
 
 #[test]
 fn start_first_is_refused_or_given_up_where_it_cannot_be() {
-    let obstacle = "port 80 of the host is fixed".to_owned();
+    let obstacles = ["port 80 of the host is fixed".to_owned()];
+    let refused = order_where(OrderPreference::StartFirst, &obstacles).unwrap_err();
+    assert_eq!(refused.reason, Reason::RolloutStartFirstImpossible);
+    let (order, risk) = order_where(OrderPreference::Auto, &obstacles).unwrap();
+    assert_eq!(order, Order::StopFirst);
+    assert!(risk.is_some_and(|risk| risk.contains(&obstacles[0])));
+    for (wished, order) in [
+        (OrderPreference::StartFirst, Order::StartFirst),
+        (OrderPreference::Auto, Order::StartFirst),
+        (OrderPreference::StopFirst, Order::StopFirst),
+    ] {
+        assert_eq!(order_where(wished, &[]), Ok((order, None)));
+    }
+    let start_first = || Ok(Replacement::New(NewContainer { order: Order::StartFirst, ..new() }));
     let hosts = fleet([
-        ("a", there(|_| {})),
-        ("b", there(|present| present.no_start_first = vec![obstacle.clone()])),
-        ("c", there(|present| present.old.auto_remove = true)),
+        ("a", there(|present| present.new = start_first())),
+        ("b", there(|_| {})),
+        (
+            "c",
+            there(|present| {
+                present.new = start_first();
+                present.old.running = false;
+            }),
+        ),
     ]);
-    let with = |order| Policy { order, ..Policy::default() };
-    let refusals = planned(&with(OrderPreference::StartFirst), &hosts).unwrap_err();
-    assert_eq!(reasons(refusals), [reason::START_FIRST_IMPOSSIBLE; 2]);
-    let plan = planned(&with(OrderPreference::Auto), &hosts).unwrap();
+    let plan = planned(&Policy::default(), &hosts).unwrap();
     assert_eq!(plan.hosts["a"].order, Order::StartFirst);
     assert_eq!(plan.hosts["b"].order, Order::StopFirst);
-    assert!(plan.hosts["b"].risks.iter().any(|risk| risk.contains(&obstacle)));
-    let plan = planned(&with(OrderPreference::StopFirst), &hosts).unwrap();
-    assert!(plan.hosts.values().all(|host| host.order == Order::StopFirst));
+    assert_eq!(plan.hosts["c"].order, Order::StopFirst, "nothing runs that it could run beside");
 }
 
 #[test]
@@ -212,15 +225,12 @@ fn everything_that_speaks_against_it_is_told_at_once() {
     let task = Trouble::new(Reason::SwarmTask, "web is a task of Swarm");
     let hosts = fleet([
         ("a", there(|present| present.new = Err(vec![task]))),
-        (
-            "b",
-            HostFacts::Refused(vec![missing.clone(), Trouble::new(Reason::NamespaceGone, "more")]),
-        ),
+        ("b", Found::Refused(vec![missing.clone(), Trouble::new(Reason::NamespaceGone, "more")])),
         ("c", silent()),
         ("d", there(|present| present.new = Err(vec![missing]))),
     ]);
     let refusals = planned(&Policy::default(), &hosts).unwrap_err();
-    assert!(refusals[3].trouble.message.contains("on_unreachable"), "{refusals:?}");
+    assert!(refusals[3].message.contains("on_unreachable"), "{refusals:?}");
     assert_eq!(
         reasons(refusals),
         [
@@ -244,20 +254,20 @@ fn hosts_that_do_not_answer_are_skipped_up_to_a_number() {
     let plan = planned(&policy(Amount::Count(2)), &hosts).unwrap();
     assert_eq!(names(&plan.waves), [["c"]]);
     let refusals = planned(&policy(Amount::Count(1)), &hosts).unwrap_err();
-    assert_eq!(reasons(refusals), [reason::TOO_MANY_UNREACHABLE]);
+    assert_eq!(reasons(refusals), [Reason::RolloutTooManyUnreachable]);
 }
 
 #[test]
 fn a_rollout_that_would_do_nothing_is_refused() {
-    let hosts = fleet([("a", HostFacts::Missing { new: None })]);
+    let hosts = fleet([("a", Found::Missing { new: None })]);
     let refusals = planned(&Policy::default(), &hosts).unwrap_err();
-    assert!(refusals[0].trouble.message.contains("no container web"), "{refusals:?}");
-    assert_eq!(reasons(refusals), [reason::NOTHING_TO_DO]);
+    assert!(refusals[0].message.contains("no container web"), "{refusals:?}");
+    assert_eq!(reasons(refusals), [Reason::RolloutNothingToDo]);
 }
 
 #[test]
 fn a_rollout_whose_hosts_are_there_already_is_a_plan_without_waves() {
-    let hosts = fleet([("a", HostFacts::Current), ("b", HostFacts::Missing { new: None })]);
+    let hosts = fleet([("a", Found::Current), ("b", Found::Missing { new: None })]);
     let plan = planned(&Policy::default(), &hosts).unwrap();
     assert_eq!(plan.waves, [[]; 0]);
     let reason = "already on this version".to_owned();
@@ -295,7 +305,7 @@ fn the_gate_on_a_health_check_needs_one() {
         }
         other => other,
     };
-    let missing = |new| HostFacts::Missing { new: Some(new) };
+    let missing = |new| Found::Missing { new: Some(new) };
     for facts in [
         replaced(Some(false), true),
         missing(Replacement::New(with(Some(false)))),

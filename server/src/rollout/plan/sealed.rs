@@ -1,14 +1,25 @@
 //! What is sealed beside the plan of a host: the body of the new container, and what brings the
 //! one that it replaces back. Pure.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{HostBodies, Snapshot};
+use crate::domain::HostName;
 use crate::rollout::executor::{Bodies, NewBody};
 use crate::rollout::facts::{HostFacts, OldContainer};
+use crate::rollout::journal::{NewSecret, SecretKind};
 use crate::rollout::model::Trouble;
 use crate::rollout::recreate::{self, Options, Recreated};
 use crate::rollout::spec::Change;
+
+/// How to make the old container again without it.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Snapshot {
+    /// Its body.
+    pub(super) new: NewBody,
+    /// Identifies the body.
+    pub(super) spec_sha: String,
+}
 
 /// How a container comes back that is about to be replaced.
 #[derive(Default)]
@@ -37,14 +48,19 @@ pub(super) fn way_back(old: &OldContainer, host: &HostFacts) -> Result<WayBack, 
 
 /// What is sealed of a host.
 pub(super) fn seal(
+    host: &HostName,
     new: Option<NewBody>,
     back: WayBack,
     dependents: Vec<Bodies>,
-) -> Option<HostBodies> {
-    let bodies = Bodies { new, twin: back.twin, dependents };
+) -> Vec<NewSecret> {
     // JSON values and strings are always written.
-    let old = back.snapshot.and_then(|snapshot| serde_json::to_string(&snapshot).ok());
-    Some(HostBodies { bodies: serde_json::to_string(&bodies).ok()?, old })
+    let secret = |kind, text: serde_json::Result<String>| {
+        Some(NewSecret { host: Some(host.clone()), kind, text: text.ok()? })
+    };
+    let bodies = serde_json::to_string(&Bodies { new, twin: back.twin, dependents });
+    let snapshot = back.snapshot.as_ref().map(serde_json::to_string);
+    let snapshot = snapshot.and_then(|text| secret(SecretKind::Snapshot, text));
+    secret(SecretKind::Body, bodies).into_iter().chain(snapshot).collect()
 }
 
 /// `image_id` is that of its image, where it is not the rollout's.

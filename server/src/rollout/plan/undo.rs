@@ -6,18 +6,21 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::found::{Drafts, HostDraft};
+use super::gather::facts_of;
+use super::host::{Found, NewContainer, Present, Replacement};
 use super::old_image::{self, OldImage};
-use super::{HostBodies, Planned, Snapshot, dependents, facts_of, refuse_active, sealed};
-use crate::domain::{ContainerRef, HostName};
+use super::sealed::{self, Snapshot};
+use super::{Planned, dependents, refuse_active};
+use crate::domain::{ContainerRef, HostName, Reason};
+use crate::rollout::control::check_undo;
 use crate::rollout::executor::{NewBody, container_facts};
 use crate::rollout::hosts::Hosts;
 use crate::rollout::journal::{Journal, JournalError, SecretKind};
-use crate::rollout::model::{DependentPlan, HostEnd, HostPlan, OldFacts, TargetKind, Trouble};
-use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replacement};
-use crate::rollout::reason;
+use crate::rollout::model::{HostEnd, HostPlan, OldFacts, TargetKind, Trouble};
 use crate::rollout::recreate;
 use crate::rollout::requests::{Refusal, RolloutError, UndoOrder};
-use crate::rollout::spec::{Dependents, PullWhen};
+use crate::rollout::spec::{Dependents, Policy, PullWhen};
 use crate::rollout::state::{HostState, RolloutState};
 
 /// Plans the way back of a rollout that has ended.
@@ -32,15 +35,10 @@ pub async fn plan_undo(
     }
     let state = RolloutState::replay(entries.iter().map(|entry| &entry.record))
         .map_err(|error| JournalError::Store(Box::new(error)))?;
-    if !state.phase.is_terminal() {
-        return Err(RolloutError::WrongState(
-            "the rollout has not ended; abort it first, or let it roll back".to_owned(),
-        ));
-    }
+    check_undo(&state.phase).map_err(RolloutError::WrongState)?;
     let is_host = |host: &HostName| state.hosts.contains_key(host);
     refuse_active(journal, &state.plan.container, is_host).await?;
-    let (mut facts, mut bodies, mut left) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    let (mut hanging, mut gone) = (BTreeMap::new(), Vec::new());
+    let (mut drafts, mut left, mut gone) = (Drafts::default(), BTreeMap::new(), Vec::new());
     for (name, host) in &state.hosts {
         let done = matches!(host.end, Some(HostEnd::Committed));
         let Some(was) = state.plan.hosts.get(name).filter(|_| done) else {
@@ -52,43 +50,31 @@ pub async fn plan_undo(
         };
         let way = Way { hosts, journal, order, state: &state, name };
         match way.back(was, host).await? {
-            Back::To(present, sealed, dependents) => {
-                facts.insert(name.clone(), *present);
-                hanging.insert(name.clone(), dependents);
-                bodies.extend(sealed.map(|sealed| (name.clone(), sealed)));
-            }
+            Back::To(draft) => drafts.add(name.clone(), *draft),
             Back::Left(why) => {
                 gone.push(Refusal {
                     host: Some(name.clone()),
-                    reason: reason::NOTHING_TO_DO,
+                    reason: Reason::RolloutNothingToDo,
                     message: why.clone(),
                 });
                 left.insert(name.clone(), HostPlan::skipped(why));
             }
         }
     }
-    if facts.is_empty() {
+    if drafts.hosts.is_empty() {
         if gone.is_empty() {
             let message = "the rollout changed no host, so there is nothing to undo";
-            let (reason, message) = (reason::NOTHING_TO_DO, message.to_owned());
+            let (reason, message) = (Reason::RolloutNothingToDo, message.to_owned());
             gone.push(Refusal { host: None, reason, message });
         }
         return Err(RolloutError::PlanRefused(gone));
     }
     // What was replaced last goes back first.
     let first: Vec<_> = state.plan.waves.iter().flatten().rev().cloned().collect();
-    let input = Input {
-        container: &state.plan.container,
-        policy: &order.policy,
-        image: None,
-        hosts: &facts,
-        first: &first,
-    };
-    let mut plan = plan::plan(&input)
-        .map_err(|found| RolloutError::PlanRefused(super::assemble::refusals(found)))?;
-    plan.hosts.extend(left);
-    dependents::attach(&mut plan, hanging);
-    Ok(Planned { plan, bodies })
+    let planned = drafts.plan(&state.plan.container, &order.policy, None, &first);
+    let mut planned = planned.map_err(RolloutError::PlanRefused)?;
+    planned.plan.hosts.extend(left);
+    Ok(planned)
 }
 
 /// The way back on one host.
@@ -109,8 +95,8 @@ struct Retained {
 
 /// What an undo finds on a host.
 enum Back {
-    /// A way back, with what is sealed of it, and what is made anew with the container.
-    To(Box<HostFacts>, Option<HostBodies>, Vec<DependentPlan>),
+    /// A way back, or what stands against it.
+    To(Box<HostDraft>),
     /// Nothing to do, for this reason.
     Left(String),
 }
@@ -124,13 +110,12 @@ impl Way<'_> {
         };
         let (facts, hanging) = match facts_of(self.hosts, self.name, container).await {
             Ok(found) => found,
-            Err(trouble) => {
-                return Ok(Back::To(Box::new(HostFacts::Silent(trouble)), None, Vec::new()));
-            }
+            Err(trouble) => return Ok(Back::To(Box::new(Found::Silent(trouble).into()))),
         };
-        let against = |troubles| Back::To(Box::new(HostFacts::Refused(troubles)), None, Vec::new());
-        let refused =
-            |message: String| Ok(against(vec![Trouble::new(reason::CONTAINER_CHANGED, message)]));
+        let against = |troubles| Back::To(Box::new(Found::Refused(troubles).into()));
+        let refused = |message: String| {
+            Ok(against(vec![Trouble::new(Reason::RolloutContainerChanged, message)]))
+        };
         let Some(current) = &facts.old else {
             let reason = format!("it no longer has a container {container}");
             return Ok(Back::Left(reason));
@@ -179,11 +164,12 @@ impl Way<'_> {
                 .collect(),
             ..NewContainer::default()
         };
-        let (replacement, body) = if let Some(kept) = self.retained(&old.id).await {
+        let (replacement, body, obstacles) = if let Some(kept) = self.retained(&old.id).await {
             let name = kept.name;
             new.health_check = Some(kept.has_health_check);
             let (id, restart, running) = (old.id.clone(), old.restart.clone(), old.running);
-            (Replacement::Retained { id, name, restart, running, new }, None)
+            let obstacles = vec!["a retained container takes its place again".to_owned()];
+            (Replacement::Retained { id, name, restart, running, new }, None, obstacles)
         } else {
             let Some(Snapshot { new: mut body, spec_sha }) = written else {
                 return refused("the old container is gone and was not stored".to_owned());
@@ -225,20 +211,20 @@ impl Way<'_> {
                     ));
                 }
             }
-            (Replacement::New(new), Some(body))
+            let hanging = recreate::dependents_of(current, &facts.host);
+            let share_volumes = self.order.policy.share_volumes;
+            let obstacles = recreate::obstacles(current, &body.body, &hanging, share_volumes);
+            (Replacement::New(new), Some(body), obstacles)
         };
         let present = Present {
             paused: recreate::is_paused(&current.inspect),
             unhealthy: false,
-            no_start_first: plans
-                .iter()
-                .map(|it| format!("the container {} depends on it", it.name))
-                .collect(),
-            new: Ok(replacement),
+            new: ordered(&self.order.policy, &current_facts, &obstacles, replacement),
             old: current_facts,
         };
-        let sealed = sealed::seal(body, back, of_dependents);
-        Ok(Back::To(Box::new(HostFacts::Present(Box::new(present))), sealed, plans))
+        let found = Found::Present(Box::new(present));
+        let secrets = sealed::seal(self.name, body, back, of_dependents);
+        Ok(Back::To(Box::new(HostDraft { found, secrets, dependents: plans })))
     }
 
     /// The retained container, if it is there and does not run.
@@ -252,6 +238,23 @@ impl Way<'_> {
         let is_it = facts.id == id && !facts.running && !facts.is_going();
         is_it.then_some(Retained { name: facts.name, has_health_check })
     }
+}
+
+/// With which of old and new goes first. Without a running container there is no order.
+fn ordered(
+    policy: &Policy,
+    old: &OldFacts,
+    obstacles: &[String],
+    mut replacement: Replacement,
+) -> Result<Replacement, Vec<Trouble>> {
+    if old.running {
+        let decided = recreate::order_where(policy.order, obstacles);
+        let (order, risk) = decided.map_err(|trouble| vec![trouble])?;
+        let (Replacement::New(new) | Replacement::Retained { new, .. }) = &mut replacement;
+        new.order = order;
+        new.risks.extend(risk);
+    }
+    Ok(replacement)
 }
 
 /// What becomes different, with names of images instead of IDs.
@@ -274,4 +277,32 @@ fn differences(
     };
     let before = whole(now, then, bodies.map(|(now, _)| now));
     recreate::diff(&before, &whole(then, now, bodies.map(|(_, then)| then)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::rollout::model::Order;
+    use crate::rollout::recreate::tests::bodies;
+    use crate::rollout::spec::OrderPreference;
+
+    #[test]
+    fn what_is_created_again_does_not_start_beside_what_has_its_port() {
+        let policy = Policy { order: OrderPreference::Auto, ..Policy::default() };
+        let old = OldFacts { running: true, ..OldFacts::default() };
+        let order_with = |port: &str| {
+            let body = json!({"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": port}]}}});
+            let current = bodies::old(body.clone(), Value::Null);
+            let obstacles = recreate::obstacles(&current, &body, &[], policy.share_volumes);
+            let new = Replacement::New(NewContainer::default());
+            match ordered(&policy, &old, &obstacles, new).unwrap() {
+                Replacement::New(new) => new.order,
+                kept @ Replacement::Retained { .. } => panic!("{kept:?}"),
+            }
+        };
+        assert_eq!(order_with("8080"), Order::StopFirst);
+        assert_eq!(order_with(""), Order::StartFirst);
+    }
 }

@@ -3,9 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Asked;
-use crate::domain::{HostName, ImageReference};
-use crate::rollout::reason;
+use super::gather::Asked;
+use crate::domain::{HostName, ImageReference, Reason};
 use crate::rollout::requests::Refusal;
 use crate::rollout::spec::{PullWhen, RolloutSpec};
 
@@ -38,7 +37,7 @@ fn one_name<'a>(
             }
             Err(problem) => refusals.push(Refusal {
                 host: Some(host.clone()),
-                reason: reason::INVALID_FIELD,
+                reason: Reason::InvalidField,
                 message: format!("pull_policy always finds no newer image: {problem}"),
             }),
         }
@@ -50,7 +49,7 @@ fn one_name<'a>(
              the image, or use separate rollouts for these hosts",
             each.collect::<Vec<_>>().join(", ")
         );
-        refusals.push(Refusal { host: None, reason: reason::INVALID_FIELD, message });
+        refusals.push(Refusal { host: None, reason: Reason::InvalidField, message });
     }
     if !refusals.is_empty() {
         return Err(refusals);

@@ -1,13 +1,90 @@
-//! The plan of one host.
+//! The plan of one host. Pure.
 
-use super::super::model::{HostPlan, Order, TargetKind, Trouble};
-use super::super::reason;
-use super::super::spec::{Gate, OnUnreachable, OrderPreference, Policy, Stopped};
-use super::{HostFacts, Input, NewContainer, Present, Replacement};
+use crate::domain::{ContainerName, Reason};
+use crate::rollout::model::{
+    HostPlan, OldFacts, Order, PlannedImage, RestartPolicy, TargetKind, Trouble,
+};
+use crate::rollout::spec::{Gate, OnUnreachable, Policy, Stopped};
 
-pub(super) fn plan(input: &Input<'_>, facts: &HostFacts) -> Result<HostPlan, Vec<Trouble>> {
-    match facts {
-        HostFacts::Silent(trouble) => match input.policy.on_unreachable {
+/// What is found on a host, and what would take its place.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one for each host of a plan, which is made once")]
+pub(super) enum Found {
+    /// It does not answer.
+    Silent(Trouble),
+    /// Its container is what is wanted already: the same image, no difference in settings.
+    Current,
+    /// It cannot take part, for these reasons.
+    Refused(Vec<Trouble>),
+    /// It has no container of that name.
+    Missing {
+        /// What would be put there; `None` where the change does not say.
+        new: Option<Replacement>,
+    },
+    /// It has one.
+    Present(Box<Present>),
+}
+
+/// The container that is replaced.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Present {
+    /// Facts that the rollout needs on its way.
+    pub old: OldFacts,
+    /// Its health check says unhealthy, it restarts all the time, or it ended with an error.
+    pub unhealthy: bool,
+    /// It is paused.
+    pub paused: bool,
+    /// What takes its place, or why nothing can.
+    pub new: Result<Replacement, Vec<Trouble>>,
+}
+
+/// What takes the place of a container.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Replacement {
+    /// A container that is created.
+    New(NewContainer),
+    /// A retained container.
+    Retained {
+        /// Full ID.
+        id: String,
+        /// Its name now.
+        name: String,
+        /// The restart policy that it had before it was retained.
+        restart: RestartPolicy,
+        /// Whether it ran then.
+        running: bool,
+        /// How it differs from what is there.
+        new: NewContainer,
+    },
+}
+
+/// A new container, without its secrets.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct NewContainer {
+    /// SHA-256, in hex, of the canonical JSON of its body.
+    pub spec_sha: String,
+    /// How it takes the place of the old one, where that runs.
+    pub order: Order,
+    /// What changes, a line a setting, secrets masked.
+    pub diff: Vec<String>,
+    /// What may go wrong or be lost, a line each.
+    pub risks: Vec<String>,
+    /// Paths in the old container's own layer that are lost, in the order in which they are told.
+    pub lost_paths: Vec<String>,
+    /// Whether it has a health check; `None` where that is known once its image is there.
+    pub health_check: Option<bool>,
+    /// Its image, where that is another one than the plan's and must be pulled.
+    pub image: Option<PlannedImage>,
+}
+
+/// What is done on the host, or why nothing can be.
+pub(super) fn plan(
+    name: &ContainerName,
+    policy: &Policy,
+    found: &Found,
+) -> Result<HostPlan, Vec<Trouble>> {
+    match found {
+        Found::Silent(trouble) => match policy.on_unreachable {
             OnUnreachable::Skip => Ok(HostPlan::skipped(format!("no answer: {}", trouble.message))),
             OnUnreachable::Wait | OnUnreachable::Fail => Err(vec![Trouble {
                 reason: trouble.reason,
@@ -18,21 +95,20 @@ pub(super) fn plan(input: &Input<'_>, facts: &HostFacts) -> Result<HostPlan, Vec
                 ),
             }]),
         },
-        HostFacts::Current => Ok(HostPlan::skipped("already on this version".to_owned())),
-        HostFacts::Refused(troubles) => Err(troubles.clone()),
-        HostFacts::Missing { new: None } => Ok(HostPlan::skipped(format!(
-            "it has no container {}; a whole spec can create it",
-            input.container
-        ))),
-        HostFacts::Missing { new: Some(new) } => alone(input.policy, new),
-        HostFacts::Present(present) => replaced(input, present),
+        Found::Current => Ok(HostPlan::skipped("already on this version".to_owned())),
+        Found::Refused(troubles) => Err(troubles.clone()),
+        Found::Missing { new: None } => {
+            Ok(HostPlan::skipped(format!("it has no container {name}; a whole spec can create it")))
+        }
+        Found::Missing { new: Some(new) } => alone(policy, new),
+        Found::Present(present) => replaced(name, policy, present),
     }
 }
 
 /// Why a container without a health check cannot pass the gate that looks at it.
 pub(in crate::rollout) fn no_health_check() -> Trouble {
     Trouble::new(
-        reason::NO_HEALTH_CHECK,
+        Reason::RolloutNoHealthCheck,
         "health: docker uses the health check of the new container, but neither it nor its \
          image has one; add one, or use another gate, such as auto or http",
     )
@@ -65,12 +141,15 @@ fn needs_health_check(
     Ok(())
 }
 
-fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Trouble>> {
-    let name = input.container;
+fn replaced(
+    name: &ContainerName,
+    policy: &Policy,
+    present: &Present,
+) -> Result<HostPlan, Vec<Trouble>> {
     if present.paused {
         return Ok(HostPlan::skipped(format!("{name} is paused; unpause it to take part")));
     }
-    let stopped = (!present.old.running).then_some(input.policy.stopped);
+    let stopped = (!present.old.running).then_some(policy.stopped);
     match stopped {
         Some(Stopped::Skip) => {
             return Ok(HostPlan::skipped(format!("{name} is not running, and `stopped` is skip")));
@@ -80,7 +159,7 @@ fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Troubl
                 "{name} is not running, and `stopped` is refuse; start it, or set `stopped` to start, \
                  keep, or skip"
             );
-            return Err(vec![Trouble::new(reason::CONTAINER_STOPPED, message)]);
+            return Err(vec![Trouble::new(Reason::RolloutContainerStopped, message)]);
         }
         None | Some(Stopped::Start | Stopped::Keep) => {}
     }
@@ -92,7 +171,7 @@ fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Troubl
             (adoption(new), container, runs || *running)
         }
     };
-    needs_health_check(input.policy, container, start)?;
+    needs_health_check(policy, container, start)?;
     let mut planned = with(
         container,
         HostPlan {
@@ -103,25 +182,9 @@ fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Troubl
             ..HostPlan::skipped(String::new())
         },
     );
-    let obstacles = obstacles(present, &planned.kind);
-    match input.policy.order {
-        OrderPreference::StopFirst => {}
-        // Without a running container there is no order.
-        _ if !present.old.running => {}
-        OrderPreference::StartFirst if obstacles.is_empty() => planned.order = Order::StartFirst,
-        OrderPreference::Auto if obstacles.is_empty() => planned.order = Order::StartFirst,
-        OrderPreference::StartFirst => {
-            let message = format!(
-                "start-first is not possible: {}; use stop-first or auto",
-                obstacles.join("; ")
-            );
-            return Err(vec![Trouble::new(reason::START_FIRST_IMPOSSIBLE, message)]);
-        }
-        OrderPreference::Auto => {
-            planned
-                .risks
-                .push(format!("stops before the new one starts: {}", obstacles.join("; ")));
-        }
+    // Without a running container there is no order.
+    if present.old.running {
+        planned.order = container.order;
     }
     if stopped.is_some() {
         planned.risks.push(match start {
@@ -146,20 +209,6 @@ fn replaced(input: &Input<'_>, present: &Present) -> Result<HostPlan, Vec<Troubl
     planned.risks.sort();
     planned.risks.dedup();
     Ok(planned)
-}
-
-/// Why the new container cannot start beside the old one.
-fn obstacles(present: &Present, kind: &TargetKind) -> Vec<String> {
-    let mut obstacles = present.no_start_first.clone();
-    if matches!(kind, TargetKind::Adopt { .. }) {
-        obstacles.push("it restores a retained container".to_owned());
-    }
-    if present.old.auto_remove {
-        obstacles.push("the old container has auto-remove".to_owned());
-    }
-    obstacles.sort();
-    obstacles.dedup();
-    obstacles
 }
 
 fn adoption(new: &Replacement) -> TargetKind {

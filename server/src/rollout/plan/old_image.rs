@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{FACTS, image_on};
+use super::gather::{image_of, image_on};
 use crate::domain::{HostName, ImageName, ImageReference};
 use crate::rollout::hosts::Hosts;
 use crate::rollout::model::{OldFacts, PlannedImage};
@@ -31,7 +31,8 @@ pub(super) async fn find(hosts: &dyn Hosts, host: &HostName, old: &OldFacts) -> 
         Err(_) => None,
     };
     for name in std::iter::once(&old.image_id).chain(&old.digests) {
-        if let Some(document) = inspect(hosts, host, name).await {
+        let Ok(name) = ImageName::parse(name) else { continue };
+        if let Some(document) = image_of(hosts, host, &name).await {
             let is_same = named.as_ref().is_some_and(|named| named["Id"] == document["Id"]);
             return OldImage::There { document, name: is_same.then(|| old.image.clone()) };
         }
@@ -41,13 +42,6 @@ pub(super) async fn find(hosts: &dyn Hosts, host: &HostName, old: &OldFacts) -> 
         Some(image) => OldImage::InRegistry(image),
         None => OldImage::Gone,
     }
-}
-
-async fn inspect(hosts: &dyn Hosts, host: &HostName, name: &str) -> Option<Value> {
-    let name = ImageName::parse(name).ok()?;
-    let engine = hosts.engine(host).ok()?;
-    let document = tokio::time::timeout(FACTS, engine.inspect_image(&name)).await.ok()?.ok()?;
-    document.parse().ok()
 }
 
 /// What to pull it as: by its old name, where that is free and of the same repository.

@@ -1,0 +1,259 @@
+//! What is found on each host, and what would take the place of its container. Pure.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::gather::Asked;
+use super::host::{Found, NewContainer, Present, Replacement};
+use super::resolve::Resolved;
+use super::sealed::{self, WayBack, body, seal};
+use super::{Planned, dependents, fleet};
+use crate::domain::{ContainerName, HostName, Reason};
+use crate::engine::Platform;
+use crate::rollout::facts::{Facts, OldContainer};
+use crate::rollout::journal::NewSecret;
+use crate::rollout::model::{DependentPlan, PlannedImage, Trouble};
+use crate::rollout::recreate::{self, Options, Recreated};
+use crate::rollout::requests::{Order, Refusal};
+use crate::rollout::spec::{Policy, PullWhen, Stopped};
+
+/// The plan, or everything that stands against it. Hosts that are on the new version already
+/// are left out of it: a pipeline that runs twice upgrades once.
+pub(super) fn plan(
+    order: &Order,
+    is_restart: bool,
+    image: Option<Resolved>,
+    asked: Vec<Asked>,
+) -> Result<Planned, Vec<Refusal>> {
+    let (image, platforms) = image.map_or((None, Vec::new()), |it| (Some(it.image), it.platforms));
+    let draft = Draft { order, is_restart, image: image.as_ref(), platforms: &platforms };
+    let mut drafts = Drafts::default();
+    for asked in asked {
+        let found = match &asked.facts {
+            Ok(facts) => draft.reachable(&asked, facts),
+            Err(trouble) => Found::Silent(trouble.clone()).into(),
+        };
+        drafts.add(asked.host, found);
+    }
+    drafts.plan(&order.spec.container, &order.spec.policy, image, &[])
+}
+
+/// What was found on all hosts.
+#[derive(Default)]
+pub(super) struct Drafts {
+    pub(super) hosts: BTreeMap<HostName, Found>,
+    dependents: BTreeMap<HostName, Vec<DependentPlan>>,
+    secrets: Vec<NewSecret>,
+}
+
+/// What is found on a host, what is sealed of it, and what is made anew with its container.
+pub(super) struct HostDraft {
+    pub(super) found: Found,
+    pub(super) secrets: Vec<NewSecret>,
+    pub(super) dependents: Vec<DependentPlan>,
+}
+
+impl From<Found> for HostDraft {
+    fn from(found: Found) -> Self {
+        Self { found, secrets: Vec::new(), dependents: Vec::new() }
+    }
+}
+
+impl Drafts {
+    pub(super) fn add(&mut self, host: HostName, draft: HostDraft) {
+        self.dependents.insert(host.clone(), draft.dependents);
+        self.secrets.extend(draft.secrets);
+        self.hosts.insert(host, draft.found);
+    }
+
+    /// The plan that follows; `first` are hosts that come before others.
+    pub(super) fn plan(
+        self,
+        container: &ContainerName,
+        policy: &Policy,
+        image: Option<PlannedImage>,
+        first: &[HostName],
+    ) -> Result<Planned, Vec<Refusal>> {
+        let input = fleet::Input { container, policy, image, hosts: &self.hosts, first };
+        let mut plan = fleet::plan(&input)?;
+        dependents::attach(&mut plan, self.dependents);
+        Ok(Planned { plan, secrets: self.secrets })
+    }
+}
+
+struct Draft<'a> {
+    order: &'a Order,
+    /// Nothing was to be changed, but maybe for a newer image of the same name: a restart is not
+    /// done by being the same.
+    is_restart: bool,
+    image: Option<&'a PlannedImage>,
+    /// What that is for.
+    platforms: &'a [Platform],
+}
+
+/// What takes the place of a container, what is sealed of it, and what is made anew with it.
+type Replacing = (NewContainer, Vec<NewSecret>, Vec<DependentPlan>);
+
+impl Draft<'_> {
+    fn reachable(&self, asked: &Asked, facts: &Facts) -> HostDraft {
+        let container = self.order.spec.container.as_str();
+        let taken = recreate::names::taken(&facts.host, container, &self.order.id.short());
+        if !taken.is_empty() {
+            let trouble = |(name, id): &(String, String)| {
+                let id = id.get(..12).unwrap_or(id);
+                let message = format!("the name {name} is taken by container {id}");
+                Trouble::new(Reason::NameInUse, message)
+            };
+            return Found::Refused(taken.iter().map(trouble).collect()).into();
+        }
+        let Some(old) = &facts.old else {
+            return self.missing(asked, facts).unwrap_or_else(|them| Found::Refused(them).into());
+        };
+        let mut present = Present {
+            unhealthy: is_bad(&old.inspect),
+            paused: recreate::is_paused(&old.inspect),
+            new: Err(Vec::new()),
+            old: recreate::old_facts(old, &facts.host),
+        };
+        let (new, secrets, dependents) = match self.replacing(asked, facts, old, &present) {
+            Ok(None) => return Found::Current.into(),
+            Ok(Some((new, secrets, dependents))) => (Ok(new), secrets, dependents),
+            Err(troubles) => (Err(troubles), Vec::new(), Vec::new()),
+        };
+        present.new = new.map(Replacement::New);
+        HostDraft { found: Found::Present(Box::new(present)), secrets, dependents }
+    }
+
+    /// What is created where there is no container.
+    fn missing(&self, asked: &Asked, facts: &Facts) -> Result<HostDraft, Vec<Trouble>> {
+        let (change, image) = (&self.order.spec.change, asked.image.as_ref());
+        if change.whole.is_none() {
+            return Ok(Found::Missing { new: None }.into());
+        }
+        if let Some(trouble) = self.unfit(&facts.host.platform, image) {
+            return Err(vec![trouble]);
+        }
+        let made = recreate::fresh(&facts.host, change)?;
+        let new = Some(Replacement::New(NewContainer::of(&made, self.new_image(None, image))));
+        let secrets = seal(&asked.host, Some(body(&made, None)), WayBack::default(), Vec::new());
+        Ok(HostDraft { secrets, ..Found::Missing { new }.into() })
+    }
+
+    /// What takes the place of the container; `None` where that is as it should be.
+    fn replacing(
+        &self,
+        asked: &Asked,
+        facts: &Facts,
+        old: &OldContainer,
+        present: &Present,
+    ) -> Result<Option<Replacing>, Vec<Trouble>> {
+        let (spec, image) = (&self.order.spec, asked.image.as_ref());
+        let (change, options) = (&spec.change, Options::from(&spec.policy));
+        let made = recreate::recreate(old, &facts.host, change, &options)?;
+        let same_image = change.image.is_none() || self.is_same(old.image.as_ref(), image);
+        let is_as_wanted = made.diff.is_empty() && same_image;
+        if !self.is_restart && is_as_wanted && works(present, spec.policy.stopped) {
+            return Ok(None);
+        }
+        if let Some(trouble) = self.unfit(&facts.host.platform, image) {
+            return Err(vec![trouble]);
+        }
+        let back = sealed::way_back(old, &facts.host)?;
+        let dependents::Planned { plans, bodies } =
+            dependents::plan(old, &asked.dependents, &facts.host, self.order.id)?;
+        let new = NewContainer::of(&made, self.new_image(old.image.as_ref(), image));
+        let image_id = change.image.is_none().then(|| present.old.image_id.clone());
+        let secrets = seal(&asked.host, Some(body(&made, image_id)), back, bodies);
+        Ok(Some((new, secrets, plans)))
+    }
+
+    /// Why the host cannot get the image, or could not run it. One that it has already was put
+    /// there by somebody who knows better: an emulator may be at work.
+    fn unfit(&self, host: &Platform, named: Option<&Value>) -> Option<Trouble> {
+        let image = self.image?;
+        let is_there = match image.digest {
+            Some(_) => self.is_same(named, named),
+            None => named.is_some(),
+        };
+        if is_there {
+            return None;
+        }
+        if self.order.spec.policy.pull == PullWhen::Never {
+            let message = format!(
+                "it does not have {}, and pull_policy is never; pull the image there first, or \
+                 use missing",
+                image.reference
+            );
+            return Some(Trouble::new(Reason::ImageNotFound, message));
+        }
+        let fits = |platform: &Platform| {
+            platform.os == host.os && platform.architecture == host.architecture
+        };
+        let unknown = host.os.is_empty() || host.architecture.is_empty();
+        if unknown || self.platforms.is_empty() || self.platforms.iter().any(fits) {
+            return None;
+        }
+        let told = |it: &Platform| format!("{}/{}", it.os, it.architecture);
+        let message = format!(
+            "{} is for {}, not for {}: push it for that platform too, or, if the host can emulate \
+             it, pull it there first",
+            image.reference,
+            self.platforms.iter().map(told).collect::<Vec<_>>().join(", "),
+            told(host)
+        );
+        Some(Trouble::new(Reason::ImageNotFound, message))
+    }
+
+    /// The image that the new container will have, where the host has it.
+    fn new_image<'a>(&self, old: Option<&'a Value>, named: Option<&'a Value>) -> Option<&'a Value> {
+        match self.image {
+            Some(_) => named.filter(|_| self.is_same(named, named)),
+            // A whole spec may name one.
+            None => old.filter(|_| self.order.spec.change.whole.is_none()),
+        }
+    }
+
+    /// Whether the old container has the image of the plan already.
+    fn is_same(&self, old: Option<&Value>, named: Option<&Value>) -> bool {
+        let Some(old) = old else { return false };
+        match self.image.and_then(|image| image.digest.as_deref()) {
+            Some(digest) => old["RepoDigests"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .any(|found| found.ends_with(digest)),
+            None => named.is_some_and(|named| named["Id"] == old["Id"]),
+        }
+    }
+}
+
+/// Whether a container that is on the wanted version already can be left alone. One that is bad, or
+/// down where that is not wanted, has to pass the gate first: a rollout that left it alone would
+/// end well for a version that works nowhere.
+fn works(present: &Present, stopped: Stopped) -> bool {
+    let may_be_down = matches!(stopped, Stopped::Keep | Stopped::Skip);
+    if present.old.running { !present.unhealthy } else { may_be_down }
+}
+
+/// Whether it is down or unhealthy, so that it has little to lose.
+pub(super) fn is_bad(inspect: &Value) -> bool {
+    let state = &inspect["State"];
+    let ended_badly = state["Status"] == "exited" && state["ExitCode"] != 0;
+    state["Health"]["Status"] == "unhealthy" || state["Restarting"] == true || ended_badly
+}
+
+impl NewContainer {
+    fn of(made: &Recreated, image: Option<&Value>) -> Self {
+        Self {
+            health_check: recreate::has_health_check(&made.body, image),
+            spec_sha: made.spec_sha.clone(),
+            order: made.order,
+            diff: made.diff.clone(),
+            risks: made.risks.clone(),
+            lost_paths: made.lost_paths.clone(),
+            image: None,
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What the image of a plan is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::gather::Asked;
+use crate::domain::{ImageReference, Reason, RegistryLogin};
+use crate::engine::{Engine, EngineError, ErrorKind, Platform, RemoteImage};
+use crate::rollout::hosts::Hosts;
+use crate::rollout::model::PlannedImage;
+use crate::rollout::requests::{Order, Refusal, RolloutError};
+use crate::rollout::spec::PullWhen;
+
+/// Longest time for the registry.
+const REGISTRY: Duration = Duration::from_secs(60);
+
+/// What a reference stands for.
+pub(super) struct Resolved {
+    pub image: PlannedImage,
+    /// What it is for; empty where the registry was not asked or does not say.
+    pub platforms: Vec<Platform>,
+}
+
+/// Asks with the credentials that came with the order; where there are none, or they are refused,
+/// with those that the server keeps.
+async fn resolve_as(
+    hosts: &dyn Hosts,
+    engine: &dyn Engine,
+    reference: &ImageReference,
+    given: Option<Arc<RegistryLogin>>,
+) -> Result<RemoteImage, EngineError> {
+    let registry = reference.registry();
+    let kept = || hosts.login(&registry);
+    let Some(given) = given else {
+        return engine.resolve_image(reference, kept().await.as_deref()).await;
+    };
+    match engine.resolve_image(reference, Some(&given)).await {
+        Err(error) if error.kind == ErrorKind::RegistryAuthRequired => {
+            match kept().await.filter(|kept| *kept != given) {
+                Some(kept) => engine.resolve_image(reference, Some(&kept)).await,
+                None => Err(error),
+            }
+        }
+        resolved => resolved,
+    }
+}
+
+/// What the reference stands for, once for all hosts, so that a tag that moves meanwhile
+/// does not split the fleet.
+pub(super) async fn resolve(
+    hosts: &dyn Hosts,
+    order: &Order,
+    reference: &ImageReference,
+    asked: &[Asked],
+) -> Result<Resolved, RolloutError> {
+    let planned = |digest: Option<String>, platforms| Resolved {
+        image: PlannedImage { reference: reference.clone().with_default_tag().to_string(), digest },
+        platforms,
+    };
+    let named = reference.digest().map(ToString::to_string);
+    let everywhere = asked.iter().all(|it| it.image.is_some() || it.facts.is_err());
+    // What has its digest in its name is what it is, and is asked for only to find out early
+    // that it is missing or for other machines.
+    if order.spec.policy.pull == PullWhen::Never || (named.is_some() && everywhere) {
+        return Ok(planned(named, Vec::new()));
+    }
+    let mut last = None;
+    // An Engine that does not know the question, such as Podman, says nothing about the image.
+    let mut cannot_tell = true;
+    for host in asked.iter().filter(|it| it.facts.is_ok()) {
+        let Ok(engine) = hosts.engine(&host.host) else { continue };
+        let question = resolve_as(hosts, &*engine, reference, order.login.clone());
+        match tokio::time::timeout(REGISTRY, question).await {
+            Ok(Ok(found)) => {
+                return Ok(planned(named.or(Some(found.digest.to_string())), found.platforms));
+            }
+            Ok(Err(error)) => {
+                let of_host = matches!(
+                    error.kind,
+                    ErrorKind::Unreachable
+                        | ErrorKind::NoResources
+                        | ErrorKind::ConnectionLost
+                        | ErrorKind::Unsupported
+                        | ErrorKind::EndpointNotFound
+                );
+                cannot_tell &=
+                    matches!(error.kind, ErrorKind::Unsupported | ErrorKind::EndpointNotFound);
+                last = Some((error.kind.reason(), error.message));
+                if !of_host {
+                    break;
+                }
+            }
+            Err(_) => {
+                cannot_tell = false;
+                let message = "the registry did not answer in time".to_owned();
+                last = Some((Reason::RegistryUnavailable, message));
+            }
+        }
+    }
+    let last_is_known = last.is_some();
+    let (reason, why) = last.unwrap_or_else(|| {
+        (Reason::HostUnreachable, "no host is reachable to query it".to_owned())
+    });
+    if last_is_known && cannot_tell {
+        // The pull will tell.
+        return Ok(planned(named, Vec::new()));
+    }
+    // A registry that cannot be asked may let pull all the same.
+    if named.is_some() && reason != Reason::ImageNotFound {
+        return Ok(planned(named, Vec::new()));
+    }
+    // An image that was never in a registry is fine where every host has it already.
+    if everywhere && order.spec.policy.pull == PullWhen::Missing {
+        return Ok(planned(None, Vec::new()));
+    }
+    let message = format!(
+        "cannot get {reference} from the registry: {why}; check the name, push it, or log in with: \
+         wharf login {} -u USER",
+        reference.registry()
+    );
+    Err(RolloutError::PlanRefused(vec![Refusal { host: None, reason, message }]))
+}
