@@ -1,7 +1,7 @@
-//! Plans a rollout: what happens on each host, in which wave, with which risks; or why not.
-//! The service asks before anything is touched, and shows the plan or stores it.
+//! Plans a rollout: what to do on each host, in which wave, with which risks; or why it is refused.
+//! Called before anything is touched; the service shows or stores the plan.
 //!
-//! Pure: the same facts make the same plan, byte for byte.
+//! Pure: the same facts give the same plan, byte for byte.
 
 mod target;
 #[cfg(test)]
@@ -21,7 +21,7 @@ pub(super) use target::no_health_check;
 /// Hosts that a warning names; the plan has a line for each.
 const MOST_NAMES: usize = 6;
 
-/// Everything that a plan follows from.
+/// Everything that a plan depends on.
 #[derive(Debug, Clone)]
 pub struct Input<'a> {
     /// The container, by the same name on every host.
@@ -30,26 +30,26 @@ pub struct Input<'a> {
     pub policy: &'a Policy,
     /// The new image, resolved; `None` keeps that of each host.
     pub image: Option<PlannedImage>,
-    /// What is on each host that was selected.
+    /// The facts of each selected host.
     pub hosts: &'a BTreeMap<HostName, HostFacts>,
-    /// Hosts that come first, in this order; the others follow by name. An undo begins with
-    /// what was replaced last.
+    /// Hosts that come first, in this order; the others follow by name. An undo starts with the
+    /// host that was replaced last.
     pub first: &'a [HostName],
 }
 
-/// What is on a host.
+/// The facts of a host.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "one for each host of a plan, which is made once")]
 pub enum HostFacts {
     /// It does not answer.
     Silent(Trouble),
-    /// Its container is what is wanted already: the same image, no difference in settings.
+    /// Its container already has the wanted image and settings.
     Current,
     /// It cannot take part, for these reasons.
     Refused(Vec<Trouble>),
     /// It has no container of that name.
     Missing {
-        /// What would be put there; `None` where the change does not say.
+        /// The container to create; `None` if the change does not define one.
         new: Option<Replacement>,
     },
     /// It has one.
@@ -61,17 +61,17 @@ pub enum HostFacts {
 pub struct Present {
     /// Facts that the rollout needs on its way.
     pub old: OldFacts,
-    /// Its health check says unhealthy, it restarts all the time, or it ended with an error.
+    /// Its health check reports unhealthy, it restarts repeatedly, or it ended with an error.
     pub unhealthy: bool,
     /// It is paused.
     pub paused: bool,
-    /// Why the new one cannot start beside it; empty where it can.
+    /// Why the new one cannot start beside it; empty if it can.
     pub no_start_first: Vec<String>,
-    /// What takes its place, or why nothing can.
+    /// Its replacement, or why there is none.
     pub new: Result<Replacement, Vec<Trouble>>,
 }
 
-/// What takes the place of a container.
+/// The replacement of a container.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Replacement {
     /// A container that is created.
@@ -86,7 +86,7 @@ pub enum Replacement {
         restart: RestartPolicy,
         /// Whether it ran then.
         running: bool,
-        /// How it differs from what is there.
+        /// The differences from the current container.
         new: NewContainer,
     },
 }
@@ -96,28 +96,28 @@ pub enum Replacement {
 pub struct NewContainer {
     /// SHA-256, in hex, of the canonical JSON of its body.
     pub spec_sha: String,
-    /// What changes, a line a setting, secrets masked.
+    /// Changes, one line for each setting, secrets masked.
     pub diff: Vec<String>,
-    /// What may go wrong or be lost, a line each.
+    /// Risks, one line each.
     pub risks: Vec<String>,
-    /// Paths in the old container's own layer that are lost, in the order in which they are told.
+    /// Lost paths in the old container's writable layer, in the order of display.
     pub lost_paths: Vec<String>,
-    /// Whether it has a health check; `None` where that is known once its image is there.
+    /// Whether it has a health check; `None` if that is unknown until its image is pulled.
     pub health_check: Option<bool>,
-    /// Its image, where that is another one than the plan's and must be pulled.
+    /// Its image, if it differs from the plan's and must be pulled.
     pub image: Option<PlannedImage>,
 }
 
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Where; `None` where it is about all.
+    /// The host; `None` if it is about all.
     pub host: Option<HostName>,
     /// Why, and what to do.
     pub trouble: Trouble,
 }
 
-/// The plan, or everything that speaks against one.
+/// The plan, or all reasons to refuse it.
 pub fn plan(input: &Input<'_>) -> Result<Plan, Vec<Refusal>> {
     let mut hosts = BTreeMap::new();
     let mut refusals = Vec::new();
@@ -177,8 +177,8 @@ fn first_of(names: &[String]) -> String {
     format!("{}{more}", first.join(", "))
 }
 
-/// A rollout that would touch no host is a mistake in its name or its selection; unless a host
-/// is where it is to be already, since a pipeline that runs twice succeeds twice.
+/// A rollout that would change no host has a mistake in its name or its selection; unless a host is
+/// already up to date, because a pipeline that runs twice must succeed twice.
 fn nothing_to_do(input: &Input<'_>, hosts: &BTreeMap<HostName, HostPlan>) -> Vec<Refusal> {
     let is_current = input.hosts.values().any(|facts| *facts == HostFacts::Current);
     let mut refusals = Vec::new();
@@ -193,7 +193,7 @@ fn nothing_to_do(input: &Input<'_>, hosts: &BTreeMap<HostName, HostPlan>) -> Vec
 fn warnings(input: &Input<'_>, hosts: &BTreeMap<HostName, HostPlan>) -> Vec<String> {
     let mut warnings = Vec::new();
     let skipped = || hosts.iter().filter(|(_, host)| matches!(host.kind, TargetKind::Skip { .. }));
-    // Hosts that are where they are to be are no worry.
+    // Up-to-date hosts are no reason for a warning.
     let left_out: Vec<_> = skipped()
         .filter(|(name, _)| input.hosts.get(*name) != Some(&HostFacts::Current))
         .map(|(name, _)| name.to_string())

@@ -1,5 +1,5 @@
-//! From an order to a plan: asks every host at once for what is there, asks the registry once
-//! what the image is, and then decides purely. Nothing is changed on any host.
+//! Converts an order to a plan: queries all hosts in parallel, queries the registry once for the
+//! image, and then decides purely. Changes nothing on any host.
 
 mod active;
 mod assemble;
@@ -32,7 +32,7 @@ use crate::engine::{Engine, EngineError, ErrorKind, Platform, RemoteImage};
 pub use active::refuse_active;
 pub use undo::plan_undo;
 
-/// Hosts that are asked at once.
+/// Maximum number of hosts to query at the same time.
 const AT_ONCE: usize = 64;
 
 /// Longest time for the facts of one host.
@@ -41,16 +41,16 @@ const FACTS: Duration = Duration::from_secs(60);
 /// Longest time for the registry.
 const REGISTRY: Duration = Duration::from_secs(60);
 
-/// A plan, and what belongs to it and may hold secrets.
+/// A plan, and related data that may contain secrets.
 #[derive(Debug, Clone)]
 pub struct Planned {
-    /// What will be done.
+    /// The plan.
     pub plan: Plan,
-    /// What is sealed, by host.
+    /// The sealed data, by host.
     pub bodies: BTreeMap<HostName, HostBodies>,
 }
 
-/// What is sealed of each host, as the journal takes it.
+/// The sealed data of each host, as the journal stores it.
 #[must_use]
 pub fn secrets(bodies: BTreeMap<HostName, HostBodies>) -> Vec<NewSecret> {
     let of_host = |(host, HostBodies { bodies, old }): (HostName, HostBodies)| {
@@ -62,16 +62,16 @@ pub fn secrets(bodies: BTreeMap<HostName, HostBodies>) -> Vec<NewSecret> {
     bodies.into_iter().flat_map(of_host).collect()
 }
 
-/// What is sealed for one host, as JSON.
+/// The sealed data of one host, as JSON.
 #[derive(Debug, Clone)]
 pub struct HostBodies {
     /// [`super::executor::Bodies`].
     pub bodies: String,
-    /// [`Snapshot`]; `None` where there was no old container.
+    /// [`Snapshot`]; `None` if there was no old container.
     pub old: Option<String>,
 }
 
-/// How to make the old container again without it.
+/// How to recreate the old container.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Its body.
@@ -80,13 +80,13 @@ pub struct Snapshot {
     pub spec_sha: String,
 }
 
-/// What one host has to say for a plan.
+/// The result of querying one host.
 struct Asked {
     host: HostName,
     facts: Result<Facts, Trouble>,
-    /// What hangs on the container.
+    /// The dependents of the container.
     dependents: Vec<OldContainer>,
-    /// The image that the reference of the order stands for on this host now.
+    /// The image that the reference of the order now points to on this host.
     image: Option<Value>,
 }
 
@@ -117,7 +117,7 @@ pub async fn plan(hosts: &dyn Hosts, order: &Order) -> Result<Planned, RolloutEr
         .map_err(RolloutError::PlanRefused)
 }
 
-/// What the reference stands for on each host that answered.
+/// The image of the reference on each host that answered.
 async fn images_on(hosts: &dyn Hosts, asked: &mut [Asked], reference: &ImageReference) {
     let answering: Vec<Option<HostName>> =
         asked.iter().map(|it| it.facts.is_ok().then(|| it.host.clone())).collect();
@@ -195,15 +195,15 @@ async fn image_on(hosts: &dyn Hosts, host: &HostName, image: &ImageReference) ->
     document.parse().ok()
 }
 
-/// What a reference stands for.
+/// The image that a reference points to.
 struct Resolved {
     image: PlannedImage,
-    /// What it is for; empty where the registry was not asked or does not say.
+    /// Its platforms; empty if the registry was not queried or does not report them.
     platforms: Vec<Platform>,
 }
 
-/// Asks with the credentials that came with the order; where there are none, or they are refused,
-/// with those that the server keeps.
+/// Queries with the credentials of the order; without any, or if they are refused, with those
+/// stored in the server.
 async fn resolve_as(
     hosts: &dyn Hosts,
     engine: &dyn Engine,
@@ -226,8 +226,7 @@ async fn resolve_as(
     }
 }
 
-/// What the reference stands for, once for all hosts, so that a tag that moves meanwhile
-/// does not split the fleet.
+/// Resolves the reference once for all hosts, so that a moving tag does not split the fleet.
 async fn resolve(
     hosts: &dyn Hosts,
     order: &Order,
@@ -240,13 +239,13 @@ async fn resolve(
     };
     let named = reference.digest().map(ToString::to_string);
     let everywhere = asked.iter().all(|it| it.image.is_some() || it.facts.is_err());
-    // What has its digest in its name is what it is, and is asked for only to find out early
-    // that it is missing or for other machines.
+    // A reference with a digest is already resolved; it is only queried to detect early that it is
+    // missing or for another platform.
     if order.spec.policy.pull == PullWhen::Never || (named.is_some() && everywhere) {
         return Ok(planned(named, Vec::new()));
     }
     let mut last = None;
-    // An Engine that does not know the question, such as Podman, says nothing about the image.
+    // An Engine without this API, such as Podman, says nothing about the image.
     let mut cannot_tell = true;
     for host in asked.iter().filter(|it| it.facts.is_ok()) {
         let Ok(engine) = hosts.engine(&host.host) else { continue };
@@ -283,14 +282,14 @@ async fn resolve(
         (Reason::HostUnreachable, "no host is reachable to query it".to_owned())
     });
     if last_is_known && cannot_tell {
-        // The pull will tell.
+        // The pull will show it.
         return Ok(planned(named, Vec::new()));
     }
-    // A registry that cannot be asked may let pull all the same.
+    // A registry that refuses the query may still allow the pull.
     if named.is_some() && reason != Reason::ImageNotFound {
         return Ok(planned(named, Vec::new()));
     }
-    // An image that was never in a registry is fine where every host has it already.
+    // An image that was never in a registry is fine if every host already has it.
     if everywhere && order.spec.policy.pull == PullWhen::Missing {
         return Ok(planned(None, Vec::new()));
     }

@@ -29,7 +29,7 @@ pub(super) fn plan(input: &Input<'_>, facts: &HostFacts) -> Result<HostPlan, Vec
     }
 }
 
-/// Why a container without a health check cannot pass the gate that looks at it.
+/// Why a container without a health check cannot pass a gate that uses it.
 pub(in crate::rollout) fn no_health_check() -> Trouble {
     Trouble::new(
         reason::NO_HEALTH_CHECK,
@@ -46,7 +46,7 @@ fn alone(policy: &Policy, new: &Replacement) -> Result<HostPlan, Vec<Trouble>> {
         }
     };
     needs_health_check(policy, container, start)?;
-    // A host whose container is missing is as bad as one where it is down.
+    // A missing container is as bad as one that is down.
     Ok(with(
         container,
         HostPlan { start, unhealthy: true, kind, ..HostPlan::skipped(String::new()) },

@@ -7,7 +7,7 @@ use crate::domain::HostName;
 use super::super::model::{HostPlan, TargetKind};
 use super::super::spec::Policy;
 
-/// Hosts that something is done on: what is bad first, then as wanted, then by name.
+/// Hosts with work: unhealthy ones first, then in the given order, then by name.
 pub(super) fn ordered(first: &[HostName], hosts: &BTreeMap<HostName, HostPlan>) -> Vec<HostName> {
     let place = |name: &HostName| first.iter().position(|other| other == name);
     let mut order: Vec<_> = hosts
@@ -35,7 +35,7 @@ pub(super) fn waves(policy: &Policy, hosts: Vec<HostName>) -> Vec<Vec<HostName>>
     waves
 }
 
-/// The most hosts that can be at work at once.
+/// The maximum number of hosts in progress at the same time.
 pub(super) fn largest_step(policy: &Policy, size: usize) -> usize {
     let mut begun = 0;
     let largest = ends(policy, size).into_iter().map(|end| {

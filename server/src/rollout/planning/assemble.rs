@@ -1,4 +1,4 @@
-//! The input of a plan, of facts that are all there. Pure.
+//! Builds the input of a plan from complete facts. Pure.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ use crate::rollout::recreate::{self, Options, Recreated};
 use crate::rollout::requests::{Order, Refusal};
 use crate::rollout::spec::{OrderPreference, PullWhen, Stopped};
 
-/// The plan, or everything that stands against it. Hosts that are on the new version already
-/// are left out of it: a pipeline that runs twice upgrades once.
+/// The plan, or all reasons to refuse it. Hosts that are already on the new version are skipped: a
+/// pipeline that runs twice upgrades once.
 pub(super) fn assemble(
     order: &Order,
     is_restart: bool,
@@ -41,7 +41,7 @@ pub(super) fn assemble(
     Ok(Planned { plan, bodies })
 }
 
-/// What stands against a plan, as callers are told.
+/// The reasons to refuse a plan, as shown to callers.
 pub(super) fn refusals(found: Vec<plan::Refusal>) -> Vec<Refusal> {
     found
         .into_iter()
@@ -55,15 +55,15 @@ pub(super) fn refusals(found: Vec<plan::Refusal>) -> Vec<Refusal> {
 
 struct Draft<'a> {
     order: &'a Order,
-    /// Nothing was to be changed, but maybe for a newer image of the same name: a restart is not
-    /// done by being the same.
+    /// Nothing was to change, except possibly to a newer image of the same name: a restart is not
+    /// done just because nothing differs.
     is_restart: bool,
     image: Option<&'a PlannedImage>,
-    /// What that is for.
+    /// Its platform.
     platforms: &'a [Platform],
 }
 
-/// What is on a host, what is sealed of it, and what is made anew with its container.
+/// The facts of a host, its sealed data, and the dependents of its container.
 struct Found {
     facts: HostFacts,
     sealed: Option<HostBodies>,
@@ -161,8 +161,8 @@ impl Draft<'_> {
         }
     }
 
-    /// Why the host cannot get the image, or could not run it. One that it has already was put
-    /// there by somebody who knows better: an emulator may be at work.
+    /// Why the host cannot get the image or cannot run it. An image that it already has was put
+    /// there on purpose: it may use an emulator.
     fn unfit(&self, host: &Platform, named: Option<&Value>) -> Option<Trouble> {
         let image = self.image?;
         let is_there = match image.digest {
@@ -198,7 +198,7 @@ impl Draft<'_> {
         Some(Trouble::new(reason::IMAGE_NOT_FOUND, message))
     }
 
-    /// The image that the new container will have, where the host has it.
+    /// The image of the new container, if the host has it.
     fn new_image<'a>(&self, old: Option<&'a Value>, named: Option<&'a Value>) -> Option<&'a Value> {
         match self.image {
             Some(_) => named.filter(|_| self.is_same(named, named)),
@@ -222,9 +222,9 @@ impl Draft<'_> {
     }
 }
 
-/// Whether a container that is on the wanted version already can be left alone. One that is bad, or
-/// down where that is not wanted, has to pass the gate first: a rollout that left it alone would
-/// end well for a version that works nowhere.
+/// Whether a container that is already on the wanted version can be skipped. One that is unhealthy,
+/// or down although it should run, has to pass the gate first: otherwise, the rollout would succeed
+/// for a version that works nowhere.
 fn works(present: &Present, stopped: Stopped) -> bool {
     let may_be_down = matches!(stopped, Stopped::Keep | Stopped::Skip);
     if present.old.running { !present.unhealthy } else { may_be_down }

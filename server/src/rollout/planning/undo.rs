@@ -1,6 +1,6 @@
-//! The plan of the way back: on every host that a rollout took to the new version, the
-//! container that was there before, retained where it is still there, else made again from
-//! what the rollout wrote down of it. A host that somebody changed since is left as it is.
+//! The plan of an undo: on every host that a rollout took to the new version, restores the previous
+//! container, or recreates it from the rollout's stored data. A host that somebody has changed
+//! since stays unchanged.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::rollout::requests::{Refusal, RolloutError, UndoOrder};
 use crate::rollout::spec::{Dependents, PullWhen};
 use crate::rollout::state::{HostState, RolloutState};
 
-/// Plans the way back of a rollout that has ended.
+/// Plans the undo of a rollout that has ended.
 pub async fn plan_undo(
     hosts: &dyn Hosts,
     journal: &dyn Journal,
@@ -75,7 +75,7 @@ pub async fn plan_undo(
         }
         return Err(RolloutError::PlanRefused(gone));
     }
-    // What was replaced last goes back first.
+    // The host that was replaced last is restored first.
     let first: Vec<_> = state.plan.waves.iter().flatten().rev().cloned().collect();
     let input = Input {
         container: &state.plan.container,
@@ -91,7 +91,7 @@ pub async fn plan_undo(
     Ok(Planned { plan, bodies })
 }
 
-/// The way back on one host.
+/// The undo of one host.
 struct Way<'a> {
     hosts: &'a dyn Hosts,
     journal: &'a dyn Journal,
@@ -109,7 +109,7 @@ struct Retained {
 
 /// What an undo finds on a host.
 enum Back {
-    /// A way back, with what is sealed of it, and what is made anew with the container.
+    /// How to undo it, with the sealed data and the dependents.
     To(Box<HostFacts>, Option<HostBodies>, Vec<DependentPlan>),
     /// Nothing to do, for this reason.
     Left(String),
@@ -154,7 +154,7 @@ impl Way<'_> {
         if let Some(trouble) = recreate::being_removed(&current.inspect) {
             return Ok(against(vec![trouble]));
         }
-        // What is there now is replaced in its turn, and may have to come back.
+        // The current container is replaced in turn, and may have to be restored.
         let back = match sealed::way_back(current, &facts.host) {
             Ok(back) => back,
             Err(troubles) => return Ok(against(troubles)),
@@ -241,7 +241,7 @@ impl Way<'_> {
         Ok(Back::To(Box::new(HostFacts::Present(Box::new(present))), sealed, plans))
     }
 
-    /// The retained container, if it is there and does not run.
+    /// The retained container, if it exists and is not running.
     async fn retained(&self, id: &str) -> Option<Retained> {
         let engine = self.hosts.engine(self.name).ok()?;
         let reference = ContainerRef::parse(id).ok()?;
@@ -254,7 +254,7 @@ impl Way<'_> {
     }
 }
 
-/// What becomes different, with names of images instead of IDs.
+/// The differences, with names of images instead of IDs.
 fn differences(
     now: &OldFacts,
     then: &OldFacts,
