@@ -1,9 +1,8 @@
 //! The one table from cause to gRPC code and reason.
 //!
-//! UNAVAILABLE stands only where provably nothing was done, because it is the code that
-//! clients retry by themselves. INTERNAL is for bugs of this server, so an Engine's 500 is
-//! UNKNOWN. UNAUTHENTICATED is about credentials for this server, so whatever an Engine or
-//! a registry refuses is PERMISSION_DENIED.
+//! UNAVAILABLE is used only if provably nothing was done, because clients retry it automatically.
+//! INTERNAL is for bugs of this server, so an Engine's 500 is UNKNOWN. UNAUTHENTICATED is about
+//! credentials for this server, so refusals of an Engine or a registry are PERMISSION_DENIED.
 
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::engine::{EngineError, ErrorKind};
 use crate::fleet::HostError;
 use crate::store::{Failure, StoreError};
 
-/// The problem that an error on a host is for the caller.
+/// The problem for an error on a host.
 pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
     let problem = match error {
         HostError::Engine(error) => engine_problem(error, "REGISTRY"),
@@ -24,7 +23,7 @@ pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
         }
         HostError::Partly(error) => {
             let mut problem = engine_problem(error, "REGISTRY");
-            // UNAVAILABLE means that nothing was done, and something was.
+            // UNAVAILABLE means that nothing was done, but something was.
             if problem.code == Code::Unavailable {
                 problem.reason = Reason::EngineError;
                 problem.code = code(problem.reason);
@@ -71,8 +70,7 @@ pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
     problem.with("host", host.as_str())
 }
 
-/// The problem that an error of an Engine is for the caller. `registry` is the one to log in
-/// to, where that is what to do.
+/// The problem for an error of an Engine. `registry` is the one to log in to, if that helps.
 fn engine_problem(error: &EngineError, registry: &str) -> Problem {
     let mut message = error.message.clone();
     let hint = hint(error.kind);
@@ -87,8 +85,7 @@ fn engine_problem(error: &EngineError, registry: &str) -> Problem {
     problem
 }
 
-/// The problem that a failure of the store is for the caller; the text names the directory and the
-/// way out.
+/// The problem for a failure of the store; the text has the directory and what to do.
 pub fn store_problem(error: &StoreError) -> Problem {
     let reason = match error.failure() {
         Some(Failure::Full) => Reason::StoreFull,
@@ -114,14 +111,14 @@ pub fn retry_after(reason: Reason) -> Option<Duration> {
         | R::RemovalInProgress
         | R::TooManyCalls => 1,
         R::TooManyRefusedCalls | R::StoreBusy | R::EngineUnavailable => 5,
-        // The registries that limit pulls count them over hours; a minute is the least that helps.
+        // Rate limits of registries are per hours; a minute is the minimum that helps.
         R::RegistryRateLimited => 60,
         _ => return None,
     };
     Some(Duration::from_secs(seconds))
 }
 
-/// The code that goes with a reason, in docs/errors.md too.
+/// The code of a reason, as in docs/errors.md.
 pub fn code(reason: Reason) -> Code {
     use Reason as R;
     match reason {
@@ -181,7 +178,7 @@ pub fn code(reason: Reason) -> Code {
         | R::HostTlsFailed
         | R::EngineConflict
         | R::ImagePlatform
-        // What a rollout finds by itself is a state of things that must become different first.
+        // A reason of a rollout is a state that must change first.
         | R::RolloutStartFirstImpossible
         | R::RolloutNothingToDo
         | R::RolloutContainerChanged
@@ -206,7 +203,7 @@ pub fn code(reason: Reason) -> Code {
     }
 }
 
-/// What to do, where the Engine's message does not say it.
+/// What to do, if the Engine's message does not say it.
 fn hint(kind: ErrorKind) -> &'static str {
     use ErrorKind as Kind;
     match kind {
@@ -234,7 +231,7 @@ fn hint(kind: ErrorKind) -> &'static str {
         Kind::Conflict => "",
         Kind::Engine => "",
         Kind::Unavailable => "the Engine is starting or overloaded",
-        // The connection knows what exactly to look at, and its message says so.
+        // The connection's message already says what to check.
         Kind::Unreachable => "",
         Kind::NoResources => {
             "raise the limits of wharfd, such as LimitNOFILE of its systemd unit; nothing was sent to the host"

@@ -1,7 +1,7 @@
-//! What goes to an Engine and what comes back, as plain values.
+//! The requests and responses of an Engine, as plain values.
 //!
-//! Answers are read leniently: every field may be missing or null, unknown fields are
-//! ignored, because Engines of 2017 to today differ (Engine API changelog, 1.24 to 1.5x).
+//! Responses are read leniently: every field may be missing or null, and unknown fields are
+//! ignored, because Engines from 2017 on differ (Engine API changelog, 1.24 to 1.5x).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,7 +26,7 @@ pub struct ApiVersion {
 pub struct Ping {
     /// The version that is spoken with this Engine.
     pub api_version: ApiVersion,
-    /// The highest version the Engine speaks; `None` where it does not say.
+    /// The highest version that the Engine supports; `None` if it does not report it.
     pub max_api_version: Option<ApiVersion>,
     /// The lowest version the Engine accepts; `None` before `GET /version` was read.
     pub min_api_version: Option<ApiVersion>,
@@ -34,7 +34,7 @@ pub struct Ping {
     pub latency: Duration,
 }
 
-/// One JSON answer of an Engine, whole and as it was sent.
+/// One JSON response of an Engine, complete and unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineDocument {
     /// The JSON text.
@@ -75,24 +75,24 @@ pub struct ImageSummary {
     pub repo_tags: Vec<String>,
     /// Names with digest; `<none>@<none>` is left out.
     pub repo_digests: Vec<String>,
-    /// Unix seconds; `None` where the Engine does not say.
+    /// Unix seconds; `None` if the Engine does not report it.
     pub created: Option<i64>,
     /// Bytes.
     pub size: i64,
     /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// -1 where the Engine did not count.
+    /// -1 if the Engine did not count.
     pub containers: i64,
-    /// The Engine's JSON, where it was asked for.
+    /// The Engine's JSON, if requested.
     pub json: Option<String>,
 }
 
 /// One step of the build of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HistoryLayer {
-    /// `<missing>` where it was built elsewhere.
+    /// `<missing>` if it was built elsewhere.
     pub id: String,
-    /// Unix seconds; `None` where the Engine does not say.
+    /// Unix seconds; `None` if the Engine does not report it.
     pub created: Option<i64>,
     /// The instruction.
     pub created_by: String,
@@ -104,31 +104,31 @@ pub struct HistoryLayer {
     pub tags: Vec<String>,
 }
 
-/// Where a pull or push stands, over all its layers.
+/// Progress of a pull or push, over all its layers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transfer {
     /// The Engine's last status line.
     pub status: String,
     /// Layers that are finished.
     pub layers_done: u32,
-    /// Layers known so far.
+    /// Number of layers known so far.
     pub layers_total: u32,
-    /// Bytes moved so far.
+    /// Bytes transferred so far.
     pub bytes_done: u64,
-    /// Bytes of the layers whose size is known so far.
+    /// Bytes of the layers with known size.
     pub bytes_total: u64,
 }
 
-/// Takes the latest [`Transfer`]; never blocks, and a reader that is slow misses steps.
+/// Receives the latest [`Transfer`]; never blocks, and a slow reader misses steps.
 pub type ProgressSink = tokio::sync::watch::Sender<Transfer>;
 
 /// A pull that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pulled {
-    /// The digest that the registry gave, where the Engine said it.
+    /// The digest in the registry, if the Engine reported it.
     pub digest: Option<String>,
-    /// Whether the image was not there, or another one, before. `None` where the Engine did
-    /// not say (Podman).
+    /// Whether the image was missing, or another one, before. `None` if the Engine did not report
+    /// it (Podman).
     pub newer: Option<bool>,
     /// The inspection of the image after the pull.
     pub image: EngineDocument,
@@ -137,13 +137,13 @@ pub struct Pulled {
 /// A push that succeeded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pushed {
-    /// The digest in the registry, where the Engine said it.
+    /// The digest in the registry, if the Engine reported it.
     pub digest: Option<String>,
-    /// Bytes of the manifest; 0 where the Engine did not say.
+    /// Size of the manifest in bytes; 0 if the Engine did not report it.
     pub size: u64,
 }
 
-/// What a registry has under a name.
+/// An image in a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteImage {
     /// Of the index, where there are several platforms, else of the manifest.

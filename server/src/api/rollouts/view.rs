@@ -1,5 +1,5 @@
-//! A rollout as people and programs see it: folded from the records of its journal, one by
-//! one, so that watchers never hear of a thing that is not stored.
+//! The public view of a rollout: folded from the records of its journal, one by one, so that
+//! watchers never see anything that is not stored.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,15 +25,15 @@ pub struct View {
     plan: Plan,
     policy: Policy,
     noted: Annotations,
-    /// Hosts with work begun and not ended, as in `RolloutState`.
+    /// Hosts with work in progress, as in `RolloutState`.
     at_work: BTreeSet<HostName>,
     ended: bool,
 }
 
-/// What a record changed.
+/// The changes of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
-    /// Whether what stands about the rollout as a whole is different.
+    /// Whether the rollout as a whole changed.
     pub rollout: bool,
     /// The host that is different.
     pub host: Option<HostName>,
@@ -76,7 +76,7 @@ impl View {
         Some(Self { id: entry.id, rollout, steps, plan, policy, noted, at_work, ended: false })
     }
 
-    /// The view of all records of a rollout; `None` where there are none.
+    /// The view of all records of a rollout; `None` if there are none.
     pub fn of(entries: &[Entry]) -> Option<Self> {
         let (first, rest) = entries.split_first()?;
         let mut view = Self::of_first(first)?;
@@ -86,7 +86,7 @@ impl View {
         Some(view)
     }
 
-    /// Takes the next record.
+    /// Applies the next record.
     pub fn apply(&mut self, entry: &Entry) -> Changed {
         self.rollout.revision = entry.revision.0;
         let at = entry.record.at;
@@ -112,7 +112,7 @@ impl View {
         }
     }
 
-    /// Says whether all is at rest. True where that is different from before.
+    /// Updates whether everything is at rest. Returns whether that changed.
     fn settle(&mut self) -> bool {
         let at_rest = self.ended || self.rollout.state() == v1::RolloutState::Paused;
         let settled = at_rest && self.at_work.is_empty();
@@ -124,10 +124,10 @@ impl View {
         self.rollout.clone()
     }
 
-    /// With policy, plan and steps, as far as they fit a message: from the host at the place
-    /// `from` on. With it comes the place where the next page begins; `None` after the last.
+    /// With policy, plan, and steps, as far as they fit in a message: from the host at position
+    /// `from` on. Also returns the position of the next page; `None` after the last.
     ///
-    /// What is not about one host stands on the first page only.
+    /// The parts that are not about one host are only on the first page.
     pub fn page(&self, from: usize) -> (v1::Rollout, Option<usize>) {
         let mut rollout = self.rollout.clone();
         let mut planned = v1::RolloutPlan::default();
@@ -179,7 +179,7 @@ impl View {
         self.steps.get(host)
     }
 
-    /// The hosts, those that the plan skips included.
+    /// The hosts, including those that the plan skips.
     pub fn hosts(&self) -> impl Iterator<Item = HostName> {
         self.steps.keys().cloned()
     }
@@ -194,7 +194,7 @@ impl View {
         self.ended
     }
 
-    /// What its caller noted about it.
+    /// The caller's annotations.
     pub fn annotations(&self) -> &Annotations {
         &self.noted
     }
@@ -204,7 +204,7 @@ impl View {
         &self.policy
     }
 
-    /// Hosts by their place: waves first, in their order. It never changes.
+    /// Hosts by position: waves first, in their order. It never changes.
     fn in_order(&self) -> Vec<&HostName> {
         let in_waves = self.plan.waves.iter().flatten().enumerate();
         let places: BTreeMap<&HostName, usize> =
@@ -359,7 +359,7 @@ fn happen(step: &mut v1::RolloutStep, host: &HostName, happened: &HostEvent) {
     }
 }
 
-/// What its containers are is told of the target alone.
+/// Container details are only shown for the target.
 fn happen_to_dependent(step: &mut v1::RolloutStep, name: String, happened: &HostEvent) {
     match happened {
         HostEvent::Intent { step: at } | HostEvent::Did { step: at, .. } => {
@@ -383,7 +383,7 @@ fn begin(step: &mut v1::RolloutStep, work: Work, attempt: u32) {
     let goes_on = step.attempt == attempt && work == Work::Forward && has_failed;
     step.attempt = attempt;
     if goes_on {
-        // After a crash in the middle of a failure: it is still put back.
+        // After a crash in the middle of a failure: it is still being restored.
         step.state = v1::HostState::Restoring.into();
         return;
     }
@@ -443,7 +443,7 @@ fn bucket(counts: &mut v1::RolloutCounts, state: v1::HostState) -> &mut u32 {
     }
 }
 
-/// Journal and contract give steps the same names.
+/// Journal and contract use the same names for steps.
 fn step_view(step: Step) -> v1::HostStep {
     let name = serde_json::to_value(step).ok();
     let name = name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
