@@ -1,5 +1,6 @@
-//! Why something was not done, as a constant that programs can rely on. The one list of them:
-//! `docs/errors.md` has a row for each, `api/table.rs` the gRPC code, and a test compares all three.
+//! The reasons of errors, as constants that programs can rely on. This is the only list of them:
+//! `docs/errors.md` has a row for each, `api/table.rs` the gRPC code, and a test compares all
+//! three.
 
 use std::fmt;
 
@@ -7,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal,)+) => {
-        /// A reason of an error, as it stands in `google.rpc.ErrorInfo.reason`.
+        /// A reason of an error, as in `google.rpc.ErrorInfo.reason`.
         ///
         /// The texts are part of the contract and of the journal: a reason may be added, but none
         /// may be renamed without a place in `RENAMED`.
@@ -41,31 +42,31 @@ reasons! {
     HostNotFound = "HOST_NOT_FOUND",
     /// The selection leaves no host.
     NoHostsMatched = "NO_HOSTS_MATCHED",
-    /// No host is known at all.
+    /// The inventory is empty.
     NoHosts = "NO_HOSTS",
     /// The name is taken by another host.
     HostExists = "HOST_EXISTS",
     /// The host comes from the configuration file.
     HostReadOnly = "HOST_READ_ONLY",
-    /// No credentials are kept for the registry.
+    /// No credentials are stored for the registry.
     LoginNotFound = "LOGIN_NOT_FOUND",
-    /// The request ID came with another request before.
+    /// The request ID was already used for another request.
     RequestIdReused = "REQUEST_ID_REUSED",
-    /// The first call with this request ID is still at work.
+    /// The first call with this request ID is still in progress.
     RequestInProgress = "REQUEST_IN_PROGRESS",
-    /// The listener wants a token or a client certificate.
+    /// The listener requires a token or a client certificate.
     CredentialsRequired = "CREDENTIALS_REQUIRED",
     /// The caller's role is too low for the method.
     RoleRequired = "ROLE_REQUIRED",
-    /// The request comes by a name that is not this server's.
+    /// The host name of the request is not one of this server.
     AuthorityRefused = "AUTHORITY_REFUSED",
-    /// The request comes from a web page that may not call.
+    /// The origin of the request is not allowed.
     OriginRefused = "ORIGIN_REFUSED",
     /// Too many calls of the caller's address were refused.
     TooManyRefusedCalls = "TOO_MANY_REFUSED_CALLS",
     /// The server has no such method.
     MethodNotFound = "METHOD_NOT_FOUND",
-    /// The server was told to stop.
+    /// The server is stopping.
     ServerStopping = "SERVER_STOPPING",
     /// The caller's deadline passed before the answer was complete.
     DeadlineExceeded = "DEADLINE_EXCEEDED",
@@ -75,25 +76,25 @@ reasons! {
     RolloutActive = "ROLLOUT_ACTIVE",
     /// The rollout has ended.
     RolloutEnded = "ROLLOUT_ENDED",
-    /// The rollout stands where that cannot be done.
+    /// Not possible in the current phase of the rollout.
     RolloutState = "ROLLOUT_STATE",
-    /// The rollout changed after the caller looked.
+    /// The rollout changed after the caller read it.
     RevisionChanged = "REVISION_CHANGED",
     /// The plan shows that the rollout cannot end well.
     PlanRefused = "PLAN_REFUSED",
-    /// The plan is not the one that the caller expects.
+    /// The plan differs from the expected one.
     PlanChanged = "PLAN_CHANGED",
     /// Another rollout changed a container between the plan and its record.
     PlanOutdated = "PLAN_OUTDATED",
     /// Another server has taken the store over.
     ServerReplaced = "SERVER_REPLACED",
-    /// The caller has too many calls under way.
+    /// The caller has too many concurrent calls.
     TooManyCalls = "TOO_MANY_CALLS",
     /// The disk of the store is full.
     StoreFull = "STORE_FULL",
     /// The files of the store cannot be written.
     StoreReadOnly = "STORE_READ_ONLY",
-    /// Another process holds the store.
+    /// Another process has locked the store.
     StoreBusy = "STORE_BUSY",
     /// The store is damaged.
     StoreCorrupt = "STORE_CORRUPT",
@@ -107,7 +108,7 @@ reasons! {
     SomeHostsFailed = "SOME_HOSTS_FAILED",
     /// No host succeeded, and they failed for different reasons.
     AllHostsFailed = "ALL_HOSTS_FAILED",
-    /// Some of several things failed on one host.
+    /// Some of several items failed on one host.
     SomeItemsFailed = "SOME_ITEMS_FAILED",
 
     // Of one host: the connection.
@@ -123,19 +124,19 @@ reasons! {
     HostTimeout = "HOST_TIMEOUT",
     /// The deadline passed before the host's turn.
     HostSkipped = "HOST_SKIPPED",
-    /// A write was sent and the answer never came.
+    /// A write was sent, but no response arrived.
     ResultUnknown = "RESULT_UNKNOWN",
-    /// What answers is not a Docker Engine, or answers garbage.
+    /// The response is not from a Docker Engine, or is invalid.
     EngineBadAnswer = "ENGINE_BAD_ANSWER",
     /// The answer is larger than the cap for its kind.
     EngineAnswerTooLarge = "ENGINE_ANSWER_TOO_LARGE",
-    /// The answers of all hosts together are larger than the server holds at once.
+    /// The responses of all hosts exceed the memory limit.
     AnswerMemoryFull = "ANSWER_MEMORY_FULL",
     /// Server and Engine share no API version.
     EngineApiVersion = "ENGINE_API_VERSION",
 
     // Of one host: the Engine.
-    /// The Engine finds the request wrong.
+    /// The Engine rejects the request as invalid.
     EngineBadRequest = "ENGINE_BAD_REQUEST",
     /// The Engine or a plugin of it refuses.
     EngineForbidden = "ENGINE_FORBIDDEN",
@@ -143,7 +144,7 @@ reasons! {
     ContainerNotFound = "CONTAINER_NOT_FOUND",
     /// No such image there, or in the registry.
     ImageNotFound = "IMAGE_NOT_FOUND",
-    /// The image is for another platform than that of the host, or the one asked for.
+    /// The image is for another platform than that of the host, or the requested one.
     ImagePlatform = "IMAGE_PLATFORM",
     /// No such network there.
     NetworkNotFound = "NETWORK_NOT_FOUND",
@@ -153,7 +154,7 @@ reasons! {
     NameInUse = "NAME_IN_USE",
     /// The container is being removed.
     RemovalInProgress = "REMOVAL_IN_PROGRESS",
-    /// It runs, it does not run, or it is in use.
+    /// Running, not running, or in use.
     EngineConflict = "ENGINE_CONFLICT",
     /// The Engine failed.
     EngineError = "ENGINE_ERROR",
@@ -163,7 +164,7 @@ reasons! {
     EngineUnavailable = "ENGINE_UNAVAILABLE",
 
     // Of one host: images and registries.
-    /// The registry wants credentials, or refuses those it got.
+    /// The registry requires credentials, or refuses the given ones.
     RegistryAuthRequired = "REGISTRY_AUTH_REQUIRED",
     /// The registry's limit is reached.
     RegistryRateLimited = "REGISTRY_RATE_LIMITED",
@@ -181,37 +182,37 @@ reasons! {
     RolloutStartFirstImpossible = "ROLLOUT_START_FIRST_IMPOSSIBLE",
     /// No selected host has the container.
     RolloutNothingToDo = "ROLLOUT_NOTHING_TO_DO",
-    /// A container is not any more as it was when the rollout was planned.
+    /// A container changed after the rollout was planned.
     RolloutContainerChanged = "ROLLOUT_CONTAINER_CHANGED",
     /// A host got another image than the others.
     RolloutImageDiffers = "ROLLOUT_IMAGE_DIFFERS",
-    /// The new container did not stay good.
+    /// The new container did not stay healthy.
     RolloutGateFailed = "ROLLOUT_GATE_FAILED",
-    /// What is found on a host is not what the rollout left there: a person must look.
+    /// The state of a host is not what the rollout left there: it needs manual repair.
     RolloutNeedsAttention = "ROLLOUT_NEEDS_ATTENTION",
     /// More hosts failed than the policy allows.
     RolloutBudgetExceeded = "ROLLOUT_BUDGET_EXCEEDED",
-    /// No host was finished within the progress deadline, or none may be begun.
+    /// No host finished within the progress deadline, or none may start.
     RolloutStalled = "ROLLOUT_STALLED",
     /// More hosts do not answer than the policy allows.
     RolloutTooManyUnreachable = "ROLLOUT_TOO_MANY_UNREACHABLE",
     /// The canary is done and waits to be promoted.
     RolloutAwaitsPromotion = "ROLLOUT_AWAITS_PROMOTION",
-    /// The rollout ended, and some hosts are not where they should be.
+    /// The rollout ended, but some hosts are not on the intended version.
     RolloutIncomplete = "ROLLOUT_INCOMPLETE",
     /// A drain or verify command did not end with 0.
     RolloutHookFailed = "ROLLOUT_HOOK_FAILED",
-    /// The new container's settings are not what was asked for, and the policy is strict.
+    /// The new container's settings differ from the requested ones, and the policy is strict.
     RolloutSettingsDiffer = "ROLLOUT_SETTINGS_DIFFER",
     /// The container is not running, and the policy refuses that.
     RolloutContainerStopped = "ROLLOUT_CONTAINER_STOPPED",
-    /// The policy wants a health check, and the new container has none.
+    /// The policy requires a health check, but the new container has none.
     RolloutNoHealthCheck = "ROLLOUT_NO_HEALTH_CHECK",
-    /// The image under the name is not any more what was pulled.
+    /// The tag no longer points to the pulled image.
     RolloutImageMoved = "ROLLOUT_IMAGE_MOVED",
     /// Another container depends on this one.
     DependentContainer = "DEPENDENT_CONTAINER",
-    /// The container shares a namespace with one that is gone.
+    /// The container shares a namespace with one that no longer exists.
     NamespaceGone = "NAMESPACE_GONE",
     /// The image of the old container is gone.
     OldImageMissing = "OLD_IMAGE_MISSING",
@@ -221,12 +222,12 @@ reasons! {
     SwarmTask = "SWARM_TASK",
 }
 
-/// What journals of earlier versions have in place of a reason of today.
+/// Names in journals of earlier versions, with the current reasons.
 const RENAMED: &[(&str, Reason)] =
     &[("START_FIRST_IMPOSSIBLE", Reason::RolloutStartFirstImpossible)];
 
 impl Reason {
-    /// The reason that a text stands for; `None` where there is none.
+    /// The reason for a text; `None` if there is none.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let renamed = || RENAMED.iter().find(|(old, _)| *old == text).map(|(_, reason)| *reason);
@@ -247,7 +248,7 @@ impl Serialize for Reason {
 }
 
 impl<'de> Deserialize<'de> for Reason {
-    /// A journal stays readable whatever a reason in it is called: the words beside it say more.
+    /// A journal stays readable even with an unknown reason: the text beside it says more.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Ok(Self::parse(&text).unwrap_or(Self::Internal))

@@ -146,22 +146,22 @@ pub struct Pushed {
 /// An image in a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteImage {
-    /// Of the index, where there are several platforms, else of the manifest.
+    /// Digest of the index if there are several platforms, otherwise of the manifest.
     pub digest: Digest,
-    /// What it is for; empty where the registry does not say.
+    /// Its platforms; empty if the registry does not report them.
     pub platforms: Vec<Platform>,
 }
 
-/// What an image is for, and what a host can run, in the words of Go: `linux` and `amd64`.
+/// The platform of an image or a host, with Go's names: `linux` and `amd64`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Platform {
-    /// Empty where it is not known.
+    /// Empty if unknown.
     pub os: String,
-    /// Empty where it is not known.
+    /// Empty if unknown.
     pub architecture: String,
 }
 
-/// What the removal of an image removed.
+/// Result of removing an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImageRemoval {
     /// Names that were taken away.
@@ -170,12 +170,12 @@ pub struct ImageRemoval {
     pub deleted: Vec<String>,
 }
 
-/// What a prune of images removed.
+/// Result of a prune of images.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PrunedImages {
     /// Names and IDs.
     pub removal: ImageRemoval,
-    /// Bytes that became free.
+    /// Freed bytes.
     pub space_reclaimed: u64,
 }
 
@@ -201,13 +201,13 @@ pub struct ContainerSummary {
     pub id: String,
     /// All names without the leading slash; the first is its own, links are others.
     pub names: Vec<String>,
-    /// As given at creation, or an ID once the name has moved on.
+    /// As at creation, or an ID once the reference points to another image.
     pub image: String,
     /// ID of the image.
     pub image_id: String,
     /// Command line.
     pub command: String,
-    /// Unix seconds; `None` where the Engine does not say.
+    /// Unix seconds; `None` if the Engine does not report it.
     pub created: Option<i64>,
     /// Such as `running`.
     pub state: String,
@@ -219,11 +219,11 @@ pub struct ContainerSummary {
     pub labels: BTreeMap<String, String>,
     /// Names of networks, sorted.
     pub networks: Vec<String>,
-    /// Bytes of the writable layer, where asked for.
+    /// Size of the writable layer in bytes, if requested.
     pub size_rw: i64,
-    /// Bytes of everything, where asked for.
+    /// Total size in bytes, if requested.
     pub size_root_fs: i64,
-    /// The Engine's JSON, where it was asked for.
+    /// The Engine's JSON, if requested.
     pub json: Option<String>,
 }
 
@@ -232,7 +232,7 @@ pub struct ContainerSummary {
 pub struct Port {
     /// In the container.
     pub private: u16,
-    /// On the host; 0 where not published.
+    /// On the host; 0 if not published.
     pub public: u16,
     /// `tcp`, `udp` or `sctp`.
     pub protocol: String,
@@ -258,7 +258,7 @@ pub struct NetworkSummary {
 pub struct Created {
     /// Full ID.
     pub id: String,
-    /// What the Engine warns of.
+    /// Warnings of the Engine.
     pub warnings: Vec<String>,
 }
 
@@ -287,16 +287,16 @@ pub enum WaitCondition {
 pub struct ContainerExit {
     /// Exit status.
     pub exit_code: i64,
-    /// What went wrong with the wait, in the Engine's words.
+    /// The Engine's error of the wait.
     pub error: Option<String>,
 }
 
 /// A command that ran in a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CommandResult {
-    /// Exit status; 126 and 127 where it could not be started.
+    /// Exit code; 126 and 127 if it could not be started.
     pub exit_code: i64,
-    /// The end of what it wrote to both streams, at most 16 KiB.
+    /// The last part of its output on both streams, at most 16 KiB.
     pub output: String,
 }
 
@@ -312,13 +312,13 @@ pub struct ProcessTable {
 /// One change in a container's file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileChange {
-    /// What happened.
+    /// The kind of change.
     pub kind: FileChangeKind,
     /// The path.
     pub path: String,
 }
 
-/// What happened to a path.
+/// The kind of change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileChangeKind {
     /// Content or metadata changed (0 in the Engine API).
@@ -329,21 +329,21 @@ pub enum FileChangeKind {
     Deleted,
 }
 
-/// What a prune of containers removed.
+/// Result of a prune of containers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PrunedContainers {
     /// IDs.
     pub ids: Vec<String>,
-    /// Bytes that became free.
+    /// Freed bytes.
     pub space_reclaimed: u64,
 }
 
-/// What an Engine said of credentials that the registry accepted.
+/// The answer of an Engine for credentials that the registry accepted.
 #[derive(Debug, Clone)]
 pub struct LoginAnswer {
     /// Such as "Login Succeeded".
     pub status: String,
-    /// To be kept instead of the password, where the registry gave one.
+    /// To store instead of the password, if the registry returned one.
     pub identity_token: Option<Secret>,
 }
 
