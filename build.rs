@@ -1,5 +1,5 @@
-//! Compiles `proto/` with protox (no `protoc` to install) into the types of this crate and
-//! into a descriptor set that keeps comments and custom options.
+//! Compiles `proto/` with protox (so `protoc` need not be installed) to the types of this crate and
+//! to a descriptor set that keeps comments and custom options.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -9,7 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=third_party/proto");
     let out = PathBuf::from(env::var("OUT_DIR")?);
 
-    // In the set for whoever turns the details of an error into text; nothing imports it.
+    // Included for programs that render the details of an error; nothing imports it.
     let mut files = vec![PathBuf::from("google/rpc/error_details.proto")];
     for entry in fs::read_dir("proto/wharf/v1")? {
         let path = entry?.path();
@@ -26,10 +26,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut prost = tonic_prost_build::Config::new();
     prost.enable_type_names();
-    // Sorted: one message has one encoding, and the server knows a repeated request by it.
+    // Sorted: one message has one encoding, by which the server recognizes a repeated request.
     prost.btree_map(["."]);
-    // Their derived Debug would print secrets; src/redact.rs has one that does not, and without
-    // one there this crate does not compile.
+    // Their derived Debug would print secrets; src/redact.rs has one that does not, and without it
+    // this crate does not compile.
     prost.skip_debug(messages_with_secrets(&compiler)?);
     tonic_prost_build::configure()
         .build_transport(env::var_os("CARGO_FEATURE_CLIENT").is_some())

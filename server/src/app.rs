@@ -1,7 +1,7 @@
 //! The composition root: the only place that names the concrete parts and puts them together.
 //!
-//! Start: store, inventory, listeners, services, then the ready line. Stop: health says so,
-//! open streams end UNAVAILABLE, what is in flight gets a moment, then the process ends.
+//! Start: store, inventory, listeners, services, then the ready line. Stop: health reports it, open
+//! streams end with UNAVAILABLE, calls in progress get a moment, then the process ends.
 
 mod rollout_hosts;
 
@@ -47,18 +47,18 @@ use crate::rollout::supervisor::Supervisor;
 use crate::store::Store;
 use rollout_hosts::FleetHosts;
 
-/// Time for what is in flight after a stop was asked for. Supervisors send SIGKILL after 10 s
-/// or so; people expect a stop to be quick.
+/// Time for calls in progress after a stop was requested. Supervisors send SIGKILL after about 10
+/// s; people expect a stop to be quick.
 const GRACE: Duration = Duration::from_millis(1500);
 
 /// HTTP/2 pings, so that a client that vanished is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
-/// Where Docker listens on a machine that was not told otherwise.
+/// Docker's default socket.
 const LOCAL_SOCKET: &str = "/var/run/docker.sock";
 
-/// A server at work. It serves until [`Server::stop`]; dropped without that, it stops listening
-/// and leaves what is in flight to the end of the runtime.
+/// A running server. It serves until [`Server::stop`]; dropped without that, it stops listening and
+/// leaves calls in progress to the end of the runtime.
 #[derive(Debug)]
 pub struct Server {
     file: ConfigFile,
@@ -117,7 +117,7 @@ impl Server {
             stopping.clone(),
         ));
 
-        // All are bound before any is served, so that a port in use leaves nothing half begun.
+        // All are bound before any is served, so that a port in use leaves nothing half started.
         let mut bound = Vec::with_capacity(config.listen.len());
         for listen in &config.listen {
             bound.push(Listener::bind(listen).await?);
@@ -125,8 +125,8 @@ impl Server {
         let listening = bound.iter().map(ToString::to_string).collect();
         let (health, health_service) = tonic_health::server::health_reporter();
         announce(&health, tonic_health::ServingStatus::Serving).await;
-        // Not before the places are bound: a second server that cannot begin must not take the
-        // rollouts of the first over.
+        // Not before the addresses are bound: a second server that cannot start must not take over
+        // the rollouts of the first.
         let hosts = Arc::new(FleetHosts::new(inventory, pool, store.clone()));
         let journal: Arc<dyn Journal> = Arc::new(store);
         let rollouts = Supervisor::start(
@@ -159,7 +159,7 @@ impl Server {
         Ok(Self { file: config.file, edge, rollouts, health, listening, listeners })
     }
 
-    /// The places where it listens, with the ports that the system chose.
+    /// The listen addresses, with the ports that the system assigned.
     pub fn listening(&self) -> &[String] {
         &self.listening
     }
@@ -169,7 +169,7 @@ impl Server {
         reload(&self.file, &self.edge.inventory).await;
     }
 
-    /// Waits until a listener ends by itself, which it does only with an error.
+    /// Waits until a listener ends by itself, which only happens with an error.
     pub async fn failed(&mut self) -> anyhow::Result<()> {
         match self.listeners.join_next().await {
             Some(ended) => Ok(ended??),
@@ -177,7 +177,8 @@ impl Server {
         }
     }
 
-    /// Stops: health says so, open streams end UNAVAILABLE, and what is in flight gets a moment.
+    /// Stops: health reports it, open streams end with UNAVAILABLE, and calls in progress get a
+    /// moment.
     pub async fn stop(mut self) {
         announce(&self.health, tonic_health::ServingStatus::NotServing).await;
         self.edge.stopping.cancel();
@@ -241,8 +242,8 @@ fn routes(
         .add_service(reflection().build_v1alpha()?))
 }
 
-/// What a listener takes of what browsers may send. Only on plain TCP can a page come by a name of
-/// its own: nobody reaches a unix socket by name, and TLS shows whose name it is.
+/// The rules of a listener for requests from browsers. Only over plain TCP can a page use its own
+/// host name: unix sockets have no host names, and TLS verifies them.
 fn web_access(config: &Config, listen: &Listen) -> WebAccess {
     let hosts = match listen {
         Listen::Tcp { host, .. } if config.access == Access::InsecureWithoutAuthentication => {
@@ -257,7 +258,7 @@ fn web_access(config: &Config, listen: &Listen) -> WebAccess {
     WebAccess { hosts, origins: config.web.origins.clone() }
 }
 
-/// What callers of one listener may do and use.
+/// Authentication and limits for callers of one listener.
 struct Admission {
     web: WebAccess,
     connections: Connections,
@@ -274,8 +275,8 @@ fn serve(
     stopping: CancellationToken,
 ) -> anyhow::Result<impl Future<Output = Result<(), tonic::transport::Error>> + use<>> {
     let mut server = tonic::transport::Server::builder()
-        // gRPC-Web comes over HTTP/1.1; it also lets the server close a connection on which
-        // nothing was ever said, which an HTTP/2-only server waits for at its end.
+        // gRPC-Web uses HTTP/1.1; this also lets the server close a connection without any data,
+        // which an HTTP/2-only server waits for at its end.
         .accept_http1(true)
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .max_concurrent_streams(admission.limits.max_streams_per_connection);
@@ -287,7 +288,7 @@ fn serve(
                 Identity::from_pem(identity.certificate_pem(), identity.private_key_pem().expose()),
             );
             if let Some(authorities) = identity.client_ca_pem() {
-                // Optional, because a token is as good.
+                // Optional, because a token is sufficient.
                 tls = tls
                     .client_ca_root(Certificate::from_pem(authorities))
                     .client_auth_optional(true);
@@ -336,7 +337,7 @@ fn serve(
 }
 
 async fn announce(health: &HealthReporter, status: tonic_health::ServingStatus) {
-    // The empty name stands for the server as a whole.
+    // The empty name means the whole server.
     for service in [
         "",
         "wharf.v1.HostService",
@@ -350,8 +351,8 @@ async fn announce(health: &HealthReporter, status: tonic_health::ServingStatus) 
     }
 }
 
-/// Takes this machine's Docker socket in where no host is known and one is there, so that
-/// `wharfd` and then `wharf ps` is all a first try takes.
+/// Adds this machine's Docker socket if there are no hosts and the socket exists, so that a first
+/// try needs only `wharfd` and `wharf ps`.
 async fn take_in_local(inventory: &Inventory) -> anyhow::Result<()> {
     if !std::fs::metadata(LOCAL_SOCKET).is_ok_and(|file| file.file_type().is_socket()) {
         return Ok(());
@@ -370,14 +371,14 @@ async fn take_in_local(inventory: &Inventory) -> anyhow::Result<()> {
 /// Lets go of the connections to hosts that are gone or are reached in another way now.
 async fn follow(inventory: Inventory, pool: Arc<EnginePool>, stopping: CancellationToken) {
     let mut snapshots = inventory.subscribe();
-    // It holds the inventory, and with it the store, which a stop must let go of.
+    // It holds the inventory, and with it the store, which a stop must release.
     while let Some(Ok(())) = stopping.run_until_cancelled(snapshots.changed()).await {
         let now = snapshots.borrow_and_update().clone();
         pool.keep_only(&now);
     }
 }
 
-/// Takes in a changed configuration file. A bad one is refused whole and changes nothing.
+/// Applies a changed configuration file. An invalid one is refused as a whole and changes nothing.
 async fn reload(file: &ConfigFile, inventory: &Inventory) {
     let refused = |error: &dyn std::fmt::Display| {
         tracing::error!("configuration refused; the previous one stays in effect: {error}");

@@ -1,9 +1,9 @@
 //! `wharfd`, the server of Wharf: one gRPC API in front of many Docker Engines.
 //!
-//! A request goes one way: [`api`] converts and checks it, [`fleet`] chooses the hosts and
-//! fans the work out, [`engine`] speaks to one host each, and the outcomes come back as a
-//! stream. [`store`] keeps what must survive a restart, [`config`] is what the operator said,
-//! [`body`] makes the Engine's JSON, [`domain`] are the plain values that all of them share. [`app`] puts the parts together.
+//! A request takes one path: [`api`] converts and checks it, [`fleet`] selects the hosts and fans
+//! out the work, [`engine`] talks to one host each, and the outcomes return as a stream. [`store`]
+//! keeps the persistent state, [`config`] is the configuration, [`body`] creates the Engine's JSON,
+//! [`domain`] has the plain values that all of them share. [`app`] connects the parts.
 
 pub mod api;
 pub mod app;

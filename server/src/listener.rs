@@ -1,5 +1,5 @@
-//! Where `wharfd` listens: binds unix sockets and TCP ports before anything is served, so
-//! that a port in use is an error at start and not later.
+//! The listeners of `wharfd`: binds unix sockets and TCP ports before anything is served, so that a
+//! port in use is an error at startup.
 
 mod connections;
 
@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use crate::config::Listen;
 
-/// Whoever may write to the socket is root on every host: owner and group, nobody else.
+/// Anyone who can write to the socket is root on every host: only owner and group.
 const SOCKET_MODE: u32 = 0o660;
 
 /// A place that is bound.
@@ -30,7 +30,7 @@ pub enum Listener {
 #[derive(Debug)]
 pub struct SocketFile(PathBuf);
 
-/// A place where `wharfd` cannot listen.
+/// An address on which `wharfd` cannot listen.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {place}: {problem}")]
 pub struct ListenError {
@@ -77,7 +77,7 @@ impl fmt::Display for Listener {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Left behind, it is replaced at the next start.
+        // A leftover socket is replaced at the next start.
         let _ = std::fs::remove_file(&self.0);
     }
 }
@@ -101,12 +101,12 @@ async fn bind_unix(path: &Path) -> Result<Listener, ListenError> {
                     .to_owned(),
             ));
         }
-        // Nobody answers: what a server that was killed left behind.
+        // Nobody answers: left by a server that was killed.
         Ok(_) => std::fs::remove_file(path).map_err(|cause| error(elsewhere(cause)))?,
         Err(_) => {}
     }
-    // Bound under another name and moved into place once nobody else can connect: between
-    // bind and chmod the mode is that of the umask.
+    // Bound under another name and moved into place once nobody else can connect: between bind and
+    // chmod, the mode is that of the umask.
     let temporary = path.with_extension(format!("{}.new", std::process::id()));
     let listener = UnixListener::bind(&temporary).map_err(|cause| error(elsewhere(cause)))?;
     std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(SOCKET_MODE))

@@ -1,4 +1,4 @@
-//! `wharfd`: flags, environment and file become a configuration, the configuration a server.
+//! `wharfd`: loads the configuration and runs the server.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 use wharf_server::config::{Arguments, Config, Environment, LogFormat};
 
-/// Wrong usage, a wrong configuration, or something that keeps the server from starting.
+/// Wrong usage, an invalid configuration, or a server that cannot start.
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 fn start(arguments: Arguments) -> anyhow::Result<()> {
     let config = Config::load(arguments, &Environment::of_process())?;
     log(&config);
-    // Waiting for Engines is all there is to do; two threads keep the memory small.
+    // The work is waiting for Engines; two threads keep the memory small.
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().min(4)))
         .enable_all()
@@ -35,14 +35,14 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 fn log(config: &Config) {
-    // Libraries are heard from when something is wrong with them.
+    // Libraries only log problems.
     let level = config.log_level;
     let filter = EnvFilter::new(format!("warn,wharf_server={level},wharfd={level}"));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        // It would say so on the same stderr, and panic where that cannot be written either.
+        // It would report this on the same stderr, and panic if that cannot be written either.
         .log_internal_errors(false)
         .with_ansi(colours);
     match config.log_format {

@@ -1,5 +1,5 @@
-//! The stream that answers a fan-out: the envelope of `common.proto` around what the hosts
-//! say, and the status at its end.
+//! The response stream of a fan-out: the envelope of `common.proto` around the payloads of the
+//! hosts, and the status at its end.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -21,20 +21,20 @@ use crate::fleet::{HostError, HostEvent, HostOutcome};
 /// Silence after which a heartbeat is sent; below the idle limits of common proxies.
 const HEARTBEAT_AFTER: Duration = Duration::from_secs(15);
 
-/// Host names that stand in the message of a failed call; the rest is counted.
+/// Maximum number of host names in the message of a failed call; the others are counted.
 const NAMED_FAILURES: usize = 10;
 
 /// A part of the answer that is ready: from a host, or from an earlier call with the same
 /// request ID.
 #[derive(Debug)]
 pub enum Part<R: FanoutResponse> {
-    /// From a host that is at work.
+    /// From a host in progress.
     Live(HostEvent<R::Event>),
-    /// A message as it was recorded.
+    /// A recorded message.
     Recorded(R),
 }
 
-/// What the answer needs to know of its call.
+/// What the response needs to know about its call.
 #[derive(Debug)]
 pub struct Answer {
     /// All hosts of the call, sorted.
@@ -43,13 +43,13 @@ pub struct Answer {
     pub operation_id: String,
     /// Whether the call ends OK although some hosts failed.
     pub allow_partial: bool,
-    /// Whether the call changes anything; only then `unchanged` is counted.
+    /// Whether the call changes anything; only then is `unchanged` counted.
     pub mutates: bool,
 }
 
 impl Answer {
-    /// The stream. It ends UNAVAILABLE when `stopping` is cancelled, which tells the caller
-    /// that the server went away and not that the hosts failed.
+    /// The stream. It ends with UNAVAILABLE when `stopping` is cancelled, which tells the caller
+    /// that the server is stopping, not that the hosts failed.
     pub fn stream<R: FanoutResponse>(
         self,
         parts: BoxStream<'static, Part<R>>,
@@ -78,7 +78,7 @@ enum Next {
     End,
 }
 
-/// Why a host failed, as its outcome says it.
+/// Why a host failed, according to its outcome.
 #[derive(Debug)]
 struct Failure {
     code: i32,
@@ -117,7 +117,8 @@ impl<R: FanoutResponse> State<R> {
 
     async fn part(&mut self) -> Result<R, Status> {
         let silence = Instant::now() + HEARTBEAT_AFTER;
-        // Not until the channel closes: work that goes on without its caller holds it open.
+        // Don't wait until the channel closes: work that continues without its caller keeps it
+        // open.
         while self.tally.ended.len() < self.answer.hosts.len() {
             tokio::select! {
                 biased;
@@ -139,8 +140,8 @@ impl<R: FanoutResponse> State<R> {
         Ok(R::from_envelope(String::new(), Envelope::Summary(self.tally.summary)))
     }
 
-    /// The message of a part. `None` for what a host says after its outcome: work that its
-    /// budget cut off and that goes on.
+    /// The message of a part. `None` after the host's outcome: work that exceeded its time limit
+    /// and continues.
     fn message(&mut self, part: Part<R>) -> Option<R> {
         let (host, envelope) = match part {
             Part::Live(HostEvent::Payload(host, event)) => {
@@ -173,7 +174,7 @@ pub fn stopping() -> Problem {
     )
 }
 
-/// An outcome as it is sent.
+/// An outcome as sent.
 pub fn outcome_message(host: &HostName, outcome: &HostOutcome) -> v1::HostOutcome {
     let status = match &outcome.result {
         Ok(_) => tonic_types::pb::Status::default(),
@@ -228,8 +229,8 @@ impl Tally {
         Some(problem.with("failed", failed.to_string()).with("total", total.to_string()))
     }
 
-    /// What the hosts have in common is the status of the call: a caller of one host, or of hosts
-    /// that all fail alike, need not look for the reason in the outcomes.
+    /// What all hosts have in common is the status of the call: a caller of one host, or of hosts
+    /// with the same failure, does not have to look at the outcomes.
     fn nobody_succeeded(&self, total: usize, list: &str) -> Option<Problem> {
         let (host, first) = self.failed.first_key_value()?;
         if total == 1 {
@@ -264,7 +265,7 @@ impl Tally {
             problem.code = Code::from_i32(first.code);
         }
         if reason.is_some() {
-            // When the last of them may be asked again.
+            // When the last of them can be retried.
             problem.retry_after =
                 self.failed.values().filter_map(|failure| failure.retry_after).max();
         }

@@ -1,9 +1,9 @@
-//! The audit log: one line for every call that changes something, and for every one that is
-//! refused, when it has ended. Its fields are stable:
+//! The audit log: one line for every call that changes something or is refused, written when it
+//! ends. Its fields are stable:
 //!
-//! `principal`, `peer`, `method`, `outcome` (a gRPC code, or `CALLER_GONE` where the caller did not
-//! wait for it), `reason` (of docs/errors.md), `subject` (what it was about, as far as the service
-//! says), `elapsed_ms`, and `suppressed`, the lines of refusals that were left out before this one.
+//! `principal`, `peer`, `method`, `outcome` (a gRPC code, or `CALLER_GONE` if the caller
+//! disconnected), `reason` (see docs/errors.md), `subject` (set by the service), `elapsed_ms`, and
+//! `suppressed`, the number of suppressed lines of refusals before this one.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -22,10 +22,10 @@ use tonic_types::StatusExt;
 
 use super::throttle::Source;
 
-/// Longest path of a method in a line, in bytes: callers choose what they send.
+/// Maximum length of a method path in a line, in bytes: callers choose it.
 const LONGEST_METHOD: usize = 120;
 
-/// Where a call comes from.
+/// The origin of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
     /// Over TCP.
@@ -34,14 +34,14 @@ pub enum Peer {
     Process {
         /// Its user.
         uid: u32,
-        /// Its number, where the system says.
+        /// Its number, if the system provides it.
         pid: Option<i32>,
     },
-    /// The system does not say.
+    /// The system does not provide it.
     Unknown,
 }
 
-/// What a call is about, said by the service that carries it out.
+/// The subject of a call, set by its service.
 #[derive(Debug, Clone, Default)]
 pub struct Subject(Arc<Mutex<String>>);
 
@@ -49,23 +49,23 @@ pub struct Subject(Arc<Mutex<String>>);
 #[derive(Debug)]
 pub struct Record(Option<Entry>);
 
-/// What is known of a call before it ends.
+/// What is known about a call before it ends.
 #[derive(Debug)]
 pub struct Entry {
-    /// Who calls.
+    /// The caller.
     pub principal: String,
-    /// From where.
+    /// The origin.
     pub peer: Peer,
     /// The path of the method.
     pub method: String,
-    /// What it is about.
+    /// The subject.
     pub subject: Subject,
     /// When it began.
     pub begun: Instant,
 }
 
 impl Peer {
-    /// That of a request, as the listener knows it.
+    /// The peer of a request, according to the listener.
     pub fn of<B>(request: &http::Request<B>) -> Self {
         let extensions = request.extensions();
         if let Some(info) = extensions.get::<UdsConnectInfo>() {
@@ -101,12 +101,12 @@ impl fmt::Display for Peer {
 }
 
 impl Subject {
-    /// That of a request that came through the layer.
+    /// The subject of a request that passed the layer.
     pub fn of<T>(request: &tonic::Request<T>) -> Self {
         request.extensions().get().cloned().unwrap_or_default()
     }
 
-    /// Says what the call is about, such as `host=web1`. No secrets.
+    /// Sets the subject of the call, such as `host=web1`. No secrets.
     pub fn say(&self, what: impl fmt::Display) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = what.to_string();
     }
@@ -123,7 +123,7 @@ impl Entry {
         Self { principal, peer, method, subject, begun: Instant::now() }
     }
 
-    /// Writes the line of a call that was refused. `suppressed`: lines left out before it.
+    /// Writes the line of a refused call. `suppressed`: number of suppressed lines before it.
     pub fn refused(self, outcome: &str, reason: &str, suppressed: u64) {
         self.write(outcome, reason, suppressed);
     }
@@ -132,7 +132,7 @@ impl Entry {
         let elapsed_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (peer, subject) = (self.peer.to_string(), self.subject.take());
         let cut = self.method.char_indices().nth(LONGEST_METHOD).map(|(end, _)| end);
-        // As texts, which are quoted in the line: nobody's name makes up a field.
+        // As texts, which are quoted in the line: no name can forge a field.
         tracing::info!(
             principal = self.principal.as_str(),
             peer = peer.as_str(),
@@ -148,7 +148,7 @@ impl Entry {
 }
 
 impl Record {
-    /// Begins the record of a call.
+    /// Starts the record of a call.
     pub fn begin(entry: Entry) -> Self {
         Self(Some(entry))
     }
@@ -161,7 +161,7 @@ impl Record {
         response.map(|body| Body::new(Recorded { body, record: self }))
     }
 
-    /// Writes the line where the headers or trailers of an answer say how the call ended.
+    /// Writes the line once the headers or trailers of a response contain the result.
     fn end(&mut self, headers: &HeaderMap) -> bool {
         let Some(status) = Status::from_header_map(headers) else { return false };
         if let Some(entry) = self.0.take() {

@@ -1,17 +1,16 @@
-//! Who calls, and what they may do. A layer around all services, because only here is the
-//! path of the method known and the answer can still be given before any handler runs.
+//! Authentication and authorization. A layer around all services, because only here is the method
+//! path known while the response can still be sent before any handler runs.
 //!
-//! A unix socket's file mode decides who can connect, and the peer's uid names the caller.
-//! Over TLS a client certificate (CN is the name, O such as `wharf:operator` the role) or a
-//! bearer token is the credential. Health checks are open to everybody who can connect,
-//! reflection to every known caller; everything else asks the role that the contract names.
-//! What is not sent as gRPC is refused before that: any web page may have a browser send a form
-//! or a text, with the user's client certificate, but nothing of gRPC's own type. So is what comes
-//! by a wrong name or from the page of a stranger ([`origin`](super::origin)).
+//! The file mode of a unix socket decides who can connect, and the peer's uid names the caller.
+//! Over TLS, a client certificate (CN is the name, O such as `wharf:operator` the role) or a bearer
+//! token is the credential. Health checks are open to everyone who can connect, and reflection to
+//! every known caller; everything else requires the role in the contract. Requests that are not
+//! gRPC are refused before that: any web page can make a browser send a form or a text with the
+//! user's client certificate, but not gRPC's content type. The same applies to requests with a
+//! wrong host name or from a foreign origin ([`origin`](super::origin)).
 //!
-//! Every refusal and every call that changes something has a line in the [`super::audit`]
-//! log; who shows wrong credentials again and again waits for the answer
-//! ([`throttle`](super::throttle)).
+//! Every refusal and every call that changes something has a line in the [`super::audit`] log;
+//! repeated wrong credentials are throttled ([`throttle`](super::throttle)).
 
 use std::fmt;
 use std::pin::Pin;
@@ -34,22 +33,22 @@ use super::problem::Problem;
 use super::throttle::{Held, Throttle};
 use crate::domain::{Reason, Role};
 
-/// Who calls.
+/// The caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// How they are known.
+    /// The name.
     pub identity: Identity,
-    /// What they may do.
+    /// The role.
     pub role: Role,
 }
 
-/// How a caller is known. The kind is part of the name that is shown and kept, since whoever issues
-/// certificates chooses what they say, and may choose `uid:0`.
+/// How a caller is identified. The kind is part of the displayed and stored name, because the
+/// issuer of certificates chooses the CN, which may be `uid:0`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
     /// `uid:1000`: a user of this machine, over a unix socket.
     Uid(u32),
-    /// `unix`: over a unix socket whose peer the system does not name.
+    /// `unix`: over a unix socket whose peer is unknown.
     Unix,
     /// `cert:ann`: the CN of a client certificate.
     Certificate(String),
@@ -59,10 +58,10 @@ pub enum Identity {
     Anonymous,
 }
 
-/// How callers of a listener are known.
+/// How callers of a listener are authenticated.
 #[derive(Debug, Clone)]
 pub enum Access {
-    /// Whoever the socket's mode lets in.
+    /// Everyone whom the socket's mode admits.
     UnixSocket,
     /// Everybody; plain TCP that the operator opened expressly.
     Everybody,
@@ -75,7 +74,7 @@ pub enum Access {
 pub struct Token {
     /// Names the caller.
     pub name: String,
-    /// What they may do.
+    /// The role.
     pub role: Role,
     /// SHA-256 of the token.
     pub sha256: [u8; 32],
@@ -90,7 +89,7 @@ pub struct AuthLayer {
     throttle: Arc<Throttle>,
 }
 
-/// Lets only those calls through that their caller may make.
+/// Passes only calls that their caller may make.
 #[derive(Debug, Clone)]
 pub struct Authenticated<S> {
     inner: S,
@@ -98,7 +97,7 @@ pub struct Authenticated<S> {
 }
 
 impl Principal {
-    /// The caller of a request that came through the layer.
+    /// The caller of a request that passed the layer.
     pub fn of<T>(request: &tonic::Request<T>) -> Self {
         let unknown = || Self { identity: Identity::Anonymous, role: Role::Reader };
         request.extensions().get().cloned().unwrap_or_else(unknown)
@@ -130,12 +129,12 @@ impl fmt::Debug for Token {
 }
 
 impl AuthLayer {
-    /// A layer for a listener that takes what `web` says of web requests.
+    /// A layer for a listener with the rules `web` for requests from browsers.
     pub fn new(methods: Arc<Methods>, access: Access, web: WebAccess) -> Self {
         Self { methods, access, web: Arc::new(web), throttle: Arc::default() }
     }
 
-    /// What becomes of a call.
+    /// The decision about a call.
     fn admit<B>(&self, request: &Request<B>, peer: Peer) -> Admission {
         if let Err(problem) = self.web.check(request) {
             return Admission::Refused(None, problem);
@@ -178,7 +177,7 @@ impl AuthLayer {
             }
             Access::Everybody => Ok(Principal { identity: Identity::Anonymous, role: Role::Admin }),
             Access::Credentials(tokens) => {
-                // Nobody guesses a key, so whoever has a certificate is never held up.
+                // A key cannot be guessed, so a caller with a certificate is never delayed.
                 let by_certificate = by_certificate(request);
                 let guesses = by_certificate.is_none() && shows_token(request);
                 if guesses && self.throttle.is_full(peer.source()) {
@@ -198,7 +197,7 @@ impl AuthLayer {
         problem: Problem,
     ) -> (Response<Body>, Option<Held>) {
         self.log(request, peer, principal, audit::name(problem.code), problem.reason.as_str());
-        // Who shows nothing guesses nothing.
+        // A call without a credential is no guess.
         let guessed = problem.reason == Reason::CredentialsRequired && shows_token(request);
         let held = guessed.then(|| self.throttle.refuse(peer.source(), Instant::now()));
         (Status::from(problem).into_http(), held)
@@ -221,7 +220,7 @@ impl AuthLayer {
     }
 }
 
-/// What becomes of a call.
+/// The result for a call.
 enum Admission {
     /// It needs no caller.
     Nobody,
@@ -231,7 +230,7 @@ enum Admission {
         /// Whether it changes something.
         mutates: bool,
     },
-    /// It is refused; with who it was, where that is known.
+    /// Refused; with the caller, if known.
     Refused(Option<Principal>, Problem),
 }
 
@@ -297,7 +296,7 @@ where
     }
 }
 
-/// Whether a request says that it is gRPC. gRPC-Web has become that before it comes here.
+/// Whether a request has gRPC's content type. gRPC-Web has already been converted here.
 fn is_grpc<B>(request: &Request<B>) -> bool {
     let kind = request.headers().get(http::header::CONTENT_TYPE);
     kind.and_then(|kind| kind.to_str().ok()?.strip_prefix("application/grpc"))
@@ -312,7 +311,7 @@ fn by_token<B>(request: &Request<B>, tokens: &[Token]) -> Option<Principal> {
     let header = request.headers().get(http::header::AUTHORIZATION)?.to_str().ok()?;
     let given = header.strip_prefix("Bearer ")?.trim();
     let digest: [u8; 32] = Sha256::digest(given).into();
-    // Comparing digests in variable time tells an attacker nothing that helps to find one.
+    // Comparing digests in variable time does not help an attacker to find one.
     let token = tokens.iter().find(|token| token.sha256 == digest)?;
     Some(Principal { identity: Identity::Token(token.name.clone()), role: token.role })
 }
@@ -323,12 +322,12 @@ fn by_certificate<B>(request: &Request<B>) -> Option<Principal> {
     of_certificate(certificates.first()?)
 }
 
-/// The caller that a verified certificate stands for.
+/// The caller in a verified certificate.
 fn of_certificate(certificate: &CertificateDer<'_>) -> Option<Principal> {
     let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
     let subject = certificate.subject();
     let name = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
-    // It stands in lines of the log, one a call.
+    // The name appears in log lines, one per call.
     if name.is_empty() || name.contains(char::is_control) {
         return None;
     }
@@ -378,7 +377,7 @@ mod tests {
         let identity = Identity::Certificate("ci".to_owned());
         let reader = Principal { identity, role: Role::Reader };
         assert_eq!(caller(Some("ci"), &["wharf:reader"]), Some(reader));
-        // Whoever issues certificates does not make anybody this machine's root.
+        // An issuer of certificates cannot make anyone root of this machine.
         let root = caller(Some("uid:0"), &["wharf:admin"]).unwrap();
         assert_eq!(root.to_string(), "cert:uid:0");
         for (name, organization) in [

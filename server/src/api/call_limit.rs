@@ -1,5 +1,5 @@
-//! How many calls one caller may have under way. A layer inside of the authentication, which
-//! names the caller; streams count until their end.
+//! The limit of concurrent calls for one caller. A layer inside the authentication, which
+//! identifies the caller; streams count until they end.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -28,14 +28,14 @@ pub struct CallLimit {
     lines: Arc<Throttle>,
 }
 
-/// The services behind the count.
+/// The services behind the limit.
 #[derive(Debug, Clone)]
 pub struct Limited<S> {
     inner: S,
     limit: CallLimit,
 }
 
-/// One call under way.
+/// One call in progress.
 #[derive(Debug)]
 struct Running {
     limit: CallLimit,
@@ -43,7 +43,7 @@ struct Running {
 }
 
 impl CallLimit {
-    /// At most `most` calls of one caller at once.
+    /// At most `most` concurrent calls per caller.
     pub fn new(most: usize) -> Self {
         Self { most, counts: Arc::default(), lines: Arc::default() }
     }
@@ -62,7 +62,7 @@ impl CallLimit {
         Ok(Running { limit: self.clone(), caller })
     }
 
-    /// The line of a refusal in the audit log. Calls that change something have theirs anyway.
+    /// The audit line of a refusal. Calls that change something have one anyway.
     fn log<B>(&self, request: &Request<B>, caller: String, problem: &Problem) {
         if request.extensions().get::<Subject>().is_some() {
             return;
@@ -113,7 +113,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // Health checks have no caller, and tell whether the server lives.
+        // Health checks have no caller, and show whether the server is alive.
         let Some(principal) = request.extensions().get::<Principal>() else {
             return self.inner.call(request).boxed();
         };

@@ -1,7 +1,7 @@
-//! Which request IDs are at work in this process: one call at a time may work under one.
+//! The request IDs in use in this process: only one call at a time may use an ID.
 //!
-//! A claim is held by the work itself, in the task that does it, and not by the call that asked
-//! for it: a caller that goes away must not make room for a second beginning of the same work.
+//! The work itself holds a claim, in its own task, rather than the call that requested it: if the
+//! caller disconnects, the same work must not start a second time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,15 +14,15 @@ use uuid::Uuid;
 use super::problem::Problem;
 use crate::domain::Reason;
 
-/// How long a repetition waits for the end of the first call. The caller has the last outcome a
-/// moment before the work behind it is put away.
+/// How long a retry waits for the end of the first call. The caller gets the last outcome shortly
+/// before its work releases the claim.
 const HAND_OVER: Duration = Duration::from_millis(500);
 
-/// The request IDs at work. Clones share them.
+/// The request IDs in use. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Claims(Arc<Mutex<HashMap<Uuid, CancellationToken>>>);
 
-/// The right to work under an ID; given back when it is dropped.
+/// The right to use an ID; released when dropped.
 #[derive(Debug)]
 pub struct Claim {
     _running: DropGuard,
@@ -44,7 +44,7 @@ impl Claims {
         }
     }
 
-    /// Fails with what is cancelled at the end of the call that is at work.
+    /// Fails with a token that is cancelled when the call in progress ends.
     fn try_claim(&self, id: Uuid) -> Result<Claim, CancellationToken> {
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|_, ended| !ended.is_cancelled());
@@ -62,7 +62,7 @@ fn in_progress(id: Uuid) -> Problem {
     Problem::new(Reason::RequestInProgress, message)
 }
 
-/// The answer to an ID that came with another request before.
+/// The response if an ID was already used for another request.
 pub fn reused(id: Uuid) -> Problem {
     Problem::new(
         Reason::RequestIdReused,

@@ -1,6 +1,5 @@
-//! `ContainerService`: containers on many hosts. The methods are here; creation, which is
-//! more than one call on the Engine, is in `create`, what acts on named containers in
-//! `actions`.
+//! `ContainerService`: containers on many hosts. The methods are here; creation, which needs
+//! several Engine calls, is in `create`, and actions on named containers are in `actions`.
 
 mod actions;
 mod create;
@@ -35,7 +34,7 @@ const SLOW: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone)]
 pub struct Containers(pub Arc<Edge>);
 
-/// A method that does one [`Action`] to every named container.
+/// A method that applies one [`Action`] to every named container.
 macro_rules! act_on_containers {
     ($self:ident, $request:ident, $path:literal, $event:ident, $action:expr) => {{
         use v1::$event::Event;

@@ -1,5 +1,5 @@
-//! From the messages of the API to checked values. Every wrong field is named; nothing that
-//! was not checked here goes further in.
+//! Converts messages of the API to checked values. Every wrong field is named; nothing unchecked
+//! passes this module.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -17,20 +17,20 @@ use crate::domain::{
 use crate::engine::{EngineDocument, Filters};
 use crate::fleet::select::{SelectError, Selection, Targets};
 
-/// Most seconds of a `google.protobuf.Duration`: 10,000 years.
+/// Maximum seconds of a `google.protobuf.Duration`: 10,000 years.
 const LONGEST_DURATION: u64 = 315_576_000_000;
 
-/// Most bytes in the filters of a call. They travel in the first line of a request, escaped.
+/// Maximum bytes of the filters of a call. They are sent in the request line, escaped.
 const LONGEST_FILTERS: usize = 8192;
 /// Longest arguments of `ps`, in bytes.
 const LONGEST_PS_ARGS: usize = 1000;
 
-/// How a caller wants a fan-out carried out.
+/// The options of a fan-out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FanoutSettings {
     /// Longest time for one host.
     pub host_timeout: Option<Duration>,
-    /// Hosts at once.
+    /// Hosts at the same time.
     pub max_parallel: Option<usize>,
     /// Whether some failures leave the call OK.
     pub allow_partial: Option<bool>,
@@ -55,7 +55,7 @@ pub fn fanout_options(options: Option<&v1::FanoutOptions>) -> Result<FanoutSetti
     Ok(FanoutSettings { host_timeout, max_parallel, allow_partial: options.allow_partial })
 }
 
-/// The ID that makes a retry safe; `None` where there is none.
+/// The ID that makes a retry safe; `None` if there is none.
 pub fn request_id(text: &str) -> Result<Option<Uuid>, Problem> {
     if text.is_empty() {
         return Ok(None);
@@ -69,7 +69,7 @@ pub fn request_id(text: &str) -> Result<Option<Uuid>, Problem> {
     }
 }
 
-/// Which hosts a call is for. Unset is left to the selection itself to refuse.
+/// The selected hosts. The selection itself refuses an unset target.
 pub fn selection(targets: Option<&v1::HostSelector>) -> Result<Selection, Problem> {
     let Some(selector) = targets else { return Ok(Selection::default()) };
     let mut violations = Violations::default();
@@ -96,7 +96,7 @@ fn host_names(violations: &mut Violations, field: &str, names: &[String]) -> Vec
     valid
 }
 
-/// Why a selection gives no hosts.
+/// Why a selection has no hosts.
 pub fn select_problem(error: &SelectError) -> Problem {
     let reason = match error {
         SelectError::Unset => return Problem::invalid_field("targets", error),
@@ -107,7 +107,7 @@ pub fn select_problem(error: &SelectError) -> Problem {
     Problem::new(reason, error.to_string())
 }
 
-/// Containers by name or ID, at least one, each once.
+/// Containers by name or ID, at least one, without duplicates.
 pub fn container_refs(
     violations: &mut Violations,
     field: &str,
@@ -116,7 +116,7 @@ pub fn container_refs(
     each_name(violations, field, names, ContainerRef::parse)
 }
 
-/// Images by reference or ID, at least one, each once.
+/// Images by reference or ID, at least one, without duplicates.
 pub fn image_names(violations: &mut Violations, field: &str, names: &[String]) -> Vec<ImageName> {
     each_name(violations, field, names, ImageName::parse)
 }
@@ -179,7 +179,7 @@ pub fn ps_args(violations: &mut Violations, text: &str) -> Option<String> {
     Some(text.to_owned()).filter(|text| !text.is_empty())
 }
 
-/// Credentials that came with a call. `fallback` is the registry where they name none.
+/// The credentials of a call. `fallback` is the registry if they name none.
 pub fn login(
     violations: &mut Violations,
     field: &str,
@@ -207,8 +207,8 @@ pub fn login(
     violations.check(field, login)
 }
 
-/// A duration of the API: not negative, and in the range that protobuf gives durations. Not the
-/// conversion of `prost_types`, which panics at the least of all.
+/// A duration of the API: not negative, and in protobuf's range. Does not use the conversion of
+/// `prost_types`, which panics for the minimum.
 pub fn duration(duration: &prost_types::Duration) -> Result<Duration, &'static str> {
     match (u64::try_from(duration.seconds), u32::try_from(duration.nanos)) {
         (Ok(seconds @ ..=LONGEST_DURATION), Ok(nanos @ ..=999_999_999)) => {
@@ -224,7 +224,7 @@ pub fn duration(duration: &prost_types::Duration) -> Result<Duration, &'static s
     }
 }
 
-/// A duration in whole seconds, as the Engine takes it for stops.
+/// A duration in whole seconds, which the Engine requires for stops.
 pub fn whole_seconds(
     violations: &mut Violations,
     field: &str,
@@ -249,7 +249,7 @@ pub fn timestamp(seconds: i64) -> prost_types::Timestamp {
 /// A point in time as the Engine's inspections write it; `None` for the zero time.
 pub fn timestamp_from_text(text: &str) -> Option<prost_types::Timestamp> {
     let timestamp: prost_types::Timestamp = text.parse().ok()?;
-    // Go's zero time, the year 1, stands for "never".
+    // Go's zero time, the year 1, means "never".
     (timestamp.seconds > 0).then_some(timestamp)
 }
 

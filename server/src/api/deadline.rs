@@ -1,9 +1,9 @@
 //! The caller's deadline, read from the `grpc-timeout` header.
 //!
-//! tonic enforces it only until the response headers and then answers CANCELLED; a fan-out
-//! is a stream that outlives its headers, so the time is split among the hosts here. Every other
-//! call ends a moment before its caller stops waiting, with a reason: the caller's own library
-//! would say only that the time is up.
+//! tonic enforces it only until the response headers and then returns CANCELLED; a fan-out is a
+//! stream that outlives its headers, so the time is split among the hosts here. Every other call
+//! ends shortly before its caller stops waiting, with a reason: the caller's own library would only
+//! report that the time is up.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -21,19 +21,19 @@ use tower::{Layer, Service};
 use super::problem::Problem;
 use crate::domain::Reason;
 
-/// Least time kept back for the answer itself: two local round trips with room to spare.
+/// Minimum time reserved for the response: two local round trips with some margin.
 const LEAST_RESERVE: Duration = Duration::from_millis(50);
-/// Most time kept back, however long the deadline is.
+/// Maximum time reserved, for any deadline.
 const MOST_RESERVE: Duration = Duration::from_secs(1);
 
-/// When the work on hosts must be over so that the caller still gets every outcome: the
-/// deadline less a tenth of it, at least 50 ms and at most 1 s. `None` without a deadline.
+/// When the work on hosts must end so that the caller still gets every outcome: the deadline minus
+/// a tenth of it, at least 50 ms and at most 1 s. `None` without a deadline.
 pub fn work_deadline(metadata: &MetadataMap, now: Instant) -> Option<Instant> {
     let timeout = parse(metadata.get("grpc-timeout")?.to_str().ok()?)?;
     now.checked_add(timeout.saturating_sub(reserve(timeout)))
 }
 
-/// Time kept back of a deadline.
+/// Reserved time of a deadline.
 fn reserve(timeout: Duration) -> Duration {
     (timeout / 10).clamp(LEAST_RESERVE, MOST_RESERVE)
 }
@@ -49,9 +49,9 @@ pub struct WithDeadline<S>(S);
 /// When a call with a deadline ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ends {
-    /// Where its answer has not begun.
+    /// If the response has not started.
     unanswered: Instant,
-    /// Where its answer is a stream. Later, because a fan-out ends by itself, with an outcome of
+    /// If the response is a stream. Later, because a fan-out ends by itself, with an outcome of
     /// every host.
     streaming: Instant,
 }
@@ -60,7 +60,7 @@ impl Ends {
     /// `None` without a deadline.
     fn of(headers: &HeaderMap, now: Instant) -> Option<Self> {
         let timeout = parse(headers.get("grpc-timeout")?.to_str().ok()?)?;
-        // Of a short time at least a half is the call's.
+        // At least half of a short time belongs to the call.
         let at = |kept: Duration| now.checked_add(timeout - kept.min(timeout / 2));
         let reserve = reserve(timeout);
         Some(Self { unanswered: at(reserve)?, streaming: at(reserve / 5)? })
@@ -159,8 +159,8 @@ impl HttpBody for Bounded {
     }
 }
 
-/// Up to eight digits and a unit, as the gRPC protocol has it. `None` for anything else,
-/// which counts as no deadline, as in other servers.
+/// Up to eight digits and a unit, as the gRPC protocol requires. `None` for anything else, which
+/// counts as no deadline, as in other servers.
 fn parse(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

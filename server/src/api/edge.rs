@@ -1,5 +1,5 @@
-//! What all services share: from a request to the hosts it is for, and from the work on
-//! them to the stream that answers.
+//! Shared by all services: from a request to its hosts, and from the work on them to the response
+//! stream.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -36,8 +36,8 @@ use crate::store::Store;
 /// The answer of a fan-out.
 pub type ResponseStream<R> = Pin<Box<dyn Stream<Item = Result<R, Status>> + Send>>;
 
-/// Longest time that work goes on for after its caller stopped waiting. Engines that hang
-/// longer do not come back; a stop with a longer grace period is its own exception.
+/// Maximum time that work continues after its caller stopped waiting. Engines that hang longer do
+/// not recover; a stop with a longer grace period is an exception.
 const BACKGROUND_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// Hosts that a line of the log names.
@@ -46,20 +46,20 @@ const MOST_NAMES: usize = 10;
 /// The same for pulls and pushes, which watch for standstill themselves.
 pub const TRANSFER_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
-/// What all services share.
+/// Shared by all services.
 #[derive(Debug)]
 pub struct Edge {
     /// The hosts.
     pub inventory: Inventory,
     /// Their Engines.
     pub pool: Arc<EnginePool>,
-    /// What survives a restart.
+    /// Persistent state.
     pub store: Store,
-    /// Work that goes on without its caller.
+    /// Work that continues without its caller.
     pub background: TaskTracker,
     /// Cancelled when the server stops.
     pub stopping: CancellationToken,
-    /// Hosts at work at once where the call does not say.
+    /// Default number of hosts at the same time.
     pub default_max_parallel: usize,
     /// When the process started.
     pub started_at: SystemTime,
@@ -67,7 +67,7 @@ pub struct Edge {
     operations: Operations,
 }
 
-/// A fan-out that was checked and can begin.
+/// A checked fan-out, ready to start.
 #[derive(Debug)]
 pub struct FanoutCall {
     path: &'static str,
@@ -78,7 +78,7 @@ pub struct FanoutCall {
     options: FanoutOptions,
     allow_partial: bool,
     operation_id: Uuid,
-    /// Set where the request has an ID.
+    /// Set if the request has an ID.
     write: Option<Identified>,
 }
 
@@ -104,7 +104,7 @@ impl Edge {
         }
     }
 
-    /// Checks which hosts a call is for, and its limits. Asks no host.
+    /// Checks the hosts and the limits of a call. Contacts no host.
     ///
     /// `default_timeout` is that of the method for one host; `None` is none.
     pub fn accept<T: FanoutRequest>(
@@ -145,8 +145,9 @@ impl Edge {
         })
     }
 
-    /// Does a write that is not about hosts. It goes on where the caller goes away, and with a
-    /// request ID it is done once: `work` is told whether an earlier try may have done it already.
+    /// Does a write that is not about hosts. It continues if the caller disconnects, and with a
+    /// request ID it is done once: `work` learns whether an earlier attempt may already have done
+    /// it.
     pub async fn once<T, R, F>(
         &self,
         path: &'static str,
@@ -186,7 +187,7 @@ impl Edge {
         choose(&convert::selection(targets)?, &self.inventory.snapshot())
     }
 
-    /// Does `work` on every host of the call and answers with the envelope around it.
+    /// Does `work` on every host of the call and returns the stream with the envelope.
     pub async fn run<R, W, F>(
         &self,
         call: FanoutCall,
@@ -231,7 +232,7 @@ fn choose(selection: &Selection, snapshot: &Snapshot) -> Result<Vec<Arc<Host>>, 
     select::select(selection, snapshot).map_err(|error| convert::select_problem(&error))
 }
 
-/// The first of many names, and how many more there are.
+/// The first of many names, and the number of others.
 pub fn some(names: impl ExactSizeIterator<Item = String>) -> String {
     let more = names.len().saturating_sub(MOST_NAMES);
     let list = names.take(MOST_NAMES).collect::<Vec<_>>().join(",");
@@ -239,14 +240,14 @@ pub fn some(names: impl ExactSizeIterator<Item = String>) -> String {
 }
 
 impl FanoutCall {
-    /// Work that runs is stopped when the caller goes away.
+    /// Work in progress stops if the caller disconnects.
     #[must_use]
     pub fn cancelled_with_caller(mut self, cancelled: bool) -> Self {
         self.options.detached &= !cancelled;
         self
     }
 
-    /// Work may go on for this long without a caller.
+    /// Maximum time that work continues without a caller.
     #[must_use]
     pub fn background_limit(mut self, limit: Duration) -> Self {
         self.options.background_limit = limit;

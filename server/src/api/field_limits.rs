@@ -1,8 +1,9 @@
-//! How long the fields of requests may be. One table, looked at before a request is decoded: what
-//! would take a lot of memory takes none, and no host is touched.
+//! The size limits of request fields. One table, checked before a request is decoded: large input
+//! takes no memory, and no host is touched.
 //!
-//! Every text has a most of bytes, and every field that may be repeated a most of entries. What
-//! is not in [`OTHERS`] has the [`DEFAULT`], so a field that is added has limits from its first day.
+//! Every text has a maximum number of bytes, and every repeated field a maximum number of entries.
+//! Fields that are not in [`OTHERS`] have the [`DEFAULT`], so new fields have limits from the
+//! start.
 
 #[cfg(test)]
 mod tests;
@@ -15,12 +16,12 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 use crate::body::violation::FieldViolation;
 
-/// The most that a field may have.
+/// The limits of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
     /// Bytes of a text: of each entry, and of each key and value of a map.
     pub bytes: usize,
-    /// Entries, where it is repeated or a map.
+    /// Entries, if it is repeated or a map.
     pub entries: usize,
 }
 
@@ -28,22 +29,22 @@ pub struct Limit {
 /// shorter.
 pub const DEFAULT: Limit = Limit { bytes: 4 << 10, entries: 1000 };
 
-/// What is passed to the kernel as one argument or variable has at most 128 KiB there.
+/// The kernel's limit for one argument or variable is 128 KiB.
 const ARGUMENTS: Limit = Limit { bytes: 128 << 10, entries: 10_000 };
-/// Hosts that one call can name: as many as it can ask at once.
+/// Maximum number of hosts in one call: as many as it can contact at the same time.
 const HOSTS: Limit = Limit { entries: 10_000, ..DEFAULT };
 /// One for each port that there is.
 const PORTS: Limit = Limit { entries: 65_536, ..DEFAULT };
 const CERTIFICATE: Limit = Limit { bytes: 256 << 10, ..DEFAULT };
 const PASSWORD: Limit = Limit { bytes: 64 << 10, ..DEFAULT };
-/// Tools keep whole configurations in them.
+/// Some tools store whole configurations in them.
 const LABELS: Limit = Limit { bytes: 256 << 10, ..DEFAULT };
 /// A seccomp profile is passed as its JSON.
 const PROFILES: Limit = Limit { bytes: 1 << 20, ..DEFAULT };
 /// As much as the inspection of a container may have.
 const ENGINE_JSON: Limit = Limit { bytes: 3 << 20, ..DEFAULT };
 
-/// The fields that need more than the default. They stand in docs/api.md, too.
+/// The fields that need more than the default. They are also listed in docs/api.md.
 pub const OTHERS: [(&str, Limit); 18] = [
     ("ContainerSpec.command", ARGUMENTS),
     ("ContainerSpec.entrypoint", ARGUMENTS),
@@ -65,7 +66,7 @@ pub const OTHERS: [(&str, Limit); 18] = [
     ("TlsMaterial.private_key_pem", CERTIFICATE),
 ];
 
-/// Fields that are named before the walk ends; callers are told of no more.
+/// Maximum number of fields to report.
 const MOST_VIOLATIONS: usize = 6;
 
 /// The limit of a field.
@@ -75,20 +76,19 @@ pub fn limit(field: &FieldDescriptor) -> Limit {
     found.map_or(DEFAULT, |place| OTHERS[place].1)
 }
 
-/// What is too long in a message that is still encoded. What cannot be decoded is left to the
-/// decoder to refuse.
+/// The fields that are too long in an encoded message. The decoder refuses what cannot be decoded.
 pub fn violations(message: &MessageDescriptor, encoded: &[u8]) -> Vec<FieldViolation> {
     let mut walk = Walk::default();
     let _ = walk.message(message, None, &mut Seen::default(), None, encoded);
     walk.0
 }
 
-/// What was found so far.
+/// Findings so far.
 #[derive(Default)]
 struct Walk(Vec<FieldViolation>);
 
-/// Entries of the repeated fields of one message, by number. A message that comes in pieces is
-/// put together by the decoder, so what is in the pieces counts together.
+/// Entries of the repeated fields of one message, by number. The decoder merges a message that
+/// comes in pieces, so the pieces count together.
 #[derive(Default)]
 struct Seen {
     entries: HashMap<u32, usize>,
@@ -98,7 +98,7 @@ struct Seen {
 /// The walk is over: the message is broken, or enough was found.
 struct Stop;
 
-/// Where a field is in the request.
+/// The path of a field in the request.
 struct Path<'a> {
     parent: Option<&'a Path<'a>>,
     name: &'a str,
@@ -180,7 +180,7 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// Takes the value of a field; its bytes where it has a length.
+/// Reads the value of a field; its bytes if it has a length.
 fn value<'a>(wire_type: WireType, rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Stop> {
     let length = match wire_type {
         WireType::Varint => {
@@ -198,7 +198,7 @@ fn value<'a>(wire_type: WireType, rest: &mut &'a [u8]) -> Result<Option<&'a [u8]
     Ok((wire_type == WireType::LengthDelimited).then_some(value))
 }
 
-/// The entries in one value of a repeated field: numbers may come many at once.
+/// The entries in one value of a repeated field: numbers may be packed.
 fn packed(kind: &Kind, value: &[u8]) -> usize {
     match kind {
         Kind::String | Kind::Bytes | Kind::Message(_) => 1,

@@ -28,16 +28,16 @@ use crate::domain::{
 use crate::fleet::Done;
 use crate::fleet::inventory::{InventoryError, NewHost, NewTls, Snapshot};
 
-/// A host that does not answer a ping and `/info` in this time is in trouble.
+/// A host that needs longer for a ping and `/info` has a problem.
 const CHECK: Duration = Duration::from_secs(10);
 
-/// Hosts in a page where the caller does not say.
+/// Default number of hosts per page.
 const DEFAULT_PAGE: usize = 100;
 
-/// Most hosts in a page, which is cut by bytes as well.
+/// Maximum number of hosts per page, which also has a size limit.
 const MOST_PAGE: usize = 1000;
 
-/// What every page token begins with, so that one of another kind is refused.
+/// Prefix of page tokens, to refuse those of another kind.
 const TOKEN_PREFIX: &str = "hosts-after:";
 
 /// The service.
@@ -103,7 +103,7 @@ impl HostService for Hosts {
         let snapshot = self.edge.inventory.snapshot();
         let hosts = match &request.targets {
             Some(targets) => match self.edge.select(Some(targets)) {
-                // A question whose answer is: none. An unknown name is still an error.
+                // A query whose result is empty. An unknown name is still an error.
                 Err(problem)
                     if matches!(problem.reason, Reason::NoHostsMatched | Reason::NoHosts) =>
                 {
@@ -155,8 +155,8 @@ impl HostService for Hosts {
         let targets = request.targets.clone();
         let path = "/wharf.v1.HostService/UpdateHostLabels";
         let done = self.edge.once(path, principal, &request, move |_| async move {
-            // Not before the record was read: what was done stands, also where the labels that
-            // chose the hosts are others now.
+            // Only after the record was read: completed work stands, even if the labels that
+            // selected the hosts have changed.
             let hosts = edge.select(targets.as_ref())?;
             let names: Vec<_> = hosts.iter().map(|host| host.name.clone()).collect();
             subject.say(format_args!("hosts={}", some(names.iter().map(ToString::to_string))));
@@ -219,7 +219,7 @@ impl HostService for Hosts {
 }
 
 impl Hosts {
-    /// Notes the Engine ID of a host; warnings where other hosts gave the same.
+    /// Stores the Engine ID of a host; returns warnings if other hosts reported the same.
     fn same_engine(&self, host: &HostName, engine_id: &str) -> Vec<String> {
         if engine_id.is_empty() {
             return Vec::new();

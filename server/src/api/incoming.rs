@@ -1,13 +1,12 @@
-//! Looks into the one message of each unary request before it is decoded: whether its fields are within
-//! their limits ([`super::field_limits`]), and, of a call that changes something, whether this server
-//! knows all that it says (`unknown.rs`). A later version of the contract may have a field that
-//! makes such a call do less, such as `dry_run`; to pass it over is to do what the caller did not ask
-//! for. docs/api.md tells callers of it.
+//! Checks the one message of each unary request before it is decoded: whether its fields are within
+//! their limits ([`super::field_limits`]), and, for a call that changes something, whether this
+//! server knows all of its fields (`unknown.rs`). A later version of the contract may have a field
+//! that makes such a call do less, such as `dry_run`; ignoring it would do what the caller did not
+//! request. docs/api.md describes this for callers.
 //!
-//! It stands behind [`super::auth`], so that nobody makes the server read for nothing, and behind the
-//! layer of gRPC-Web, whose calls have become those of gRPC by then. Let through as they are, because
-//! the server refuses them itself: a message that is larger than the server decodes, one that is
-//! compressed, and what is not a message at all.
+//! It runs behind [`super::auth`], so that unknown callers cannot cause work, and behind the layer
+//! of gRPC-Web, which converts its calls to gRPC. Messages that the server refuses anyway pass
+//! unchanged: those larger than the decoder's limit, compressed ones, and invalid ones.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -30,18 +29,18 @@ use crate::domain::Reason;
 
 /// Before each message: whether it is compressed, and its length.
 const HEAD: usize = 5;
-/// Longest message, as tonic has it by default.
+/// Maximum message size, tonic's default.
 const LONGEST: usize = 4 << 20;
 
-/// Changes nothing, and says what a call that does would do: it knows what that one knows.
+/// Changes nothing, but predicts a call that does: it must know the same fields.
 const PLANS: &str = "/wharf.v1.RolloutService/PlanRollout";
 
-/// What a method takes.
+/// The request type of a method.
 #[derive(Debug, Clone)]
 pub struct Method {
     /// Its request.
     pub message: MessageDescriptor,
-    /// Whether all that a request says must be known here.
+    /// Whether all fields of a request must be known.
     pub strict: bool,
 }
 
@@ -69,7 +68,7 @@ impl Requests {
         Self(requests)
     }
 
-    /// What a method takes; `None` where it is not of the contract.
+    /// The request type of a method; `None` if it is not in the contract.
     pub fn get(&self, path: &str) -> Option<&Method> {
         self.0.get(path)
     }
@@ -119,7 +118,7 @@ where
         let Some(method) = self.requests.get(request.uri().path()).cloned() else {
             return Box::pin(self.inner.call(request));
         };
-        // The one that is ready goes with this call, the clone waits for the next.
+        // The ready service handles this call, the clone waits for the next one.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
         Box::pin(async move {
@@ -135,10 +134,10 @@ where
     }
 }
 
-/// The one message of a request as it came.
+/// The one message of a request as received.
 async fn checked(method: &Method, body: Body) -> Result<Bytes, Status> {
     let body = first_message(body).await?;
-    // What is compressed is refused by the services, and so is what is cut or too long.
+    // The services refuse compressed, incomplete, and oversized messages.
     if let Some((&[0, ..], encoded)) = body.split_first_chunk::<HEAD>() {
         let found = violations(&method.message, encoded);
         if !found.is_empty() {
@@ -153,8 +152,8 @@ async fn checked(method: &Method, body: Body) -> Result<Bytes, Status> {
     Ok(body)
 }
 
-/// What comes up to the end of the first message: no method takes another one. Of one that is too
-/// long only its length is kept.
+/// Reads up to the end of the first message: no method accepts another one. For an oversized
+/// message, only the length is kept.
 async fn first_message(mut body: Body) -> Result<Bytes, Status> {
     let mut kept = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -172,7 +171,7 @@ async fn first_message(mut body: Body) -> Result<Bytes, Status> {
     Ok(kept.freeze())
 }
 
-/// Where a message ends.
+/// The end of a message.
 fn end(head: &[u8; HEAD]) -> usize {
     let [_, length @ ..] = *head;
     match usize::try_from(u32::from_be_bytes(length)) {
@@ -209,7 +208,7 @@ mod tests {
         for service in pool.services() {
             for method in service.methods() {
                 let path = format!("/{}/{}", service.full_name(), method.name());
-                // All messages of a stream would have to be looked at.
+                // All messages of a stream would have to be checked.
                 assert!(!is_strict(&path) || !method.is_client_streaming(), "{path}");
             }
         }

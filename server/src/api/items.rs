@@ -1,8 +1,8 @@
-//! Work on several named things of one host: one result for each, in the order of the
-//! request, and one outcome for the host.
+//! Work on several named items of one host: one result for each, in the order of the request, and
+//! one outcome for the host.
 //!
-//! In a repetition under the same request ID, things of which the result stands are not touched
-//! again: their results are given once more, in their places.
+//! In a retry with the same request ID, items with a valid result are not touched again: their
+//! results are repeated in their positions.
 
 use futures_util::StreamExt;
 use wharf::v1;
@@ -13,20 +13,20 @@ use super::table::host_problem;
 use crate::fleet::fanout::HostCall;
 use crate::fleet::{Done, HostError};
 
-/// Things of one host that are worked on at once. The Engine works on containers in
-/// parallel; a handful keeps ten slow stops from taking ten times as long.
+/// Items of one host to work on at the same time. The Engine works on containers in parallel; a few
+/// at a time keep ten slow stops from taking ten times as long.
 const AT_ONCE: usize = 8;
 
-/// What was done to one thing.
+/// The result of one item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemDone {
     /// Its full ID.
     pub id: String,
-    /// Whether anything was changed.
+    /// Whether anything changed.
     pub changed: bool,
 }
 
-/// An event that may be the result of one thing.
+/// An event that may be the result of one item.
 pub trait ItemEvent: Clone {
     /// The result.
     fn item(&self) -> Option<&v1::ItemResult>;
@@ -61,7 +61,7 @@ item_events! {
     wait_containers_response,
 }
 
-/// Does `act` on every item and emits a result for each.
+/// Applies `act` to every item and emits a result for each.
 pub async fn each_item<P: ItemEvent, T, F>(
     call: &HostCall<P>,
     items: &[T],
@@ -114,10 +114,10 @@ where
     tally.outcome()
 }
 
-/// How the items of a host ended so far.
+/// The results of a host's items so far.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// How many were asked for.
+    /// Number of requested items.
     pub total: usize,
     failed: usize,
     changed: bool,
@@ -125,7 +125,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Takes one result; whether it changed anything.
+    /// Adds a result and returns whether it changed anything.
     pub fn count(&mut self, result: Result<ItemDone, HostError>) -> bool {
         match result {
             Ok(done) => {
@@ -140,7 +140,7 @@ impl Tally {
         }
     }
 
-    /// Takes a result that an earlier call gave.
+    /// Adds a result of an earlier call.
     fn recount(&mut self, item: &v1::ItemResult) {
         let status = item.status.clone().unwrap_or_default();
         let _ = self.count(match status.code {
@@ -149,7 +149,7 @@ impl Tally {
         });
     }
 
-    /// The outcome of the host: the error itself where only one thing was asked for.
+    /// The outcome of the host: the error itself if only one item was requested.
     pub fn outcome(self) -> Result<Done, HostError> {
         let Self { total, failed, changed, first } = self;
         match first {

@@ -1,6 +1,5 @@
-//! What the contract says of its methods: who may call them, whether they change anything,
-//! whether they may be repeated. Read from the descriptors, so that a method without a role
-//! cannot be called by anybody.
+//! The properties of methods in the contract: role, whether they change anything, whether they can
+//! be repeated. Read from the descriptors, so that a method without a role is refused for everyone.
 
 use std::collections::HashMap;
 
@@ -12,14 +11,14 @@ use crate::domain::Role;
 /// `google.protobuf.MethodOptions.IdempotencyLevel.IDEMPOTENCY_UNKNOWN`, its default.
 const IDEMPOTENCY_UNKNOWN: i32 = 0;
 
-/// What the contract says of one method.
+/// The properties of one method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Method {
-    /// The least role that may call it.
+    /// The minimum role.
     pub role: Role,
     /// Whether it changes something on a host or in the server.
     pub mutates: bool,
-    /// Whether repeating it does no harm (`idempotency_level` other than unknown).
+    /// Whether repeating it is harmless (`idempotency_level` other than unknown).
     pub repeatable: bool,
 }
 
@@ -46,14 +45,14 @@ impl Methods {
         Self(methods.collect())
     }
 
-    /// The method of a path; `None` where the contract has none with a role.
+    /// The method of a path; `None` if the contract has none with a role.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<Method> {
         self.0.get(path).copied()
     }
 }
 
-/// `None` where the method has no role.
+/// `None` if the method has no role.
 fn read(method: &MethodDescriptor) -> Option<Method> {
     let pool = method.parent_pool();
     let options = method.options();

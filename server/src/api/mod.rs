@@ -1,14 +1,13 @@
 //! The gRPC edge: from messages to checked values, from the fleet's outcomes to messages.
 //!
-//! - [`edge`]: what all services share; [`answer`]: the envelope of a fan-out.
+//! - [`edge`]: shared by all services; [`answer`]: the envelope of a fan-out.
 //! - One file a service: [`hosts`], [`images`], [`containers`], [`rollouts`], [`registries`],
 //!   [`system`].
 //! - [`convert`]: requests in; [`views`]: answers out.
 //! - [`table`]: the one table from cause to gRPC code; [`problem`]: how errors are sent.
-//! - [`auth`]: who calls and what they may do, by the roles in the contract ([`methods`]);
-//!   [`origin`]: what browsers may send; [`throttle`]: who is refused too often; [`audit`]: the log
-//!   of all that.
-//! - [`incoming`]: looks into a request before it is decoded: limits of fields, and what is not known.
+//! - [`auth`]: authentication and authorization, with the roles in the contract ([`methods`]);
+//!   [`origin`]: requests from browsers; [`throttle`]: repeated refusals; [`audit`]: the audit log.
+//! - [`incoming`]: checks a request before it is decoded: limits of fields, and unknown fields.
 
 pub mod answer;
 pub mod audit;

@@ -1,11 +1,10 @@
-//! Retries of writes that do nothing twice.
+//! Makes retries of writes safe: nothing is done twice.
 //!
-//! A write that brings a `request_id` is recorded: before its work begins, and with everything
-//! that was said when it ends; a write on hosts host by host. The same request again is answered
-//! from the record where something was done, or may have been; everything else is worked on now
-//! ([`super::replay`] has the rule). Where the server died in the middle of a host's work, the
-//! work is repeated if the contract says that this does no harm, else the caller hears that the
-//! result is not known.
+//! A write with a `request_id` is recorded: before its work starts, and with all messages when it
+//! ends; for a write on hosts, host by host. A retry gets the recorded result for work that was
+//! done or may have been done; everything else is done now ([`super::replay`] has the rule). If the
+//! server died during a host's work, the work is repeated if the contract allows it; otherwise, the
+//! caller gets RESULT_UNKNOWN.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -31,15 +30,15 @@ use crate::store::{Begun, HostProgress, NewOperation, Store, StoredOperation};
 /// How long a request ID is remembered.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// The row of what the call itself said, beside those of its hosts, whose names are never empty:
-/// which hosts it is for, or the whole answer of a write that is not about hosts.
+/// The row of the call itself, beside those of its hosts, whose names are never empty: the hosts of
+/// the call, or the complete response of a write that is not about hosts.
 const CALL: &str = "";
 
 /// The record of writes. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Operations {
     store: Store,
-    /// Those that this process works on.
+    /// IDs in use in this process.
     claims: Claims,
 }
 
@@ -48,24 +47,24 @@ pub struct Operations {
 pub struct Identified {
     /// The caller's.
     pub id: Uuid,
-    /// Who calls.
+    /// The caller.
     pub principal: Principal,
     /// The method, such as `/wharf.v1.ContainerService/StopContainers`.
     pub path: &'static str,
-    /// Of the request, as [`Operations::digest`] makes it.
+    /// Digest of the request, from [`Operations::digest`].
     pub request_sha256: [u8; 32],
-    /// Whether doing it twice does no harm.
+    /// Whether doing it twice is harmless.
     pub repeatable: bool,
 }
 
-/// Where a call stands after its record was read.
+/// State of a call after its record was read.
 #[derive(Debug)]
 pub struct Resumed<R> {
-    /// Takes down what happens now; `None` for a call without request ID.
+    /// Records what happens now; `None` for a call without request ID.
     pub recorder: Option<Arc<Recorder>>,
     /// All hosts of the call, sorted by name.
     pub names: Vec<HostName>,
-    /// What hosts said before.
+    /// Recorded messages of hosts.
     pub recorded: Vec<R>,
     /// The hosts that are still to be worked on.
     pub hosts: Vec<Arc<Host>>,
@@ -80,19 +79,19 @@ impl<R> Resumed<R> {
 }
 
 impl Operations {
-    /// Keeps its record in `store`.
+    /// Stores records in `store`.
     pub fn new(store: Store) -> Self {
         Self { store, claims: Claims::default() }
     }
 
-    /// Identifies the content of a request. Needs the server's key to be made, so that nobody who
-    /// reads the database can try out passwords on it.
+    /// Identifies the content of a request. Requires the server's key, so that the database alone
+    /// does not allow guessing passwords.
     pub fn digest(&self, path: &str, message: &impl Message) -> [u8; 32] {
         self.store.fingerprint(&[path.as_bytes(), &message.encode_to_vec()])
     }
 
-    /// Reads the record of a write on hosts, or begins one. `select` chooses the hosts of a write
-    /// that was not recorded before; a repetition is for the hosts of the first call.
+    /// Reads the record of a write on hosts, or starts one. `select` selects the hosts of a new
+    /// write; a retry uses the hosts of the first call.
     pub async fn resume<R: FanoutResponse>(
         &self,
         write: &Identified,
@@ -137,8 +136,8 @@ impl Operations {
         Ok(Resumed { recorder: Some(Arc::new(recorder)), names, recorded, hosts })
     }
 
-    /// Does a write that is not about hosts, once under its ID. `work` is told whether an earlier
-    /// try may have done it already, because the server died in the middle of it.
+    /// Does a write that is not about hosts, once under its ID. `work` learns whether an earlier
+    /// attempt may already have done it, because the server died during it.
     pub async fn once<R, F>(
         &self,
         write: Identified,
@@ -165,7 +164,7 @@ impl Operations {
         begun.map_err(|error| store_problem(&error))?;
         let result = work(again).await;
         match &result {
-            // What was done is done; a repetition finds it begun and not ended.
+            // The work is done; a retry finds it started but not ended.
             Ok(answer) => drop(self.done(&write, answer).await),
             // A bug may show after the effect.
             Err(problem) if again || problem.code == Code::Internal => {}
@@ -177,7 +176,7 @@ impl Operations {
         result
     }
 
-    /// What is recorded under the ID of a write.
+    /// The record under the ID of a write.
     async fn earlier(&self, write: &Identified) -> Result<Option<StoredOperation>, Problem> {
         let failed = |error| store_problem(&error);
         if let Some(before) = SystemTime::now().checked_sub(KEPT_FOR) {
@@ -213,7 +212,7 @@ impl Operations {
         }
     }
 
-    /// Records what the call itself said.
+    /// Records the messages of the call itself.
     async fn done(&self, write: &Identified, said: &impl Message) -> Result<(), Problem> {
         let (id, said) = (write.id.to_string(), said.encode_to_vec());
         let done = self.store.operation_host_done(&id, CALL, &said).await;
@@ -221,13 +220,13 @@ impl Operations {
     }
 }
 
-/// What becomes of a host in a repetition.
+/// What a retry does for a host.
 enum Stand<R> {
-    /// It is told what the host said.
+    /// Repeats the recorded messages.
     Recorded(Vec<R>),
     /// The server died in the middle of work that must not be repeated.
     Unknown,
-    /// It is worked on; with what it said, where something of that stands.
+    /// Does the work, with the recorded messages that are still valid.
     Work(Option<Vec<u8>>),
 }
 
@@ -245,7 +244,7 @@ fn standing<R: FanoutResponse>(
     let (host, envelope) = last.into_envelope();
     let standing = match &envelope {
         Some(Envelope::Outcome(outcome)) => replay::of_outcome(outcome),
-        // Written by a later version, which knows better.
+        // Written by a later version, which decides.
         _ => Standing::Stands,
     };
     Ok(match standing {
@@ -258,7 +257,7 @@ fn standing<R: FanoutResponse>(
     })
 }
 
-/// The hosts of the first call; `None` where it ended before it had chosen them.
+/// The hosts of the first call; `None` if it ended before it selected them.
 fn hosts_of(earlier: &StoredOperation) -> Option<Vec<HostName>> {
     let Some(HostProgress::Done(said)) = earlier.hosts.get(CALL) else { return None };
     let started = v1::FanoutStarted::decode(said.as_slice()).ok()?;

@@ -1,10 +1,10 @@
-//! What a web page can have a browser send here, and what of it is refused.
+//! Checks requests from browsers.
 //!
-//! A page anywhere can make its name stand for a loopback address (DNS rebinding), and its requests
-//! then come with that name as `Host`. Without TLS, where no certificate shows the difference, only
-//! loopback addresses, `localhost` and the names that the operator gave are taken. A page of another
-//! origin is named by the browser in `Origin`; it is let in only where the operator lists it. gRPC
-//! clients that are not browsers send no `Origin`.
+//! A web page can resolve its own name to a loopback address (DNS rebinding), and its requests then
+//! have that name as `Host`. Without TLS, whose certificate check would detect this, only loopback
+//! addresses, `localhost`, and the names set by the operator are accepted. The browser sends the
+//! origin of a page in `Origin`; it is accepted only if the operator lists it. gRPC clients other
+//! than browsers send no `Origin`.
 
 use std::net::IpAddr;
 
@@ -15,27 +15,27 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use super::problem::Problem;
 use crate::domain::{Reason, quoted};
 
-/// How long a browser need not ask again what it may send: an hour.
+/// How long a browser may cache the CORS rules: an hour.
 const PREFLIGHT_AGE: std::time::Duration = std::time::Duration::from_secs(3600);
 
 /// Which web requests a listener takes.
 #[derive(Debug, Clone, Default)]
 pub struct WebAccess {
-    /// Names that are taken as `Host` besides loopback addresses and `localhost`, in lower case;
-    /// `None` takes any, for where nobody comes by name (a unix socket) or TLS checks it.
+    /// Names accepted as `Host` besides loopback addresses and `localhost`, in lowercase; `None`
+    /// accepts any, for unix sockets and TLS.
     pub hosts: Option<Vec<String>>,
     /// Origins of web pages that may call, such as `https://ui.example.com`, in lower case.
     pub origins: Vec<String>,
 }
 
 impl WebAccess {
-    /// Refuses what comes by a wrong name or from the page of a stranger.
+    /// Refuses requests with a wrong host name or from a foreign origin.
     pub fn check<B>(&self, request: &Request<B>) -> Result<(), Problem> {
         self.check_host(request)?;
         self.check_origin(request)
     }
 
-    /// Answers the questions that browsers ask before they send; `None` where no page may call.
+    /// Answers the preflight requests of browsers; `None` if no page may call.
     pub fn cors(&self) -> Option<CorsLayer> {
         let origins: Vec<_> =
             self.origins.iter().filter_map(|it| HeaderValue::from_str(it).ok()).collect();
@@ -47,7 +47,7 @@ impl WebAccess {
             CorsLayer::new()
                 .allow_origin(AllowOrigin::list(origins))
                 .allow_methods([Method::POST])
-                // Metadata of a call are headers, whatever they are called.
+                // Metadata of a call are headers, with arbitrary names.
                 .allow_headers(AllowHeaders::mirror_request())
                 .expose_headers(shown.map(HeaderName::from_static))
                 .max_age(PREFLIGHT_AGE),

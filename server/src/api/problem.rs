@@ -1,7 +1,7 @@
-//! Errors as the gRPC API shows them: a code, a reason, a message that says what to do.
+//! Errors of the gRPC API: a code, a reason, and a message that says what to do.
 //!
-//! [`Problem`] is the one value that every error becomes at the edge. It is sent as the
-//! status of a call, or inside the outcome of a host, always with one `ErrorInfo`. Which
+//! Every error becomes a [`Problem`] at the edge. It is sent as the status of a call, or inside the
+//! outcome of a host, always with one `ErrorInfo`. Only [`super::table`] maps causes to codes and
 //! cause gets which reason stands in [`super::table`] and nowhere else.
 
 use std::borrow::Cow;
@@ -38,20 +38,20 @@ pub struct Problem {
     pub metadata: Vec<(Cow<'static, str>, String)>,
     /// The fields that are wrong.
     pub violations: Vec<FieldViolation>,
-    /// What must become different first.
+    /// Preconditions that are not met.
     pub preconditions: Vec<Precondition>,
     /// When a retry may succeed.
     pub retry_after: Option<Duration>,
 }
 
-/// What stands in the way of a call.
+/// An obstacle to a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Precondition {
     /// Why, for programs.
     pub reason: Reason,
-    /// The host; empty where it is not about one.
+    /// The host; empty if it is not about one.
     pub subject: String,
-    /// What stands in the way, and what to do.
+    /// The obstacle, and what to do.
     pub description: String,
 }
 
@@ -69,7 +69,7 @@ impl Problem {
         }
     }
 
-    /// INVALID_ARGUMENT for fields that are wrong; there must be at least one.
+    /// INVALID_ARGUMENT for wrong fields; there must be at least one.
     pub fn invalid(mut violations: Vec<FieldViolation>) -> Self {
         let more = violations.len().saturating_sub(MOST_VIOLATIONS);
         violations.truncate(MOST_VIOLATIONS);
@@ -88,7 +88,7 @@ impl Problem {
         }])
     }
 
-    /// An error of this server itself; the cause goes to the log, not to the caller.
+    /// An error of this server; the cause goes to the log, not to the caller.
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = cause, "internal error");
         Self::new(Reason::Internal, "internal error; see the wharfd log and report a bug")
@@ -101,7 +101,7 @@ impl Problem {
         self
     }
 
-    /// The form in which it stands in an outcome.
+    /// The form in an outcome.
     pub fn to_proto(&self) -> pb::Status {
         let info = pb::ErrorInfo {
             reason: self.reason.to_string(),
@@ -148,9 +148,9 @@ impl Problem {
     }
 }
 
-/// Turns what was found wrong with a request into its answer.
+/// Turns the problems of a request into its response.
 pub trait Finish {
-    /// INVALID_ARGUMENT where anything was found.
+    /// INVALID_ARGUMENT if anything was found.
     fn finish(self) -> Result<(), Problem>;
 }
 
@@ -178,7 +178,7 @@ impl From<Problem> for Status {
     }
 }
 
-/// Cuts a text to `longest` bytes and says so.
+/// Truncates a text to `longest` bytes and marks the truncation.
 fn cut(text: &mut String, longest: usize) {
     if text.len() > longest {
         let fitting = text.char_indices().map(|(index, _)| index).take_while(|i| *i < longest);
@@ -226,7 +226,7 @@ mod tests {
                 ..Problem::new(Reason::PlanRefused, "web1: ".repeat(100_000))
             },
         ] {
-            // Clients in C and Python may drop what is above 8 KiB.
+            // Clients in C and Python may drop headers above 8 KiB.
             let status = Status::from(problem);
             assert!(size(&status) < 8192, "{}", size(&status));
             assert!(status.message().ends_with('…'), "{}", status.message());

@@ -1,4 +1,4 @@
-//! `RegistryService`: credentials, checked by Engines and kept by the server.
+//! `RegistryService`: credentials, checked by Engines and stored in the server.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -184,7 +184,7 @@ impl Registries {
     }
 }
 
-/// Whether the error says something of the credentials, and not only of the host.
+/// Whether the error is about the credentials, rather than only about the host.
 fn answers(error: &HostError) -> bool {
     match error {
         HostError::Registry { .. } => true,

@@ -1,8 +1,8 @@
-//! What a repetition under the same `request_id` gets: the answer of the first try, or the work
-//! once more. Pure: it follows from how a host, or one of several things on it, ended.
+//! What a retry with the same `request_id` does: repeat the first result, or do the work again.
+//! Pure: it depends on the result of a host or of one of its items.
 //!
-//! The rule: what was done, or may have been done, is answered from the record. Where provably
-//! nothing was done there is nothing to protect, so the next try works on it again.
+//! The rule: work that was done, or may have been done, is answered from the record. If provably
+//! nothing was done, the retry does the work again.
 
 use std::any::Any;
 
@@ -14,18 +14,18 @@ use wharf::v1;
 
 use crate::domain::Reason;
 
-/// What the next try does about a host.
+/// What the retry does for a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It gives the recorded answer.
+    /// Repeats the recorded result.
     Stands,
-    /// It does the work again.
+    /// Does the work again.
     Again,
-    /// It does again those of several things that are [`Standing::Again`] by themselves.
+    /// Repeats those of several items that are [`Standing::Again`].
     ByItem,
 }
 
-/// What the next try does about a host that ended so.
+/// What the retry does for a host with this result.
 pub fn of_outcome(outcome: &v1::HostOutcome) -> Standing {
     match &outcome.status {
         Some(status) if status.code != 0 => match reason(status) {
@@ -37,7 +37,7 @@ pub fn of_outcome(outcome: &v1::HostOutcome) -> Standing {
     }
 }
 
-/// What the next try does about one of several things that ended so.
+/// What the retry does for an item with this result.
 pub fn of_item(item: &v1::ItemResult) -> Standing {
     match item.status.as_ref().filter(|status| status.code != 0).map(reason) {
         Some(Some(reason)) if !item.changed && !may_have_been_done(reason) => Standing::Again,
@@ -70,7 +70,7 @@ pub fn mark<R: FanoutResponse>(message: R) -> R {
 fn may_have_been_done(reason: Reason) -> bool {
     use Reason as R;
     match reason {
-        // Sent, and what came of it is not known, or it broke in the middle.
+        // Sent, but the result is unknown, or it was interrupted.
         R::HostTimeout
         | R::ResultUnknown
         | R::EngineBadAnswer
@@ -82,7 +82,7 @@ fn may_have_been_done(reason: Reason) -> bool {
         | R::AllHostsFailed
         | R::ServerStopping
         | R::DeadlineExceeded => true,
-        // A transfer that failed left nothing but layers, which the next one finds.
+        // A failed transfer leaves only layers, which the next one reuses.
         R::PullFailed | R::PushFailed | R::TransferStalled => false,
         // Nothing was sent, or only a read.
         R::HostUnreachable
@@ -92,7 +92,7 @@ fn may_have_been_done(reason: Reason) -> bool {
         | R::EngineApiVersion
         | R::StoreFailed
         | R::RequestInProgress => false,
-        // The Engine, or the registry behind it, refused it as a whole.
+        // The Engine, or its registry, refused it as a whole.
         R::EngineBadRequest
         | R::EngineForbidden
         | R::ContainerNotFound
@@ -107,7 +107,7 @@ fn may_have_been_done(reason: Reason) -> bool {
         | R::RegistryAuthRequired
         | R::RegistryRateLimited
         | R::RegistryUnavailable => false,
-        // Of a request or of a rollout: said before any work on a host begins.
+        // About a request or a rollout: reported before any work on a host starts.
         _ => false,
     }
 }
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
     use crate::api::problem::Problem;
 
-    /// The reasons after which a repetition gives the first answer. Every other one is tried again.
+    /// The reasons for which a retry repeats the first result. All others are tried again.
     const STAND: [Reason; 10] = [
         Reason::HostTimeout,
         Reason::ResultUnknown,
@@ -163,7 +163,7 @@ mod tests {
             assert_eq!(of_outcome(&outcome(false)), expected, "{reason}");
             if reason != Reason::SomeItemsFailed {
                 assert_eq!(of_item(&item(false)), expected, "{reason}");
-                // Something was changed before it failed: a container created and not started.
+                // Something changed before the failure: a container was created but not started.
                 assert_eq!(of_outcome(&outcome(true)), Standing::Stands, "{reason}");
             }
             assert_eq!(of_item(&item(true)), Standing::Stands, "{reason}");

@@ -1,4 +1,4 @@
-//! Takes down what the hosts of a call say, so that a repetition can be told it again.
+//! Records the messages of the hosts of a call, so that a retry can repeat them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,18 +17,18 @@ use crate::fleet::fanout::HostCall;
 use crate::fleet::{Done, HostError, HostOutcome};
 use crate::store::Store;
 
-/// Takes down what the hosts of one call say.
+/// Records the messages of the hosts of one call.
 #[derive(Debug)]
 pub struct Recorder {
     store: Store,
     request_id: String,
-    /// What hosts said that are worked on again, of which something stands.
+    /// Messages of hosts that are worked on again, if some of them are still valid.
     earlier: Mutex<HashMap<HostName, Vec<u8>>>,
     /// Lives as long as the work.
     _claim: Claim,
 }
 
-/// Takes down what one host says.
+/// Records the messages of one host.
 pub struct ResponseRecorder<R> {
     recorder: Arc<Recorder>,
     host: HostName,
@@ -37,13 +37,13 @@ pub struct ResponseRecorder<R> {
 }
 
 impl Recorder {
-    /// Takes down what is said under `id`.
+    /// Records the messages under `id`.
     pub fn new(store: Store, id: Uuid, claim: Claim) -> Self {
         let request_id = id.to_string();
         Self { store, request_id, earlier: Mutex::default(), _claim: claim }
     }
 
-    /// Keeps what a host said before it is worked on again, where something of it stands.
+    /// Keeps the valid messages of a host before it is worked on again.
     pub fn keep(&self, host: HostName, said: Vec<u8>) {
         self.earlier().insert(host, said);
     }
@@ -52,7 +52,7 @@ impl Recorder {
         self.earlier.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes `call` record what it emits.
+    /// Makes `call` record its messages.
     pub fn for_host<R: FanoutResponse>(
         self: &Arc<Self>,
         call: HostCall<R::Event>,
@@ -81,7 +81,7 @@ impl Recorder {
 }
 
 impl<R: FanoutResponse> ResponseRecorder<R> {
-    /// Does `work` between a note of its beginning and one of its end.
+    /// Records the start of `work`, does it, and records its end.
     pub fn record<F>(self, work: F) -> BoxFuture<'static, Result<Done, HostError>>
     where
         F: Future<Output = Result<Done, HostError>> + Send + 'static,
@@ -100,7 +100,7 @@ impl<R: FanoutResponse> ResponseRecorder<R> {
             let said =
                 std::mem::take(&mut *self.said.lock().unwrap_or_else(PoisonError::into_inner));
             if let Err(error) = store.operation_host_done(request_id, host, &said).await {
-                // What was done is done; a retry will find it begun and not ended.
+                // The work is done; a retry will find it started but not ended.
                 tracing::error!(%error, host, "cannot record the end of a request");
             }
             outcome.result
@@ -111,11 +111,11 @@ impl<R: FanoutResponse> ResponseRecorder<R> {
 
 fn write_responses(recorder: &Mutex<Vec<u8>>, message: &impl Message) {
     let mut recorder = recorder.lock().unwrap_or_else(PoisonError::into_inner);
-    // Growing a vector is the only way to fail, and that does not fail.
+    // Fails only if the vector cannot grow, which does not happen.
     let _ = message.encode_length_delimited(&mut *recorder);
 }
 
-/// What a host said, from the first message to its outcome.
+/// The messages of a host, from the first to its outcome.
 pub fn read_responses<R: FanoutResponse>(mut said: &[u8]) -> Result<Vec<R>, prost::DecodeError> {
     let mut messages = Vec::new();
     while !said.is_empty() {

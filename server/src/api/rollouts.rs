@@ -1,8 +1,7 @@
 //! `RolloutService`: rollouts as resources.
 //!
-//! What only reads (`reads`, `watch`) goes to the journal; what changes something goes to
-//! the supervisor behind [`Rollouts`]. `spec` and `policy` check what comes in; `plan`,
-//! `view` and `trouble` make what goes out.
+//! Reads (`reads`, `watch`) use the journal; changes go to the supervisor behind [`Rollouts`].
+//! `spec` and `policy` check requests; `plan`, `view`, and `trouble` create responses.
 
 mod order;
 mod plan;
@@ -55,15 +54,15 @@ pub struct RolloutApi {
     claims: Claims,
 }
 
-/// The ID of a rollout that is to be made.
+/// The ID of a new rollout.
 enum NewId {
-    /// It is free, and nobody else takes it while the claim lives.
+    /// The ID is free, and reserved while the claim lives.
     Free(RolloutId, Option<Claim>),
-    /// The same request made it before.
+    /// The same request already created it.
     Made(RolloutId),
 }
 
-/// What a caller wants of a rollout that is there.
+/// A command for an existing rollout.
 struct ControlRequest {
     id: String,
     /// The revision that it must have; 0: any.
@@ -79,7 +78,7 @@ impl ControlRequest {
 }
 
 impl RolloutApi {
-    /// The service. `journal` is the one that `rollouts` writes.
+    /// The service. `journal` is the one that `rollouts` writes to.
     pub fn new(edge: Arc<Edge>, journal: Arc<dyn Journal>, rollouts: Arc<dyn Rollouts>) -> Self {
         Self { edge, reads: Reads::new(journal), rollouts, claims: Claims::default() }
     }
@@ -95,11 +94,11 @@ impl RolloutService for RolloutApi {
     ) -> Result<Response<v1::CreateRolloutResponse>, Status> {
         let (principal, subject) = (Principal::of(&request), Subject::of(&request));
         let mut message = request.into_inner();
-        // Taken out before the request is kept for its repetition: they end with the rollout.
+        // Removed before the request is stored for retries: they end with the rollout.
         let credentials = message.credentials.take();
         let terms = order::terms(&message.expected_plan, &message.annotations)?;
         let request_id = convert::request_id(&message.request_id)?;
-        // First of all: what was made stands, also where its hosts are gone by now.
+        // First of all: an existing rollout is valid even if its hosts are gone by now.
         let (id, claim) = match self.new_id(request_id, &message, message.validate_only).await? {
             NewId::Free(id, claim) => (id, claim),
             NewId::Made(id) => {
@@ -248,14 +247,14 @@ impl RolloutService for RolloutApi {
         let of = view.id();
         check_undo(view.phase()).map_err(RolloutError::WrongState).map_err(trouble::problem)?;
         let mut policy = view.policy().clone();
-        // Waves are for a version that nobody knows yet.
+        // Waves are for a new, unverified version.
         (policy.canary, policy.batches, policy.promote) = (None, Vec::new(), Promote::Auto);
-        // What was there before may have no health check; where it has one, it counts.
+        // The previous version may have no health check; if it has one, it counts.
         if policy.gate == Gate::Docker {
             policy.gate = Gate::Auto;
         }
-        // A version that crashed is what an undo is for, so a container that is down must not keep
-        // it from being taken back.
+        // An undo is often for a version that crashed, so a container that is down must not prevent
+        // it.
         if matches!(policy.stopped, Stopped::Skip | Stopped::Refuse) {
             policy.stopped = Stopped::Start;
         }
@@ -313,7 +312,7 @@ impl RolloutApi {
         begun.await.map_err(|error| Problem::internal(&error))?.map_err(trouble::problem)
     }
 
-    /// Does what is wished for, once.
+    /// Carries out the command, once.
     async fn steer<T: WriteRequest, R: Message + Default + 'static>(
         &self,
         path: &'static str,
@@ -340,8 +339,8 @@ impl RolloutApi {
         self.edge.once(path, principal, request.get_ref(), work).await
     }
 
-    /// The ID of a new rollout. With a request ID it follows from that, so that a retry finds
-    /// what the first call made; `message` must then be what made it.
+    /// The ID of a new rollout. It is derived from the request ID, if any, so that a retry finds
+    /// the rollout of the first call; `message` must then be the same.
     async fn new_id<M: Message + Default + PartialEq>(
         &self,
         request_id: Option<Uuid>,
@@ -358,7 +357,7 @@ impl RolloutApi {
         }
         let earlier = self.reads.journal.secret(id, None, SecretKind::Request).await;
         let earlier = earlier.map_err(|error| journal_problem(&error))?;
-        // Messages are compared and not their bytes, which hold maps in any order.
+        // Compares messages rather than bytes, which contain maps in any order.
         let earlier = earlier
             .and_then(|text| BASE64_STANDARD.decode(text).ok())
             .and_then(|bytes| M::decode(bytes.as_slice()).ok());
@@ -375,8 +374,8 @@ impl fmt::Debug for RolloutApi {
     }
 }
 
-/// Hashed, because callers may choose IDs that begin with the time: the first digits stand in
-/// the names of containers and must differ.
+/// Hashed, because callers may choose IDs that start with the time: the first digits are part of
+/// container names and must differ.
 fn rollout_id(request_id: Uuid) -> RolloutId {
     let hash = Sha256::new().chain_update("rollout").chain_update(request_id).finalize();
     let mut bytes = [0; 16];

@@ -1,16 +1,16 @@
-//! How large a message may be. gRPC clients take 4 MiB unless they are told otherwise, and one
-//! message above that costs them the whole answer, other hosts' results included.
+//! The size of messages. gRPC clients accept 4 MiB by default, and one larger message costs them
+//! the whole response, including the results of other hosts.
 
 /// Bytes at which a message is full.
 pub const FULL: usize = 1 << 20;
 
-/// Bytes of the largest thing that is sent in a message of its own.
+/// Bytes of the largest item in its own message.
 pub const LARGEST: usize = 3 << 20;
 
-/// What the frame around each thing costs at most, in bytes.
+/// Maximum overhead of each item, in bytes.
 pub const FRAME: usize = 8;
 
-/// Cuts a list into parts that are not larger than [`FULL`], unless one thing alone is.
+/// Splits a list into parts of at most [`FULL`], unless one item alone is larger.
 pub fn batches<T>(items: Vec<T>, size: impl Fn(&T) -> usize) -> impl Iterator<Item = Vec<T>> {
     let mut items = items.into_iter().peekable();
     std::iter::from_fn(move || {

@@ -1,4 +1,4 @@
-//! `SystemService`: the server itself, and what the Engines say of themselves.
+//! `SystemService`: information about the server and the Engines.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -102,7 +102,7 @@ pub fn disk_usage(document: EngineDocument) -> Result<v1::DiskUsage, EngineError
     })
 }
 
-/// What `CheckHosts` shows of a host: from `/info`, and from `/version` where it was read.
+/// The status of a host for `CheckHosts`: from `/info`, and from `/version` if available.
 pub fn host_status(
     info: &EngineDocument,
     version: &EngineDocument,
@@ -130,7 +130,7 @@ pub fn host_status(
     })
 }
 
-/// What the Engine calls itself, where that is not Docker.
+/// The Engine's own name, if it is not Docker.
 fn engine_name(components: &[Component]) -> String {
     let own = components.first().map(|component| component.name.as_str()).unwrap_or_default();
     match own {
@@ -201,7 +201,7 @@ struct UsageJson {
     volumes: Vec<UsedVolume>,
     #[serde(deserialize_with = "null_to_default")]
     build_cache: Vec<UsedCache>,
-    // The changelog of the Engine writes them in the plural, its code does not.
+    // The Engine's changelog uses the plural, its code does not.
     #[serde(alias = "ImagesUsage")]
     image_usage: Option<UsageSums>,
     #[serde(alias = "ContainersUsage")]
@@ -269,7 +269,7 @@ struct UsedCache {
 }
 
 impl UsedContainer {
-    /// As the docker command line counts: what runs or is frozen.
+    /// Like the docker command counts: running or paused.
     fn is_active(&self) -> bool {
         matches!(self.state.as_str(), "running" | "paused" | "restarting")
     }

@@ -1,9 +1,8 @@
 //! The one table from cause to reason, which has its gRPC code (`domain/reason.rs`).
 //!
-//! UNAVAILABLE stands only where provably nothing was done, because it is the code that
-//! clients retry by themselves. INTERNAL is for bugs of this server, so an Engine's 500 is
-//! UNKNOWN. UNAUTHENTICATED is about credentials for this server, so whatever an Engine or
-//! a registry refuses is PERMISSION_DENIED.
+//! UNAVAILABLE is used only if provably nothing was done, because clients retry it automatically.
+//! INTERNAL is for bugs of this server, so an Engine's 500 is UNKNOWN. UNAUTHENTICATED is about
+//! credentials for this server, so refusals of an Engine or a registry are PERMISSION_DENIED.
 
 use tonic::Code;
 
@@ -13,7 +12,7 @@ use crate::engine::{EngineError, ErrorKind};
 use crate::fleet::HostError;
 use crate::store::{Failure, StoreError};
 
-/// The problem that an error on a host is for the caller.
+/// The problem for an error on a host.
 pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
     let problem = match error {
         HostError::Engine(error) => engine_problem(error, "REGISTRY"),
@@ -22,7 +21,7 @@ pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
         }
         HostError::Partly(error) => {
             let mut problem = engine_problem(error, "REGISTRY");
-            // UNAVAILABLE means that nothing was done, and something was.
+            // UNAVAILABLE means that nothing was done, but something was.
             if problem.code == Code::Unavailable {
                 problem.reason = Reason::EngineError;
                 problem.code = problem.reason.code();
@@ -69,8 +68,7 @@ pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
     problem.with("host", host.as_str())
 }
 
-/// The problem that an error of an Engine is for the caller. `registry` is the one to log in
-/// to, where that is what to do.
+/// The problem for an error of an Engine. `registry` is the one to log in to, if that helps.
 fn engine_problem(error: &EngineError, registry: &str) -> Problem {
     let mut message = error.message.clone();
     let hint = hint(error.kind);
@@ -85,8 +83,7 @@ fn engine_problem(error: &EngineError, registry: &str) -> Problem {
     problem
 }
 
-/// The problem that a failure of the store is for the caller; the text names the directory and the
-/// way out.
+/// The problem for a failure of the store; the text has the directory and what to do.
 pub fn store_problem(error: &StoreError) -> Problem {
     let reason = match error.failure() {
         Some(Failure::Full) => Reason::StoreFull,
@@ -101,7 +98,7 @@ pub fn store_problem(error: &StoreError) -> Problem {
     Problem::new(reason, error.to_string())
 }
 
-/// What to do, where the Engine's message does not say it.
+/// What to do, if the Engine's message does not say it.
 fn hint(kind: ErrorKind) -> &'static str {
     use ErrorKind as Kind;
     match kind {
@@ -129,7 +126,7 @@ fn hint(kind: ErrorKind) -> &'static str {
         Kind::Conflict => "",
         Kind::Engine => "",
         Kind::Unavailable => "the Engine is starting or overloaded",
-        // The connection knows what exactly to look at, and its message says so.
+        // The connection's message already says what to check.
         Kind::Unreachable => "",
         Kind::NoResources => {
             "raise the limits of wharfd, such as LimitNOFILE of its systemd unit; nothing was sent to the host"

@@ -1,8 +1,8 @@
-//! Slows down who is refused again and again, and keeps the log of that short.
+//! Throttles repeated refusals, and limits their lines in the log.
 //!
-//! Only refusals cost anything: a caller with the right certificate is never held up, and one with
-//! the right token only while its address has too many refused calls waiting. The table of addresses
-//! is bounded, so that a flood from many of them costs no memory.
+//! Only refusals are delayed: a caller with a valid certificate is never delayed, and one with a
+//! valid token only while its address has too many refused calls waiting. The table of addresses is
+//! bounded, so that a flood from many addresses uses no memory.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,9 +13,9 @@ use tokio::time::Instant;
 
 /// Addresses that are remembered.
 const MOST_SOURCES: usize = 1024;
-/// What a source did is forgotten after this time without a refusal.
+/// A source is forgotten after this time without a refusal.
 const MEMORY: Duration = Duration::from_secs(60);
-/// Refusals that are answered at once: a program with an old token tells of it quickly.
+/// Number of refusals that are answered immediately: a program with an old token fails fast.
 const FREE: u32 = 5;
 /// The wait before the first answer that is held back; it doubles with each refusal.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
@@ -33,7 +33,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 pub enum Source {
     /// An address; of IPv6 the first 64 bits, which one machine may choose from.
     Address(IpAddr),
-    /// Whoever comes by a unix socket.
+    /// All callers over a unix socket.
     Local,
 }
 
@@ -41,7 +41,7 @@ pub enum Source {
 #[derive(Debug, Default)]
 pub struct Throttle(Mutex<State>);
 
-/// What becomes of a refusal.
+/// The decision about a refusal.
 #[derive(Debug)]
 pub struct Held {
     /// How long its answer waits.
@@ -54,7 +54,7 @@ pub struct Held {
 struct State {
     sources: HashMap<Source, Refusals>,
     lines: Option<Lines>,
-    /// Lines that were not written since the last one that was.
+    /// Suppressed lines since the last written one.
     suppressed: u64,
 }
 
@@ -86,7 +86,7 @@ impl Source {
 }
 
 impl Throttle {
-    /// Whether so many refused calls of the source wait that another one is not looked at.
+    /// Whether so many refused calls of the source are waiting that another one is not checked.
     pub fn is_full(&self, source: Source) -> bool {
         self.state().sources.get(&source).is_some_and(|it| it.waiting >= MOST_WAITING)
     }
@@ -107,8 +107,7 @@ impl Throttle {
         Held { delay, throttle: Arc::clone(self), source }
     }
 
-    /// Whether a refusal has its line in the log; then with the number of those before it that
-    /// had none.
+    /// Whether to log a refusal; if so, with the number of suppressed ones before it.
     pub fn line(&self, source: Source, now: Instant) -> Option<u64> {
         let mut state = self.state();
         let of_source = count(&mut state.source(source, now).lines, now);
@@ -146,7 +145,7 @@ impl State {
     }
 }
 
-/// Counts a line and says how many there are in this window.
+/// Counts a line and returns the count in this window.
 fn count(lines: &mut Option<Lines>, now: Instant) -> u32 {
     let fresh = Lines { since: now, count: 0 };
     let lines = lines.get_or_insert(fresh);

@@ -18,13 +18,13 @@ use crate::engine::{ProgressSink, Pulled, Transfer};
 use crate::fleet::HostError;
 use crate::fleet::fanout::HostCall;
 
-/// Progress is passed on at most four times a second.
+/// Progress is forwarded at most four times a second.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Longest platform, in bytes.
 const LONGEST_PLATFORM: usize = 100;
 
-/// A pull as every host of a call does it.
+/// A pull as done on every host.
 #[derive(Debug, Clone)]
 pub struct PullOrder {
     /// What to pull; has a tag or a digest.
@@ -78,8 +78,8 @@ pub fn progress_channel() -> (ProgressSink, watch::Receiver<Transfer>) {
     watch::channel(Transfer::default())
 }
 
-/// Credentials for the registry of `reference`: those of the call, else those the server
-/// keeps, else none.
+/// Credentials for the registry of `reference`: those of the call, otherwise those stored in the
+/// server, otherwise none.
 pub async fn login_for(
     edge: &Edge,
     reference: &ImageReference,

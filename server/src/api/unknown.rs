@@ -1,26 +1,26 @@
-//! What a request says that this server does not know: fields and values that a later version of the
-//! contract has. Pure.
+//! Finds the parts of a request that this server does not know: fields and values of a later
+//! version of the contract. Pure.
 //!
-//! It walks the encoded message beside its descriptor and keeps nothing. Decoding it into a
-//! dynamic message would take many times its size in memory, and the service decodes it anyway.
+//! It walks the encoded message along its descriptor and stores nothing. Decoding it into a dynamic
+//! message would take many times its size in memory, and the service decodes it anyway.
 
 use std::fmt;
 
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
-/// Deepest nesting that is looked at. What is deeper is refused by the decoder.
+/// Maximum nesting to check. The decoder refuses deeper messages.
 const DEEPEST: usize = 100;
 
-/// Something that this server does not know.
+/// A part that this server does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unknown {
     /// Path of the field in the request; a field that has no name here has its number.
     pub field: String,
-    /// What is not known.
+    /// The part.
     pub what: What,
 }
 
-/// What is not known.
+/// The part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
     /// A field.
@@ -41,13 +41,13 @@ pub enum What {
 
 /// Why a walk ended early.
 enum Stop {
-    /// It is not a message; the decoder says what is wrong with it.
+    /// Not a valid message; the decoder reports the problem.
     Malformed,
     Unknown(What),
 }
 
-/// The first thing in an encoded message that is not known. `None` also where it is not a message
-/// at all, which the decoder refuses with its own words.
+/// The first unknown part of an encoded message. Also `None` for an invalid message, which the
+/// decoder refuses with its own text.
 pub fn find(message: &MessageDescriptor, encoded: &[u8]) -> Option<Unknown> {
     let mut path = Vec::new();
     match walk(message, encoded, &mut path) {
@@ -62,7 +62,7 @@ pub fn find(message: &MessageDescriptor, encoded: &[u8]) -> Option<Unknown> {
     }
 }
 
-/// `path` has the way to what was found, where something was.
+/// `path` is the path to the finding, if any.
 fn walk(
     message: &MessageDescriptor,
     encoded: &[u8],
@@ -96,7 +96,7 @@ fn walk(
 /// Whether the values of an enum, one or several packed ones, are known.
 fn known(values: &EnumDescriptor, value: Value<'_>) -> Result<(), Stop> {
     let check = |value: u64| {
-        // Negative values are sent as 64 bits; a decoder takes the lower ones of any.
+        // Negative values are sent as 64 bits; a decoder uses the lower ones.
         let bytes = value.to_le_bytes();
         let number = i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         match values.get_value(number) {
@@ -120,16 +120,16 @@ fn known(values: &EnumDescriptor, value: Value<'_>) -> Result<(), Stop> {
     }
 }
 
-/// The value of a field as it is encoded.
+/// The encoded value of a field.
 #[derive(Clone, Copy)]
 enum Value<'a> {
     Number(u64),
     Bytes(&'a [u8]),
-    /// Of 32 or 64 bits, which nothing here looks at.
+    /// 32 or 64 bits, which are not checked here.
     Fixed,
 }
 
-/// What is left of an encoded message.
+/// The rest of an encoded message.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {

@@ -1,5 +1,4 @@
-//! From what an Engine says to the messages of the API. Pure; a field that the Engine left
-//! out stays empty.
+//! Converts responses of an Engine to messages of the API. Pure; a missing field stays empty.
 
 use prost::Message;
 use serde::Deserialize;
@@ -95,7 +94,7 @@ pub fn image_history(layers: Vec<HistoryLayer>) -> impl Iterator<Item = v1::Imag
         tags: layer.tags,
     };
     let layers: Vec<_> = layers.into_iter().map(layer).collect();
-    // One message also where there is no layer.
+    // One message even without layers.
     let none = layers.is_empty().then(v1::ImageHistory::default);
     let parts = batches(layers, Message::encoded_len).map(|layers| v1::ImageHistory { layers });
     none.into_iter().chain(parts)
@@ -129,7 +128,7 @@ pub fn process_lists(table: ProcessTable) -> impl Iterator<Item = v1::ProcessLis
     let row = |values| v1::ProcessRow { values };
     let rows: Vec<_> = table.processes.into_iter().map(row).collect();
     let titles = table.titles;
-    // One message also where there is no process.
+    // One message even without processes.
     let none =
         rows.is_empty().then(|| v1::ProcessList { titles: titles.clone(), rows: Vec::new() });
     let part = move |rows| v1::ProcessList { titles: titles.clone(), rows };
@@ -146,7 +145,8 @@ pub fn parse<T: for<'de> Deserialize<'de>>(
     })
 }
 
-/// What no client could take in is an error of the host, and not the end of the whole answer.
+/// A message that no client can receive is an error of the host, and must not end the whole
+/// response.
 fn fits<T: Message>(
     items: &[T],
     operation: &'static str,

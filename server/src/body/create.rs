@@ -1,13 +1,12 @@
-//! The body of `POST /containers/create`, from what a caller asked for.
+//! Creates the body of `POST /containers/create` from a request.
 //!
-//! Two things come in: the typed [`ContainerSpec`] and the Engine's own JSON, which is the base.
-//! What the spec sets wins; what neither it nor this module knows stays as it was, in its place.
-//! Whatever the Engine would find only when the container starts, or ignore silently, is refused
-//! here with the path of the field. Called by the container service; pure, so that a rollout can
-//! ask what a spec would become.
+//! There are two inputs: the typed [`ContainerSpec`] and the Engine's own JSON, which is the base.
+//! The spec overrides it; unknown parts stay unchanged and in place. Problems that the Engine would
+//! find only at the start of the container, or silently ignore, are refused here with the path of
+//! the field. Called by the container service; pure, so that a rollout can preview a spec.
 //!
-//! The parts, one file each: `image`, `process` and `health` (what an image has too),
-//! `resources`, `network`, `storage` with `mount`, `isolation`, `restart`; under them `document`,
+//! The parts, one file each: `image`, `process`, and `health` (which an image has too),
+//! `resources`, `network`, `storage` with `mount`, `isolation`, `restart`; below them `document`,
 //! the JSON, and `checks`.
 
 mod checks;
@@ -93,16 +92,16 @@ const HOST_KEYS: [&str; 36] = [
     "VolumesFrom",
 ];
 
-/// The body as it is being made.
+/// The body under construction.
 struct Draft {
     top: Section,
     host: Section,
     violations: Violations,
-    /// Whether the JSON could be read: if not, nothing can be said to be missing.
+    /// Whether the JSON could be read: if not, nothing can be reported as missing.
     body_usable: bool,
 }
 
-/// The Engine's body for a new container, or everything that is wrong with the request.
+/// The Engine's body for a new container, or all problems of the request.
 ///
 /// Environment, labels, log options and kernel parameters replace the entry of the same key,
 /// ports that of the same `port/protocol`, volumes, mounts and tmpfs that of the same target;
@@ -119,7 +118,7 @@ pub fn container_body(
     process::apply(spec, &mut draft);
     health::apply(spec.health_check.as_ref(), &mut draft);
     resources::apply(spec, &mut draft);
-    // Before what looks at the network that comes out.
+    // Before checks of the resulting network.
     network::apply(spec, &mut draft);
     storage::apply(spec, &mut draft);
     isolation::apply(spec, &mut draft);
@@ -144,7 +143,7 @@ impl Draft {
         let parsed = document::parse(engine, &mut violations);
         let body_usable = parsed.is_some();
         let mut top = Section::new("", parsed.unwrap_or_default(), &KEYS, &mut violations);
-        // Its place among the other keys is kept by what is left there.
+        // The remaining object keeps its position among the other keys.
         let host = match top.get_mut("HostConfig").map(Value::take) {
             None | Some(Value::Null) => Map::new(),
             Some(Value::Object(host)) => host,

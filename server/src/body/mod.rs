@@ -1,8 +1,8 @@
-//! The Engine's JSON bodies, made of the API's typed messages and of raw JSON. Pure.
+//! Creates the Engine's JSON bodies from the API's typed messages and from raw JSON. Pure.
 //!
-//! [`create`] makes the body of `POST /containers/create`, [`update`] that of
-//! `POST /containers/{id}/update`; [`violation`] is what both find wrong. Called by the gRPC
-//! edge, and by rollouts for changes to the settings of containers that exist.
+//! [`create`] creates the body of `POST /containers/create`, [`update`] that of `POST
+//! /containers/{id}/update`; [`violation`] is a problem that both report. Called by the gRPC edge,
+//! and by rollouts for changes to the settings of existing containers.
 
 pub mod create;
 pub mod update;

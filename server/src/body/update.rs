@@ -1,7 +1,7 @@
-//! The body of `POST /containers/{id}/update`, from what a caller asked for.
+//! Creates the body of `POST /containers/{id}/update` from a request.
 //!
-//! As [`super::create`]: the Engine's own JSON is the base, the typed fields win, and
-//! what the Engine would ignore silently is refused. Called by the container service.
+//! Like [`super::create`]: the Engine's own JSON is the base, the typed fields override it, and
+//! what the Engine would silently ignore is refused. Called by the container service.
 
 use serde_json::Value;
 use wharf::v1::UpdateContainersRequest;
@@ -25,8 +25,8 @@ const KEYS: [&str; 10] = [
     "CpuQuota",
 ];
 
-/// The Engine's body for a change of containers that exist, or everything that is wrong with the
-/// request. Does not look at the hosts and the names of the containers.
+/// The Engine's body for a change of existing containers, or all problems of the request. Does not
+/// check the hosts and the names of the containers.
 pub fn update_body(request: &UpdateContainersRequest) -> Result<Value, Vec<FieldViolation>> {
     let mut violations = Violations::default();
     let parsed = parse(request.engine.as_ref(), &mut violations);

@@ -1,20 +1,20 @@
-//! What is wrong with a request, field by field.
+//! The problems of a request, field by field.
 //!
-//! Made by the conversions of this module's siblings, which collect everything that is wrong
-//! rather than stop at the first; the services turn it into INVALID_ARGUMENT with `BadRequest`.
+//! Created by the conversions of this module's siblings, which collect all problems rather than
+//! stop at the first; the services turn them into INVALID_ARGUMENT with `BadRequest`.
 
 use std::fmt;
 
-/// One thing that is wrong with a request.
+/// One problem of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldViolation {
     /// Path of the field in the request, such as `spec.ports[1].container_port`.
     pub field: String,
-    /// What is wrong and what would be right, on one line.
+    /// The problem and the remedy, on one line.
     pub description: String,
 }
 
-/// Violations in the order in which they were found, so that a caller hears of all at once.
+/// Violations in the order of detection, so that a caller learns all at once.
 #[derive(Debug, Default)]
 pub struct Violations(Vec<FieldViolation>);
 
@@ -25,17 +25,17 @@ impl Violations {
         self.0.push(FieldViolation { field: field.into(), description });
     }
 
-    /// Takes the value, or notes why there is none.
+    /// Returns the value, or records why there is none.
     pub fn check<T, E: fmt::Display>(&mut self, field: &str, value: Result<T, E>) -> Option<T> {
         value.map_err(|error| self.add(field, error)).ok()
     }
 
-    /// Takes the value, or takes over what was found elsewhere.
+    /// Returns the value, or adds the problems found elsewhere.
     pub fn take<T>(&mut self, value: Result<T, Vec<FieldViolation>>) -> Option<T> {
         value.map_err(|found| self.0.extend(found)).ok()
     }
 
-    /// The value where nothing was found.
+    /// The value if nothing was found.
     pub fn or<T>(self, value: T) -> Result<T, Vec<FieldViolation>> {
         if self.0.is_empty() { Ok(value) } else { Err(self.0) }
     }

@@ -1,4 +1,4 @@
-//! What was typed and what the environment says, as text; `settings` makes sense of it.
+//! The command line and the environment as text; `settings` interprets it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -83,7 +83,7 @@ impl Environment {
         Self::new(std::env::vars_os(), rustix::process::geteuid().is_root())
     }
 
-    /// A made-up one.
+    /// An environment for tests.
     pub fn new<K, V>(variables: impl IntoIterator<Item = (K, V)>, is_root: bool) -> Self
     where
         K: Into<OsString>,
@@ -99,7 +99,7 @@ impl Environment {
         self.is_root
     }
 
-    /// A variable; an empty one is as good as none.
+    /// A variable; an empty one counts as unset.
     pub fn get(&self, name: &str) -> Option<OsString> {
         self.variables.get(&OsString::from(name)).filter(|value| !value.is_empty()).cloned()
     }

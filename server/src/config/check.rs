@@ -1,5 +1,4 @@
-//! What each setting must be, and what it is where nobody gave it. Called by `settings` once the
-//! sources are merged.
+//! The validity and the default of each setting. Called by `settings` once the sources are merged.
 
 use std::fs;
 use std::ops::RangeInclusive;
@@ -49,7 +48,7 @@ impl Settings {
         })
     }
 
-    /// Who is let in over TCP; nothing half-open passes.
+    /// The access over TCP; refuses everything half open.
     fn access(&self, listen: &[Listen]) -> Result<Access, ConfigError> {
         let tcp = listen.iter().find(|listen| matches!(listen, Listen::Tcp { .. }));
         let open = self.open_tcp.as_ref().filter(|given| given.value);

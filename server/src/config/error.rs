@@ -1,18 +1,18 @@
-//! What can be wrong with the configuration. `main` prints it and ends with status 2.
+//! Errors of the configuration. `main` prints them and exits with status 2.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why `wharfd` cannot run as it was told. Each text is one line; a `source` adds what the system
-/// said.
+/// Why `wharfd` cannot run with its configuration. Each text is one line; a `source` adds the error
+/// of the system.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A value that cannot be.
     #[error("{by}: {problem}")]
     Value {
-        /// The flag, variable or place in the file that it came from.
+        /// The flag, variable, or place in the file of the value.
         by: String,
-        /// What is wrong and what would be right.
+        /// The problem and the remedy.
         problem: String,
     },
     /// A file that is named cannot be read.
@@ -22,10 +22,10 @@ pub enum ConfigError {
         by: String,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The configuration file is not what its syntax or its keys allow.
+    /// The configuration file has a syntax error or an invalid key.
     #[error("{path}:{line}:{column}: {problem}")]
     Syntax {
         /// The file.
@@ -34,7 +34,7 @@ pub enum ConfigError {
         line: usize,
         /// Column in characters, from 1.
         column: usize,
-        /// What is wrong and what would be right.
+        /// The problem and the remedy.
         problem: String,
     },
 }

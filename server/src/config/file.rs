@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::error::ConfigError;
 
-/// The file as it is written; nothing is checked but keys and types.
+/// The file as written; only keys and types are checked.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Document {
@@ -63,7 +63,7 @@ pub(super) struct HostEntry {
     pub labels: BTreeMap<String, String>,
 }
 
-/// A file that was read, for errors that say where.
+/// A file that was read, for errors with positions.
 pub(super) struct Source {
     pub path: PathBuf,
     text: String,

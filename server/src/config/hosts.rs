@@ -16,10 +16,10 @@ use crate::domain::{
     Transport, quoted,
 };
 
-/// What the configuration file says of hosts.
+/// The hosts in the configuration file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileHosts {
-    /// The file; none where there is none.
+    /// The file; none if there is none.
     pub path: Option<PathBuf>,
     /// Its hosts, by name.
     pub hosts: BTreeMap<HostName, Host>,
@@ -73,7 +73,7 @@ struct Files<'a> {
 
 struct Reader<'a> {
     source: &'a Source,
-    /// What was read already: many hosts name the same files, and share the material then.
+    /// Files that were already read: many hosts use the same files, and share the material.
     known: BTreeMap<Files<'a>, Arc<TlsMaterial>>,
 }
 

@@ -1,5 +1,4 @@
-//! `[limits]` of the configuration file: what callers and hosts may use of this server. Read at
-//! start only.
+//! `[limits]` of the configuration file: the limits for callers and hosts. Read only at startup.
 
 use std::time::Duration;
 
@@ -7,24 +6,24 @@ use serde::Deserialize;
 
 use super::error::ConfigError;
 
-/// What callers and hosts may use of this server.
+/// The limits for callers and hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Connections of one listener; 1024 by default. The limit of open files may leave fewer.
     pub max_connections: usize,
     /// Streams of one connection; 200 by default.
     pub max_streams_per_connection: u32,
-    /// Calls of one caller that are under way; 1000 by default.
+    /// Concurrent calls of one caller; 1000 by default.
     pub max_calls_per_caller: usize,
     /// For the first bytes of a connection, and for TLS; 10 s by default.
     pub handshake_timeout: Duration,
     /// For the first request of a TCP connection; 60 s by default.
     pub first_request_timeout: Duration,
-    /// Bytes of answers of Engines that are held at once; 512 MiB by default.
+    /// Memory for responses of Engines, in bytes; 512 MiB by default.
     pub answer_memory: usize,
 }
 
-/// `[limits]` as it is written.
+/// `[limits]` as written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Table {

@@ -1,13 +1,13 @@
-//! Where `wharfd` listens. Made by `settings`, used by the composition root.
+//! The listen addresses of `wharfd`. Created by `settings`, used by the composition root.
 
 use std::fmt;
 
 use crate::domain::{TcpHost, UnixPath, quoted};
 
-/// Where to listen.
+/// A listen address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Listen {
-    /// A unix socket, made with mode 0660.
+    /// A unix socket, created with mode 0660.
     Unix(UnixPath),
     /// A TCP port; 0 has the system choose one.
     Tcp {
@@ -19,7 +19,7 @@ pub enum Listen {
 }
 
 impl Listen {
-    /// Reads `unix:///PATH` or `tcp://HOST:PORT`. The error says what is wrong.
+    /// Parses `unix:///PATH` or `tcp://HOST:PORT`. The error describes the problem.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         match text.split_once("://") {
             Some(("unix", path)) => UnixPath::parse(path)

@@ -1,9 +1,9 @@
-//! Flags, environment and `wharfd.toml`, made into one checked value before anything is started.
+//! Merges flags, environment, and `wharfd.toml` into one checked value before anything starts.
 //!
-//! A flag wins over its variable, a variable over the file. Whatever is wrong is said in one
-//! line that names the flag, variable or place in the file, and what would be right. `main` calls
-//! [`Config::load`]; on SIGHUP the composition root calls [`ConfigFile::load_hosts`], which reads
-//! the hosts and the groups of certificates anew and nothing else.
+//! A flag overrides its variable, and a variable overrides the file. Every problem is one line that
+//! names the flag, variable, or place in the file, and the remedy. `main` calls [`Config::load`];
+//! on SIGHUP, the composition root calls [`ConfigFile::load_hosts`], which reads only the hosts and
+//! certificate groups again.
 
 mod arguments;
 mod check;
@@ -31,39 +31,39 @@ pub use listen::Listen;
 pub use tokens::Token;
 pub use web::Web;
 
-/// What `wharfd` was told, checked.
+/// The checked configuration of `wharfd`.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the configuration file is, for reading the hosts again.
+    /// The configuration file, to read the hosts again.
     pub file: ConfigFile,
-    /// Where the store is.
+    /// The location of the store.
     pub store: StoreOptions,
-    /// Where to listen; at least one.
+    /// The listen addresses; at least one.
     pub listen: Vec<Listen>,
-    /// Who is let in over TCP.
+    /// The access over TCP.
     pub access: Access,
     /// By which names, and from which web pages, it may be called.
     pub web: Web,
-    /// Whether this machine's Docker socket is taken in where no host is known.
+    /// Whether to add this machine's Docker socket if there are no hosts.
     pub local: bool,
-    /// How many hosts one call works on at once; from 1 to 10,000.
+    /// Number of hosts that one call works on at the same time; from 1 to 10,000.
     pub max_parallel: usize,
     /// How many rollouts that have ended are remembered; from 10 to 1,000,000.
     pub rollout_history: usize,
-    /// What callers and hosts may use of this server.
+    /// The limits for callers and hosts.
     pub limits: Limits,
     /// How much is logged.
     pub log_level: LevelFilter,
-    /// What a line of the log looks like.
+    /// The log format.
     pub log_format: LogFormat,
     /// The hosts and groups of certificates of the file.
     pub hosts: FileHosts,
 }
 
-/// Who is let in over TCP. A unix socket knows its peer and needs none of this.
+/// The access over TCP. A unix socket knows its peer and needs none of this.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {
-    /// Nothing is set up for TCP, and nothing listens on it.
+    /// Nothing listens on TCP.
     UnixOnly,
     /// TLS, and a client certificate or a token.
     Secured {
@@ -72,11 +72,11 @@ pub enum Access {
         /// The tokens that are accepted; may be empty with authorities of clients.
         tokens: Vec<Token>,
     },
-    /// Plain TCP for everyone, as the operator asked for by name.
+    /// Plain TCP for everyone, explicitly requested by the operator.
     InsecureWithoutAuthentication,
 }
 
-/// What a line of the log looks like.
+/// The log format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
@@ -85,14 +85,14 @@ pub enum LogFormat {
     Json,
 }
 
-/// Where the configuration file is.
+/// The location of the configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfigFile {
     /// It was named, or was there at start: it must be there when it is read again.
     Required(PathBuf),
-    /// The default place, where nothing was at start.
+    /// The default path, without a file at startup.
     Optional(PathBuf),
-    /// There is no default place, for want of a home directory.
+    /// There is no default path, because there is no home directory.
     None,
 }
 

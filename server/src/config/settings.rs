@@ -1,5 +1,5 @@
-//! Flags over environment over file. Called by [`Config::load`]; what each value must be is
-//! decided in `check`.
+//! Merges flags, environment, and file, in this order of precedence. Called by [`Config::load`];
+//! `check` decides what each value must be.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use super::file::{Document, Source};
 use super::{Arguments, Config, ConfigError, ConfigFile, Environment, FileHosts, Limits, hosts};
 
-/// A value and what it came from: a flag, a variable or a key of the file.
+/// A value and its source: a flag, a variable, or a key of the file.
 #[derive(Debug, Clone)]
 pub(super) struct Given<T> {
     pub value: T,
     pub by: String,
 }
 
-/// What one source says; text that is not checked yet.
+/// The values of one source; unchecked text.
 #[derive(Debug, Default)]
 pub(super) struct Settings {
     pub data_dir: Option<Given<PathBuf>>,
@@ -52,7 +52,7 @@ pub(super) fn load(arguments: Arguments, environment: &Environment) -> Result<Co
     settings.check(environment, file, hosts, limits)
 }
 
-/// The file that is named, else the default place; and what named it.
+/// The specified file, or the default path; and what specified it.
 fn config_file(arguments: &Arguments, environment: &Environment) -> (ConfigFile, String) {
     if let Some(path) = &arguments.config {
         return (ConfigFile::Required(path.clone()), "--config".to_owned());

@@ -8,12 +8,12 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::{Role, quoted};
 
-/// One token that is accepted. Only its digest is kept.
+/// One accepted token. Only its digest is kept.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
-    /// Who presents it; for the log.
+    /// The name of the caller, for the log.
     pub name: String,
-    /// What its bearer may do.
+    /// The role of the caller.
     pub role: Role,
     /// SHA-256 of the token.
     pub sha256: [u8; 32],
@@ -25,8 +25,8 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Reads the lines; those that are empty or begin with `#` are left out. The error says the line
-/// and what is wrong with it, without the token.
+/// Reads the lines, without empty lines and those that begin with `#`. An error has the line and
+/// its problem, without the token.
 pub(super) fn parse(text: &str) -> Result<Vec<Token>, String> {
     let mut names = BTreeSet::new();
     let mut tokens = Vec::new();

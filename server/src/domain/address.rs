@@ -38,7 +38,7 @@ pub enum TcpHost {
     Ip(IpAddr),
 }
 
-/// Whether a TCP connection is secured; decides the port where none is written.
+/// Whether a TCP connection is secured; this decides the default port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// Plain HTTP; port 2375.
@@ -53,12 +53,12 @@ pub enum AddressError {
     /// No text at all.
     #[error("the address is empty; write unix:///PATH or tcp://HOST:PORT")]
     Empty,
-    /// Something without `://`.
+    /// Text without `://`.
     #[error("{} has no scheme; write {suggestion}", quoted(.address))]
     NoScheme {
         /// The text.
         address: String,
-        /// What was probably meant.
+        /// The likely intention.
         suggestion: String,
     },
     /// `http://` or `https://`.
@@ -117,7 +117,7 @@ pub enum AddressError {
     Path {
         /// The text.
         address: String,
-        /// What is wrong and what would be right.
+        /// The problem and the remedy.
         problem: &'static str,
     },
 }
@@ -158,8 +158,8 @@ impl HostAddress {
         }
     }
 
-    /// Whether a plain connection to this address is acceptable: to this machine always, to
-    /// another one only with `insecure`, because whoever reads that traffic is root there.
+    /// Whether a plain connection to this address is acceptable: always to this machine, but to
+    /// another one only with `insecure`, because anyone who can alter that traffic is root there.
     pub fn may_be_plain(&self, insecure: bool) -> bool {
         insecure || self.is_local()
     }
@@ -175,7 +175,7 @@ impl fmt::Display for HostAddress {
 }
 
 impl UnixPath {
-    /// Checks the path of a socket. The error says what is wrong with it.
+    /// Checks the path of a socket. The error describes the problem.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         // sun_path holds 108 bytes, one of them for the NUL at the end.
         const LONGEST: usize = 107;
@@ -276,7 +276,7 @@ fn parse_tcp(text: &str, rest: &str, transport: Transport) -> Result<TcpAddress,
     })?;
     let port = match port {
         None => transport.default_port(),
-        // `parse` takes a sign, which no port has.
+        // `parse` accepts a sign, which no port has.
         Some(digits) => match digits.parse::<u16>() {
             Ok(port) if port > 0 && digits.bytes().all(|byte| byte.is_ascii_digit()) => port,
             _ => {
@@ -290,8 +290,8 @@ fn parse_tcp(text: &str, rest: &str, transport: Transport) -> Result<TcpAddress,
     Ok(TcpAddress { host, port })
 }
 
-/// A host name as resolvers take it, with the underscore that people use in practice. Names
-/// whose last part is a number are none: resolvers read them as some IPv4 address.
+/// A host name as resolvers accept it, with the underscore that people use in practice. A name
+/// whose last part is a number is refused: resolvers interpret it as an IPv4 address.
 fn is_host_name(text: &str) -> bool {
     let fits = |part: &str| {
         part.len() <= 63

@@ -1,5 +1,5 @@
-//! What a caller notes about a rollout, such as the commit or the CI job that it came of. Called by
-//! the API, which checks them, and by the journal, which keeps them.
+//! Annotations of a rollout, such as the commit or the CI job that it comes from. Called by the
+//! API, which checks them, and by the journal, which stores them.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use super::labels::{InvalidLabel, LabelKey};
 use super::selector::LabelSelector;
 use super::text::is_invisible;
 
-/// Most annotations of one thing.
+/// Maximum number of annotations.
 const MOST: usize = 64;
 
 /// Longest value, in bytes: addresses of CI jobs are long.
 const LONGEST_VALUE: usize = 1024;
 
-/// Most bytes of all keys and values together. They are sent with every change of a rollout.
+/// Maximum bytes of all keys and values. They are sent with every change of a rollout.
 const MOST_BYTES: usize = 16 << 10;
 
 /// Notes of a caller by key, sorted. Keys are those of labels; a value is one line of text.
@@ -71,7 +71,7 @@ impl Annotations {
         self.0.is_empty()
     }
 
-    /// Whether all requirements of a selector hold for them, as for labels.
+    /// Whether they match all requirements of a selector, like labels.
     #[must_use]
     pub fn match_selector(&self, selector: &LabelSelector) -> bool {
         selector.matches_values(|key| self.0.get(key).map(String::as_str))

@@ -1,19 +1,19 @@
 //! Names of containers, in the charset of the Engine.
 //!
-//! The Engine puts them into paths, and its router follows `..`, `?` and `%2e`; what passes
-//! here cannot do that. Called by the API for every request that names a container.
+//! The Engine uses them in paths, and its router interprets `..`, `?`, and `%2e`; names that pass
+//! here cannot contain those. Called by the API for every request with a container.
 
 use super::text::{alphanumeric_or, begins_alphanumeric, quoted, text_value};
 
-/// Longest name or reference that is accepted. The Engine sets no limit; a file name does.
+/// Maximum length of a name or reference. The Engine sets no limit; a file name does.
 const LONGEST: usize = 255;
 
-/// The name of a container that is to be created: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`, as the Engine
-/// demands, at most 255 characters.
+/// The name of a new container: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`, as the Engine requires, at most 255
+/// characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContainerName(String);
 
-/// What a container is addressed by: its name, its ID, or a beginning of its ID.
+/// The reference to a container: its name, its ID, or a prefix of its ID.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContainerRef(String);
 

@@ -1,5 +1,5 @@
-//! A Docker host of the inventory. Made by the configuration, the API and the store, and read by
-//! everything that reaches hosts.
+//! A Docker host of the inventory. Created by the configuration, the API, and the store, and used
+//! by everything that contacts hosts.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -9,16 +9,16 @@ use super::labels::Labels;
 use super::text::{alphanumeric_or, begins_alphanumeric, quoted, text_value};
 use super::tls::TlsMaterial;
 
-/// A Docker host: its name, where its Engine listens, and how to get there.
+/// A Docker host: its name, the address of its Engine, and how to connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
     /// The operator's name for it, unique in the inventory.
     pub name: HostName,
-    /// Where its Engine listens.
+    /// The address of its Engine.
     pub address: HostAddress,
-    /// What it can be selected by.
+    /// Its labels, for selectors.
     pub labels: Labels,
-    /// Where the entry comes from.
+    /// The source of the entry.
     pub source: HostSource,
     /// How the connection is secured; none for plain connections.
     pub tls: Option<HostTls>,
@@ -32,21 +32,21 @@ pub struct Host {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostName(String);
 
-/// Where an entry of the inventory comes from.
+/// The source of an entry of the inventory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HostSource {
-    /// The configuration file; not to be changed over the API.
+    /// The configuration file; cannot be changed over the API.
     File,
     /// The API; kept in the store.
     Api,
-    /// This machine's own Docker socket, taken in because no other host was known.
+    /// This machine's own Docker socket, added because there were no hosts.
     Local,
 }
 
 /// How a host's connection is secured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostTls {
-    /// The group of the configuration file that the material comes from; none for the host's own.
+    /// The certificate group in the configuration file; none for the host's own certificates.
     pub group: Option<String>,
     /// Shared between the hosts of a group, so that they can share a client.
     pub material: Arc<TlsMaterial>,
@@ -74,8 +74,8 @@ pub enum HostError {
 }
 
 impl Host {
-    /// Checks that address and security go together: plain TCP leaves this machine only with
-    /// `insecure`, and a unix socket takes no TLS.
+    /// Checks that address and security match: plain TCP leaves this machine only with `insecure`,
+    /// and a unix socket uses no TLS.
     pub fn check(&self) -> Result<(), HostError> {
         match (&self.address, &self.tls) {
             (HostAddress::Unix(_), Some(_)) => {
@@ -93,14 +93,14 @@ impl Host {
         if self.tls.is_some() { Transport::Tls } else { Transport::Plain }
     }
 
-    /// Whether both say the same of the host, wherever and whenever they were added.
+    /// Whether both have the same definition, regardless of source and time.
     pub fn same_definition(&self, other: &Self) -> bool {
         self.labels == other.labels
             && self.insecure == other.insecure
             && self.same_connection(other)
     }
 
-    /// Whether both are reached in the same way, so that an open connection can be kept.
+    /// Whether both use the same connection settings, so that an open connection can be kept.
     pub fn same_connection(&self, other: &Self) -> bool {
         self.name == other.name && self.address == other.address && self.tls == other.tls
     }

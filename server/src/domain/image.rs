@@ -1,8 +1,8 @@
 //! Image references, by the rules of Docker (distribution's `reference` package).
 //!
-//! What passes here is safe in a path of the Engine API and cannot be the reference without a
-//! tag that makes the Engine pull every tag of a repository. Called by the API for every request
-//! that names an image.
+//! A reference that passes here is safe in a path of the Engine API, and cannot be a reference
+//! without tag, for which the Engine would pull every tag of a repository. Called by the API for
+//! every request with an image.
 
 use std::fmt;
 
@@ -11,8 +11,8 @@ use super::text::{alphanumeric_or, begins_alphanumeric, ends_alphanumeric, quote
 
 /// A reference such as `nginx`, `registry.example.com:5000/team/app:v2` or `app@sha256:…`.
 ///
-/// Docker Hub and its `library/` are made explicit on parsing and left out by `Display`, as
-/// Docker does it.
+/// Docker Hub and its `library/` are made explicit by parsing and omitted by `Display`, like in
+/// Docker.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImageReference {
     domain: String,
@@ -26,10 +26,10 @@ pub struct ImageReference {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(String);
 
-/// What addresses an image on a host: a reference, or its ID.
+/// The reference to an image on a host: a reference, or its ID.
 ///
-/// A short hexadecimal text is a reference here; the Engine takes it as the beginning of an ID
-/// where no image has that name.
+/// A short hexadecimal text is a reference here; the Engine treats it as a prefix of an ID if no
+/// image has that name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ImageName {
     /// A name with an optional tag or digest.
@@ -53,7 +53,7 @@ pub enum InvalidImage {
     /// No text at all.
     #[error("the image is empty; write a reference such as registry.example.com/app:v1")]
     Empty,
-    /// 64 hexadecimal digits where a reference is needed.
+    /// 64 hexadecimal digits if a reference is required.
     #[error("{} is an image ID, not a reference; write its name, such as app:v1", quoted(.0))]
     LooksLikeId(String),
     /// Capital letters in the repository.
@@ -140,7 +140,7 @@ impl ImageReference {
         Ok(Self { domain: domain.to_owned(), path, tag: tag.map(str::to_owned), digest })
     }
 
-    /// The registry, `docker.io` where none was written.
+    /// The registry, `docker.io` by default.
     pub fn registry(&self) -> RegistryHost {
         RegistryHost::parse(&self.domain).expect("a domain was checked to name a registry")
     }
@@ -150,8 +150,8 @@ impl ImageReference {
         &self.path
     }
 
-    /// The repository with its registry but without tag and digest, as people write it: Docker
-    /// Hub and its `library/` are left out wherever that reads back as the same.
+    /// The repository with its registry but without tag and digest, as people write it: Docker Hub
+    /// and its `library/` are omitted if that parses to the same reference.
     pub fn repository(&self) -> String {
         if self.domain != "docker.io" {
             return format!("{}/{}", self.domain, self.path);
@@ -164,17 +164,17 @@ impl ImageReference {
         if reads_back { short.to_owned() } else { format!("docker.io/{}", self.path) }
     }
 
-    /// The tag, where one was written.
+    /// The tag, if any.
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
     }
 
-    /// The digest, where one was written.
+    /// The digest, if any.
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
 
-    /// The same reference with the tag `latest` where it has neither tag nor digest.
+    /// The same reference with the tag `latest` if it has neither tag nor digest.
     #[must_use]
     pub fn with_default_tag(mut self) -> Self {
         if self.tag.is_none() && self.digest.is_none() {
@@ -191,8 +191,8 @@ impl ImageReference {
         Ok(Self { tag: Some(tag.to_owned()), digest: None, ..self.clone() })
     }
 
-    /// What to ask an Engine for. A reference with tag and digest is pulled by its digest, and
-    /// the Engine then makes no tag.
+    /// The reference to request from an Engine. A reference with tag and digest is pulled by its
+    /// digest, and the Engine then sets no tag.
     pub fn engine_pull_params(&self) -> PullParameters {
         let tag = match (&self.digest, &self.tag) {
             (Some(digest), _) => digest.as_str(),
@@ -294,8 +294,8 @@ impl TryFrom<&str> for ImageName {
     }
 }
 
-/// The registry and the rest of a name. Docker takes the part before the first slash for a
-/// registry if it could not be part of a Docker Hub repository.
+/// The registry and the rest of a name. Docker treats the part before the first slash as a registry
+/// if it cannot be part of a Docker Hub repository.
 fn split_domain(name: &str) -> (Option<&str>, &str) {
     match name.split_once('/') {
         Some((first, rest))

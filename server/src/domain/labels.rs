@@ -35,13 +35,13 @@ pub enum InvalidLabel {
         quoted(.0)
     )]
     Value(String),
-    /// A key that is given twice.
+    /// A duplicate key.
     #[error("duplicate label {}; specify each key only once", quoted(.0))]
     Repeated(String),
 }
 
 impl Labels {
-    /// Checks keys and values; a key that comes twice is an error.
+    /// Checks keys and values; a duplicate key is an error.
     pub fn from_pairs<K, V>(pairs: impl IntoIterator<Item = (K, V)>) -> Result<Self, InvalidLabel>
     where
         K: AsRef<str>,
@@ -64,12 +64,12 @@ impl Labels {
         self.0.get(key)
     }
 
-    /// Sets a label; the value that was there before is given back.
+    /// Sets a label and returns the previous value.
     pub fn insert(&mut self, key: LabelKey, value: LabelValue) -> Option<LabelValue> {
         self.0.insert(key, value)
     }
 
-    /// Takes a label away; the value that was there is given back.
+    /// Removes a label and returns its value.
     pub fn remove(&mut self, key: &str) -> Option<LabelValue> {
         self.0.remove(key)
     }

@@ -1,9 +1,9 @@
 //! The values that the whole server speaks in: hosts, labels, image references, container
 //! names, registry logins.
 //!
-//! Every type here can only be made by a `parse` or `new` that checks it, so whoever holds one
-//! may put it into a path or a header of the Engine API without looking again. Nothing here
-//! imports another module of the server, waits, reads a clock or draws random numbers.
+//! Every type here can only be created by a `parse` or `new` that checks it, so it can be used in a
+//! path or a header of the Engine API without another check. Nothing here imports another module of
+//! the server, waits, reads a clock, or uses randomness.
 
 mod address;
 mod annotations;

@@ -11,7 +11,7 @@ macro_rules! reasons {
     (@after) => { None };
     (@after $seconds:literal) => { Some(Duration::from_secs($seconds)) };
     ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal $code:ident $(retry $seconds:literal)?,)+) => {
-        /// A reason of an error, as it stands in `google.rpc.ErrorInfo.reason`.
+        /// A reason of an error, as in `google.rpc.ErrorInfo.reason`.
         ///
         /// The texts are part of the contract and of the journal: a reason may be added, but none
         /// may be renamed without a place in `RENAMED`.
@@ -62,31 +62,31 @@ reasons! {
     HostNotFound = "HOST_NOT_FOUND" NotFound,
     /// The selection leaves no host.
     NoHostsMatched = "NO_HOSTS_MATCHED" NotFound,
-    /// No host is known at all.
+    /// The inventory is empty.
     NoHosts = "NO_HOSTS" FailedPrecondition,
     /// The name is taken by another host.
     HostExists = "HOST_EXISTS" AlreadyExists,
     /// The host comes from the configuration file.
     HostReadOnly = "HOST_READ_ONLY" FailedPrecondition,
-    /// No credentials are kept for the registry.
+    /// No credentials are stored for the registry.
     LoginNotFound = "LOGIN_NOT_FOUND" NotFound,
-    /// The request ID came with another request before.
+    /// The request ID was already used for another request.
     RequestIdReused = "REQUEST_ID_REUSED" AlreadyExists,
-    /// The first call with this request ID is still at work.
+    /// The first call with this request ID is still in progress.
     RequestInProgress = "REQUEST_IN_PROGRESS" Aborted retry 1,
-    /// The listener wants a token or a client certificate.
+    /// The listener requires a token or a client certificate.
     CredentialsRequired = "CREDENTIALS_REQUIRED" Unauthenticated,
     /// The caller's role is too low for the method.
     RoleRequired = "ROLE_REQUIRED" PermissionDenied,
-    /// The request comes by a name that is not this server's.
+    /// The host name of the request is not one of this server.
     AuthorityRefused = "AUTHORITY_REFUSED" PermissionDenied,
-    /// The request comes from a web page that may not call.
+    /// The origin of the request is not allowed.
     OriginRefused = "ORIGIN_REFUSED" PermissionDenied,
     /// Too many calls of the caller's address were refused.
     TooManyRefusedCalls = "TOO_MANY_REFUSED_CALLS" ResourceExhausted retry 5,
     /// The server has no such method.
     MethodNotFound = "METHOD_NOT_FOUND" Unimplemented,
-    /// The server was told to stop.
+    /// The server is stopping.
     ServerStopping = "SERVER_STOPPING" Unavailable,
     /// The caller's deadline passed before the answer was complete.
     DeadlineExceeded = "DEADLINE_EXCEEDED" DeadlineExceeded,
@@ -96,25 +96,25 @@ reasons! {
     RolloutActive = "ROLLOUT_ACTIVE" FailedPrecondition,
     /// The rollout has ended.
     RolloutEnded = "ROLLOUT_ENDED" FailedPrecondition,
-    /// The rollout stands where that cannot be done.
+    /// Not possible in the current phase of the rollout.
     RolloutState = "ROLLOUT_STATE" FailedPrecondition,
-    /// The rollout changed after the caller looked.
+    /// The rollout changed after the caller read it.
     RevisionChanged = "REVISION_CHANGED" Aborted,
     /// The plan shows that the rollout cannot end well.
     PlanRefused = "PLAN_REFUSED" FailedPrecondition,
-    /// The plan is not the one that the caller expects.
+    /// The plan differs from the expected one.
     PlanChanged = "PLAN_CHANGED" FailedPrecondition,
     /// Another rollout changed a container between the plan and its record.
     PlanOutdated = "PLAN_OUTDATED" Aborted retry 1,
     /// Another server has taken the store over.
     ServerReplaced = "SERVER_REPLACED" FailedPrecondition,
-    /// The caller has too many calls under way.
+    /// The caller has too many concurrent calls.
     TooManyCalls = "TOO_MANY_CALLS" ResourceExhausted retry 1,
     /// The disk of the store is full.
     StoreFull = "STORE_FULL" ResourceExhausted,
     /// The files of the store cannot be written.
     StoreReadOnly = "STORE_READ_ONLY" FailedPrecondition,
-    /// Another process holds the store.
+    /// Another process has locked the store.
     StoreBusy = "STORE_BUSY" Unavailable retry 5,
     /// The store is damaged.
     StoreCorrupt = "STORE_CORRUPT" DataLoss,
@@ -128,7 +128,7 @@ reasons! {
     SomeHostsFailed = "SOME_HOSTS_FAILED" Aborted,
     /// No host succeeded, and they failed for different reasons.
     AllHostsFailed = "ALL_HOSTS_FAILED" Aborted,
-    /// Some of several things failed on one host.
+    /// Some of several items failed on one host.
     SomeItemsFailed = "SOME_ITEMS_FAILED" Aborted,
 
     // Of one host: the connection.
@@ -144,19 +144,19 @@ reasons! {
     HostTimeout = "HOST_TIMEOUT" DeadlineExceeded,
     /// The deadline passed before the host's turn.
     HostSkipped = "HOST_SKIPPED" Cancelled,
-    /// A write was sent and the answer never came.
+    /// A write was sent, but no response arrived.
     ResultUnknown = "RESULT_UNKNOWN" Unknown,
-    /// What answers is not a Docker Engine, or answers garbage.
+    /// The response is not from a Docker Engine, or is invalid.
     EngineBadAnswer = "ENGINE_BAD_ANSWER" Unknown,
     /// The answer is larger than the cap for its kind.
     EngineAnswerTooLarge = "ENGINE_ANSWER_TOO_LARGE" ResourceExhausted,
-    /// The answers of all hosts together are larger than the server holds at once.
+    /// The responses of all hosts exceed the memory limit.
     AnswerMemoryFull = "ANSWER_MEMORY_FULL" ResourceExhausted,
     /// Server and Engine share no API version.
     EngineApiVersion = "ENGINE_API_VERSION" Unimplemented,
 
     // Of one host: the Engine.
-    /// The Engine finds the request wrong.
+    /// The Engine rejects the request as invalid.
     EngineBadRequest = "ENGINE_BAD_REQUEST" InvalidArgument,
     /// The Engine or a plugin of it refuses.
     EngineForbidden = "ENGINE_FORBIDDEN" PermissionDenied,
@@ -164,7 +164,7 @@ reasons! {
     ContainerNotFound = "CONTAINER_NOT_FOUND" NotFound,
     /// No such image there, or in the registry.
     ImageNotFound = "IMAGE_NOT_FOUND" NotFound,
-    /// The image is for another platform than that of the host, or the one asked for.
+    /// The image is for another platform than that of the host, or the requested one.
     ImagePlatform = "IMAGE_PLATFORM" FailedPrecondition,
     /// No such network there.
     NetworkNotFound = "NETWORK_NOT_FOUND" NotFound,
@@ -174,7 +174,7 @@ reasons! {
     NameInUse = "NAME_IN_USE" AlreadyExists,
     /// The container is being removed.
     RemovalInProgress = "REMOVAL_IN_PROGRESS" Aborted retry 1,
-    /// It runs, it does not run, or it is in use.
+    /// Running, not running, or in use.
     EngineConflict = "ENGINE_CONFLICT" FailedPrecondition,
     /// The Engine failed.
     EngineError = "ENGINE_ERROR" Unknown,
@@ -184,7 +184,7 @@ reasons! {
     EngineUnavailable = "ENGINE_UNAVAILABLE" Unavailable retry 5,
 
     // Of one host: images and registries.
-    /// The registry wants credentials, or refuses those it got.
+    /// The registry requires credentials, or refuses the given ones.
     RegistryAuthRequired = "REGISTRY_AUTH_REQUIRED" PermissionDenied,
     /// The registry's limit is reached. Registries that limit pulls count them over hours; a minute is
     /// the least that helps.
@@ -199,41 +199,41 @@ reasons! {
     TransferStalled = "TRANSFER_STALLED" DeadlineExceeded,
 
     // Of a rollout.
-    /// The new container cannot start beside the old one.
+    /// The new container cannot run beside the old one.
     RolloutStartFirstImpossible = "ROLLOUT_START_FIRST_IMPOSSIBLE" FailedPrecondition,
     /// No selected host has the container.
     RolloutNothingToDo = "ROLLOUT_NOTHING_TO_DO" FailedPrecondition,
-    /// A container is not any more as it was when the rollout was planned.
+    /// A container changed after the rollout was planned.
     RolloutContainerChanged = "ROLLOUT_CONTAINER_CHANGED" FailedPrecondition,
     /// A host got another image than the others.
     RolloutImageDiffers = "ROLLOUT_IMAGE_DIFFERS" FailedPrecondition,
-    /// The new container did not stay good.
+    /// The new container did not stay healthy.
     RolloutGateFailed = "ROLLOUT_GATE_FAILED" FailedPrecondition,
-    /// What is found on a host is not what the rollout left there: a person must look.
+    /// The state of a host is not what the rollout left there: it needs manual repair.
     RolloutNeedsAttention = "ROLLOUT_NEEDS_ATTENTION" FailedPrecondition,
     /// More hosts failed than the policy allows.
     RolloutBudgetExceeded = "ROLLOUT_BUDGET_EXCEEDED" FailedPrecondition,
-    /// No host was finished within the progress deadline, or none may be begun.
+    /// No host finished within the progress deadline, or none may start.
     RolloutStalled = "ROLLOUT_STALLED" FailedPrecondition,
     /// More hosts do not answer than the policy allows.
     RolloutTooManyUnreachable = "ROLLOUT_TOO_MANY_UNREACHABLE" FailedPrecondition,
     /// The canary is done and waits to be promoted.
     RolloutAwaitsPromotion = "ROLLOUT_AWAITS_PROMOTION" FailedPrecondition,
-    /// The rollout ended, and some hosts are not where they should be.
+    /// The rollout ended, but some hosts are not on the intended version.
     RolloutIncomplete = "ROLLOUT_INCOMPLETE" FailedPrecondition,
     /// A drain or verify command did not end with 0.
     RolloutHookFailed = "ROLLOUT_HOOK_FAILED" FailedPrecondition,
-    /// The new container's settings are not what was asked for, and the policy is strict.
+    /// The new container's settings differ from the requested ones, and the policy is strict.
     RolloutSettingsDiffer = "ROLLOUT_SETTINGS_DIFFER" FailedPrecondition,
     /// The container is not running, and the policy refuses that.
     RolloutContainerStopped = "ROLLOUT_CONTAINER_STOPPED" FailedPrecondition,
-    /// The policy wants a health check, and the new container has none.
+    /// The policy requires a health check, but the new container has none.
     RolloutNoHealthCheck = "ROLLOUT_NO_HEALTH_CHECK" FailedPrecondition,
-    /// The image under the name is not any more what was pulled.
+    /// The tag no longer points to the pulled image.
     RolloutImageMoved = "ROLLOUT_IMAGE_MOVED" FailedPrecondition,
     /// Another container depends on this one.
     DependentContainer = "DEPENDENT_CONTAINER" FailedPrecondition,
-    /// The container shares a namespace with one that is gone.
+    /// The container shares a namespace with one that no longer exists.
     NamespaceGone = "NAMESPACE_GONE" FailedPrecondition,
     /// The image of the old container is gone.
     OldImageMissing = "OLD_IMAGE_MISSING" FailedPrecondition,
@@ -243,12 +243,12 @@ reasons! {
     SwarmTask = "SWARM_TASK" FailedPrecondition,
 }
 
-/// What journals of earlier versions have in place of a reason of today.
+/// Names in journals of earlier versions, with the current reasons.
 const RENAMED: &[(&str, Reason)] =
     &[("START_FIRST_IMPOSSIBLE", Reason::RolloutStartFirstImpossible)];
 
 impl Reason {
-    /// The reason that a text stands for; `None` where there is none.
+    /// The reason for a text; `None` if there is none.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let renamed = || RENAMED.iter().find(|(old, _)| *old == text).map(|(_, reason)| *reason);
@@ -269,7 +269,7 @@ impl Serialize for Reason {
 }
 
 impl<'de> Deserialize<'de> for Reason {
-    /// A journal stays readable whatever a reason in it is called: the words beside it say more.
+    /// A journal stays readable even with an unknown reason: the text beside it says more.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Ok(Self::parse(&text).unwrap_or(Self::Internal))

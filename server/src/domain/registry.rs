@@ -1,5 +1,4 @@
-//! Registries and what logs in to them. Called by the API, the store and the Engine's
-//! `X-Registry-Auth`.
+//! Registries and their logins. Called by the API, the store, and the Engine's `X-Registry-Auth`.
 
 use super::address::TcpHost;
 use super::secret::Secret;
@@ -8,12 +7,11 @@ use super::text::{quoted, text_value};
 /// Longest part of a login, in bytes; tokens of cloud registries have some thousands.
 const LONGEST_PART: usize = 32 * 1024;
 
-/// A registry, as `host` or `host:port` in lower case. Docker Hub, under whatever name, is
-/// `docker.io`.
+/// A registry, as `host` or `host:port` in lowercase. Docker Hub, under any name, is `docker.io`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RegistryHost(String);
 
-/// What the server presents to a registry on behalf of a caller.
+/// The credentials that the server presents to a registry on behalf of a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistryLogin {
     registry: RegistryHost,
@@ -21,12 +19,12 @@ pub struct RegistryLogin {
     credential: Credential,
 }
 
-/// What proves the identity to a registry.
+/// The secret of a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credential {
-    /// A password or access token, which goes with the user name.
+    /// A password or access token, with a user name.
     Password(Secret),
-    /// An identity token, as a registry returns at login; stands alone.
+    /// An identity token, as a registry returns at login; without a user name.
     IdentityToken(Secret),
 }
 
@@ -53,7 +51,7 @@ pub enum InvalidLogin {
     /// A user name with control characters.
     #[error("the user name {} contains control characters; remove them", quoted(.0))]
     Username(String),
-    /// More than the header can hold in which an Engine takes it.
+    /// More than fits in the header of an Engine.
     #[error("the login has a user name, password or token of more than {LONGEST_PART} bytes")]
     TooLong,
 }
@@ -90,8 +88,8 @@ impl RegistryHost {
         self.0 == "docker.io"
     }
 
-    /// What the Engine wants as `serveraddress`: the registry itself, and for Docker Hub the
-    /// address that Docker has always used for it.
+    /// The `serveraddress` for the Engine: the registry itself, or for Docker Hub the address that
+    /// Docker has always used.
     pub fn server_address(&self) -> &str {
         if self.is_docker_hub() { "https://index.docker.io/v1/" } else { &self.0 }
     }
@@ -100,8 +98,8 @@ impl RegistryHost {
 text_value!(RegistryHost, InvalidRegistry);
 
 impl RegistryLogin {
-    /// Makes a login of what a caller gave; exactly one of `password` and `identity_token`
-    /// must not be empty, and a password needs a user name.
+    /// Creates a login; exactly one of `password` and `identity_token` must be set, and a password
+    /// requires a user name.
     pub fn new(
         registry: RegistryHost,
         username: impl Into<String>,
@@ -144,7 +142,7 @@ impl RegistryLogin {
         &self.username
     }
 
-    /// What proves the identity.
+    /// The secret.
     pub fn credential(&self) -> &Credential {
         &self.credential
     }

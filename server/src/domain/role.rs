@@ -1,17 +1,17 @@
-//! What a caller may do. Given by the configuration, checked by the API.
+//! The roles of callers. Set by the configuration, checked by the API.
 
 use std::fmt;
 
 use super::text::quoted;
 
-/// The three roles; each may do what those before it may.
+/// The three roles; each includes the permissions of those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// Reads.
     Reader,
-    /// Also changes containers and images.
+    /// Can also change containers and images.
     Operator,
-    /// Also changes hosts and logins.
+    /// Can also change hosts and logins.
     Admin,
 }
 

@@ -1,22 +1,22 @@
-//! Text that must not be seen. Called wherever passwords, tokens and private keys are held.
+//! Secret text, for passwords, tokens, and private keys.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use zeroize::Zeroizing;
 
-/// A password, token or private key. Its `Debug` shows nothing of it, it has no `Display`, and
-/// its memory is overwritten when it is dropped.
+/// A password, token, or private key. Its `Debug` reveals nothing, it has no `Display`, and its
+/// memory is overwritten when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes the text over.
+    /// Wraps the text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself. Every caller of this is a place where a secret leaves our hands.
+    /// The text itself. Every caller of this reveals a secret.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -13,39 +13,40 @@ pub const LONGEST: usize = 4096;
 /// Terms that a selector may have.
 pub const MOST_TERMS: usize = 64;
 
-/// Requirements that must all hold; at least one. Its `Display` is canonical and reads back.
+/// Requirements that must all hold; at least one. Its `Display` is canonical and parses to the same
+/// value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LabelSelector(Vec<Requirement>);
 
 /// One requirement on the labels of a host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Requirement {
-    /// `key=a`, `key==a`, `key in (a,b)`: the label is there with one of these values.
+    /// `key=a`, `key==a`, `key in (a,b)`: the label exists with one of these values.
     In(LabelKey, BTreeSet<LabelValue>),
     /// `key!=a`, `key notin (a,b)`: the label is not there, or has another value.
     NotIn(LabelKey, BTreeSet<LabelValue>),
-    /// `key`: the label is there.
+    /// `key`: the label exists.
     Exists(LabelKey),
     /// `!key`: the label is not there.
     NotExists(LabelKey),
 }
 
-/// Why text is not a selector, and where.
+/// Why a text is not a selector, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("label selector: at byte {position}: found {found}, expected {expected}")]
 pub struct SelectorError {
-    /// Where the wrong part begins, in bytes from 0.
+    /// Start of the wrong part, in bytes from 0.
     pub position: usize,
     /// The wrong part in quotes, or `the end`.
     pub found: String,
-    /// What could stand there.
+    /// What is valid there.
     pub expected: String,
 }
 
 impl LabelSelector {
     /// Reads a selector. An empty one is an error: it would mean every host.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
-        // Before anything is made of it: each byte may become a token, and each token memory.
+        // Before tokenizing: each byte may become a token, which uses memory.
         if text.len() > LONGEST {
             return Err(SelectorError {
                 position: LONGEST,
@@ -76,7 +77,7 @@ impl LabelSelector {
         self.matches_values(|key| labels.get(key).map(LabelValue::as_str))
     }
 
-    /// Whether all requirements hold for what `value` gives for their keys.
+    /// Whether all requirements hold for the values that `value` returns.
     pub fn matches_values<'a>(&self, value: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.0.iter().all(|requirement| requirement.holds(value(requirement.key().as_str())))
     }
@@ -113,7 +114,7 @@ impl Requirement {
         }
     }
 
-    /// Whether it holds where its key has this value.
+    /// Whether it holds if its key has this value.
     fn holds(&self, value: Option<&str>) -> bool {
         match self {
             Self::In(_, values) => value.is_some_and(|value| values.contains(value)),

@@ -1,7 +1,7 @@
-//! What the text values of the domain share. Called by their parsers and by error texts.
+//! Shared by the text values of the domain. Called by their parsers and by error texts.
 
-/// The text in double quotes, with what cannot be seen escaped and cut after 80 characters: fit
-/// for an error message of one line, whatever a caller sent.
+/// The text in double quotes, with invisible characters escaped, and truncated after 80 characters:
+/// suitable for an error message of one line, for any input.
 pub fn quoted(text: &str) -> String {
     const LONGEST: usize = 80;
     let mut shown = String::new();
@@ -18,9 +18,9 @@ pub fn quoted(text: &str) -> String {
     format!("\"{shown}\"")
 }
 
-/// Whether a character is not seen where it stands, or changes how others are seen: control
-/// characters, line separators, marks of the direction of writing, and characters without width.
-/// A name that holds one looks like another name.
+/// Whether a character is invisible, or changes how others are displayed: control characters, line
+/// separators, directional marks, and characters without width. A name with one looks like another
+/// name.
 pub fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(character,
@@ -51,7 +51,7 @@ pub(super) fn ends_alphanumeric(text: &str) -> bool {
     text.bytes().next_back().is_some_and(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Implements what every newtype over a checked `String` offers, from its `parse`.
+/// Implements the common traits of a newtype over a checked `String`, from its `parse`.
 macro_rules! text_value {
     ($name:ident, $error:ty) => {
         impl $name {

@@ -1,8 +1,7 @@
-//! Certificates and keys: those for a connection to an Engine, and those that `wharfd` itself
-//! is reached with.
+//! Certificates and keys: for connections to Engines, and for `wharfd` itself.
 //!
-//! Everything that can be wrong with them is found here, when they are given, rather than at the
-//! first connection. Called by the configuration, the API and the store.
+//! All problems are found here, when they are configured, rather than at the first connection.
+//! Called by the configuration, the API, and the store.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -26,8 +25,8 @@ pub struct TlsMaterial {
     client: Option<(String, Secret)>,
 }
 
-/// Checked PEM texts of a TLS server: its certificate with its chain, its key, and the
-/// authorities whose clients it lets in, if it asks for certificates.
+/// Checked PEM texts of a TLS server: its certificate with its chain, its key, and the CAs of
+/// accepted clients, if it requests certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerIdentity {
     certificate_pem: String,
@@ -61,13 +60,13 @@ pub enum TlsPart {
 pub struct TlsMaterialError {
     /// Which text is wrong.
     pub part: TlsPart,
-    /// What is wrong with it and what would be right, to follow the name of the part.
+    /// The problem and the remedy, to follow the name of the part.
     pub problem: String,
 }
 
 impl TlsMaterial {
-    /// Checks the three texts; an empty one is one that was not given. The certificate and the
-    /// key come together or not at all.
+    /// Checks the three texts; an empty text means none. The certificate and the key require each
+    /// other.
     pub fn new(
         ca_pem: impl Into<String>,
         certificate_pem: impl Into<String>,
@@ -102,13 +101,12 @@ impl TlsMaterial {
         &self.ca_pem
     }
 
-    /// The client certificate with its chain, where one is presented.
+    /// The client certificate with its chain, if any.
     pub fn certificate_pem(&self) -> Option<&str> {
         self.client.as_ref().map(|(certificate, _)| certificate.as_str())
     }
 
-    /// When the client certificate is valid; `None` without one, and for one that has no dates
-    /// that can be read.
+    /// The validity of the client certificate; `None` without one, or without readable dates.
     pub fn client_validity(&self) -> Option<Validity> {
         let chain = CertificateDer::from_pem_slice(self.certificate_pem()?.as_bytes()).ok()?;
         let (_, certificate) = x509_parser::parse_x509_certificate(&chain).ok()?;
@@ -148,15 +146,15 @@ impl ServerIdentity {
         &self.private_key_pem
     }
 
-    /// Authorities whose client certificates are accepted; none: no certificate is asked for.
+    /// CAs of accepted client certificates; none: no certificate is requested.
     pub fn client_ca_pem(&self) -> Option<&str> {
         self.client_ca_pem.as_deref()
     }
 }
 
 impl Validity {
-    /// Why the certificate is not valid at a time in Unix seconds, to follow its name; `None`
-    /// where it is.
+    /// Why the certificate is not valid at a time in Unix seconds, to follow its name; `None` if it
+    /// is valid.
     pub fn problem(&self, now: i64) -> Option<String> {
         if now > self.not_after {
             Some(format!("expired on {}", date(self.not_after)))
@@ -260,12 +258,12 @@ fn key_error(pem: &str) -> TlsMaterialError {
     )
 }
 
-/// PKCS#8 says so in its first line, the older formats in a header.
+/// PKCS#8 shows this in its first line, the older formats in a header.
 fn is_encrypted(pem: &str) -> bool {
     pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || pem.contains("Proc-Type: 4,ENCRYPTED")
 }
 
-/// What is there instead, without showing any of it: it may be a key.
+/// What was found instead, without showing any of it: it may be a key.
 fn found(pem: &str) -> String {
     match section_names(pem).first() {
         Some(name) => format!("it has {name}"),

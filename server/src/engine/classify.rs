@@ -1,9 +1,9 @@
-//! What kind of failure an answer of an Engine is, by endpoint, status and message.
+//! Classifies failed responses of an Engine, by endpoint, status, and message.
 //!
-//! The one place that looks at the texts of Docker, Podman and registries. Pure; called by
-//! the HTTP client for every answer that is no success and for every error line of a
-//! transfer. The texts are from Engines 17.12 to 29, Podman 4 and 5, and the distribution
-//! registry; statuses alone do not tell the cases apart (a wrong password is a 500).
+//! The only place that examines the texts of Docker, Podman, and registries. Pure; called by the
+//! HTTP client for every failed response and for every error line of a transfer. The texts are from
+//! Engines 17.12 to 29, Podman 4 and 5, and the distribution registry; statuses alone do not
+//! distinguish the cases (a wrong password is a 500).
 
 use serde::Deserialize;
 
@@ -12,17 +12,17 @@ use super::operation::{Access, Operation, Subject};
 use super::{EngineError, ErrorKind, operation};
 use crate::domain::is_invisible;
 
-/// Longest message that is kept, in characters: it travels in the headers of a gRPC answer.
+/// Maximum length of a message, in characters: it is sent in the headers of a gRPC response.
 const LONGEST_MESSAGE: usize = 2000;
-/// Longest part that is kept of a body that no Engine wrote, such as a proxy's page.
+/// Maximum length of a body that no Engine wrote, such as a proxy's page.
 const LONGEST_FOREIGN_MESSAGE: usize = 300;
 
-/// What the body of a failed call says.
+/// The body of a failed call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Complaint {
     /// One line, never empty.
     pub message: String,
-    /// Whether it came as the JSON of an Engine.
+    /// Whether it was the JSON of an Engine.
     pub from_engine: bool,
 }
 
@@ -32,7 +32,7 @@ impl Complaint {
         #[derive(Deserialize)]
         struct Body {
             message: Option<String>,
-            // Podman puts the cause beside the message, and in old versions into it alone.
+            // Podman puts the cause beside the message, or in old versions only there.
             cause: Option<String>,
         }
         if let Ok(body) = serde_json::from_slice::<Body>(body)
@@ -57,7 +57,7 @@ pub(super) fn classify(operation: &Operation, status: u16, complaint: &Complaint
     let text = complaint.message.to_lowercase();
     let kind = by_status(operation, status, complaint, &text);
     match (operation.subject, kind) {
-        // Whoever logs in is not helped by being told to log in.
+        // Advice to log in does not help during a login.
         (Subject::Login, ErrorKind::RegistryAuthRequired) => ErrorKind::LoginRefused,
         _ => kind,
     }
@@ -90,10 +90,10 @@ fn by_status(operation: &Operation, status: u16, complaint: &Complaint, text: &s
         405 => ErrorKind::EndpointNotFound,
         429 => match operation.subject {
             Subject::Transfer | Subject::Login => ErrorKind::RegistryRateLimited,
-            // No registry has a say in it: the Engine, or a proxy before it, is asked too much.
+            // No registry is involved: the Engine, or its proxy, is overloaded.
             _ => ErrorKind::Unavailable,
         },
-        // A proxy gave up waiting: whether the Engine did it is not known.
+        // A proxy timed out: whether the Engine did it is unknown.
         502 | 504 => match operation.access {
             Access::Read => ErrorKind::Unavailable,
             Access::Write => ErrorKind::ResultUnknown,
@@ -114,8 +114,8 @@ pub(super) fn classify_line(operation: &Operation, message: &str) -> ErrorKind {
     })
 }
 
-/// The text on one line: line ends, tabs and other control characters become single spaces, and
-/// what else cannot be seen is replaced.
+/// The text on one line: line ends, tabs, and other control characters become single spaces, and
+/// other invisible characters are replaced.
 pub(super) fn one_line(text: &str) -> String {
     let spaced = text.replace(char::is_control, " ");
     let words = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -128,9 +128,8 @@ fn is_version_refusal(text: &str) -> bool {
     text.contains("client version") && (text.contains("is too old") || text.contains("is too new"))
 }
 
-/// Whether a registry has an image for other operating systems or processors only. A creation that
-/// says so is about an image that is missing on the host and can be pulled. The texts are of Docker,
-/// of containerd, and of Podman.
+/// Whether a registry has an image only for other platforms. For a creation, this is about a
+/// missing image that can be pulled. The texts are those of Docker, containerd, and Podman.
 fn is_foreign_platform(text: &str) -> bool {
     let any = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
     any(&[
@@ -145,7 +144,7 @@ fn is_foreign_platform(text: &str) -> bool {
     ])
 }
 
-/// What a registry complained of, as an Engine hands it on in whatever status.
+/// The complaint of a registry, which an Engine forwards with any status.
 fn registry_failure(text: &str) -> Option<ErrorKind> {
     let any = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
     if any(&["toomanyrequests", "too many requests", "rate limit"]) {
@@ -211,7 +210,7 @@ fn registry_failure(text: &str) -> Option<ErrorKind> {
     }
 }
 
-/// What the text says more exactly than the status does.
+/// What the text says more precisely than the status.
 fn by_text(operation: &Operation, text: &str) -> Option<ErrorKind> {
     let has = |needle: &str| text.contains(needle);
     let any = |needles: &[&str]| needles.iter().any(|needle| has(needle));
@@ -263,7 +262,7 @@ fn by_text(operation: &Operation, text: &str) -> Option<ErrorKind> {
     }
 }
 
-/// What a 404 without a telling text is about.
+/// The subject of a 404 without a specific text.
 fn missing(operation: &Operation, complaint: &Complaint) -> ErrorKind {
     if !complaint.from_engine {
         // A proxy's page, or Podman's plain text for a route it does not have.
@@ -292,7 +291,7 @@ impl EngineError {
     }
 }
 
-/// An HTML page without its tags; other text as it is.
+/// An HTML page without its tags; other text unchanged.
 fn without_markup(text: &str) -> String {
     let start = text.trim_start().get(..5).unwrap_or_default().to_ascii_lowercase();
     if !(start.starts_with("<html") || start.starts_with("<!doc")) {

@@ -1,37 +1,37 @@
-//! What can go wrong with a call on an Engine.
+//! The errors of a call to an Engine.
 //!
-//! Implementations classify once, here, by endpoint, status and message; the gRPC edge maps
-//! [`ErrorKind`] to codes in one table and never looks at Docker's texts.
+//! Implementations classify once, here, by endpoint, status, and message; the gRPC edge maps
+//! [`ErrorKind`] to codes in one table and never examines Docker's texts.
 
 use crate::domain::Reason;
 use std::fmt;
 
-/// Longest message that is kept, in characters; classified ones of Engines are shorter. A host
-/// may send what it likes, and every log and table would show it.
+/// Maximum length of a message, in characters; classified ones of Engines are shorter. A host may
+/// send anything, and every log and table would show it.
 const LONGEST_MESSAGE: usize = 2300;
 
 /// A call on an Engine that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{operation}: {message}")]
 pub struct EngineError {
-    /// What kind of failure this is.
+    /// The kind of failure.
     pub kind: ErrorKind,
     /// Method and path pattern, such as `POST /containers/{id}/start`.
     pub operation: &'static str,
-    /// HTTP status of the answer, where there was one.
+    /// HTTP status of the response, if any.
     pub http_status: Option<u16>,
-    /// The Engine's own message, or what happened to the connection. Never a secret.
+    /// The Engine's own message, or the problem of the connection. Never a secret.
     pub message: String,
 }
 
-/// The kinds of failure that callers tell apart.
+/// The kinds of failure that callers distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// 400, or user errors that the Engine reports as 500: the request makes no sense to it.
+    /// 400, or user errors that the Engine reports as 500: it rejects the request as invalid.
     BadRequest,
-    /// 401 or 403 of the Engine itself, of its TLS or of an authorization plugin.
+    /// 401 or 403 of the Engine itself, of its TLS, or of an authorization plugin.
     Forbidden,
-    /// The registry wants other credentials, or refuses those it got.
+    /// The registry requires credentials, or refuses the given ones.
     RegistryAuthRequired,
     /// The registry refuses credentials that are to be checked.
     LoginRefused,
@@ -43,7 +43,7 @@ pub enum ErrorKind {
     ContainerNotFound,
     /// 404 for an image, on the host or in the registry.
     ImageNotFound,
-    /// The image is for another operating system or processor.
+    /// The image is for another platform.
     ForeignPlatform,
     /// 404 for a network.
     NetworkNotFound,
@@ -55,9 +55,9 @@ pub enum ErrorKind {
     NameInUse,
     /// 409: the container is being removed.
     RemovalInProgress,
-    /// Any other 409: it runs, it does not run, it is in use.
+    /// Any other 409: running, not running, or in use.
     Conflict,
-    /// 500 and whatever has no better kind.
+    /// 500 and everything without a better kind.
     Engine,
     /// 501, or the Engine's API is too old for the request.
     Unsupported,
@@ -67,20 +67,20 @@ pub enum ErrorKind {
     Unavailable,
     /// No connection: DNS, refused, no route, no socket. Nothing was sent.
     Unreachable,
-    /// This process, or this machine, has no file descriptor, port or memory for a connection.
+    /// This process, or this machine, has no file descriptor, port, or memory for a connection.
     /// Nothing was sent.
     NoResources,
     /// TLS failed: bad chain, wrong name, client certificate refused or missing.
     Tls,
-    /// The answer of a read did not come, or broke off.
+    /// The response of a read is missing or incomplete.
     ConnectionLost,
-    /// A write was sent and the answer did not come: it may have been done or not.
+    /// A write was sent, but no response arrived: the result is unknown.
     ResultUnknown,
-    /// The answer is not what the Engine API says: no JSON, garbage.
+    /// The response does not conform to the Engine API, such as invalid JSON.
     BadAnswer,
     /// The answer is larger than the cap for its kind.
     AnswerTooLarge,
-    /// The answers of all hosts together are larger than this server holds at once.
+    /// The responses of all hosts exceed the memory limit of this server.
     AnswerMemory,
     /// An error line, or a missing end, in the 200 stream of a pull.
     PullFailed,
@@ -150,7 +150,7 @@ impl EngineError {
 }
 
 impl ErrorKind {
-    /// The constant of docs/errors.md that stands for this kind, wherever it is shown.
+    /// The reason for this kind in docs/errors.md.
     #[must_use]
     pub fn reason(self) -> Reason {
         match self {

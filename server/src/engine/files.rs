@@ -3,8 +3,8 @@
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Raises the soft limit of open files to the hard one, and says what it is then; `None` is
-/// no limit. Where the system refuses, the limit stays what it was.
+/// Raises the soft limit of open files to the hard limit, and returns it; `None` is unlimited. If
+/// the system refuses, the limit does not change.
 pub fn raise_file_limit() -> Option<u64> {
     let before = getrlimit(Resource::Nofile);
     let mut wanted = before;

@@ -1,12 +1,11 @@
-//! The frames in which an Engine sends standard output and error of a container without a
-//! terminal: `[stream, 0, 0, 0, length]` and that many bytes. Pure.
+//! The frames in which an Engine sends stdout and stderr of a container without a terminal:
+//! `[stream, 0, 0, 0, length]` and that many bytes. Pure.
 
 /// Bytes of a frame's head.
 const HEAD: usize = 8;
 
-/// The bytes of both streams without the frames. What is cut in the middle of a frame is
-/// taken as far as it goes; bytes that are no frames, as with a terminal, are taken as they
-/// are.
+/// The bytes of both streams without the frames. An incomplete frame is used as far as it goes;
+/// bytes without frames, as with a terminal, are unchanged.
 pub(super) fn without_frames(bytes: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -20,9 +19,9 @@ pub(super) fn without_frames(bytes: &[u8]) -> Vec<u8> {
     if plain.is_empty() && !rest.is_empty() { rest.to_vec() } else { plain }
 }
 
-/// The end of a stream of frames: whole frames are dropped from the beginning until about `keep`
-/// bytes are left. Of a frame that is longer, whatever its head announces, the beginning goes and
-/// the head is written anew; bytes without frames are cut anywhere. At most `keep` bytes and a head.
+/// The end of a stream of frames: drops whole frames from the start until about `keep` bytes are
+/// left. A longer frame is truncated at its start, and its header rewritten; bytes without frames
+/// are cut anywhere. At most `keep` bytes and a header.
 pub(super) fn last_frames(bytes: &[u8], keep: usize) -> Vec<u8> {
     let mut start = 0;
     while bytes.len() - start > keep {
@@ -39,7 +38,7 @@ pub(super) fn last_frames(bytes: &[u8], keep: usize) -> Vec<u8> {
         }
         let kept = &bytes[content.max(bytes.len() - keep)..];
         let dropped = bytes.len() - kept.len() - content;
-        // What is dropped is a part of what was announced, which fits.
+        // The dropped part is smaller than the announced length, so it fits.
         let left = announced.saturating_sub(u32::try_from(dropped).unwrap_or(u32::MAX));
         return [&[*stream, 0, 0, 0][..], &left.to_be_bytes(), kept].concat();
     }
@@ -79,7 +78,7 @@ mod tests {
             (plain.len(), &plain[..50], &plain[50..]),
             (150, &[b'y'; 50][..], &[b'z'; 100][..])
         );
-        // A frame behind it is found where its head said.
+        // A following frame is found where the header said.
         let mut bytes = frame(2, &"x".repeat(300))[..200].to_vec();
         bytes = last_frames(&bytes, 50);
         bytes.extend_from_slice(&[b'x'; 108]);

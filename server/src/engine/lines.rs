@@ -1,7 +1,7 @@
 //! Cuts a byte stream into the lines of a JSON-lines answer. Pure; fed by the transfers.
 //!
-//! Docker ends lines with `\r\n`, Podman with `\n`, and a chunk of the connection has nothing
-//! to do with a line: it may hold many, or a part of one.
+//! Docker ends lines with `\r\n`, Podman with `\n`, and chunks of the connection are unrelated to
+//! lines: a chunk may contain many lines, or a part of one.
 
 /// Collects bytes until a line is whole.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ impl LineDecoder {
         Self { buffer: Vec::new(), cap }
     }
 
-    /// Takes the next bytes and hands every line that became whole to `line`, without its end.
-    /// Empty lines are left out. The first error of `line` stops it.
+    /// Adds the next bytes and passes every complete line to `line`, without its end. Empty lines
+    /// are skipped. The first error of `line` stops it.
     pub(super) fn push<E: From<LineTooLong>>(
         &mut self,
         mut bytes: &[u8],
@@ -35,7 +35,7 @@ impl LineDecoder {
             self.append(head)?;
             let whole = std::mem::take(&mut self.buffer);
             deliver(&whole, &mut line)?;
-            // The allocation is kept for the next line.
+            // Keep the allocation for the next line.
             self.buffer = whole;
             self.buffer.clear();
             bytes = rest;
@@ -44,7 +44,7 @@ impl LineDecoder {
         Ok(())
     }
 
-    /// Hands what came after the last line end to `line`: an answer may end without one.
+    /// Passes the rest after the last line end to `line`: a response may end without one.
     pub(super) fn finish<E>(
         mut self,
         mut line: impl FnMut(&[u8]) -> Result<(), E>,

@@ -1,5 +1,5 @@
-//! Lists of an Engine, decoded item by item as they come in. Of a list that is long or stops in
-//! the middle there is never more in memory than its items and the start of one.
+//! Lists of an Engine, decoded item by item as they arrive. Even for a long or incomplete list,
+//! memory contains only its items and the start of one.
 //!
 //! Pure; the HTTP client feeds it.
 
@@ -7,22 +7,22 @@ use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 
-/// Longest item, in bytes. Twice what fits in a message to a caller, so that the caller hears which
-/// item is too large to send; and short enough to be decoded without holding other hosts up.
+/// Maximum size of an item, in bytes. Twice what fits in a message to a caller, so that the caller
+/// learns which item is too large to send; and small enough to decode without delaying other hosts.
 const LONGEST_ITEM: usize = 8 << 20;
 
-/// What JSON has between its parts.
+/// What JSON allows between its parts.
 const SPACE: [char; 4] = [' ', '\n', '\r', '\t'];
 
 /// An item of a list.
 pub(super) trait ListItem {
-    /// Keeps its own JSON with it, where it can.
+    /// Keeps its own JSON with it, if possible.
     fn keep_json(&mut self, _json: String) {}
-    /// About how much memory it takes beside its own JSON, in bytes.
+    /// Its approximate memory beside its own JSON, in bytes.
     fn memory(&self) -> usize;
 }
 
-/// What is wrong with a list.
+/// A problem of a list.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ListError {
     /// It is not a list of such items.
@@ -33,19 +33,19 @@ pub(super) enum ListError {
     ItemTooLong(usize),
 }
 
-/// Reads one list. `W` is an item as it is sent.
+/// Reads one list. `W` is an item as sent.
 #[derive(Debug)]
 pub(super) struct ListDecoder<W, T> {
     keep_json: bool,
     items: Vec<T>,
-    /// What the items take.
+    /// Memory of the items.
     memory: usize,
-    /// The item under way, or what may become `null`.
+    /// The current item, or what may become `null`.
     partial: Vec<u8>,
     place: Place,
     /// Brackets and braces that are open in the item.
     depth: usize,
-    /// Whether a string is open in the item, and what comes next is escaped.
+    /// Whether a string is open in the item, and whether the next byte is escaped.
     string: bool,
     escaped: bool,
     sent: PhantomData<fn() -> W>,
@@ -55,7 +55,7 @@ pub(super) struct ListDecoder<W, T> {
 enum Place {
     /// Before the list.
     Start,
-    /// In what begins as no list does: only `null` is right.
+    /// The text does not start like a list: only `null` is valid.
     Null,
     /// Before the first item, or the end of the list.
     First,
@@ -70,7 +70,7 @@ where
     W: DeserializeOwned + Into<T>,
     T: ListItem,
 {
-    /// Keeps each item's own JSON where `keep_json` says so.
+    /// Keeps each item's own JSON if `keep_json` is set.
     pub(super) fn new(keep_json: bool) -> Self {
         Self {
             keep_json,
@@ -85,9 +85,9 @@ where
         }
     }
 
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), ListError> {
-        // Where what belongs to the item, or to `null`, begins in these bytes.
+        // Start of the item's part, or of `null`, in these bytes.
         let mut begin = 0;
         for (index, byte) in bytes.iter().copied().enumerate() {
             match self.place {
@@ -121,7 +121,7 @@ where
                 }
                 Place::End if is_space(byte) => {}
                 Place::End => return Err(invalid("unexpected data after the list")),
-                // Kept, and looked at when there is no more.
+                // Kept, and checked at the end.
                 Place::Null => {}
             }
         }
@@ -131,7 +131,7 @@ where
         Ok(())
     }
 
-    /// The items, once there is no more. An Engine may say `null` for an empty list.
+    /// The items, at the end. An Engine may send `null` for an empty list.
     pub(super) fn finish(self) -> Result<Vec<T>, ListError> {
         match self.place {
             Place::End => Ok(self.items),
@@ -143,12 +143,12 @@ where
         }
     }
 
-    /// The memory that it takes by now, in bytes.
+    /// Its current memory, in bytes.
     pub(super) fn memory(&self) -> usize {
         self.memory + self.partial.capacity()
     }
 
-    /// Notes a byte of an item. What is wrong inside of it is found when it is decoded.
+    /// Adds a byte of an item. Problems inside it are found when it is decoded.
     fn scan(&mut self, byte: u8) {
         if self.string {
             match byte {

@@ -1,15 +1,15 @@
-//! One Docker Engine: what can be asked of it, and what it answers.
+//! The API of one Docker Engine.
 //!
-//! [`Engine`] is the one seam between Wharf and a host. Behind it stands the HTTP client
-//! ([`http`]) or, in tests, the model of the crate `wharf-simulator`. This module knows one
-//! host and no fleet: deadlines, parallelism and host names belong to its callers.
+//! [`Engine`] is the only seam between Wharf and a host. It is implemented by the HTTP client
+//! ([`http`]) and, in tests, by the model of the crate `wharf-simulator`. This module knows one
+//! host and no fleet: deadlines, parallelism, and host names belong to its callers.
 //!
-//! Rules that hold for every implementation:
+//! Rules for every implementation:
 //! - Names are validated domain values; no text of a request reaches a path unchecked.
-//! - "Already so" (HTTP 304) is [`Change::Already`], not an error.
-//! - A future that is dropped may leave the Engine at work: pulls are cancelled by it, stops
-//!   and creates are not (`POST /stop` of some versions even kills at once). Callers run
-//!   long calls in tasks of their own.
+//! - If nothing has to change (HTTP 304), the result is [`Change::Already`], not an error.
+//! - Dropping a future may leave the Engine working: it cancels pulls, but not stops and creates
+//!   (for some versions, it even turns `POST /stop` into an immediate kill). Callers run long calls
+//!   in separate tasks.
 
 mod classify;
 mod error;
@@ -60,22 +60,22 @@ pub trait Engine: Send + Sync + 'static {
     async fn info(&self) -> Result<EngineDocument>;
     /// `GET /system/df`.
     async fn disk_usage(&self) -> Result<EngineDocument>;
-    /// `POST /auth`: whether the registry accepts the credentials. The Engine keeps nothing.
+    /// `POST /auth`: whether the registry accepts the credentials. The Engine stores nothing.
     async fn check_login(&self, login: &RegistryLogin) -> Result<LoginAnswer>;
 
     /// `GET /images/json`.
     async fn list_images(&self, listing: &ImageListing) -> Result<Listing<ImageSummary>>;
     /// `GET /images/{name}/json`.
     async fn inspect_image(&self, image: &ImageName) -> Result<EngineDocument>;
-    /// `GET /images/{name}/json?manifests=1`, which API 1.48 and later have: the digest of the
-    /// manifest that the Engine runs of the image. The ID of an image of several platforms in a
-    /// containerd store is that of their index. None where the Engine does not tell.
+    /// `GET /images/{name}/json?manifests=1`, from API 1.48 on: the digest of the manifest that the
+    /// Engine uses for the image. The ID of a multi-platform image in a containerd store is that of
+    /// its index. None if the Engine does not report it.
     async fn image_manifest(&self, image: &ImageName) -> Result<Option<String>>;
     /// `GET /images/{name}/history`.
     async fn image_history(&self, image: &ImageName) -> Result<Vec<HistoryLayer>>;
-    /// `POST /images/create?fromImage=`: success only when the stream ended whole and without
-    /// an error line, and the image is there afterwards. A reference without tag and digest
-    /// pulls `latest`. `reference:tag@digest` also gets its tag.
+    /// `POST /images/create?fromImage=`: succeeds only if the stream was complete and without an
+    /// error line, and the image exists afterwards. A reference without tag and digest pulls
+    /// `latest`. `reference:tag@digest` also gets its tag.
     async fn pull_image(
         &self,
         reference: &ImageReference,
@@ -83,14 +83,14 @@ pub trait Engine: Send + Sync + 'static {
         login: Option<&RegistryLogin>,
         progress: &ProgressSink,
     ) -> Result<Pulled>;
-    /// `POST /images/{name}/push`: one tag, `latest` where the reference has none.
+    /// `POST /images/{name}/push`: one tag, `latest` by default.
     async fn push_image(
         &self,
         reference: &ImageReference,
         login: Option<&RegistryLogin>,
         progress: &ProgressSink,
     ) -> Result<Pushed>;
-    /// `POST /images/{name}/tag`. [`Change::Already`] where the name stands for the image.
+    /// `POST /images/{name}/tag`. [`Change::Already`] if the name already points to the image.
     async fn tag_image(&self, source: &ImageName, target: &ImageReference) -> Result<Change>;
     /// `DELETE /images/{name}`.
     async fn remove_image(
@@ -107,9 +107,8 @@ pub trait Engine: Send + Sync + 'static {
         &self,
         listing: &ContainerListing,
     ) -> Result<Listing<ContainerSummary>>;
-    /// `POST /containers/create`. `body` is the Engine's own JSON. What needs a newer version of
-    /// the API than is spoken with the Engine is [`ErrorKind::Unsupported`]: the Engine would drop
-    /// it.
+    /// `POST /containers/create`. `body` is the Engine's own JSON. A setting that requires a newer
+    /// API version than the negotiated one is [`ErrorKind::Unsupported`]: the Engine would drop it.
     async fn create_container(
         &self,
         name: Option<&ContainerName>,
@@ -122,8 +121,8 @@ pub trait Engine: Send + Sync + 'static {
         container: &ContainerRef,
         size: bool,
     ) -> Result<EngineDocument>;
-    /// `GET /containers/{id}/json` in the form of an older version of the API, where that shows
-    /// what newer ones leave out; in the version that is spoken where that is not newer.
+    /// `GET /containers/{id}/json` in an older version of the API, if that shows what newer ones
+    /// omit; in the negotiated version if that is not newer.
     async fn inspect_container_as_of(
         &self,
         container: &ContainerRef,
@@ -149,7 +148,7 @@ pub trait Engine: Send + Sync + 'static {
     async fn pause_container(&self, container: &ContainerRef) -> Result<Change>;
     /// `POST /containers/{id}/unpause`.
     async fn unpause_container(&self, container: &ContainerRef) -> Result<Change>;
-    /// `POST /containers/{id}/rename`. [`Change::Already`] where it has the name.
+    /// `POST /containers/{id}/rename`. [`Change::Already`] if it has the name.
     async fn rename_container(
         &self,
         container: &ContainerRef,
@@ -182,25 +181,24 @@ pub trait Engine: Send + Sync + 'static {
     /// `GET /networks`.
     async fn list_networks(&self) -> Result<Listing<NetworkSummary>>;
     /// `POST /networks/{id}/connect`: `endpoint` is the Engine's own JSON of the endpoint.
-    /// [`Change::Already`] where the container is in the network.
+    /// [`Change::Already`] if the container is in the network.
     async fn connect_network(
         &self,
         network: &str,
         container: &ContainerRef,
         endpoint: &Value,
     ) -> Result<Change>;
-    /// `POST /containers/{id}/exec` and what follows: runs a command to its end. There is no
-    /// way to end it from here; a future that is dropped leaves it running.
+    /// `POST /containers/{id}/exec` and related calls: runs a command to its end. It cannot be
+    /// stopped from here; dropping the future leaves it running.
     async fn run_in_container(
         &self,
         container: &ContainerRef,
         command: &[String],
     ) -> Result<CommandResult>;
-    /// `GET /containers/{id}/logs`: the last lines of both streams, oldest first; a line is cut
-    /// after 4096 bytes. Empty where the log driver cannot be read.
+    /// `GET /containers/{id}/logs`: the last lines of both streams, oldest first; a line is
+    /// truncated after 4096 bytes. Empty if the log driver does not support reading.
     async fn log_tail(&self, container: &ContainerRef, lines: u32) -> Result<Vec<String>>;
-    /// `GET /distribution/{name}/json`: what a reference stands for in its registry at this
-    /// moment.
+    /// `GET /distribution/{name}/json`: the current digest of a reference in its registry.
     async fn resolve_image(
         &self,
         reference: &ImageReference,

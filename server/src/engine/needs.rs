@@ -1,16 +1,15 @@
-//! What the body of a new container needs of the Engine API. An Engine drops what its version does
-//! not know, often without a word, so a body is looked at before it is sent. Pure; called where a
-//! container is created, and by the plan of a rollout.
+//! The API version that the body of a new container requires. An Engine often silently drops
+//! settings that its version does not know, so a body is checked before it is sent. Pure; called
+//! when a container is created, and by the plan of a rollout.
 //!
-//! The versions are those of the Engine's API changelog, above what Engine 17.12 speaks, the oldest
-//! that is supported.
+//! The versions are from the Engine's API changelog, above Engine 17.12, the oldest supported one.
 
 use serde_json::Value;
 
 use super::ApiVersion;
 use crate::domain::quoted;
 
-/// Settings of the body by their path: what they are called, and since when the API has them.
+/// Settings of the body by path: their names, and the API version that added them.
 const BODY: [(&str, &str, u16); 1] =
     [("Healthcheck/StartInterval", "a start interval of the health check", 44)];
 
@@ -47,8 +46,8 @@ const NO_MAC_ADDRESS: ApiVersion = ApiVersion::new(1, 52);
 /// From here on a port with an empty list of bindings is not published.
 const NO_EMPTY_BINDINGS: ApiVersion = ApiVersion::new(1, 53);
 
-/// What of a body the Engine would refuse or drop in this version of the API, a sentence each;
-/// empty where it knows everything that is known here.
+/// The settings of a body that the Engine would refuse or drop in this version of the API, one
+/// sentence each; empty if it supports all known settings.
 #[must_use]
 pub fn unsupported(body: &Value, version: ApiVersion) -> Vec<String> {
     let host_config = &body["HostConfig"];
@@ -110,7 +109,7 @@ impl Found {
     }
 }
 
-/// Whether a value says anything: not null, and not what Go has for unset.
+/// Whether a value is set: not null, and not Go's zero values.
 fn is_set(value: &Value) -> bool {
     match value {
         Value::Null => false,

@@ -1,14 +1,14 @@
-//! The calls of the Engine API as data: what each is called in messages, what it is about,
-//! whether it changes anything, how long it may take and how large its answer may be.
+//! The calls of the Engine API as data: name in messages, subject, whether it changes anything,
+//! time limit, and maximum size of the response.
 //!
-//! Used by the HTTP client, which sends them, and by [`super::classify`], which reads what
-//! comes back. Every response has a size limit, because an Engine is not trusted to be brief.
+//! Used by the HTTP client, which sends them, and by [`super::classify`], which classifies the
+//! responses. Every response has a size limit, because an Engine is not trusted to be brief.
 
 /// Lists: 64 MiB, which is some 40,000 containers with Compose labels.
 const LIST_CAP: usize = 64 << 20;
-/// Inspections: 3 MiB, which is passed on whole in a message of at most 4 MiB.
+/// Inspections: 3 MiB, which are passed on in a message of at most 4 MiB.
 const INSPECT_CAP: usize = 3 << 20;
-/// Everything else with one answer: 4 MiB.
+/// Everything else with one response: 4 MiB.
 const UNARY_CAP: usize = 4 << 20;
 /// Bodies of errors: 1 MiB, as Docker's own client has it.
 pub(super) const ERROR_CAP: usize = 1 << 20;
@@ -20,17 +20,17 @@ pub(super) const LINE_CAP: usize = 1 << 20;
 pub(super) struct Operation {
     /// Method and path pattern.
     pub name: &'static str,
-    /// What a 404 is about, and whose credentials a 401.
+    /// The subject of a 404, and of the credentials of a 401.
     pub subject: Subject,
     /// Whether a lost answer leaves a doubt.
     pub access: Access,
-    /// Whether the answer comes at once.
+    /// Whether the response comes immediately.
     pub pace: Pace,
     /// Bytes that the body of the answer may have.
     pub cap: usize,
 }
 
-/// What a call is about.
+/// The subject of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Subject {
     /// The Engine itself.
@@ -54,14 +54,14 @@ pub(super) enum Access {
     Write,
 }
 
-/// How long a call takes by its nature.
+/// The expected duration of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pace {
     /// The Engine answers as fast as it can.
     Quick,
-    /// The Engine answers when it has done something: a stop, a transfer.
+    /// The Engine answers when it has finished something: a stop, a transfer.
     Long,
-    /// The Engine answers when something has happened, which may be never: a wait.
+    /// The Engine answers when something has happened, possibly never: a wait.
     Endless,
 }
 
@@ -82,7 +82,7 @@ impl Operation {
         Self { cap, ..self }
     }
 
-    /// The HTTP method, with which the name begins.
+    /// The HTTP method, which is the start of the name.
     pub(super) fn method(&self) -> &'static str {
         self.name.split(' ').next().unwrap_or(self.name)
     }
@@ -98,14 +98,14 @@ pub(super) const INFO: Operation = Operation::new("GET /info", System, Read);
 // The Engine walks all its layers and volumes for it.
 pub(super) const DISK_USAGE: Operation =
     Operation::new("GET /system/df", System, Read).long().cap(LIST_CAP);
-// The Engine asks the registry.
+// The Engine queries the registry.
 pub(super) const LOGIN: Operation = Operation::new("POST /auth", Login, Read).long();
 
 pub(super) const LIST_IMAGES: Operation =
     Operation::new("GET /images/json", Image, Read).cap(LIST_CAP);
 pub(super) const INSPECT_IMAGE: Operation =
     Operation::new("GET /images/{name}/json", Image, Read).cap(INSPECT_CAP);
-// Podman's own, beside what it has of Docker's.
+// Podman's own endpoint, beside Docker's.
 pub(super) const INSPECT_IMAGE_OF_PODMAN: Operation =
     Operation::new("GET /libpod/images/{name}/json", Image, Read).cap(INSPECT_CAP);
 pub(super) const IMAGE_HISTORY: Operation =
@@ -122,7 +122,7 @@ pub(super) const PRUNE_IMAGES: Operation =
 
 pub(super) const LIST_CONTAINERS: Operation =
     Operation::new("GET /containers/json", System, Read).cap(LIST_CAP);
-// On a slow disk it takes seconds, and must not be lost.
+// On a slow disk, it takes seconds, and its result must not be lost.
 pub(super) const CREATE_CONTAINER: Operation =
     Operation::new("POST /containers/create", Creation, Write).long();
 pub(super) const INSPECT_CONTAINER: Operation =
@@ -161,7 +161,7 @@ pub(super) const START_EXEC: Operation =
 pub(super) const INSPECT_EXEC: Operation = Operation::new("GET /exec/{id}/json", Container, Read);
 pub(super) const CONTAINER_LOGS: Operation =
     Operation::new("GET /containers/{id}/logs", Container, Read).long();
-// The Engine asks the registry.
+// The Engine queries the registry.
 pub(super) const INSPECT_DISTRIBUTION: Operation =
     Operation::new("GET /distribution/{name}/json", Transfer, Read).long();
 pub(super) const REMOVE_CONTAINER: Operation =

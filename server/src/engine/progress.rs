@@ -1,5 +1,5 @@
-//! What the lines of a pull or push amount to: where it stands, and whether it failed. Pure;
-//! fed by the transfers of the HTTP client.
+//! Interprets the lines of a pull or push: progress and failure. Pure; fed by the transfers of the
+//! HTTP client.
 
 use std::collections::HashMap;
 
@@ -9,10 +9,10 @@ use serde_json::Value;
 use super::Transfer;
 use super::classify::one_line;
 
-/// Layers that are followed; an image has at most 127, and an Engine that names more forever
-/// must not fill the memory.
+/// Maximum number of tracked layers; an image has at most 127, and an Engine that sends more must
+/// not fill the memory.
 const MOST_LAYERS: usize = 1024;
-/// Longest status that is kept, in characters.
+/// Maximum length of a status, in characters.
 const LONGEST_STATUS: usize = 200;
 
 /// Reads the lines of one transfer in their order.
@@ -25,10 +25,10 @@ pub(super) struct Progress {
     newer: Option<bool>,
 }
 
-/// What a line amounts to.
+/// The meaning of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
-    /// The transfer goes on.
+    /// The transfer continues.
     Moved,
     /// The Engine reports that it failed, in these words.
     Failed(String),
@@ -64,7 +64,7 @@ struct ErrorDetail {
 }
 
 impl Progress {
-    /// Takes the next line. An error is one of the JSON.
+    /// Adds the next line. Returns an error for invalid JSON.
     pub(super) fn read(&mut self, line: &[u8]) -> serde_json::Result<Step> {
         let line: Line = serde_json::from_slice(line)?;
         // `errorDetail` first: `error` is deprecated since API 1.48 and may vanish.
@@ -86,7 +86,7 @@ impl Progress {
         Ok(Step::Moved)
     }
 
-    /// Where the transfer stands.
+    /// The progress of the transfer.
     pub(super) fn transfer(&self) -> Transfer {
         let mut transfer = Transfer { status: self.status.clone(), ..Transfer::default() };
         for layer in self.layers.values() {
@@ -98,17 +98,17 @@ impl Progress {
         transfer
     }
 
-    /// The digest, where the Engine said it.
+    /// The digest, if the Engine reported it.
     pub(super) fn digest(&self) -> Option<String> {
         self.digest.clone()
     }
 
-    /// Bytes of the manifest that was pushed, where the Engine said it.
+    /// Size of the pushed manifest in bytes, if the Engine reported it.
     pub(super) fn pushed_size(&self) -> Option<u64> {
         self.pushed_size
     }
 
-    /// Whether the pull brought something new, where the Engine said it.
+    /// Whether the pull changed anything, if the Engine reported it.
     pub(super) fn newer(&self) -> Option<bool> {
         self.newer
     }
@@ -158,7 +158,7 @@ impl Progress {
         let layer = self.layers.entry(id).or_default();
         layer.done |= arrived;
         let amount = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
-        // The details of other states count something else: an extraction begins anew at 0.
+        // The details of other states count something else: an extraction starts again at 0.
         if moving && let Some(detail) = detail {
             layer.size = amount(detail.total).unwrap_or(0).max(layer.size);
             layer.moved = amount(detail.current).unwrap_or(0);

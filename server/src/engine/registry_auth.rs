@@ -1,7 +1,7 @@
 //! How a login is handed to an Engine: the header of pulls and pushes and the body of `/auth`.
 //!
-//! The header must be base64url *with* padding; Engines take anything else for no credentials
-//! at all and say nothing (measured on 20.10). Pure.
+//! The header must be base64url *with* padding; Engines silently treat anything else as no
+//! credentials (measured on 20.10). Pure.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;

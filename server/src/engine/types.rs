@@ -1,7 +1,7 @@
-//! What goes to an Engine and what comes back, as plain values.
+//! The requests and responses of an Engine, as plain values.
 //!
-//! Answers are read leniently: every field may be missing or null, unknown fields are
-//! ignored, because Engines of 2017 to today differ (Engine API changelog, 1.24 to 1.5x).
+//! Responses are read leniently: every field may be missing or null, and unknown fields are
+//! ignored, because Engines from 2017 on differ (Engine API changelog, 1.24 to 1.5x).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,7 +26,7 @@ pub struct ApiVersion {
 pub struct Ping {
     /// The version that is spoken with this Engine.
     pub api_version: ApiVersion,
-    /// The highest version the Engine speaks; `None` where it does not say.
+    /// The highest version that the Engine supports; `None` if it does not report it.
     pub max_api_version: Option<ApiVersion>,
     /// The lowest version the Engine accepts; `None` before `GET /version` was read.
     pub min_api_version: Option<ApiVersion>,
@@ -34,7 +34,7 @@ pub struct Ping {
     pub latency: Duration,
 }
 
-/// One JSON answer of an Engine, whole and as it was sent.
+/// One JSON response of an Engine, complete and unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineDocument {
     /// The JSON text.
@@ -75,24 +75,24 @@ pub struct ImageSummary {
     pub repo_tags: Vec<String>,
     /// Names with digest; `<none>@<none>` is left out.
     pub repo_digests: Vec<String>,
-    /// Unix seconds; `None` where the Engine does not say.
+    /// Unix seconds; `None` if the Engine does not report it.
     pub created: Option<i64>,
     /// Bytes.
     pub size: i64,
     /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// -1 where the Engine did not count.
+    /// -1 if the Engine did not count.
     pub containers: i64,
-    /// The Engine's JSON, where it was asked for.
+    /// The Engine's JSON, if requested.
     pub json: Option<String>,
 }
 
 /// One step of the build of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HistoryLayer {
-    /// `<missing>` where it was built elsewhere.
+    /// `<missing>` if it was built elsewhere.
     pub id: String,
-    /// Unix seconds; `None` where the Engine does not say.
+    /// Unix seconds; `None` if the Engine does not report it.
     pub created: Option<i64>,
     /// The instruction.
     pub created_by: String,
@@ -104,31 +104,31 @@ pub struct HistoryLayer {
     pub tags: Vec<String>,
 }
 
-/// Where a pull or push stands, over all its layers.
+/// Progress of a pull or push, over all its layers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transfer {
     /// The Engine's last status line.
     pub status: String,
     /// Layers that are finished.
     pub layers_done: u32,
-    /// Layers known so far.
+    /// Number of layers known so far.
     pub layers_total: u32,
-    /// Bytes moved so far.
+    /// Bytes transferred so far.
     pub bytes_done: u64,
-    /// Bytes of the layers whose size is known so far.
+    /// Bytes of the layers with known size.
     pub bytes_total: u64,
 }
 
-/// Takes the latest [`Transfer`]; never blocks, and a reader that is slow misses steps.
+/// Receives the latest [`Transfer`]; never blocks, and a slow reader misses steps.
 pub type ProgressSink = tokio::sync::watch::Sender<Transfer>;
 
 /// A pull that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pulled {
-    /// The digest that the registry gave, where the Engine said it.
+    /// The digest in the registry, if the Engine reported it.
     pub digest: Option<String>,
-    /// Whether the image was not there, or another one, before. `None` where the Engine did
-    /// not say (Podman).
+    /// Whether the image was missing, or another one, before. `None` if the Engine did not report
+    /// it (Podman).
     pub newer: Option<bool>,
     /// The inspection of the image after the pull.
     pub image: EngineDocument,
@@ -137,31 +137,31 @@ pub struct Pulled {
 /// A push that succeeded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pushed {
-    /// The digest in the registry, where the Engine said it.
+    /// The digest in the registry, if the Engine reported it.
     pub digest: Option<String>,
-    /// Bytes of the manifest; 0 where the Engine did not say.
+    /// Size of the manifest in bytes; 0 if the Engine did not report it.
     pub size: u64,
 }
 
-/// What a registry has under a name.
+/// An image in a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteImage {
-    /// Of the index, where there are several platforms, else of the manifest.
+    /// Digest of the index if there are several platforms, otherwise of the manifest.
     pub digest: Digest,
-    /// What it is for; empty where the registry does not say.
+    /// Its platforms; empty if the registry does not report them.
     pub platforms: Vec<Platform>,
 }
 
-/// What an image is for, and what a host can run, in the words of Go: `linux` and `amd64`.
+/// The platform of an image or a host, with Go's names: `linux` and `amd64`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Platform {
-    /// Empty where it is not known.
+    /// Empty if unknown.
     pub os: String,
-    /// Empty where it is not known.
+    /// Empty if unknown.
     pub architecture: String,
 }
 
-/// What the removal of an image removed.
+/// Result of removing an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImageRemoval {
     /// Names that were taken away.
@@ -170,12 +170,12 @@ pub struct ImageRemoval {
     pub deleted: Vec<String>,
 }
 
-/// What a prune of images removed.
+/// Result of a prune of images.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PrunedImages {
     /// Names and IDs.
     pub removal: ImageRemoval,
-    /// Bytes that became free.
+    /// Freed bytes.
     pub space_reclaimed: u64,
 }
 
@@ -201,13 +201,13 @@ pub struct ContainerSummary {
     pub id: String,
     /// All names without the leading slash; the first is its own, links are others.
     pub names: Vec<String>,
-    /// As given at creation, or an ID once the name has moved on.
+    /// As at creation, or an ID once the reference points to another image.
     pub image: String,
     /// ID of the image.
     pub image_id: String,
     /// Command line.
     pub command: String,
-    /// Unix seconds; `None` where the Engine does not say.
+    /// Unix seconds; `None` if the Engine does not report it.
     pub created: Option<i64>,
     /// Such as `running`.
     pub state: String,
@@ -219,11 +219,11 @@ pub struct ContainerSummary {
     pub labels: BTreeMap<String, String>,
     /// Names of networks, sorted.
     pub networks: Vec<String>,
-    /// Bytes of the writable layer, where asked for.
+    /// Size of the writable layer in bytes, if requested.
     pub size_rw: i64,
-    /// Bytes of everything, where asked for.
+    /// Total size in bytes, if requested.
     pub size_root_fs: i64,
-    /// The Engine's JSON, where it was asked for.
+    /// The Engine's JSON, if requested.
     pub json: Option<String>,
 }
 
@@ -232,7 +232,7 @@ pub struct ContainerSummary {
 pub struct Port {
     /// In the container.
     pub private: u16,
-    /// On the host; 0 where not published.
+    /// On the host; 0 if not published.
     pub public: u16,
     /// `tcp`, `udp` or `sctp`.
     pub protocol: String,
@@ -258,7 +258,7 @@ pub struct NetworkSummary {
 pub struct Created {
     /// Full ID.
     pub id: String,
-    /// What the Engine warns of.
+    /// Warnings of the Engine.
     pub warnings: Vec<String>,
 }
 
@@ -287,16 +287,16 @@ pub enum WaitCondition {
 pub struct ContainerExit {
     /// Exit status.
     pub exit_code: i64,
-    /// What went wrong with the wait, in the Engine's words.
+    /// The Engine's error of the wait.
     pub error: Option<String>,
 }
 
 /// A command that ran in a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CommandResult {
-    /// Exit status; 126 and 127 where it could not be started.
+    /// Exit code; 126 and 127 if it could not be started.
     pub exit_code: i64,
-    /// The end of what it wrote to both streams, at most 16 KiB.
+    /// The last part of its output on both streams, at most 16 KiB.
     pub output: String,
 }
 
@@ -312,13 +312,13 @@ pub struct ProcessTable {
 /// One change in a container's file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileChange {
-    /// What happened.
+    /// The kind of change.
     pub kind: FileChangeKind,
     /// The path.
     pub path: String,
 }
 
-/// What happened to a path.
+/// The kind of change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileChangeKind {
     /// Content or metadata changed (0 in the Engine API).
@@ -329,21 +329,21 @@ pub enum FileChangeKind {
     Deleted,
 }
 
-/// What a prune of containers removed.
+/// Result of a prune of containers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PrunedContainers {
     /// IDs.
     pub ids: Vec<String>,
-    /// Bytes that became free.
+    /// Freed bytes.
     pub space_reclaimed: u64,
 }
 
-/// What an Engine said of credentials that the registry accepted.
+/// The answer of an Engine for credentials that the registry accepted.
 #[derive(Debug, Clone)]
 pub struct LoginAnswer {
     /// Such as "Login Succeeded".
     pub status: String,
-    /// To be kept instead of the password, where the registry gave one.
+    /// To store instead of the password, if the registry returned one.
     pub identity_token: Option<Secret>,
 }
 

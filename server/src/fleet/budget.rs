@@ -1,14 +1,14 @@
 //! The time that the work on one host may take.
 //!
-//! The clock stands still while the work waits for the caller to read: a slow reader must
-//! not turn a quick host into one that timed out.
+//! The clock stops while the work waits for the caller to read: a slow reader must not turn a quick
+//! host into one that timed out.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// How often a spent budget is looked at again while its clock stands still.
+/// How often to check a used-up budget again while its clock is stopped.
 const PAUSE_POLL: Duration = Duration::from_millis(50);
 
 /// The time that the work on one host may take.
@@ -18,7 +18,7 @@ pub struct Budget {
     state: Mutex<State>,
 }
 
-/// The clock of the budget stands still while this exists.
+/// The clock of the budget is stopped while this exists.
 #[derive(Debug)]
 pub struct Pause<'a>(&'a Budget);
 
@@ -26,10 +26,10 @@ pub struct Pause<'a>(&'a Budget);
 struct State {
     /// From the limit of the call; moves when the clock stood still.
     deadline: Option<Instant>,
-    /// When the caller stops listening; never moves.
+    /// When the caller stops waiting; never changes.
     caller: Option<Instant>,
     paused_at: Option<Instant>,
-    /// How many payloads wait at once; the clock runs again when the last is through.
+    /// Number of waiting payloads; the clock continues when the last one is delivered.
     pauses: u32,
 }
 
@@ -57,7 +57,7 @@ impl Budget {
         Pause(self)
     }
 
-    /// Moves the end to at least `duration` from now; the caller's deadline stays.
+    /// Moves the end to at least `duration` from now; the caller's deadline does not change.
     pub fn extend(&self, duration: Duration) {
         let mut state = self.lock();
         let wanted = Instant::now().checked_add(duration);
@@ -68,14 +68,14 @@ impl Budget {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change under the lock is a single assignment; a panic leaves nothing torn.
+        // Every change under the lock is a single assignment; a panic leaves nothing inconsistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
     fn end(&self) -> Option<Instant> {
-        // While the clock stands still, the limit is moved in front of us.
+        // While the clock is stopped, the limit moves ahead.
         let deadline = match (self.deadline, self.paused_at) {
             (Some(deadline), Some(since)) => Some(deadline + since.elapsed() + PAUSE_POLL),
             (deadline, _) => deadline,
@@ -99,7 +99,7 @@ impl Drop for Pause<'_> {
     }
 }
 
-/// Runs `work` until it ends or the budget is spent; then the time that it was given.
+/// Runs `work` until it ends or the budget is used up; in that case, returns the time limit.
 pub async fn within<F: Future>(budget: &Budget, work: F) -> Result<F::Output, Duration> {
     tokio::pin!(work);
     loop {

@@ -1,13 +1,12 @@
 //! The fan-out: one piece of work on many hosts, in parallel, one outcome per host.
 //!
-//! Called by the gRPC edge with the hosts that [`super::select`] chose. A driver task keeps
-//! up to `max_parallel` hosts at work and passes what they say on through a bounded channel,
-//! so that a reader that does not read holds the hosts up instead of filling the memory.
+//! Called by the gRPC edge with the hosts from [`super::select`]. A driver task works on up to
+//! `max_parallel` hosts at a time and forwards their messages through a bounded channel, so that a
+//! slow reader slows down the hosts instead of filling the memory.
 //!
-//! When the reader goes away, hosts that wait are not begun. Work that is
-//! [detached](FanoutOptions::detached) and has begun is finished all the same, because an
-//! Engine that loses its client in the middle of a stop or a pull does unwelcome things;
-//! everything else is dropped, which closes its connection.
+//! If the reader disconnects, waiting hosts do not start. [Detached](FanoutOptions::detached) work
+//! in progress is finished anyway, because an Engine that loses its client in the middle of a stop
+//! or a pull behaves badly; all other work is dropped, which closes its connection.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
@@ -25,8 +24,8 @@ use super::pool::EnginePool;
 use crate::domain::{Host, HostName};
 use crate::engine::Engine;
 
-/// Messages that may wait for the reader. A few hosts' worth: enough that a quick reader
-/// never waits for a hand-over, little enough that a slow one costs no memory.
+/// Messages that may wait for the reader: enough that a quick reader never waits, and few enough
+/// that a slow one uses no memory.
 const CHANNEL_CAPACITY: usize = 16;
 
 /// How a fan-out is carried out.
@@ -36,35 +35,35 @@ pub struct FanoutOptions {
     pub host_timeout: Option<Duration>,
     /// When the caller stops listening, less a reserve for the answer.
     pub caller_deadline: Option<Instant>,
-    /// Hosts at work at once; at least 1.
+    /// Hosts at the same time; at least 1.
     pub max_parallel: usize,
-    /// Work that has begun is finished although nobody listens any more.
+    /// Work in progress is finished even if nobody is listening.
     pub detached: bool,
-    /// Longest time that detached work may go on for; a guard against Engines that hang.
+    /// Maximum time of detached work; a guard against Engines that hang.
     pub background_limit: Duration,
 }
 
-/// What the work on one host has at hand.
+/// The context of the work on one host.
 pub struct HostCall<P> {
     /// The host.
     pub host: Arc<Host>,
     /// Its Engine.
     pub engine: Arc<dyn Engine>,
     budget: Arc<Budget>,
-    /// Held by the driver, until the host has its outcome: work that goes on after that says
-    /// nothing more, and does not keep the channel open.
+    /// Held by the driver until the host has its outcome: work that continues after that sends
+    /// nothing, and does not keep the channel open.
     sender: Weak<mpsc::Sender<HostEvent<P>>>,
     tap: Option<Tap<P>>,
     earlier: Vec<P>,
 }
 
-/// Sees every payload before it is sent.
+/// Receives every payload before it is sent.
 type Tap<P> = Box<dyn Fn(&P) + Send + Sync>;
 
-/// Starts `work` on every host and returns what the hosts say, in the order in which they
-/// say it. Each host has exactly one [`HostEvent::Outcome`]. The channel stays open after the
-/// last while work goes on whose budget was spent, and such work may still speak: who reads
-/// ends with the last outcome, and leaves out what a host says after its own.
+/// Starts `work` on every host and returns the messages of the hosts, in the order of sending. Each
+/// host has exactly one [`HostEvent::Outcome`]. The channel stays open after the last one while
+/// work with a used-up budget continues, and such work may still send messages: the reader must
+/// stop at the last outcome, and ignore messages of a host after its outcome.
 pub fn start<P, W, F>(
     hosts: Vec<Arc<Host>>,
     options: FanoutOptions,
@@ -120,7 +119,7 @@ where
         let name = host.name.clone();
         let result = self.attempt(host).await;
         let outcome = HostOutcome { result, elapsed: started.elapsed() };
-        // Nobody listens any more: the driver is about to end.
+        // Nobody is listening: the driver is about to end.
         let _ = self.sender.send(HostEvent::Outcome(name, outcome)).await;
     }
 
@@ -161,8 +160,8 @@ where
 }
 
 impl<P> HostCall<P> {
-    /// Passes a payload to the caller. The time that the caller takes to read it does not
-    /// count against the budget of the host. Without effect once nobody listens.
+    /// Sends a payload to the caller. The time until the caller reads it does not count against the
+    /// budget of the host. Does nothing if nobody is listening.
     pub async fn emit(&self, payload: P) {
         if let Some(tap) = &self.tap {
             tap(&payload);
@@ -184,27 +183,27 @@ impl<P> HostCall<P> {
         }
     }
 
-    /// Lets `tap` see every payload but those that may be missed.
+    /// Lets `tap` receive every payload except those that may be lost.
     #[must_use]
     pub fn with_tap(mut self, tap: impl Fn(&P) + Send + Sync + 'static) -> Self {
         self.tap = Some(Box::new(tap));
         self
     }
 
-    /// Gives the work what an earlier call said of this host, where some of that stands.
+    /// Gives the work the valid messages of an earlier call for this host.
     #[must_use]
     pub fn with_earlier(mut self, earlier: Vec<P>) -> Self {
         self.earlier = earlier;
         self
     }
 
-    /// What an earlier call said of this host; empty for work that begins afresh.
+    /// The messages of an earlier call for this host; empty for a new work.
     pub fn earlier(&self) -> &[P] {
         &self.earlier
     }
 
-    /// Makes the budget at least `duration` from now, where it is the default of the method
-    /// and not the caller's wish: a container may ask for a longer stop than anybody knew.
+    /// Extends the budget to at least `duration` from now, if it is the default of the method
+    /// rather than requested by the caller: a container may need a longer stop than expected.
     pub fn allow_at_least(&self, duration: Duration) {
         self.budget.extend(duration);
     }

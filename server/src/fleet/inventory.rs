@@ -1,5 +1,5 @@
-//! The inventory: every host that the server knows, from the configuration file and from the
-//! store, as one immutable snapshot at a time.
+//! The inventory: every host, from the configuration file and from the store, as one immutable
+//! snapshot at a time.
 //!
 //! A change is written to the store first and then seen by everyone at once. Who keeps
 //! connections follows [`Inventory::subscribe`]. Called by the API; opened, and given a changed
@@ -35,7 +35,7 @@ pub struct Inventory {
 pub struct NewHost {
     /// Its name.
     pub name: HostName,
-    /// Where its Engine listens.
+    /// The address of its Engine.
     pub address: HostAddress,
     /// Its labels.
     pub labels: Labels,
@@ -56,21 +56,21 @@ pub enum NewTls {
     Own(TlsMaterial),
 }
 
-/// What a changed configuration file made of the inventory.
+/// The result of applying a changed configuration file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reloaded {
     /// Hosts that were not there before.
     pub added: Vec<HostName>,
-    /// Hosts that are something else now, in address, certificates, labels or source.
+    /// Hosts whose address, certificates, labels, or source changed.
     pub changed: Vec<HostName>,
     /// Hosts that are gone.
     pub removed: Vec<HostName>,
 }
 
-/// Most labels of one host: a page of hosts has to fit a message.
+/// Maximum number of labels per host: a page of hosts has to fit in a message.
 const MOST_LABELS: usize = 64;
 
-/// Why the inventory stays as it is.
+/// Why the inventory does not change.
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryError {
     /// The name is taken by a host that differs.
@@ -97,7 +97,7 @@ pub enum InventoryError {
         if .known.is_empty() { "none".to_owned() } else { .known.join(", ") }
     )]
     UnknownGroup {
-        /// The group that was asked for.
+        /// The requested group.
         group: String,
         /// The groups there are, sorted.
         known: Vec<String>,
@@ -126,12 +126,12 @@ pub enum InventoryError {
 
 struct Shared {
     store: Store,
-    /// Held through a whole change, so that the store and the snapshot go in step.
+    /// Held during a whole change, so that the store and the snapshot stay in sync.
     sources: Mutex<Sources>,
     current: watch::Sender<Arc<Snapshot>>,
 }
 
-/// What a snapshot is made of.
+/// The sources of a snapshot.
 #[derive(Debug, Clone)]
 struct Sources {
     file: FileHosts,
@@ -146,7 +146,7 @@ impl std::fmt::Debug for Inventory {
 }
 
 impl Inventory {
-    /// Takes the hosts of the store and of the file together.
+    /// Merges the hosts of the store and of the file.
     pub async fn open(store: Store, file: FileHosts) -> Result<Self, InventoryError> {
         let stored = store.hosts().await?;
         let stored = stored.into_iter().map(|host| (host.name.clone(), host)).collect();
@@ -161,12 +161,12 @@ impl Inventory {
         self.shared.current.borrow().clone()
     }
 
-    /// Every snapshot from now on; a slow reader sees the newest only.
+    /// Every snapshot from now on; a slow reader sees only the newest.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.shared.current.subscribe()
     }
 
-    /// Adds a host. One that is there with the same definition is given back as it is.
+    /// Adds a host. An existing one with the same definition is returned unchanged.
     pub async fn add(&self, new: NewHost, now: SystemTime) -> Result<Arc<Host>, InventoryError> {
         self.change(move |shared| async move {
             let mut sources = shared.sources.lock().await;
@@ -187,7 +187,7 @@ impl Inventory {
         .await
     }
 
-    /// Takes this machine's own Docker socket in as `local`, if no host is known at all.
+    /// Adds this machine's own Docker socket as `local`, if there are no hosts.
     pub async fn take_in_local(
         &self,
         socket: UnixPath,
@@ -211,8 +211,8 @@ impl Inventory {
         .await
     }
 
-    /// Takes labels away from hosts and then sets others, on all or on none of them; gives the
-    /// hosts as they are then, sorted.
+    /// Removes labels from hosts and then sets others, on all or on none of them; returns the
+    /// changed hosts, sorted.
     pub async fn update_labels(
         &self,
         names: Vec<HostName>,
@@ -252,7 +252,7 @@ impl Inventory {
         .await
     }
 
-    /// Forgets a host; false where there is none of this name.
+    /// Removes a host; false if there is none with this name.
     pub async fn remove(&self, name: HostName) -> Result<bool, InventoryError> {
         self.change(move |shared| async move {
             let mut sources = shared.sources.lock().await;
@@ -277,8 +277,8 @@ impl Inventory {
         Ok(Reloaded::between(&before, &snapshot))
     }
 
-    /// Runs a change to its end even if the caller goes away half-way, when the store may have
-    /// it and the snapshot not yet.
+    /// Runs a change to its end even if the caller disconnects, when the store may have it but not
+    /// the snapshot.
     async fn change<T, F>(&self, change: impl FnOnce(Arc<Shared>) -> F) -> Result<T, InventoryError>
     where
         T: Send + 'static,

@@ -1,8 +1,8 @@
-//! The fleet: which hosts there are, which of them a call is for, and the fan-out to them.
+//! The fleet: the inventory of hosts, the selection for a call, and the fan-out to them.
 //!
 //! - [`inventory`]: the hosts, from file, API and store.
-//! - [`select`]: pure; a selection and the inventory give the hosts of a call.
-//! - [`fanout`]: work on many hosts at once, with a [`budget`] and one [`outcome`] a host.
+//! - [`select`]: pure; applies a selection to the inventory.
+//! - [`fanout`]: work on many hosts in parallel, with a [`budget`] and one [`outcome`] per host.
 //! - [`pool`]: the Engine of each host.
 
 pub mod budget;

@@ -1,4 +1,4 @@
-//! What becomes of the work on one host.
+//! The result of the work on one host.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use crate::domain::{HostName, RegistryHost};
 use crate::engine::{EngineError, ErrorKind};
 use crate::store::StoreError;
 
-/// What one host says.
+/// A message of one host.
 #[derive(Debug)]
 pub enum HostEvent<P> {
     /// A part of its answer.
     Payload(HostName, P),
-    /// Its end; nothing comes after it.
+    /// Its end; nothing follows.
     Outcome(HostName, HostOutcome),
 }
 
@@ -24,10 +24,10 @@ pub struct HostOutcome {
     pub elapsed: Duration,
 }
 
-/// Success, and whether anything was changed.
+/// Success, and whether anything changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Done {
-    /// False where it was so already, and for work that only reads.
+    /// False if no change was needed, and for work that only reads.
     pub changed: bool,
 }
 
@@ -37,53 +37,53 @@ pub enum HostError {
     /// A call on the Engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// A registry refused what an Engine asked it for.
+    /// A registry refused a request of an Engine.
     #[error("{error}")]
     Registry {
-        /// Which, as the command line takes it.
+        /// The registry, as the command line accepts it.
         registry: String,
-        /// What the Engine said.
+        /// The error of the Engine.
         error: EngineError,
     },
-    /// The request is wrong in a way that only the host could tell.
+    /// The request is invalid in a way that only the host could detect.
     #[error("{0}")]
     Refused(String),
-    /// Several things were asked for and some failed; each has an error of its own.
+    /// Several items were requested and some failed; each has its own error.
     #[error("{failed} of {total} failed, the first: {first}")]
     Items {
         /// How many failed.
         failed: usize,
-        /// How many were asked for.
+        /// Number of requested items.
         total: usize,
         /// Whether one of the others was changed.
         changed: bool,
         /// The first failure.
         first: Box<HostError>,
     },
-    /// Something was changed before a later part of the work failed.
+    /// Something changed before a later part of the work failed.
     #[error("{0}")]
     Partly(EngineError),
-    /// What an earlier call with this request ID was told of it.
+    /// The recorded result of an earlier call with this request ID.
     #[error("{0}")]
     Earlier(String),
     /// The budget of the host was spent.
     #[error("no answer within {}", seconds(*.budget))]
     Timeout {
-        /// What it was.
+        /// The time limit.
         budget: Duration,
-        /// Whether the work goes on without anybody waiting for it.
+        /// Whether the work continues without anyone waiting for it.
         goes_on: bool,
     },
-    /// The budget was spent before its turn came; nothing was sent to the host.
+    /// The time was used up before its turn; nothing was sent to the host.
     #[error("the deadline expired before its turn")]
     NotBegun,
-    /// An earlier call with this request ID began the work and its end is not known.
+    /// An earlier call with this request ID started the work, and its result is unknown.
     #[error("an earlier call with this request ID started here, and its result is unknown")]
     EarlierResultUnknown,
     /// The host was removed from the inventory after an earlier call with this request ID.
     #[error("the host was removed after the first call with this request ID")]
     Removed,
-    /// The store did not take the record that makes retries safe; nothing was begun.
+    /// The store refused the record that makes retries safe; nothing was started.
     #[error("the request could not be recorded, so nothing was done")]
     NotRecorded(#[source] StoreError),
     /// A bug of this server.
@@ -92,13 +92,13 @@ pub enum HostError {
 }
 
 impl HostError {
-    /// Whether something is known to have been changed nevertheless.
+    /// Whether something is known to have changed nevertheless.
     #[must_use]
     pub fn changed(&self) -> bool {
         matches!(self, Self::Partly(_) | Self::Items { changed: true, .. })
     }
 
-    /// The error of a call that goes through to `registry`.
+    /// The error of a call that involves `registry`.
     pub fn at_registry(registry: &RegistryHost, error: EngineError) -> Self {
         if matches!(error.kind, ErrorKind::RegistryAuthRequired | ErrorKind::LoginRefused) {
             Self::Registry { registry: registry.to_string(), error }

@@ -1,5 +1,5 @@
-//! The Engines of the fleet: one for each host, made when it is first needed and kept, with
-//! its connections and negotiated version, until the host changes.
+//! The Engines of the fleet: one for each host, created when first needed and kept, with its
+//! connections and negotiated version, until the host changes.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,12 +9,12 @@ use super::inventory::Snapshot;
 use crate::domain::{Host, HostName};
 use crate::engine::{Engine, EngineError};
 
-/// Makes the Engine of a host. The HTTP client is one; tests bring models.
+/// Creates the Engine of a host. Implemented by the HTTP client and, in tests, by models.
 pub trait Connector: Send + Sync + 'static {
-    /// Does not connect yet; fails only where the host's settings make no connection.
+    /// Does not connect yet; fails only if the host's settings allow no connection.
     fn engine(&self, host: &Host) -> Result<Arc<dyn Engine>, EngineError>;
 
-    /// Lets go of what no host of the inventory uses any more.
+    /// Drops everything that no host of the inventory uses.
     fn keep_only(&self, hosts: &Snapshot);
 }
 

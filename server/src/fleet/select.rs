@@ -1,4 +1,4 @@
-//! Which hosts a call is for. Pure; called by the API before any host is touched.
+//! Selects the hosts of a call. Pure; called by the API before any host is touched.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,13 +7,13 @@ use std::sync::Arc;
 use super::inventory::Snapshot;
 use crate::domain::{Host, HostName, LabelSelector};
 
-/// Unknown hosts that an error names; the others are counted.
+/// Maximum number of unknown hosts in an error; the others are counted.
 const MOST_NAMED: usize = 10;
 
-/// What a caller chose.
+/// The selection of a caller.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// How the hosts are chosen; unset is an error, never "all".
+    /// How to select the hosts; unset is an error, never "all".
     pub targets: Option<Targets>,
     /// Hosts to leave out. They must exist, chosen or not.
     pub exclude: Vec<HostName>,
@@ -30,27 +30,27 @@ pub enum Targets {
     All,
 }
 
-/// Why no host is chosen.
+/// Why no host is selected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
-    /// The caller did not say which hosts.
+    /// The caller did not set a selection.
     #[error("no hosts selected; set host names, a label selector, or all hosts")]
     Unset,
     /// Names that no host has.
     #[error("no such host: {}", join(.0))]
     UnknownHosts(Vec<UnknownHost>),
-    /// No host is known at all.
+    /// The inventory is empty.
     #[error("no hosts; to add one, run `wharf host add NAME ADDRESS`")]
     EmptyInventory,
     /// No host has the labels.
     #[error("none of {known} matches {selector}; to list their labels, run `wharf host ls`", known = count(*.known))]
     NoneMatched {
-        /// What was asked for.
+        /// The selector.
         selector: LabelSelector,
         /// How many hosts there are.
         known: usize,
     },
-    /// Everything that was chosen was left out again.
+    /// Every selected host was excluded.
     #[error("every selected host is excluded; exclude fewer hosts")]
     AllExcluded,
 }
@@ -60,11 +60,11 @@ pub enum SelectError {
 pub struct UnknownHost {
     /// The name.
     pub name: HostName,
-    /// A name that is there and may have been meant.
+    /// An existing name that may have been intended.
     pub suggestion: Option<HostName>,
 }
 
-/// The chosen hosts, sorted by name; at least one.
+/// The selected hosts, sorted by name; at least one.
 pub fn select(selection: &Selection, snapshot: &Snapshot) -> Result<Vec<Arc<Host>>, SelectError> {
     let targets = match &selection.targets {
         None => return Err(SelectError::Unset),
@@ -83,7 +83,7 @@ pub fn select(selection: &Selection, snapshot: &Snapshot) -> Result<Vec<Arc<Host
     if !unknown.is_empty() {
         let unknown = unknown.into_iter().enumerate().map(|(index, name)| UnknownHost {
             name: name.clone(),
-            // Looked for among all hosts, so not for every name of a list without end.
+            // Only for the named ones, because it searches all hosts.
             suggestion: (index < MOST_NAMED).then(|| nearest(name, snapshot)).flatten(),
         });
         return Err(SelectError::UnknownHosts(unknown.collect()));

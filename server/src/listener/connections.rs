@@ -1,6 +1,6 @@
-//! Connections of one listener: how many there may be, how long one may stay silent, and what
-//! happens where none can be accepted. Without this, a few hundred idle connections use up the
-//! file descriptors of the process and keep everybody else out.
+//! Connections of one listener: their maximum number, their maximum idle time, and failed accepts.
+//! Without this, a few hundred idle connections use up the file descriptors of the process and
+//! block everyone else.
 
 use std::collections::HashMap;
 use std::io;
@@ -22,19 +22,19 @@ use tower::{Layer, Service};
 
 use crate::config::Limits;
 
-/// Wait after an accept that failed, at first and at most. A process without file descriptors
-/// would otherwise try without a pause.
+/// Delay after a failed accept: initial and maximum. A process without file descriptors would
+/// otherwise retry without a pause.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// How often the log repeats that connections are turned away.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
-/// What must have come for a connection to count as begun: the length of the HTTP/2 preface.
+/// Number of bytes after which a connection counts as started: the length of the HTTP/2 preface.
 const FIRST_BYTES: usize = 24;
 
-/// Where connections come from.
+/// The source of connections.
 pub trait Accept: Send + Sync + 'static {
     /// A connection.
     type Io: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static;
-    /// Waits for the next one; with the peer's address where that names one connection.
+    /// Waits for the next one; with the peer's address if it identifies one connection.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Io, Option<SocketAddr>)>> + Send;
 }
 
@@ -42,7 +42,7 @@ impl Accept for TcpListener {
     type Io = TcpStream;
     async fn accept(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
         let (stream, peer) = Self::accept(self).await?;
-        // Messages are written whole; a failure costs some milliseconds each and nothing else.
+        // Messages are written as a whole; a failure costs a few milliseconds.
         let _ = stream.set_nodelay(true);
         Ok((stream, Some(peer)))
     }
@@ -55,7 +55,7 @@ impl Accept for UnixListener {
     }
 }
 
-/// Those over TCP on which no request came yet, by the address of the peer.
+/// TCP connections without a request so far, by the address of the peer.
 type Silent = Arc<Mutex<HashMap<SocketAddr, Arc<AtomicBool>>>>;
 
 /// The connections that a listener has open.
@@ -69,7 +69,7 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// At most `most` at once, with the time limits of the configuration.
+    /// At most `most` at the same time, with the time limits of the configuration.
     pub fn new(most: usize, limits: &Limits) -> Self {
         Self {
             room: Arc::new(Semaphore::new(most)),
@@ -80,7 +80,7 @@ impl Connections {
         }
     }
 
-    /// The connections of a listener. Never an error: what cannot be accepted now is tried again.
+    /// The connections of a listener. Never an error: a failed accept is retried.
     pub fn of<A: Accept>(
         self,
         listener: A,
@@ -104,7 +104,7 @@ impl Connections {
                         self.most
                     )),
                 },
-                // Gone before it was accepted; says nothing about the next.
+                // Closed before it was accepted; says nothing about the next one.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     warnings.say(&format!(
@@ -142,7 +142,7 @@ impl Connections {
     }
 }
 
-/// Says at most once a minute that connections are turned away.
+/// Logs at most once a minute that connections are refused.
 struct Warnings {
     name: String,
     last: Option<Instant>,
@@ -174,13 +174,13 @@ pub struct Guarded<I> {
 struct Silence {
     limit: Pin<Box<Sleep>>,
     bytes: usize,
-    /// For the first request, where requests can be told to their connection.
+    /// Time limit for the first request, if requests can be attributed to their connection.
     first_request: Option<Duration>,
     heard: Arc<AtomicBool>,
 }
 
 impl Silence {
-    /// Counts what came; true once nothing more is waited for.
+    /// Counts received bytes; true once nothing more is awaited.
     fn ended(&mut self, more: usize) -> bool {
         if self.heard.load(Ordering::Relaxed) {
             return true;
@@ -262,7 +262,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Guarded<I> {
     }
 }
 
-/// Notes on which connections a request came. Sits outside of everything that may refuse one.
+/// Records on which connections a request arrived. Runs before everything that may refuse one.
 impl<S> Layer<S> for Connections {
     type Service = Heard<S>;
     fn layer(&self, inner: S) -> Heard<S> {
@@ -270,7 +270,7 @@ impl<S> Layer<S> for Connections {
     }
 }
 
-/// The services of a listener, and what is noted of their connections.
+/// The services of a listener, with the record of their connections.
 #[derive(Debug, Clone)]
 pub struct Heard<S> {
     inner: S,
@@ -303,9 +303,9 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for Heard<S> {
 /// How many connections a listener may have, so that file descriptors are left for the unix
 /// sockets, for hosts and for the store. `files` is the limit of the process; none: unlimited.
 pub fn share(files: Option<u64>, is_tcp: bool, listeners: usize, configured: usize) -> usize {
-    /// What the runtime, the store and the listeners themselves need.
+    /// Reserved for the runtime, the store, and the listeners.
     const OWN: usize = 32;
-    /// Fewer would keep out a person who looks what is wrong.
+    /// Fewer would lock out a person who investigates.
     const LEAST: usize = 4;
     let Some(files) = files else { return configured };
     let free = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(OWN);

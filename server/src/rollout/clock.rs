@@ -1,5 +1,5 @@
-//! Time for rollouts: wall-clock times for what is stored, carried forward by the monotonic
-//! clock, so that a wall clock that jumps moves no deadline while the server runs.
+//! Time for rollouts: wall-clock times for storage, advanced by the monotonic clock, so that a jump
+//! of the wall clock moves no deadline while the server is running.
 
 use std::time::{Duration, SystemTime};
 
@@ -34,7 +34,7 @@ impl Clock {
         self.wall + self.instant.elapsed()
     }
 
-    /// Waits until `time`; at once where it has passed.
+    /// Waits until `time`; returns immediately if it has passed.
     pub async fn sleep_until(&self, time: Millis) {
         let wait = Duration::from_millis(time.0.saturating_sub(self.wall.0));
         tokio::time::sleep_until(self.instant + wait).await;

@@ -8,7 +8,7 @@ use super::model::{Control, PauseCause, Phase};
 /// What a [`Control`] does to a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// It changes its course.
+    /// It changes the phase.
     Changes,
     /// It is so already.
     Nothing,
@@ -40,7 +40,7 @@ pub enum Refused {
     Stuck,
 }
 
-/// What a command does to a rollout that stands at `phase`.
+/// The effect of a command on a rollout in `phase`.
 pub fn effect(phase: &Phase, control: Control) -> Result<Effect, Refused> {
     use Effect::{Changes, Nothing};
     let promotes = matches!(phase, Phase::Paused { cause: PauseCause::Promotion, .. });

@@ -1,10 +1,11 @@
-//! What a rollout does next, as data: phases to record, work to begin, when to look again.
-//! The driver asks after every record and at `wake_at`.
+//! Decides what a rollout does next, as data: phases to record, work to start, when to decide
+//! again. The driver calls it after every record and at `wake_at`.
 //!
-//! A decision follows from the stored state and the time alone, so the one after a crash is
-//! the one before it: work that was begun and has not ended is in it again.
+//! A decision depends only on the stored state and the time, so the decision after a crash is the
+//! same as before it: work that started but has not ended is included again.
 //!
-//! Pure. `waves` has the way forward, `rollback` the way back, `clear` what is done before the end.
+//! Pure. `waves` decides the way forward, `rollback` the way back, and `clear` the removals before
+//! the end.
 
 mod clear;
 mod hosts;
@@ -22,30 +23,30 @@ use super::state::RolloutState;
 /// What a rollout does next.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Decision {
-    /// To be stored, in this order, before anything else; then decide again. Nothing new is
-    /// in `begin` and `wake_at` is `None` while there are any.
+    /// Records to store, in this order, before anything else; then decide again. If there are any,
+    /// `begin` has nothing new and `wake_at` is `None`.
     pub records: Vec<Event>,
-    /// All work that should be going on now; what goes on already is left alone.
+    /// All work that should be in progress now; work that is already in progress continues.
     pub begin: Vec<Assignment>,
-    /// When to decide again although nothing was recorded.
+    /// When to decide again even if nothing was recorded.
     pub wake_at: Option<Millis>,
 }
 
 /// Work on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
-    /// Where.
+    /// The host.
     pub host: HostName,
-    /// What.
+    /// The work.
     pub work: Work,
     /// Which attempt, from 1.
     pub attempt: u32,
-    /// Whether its beginning is in the journal already: it is at work, or was cut off by a
-    /// crash. Else that is recorded first.
+    /// Whether the journal already has its start: it is in progress, or a crash interrupted it.
+    /// Otherwise the start is recorded first.
     pub begun: bool,
 }
 
-/// What to do next.
+/// Decides what to do next.
 #[must_use]
 pub fn decide(state: &RolloutState, now: Millis) -> Decision {
     if clear::has_begun(state) {
@@ -72,15 +73,15 @@ fn usual(state: &RolloutState, now: Millis) -> Decision {
             if state.asked.promote || state.asked.resume.is_some() {
                 decision.enter(resumed(state, resume_to, *since, now), None);
             } else if **resume_to == Phase::Aborting {
-                // What it waited for has come.
+                // The condition that it waited for is met.
                 if !state.is_at_work() {
                     decision.enter(Phase::Aborting, None);
                 }
             } else if *cause != PauseCause::NeedsAttention
                 && let Some(trouble) = in_trouble(state)
             {
-                // Found while the hosts at work came to their end: it weighs more than why
-                // nothing further was begun.
+                // Found while the hosts in progress finished: it takes precedence over the reason
+                // why no further host started.
                 let (cause, since) = (PauseCause::NeedsAttention, *since);
                 let to = Phase::Paused { cause, resume_to: resume_to.clone(), since };
                 decision.enter(to, Some(trouble));
@@ -116,7 +117,8 @@ fn usual(state: &RolloutState, now: Millis) -> Decision {
     decision
 }
 
-/// Hosts at work come to their end; where none does within the progress deadline, a person is asked.
+/// Hosts in progress finish; if none does within the progress deadline, the rollout asks for manual
+/// repair.
 fn aborting(state: &RolloutState, now: Millis, decision: &mut Decision) {
     let deadline = state.last_progress + state.policy.progress_deadline;
     if now < deadline {
@@ -136,7 +138,7 @@ fn aborting(state: &RolloutState, now: Millis, decision: &mut Decision) {
     decision.enter(paused(state, PauseCause::Progress, now), Some(trouble));
 }
 
-/// Work that was begun and has not ended, in the order of the plan.
+/// Work that started but has not ended, in the order of the plan.
 fn going_on(state: &RolloutState) -> Vec<Assignment> {
     let assignment = |host: &HostName| {
         let known = state.hosts.get(host)?;
@@ -146,10 +148,11 @@ fn going_on(state: &RolloutState) -> Vec<Assignment> {
     state.plan.waves.iter().flatten().filter_map(assignment).collect()
 }
 
-/// Where a rollout goes on after a pause.
+/// Where a rollout continues after a pause.
 fn resumed(state: &RolloutState, resume_to: &Phase, since: Millis, now: Millis) -> Phase {
     match resume_to {
-        // What failed while its wave baked is replaced again, which is work of a wave.
+        // Hosts that failed during the bake of their wave are replaced again, which is work of a
+        // wave.
         Phase::Baking { wave, .. }
             if state.asked.resume == Some(true) && state.hosts.values().any(|host| host.failed) =>
         {
@@ -162,7 +165,7 @@ fn resumed(state: &RolloutState, resume_to: &Phase, since: Millis, now: Millis) 
     }
 }
 
-/// Why nothing further may begin on the way forward, and what becomes of the rollout.
+/// Why nothing further may start on the way forward, and which phase follows.
 fn halt(state: &RolloutState, now: Millis) -> Option<(Phase, Option<Trouble>)> {
     if state.asked.pause {
         return Some((paused(state, PauseCause::User, now), None));
@@ -193,7 +196,7 @@ fn halt(state: &RolloutState, now: Millis) -> Option<(Phase, Option<Trouble>)> {
     None
 }
 
-/// A host that only a person can put right stops everything, whatever the policy says.
+/// A host that needs manual repair stops everything, regardless of the policy.
 fn needs_attention(state: &RolloutState, now: Millis) -> Option<(Phase, Trouble)> {
     let trouble = in_trouble(state)?;
     Some((paused(state, PauseCause::NeedsAttention, now), trouble))
@@ -205,7 +208,7 @@ fn in_trouble(state: &RolloutState) -> Option<Trouble> {
     Some(Trouble::new(Reason::RolloutNeedsAttention, message))
 }
 
-/// What the policy wants when things go wrong.
+/// What the policy requires after failures.
 fn turn(
     state: &RolloutState,
     cause: PauseCause,

@@ -1,10 +1,9 @@
-//! One rollout under way: the only writer of its journal.
+//! One rollout in progress: the only writer of its journal.
 //!
-//! The loop: fold what is stored, ask `decide`, store what it says, begin the work it names,
-//! wait until something happens. Work on hosts runs in tasks of its own and writes through a
-//! [`EventWriter`] that comes back here, so that what the driver knows and what is stored never
-//! differ. When the journal refuses, everything here ends; the supervisor begins again from
-//! what is stored.
+//! The loop: fold the stored records, call `decide`, store its records, start its work, and wait
+//! for the next event. Work on hosts runs in separate tasks and writes through an [`EventWriter`]
+//! that leads back here, so that the driver's state and the stored state never differ. If the
+//! journal fails, everything here ends; the supervisor restarts from the stored records.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,8 +30,8 @@ use super::step::Names;
 use super::supervisor::write_login;
 use crate::domain::{ContainerName, HostName, Reason, RegistryLogin};
 
-/// Events of hosts that wait to be written; each host has one batch at most, so this only
-/// bounds how many hosts are written for in one turn.
+/// Events of hosts that wait to be stored; each host has at most one batch, so this only limits how
+/// many hosts are stored in one turn.
 const EVENTS: usize = 64;
 
 /// Commands that wait until the driver handles them.
@@ -41,15 +40,15 @@ const COMMANDS: usize = 16;
 /// What all drivers share.
 #[derive(Clone)]
 pub struct Shared {
-    /// Where everything is written down.
+    /// The journal.
     pub journal: Arc<dyn Journal>,
     /// The hosts.
     pub hosts: Arc<dyn Hosts>,
     /// The time.
     pub clock: Clock,
-    /// Who writes.
+    /// The epoch of this writer.
     pub epoch: Epoch,
-    /// Where pulls stand.
+    /// Progress of pulls.
     pub pulls: broadcast::Sender<PullProgress>,
     /// Cancelled when the server stops.
     pub stopping: CancellationToken,
@@ -67,7 +66,7 @@ pub enum DriverError {
     /// The journal refused.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// What is stored makes no sense to this version.
+    /// This version cannot interpret the stored records.
     #[error("the journal of the rollout cannot be read: {0}")]
     Illegal(#[from] Illegal),
 }
@@ -76,12 +75,12 @@ struct Command {
     control: Control,
     expected: Option<Revision>,
     by: String,
-    /// Takes the place of the credentials that came with the rollout.
+    /// Replaces the credentials of the rollout.
     login: Option<Arc<RegistryLogin>>,
     answer: oneshot::Sender<Result<(), RolloutError>>,
 }
 
-/// What a host has to say, and who waits until it is stored.
+/// Events of a host, and the sender that waits until they are stored.
 struct HostEvents {
     host: HostName,
     events: Vec<HostEvent>,
@@ -94,7 +93,7 @@ struct HostEventWriter {
     events: mpsc::Sender<HostEvents>,
 }
 
-/// One rollout under way.
+/// One rollout in progress.
 pub struct Driver {
     id: RolloutId,
     shared: Shared,
@@ -104,7 +103,7 @@ pub struct Driver {
     commands: mpsc::Receiver<Command>,
     events: (mpsc::Sender<HostEvents>, mpsc::Receiver<HostEvents>),
     tasks: JoinSet<Result<(), Stopped>>,
-    /// The task of each host that is at work in this process.
+    /// The task of each host that is in progress in this process.
     working: BTreeMap<HostName, Id>,
 }
 
@@ -119,7 +118,7 @@ impl EventWriter for HostEventWriter {
 }
 
 impl Handle {
-    /// Asks for something; returns when it is stored, with what follows from it at once.
+    /// Sends a command; returns once it is stored together with its immediate consequences.
     pub async fn control(
         &self,
         id: RolloutId,
@@ -130,7 +129,7 @@ impl Handle {
     ) -> Result<(), RolloutError> {
         let (answer, answered) = oneshot::channel();
         let command = Command { control, expected, by: by.to_owned(), login, answer };
-        // A driver that is gone has come to the end of its rollout, or the server stops.
+        // A driver is gone if its rollout has ended or the server is stopping.
         self.commands.send(command).await.map_err(|_| RolloutError::Ended(id))?;
         answered.await.unwrap_or(Err(RolloutError::Stopping))
     }
@@ -197,8 +196,8 @@ impl Driver {
         }
     }
 
-    /// Writes what happened with all that follows from it, all or nothing, and says what is to be
-    /// done now. So nobody reads a state that the next decision is about to leave.
+    /// Stores events with all their consequences, all or nothing, and returns the next decision.
+    /// Readers therefore never see a state that the next decision is about to change.
     async fn write(&mut self, events: Vec<Event>) -> Result<Decision, DriverError> {
         let at = self.shared.clock.now();
         let mut records = Vec::new();
@@ -214,8 +213,8 @@ impl Driver {
         Ok(decision)
     }
 
-    /// Takes events in before they are stored: what is illegal must not get into the journal. Where
-    /// it is, or where the journal refuses, the driver ends, and what it knows with it.
+    /// Folds events before they are stored: illegal ones must not get into the journal. If one is
+    /// illegal, or the journal fails, the driver ends and discards its state.
     fn fold(
         &mut self,
         events: Vec<Event>,
@@ -239,7 +238,7 @@ impl Driver {
         Ok(())
     }
 
-    /// For the log, where whoever watches over `wharfd` looks first. What a host said is escaped.
+    /// For the log, which operators read first. Text from hosts is escaped.
     fn log(&self, event: &Event) {
         let (rollout, container) = (self.id, &self.state.plan.container);
         match event {
@@ -340,7 +339,7 @@ impl Driver {
         let HostEvents { host, events, stored } = said;
         let event = |happened| Event::Host { host: host.clone(), happened };
         self.write(events.into_iter().map(event).collect()).await?;
-        // Gone when the work was dropped; what it wrote counts all the same.
+        // The receiver is gone if the work was dropped; stored events count anyway.
         let _ = stored.send(());
         Ok(())
     }
@@ -377,12 +376,12 @@ impl Driver {
         Ok(())
     }
 
-    /// Work that ended without a word is a bug: the host counts as failed, and the way back
-    /// is taken from what is there.
+    /// Work that ends without an outcome is a bug: the host counts as failed, and its rollback
+    /// starts from the observed state.
     async fn ended(&mut self, id: Id, panicked: bool) -> Result<(), DriverError> {
         let found = self.working.iter().find(|(_, task)| **task == id);
         let Some(host) = found.map(|(host, _)| host.clone()) else { return Ok(()) };
-        // What it wrote last is taken down before its place is given away.
+        // Store its last events before its slot is released.
         while let Ok(said) = self.events.1.try_recv() {
             self.record_events(said).await?;
         }

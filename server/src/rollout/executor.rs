@@ -1,11 +1,11 @@
-//! The work on one host: look, ask [`next_of`](super::step::next_of), write the intent, do that
-//! one step, write what came of it, look again. It decides nothing; and since it looks before
-//! every step, or knows from the Engine's answer what it would see, it goes on after a crash as
-//! if there had been none.
+//! The work on one host: observe, call [`next_of`](super::step::next_of), record the intent, do one
+//! step, record its outcome, observe again. It makes no decisions; because it observes before every
+//! step, or knows the state from the Engine's response, it continues after a crash as if nothing
+//! had happened.
 //!
-//! Calls whose answer is lost are not failures: the next look tells what became of them. A
-//! host that stops answering in the middle is waited for, because only the way on or the way
-//! back leads to a safe end.
+//! A call with a lost response is not a failure: the next observation shows its result. If a host
+//! stops answering in the middle, the work waits, because only completion or rollback leads to a
+//! safe end.
 
 mod act;
 mod clear;
@@ -39,21 +39,22 @@ use dependents::DependentEventWriter;
 pub use clear::remove_left;
 pub use look::container_facts;
 
-/// Wait before a host that did not answer is asked again: at first, and at most.
+/// Delay before a host that did not answer is contacted again: initial and maximum.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// How long a host is asked again before it counts as one that does not answer: one connection that
-/// breaks, or an Engine that is started again, must leave no host out.
+/// How long to retry a host before it counts as unreachable: a broken connection or a restart of
+/// the Engine must not exclude a host.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A step of the way back that fails this often in a row needs a person.
+/// A step of the way back that fails this often in a row needs manual repair.
 const MOST_FAILURES_BACK: u32 = 3;
 
-/// For calls that an Engine answers at once. Longer means that it hangs.
+/// For calls that an Engine answers immediately. Taking longer means that it hangs.
 const CALL: Duration = Duration::from_secs(30);
 
-/// Steps while nothing answers, whose effect every look shows: that they are done is written
-/// together with the next intent, which saves a flush to disk each. Lost in a crash, it is seen.
+/// Steps during the downtime whose effect every observation shows: their completion is stored
+/// together with the next intent, which saves a disk flush each. If it is lost in a crash, the
+/// observation shows it.
 const IS_SEEN: [Step; 8] = [
     Step::StopOld,
     Step::FenceOld,
@@ -65,13 +66,13 @@ const IS_SEEN: [Step; 8] = [
     Step::UnfenceOld,
 ];
 
-/// Lines of the new container's log that are kept of a failure.
+/// Log lines of the new container that are kept for a failure.
 const LOG_LINES: u32 = 20;
 
-/// Writes down what happens on the host, before anything further is done.
+/// Records events of the host before the work continues.
 #[async_trait]
 pub trait EventWriter: Send + Sync {
-    /// Returns once they are stored, all or none; an error ends the work at once.
+    /// Returns once they are stored, all or none; an error ends the work immediately.
     async fn write(&self, events: Vec<HostEvent>) -> Result<(), Stopped>;
 }
 
@@ -79,13 +80,13 @@ pub trait EventWriter: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopped;
 
-/// Everything that the work on one host needs to know.
+/// Everything that the work on one host needs.
 pub struct Task {
     /// The rollout.
     pub rollout: RolloutId,
     /// The host.
     pub host: HostName,
-    /// What is to be done there.
+    /// The work to do.
     pub plan: HostPlan,
     /// How.
     pub policy: Arc<Policy>,
@@ -99,43 +100,44 @@ pub struct Task {
     pub clock: Clock,
     /// Bodies of containers.
     pub bodies: Bodies,
-    /// Credentials that came with the rollout; `None`: those that the server keeps.
+    /// Credentials of the rollout; `None`: those stored in the server.
     pub login: Option<Arc<RegistryLogin>>,
-    /// Hears where a pull stands.
+    /// Receives the progress of pulls.
     pub pulls: broadcast::Sender<PullProgress>,
-    /// Where the journal stands.
+    /// State according to the journal.
     pub start: Start,
-    /// What hangs on the target, in the order of the plan; with tasks of its own.
+    /// The dependents of the target, in the order of the plan, with their own tasks.
     pub dependents: Vec<Task>,
-    /// Of a dependent: full ID of the old container that it hangs on.
+    /// For a dependent: full ID of the old container that it depends on.
     pub hangs_on: Option<String>,
 }
 
-/// Where the journal stands when the work begins, or begins again after a crash.
+/// State according to the journal at the start of the work, or at its restart after a crash.
 #[derive(Debug, Clone, Default)]
 pub struct Start {
     /// Steps so far.
     pub progress: HostProgress,
-    /// Whether the way back was taken already.
+    /// Whether the way back has already started.
     pub failed: bool,
-    /// When the gate gives up; `None` before it began.
+    /// When the gate times out; `None` before it starts.
     pub gate_deadline: Option<Millis>,
-    /// Since when the gate has seen it good.
+    /// Start of the uninterrupted healthy time.
     pub good_since: Option<Millis>,
     /// Until when it is watched after its gate.
     pub monitor_until: Option<Millis>,
-    /// ID of the image on this host, where it was pulled.
+    /// ID of the image on this host, if it was pulled.
     pub image_id: Option<String>,
 }
 
 /// Bodies of the containers of one host, as they are sent to the Engine.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Bodies {
-    /// Of the new container; `None` where none is created.
+    /// Body of the new container; `None` if none is created.
     pub new: Option<NewBody>,
-    /// Of the twin of the old one; `None` where it needs none.
+    /// Body of the twin of the old container; `None` if it needs none.
     pub twin: Option<NewBody>,
-    /// Of what hangs on the target, in the order of the plan; they name the old one by its ID.
+    /// The dependents of the target, in the order of the plan; they refer to the old container by
+    /// ID.
     #[serde(default)]
     pub dependents: Vec<Bodies>,
 }
@@ -145,48 +147,48 @@ pub struct Bodies {
 pub struct NewBody {
     /// `POST /containers/create`.
     pub body: serde_json::Value,
-    /// Networks to connect before the start, with their endpoints: what Engines before API
-    /// 1.44 do not take at creation.
+    /// Networks to connect before the start, with their endpoints: those that Engines before API
+    /// 1.44 do not accept at creation.
     pub networks: Vec<(String, serde_json::Value)>,
-    /// Names of the networks that the container must be in; empty where nobody wrote them down.
+    /// Names of the networks that the container must be in; empty if none were recorded.
     #[serde(default)]
     pub joins: Vec<String>,
-    /// ID of the image that it is made from, where it is known before the pull: the name of the
-    /// image may mean another one by the time that it is made. `None` for the rollout's image.
+    /// ID of the image to create it from, if known before the pull: the name of the image may point
+    /// to another one by then. `None` for the rollout's image.
     #[serde(default)]
     pub image_id: Option<String>,
 }
 
 /// Why a step was not done.
 enum StepError {
-    /// The journal takes no more.
+    /// The journal refuses further records.
     Stopped,
-    /// The answer is lost, or the host does not answer: look again later.
+    /// The response was lost, or the host does not answer: observe again later.
     Lost(Trouble),
-    /// It was refused, or did not prove itself: the work fails.
+    /// Refused, or not healthy: the work fails.
     Failed(Trouble),
 }
 
-/// The work at work.
+/// The work in progress.
 struct Run<'a> {
     task: &'a Task,
     writer: &'a dyn EventWriter,
     engine: Arc<dyn Engine>,
     state: Start,
-    /// Written with what comes next.
+    /// Events to store with the next ones.
     held: Vec<HostEvent>,
-    /// Of a dependent: full ID of the new container that it is to hang on, as of the last look.
+    /// For a dependent: full ID of the new container to depend on, as of the last observation.
     parent: Option<String>,
 }
 
-/// The work on the target and on what hangs on it.
+/// The work on the target and its dependents.
 struct HostRun<'a> {
     target: Run<'a>,
     dependents: Vec<Run<'a>>,
 }
 
 impl Task {
-    /// Does the work to its end. Every way out is written down first, but for `Stopped`.
+    /// Does the work until its end. Every outcome except `Stopped` is recorded first.
     pub async fn run(self, work: Work, writer: &dyn EventWriter) -> Result<(), Stopped> {
         let engine = match self.hosts.engine(&self.host) {
             Ok(engine) => engine,
@@ -256,7 +258,8 @@ impl HostRun<'_> {
                 Next::Do(step) => match self.step(number, step, &seen).await {
                     Ok(()) => {
                         failures_back = 0;
-                        // Done, and to be done again: somebody works against it. No flood.
+                        // The step was done but has to be repeated: somebody works against it.
+                        // Wait, to avoid a flood.
                         if last.replace((number, step)) == Some((number, step)) {
                             self.flush().await?;
                             self.target.pause(&mut wait).await;
@@ -299,17 +302,18 @@ impl HostRun<'_> {
         }
     }
 
-    /// What is there after a step, without a look: each costs time in which nothing answers.
+    /// Derives the state after a step without an observation, because observing prolongs the
+    /// downtime.
     fn foreseen(
         &self,
         direction: Direction,
         step: Step,
         seen: &[Observed],
     ) -> Option<Vec<Observed>> {
-        // What hangs on it ends with it, in ways of its own.
+        // Its dependents end with it, in their own ways.
         let [target] = seen else { return None };
         let Task { names, plan, .. } = self.target.task;
-        // One with auto-remove goes when it stops, and its twin comes.
+        // A container with auto-remove disappears when it stops, and its twin appears.
         let stays = plan.old.as_ref().is_some_and(|old| !old.auto_remove);
         let is_sure = direction == Direction::Forward && stays;
         is_sure.then(|| target.after(step, names)).flatten().map(|after| vec![after])
@@ -336,7 +340,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The end of the new container's log, where it ran.
+    /// Last lines of the new container's log, if it ran.
     async fn log_of_new(&self, seen: &Observed) -> Vec<String> {
         match seen.new.as_ref().filter(|new| new.started_at.is_some()) {
             Some(new) => self.log_tail(&new.id).await,
@@ -391,7 +395,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Whether an error leaves it open what became of a call, or says that it was not begun.
+/// Whether an error leaves the result of a call unknown, or means that the call was not made.
 fn is_lost(error: &EngineError) -> bool {
     matches!(
         error.kind,

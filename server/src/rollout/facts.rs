@@ -1,8 +1,8 @@
-//! What is on a host, as far as a plan needs to know: the container that is to be replaced, its
-//! image, and everything that may stand in its way.
+//! The facts of a host that a plan needs: the container to replace, its image, and everything that
+//! may prevent the replacement.
 //!
-//! [`gather`] asks the Engine and changes nothing; the values are plain, and what is pure works on
-//! them. Called by the planner and, for the look before a step, by the executor.
+//! [`gather`] queries the Engine and changes nothing; the values are plain data for pure code.
+//! Called by the planner and, for the observation before a step, by the executor.
 
 mod ask;
 mod podman;
@@ -19,34 +19,34 @@ use crate::engine::{ApiVersion, FileChange, Platform};
 pub struct OldContainer {
     /// The Engine's inspection.
     pub inspect: Value,
-    /// The inspection of its image, by the image's ID; `None` where that is gone.
+    /// The inspection of its image, by the image's ID; `None` if the image is gone.
     pub image: Option<Value>,
-    /// ID of the image that the name of its image stands for now.
+    /// ID of the image that the name of its image now points to.
     pub named_image: Option<String>,
-    /// What it wrote into its own layer; `None` where the Engine does not say.
+    /// Changed files in its writable layer; `None` if the Engine does not report them.
     pub changes: Option<Vec<FileChange>>,
 }
 
-/// What is around it on the host.
+/// The environment of the container on its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostFacts {
     /// The version in which the facts were read and the container will be created.
     pub api_version: ApiVersion,
     /// The host name of the Engine.
     pub engine_name: String,
-    /// Where logs go by default; empty where the Engine does not say.
+    /// The default log driver; empty if the Engine does not report it.
     pub log_driver: String,
-    /// What runs containers by default; empty where the Engine does not say.
+    /// The default runtime; empty if the Engine does not report it.
     pub runtime: String,
-    /// What it runs.
+    /// The platform of the host.
     pub platform: Platform,
     /// All networks.
     pub networks: Vec<NetworkFacts>,
     /// All containers that could be read, the target included.
     pub containers: Vec<ContainerFacts>,
-    /// IDs of those that could not.
+    /// IDs of containers that could not be read.
     pub unread: Vec<String>,
-    /// Whether it cannot change the restart policy of a container: Podman before 5.1.
+    /// Whether the Engine cannot change the restart policy of a container: Podman before 5.1.
     pub fixed_restart_policies: bool,
 }
 
@@ -74,22 +74,22 @@ pub struct ContainerFacts {
     pub image_id: String,
     /// Whether it runs.
     pub running: bool,
-    /// `container:ID` where it shares one.
+    /// `container:ID` if it shares one.
     pub network_mode: String,
-    /// `container:ID` where it shares one.
+    /// `container:ID` if it shares one.
     pub ipc_mode: String,
-    /// `container:ID` where it shares one.
+    /// `container:ID` if it shares one.
     pub pid_mode: String,
     /// Containers whose volumes it took, as `NAME[:MODE]`.
     pub volumes_from: Vec<String>,
-    /// Names of the containers that it has legacy links to, those of the default bridge. Links in
-    /// other networks are no more than names there, and lead to whatever has the name.
+    /// Names of the containers that it has legacy links to, in the default bridge. Links in other
+    /// networks are only names, and resolve to the current owner of the name.
     pub links: Vec<String>,
-    /// What is mounted into it.
+    /// Its mounts.
     pub mounts: Vec<MountFacts>,
 }
 
-/// Something that is mounted into a container.
+/// A mount of a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MountFacts {
     /// Of the volume; empty for others.
@@ -103,7 +103,7 @@ pub struct MountFacts {
 }
 
 /// The target of a legacy link, which an inspection shows as `/db:/web/alias`; `None` for a link of
-/// another network, which it shows as it was given.
+/// another network, which is shown as requested.
 fn linked(link: &Value) -> Option<String> {
     let (target, alias) = link.as_str()?.split_once(':')?;
     let legacy = target.starts_with('/') && alias.starts_with('/');
@@ -139,8 +139,8 @@ impl ContainerFacts {
         }
     }
 
-    /// Whether a text of another container's settings means this one: its name or ID, or a
-    /// beginning of the ID that nobody has by chance.
+    /// Whether a text in another container's settings refers to this one: its name or ID, or a
+    /// prefix of the ID that is too long to be a coincidence.
     #[must_use]
     pub fn is(&self, text: &str) -> bool {
         let text = text.trim_start_matches('/');

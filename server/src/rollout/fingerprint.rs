@@ -1,5 +1,6 @@
-//! What identifies a plan: a hash over what it does, without what it says for people. Two plans of
-//! an unchanged fleet have the same one, so that what was looked at can be asked for. Pure.
+//! The fingerprint of a plan: a hash of what it does, without text for people. Two plans of an
+//! unchanged fleet have the same fingerprint, so a caller can request exactly the reviewed plan.
+//! Pure.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +15,7 @@ use super::model::{
 use super::spec::Policy;
 use crate::domain::{ContainerName, HostName};
 
-/// What the hash begins with. To be changed where the same plan gets another hash.
+/// Prefix of the hashed data. Change it if the same plan gets another hash.
 const FORM: &str = "wharf plan 1\n";
 
 /// Hexadecimal digits of a fingerprint.
@@ -36,7 +37,7 @@ impl Fingerprint {
         let Plan { container, image, waves, hosts, warnings: _ } = plan;
         let hosts = hosts.iter().map(|(name, host)| (name, Essence::of(host))).collect();
         let whole = Whole { container, image: image.as_ref(), waves, hosts, policy };
-        // Of texts, numbers, lists and maps with texts as keys: there is nothing to fail.
+        // Cannot fail: only texts, numbers, lists, and maps with text keys.
         let json = serde_json::to_vec(&whole).unwrap_or_default();
         let digest = Sha256::new().chain_update(FORM).chain_update(json).finalize();
         Self(digest.iter().fold(String::with_capacity(DIGITS), |mut hex, byte| {
@@ -45,7 +46,7 @@ impl Fingerprint {
         }))
     }
 
-    /// Reads what [`fmt::Display`] writes.
+    /// Parses what [`fmt::Display`] writes.
     pub fn parse(text: &str) -> Result<Self, InvalidFingerprint> {
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         if text.len() == DIGITS && text.bytes().all(is_digit) {
@@ -72,8 +73,8 @@ struct Whole<'a> {
     policy: &'a Policy,
 }
 
-/// What it does on one host. All fields are named where it is made, so that nobody adds one to a
-/// plan without a thought for this.
+/// What it does on one host. The construction names all fields, so that a new field of a plan
+/// requires a decision here.
 #[derive(Serialize)]
 struct Essence<'a> {
     kind: Kind<'a>,
@@ -86,7 +87,7 @@ struct Essence<'a> {
     image: Option<&'a PlannedImage>,
 }
 
-/// What is done, without why nothing is.
+/// What is done, without the reason for a skip.
 #[derive(Serialize)]
 enum Kind<'a> {
     Replace,
@@ -110,7 +111,7 @@ struct Old<'a> {
 
 impl<'a> Essence<'a> {
     fn of(host: &'a HostPlan) -> Self {
-        // A program that writes into its own layer changes what is lost, and not what is done.
+        // A program that writes to its own layer changes what is lost, not what is done.
         let HostPlan {
             kind,
             old,
@@ -145,7 +146,7 @@ impl<'a> Essence<'a> {
 
 impl<'a> Old<'a> {
     fn of(old: &'a OldFacts) -> Self {
-        // What its image is called in registries is for an undo, and grows with every pull.
+        // The image's names in registries are only for an undo, and grow with every pull.
         let OldFacts {
             id,
             image,

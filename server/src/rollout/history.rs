@@ -14,13 +14,13 @@ pub struct Ended {
     pub id: RolloutId,
     /// When it ended.
     pub at: Millis,
-    /// Whether it found every host as it should be and touched none. Pipelines make many of
-    /// these, which must not push those out that changed something.
+    /// Whether it changed no host because all were up to date. Pipelines create many of these,
+    /// which must not displace rollouts that changed something.
     pub is_idle: bool,
 }
 
-/// The rollouts beyond the newest `most`, the oldest first, but for those that are needed. Idle ones
-/// are counted by themselves.
+/// The rollouts beyond the newest `most`, oldest first, except those that are still needed. Idle
+/// ones are counted separately.
 #[must_use]
 pub fn beyond(
     ended: impl IntoIterator<Item = Ended>,
@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(beyond(four, 4, &none()), []);
         assert_eq!(beyond(four, 2, &none()), [id(2), id(4)]);
         assert_eq!(beyond(four, 0, &none()), [id(2), id(4), id(3), id(1)]);
-        // Of two that ended at once, the same one always.
+        // Breaks ties between two that ended at the same time.
         assert_eq!(beyond([ended(2, 5), ended(1, 5)], 1, &none()), [id(1)]);
     }
 

@@ -1,5 +1,5 @@
-//! The hosts as a rollout sees them: an Engine for each, and probes of what runs there. The
-//! seam between a rollout and the world; simulations put models behind it.
+//! The hosts as a rollout uses them: an Engine for each, and probes of containers. The seam between
+//! a rollout and the outside; simulations implement it with models.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,27 +11,27 @@ use super::model::Trouble;
 use crate::domain::{HostName, RegistryHost, RegistryLogin};
 use crate::engine::Engine;
 
-/// The hosts as a rollout sees them.
+/// The hosts as a rollout uses them.
 #[async_trait]
 pub trait Hosts: Send + Sync + 'static {
-    /// The Engine of a host; fails where the host is not in the inventory any more.
+    /// The Engine of a host; fails if the host is no longer in the inventory.
     fn engine(&self, host: &HostName) -> Result<Arc<dyn Engine>, Trouble>;
 
-    /// Where published ports of a host are reached: its name or address; `None` where the
-    /// host is not in the inventory any more.
+    /// Name or address under which published ports of a host are reachable; `None` if the host is
+    /// no longer in the inventory.
     fn published_at(&self, host: &HostName) -> Option<String>;
 
-    /// The credentials that the server keeps for a registry.
+    /// The stored credentials for a registry.
     async fn login(&self, registry: &RegistryHost) -> Option<Arc<RegistryLogin>>;
 
-    /// Makes an HTTP request to `http://{target}{path}`.
+    /// Sends an HTTP request to `http://{target}{path}`.
     async fn probe_http(&self, target: &ProbeTarget, path: &str, timeout: Duration) -> HttpProbe;
 
     /// Opens a TCP connection; the error is in words.
     async fn probe_tcp(&self, target: &ProbeTarget, timeout: Duration) -> Result<(), String>;
 }
 
-/// Where a probe goes.
+/// The target of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeTarget {
     /// The host that the container is on; simulations find their model by it.
@@ -42,14 +42,14 @@ pub struct ProbeTarget {
     pub port: u16,
 }
 
-/// What an HTTP probe saw.
+/// Result of an HTTP probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HttpProbe {
     /// An answer.
     Answered {
         /// Its status.
         status: u16,
-        /// The beginning of its body.
+        /// The beginning of the body.
         body: String,
     },
     /// None; why, in words.

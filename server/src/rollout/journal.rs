@@ -1,9 +1,9 @@
-//! Where rollouts are written down: records that only grow until their rollout is forgotten as a
-//! whole, in one sequence for the whole store, and sealed blobs beside them for what may hold secrets.
+//! The journal of rollouts: append-only records, in one sequence for the whole store, and sealed
+//! blobs for data that may contain secrets. A rollout is deleted only as a whole.
 //!
-//! A driver writes what it is about to do before it does it and what came of it after; so
-//! an append that fails stops the driver. Watchers read here and nowhere else, and so never
-//! hear of a thing that is not stored. [`crate::store`] keeps a journal in SQLite, the simulator one in
+//! A driver writes its intent before it acts and the result after it, so a failed append stops the
+//! driver. Watchers read only the journal, and so never see anything that is not stored.
+//! [`crate::store`] implements a journal in SQLite, [`MemoryJournal`] in memory for simulations; the simulator one in
 //! memory; the same contract tests hold for both.
 
 use async_trait::async_trait;
@@ -17,38 +17,37 @@ use crate::domain::{Annotations, ContainerName, HostName};
 /// The result of a call on the journal.
 pub type Result<T> = std::result::Result<T, JournalError>;
 
-/// Where rollouts are written down.
+/// The journal of rollouts.
 #[async_trait]
 pub trait Journal: Send + Sync + 'static {
-    /// Names the store: a cursor of another store means nothing here.
+    /// Identifies the store: a cursor of another store has no meaning here.
     fn store_id(&self) -> Uuid;
 
-    /// Becomes the only writer: appends of all earlier epochs are refused from now on.
+    /// Becomes the only writer: from now on, appends of all earlier epochs are refused.
     async fn take_over(&self) -> Result<Epoch>;
 
-    /// Writes a new rollout with its first record, its locks and its sealed blobs, all or
-    /// nothing. [`JournalError::Locked`] if another rollout holds the container on any host that
-    /// the plan considered, also on hosts that the plan skips; [`JournalError::Outdated`] if
-    /// another rollout released one of them after [`NewRollout::planned_at`].
+    /// Writes a new rollout with its first record, its locks, and its sealed blobs, all or nothing.
+    /// [`JournalError::Locked`] if another rollout holds the container on any host that the plan
+    /// considered, including hosts that the plan skips; [`JournalError::Outdated`] if another
+    /// rollout released one of them after [`NewRollout::planned_at`].
     async fn create(&self, epoch: Epoch, rollout: NewRollout) -> Result<Revision>;
 
-    /// Appends records, all or none, and returns the revision of the last. A terminal phase
-    /// among them gives the locks back and forgets [`SecretKind::Login`].
+    /// Appends records, all or none, and returns the revision of the last one. A terminal phase
+    /// among them releases the locks and deletes [`SecretKind::Login`].
     async fn append(&self, epoch: Epoch, id: RolloutId, records: &[Record]) -> Result<Revision>;
 
-    /// Seals a blob of a rollout that has not ended in place of what it had of that kind.
+    /// Seals a blob of an open rollout, replacing an earlier one of that kind.
     async fn replace_secret(&self, epoch: Epoch, id: RolloutId, secret: NewSecret) -> Result<()>;
 
-    /// Removes a rollout that has ended, with its records and sealed blobs. One that has not, or
-    /// is not there, stays as it is. Revisions are not given again.
+    /// Deletes an ended rollout, with its records and sealed blobs. An open or missing one stays
+    /// unchanged. Revisions are never reused.
     async fn forget(&self, epoch: Epoch, id: RolloutId) -> Result<()>;
 
-    /// All records of a rollout, oldest first; empty where there is none.
+    /// All records of a rollout, oldest first; empty if there is none.
     async fn records(&self, id: RolloutId) -> Result<Vec<Entry>>;
 
     /// Up to `limit` records after a revision, of one rollout or of all, oldest first. For
-    /// watchers, who may be many: it does not wait for writes that are asked for already, and
-    /// they do not wait for it.
+    /// watchers, of which there may be many: it neither waits for pending writes nor delays them.
     async fn after(
         &self,
         revision: Revision,
@@ -59,7 +58,7 @@ pub trait Journal: Send + Sync + 'static {
     /// The rollouts that have not ended, oldest first.
     async fn open(&self) -> Result<Vec<RolloutId>>;
 
-    /// What lists show, newest first.
+    /// The entries of lists, newest first.
     async fn list(&self) -> Result<Vec<Summary>>;
 
     /// A sealed blob of a rollout, or of a host in it.
@@ -79,21 +78,21 @@ pub trait Journal: Send + Sync + 'static {
 pub struct NewRollout {
     /// Its ID.
     pub id: RolloutId,
-    /// When it was asked for.
+    /// When it was created.
     pub created_at: Millis,
-    /// What it does.
+    /// Its plan.
     pub plan: Plan,
     /// How.
     pub policy: Policy,
-    /// Who asked for it.
+    /// Who created it.
     pub by: String,
-    /// The rollout that it takes back.
+    /// The rollout that it undoes.
     pub undo_of: Option<RolloutId>,
-    /// What the caller noted about it.
+    /// The caller's annotations.
     pub annotations: Annotations,
-    /// What may hold secrets.
+    /// Data that may contain secrets.
     pub secrets: Vec<NewSecret>,
-    /// The newest revision of the journal before the hosts were asked for the plan.
+    /// The newest revision of the journal before the hosts were queried for the plan.
     pub planned_at: Revision,
 }
 
@@ -116,8 +115,8 @@ impl NewRollout {
         self.plan.containers()
     }
 
-    /// The containers that the plan only looked at. It relies on what it saw there, such as a
-    /// container that is on the new version, so no other rollout may be changing them.
+    /// The containers that the plan only observed. It relies on their state, such as a container on
+    /// the new version, so no other rollout may be changing them.
     pub fn skipped(&self) -> impl Iterator<Item = (&HostName, &ContainerName)> {
         let locked = |host: &&HostName| self.plan.waves.iter().flatten().any(|it| it == *host);
         let skipped = self.plan.hosts.keys().filter(move |host| !locked(host));
@@ -130,13 +129,13 @@ impl NewRollout {
 pub struct OpenRollout {
     /// Its ID.
     pub id: RolloutId,
-    /// What it does.
+    /// Its plan.
     pub plan: Plan,
-    /// The rollout that it takes back.
+    /// The rollout that it undoes.
     pub undo_of: Option<RolloutId>,
 }
 
-/// The rollouts that have not ended, oldest first, with what they do.
+/// The open rollouts, oldest first, with their plans.
 pub async fn open_rollouts(journal: &dyn Journal) -> Result<Vec<OpenRollout>> {
     let mut open = Vec::new();
     for id in journal.open().await? {
@@ -153,22 +152,22 @@ pub async fn open_rollouts(journal: &dyn Journal) -> Result<Vec<OpenRollout>> {
 pub struct NewSecret {
     /// The host; `None` for the rollout as a whole.
     pub host: Option<HostName>,
-    /// What it is.
+    /// The kind of blob.
     pub kind: SecretKind,
     /// JSON.
     pub text: String,
 }
 
-/// What a sealed blob is.
+/// The kind of a sealed blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SecretKind {
-    /// The request as it came.
+    /// The original request.
     Request,
     /// How a host's new container is created.
     Body,
-    /// The credentials that came with the request.
+    /// The credentials of the request.
     Login,
-    /// What a host's old container was, for an undo without it.
+    /// The settings of a host's old container, for an undo without the container.
     Snapshot,
 }
 
@@ -183,14 +182,14 @@ pub struct Entry {
     pub record: Record,
 }
 
-/// What lists show of a rollout.
+/// A rollout in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// Its ID.
     pub id: RolloutId,
     /// The container it is about.
     pub container: ContainerName,
-    /// When it was asked for.
+    /// When it was created.
     pub created_at: Millis,
     /// When it ended; `None` while it has not.
     pub ended_at: Option<Millis>,
@@ -202,7 +201,7 @@ pub enum JournalError {
     /// Another `wharfd` took the store over.
     #[error("another wharfd has taken over; this one no longer writes")]
     Fenced,
-    /// Another rollout is at work on the container.
+    /// Another rollout is changing the container.
     #[error(
         "another rollout is changing {container} on {host}; \
          to follow it, run `wharf rollout watch {}`; to stop it, run `wharf rollout abort {}`",

@@ -1,5 +1,5 @@
-//! Rolling upgrades: a container replaced on many hosts, a few at a time, behind gates, with
-//! a state that survives the end of the server at any moment.
+//! Rolling upgrades: replace a container on many hosts, a few at a time, behind gates, with a state
+//! that survives a crash of the server at any moment.
 
 pub mod clock;
 pub mod control;

@@ -1,9 +1,9 @@
-//! The values that all parts of a rollout share: its plan, the records of its journal, and
-//! the phases of hosts and of the whole. Plain data; what is done with it stands in
-//! `plan`, `state`, `decide` and `step`.
+//! The values that all parts of a rollout share: its plan, the records of its journal, and the
+//! phases of hosts and of the whole. Plain data; the logic is in `plan`, `state`, `decide`, and
+//! `step`.
 //!
-//! No secret is in here: environment values and other settings are in sealed blobs beside
-//! the records, and a plan shows them masked.
+//! Contains no secrets: environment values and other settings are in sealed blobs beside the
+//! records, and a plan shows them masked.
 
 use std::fmt;
 use std::ops::Add;
@@ -34,11 +34,12 @@ pub struct RolloutId(pub Uuid);
 )]
 pub struct Revision(pub u64);
 
-/// Which `wharfd` writes: counted up when one takes the store over. A lower one is refused.
+/// Number of the `wharfd` that writes: incremented when one takes over the store. Records of a
+/// lower epoch are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Epoch(pub u64);
 
-/// What went wrong, in words and as a reason of docs/errors.md.
+/// A problem, as text and as a reason of docs/errors.md.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
     /// The kind of it.
@@ -52,56 +53,56 @@ pub struct Trouble {
 pub struct Record {
     /// When.
     pub at: Millis,
-    /// What.
+    /// The event.
     pub event: Event,
 }
 
-/// What a record says.
+/// The content of a record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// It was asked for and planned. Always the first.
+    /// Created and planned. Always the first record.
     Created {
-        /// What will be done.
+        /// The plan.
         plan: Box<Plan>,
         /// How.
         policy: Box<super::spec::Policy>,
-        /// Who asked for it.
+        /// Who created it.
         by: String,
-        /// The rollout that this one takes back.
+        /// The rollout that it undoes.
         undo_of: Option<RolloutId>,
-        /// What the caller noted about it.
+        /// The caller's annotations.
         #[serde(default, skip_serializing_if = "Annotations::is_empty")]
         annotations: Annotations,
     },
-    /// The rollout as a whole goes on to another phase.
+    /// The rollout enters another phase.
     Phase {
         /// Which.
         to: Phase,
-        /// Why, where it is not the usual course.
+        /// The reason, unless this is normal operation.
         reason: Option<Trouble>,
     },
-    /// Somebody asked for something.
+    /// A command of a user.
     Control {
-        /// What.
+        /// The command.
         control: Control,
-        /// Who.
+        /// The user.
         by: String,
     },
-    /// Something happened on a host.
+    /// An event on a host.
     Host {
         /// Which.
         host: HostName,
-        /// What.
+        /// The event.
         happened: HostEvent,
     },
 }
 
-/// Where a rollout stands as a whole.
+/// The phase of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "snake_case")]
 pub enum Phase {
-    /// Images go to all hosts; no container is touched.
+    /// All hosts pull the image; no container is touched.
     Pulling,
     /// The hosts of a wave are replaced.
     Running {
@@ -115,26 +116,26 @@ pub enum Phase {
         /// When it ends.
         until: Millis,
     },
-    /// Nothing is begun until somebody says so.
+    /// Nothing starts until somebody resumes it.
     Paused {
         /// Why.
         cause: PauseCause,
-        /// Where it goes on.
+        /// The phase to return to.
         resume_to: Box<Phase>,
         /// When it paused: deadlines are frozen since then.
         since: Millis,
     },
-    /// What was replaced is put back.
+    /// The replaced containers are restored.
     RollingBack,
-    /// Hosts at work come to a safe end; nothing else is begun.
+    /// Hosts in progress finish in a safe state; no other starts.
     Aborting,
     /// Every host is on the new version, or was skipped with a reason in the plan.
     Succeeded,
     /// It ended, and some hosts are not on the new version.
     Failed,
-    /// What was there is there again.
+    /// The previous containers are restored.
     RolledBack,
-    /// It was stopped half-way; the hosts are a mix that its state tells.
+    /// Stopped before the last host; hosts are on both versions.
     Aborted,
 }
 
@@ -142,7 +143,7 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PauseCause {
-    /// Somebody asked for it.
+    /// A user paused it.
     User,
     /// More hosts failed than the budget allows.
     Budget,
@@ -156,24 +157,24 @@ pub enum PauseCause {
     NeedsAttention,
 }
 
-/// What somebody can ask of a rollout.
+/// A command for a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "control", rename_all = "snake_case")]
 pub enum Control {
-    /// Begin no further host.
+    /// Start no further host.
     Pause,
-    /// Go on.
+    /// Resume.
     Resume {
         /// Try the hosts that failed once more, with a new budget.
         retry_failed: bool,
     },
-    /// Go on after the canary.
+    /// Continue after the canary.
     Promote,
     /// Stop at the next safe point and leave the mix.
     Abort,
 }
 
-/// Work on one host, from beginning to end.
+/// Work on one host, from start to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Work {
@@ -183,14 +184,14 @@ pub enum Work {
     Forward,
     /// Watch a container that was replaced while its wave bakes; a failure is restored.
     Watch,
-    /// Put back what was there, on a host that was done.
+    /// Restore the old container, on a host that was done.
     RollBack,
-    /// Remove the old container of a host that was done, before the rollout ends: where somebody
-    /// else would count it.
+    /// Remove the old container of a finished host before the rollout ends, because something else
+    /// would use or count it.
     Clear,
 }
 
-/// What happened on a host.
+/// An event on a host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum HostEvent {
@@ -210,31 +211,31 @@ pub enum HostEvent {
     Did {
         /// Which.
         step: Step,
-        /// The container it made; with [`Step::Create`] and [`Step::CreateTwin`].
+        /// The container that it created; with [`Step::Create`] and [`Step::CreateTwin`].
         id: Option<String>,
     },
-    /// The image is there.
+    /// The host has the image.
     Pulled {
         /// Its ID on this host.
         image_id: String,
-        /// What the registry says it is; hosts must agree.
+        /// Its digest in the registry, which must be the same on all hosts.
         digest: Option<String>,
     },
-    /// The Engine made something else of the new container than was asked for.
+    /// The settings of the new container differ from the requested ones.
     Differs {
-        /// A line a setting, secrets masked; not empty.
+        /// One line for each setting, secrets masked; not empty.
         differences: Vec<String>,
     },
-    /// The gate began to look.
+    /// The gate started.
     Gate {
-        /// When it gives up; absolute, so that a crash does not extend it.
+        /// When it times out; absolute, so that a crash does not extend it.
         deadline: Millis,
     },
-    /// The gate has seen it good since then; `None`: not any more.
+    /// Start of the uninterrupted healthy time; `None`: no longer healthy.
     Good {
         /// Since when.
         since: Option<Millis>,
-        /// What the last look saw, for people.
+        /// Result of the last check, for people.
         saw: String,
     },
     /// The gate let it pass; it is watched for a while longer.
@@ -242,20 +243,20 @@ pub enum HostEvent {
         /// Until when.
         monitor_until: Millis,
     },
-    /// The work failed; what is left of it puts back what was there.
+    /// The work failed; the rest of it restores the old container.
     Failed {
-        /// Where.
+        /// The step that failed.
         step: Option<Step>,
         /// Why.
         trouble: Trouble,
         /// The last lines of the new container's log.
         log_tail: Vec<String>,
     },
-    /// A step or a gate of a container that hangs on the target.
+    /// A step or a gate of a dependent of the target.
     Dependent {
         /// Its place in [`HostPlan::dependents`].
         number: usize,
-        /// What: `Intent`, `Did`, `Differs`, `Gate`, `Good` or `Passed`.
+        /// The event: `Intent`, `Did`, `Differs`, `Gate`, `Good`, or `Passed`.
         happened: Box<HostEvent>,
     },
     /// The host does not answer; nothing was done on it in this attempt.
@@ -274,22 +275,22 @@ pub enum HostEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "end", rename_all = "snake_case")]
 pub enum HostEnd {
-    /// The image is there.
+    /// The host has the image.
     Pulled,
-    /// The new container is in place and good.
+    /// The new container is in place and healthy.
     Committed,
-    /// It failed, and what was there is there again.
+    /// The host failed, and the old container is restored.
     Restored,
-    /// What was there is there again, because the rollout was taken back.
+    /// The old container is restored, because the rollout was rolled back.
     RolledBack,
-    /// The work failed before anything was changed.
+    /// The work failed before anything changed.
     Unchanged,
     /// It was left out.
     Skipped {
         /// Why.
         reason: String,
     },
-    /// It failed and could not be restored: a person must look. Nothing was deleted.
+    /// The host failed and could not be restored: it needs manual repair. Nothing was deleted.
     NeedsAttention {
         /// What was found, and what to do.
         trouble: Trouble,
@@ -302,26 +303,25 @@ pub enum HostEnd {
 pub enum Step {
     /// Create the candidate under its temporary name and connect its networks.
     Create,
-    /// Create the stopped twin that stands in for an old container with auto-remove.
+    /// Create the stopped twin that represents an old container with auto-remove.
     CreateTwin,
     /// Run the drain hook in the old container.
     Drain,
     /// Stop the old container.
     StopOld,
-    /// Take the restart policy from the old container, so that no restart of the Engine
-    /// starts it again.
+    /// Remove the restart policy of the old container, so that no restart of the Engine starts it.
     FenceOld,
     /// Give the old container its backup name.
     RenameOld,
-    /// Give the new container the name.
+    /// Give the new container its final name.
     RenameNew,
-    /// Give an adopted container its restart policy back.
+    /// Restore the restart policy of an adopted container.
     UnfenceNew,
     /// Start the new container.
     StartNew,
-    /// Compare the new container with what was asked for.
+    /// Compare the new container with the requested settings.
     Compare,
-    /// Wait until the new container proves itself.
+    /// Wait until the new container is healthy.
     Gate,
     /// Run the last check in the new container.
     Verify,
@@ -329,23 +329,23 @@ pub enum Step {
     Monitor,
     /// Stop the new container.
     StopNew,
-    /// Take the restart policy from an adopted container again.
+    /// Remove the restart policy of an adopted container again.
     FenceNew,
-    /// Give the new container its reject name, an adopted one its former name.
+    /// Give the new container its reject name, or an adopted one its former name.
     RenameBad,
-    /// Give the old container its name again.
+    /// Give the old container its name back.
     RenameBack,
-    /// Give the old container its restart policy back.
+    /// Restore the restart policy of the old container.
     UnfenceOld,
     /// Start the old container again.
     StartOld,
-    /// Wait until the old container proves itself.
+    /// Wait until the old container is healthy.
     GateOld,
     /// Remove the new container.
     RemoveNew,
-    /// Remove the twin of an old container that is still there.
+    /// Remove the twin of an old container that still exists.
     RemoveTwin,
-    /// Remove the old container, or the twin that stands for it, at the end of the rollout.
+    /// Remove the old container, or its twin, at the end of the rollout.
     RemoveOld,
 }
 
@@ -367,7 +367,7 @@ impl Add<Duration> for Millis {
 }
 
 impl Millis {
-    /// The time from `earlier` until now; zero where that is later.
+    /// The time from `earlier` until now; zero if that is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -375,7 +375,7 @@ impl Millis {
 }
 
 impl RolloutId {
-    /// What stands in the names of containers: the first eight digits.
+    /// The first eight digits, which are part of the names of containers.
     #[must_use]
     pub fn short(&self) -> String {
         let mut text = self.0.simple().to_string();
@@ -408,7 +408,7 @@ impl Phase {
         }
     }
 
-    /// Whether nothing comes after it.
+    /// Whether it is a final phase.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::RolledBack | Self::Aborted)

@@ -26,10 +26,10 @@ pub use active::refuse_active;
 pub(super) use host::no_health_check;
 pub use undo::plan_undo;
 
-/// A plan, and what belongs to it and may hold secrets.
+/// A plan, and related data that may contain secrets.
 #[derive(Debug, Clone)]
 pub struct Planned {
-    /// What will be done.
+    /// The plan.
     pub plan: Plan,
     /// What is sealed of each host.
     pub secrets: Vec<NewSecret>,

@@ -55,60 +55,60 @@ use super::spec::{AnonymousVolumes, Change, Dependents, OrderPreference, Policy}
 use crate::domain::Reason;
 use crate::engine::{CLIENT_MAX, ErrorKind, unsupported};
 
-/// What the operator allows or wants, besides the change itself.
+/// Options of the operator besides the change itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// What becomes of anonymous volumes.
+    /// What to do with anonymous volumes.
     pub anonymous_volumes: AnonymousVolumes,
-    /// What becomes of containers that share a namespace with it.
+    /// What to do with containers that share a namespace with it.
     pub dependents: Dependents,
-    /// Which of old and new goes first.
+    /// Which of the old and the new container goes first.
     pub order: OrderPreference,
-    /// Where the old image is gone: take everything that the container has as set by its
-    /// operator, rather than refuse (C8).
+    /// If the old image is missing, treat every current setting as set explicitly, instead of
+    /// refusing (C8).
     pub assume_explicit: bool,
-    /// Keep the addresses that an overlay network shows, which may be dynamic (C23).
+    /// Keep the addresses in an overlay network, which may be dynamic (C23).
     pub pin_overlay_addresses: bool,
     /// Start-first although old and new would write to the same volumes (C32).
     pub share_volumes: bool,
 }
 
-/// A container as it is to be created.
+/// A container to create.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recreated {
-    /// The Engine's body for `POST /containers/create`. Holds secrets.
+    /// The Engine's body for `POST /containers/create`. Contains secrets.
     pub body: Value,
     /// Networks to connect after the creation and before the start, with the Engine's JSON of the
-    /// endpoint: before API 1.44 a creation takes one only (C17). Sorted by name.
+    /// endpoint: before API 1.44, a creation accepts only one (C17). Sorted by name.
     pub extra_networks: Vec<(String, Value)>,
     /// Names of the networks that the new container must be in, sorted.
     pub joins: Vec<String>,
-    /// What becomes different, a line a setting, sorted; secrets are not in it.
+    /// Changes, one line for each setting, sorted; without secrets.
     pub diff: Vec<String>,
-    /// Paths that were changed in the old container's own layer and go with it: those of files
-    /// that are likely to be of the moment last, otherwise sorted.
+    /// Changed paths in the old container's writable layer, which are lost: sorted, with likely
+    /// temporary files last.
     pub lost_paths: Vec<String>,
-    /// What may go wrong or be lost, a line each.
+    /// Risks, one line each.
     pub risks: Vec<String>,
-    /// How it takes the place of the old one.
+    /// How it replaces the old one.
     pub order: Order,
-    /// Containers that share its namespaces or take its volumes; to be made anew after it.
+    /// Containers that share its namespaces or use its volumes, to recreate after it.
     pub dependents: Vec<Dependent>,
-    /// Names of anonymous volumes that the new container takes over and that no removal of a
-    /// container removes any more (C24).
+    /// Names of anonymous volumes that the new container keeps, and that removing a container no
+    /// longer removes (C24).
     pub inherited_volumes: Vec<String>,
     /// SHA-256, in hex, of the canonical JSON of body and extra networks.
     pub spec_sha: String,
 }
 
-/// What is found on the way.
+/// Risks and refusals collected on the way.
 #[derive(Debug, Default)]
 struct Notes {
     refusals: Vec<Trouble>,
     risks: Vec<String>,
 }
 
-/// The container that replaces `old`, or everything that stands against it.
+/// The container that replaces `old`, or all reasons to refuse it.
 pub fn recreate(
     old: &OldContainer,
     host: &HostFacts,
@@ -123,7 +123,7 @@ pub fn recreate(
     names::refuse_retained(&old.inspect, &mut notes);
     let lost_paths = storage::warn_of_lost_files(old, &mut notes);
     let base = if change.whole.is_some() {
-        // Only to tell what becomes different: what is unclear about it does not matter.
+        // Only to describe the changes: unclear points do not matter here.
         let lenient = Options { assume_explicit: true, ..*options };
         Base::of(old, host, &lenient, &mut Notes::default())
     } else {
@@ -158,8 +158,8 @@ pub fn recreate(
     made.finish(host, &shown, notes)
 }
 
-/// The container that a change makes where there is none. The change must have a whole body, or
-/// an image and settings.
+/// The container that a change creates if there is none. The change must have a whole body, or an
+/// image and settings.
 pub fn fresh(host: &HostFacts, change: &Change) -> Result<Recreated, Vec<Trouble>> {
     let mut notes = Notes::default();
     let body = change::apply(Value::Object(json::Object::new()), change, &mut notes);
@@ -184,8 +184,8 @@ pub fn fresh(host: &HostFacts, change: &Change) -> Result<Recreated, Vec<Trouble
     made.finish(host, &[], notes)
 }
 
-/// The stopped stand-in for a container that removes itself when it stops: the same container
-/// without that, on the same volumes (C30).
+/// The stopped twin of a container with auto-remove: the same container without auto-remove, on the
+/// same volumes (C30).
 pub fn twin(old: &OldContainer, host: &HostFacts) -> Result<Recreated, Vec<Trouble>> {
     let mut notes = Notes::default();
     let mut base = Base::of(old, host, &Options::as_it_is(), &mut notes);
@@ -206,7 +206,7 @@ pub fn twin(old: &OldContainer, host: &HostFacts) -> Result<Recreated, Vec<Troub
     made.finish(host, &shown, notes)
 }
 
-/// What the plan keeps of the old container.
+/// The facts of the old container for the plan.
 #[must_use]
 pub fn old_facts(old: &OldContainer, on: &HostFacts) -> OldFacts {
     let inspect = &old.inspect;
@@ -230,7 +230,7 @@ pub fn old_facts(old: &OldContainer, on: &HostFacts) -> OldFacts {
     }
 }
 
-/// What to know before a container is replaced whose restart policy cannot be changed.
+/// The risk of replacing a container whose restart policy cannot be changed.
 #[must_use]
 pub fn restart_risk(old: &OldFacts) -> Option<String> {
     (old.fixed_restart && old.restart.is_for_boot()).then(|| {
@@ -250,7 +250,8 @@ pub fn is_paused(inspect: &Value) -> bool {
 }
 
 impl Options {
-    /// For a container that is made again as it is, whatever its operator wants for another.
+    /// For a container that is recreated with its settings, regardless of the options for another
+    /// one.
     #[must_use]
     pub fn as_it_is() -> Self {
         Self {
@@ -287,7 +288,7 @@ impl Notes {
     }
 }
 
-/// The old container as it would have to be created: all its endpoints in the body.
+/// The old container as a body to create: with all its endpoints.
 struct Base {
     body: Value,
     inherited: Vec<String>,
@@ -316,7 +317,7 @@ impl Base {
     }
 }
 
-/// What was decided of a new container.
+/// The decisions about a new container.
 struct Made {
     body: Value,
     joins: Vec<String>,
@@ -328,8 +329,8 @@ struct Made {
 }
 
 impl Made {
-    /// The container in the form in which it is sent to the host, or what stands against it.
-    /// `shown` is what the Engine shows of the old container and its version does not know.
+    /// The body as sent to the host, or the reasons to refuse it. `shown` contains settings that
+    /// the Engine shows for the old container but that its API version does not know.
     fn finish(
         self,
         host: &HostFacts,
@@ -342,7 +343,7 @@ impl Made {
         let Self { body, joins, diff, lost_paths, order, dependents, inherited_volumes } = self;
         let mut unknown = unsupported(&body, host.api_version);
         if host.api_version < CLIENT_MAX {
-            // What an Engine shows in its own highest version it also takes: podman names an old
+            // An Engine also accepts what it shows in its highest version: podman reports an old
             // one.
             unknown.retain(|line| !shown.contains(line));
         }

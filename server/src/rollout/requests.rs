@@ -1,5 +1,5 @@
-//! What can be asked of rollouts: the seam between the gRPC edge and the supervisor that
-//! carries them out. Everything that only reads goes to the journal instead.
+//! The commands of rollouts: the seam between the gRPC edge and the supervisor, which carries them
+//! out. Reads use the journal instead.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,24 +15,24 @@ use super::spec::{Policy, RolloutSpec};
 use crate::domain::{Annotations, Host, HostName, Reason, RegistryLogin};
 use crate::engine::Transfer;
 
-/// Most reasons that an error about a plan tells of, and most hosts that it names with one.
+/// Maximum number of reasons in an error about a plan, and of hosts for each reason.
 const MOST_LINES: usize = 6;
 const MOST_NAMES: usize = 4;
 
 /// Carries rollouts out.
 #[async_trait]
 pub trait Rollouts: Send + Sync + 'static {
-    /// What [`Rollouts::create`] would do now. Changes nothing.
+    /// The plan that [`Rollouts::create`] would carry out now. Changes nothing.
     async fn plan(&self, order: &Order) -> Result<Plan, RolloutError>;
 
-    /// Plans a rollout, writes it to the journal under the ID of the order, and begins it.
+    /// Plans a rollout, writes it to the journal under the ID of the order, and starts it.
     async fn create(&self, order: Order) -> Result<(), RolloutError>;
 
-    /// What [`Rollouts::undo`] would do now. Changes nothing.
+    /// The plan that [`Rollouts::undo`] would carry out now. Changes nothing.
     async fn plan_undo(&self, order: &UndoOrder) -> Result<Plan, RolloutError>;
 
-    /// Plans the way back of a rollout that has ended, writes it to the journal under the ID of
-    /// the order, and begins it.
+    /// Plans the undo of an ended rollout, writes it to the journal under the ID of the order, and
+    /// starts it.
     async fn undo(&self, order: UndoOrder) -> Result<(), RolloutError>;
 
     /// Steers a rollout, as [`effect`](super::control::effect) says. `expected` is the revision that it must be at.
@@ -47,82 +47,82 @@ pub trait Rollouts: Send + Sync + 'static {
         login: Option<Arc<RegistryLogin>>,
     ) -> Result<(), RolloutError>;
 
-    /// Where pulls stand, as they go on. Not in the journal.
+    /// Progress of pulls. Not in the journal.
     fn pulls(&self) -> broadcast::Receiver<PullProgress>;
 }
 
-/// A rollout that is to be begun.
+/// A rollout to start.
 #[derive(Debug, Clone)]
 pub struct Order {
-    /// Its ID; not taken so far.
+    /// Its ID, which must be unused.
     pub id: RolloutId,
     /// What to do.
     pub spec: RolloutSpec,
     /// The hosts, sorted by name; at least one.
     pub hosts: Vec<Arc<Host>>,
-    /// That came with the request, for pulls; `None`: those that the server keeps.
+    /// Credentials of the request, for pulls; `None`: those stored in the server.
     pub login: Option<Arc<RegistryLogin>>,
-    /// Who asked for it.
+    /// Who created it.
     pub by: String,
-    /// The request as it came, to be sealed with the rollout.
+    /// The original request, to be sealed with the rollout.
     pub request: RequestText,
-    /// What the caller said beside it.
+    /// Conditions and annotations of the caller.
     pub terms: Terms,
 }
 
-/// What comes with the order of a rollout and does not change what it does.
+/// Parts of an order that do not change what the rollout does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Terms {
     /// The only plan that may be carried out; `None`: any.
     pub expected_plan: Option<Fingerprint>,
-    /// What is noted about it.
+    /// Annotations.
     pub annotations: Annotations,
 }
 
-/// The way back of a rollout.
+/// The undo of a rollout.
 #[derive(Debug, Clone)]
 pub struct UndoOrder {
-    /// The ID of the new rollout; not taken so far.
+    /// The ID of the new rollout, which must be unused.
     pub id: RolloutId,
     /// The rollout that is taken back.
     pub of: RolloutId,
     /// How.
     pub policy: Policy,
-    /// Who asked for it.
+    /// Who created it.
     pub by: String,
-    /// The request as it came, to be sealed with the rollout.
+    /// The original request, to be sealed with the rollout.
     pub request: RequestText,
-    /// What the caller said beside it.
+    /// Conditions and annotations of the caller.
     pub terms: Terms,
 }
 
-/// A request as it came; may hold secrets.
+/// An original request; may contain secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RequestText(pub String);
 
-/// Where the pull of a rollout's image stands.
+/// Progress of the pull of a rollout's image.
 #[derive(Debug, Clone)]
 pub struct PullProgress {
     /// The rollout.
     pub rollout: RolloutId,
     /// The host.
     pub host: HostName,
-    /// Where it stands.
+    /// The progress.
     pub transfer: Transfer,
 }
 
 /// Why a plan was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The host; `None` where it is not about one.
+    /// The host; `None` if it is not about one.
     pub host: Option<HostName>,
     /// The kind of it.
     pub reason: Reason,
-    /// What stands in the way, and what to do; one line.
+    /// The obstacle, and what to do; one line.
     pub message: String,
 }
 
-/// Why something that was asked of rollouts was not done.
+/// Why a command for rollouts failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RolloutError {
     /// The plan shows that it cannot end well.
@@ -136,13 +136,13 @@ pub enum RolloutError {
     PlanChanged {
         /// The caller's.
         expected: Fingerprint,
-        /// That of the plan that was made now.
+        /// The fingerprint of the current plan.
         actual: Fingerprint,
     },
     /// It has ended.
     #[error("rollout {} has ended; for the result, run `wharf rollout show {}`", .0.short(), .0.short())]
     Ended(RolloutId),
-    /// It stands where this cannot be done; in words, with what can.
+    /// Not possible in the current phase; the text says what is possible.
     #[error(transparent)]
     WrongState(Refused),
     /// It is at another revision.
@@ -153,10 +153,10 @@ pub enum RolloutError {
         /// The rollout's.
         actual: u64,
     },
-    /// The server stops and begins nothing.
+    /// The server is stopping and starts nothing.
     #[error("wharfd is stopping and starts no rollout; reconnect")]
     Stopping,
-    /// The journal did not take it.
+    /// The journal failed.
     #[error(transparent)]
     Journal(#[from] JournalError),
 }
@@ -172,7 +172,7 @@ impl RolloutError {
 }
 
 impl Terms {
-    /// [`RolloutError::PlanChanged`] where the plan is not the one that is expected.
+    /// [`RolloutError::PlanChanged`] if the plan is not the expected one.
     pub fn check(&self, plan: &Plan, policy: &Policy) -> Result<(), RolloutError> {
         let Some(expected) = &self.expected_plan else { return Ok(()) };
         let actual = Fingerprint::of(plan, policy);
@@ -205,8 +205,8 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// A line for each reason, with the hosts that share it: what 200 hosts have in common is read
-/// once, and fits the headers in which an error travels.
+/// One line for each reason, with its hosts: what 200 hosts have in common appears once, and fits
+/// in the headers of an error.
 fn lines(refusals: &[Refusal]) -> String {
     let mut groups: Vec<(&str, Vec<&HostName>)> = Vec::new();
     for refusal in refusals {

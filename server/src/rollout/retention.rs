@@ -1,5 +1,5 @@
-//! Which old containers are kept for an undo, and for how long. Follows from the journal of
-//! rollouts that have ended; `sweeper` removes what need not be kept.
+//! Which old containers are kept for an undo, and for how long. Derived from the journal of ended
+//! rollouts; `sweeper` removes expired ones.
 //!
 //! Pure.
 
@@ -12,15 +12,15 @@ use super::model::{HostEnd, Millis, RolloutId, TargetKind};
 use super::state::{HostState, RolloutState};
 use super::step::Names;
 
-/// An old container that a rollout replaced, and left where it was.
+/// An old container that a rollout replaced and kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     /// The rollout that replaced it.
     pub rollout: RolloutId,
-    /// Where.
+    /// The host.
     pub host: HostName,
-    /// The name that it had, and that its successor has: of the target, or of a dependent that
-    /// was made anew with it.
+    /// The name that it had, and that its successor has: of the target, or of a dependent that was
+    /// recreated with it.
     pub container: ContainerName,
     /// Full ID.
     pub id: String,
@@ -28,13 +28,13 @@ pub struct Kept {
     pub name: String,
     /// When its rollout ended.
     since: Millis,
-    /// For how long it is kept from then on.
+    /// How long it is kept from then on.
     lasts: Duration,
-    /// How many its rollout keeps, itself among them.
+    /// How many its rollout keeps, including this one.
     places: u32,
 }
 
-/// All old containers that are kept, as far as the journal says.
+/// All old containers that are kept, according to the journal.
 #[derive(Debug, Clone, Default)]
 pub struct RetainedContainers {
     /// Oldest first.
@@ -42,8 +42,9 @@ pub struct RetainedContainers {
 }
 
 impl RetainedContainers {
-    /// Takes in what a rollout that has ended left. Rollouts that work on one container on one
-    /// host, as their target or as a dependent, exclude each other, so the order of their ends is that of their work.
+    /// Adds the old containers of an ended rollout. Rollouts that work on the same container on the
+    /// same host, as target or dependent, exclude each other, so the order of their ends is that of
+    /// their work.
     pub fn take_in(&mut self, id: RolloutId, state: &RolloutState) {
         if !state.phase.is_terminal() {
             return;
@@ -63,13 +64,13 @@ impl RetainedContainers {
         known: &HostState,
     ) {
         let Some(plan) = state.plan.hosts.get(host) else { return };
-        // What took its place again is kept no more: it is in use.
+        // A restored container is in use, so it is no longer a backup.
         if let TargetKind::Adopt { id, .. } = &plan.kind {
             let place = (host.clone(), state.plan.container.clone());
             self.kept.entry(place).or_default().retain(|other| other.id != *id);
         }
         let Some(old) = &plan.old else { return };
-        // Of one that the Engine removed when it stopped there is a twin.
+        // A container that the Engine removed at its stop has a twin.
         let backup = known.progress.twin_id.as_ref().unwrap_or(&old.id);
         let dependents = plan.dependents.iter();
         let dependents = dependents
@@ -77,7 +78,7 @@ impl RetainedContainers {
             .map(|(name, old)| (name, old, &old.id));
         let all = std::iter::once((&state.plan.container, old, backup)).chain(dependents);
         for (container, old, backup) in all {
-            // The rollout removes it before its end; what it could not remove goes as soon as the
+            // The rollout removes it before its end; if it could not, it is removed as soon as the
             // host answers.
             let (places, lasts) = match old.must_go() {
                 true => (0, Duration::ZERO),
@@ -96,7 +97,7 @@ impl RetainedContainers {
         }
     }
 
-    /// Containers that are kept no longer, by host, the oldest first.
+    /// Expired containers, by host, oldest first.
     #[must_use]
     pub fn due(&self, now: Millis) -> BTreeMap<HostName, Vec<Kept>> {
         let mut due: BTreeMap<HostName, Vec<Kept>> = BTreeMap::new();
@@ -106,20 +107,20 @@ impl RetainedContainers {
         due
     }
 
-    /// When the next one is due that is not now; `None` where there is none.
+    /// When the next one expires; `None` if there is none.
     #[must_use]
     pub fn next(&self, now: Millis) -> Option<Millis> {
         self.ends().map(|(_, at)| at).filter(|at| *at > now).min()
     }
 
-    /// The rollouts whose old containers are kept: only with what was written down of them can
-    /// they take their place again.
+    /// The rollouts whose old containers are kept: restoring them requires the stored data of these
+    /// rollouts.
     #[must_use]
     pub fn rollouts(&self) -> BTreeSet<RolloutId> {
         self.kept.values().flatten().map(|kept| kept.rollout).collect()
     }
 
-    /// It is gone, or somebody's own.
+    /// It is gone, or in use by somebody.
     pub fn forget(&mut self, gone: &Kept) {
         let place = (gone.host.clone(), gone.container.clone());
         if let Some(kept) = self.kept.get_mut(&place) {
@@ -130,10 +131,10 @@ impl RetainedContainers {
         }
     }
 
-    /// Every container with the time at which it is kept no longer.
+    /// Every container with its expiry time.
     fn ends(&self) -> impl Iterator<Item = (&Kept, Millis)> {
         self.kept.values().flat_map(|kept| {
-            // What the newest rollout says of the number is what counts.
+            // The number of the newest rollout applies.
             let places = kept.last().map_or(0, |newest| newest.places as usize);
             let newer = |number: usize| kept.len() - 1 - number;
             kept.iter().enumerate().map(move |(number, old)| {

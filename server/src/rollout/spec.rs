@@ -1,6 +1,5 @@
-//! What a rollout was asked to do, and how: checked values with the defaults of
-//! docs/rollout.md. [`Policy`] is stored in the journal and shown to everybody; [`Change`]
-//! may hold secrets and is kept sealed.
+//! A requested rollout: checked values with the defaults of docs/rollout.md. [`Policy`] is stored
+//! in the journal and visible to everybody; [`Change`] may contain secrets and is stored sealed.
 
 mod amount;
 mod check;
@@ -17,57 +16,58 @@ use crate::domain::{ContainerName, ImageReference};
 
 pub use amount::InvalidAmount;
 
-/// What a rollout was asked to do.
+/// A requested rollout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RolloutSpec {
     /// The container, by the same name on every host.
     pub container: ContainerName,
-    /// What becomes different.
+    /// The change.
     pub change: Change,
     /// How it is carried out.
     pub policy: Policy,
 }
 
-/// What becomes different. Nothing set: the container is made anew as it is.
+/// The change. If nothing is set, the container is recreated with its current settings.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Change {
     /// The new image; `None` keeps that of each host.
     pub image: Option<ImageReference>,
-    /// Settings to set, merged over what is there as `CreateContainer` merges them.
+    /// Settings to set, merged with the current ones like in `CreateContainer`.
     pub set: v1::ContainerSpec,
-    /// Settings to take away, such as `env.DEBUG`, `labels.tier`, `ports.80/tcp`, `volumes./data`,
+    /// Settings to remove, such as `env.DEBUG`, `labels.tier`, `ports.80/tcp`, `volumes./data`,
     /// `command`, `memory_bytes`.
     pub unset: Vec<String>,
     /// RFC 7396 over the Engine's body, last of all.
     pub merge_patch: Option<Value>,
-    /// The whole body of the container: nothing is taken over from the old one, and the
-    /// container is created where it is missing.
+    /// The whole body of the container: no setting of the old one is kept, and a missing container
+    /// is created.
     pub whole: Option<Value>,
 }
 
 /// How a rollout is carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
-    /// Hosts at work at once: a sliding window; a percentage is of all hosts, at least 1.
+    /// Hosts in progress at the same time: a sliding window; a percentage is of all hosts, at least
+    /// 1.
     pub max_parallel: Amount,
     /// Waves, as cumulative amounts that rise to 100 %; empty: one wave of all hosts.
     pub batches: Vec<Amount>,
     /// A first wave of its own before all others; `None`: none.
     pub canary: Option<Amount>,
-    /// What happens after the canary.
+    /// What to do after the canary.
     pub promote: Promote,
-    /// A host is begun only while hosts at work and targets that are bad are fewer; `None`: as
+    /// Start a host only while fewer hosts are in progress or unhealthy; `None`: like
     /// `max_parallel`.
     pub max_unavailable: Option<Amount>,
-    /// Which of old and new goes first.
+    /// Which of the old and the new container goes first.
     pub order: OrderPreference,
     /// Pause between one host and the next, for each place of the window.
     pub delay: Duration,
     /// Watch after each wave; failures during it count.
     pub bake: Duration,
-    /// How a new container proves itself.
+    /// How to decide whether a new container is healthy.
     pub gate: Gate,
-    /// Good without interruption for this long.
+    /// How long it must be healthy without interruption.
     pub min_healthy_time: Duration,
     /// Watch of a host after its gate.
     pub monitor: Duration,
@@ -79,42 +79,42 @@ pub struct Policy {
     pub stop_timeout: Option<Duration>,
     /// No host finished for this long: the action of [`Policy::on_failure`] that stops.
     pub progress_deadline: Duration,
-    /// Failed hosts that are put up with; a percentage is of all hosts, rounded down.
+    /// Number of failed hosts to tolerate; a percentage is of all hosts, rounded down.
     pub max_failures: Amount,
-    /// What happens when more fail.
+    /// What to do if more hosts fail.
     pub on_failure: OnFailure,
     /// Which hosts a rollback puts back.
     pub rollback_scope: RollbackScope,
-    /// Hosts at work at once in a rollback; `None`: as `max_parallel`.
+    /// Hosts in progress at the same time in a rollback; `None`: like `max_parallel`.
     pub rollback_parallel: Option<Amount>,
-    /// What happens with a host that does not answer before work on it began.
+    /// What to do with a host that does not answer before its work starts.
     pub on_unreachable: OnUnreachable,
     /// Hosts that may be skipped for that.
     pub max_unreachable: Amount,
     /// When images are pulled.
     pub pull: PullWhen,
-    /// Old containers that are kept, stopped, for an undo, once the rollout has ended.
+    /// Number of old containers to keep, stopped, for an undo, after the rollout has ended.
     pub keep_old: u32,
     /// For how long, from then on.
     pub keep_old_for: Duration,
-    /// What becomes of anonymous volumes.
+    /// What to do with anonymous volumes.
     pub anonymous_volumes: AnonymousVolumes,
-    /// What becomes of containers that share a namespace of this one.
+    /// What to do with containers that share a namespace with this one.
     pub dependents: Dependents,
-    /// What happens with a container that is not running.
+    /// What to do with a container that is not running.
     #[serde(default)]
     pub stopped: Stopped,
-    /// Command in the old container before it is stopped; must end with 0.
+    /// Command to run in the old container before it is stopped; must exit with 0.
     pub drain: Option<Vec<String>>,
     /// Command in the new container after its gate; must end with 0.
     pub verify: Option<Vec<String>>,
-    /// Fail a host when the new container's settings differ from what was asked for.
+    /// Fail a host if the new container's settings differ from the requested ones.
     pub strict: bool,
-    /// Where the image of the old container is gone: take all its settings for asked for, rather
-    /// than refuse.
+    /// If the image of the old container is missing, treat every current setting as set explicitly,
+    /// instead of refusing.
     #[serde(default)]
     pub assume_explicit: bool,
-    /// Keep the addresses that overlay networks show, which may be dynamic.
+    /// Keep the addresses in overlay networks, which may be dynamic.
     #[serde(default)]
     pub pin_overlay_addresses: bool,
     /// Start-first although old and new would write to the same volumes for a while.
@@ -132,35 +132,35 @@ pub enum Amount {
     Percent(u32),
 }
 
-/// What happens after the canary.
+/// What to do after the canary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Promote {
-    /// The next wave begins.
+    /// The next wave starts.
     Auto,
     /// The rollout pauses until it is promoted.
     Manual,
 }
 
-/// Which of old and new goes first.
+/// Which of the old and the new container goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderPreference {
     /// The old one stops, then the new one starts.
     StopFirst,
-    /// The new one starts first; a plan error where it cannot.
+    /// The new one starts first; a plan error if that is impossible.
     StartFirst,
-    /// The new one first where it can; the plan says where it cannot.
+    /// The new one first if possible; the plan shows where it is not.
     Auto,
 }
 
-/// How a container proves itself.
+/// How to decide whether a container is healthy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "gate", rename_all = "snake_case")]
 pub enum Gate {
-    /// Docker's health check where it has one, else that it runs.
+    /// Docker's health check if it has one, otherwise that it is running.
     Auto,
-    /// Docker's health check; a plan error where there is none.
+    /// Docker's health check; a plan error if there is none.
     Docker,
     /// That it runs, without a restart.
     Running,
@@ -174,7 +174,7 @@ pub enum Gate {
         status: Option<u16>,
         /// Text that the body must contain; empty: any body.
         body: String,
-        /// Whether the published port of the host is asked, or the container's own address.
+        /// Whether to probe the published port of the host or the container's own address.
         through: Through,
     },
     /// A TCP connection to the container's own address succeeds.
@@ -187,7 +187,7 @@ pub enum Gate {
         /// Program and arguments.
         command: Vec<String>,
     },
-    /// Nothing is looked at beyond that it started.
+    /// No check except that it started.
     None,
 }
 
@@ -195,22 +195,22 @@ pub enum Gate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Through {
-    /// The port on the host that the container's port is published on; with the network of
-    /// the host, the port itself.
+    /// The host port on which the container's port is published; with host networking, the port
+    /// itself.
     PublishedPort,
     /// The container's own address.
     ContainerAddress,
 }
 
-/// What happens when more hosts fail than the budget allows.
+/// What to do if more hosts fail than the budget allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
     /// Pause and wait for a person.
     Pause,
-    /// Put back what was replaced.
+    /// Restore the replaced containers.
     Rollback,
-    /// Go on; the rollout ends as failed.
+    /// Continue; the rollout ends as failed.
     Continue,
     /// Stop and leave the mix.
     Abort,
@@ -228,7 +228,7 @@ pub enum RollbackScope {
     All,
 }
 
-/// What happens with a host that does not answer.
+/// What to do with a host that does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnUnreachable {
@@ -246,13 +246,13 @@ pub enum OnUnreachable {
 pub enum PullWhen {
     /// On every host.
     Always,
-    /// Where the image is missing.
+    /// If the image is missing.
     Missing,
-    /// Never; a plan error where it is missing.
+    /// Never; a plan error if it is missing.
     Never,
 }
 
-/// What becomes of anonymous volumes.
+/// What to do with anonymous volumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnonymousVolumes {
@@ -262,18 +262,18 @@ pub enum AnonymousVolumes {
     Renew,
 }
 
-/// What becomes of containers that share a namespace of the one that is replaced.
+/// What to do with containers that share a namespace with the replaced one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dependents {
-    /// A plan error where there are any.
+    /// A plan error if there are any.
     Refuse,
-    /// They are made anew after it.
+    /// Recreate them after it.
     Recreate,
 }
 
-/// What happens with a container that is not running: created or exited. One that is paused is
-/// skipped in any case, and one that is dead, which its Engine only removes, is a plan error.
+/// What to do with a container that is not running: created or exited. A paused one is always
+/// skipped, and a dead one, which can only be removed, is a plan error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stopped {
@@ -281,7 +281,7 @@ pub enum Stopped {
     /// and stays stopped.
     #[default]
     Start,
-    /// The new container is created and not started; nothing proves that it works.
+    /// Create the new container without starting it; nothing verifies that it works.
     Keep,
     /// The host is left out.
     Skip,
@@ -290,7 +290,7 @@ pub enum Stopped {
 }
 
 impl Policy {
-    /// The policy for what hangs on a container: hooks and probes are about the container alone.
+    /// The policy for a dependent: hooks and probes apply only to the container itself.
     #[must_use]
     pub fn of_dependents(&self) -> Self {
         Self {

@@ -1,6 +1,6 @@
-//! The state of a rollout: the fold of its journal. One total function takes a record in,
-//! while the rollout runs and when its journal is read again alike; `legal` says which
-//! records it takes. The driver folds, `decide` reads.
+//! The state of a rollout: the fold of its journal. One total function applies a record, both while
+//! the rollout runs and when its journal is read again; `legal` defines which records it accepts.
+//! The driver folds, `decide` reads.
 //!
 //! Pure: times are those of the records.
 
@@ -22,58 +22,58 @@ use super::step::{Direction, HostProgress};
 
 pub use legal::Illegal;
 
-/// Everything that is known of a rollout.
+/// The complete state of a rollout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RolloutState {
-    /// What is done. Never changes.
+    /// The plan. Never changes.
     pub plan: Arc<Plan>,
-    /// How. Never changes.
+    /// The policy. Never changes.
     pub policy: Arc<Policy>,
-    /// Who asked for it.
+    /// Who created it.
     pub by: String,
-    /// The rollout that this one takes back.
+    /// The rollout that it undoes.
     pub undo_of: Option<RolloutId>,
     /// What its caller noted about it.
     pub annotations: Annotations,
-    /// When it was asked for.
+    /// When it was created.
     pub created_at: Millis,
-    /// Where it stands.
+    /// The phase.
     pub phase: Phase,
     /// Since when.
     pub phase_since: Millis,
-    /// Why it stands there, where that is not the usual course.
+    /// The reason for the phase, unless it is normal operation.
     pub reason: Option<Trouble>,
-    /// Every host of the plan, those that are skipped included.
+    /// Every host of the plan, including skipped ones.
     pub hosts: BTreeMap<HostName, HostState>,
-    /// What was asked for and is not done yet.
+    /// The pending command.
     pub asked: Asked,
     /// From when the progress deadline counts; moved on by every host that ends its work and
     /// by the time for which the rollout was paused.
     pub last_progress: Millis,
     /// The wave that was begun last: where the rollout turned back, once it did.
     pub wave: Option<usize>,
-    /// Hosts whose failure or bad state was known when somebody resumed the rollout: they
-    /// alone are no reason to pause again.
+    /// Hosts whose failure or unhealthy state was known at the last resume: they alone are no
+    /// reason to pause again.
     pub forgiven: BTreeSet<HostName>,
 }
 
-/// What was asked for and is not done yet.
+/// A pending command.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Asked {
-    /// Begin no further host.
+    /// Start no further host.
     pub pause: bool,
-    /// Go on; with what failed tried again, or not.
+    /// Resume, with or without retrying failed hosts.
     pub resume: Option<bool>,
-    /// Go on after the canary.
+    /// Continue after the canary.
     pub promote: bool,
     /// Stop at the next safe point.
     pub abort: bool,
 }
 
-/// Everything that is known of one host of a rollout.
+/// The complete state of one host of a rollout.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HostState {
-    /// The work that was begun and has not ended.
+    /// The work that started but has not ended.
     pub work: Option<Work>,
     /// Attempt of the current or last work, from 1; 0 before the first.
     pub attempt: u32,
@@ -89,11 +89,11 @@ pub struct HostState {
     pub since: Option<Millis>,
     /// What the steps need from the journal.
     pub progress: HostProgress,
-    /// Whether the current work failed and puts back what was there.
+    /// Whether the current work failed and restores the old container.
     pub restoring: bool,
-    /// How the new container differs from what was asked for, a line a setting.
+    /// Differences of the new container from the requested settings, one line each.
     pub differences: Vec<String>,
-    /// When the gate gives up.
+    /// When the gate times out.
     pub gate_deadline: Option<Millis>,
     /// Since when the gate of this work sees it good.
     pub good_since: Option<Millis>,
@@ -109,7 +109,7 @@ pub struct HostState {
     pub failure: Option<Failure>,
     /// Whether it counts against the budget.
     pub failed: bool,
-    /// Whether somebody wants its failed rollback to be tried again.
+    /// Whether a user requested a retry of its failed rollback.
     pub retry: bool,
     /// It did not answer before work on it began.
     pub unreachable: Option<Unreachable>,
@@ -119,8 +119,8 @@ pub struct HostState {
     pub end: Option<HostEnd>,
     /// Whether its old containers were removed, or left to a later try, at the end of the rollout.
     pub cleared: bool,
-    /// What hangs on the target, by its place in the plan; those that nothing was done with are
-    /// not in it.
+    /// The dependents of the target, by their position in the plan; without those that nothing was
+    /// done with.
     pub dependents: BTreeMap<usize, DependentState>,
     /// Failed attempts by kind of work.
     failures: BTreeMap<Work, u32>,
@@ -157,14 +157,14 @@ pub enum Standing {
     NeedsAttention,
 }
 
-/// Everything that is known of a container that hangs on the target.
+/// The complete state of a dependent of the target.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DependentState {
     /// What its steps need from the journal.
     pub progress: HostProgress,
-    /// When its gate gives up.
+    /// When its gate times out.
     pub gate_deadline: Option<Millis>,
-    /// Since when the gate sees it good.
+    /// Start of its uninterrupted healthy time.
     pub good_since: Option<Millis>,
     /// Until when it is watched after its gate.
     pub monitor_until: Option<Millis>,
@@ -175,9 +175,9 @@ pub struct DependentState {
 pub struct Failure {
     /// When.
     pub at: Millis,
-    /// The work; `None` where it failed before any began.
+    /// The work; `None` if it failed before any started.
     pub work: Option<Work>,
-    /// Where.
+    /// The step that failed.
     pub step: Option<Step>,
     /// Why.
     pub trouble: Trouble,
@@ -201,7 +201,7 @@ pub struct Unreachable {
 pub struct Pulled {
     /// Its ID on that host.
     pub image_id: String,
-    /// What the registry says it is.
+    /// The digest in the registry.
     pub digest: Option<String>,
 }
 
@@ -247,14 +247,14 @@ impl RolloutState {
         Ok(state)
     }
 
-    /// Takes a record in. One that is illegal changes nothing.
+    /// Applies a record. An illegal one changes nothing.
     pub fn apply(&mut self, record: &Record) -> Result<(), Illegal> {
         self.check(&record.event)?;
         self.fold(record);
         Ok(())
     }
 
-    /// Hosts of the plan that something is done on.
+    /// Hosts of the plan with work.
     #[must_use]
     pub fn size(&self) -> usize {
         self.plan.waves.iter().map(Vec::len).sum()
@@ -266,13 +266,13 @@ impl RolloutState {
         self.hosts.values().filter(|host| host.failed).count()
     }
 
-    /// Hosts with that work begun and not ended.
+    /// Hosts with that work in progress.
     #[must_use]
     pub fn at_work(&self, work: Work) -> usize {
         self.hosts.values().filter(|host| host.work == Some(work)).count()
     }
 
-    /// Whether any host has work begun and not ended.
+    /// Whether any host has work in progress.
     #[must_use]
     pub fn is_at_work(&self) -> bool {
         self.hosts.values().any(|host| host.work.is_some())
@@ -280,7 +280,7 @@ impl RolloutState {
 }
 
 impl HostState {
-    /// Where the current work is going; `None` without work, for a pull, and for a removal.
+    /// The direction of the current work; `None` without work, for a pull, and for a removal.
     #[must_use]
     pub fn direction(&self) -> Option<Direction> {
         match (self.work?, self.restoring) {
@@ -293,14 +293,14 @@ impl HostState {
         }
     }
 
-    /// The attempt that work has now, or that it begins with: failures count, crashes and
-    /// hosts that do not answer do not.
+    /// The attempt of the current or next work: failures count, crashes and unreachable hosts do
+    /// not.
     #[must_use]
     pub fn attempt_of(&self, work: Work) -> u32 {
         self.failures.get(&work).copied().unwrap_or(0) + 1
     }
 
-    /// Where it stands.
+    /// The phase.
     #[must_use]
     pub fn standing(&self) -> Standing {
         match (self.work, &self.last_end) {
@@ -333,7 +333,7 @@ impl HostState {
         }
     }
 
-    /// Whether it was left out because it does not answer.
+    /// Whether it was skipped because it does not answer.
     #[must_use]
     pub fn is_skipped_unreachable(&self) -> bool {
         self.unreachable.is_some() && matches!(self.end, Some(HostEnd::Skipped { .. }))

@@ -1,14 +1,14 @@
-//! What to do next on one host. The executor looks at the host, asks here, does that one
-//! step, and looks again; after a crash it does the same. So nothing is ever replayed, and
-//! the table of the recovery is the table of the normal course.
+//! Decides what to do next on one host. The executor observes the host, calls this, does that one
+//! step, and observes again; after a crash it does the same. Nothing is ever replayed, and recovery
+//! uses the same table as normal operation.
 //!
 //! Pure. The rows are in [`forward`](self) for the way to the new container and in `back` for
 //! the way to the old one.
 //!
-//! Why this order: the candidate is created before the old container stops, so that errors in
-//! its settings cost no downtime. The old one is fenced after it has stopped: a crash before
-//! leaves it able to start again under its own name. On the way back the new one stops first,
-//! since the Engine cannot rename a container that restarts all the time.
+//! Reasons for this order: the candidate is created before the old container stops, so that errors
+//! in its settings cause no downtime. The old one is fenced after it has stopped: a crash before
+//! that leaves it able to start again under its own name. On the way back, the new one stops first,
+//! because the Engine cannot rename a container that keeps restarting.
 
 mod back;
 mod forward;
@@ -26,7 +26,7 @@ use crate::domain::Reason;
 pub use host_run::{Member, next_of};
 pub use observed::{ContainerFacts, Health, Names, Observed, Place, Status};
 
-/// Where the work on a host is going.
+/// The direction of the work on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// To the new container.
@@ -39,34 +39,34 @@ pub enum Direction {
     RollBack,
 }
 
-/// What the journal knows of the work on a host: for the steps that leave no trace there.
+/// What the journal knows about the work on a host, for steps that leave no trace there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostProgress {
-    /// Steps that were begun in this attempt.
+    /// Steps that started in this attempt.
     pub intended: BTreeSet<Step>,
     /// How often each step was done in this attempt.
     pub did: BTreeMap<Step, u32>,
     /// Full ID of the new container; kept from the attempt to the rollback.
     pub new_id: Option<String>,
-    /// Full ID of the twin of an old container with auto-remove; kept from attempt to attempt,
-    /// until the twin is removed.
+    /// Full ID of the twin of an old container with auto-remove; kept across attempts until the
+    /// twin is removed.
     pub twin_id: Option<String>,
 }
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
-    /// This step, then look again.
+    /// Do this step, then observe again.
     Do(Step),
-    /// Nothing: the work is at its end.
+    /// Nothing: the work is done.
     Finished(HostEnd),
-    /// The work cannot succeed: record the failure and go on with [`Direction::Restore`].
+    /// The work cannot succeed: record the failure and continue with [`Direction::Restore`].
     Fail(Trouble),
-    /// Nothing, and nothing may be deleted: a person must look.
+    /// Nothing, and nothing may be deleted: manual repair is needed.
     Attention(Trouble),
 }
 
-/// What to do next on a host where `seen` is what is there. Never fails, never waits.
+/// Decides what to do next on a host in the state `seen`. Never fails, never waits.
 #[must_use]
 pub fn next(
     names: &Names,
@@ -91,7 +91,7 @@ pub fn next(
     }
 }
 
-/// All that a decision may look at.
+/// Everything that a decision may use.
 struct View<'a> {
     names: &'a Names,
     plan: &'a HostPlan,
@@ -107,7 +107,7 @@ impl HostProgress {
         self.times(step) > 0
     }
 
-    /// Takes down that a step was done, and which container it made.
+    /// Records that a step was done, and which container it created.
     pub fn done(&mut self, step: Step, id: Option<&str>) {
         let times = self.did.entry(step).or_default();
         *times = times.saturating_add(1);
@@ -132,7 +132,8 @@ impl HostProgress {
 }
 
 impl View<'_> {
-    /// What is on the host and cannot be of this rollout. It is left alone in every direction.
+    /// A state of the host that this rollout cannot have caused. It is left alone in every
+    /// direction.
     fn foreign(&self) -> Option<Trouble> {
         let seen = self.seen;
         if let Some(new) = &seen.new
@@ -178,18 +179,18 @@ impl View<'_> {
         matches!(self.plan.kind, TargetKind::Adopt { .. })
     }
 
-    /// Whether the Engine might start it by itself, and can be told not to.
+    /// Whether the Engine might start it automatically, and this can be prevented.
     fn is_to_fence(&self, container: &ContainerFacts) -> bool {
         let is_fixed = self.plan.old.as_ref().is_some_and(|old| old.fixed_restart);
         !container.restart.is_no() && !is_fixed
     }
 
-    /// Whether the old container disappears when it stops, so that a twin stands in for it.
+    /// Whether the old container disappears when it stops, so that a twin represents it.
     fn vanishes(&self) -> bool {
         self.plan.old.as_ref().is_some_and(|old| old.auto_remove && old.running)
     }
 
-    /// The container that the way back leads to: the old one, or its twin.
+    /// The container to restore: the old one, or its twin.
     fn standing(&self) -> Option<&ContainerFacts> {
         let twin = self.seen.twin.as_ref().filter(|_| self.vanishes());
         self.seen.old.as_ref().or(twin)

@@ -1,9 +1,9 @@
-//! All rollouts of a server: begins them, steers them, and takes up at start what an earlier
-//! process left.
+//! All rollouts of a server: starts them, controls them, and at startup resumes those of an earlier
+//! process.
 //!
-//! Taking up begins with a new epoch, so that a `wharfd` that was thought dead and is not
-//! writes no more. A driver that the journal refused is begun again from what is stored
-//! after a while: a full disk ends no rollout, it delays it.
+//! Taking over starts a new epoch, so that a `wharfd` that is wrongly considered dead can no longer
+//! write. A driver whose journal failed is restarted later from the stored records: a full disk
+//! delays a rollout, but does not end it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,16 +26,16 @@ use super::spec::Policy;
 use super::sweeper::Sweeper;
 use crate::domain::{Credential, HostName, RegistryHost, RegistryLogin, Secret};
 
-/// Pull reports that a slow watcher may be behind; older ones are of no use to it.
+/// Number of pull reports that a slow watcher may lag behind; older ones are useless to it.
 const PULL_REPORTS: usize = 256;
 
-/// Rollouts whose end the sweeper has not heard of; more wait for it.
+/// Number of ended rollouts that the sweeper has not processed; more wait.
 const ENDINGS: usize = 256;
 
-/// How often a rollout is planned where other rollouts of its containers end meanwhile.
+/// How often to plan a rollout again if other rollouts of its containers end meanwhile.
 const PLANS: usize = 5;
 
-/// Wait before a driver that the journal refused is begun again.
+/// Delay before a driver whose journal failed is restarted.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// All rollouts of a server. Clones share them.
@@ -44,10 +44,10 @@ pub struct Supervisor {
     shared: Shared,
     handles: Arc<Mutex<HashMap<RolloutId, Handle>>>,
     tasks: TaskTracker,
-    /// Hears which rollouts have ended.
+    /// Receives the rollouts that have ended.
     ended: mpsc::Sender<RolloutId>,
     /// Held for reading from the plan of an undo to its record, and for writing while old
-    /// containers are removed: what an undo counts on does not go meanwhile.
+    /// containers are removed: what an undo relies on is not removed meanwhile.
     sweep_lock: Arc<RwLock<()>>,
 }
 
@@ -58,8 +58,8 @@ impl std::fmt::Debug for Supervisor {
 }
 
 impl Supervisor {
-    /// Takes the journal over and goes on with every rollout that has not ended. `history` is how
-    /// many of those that have are remembered.
+    /// Takes over the journal and resumes every open rollout. `history` is the number of ended
+    /// rollouts to keep.
     pub async fn start(
         journal: Arc<dyn Journal>,
         hosts: Arc<dyn Hosts>,
@@ -88,7 +88,7 @@ impl Supervisor {
         self.tasks.wait().await;
     }
 
-    /// Begins the driver of a rollout that is in the journal.
+    /// Starts the driver of a rollout in the journal.
     async fn drive(&self, id: RolloutId) {
         match self.load(id).await {
             Ok((driver, handle)) => {
@@ -108,7 +108,7 @@ impl Supervisor {
         Driver::load(id, self.shared.clone(), login).await
     }
 
-    /// Runs a driver, and another one from the journal where it broke off.
+    /// Runs a driver, and if it breaks off, another one from the journal.
     async fn attend(self, id: RolloutId, mut driver: Driver) {
         loop {
             let ended = driver.run().await;
@@ -141,7 +141,7 @@ impl Supervisor {
         }
     }
 
-    /// Looks after what the rollout left, unless the server stops.
+    /// Processes what the rollout left, unless the server is stopping.
     async fn has_ended(&self, id: RolloutId) {
         // The sweeper is gone when the server stops.
         let _ = self.ended.send(id).await;
@@ -152,7 +152,7 @@ impl Supervisor {
         self.refuse_active(order).await?;
         let planned = plan::plan(&*self.shared.hosts, order).await;
         if planned.is_err() {
-            // What stands in the way may be the work of a rollout that has just begun.
+            // The obstacle may be the work of a rollout that has just started.
             self.refuse_active(order).await?;
         }
         planned
@@ -163,8 +163,8 @@ impl Supervisor {
         plan::refuse_active(&*self.shared.journal, &order.spec.container, is_host).await
     }
 
-    /// Begins what `plan` says. Plans again if another rollout, which was under way when the
-    /// hosts were asked, ended before the plan was stored: what the plan saw is then out of date.
+    /// Starts what `plan` returns. Plans again if another rollout that was in progress when the
+    /// hosts were queried ended before the plan was stored: the plan is then outdated.
     async fn begin_up_to_date<F>(
         &self,
         head: Head<'_>,
@@ -185,7 +185,7 @@ impl Supervisor {
         }
     }
 
-    /// Writes a planned rollout down and begins it.
+    /// Stores a planned rollout and starts it.
     async fn begin(
         &self,
         head: &Head<'_>,
@@ -213,7 +213,7 @@ impl Supervisor {
             planned_at,
         };
         self.shared.journal.create(self.shared.epoch, rollout).await?;
-        // Every host is where it is to be: the caller hears that it has ended.
+        // Every host is up to date: the caller sees that the rollout has ended.
         if is_done
             && let Ok((driver, _)) = self.load(id).await
             && driver.run().await.is_ok()
@@ -245,7 +245,7 @@ struct Head<'a> {
 impl Rollouts for Supervisor {
     async fn plan(&self, order: &Order) -> Result<Plan, RolloutError> {
         let planned = self.planned(order).await?;
-        // It may have begun while the hosts were asked.
+        // It may have started while the hosts were queried.
         self.refuse_active(order).await?;
         order.terms.check(&planned.plan, &order.spec.policy)?;
         Ok(planned.plan)
@@ -300,7 +300,7 @@ impl Rollouts for Supervisor {
     }
 }
 
-/// The login as it is sealed.
+/// The sealed form of the login.
 pub(super) fn write_login(login: &RegistryLogin) -> String {
     let (password, token) = match login.credential() {
         Credential::Password(password) => (password.expose(), ""),

@@ -1,11 +1,10 @@
-//! Removes old containers that are kept no longer, as [`retention`](super::retention) says, and
-//! forgets rollouts that are remembered no longer, as [`history`] does. Runs beside the drivers,
-//! begun by the supervisor; what it knows it reads from the journal at its start, so it goes on
-//! after a restart of the server.
+//! Removes expired old containers, see [`retention`](super::retention), and deletes expired
+//! rollouts, see [`history`]. Runs beside the drivers, started by the supervisor; it reads its
+//! state from the journal at startup, so it continues after a restart of the server.
 //!
-//! It is careful, since what it removes does not come back: only containers of the journal, by
-//! their full ID, that still have the name they were left with and do not run; none that an open
-//! rollout may need; never with volumes.
+//! It is careful, because removed containers cannot be restored: it removes only containers of the
+//! journal, by their full ID, that still have the name they were left with and are not running;
+//! none that an open rollout may need; never with volumes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,7 +23,7 @@ use super::state::RolloutState;
 use crate::domain::{ContainerName, HostName};
 use crate::engine::Engine;
 
-/// Hosts at once.
+/// Hosts at the same time.
 const AT_ONCE: usize = 16;
 
 /// Longest time for one host: an undo may wait for it.
@@ -33,11 +32,10 @@ const HOST: Duration = Duration::from_secs(20);
 /// Rollouts that are forgotten before an undo gets its turn.
 const FORGOTTEN_AT_ONCE: usize = 32;
 
-/// Wait before a host that does not answer, or the journal, is tried again: at first, and at
-/// most.
+/// Delay before retrying a host that does not answer, or the journal: initial and maximum.
 const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
 
-/// Removes old containers that are kept no longer.
+/// Removes expired old containers.
 pub(super) struct Sweeper {
     shared: Shared,
     /// Held while it removes.
@@ -45,20 +43,20 @@ pub(super) struct Sweeper {
     /// Rollouts that have ended.
     ended: mpsc::Receiver<RolloutId>,
     retained: RetainedContainers,
-    /// Rollouts that `retained` knows of. One that this version cannot read is none of them, and is
-    /// never forgotten: what it left is not known.
+    /// Rollouts in `retained`. A rollout that this version cannot read is not among them, and is
+    /// never deleted, because its containers are unknown.
     taken_in: BTreeMap<RolloutId, Ended>,
-    /// Most of them that are remembered.
+    /// Maximum number of rollouts to keep.
     history: usize,
-    /// Hosts that something was not done on: when they are tried again, and after which wait.
+    /// Hosts with unfinished work: when to retry them, and the last delay.
     waiting: BTreeMap<HostName, (Millis, Duration)>,
 }
 
 type Containers = BTreeSet<(HostName, ContainerName)>;
 
-/// What came of a host.
+/// The result of a host.
 struct Swept {
-    /// These are gone, or somebody's own now.
+    /// These are gone, or in use by somebody.
     gone: Vec<Kept>,
     /// Why others are still there; for the log.
     stays: Option<String>,
@@ -124,7 +122,7 @@ impl Sweeper {
         }
     }
 
-    /// What all rollouts left that have ended, in the order in which they did.
+    /// What all ended rollouts left, in the order of their ends.
     async fn read(&mut self) -> Result<(), JournalError> {
         let mut ended: Vec<_> = self.shared.journal.list().await?;
         ended.retain(|rollout| rollout.ended_at.is_some());
@@ -177,7 +175,7 @@ impl Sweeper {
         Ok(())
     }
 
-    /// Removes what is due, where nothing stands in the way.
+    /// Removes expired containers, if nothing prevents it.
     async fn sweep(&mut self) -> Result<(), JournalError> {
         let now = self.shared.clock.now();
         let mut due = self.retained.due(now);
@@ -192,7 +190,7 @@ impl Sweeper {
             .map(|(host, due)| {
                 let due: Vec<_> = due
                     .into_iter()
-                    // When that rollout has ended, it is looked at again.
+                    // When that rollout has ended, it is checked again.
                     .filter(|kept| !taken.contains(&(host.clone(), kept.container.clone())))
                     .collect();
                 async move {
@@ -231,7 +229,7 @@ impl Sweeper {
     }
 }
 
-/// One after the other, until one says that the host does not answer.
+/// One after the other, until the host does not answer.
 async fn sweep_host(engine: &dyn Engine, due: Vec<Kept>) -> Swept {
     let mut swept = Swept { gone: Vec::new(), stays: None };
     let each = async {

@@ -1,5 +1,5 @@
-//! What can go wrong with the store. Read by the composition root, which ends with the text, and
-//! by the API, which maps `HostTaken` and calls the rest internal.
+//! Errors of the store. Read by the composition root, which exits with the text, and by the API,
+//! which maps `HostTaken` and treats the rest as internal.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,21 +7,21 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 
-/// Why the store could not be opened or used. Each text is one line that names the file and the
-/// way out; a `source` adds what the system said.
+/// Why the store could not be opened or used. Each text is one line with the file and what to do; a
+/// `source` adds the error of the system.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The directory or a file in it cannot be made, read or written.
+    /// The directory or a file in it cannot be created, read, or written.
     #[error("{path}: cannot {action}; give wharfd a directory that it may write with --data-dir")]
     File {
         /// The directory or file.
         path: PathBuf,
-        /// What was to be done with it.
+        /// The failed action.
         action: &'static str,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Others could put their own key, lock or database into the directory.
+    /// Other users could put their own key, lock, or database into the directory.
     #[error("{path}: every user of this machine may write to it; run `chmod o-w {path}`")]
     Exposed {
         /// The data directory.
@@ -45,7 +45,7 @@ pub enum StoreError {
     NotADatabase {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// The error of SQLite.
         source: sqlx::Error,
     },
     /// SQLite would follow the link for the database and put its other files beside the target.
@@ -66,7 +66,7 @@ pub enum StoreError {
         path: PathBuf,
         /// Whether the file exists, and then has no content.
         exists: bool,
-        /// What is wrong, in words.
+        /// The problem, as text.
         state: &'static str,
         /// The file that shows that there was a store.
         beside: PathBuf,
@@ -91,7 +91,7 @@ pub enum StoreError {
         /// Newest schema of this program.
         known: i64,
     },
-    /// A schema with a known number but other contents.
+    /// A schema with a known number but different contents.
     #[error(
         "{path}: its schema {version} is not that of a released wharfd; run the version that made it"
     )]
@@ -106,7 +106,7 @@ pub enum StoreError {
         "{path}: missing, but the store has secrets that were sealed with it; put the key back, or name its place with --secret-key-file; without the key they are lost: to start with an empty store, move wharf.db away"
     )]
     KeyMissing {
-        /// Where the key was looked for.
+        /// Where the key was expected.
         path: PathBuf,
     },
     /// Sealed rows, but another key.
@@ -131,7 +131,7 @@ pub enum StoreError {
         /// The key file.
         path: PathBuf,
     },
-    /// One sealed value does not open.
+    /// One sealed value cannot be decrypted.
     #[error("cannot decrypt the secret for {row} in the store's {table}; set it again")]
     Unsealable {
         /// Its table.
@@ -139,17 +139,17 @@ pub enum StoreError {
         /// Its row.
         row: String,
     },
-    /// A row that this program would never have written.
+    /// A row that this program never writes.
     #[error("cannot read row {row} in the store's {table}: {problem}")]
     Row {
         /// Its table.
         table: &'static str,
         /// Its key.
         row: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// A host of this name is there already.
+    /// A host with this name already exists.
     #[error("host {0} already exists")]
     HostTaken(crate::domain::HostName),
     /// The random numbers of the system are not to be had.
@@ -158,13 +158,13 @@ pub enum StoreError {
     /// SQLite refused, for instance because the disk is full.
     #[error("the store cannot {action}: {}", .failure.explain(.directory))]
     Database {
-        /// What was to be done.
+        /// The failed action.
         action: &'static str,
         /// The data directory.
         directory: Arc<Path>,
         /// The kind of failure.
         failure: Failure,
-        /// What SQLite said.
+        /// The error of SQLite.
         source: sqlx::Error,
     },
 }
@@ -181,7 +181,7 @@ impl StoreError {
         }
     }
 
-    /// The kind of failure, where SQLite refused.
+    /// The kind of failure, if SQLite refused.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         match self {

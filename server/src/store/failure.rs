@@ -16,8 +16,8 @@ pub enum Failure {
     Io,
     /// `SQLITE_READONLY`, `SQLITE_PERM`: files or file system cannot be written.
     ReadOnly,
-    /// `SQLITE_BUSY`, `SQLITE_LOCKED`: another process holds the database for longer than the
-    /// time that is waited.
+    /// `SQLITE_BUSY`, `SQLITE_LOCKED`: another process has locked the database for longer than the
+    /// waiting time.
     Busy,
     /// `SQLITE_CORRUPT`, `SQLITE_NOTADB`: the content of the file is damaged.
     Corrupt,
@@ -57,7 +57,7 @@ impl Failure {
         }
     }
 
-    /// What is wrong, where, and what to do.
+    /// The problem, where it is, and what to do.
     pub(super) fn explain(self, directory: &Path) -> String {
         let directory = directory.display();
         match self {
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn every_code_of_sqlite_is_of_a_kind_that_names_the_directory() {
         let directory = tempfile::tempdir().unwrap();
-        // Primary codes, and extended ones: what SQLite was doing stands in the higher bytes.
+        // Primary codes, and extended ones: the higher bytes say what SQLite was doing.
         let codes = [
             (Failure::Full, &[13][..]),
             (Failure::Io, &[10, 266, 522, 778, 1034, 1290, 1546, 2314, 4106, 4874, 5386, 6410]),

@@ -12,15 +12,15 @@ use crate::domain::{
     HostAddress, HostName, HostSource, LabelKey, LabelValue, Labels, Secret, TlsMaterial, Transport,
 };
 
-/// A host as the store knows it: a group of certificates is a name here, because its material
-/// belongs to the configuration file.
+/// A host in the store: a certificate group is a name here, because its material belongs to the
+/// configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredHost {
     /// Its name.
     pub name: HostName,
     /// `Api` or `Local`.
     pub source: HostSource,
-    /// Where its Engine listens.
+    /// The address of its Engine.
     pub address: HostAddress,
     /// Its labels.
     pub labels: Labels,
@@ -28,7 +28,7 @@ pub struct StoredHost {
     pub tls: StoredTls,
     /// Whether plain TCP to another machine was accepted.
     pub insecure: bool,
-    /// When it was added; kept to the millisecond.
+    /// When it was added, in milliseconds.
     pub created_at: SystemTime,
 }
 
@@ -76,7 +76,7 @@ impl Store {
             .collect()
     }
 
-    /// Adds a host; `HostTaken` where its name is there already.
+    /// Adds a host; `HostTaken` if its name already exists.
     pub async fn insert_host(&self, host: &StoredHost) -> Result<(), StoreError> {
         let failed = self.failed("add a host");
         let group = match &host.tls {
@@ -138,7 +138,7 @@ impl Store {
         transaction.commit().await.map_err(&failed)
     }
 
-    /// Forgets a host with everything that belongs to it; false where it was not there.
+    /// Removes a host with all its data; false if it does not exist.
     pub async fn remove_host(&self, name: &HostName) -> Result<bool, StoreError> {
         let removed = sqlx::query("DELETE FROM hosts WHERE name = ?")
             .bind(name.as_str())
@@ -174,7 +174,7 @@ impl Store {
                 StoredTls::Own(Arc::new(material))
             }
         };
-        // Every stored address has its port, so the transport decides nothing here.
+        // Every stored address has its port, so the transport has no effect here.
         let address = HostAddress::parse(&address, Transport::Plain)
             .map_err(|error| StoreError::row("hosts", name, error))?;
         Ok(StoredHost {

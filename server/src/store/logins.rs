@@ -1,4 +1,4 @@
-//! Logins of registries that the server keeps. Called by the API.
+//! Stored logins of registries. Called by the API.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ const TABLE: &str = "registry_logins";
 type LoginRow = (String, String, String, Vec<u8>);
 
 impl Store {
-    /// Keeps a login; one that was there for the registry is replaced.
+    /// Stores a login, and replaces an earlier one for the registry.
     pub async fn put_login(
         &self,
         login: &RegistryLogin,
@@ -37,7 +37,7 @@ impl Store {
         Ok(())
     }
 
-    /// The login for a registry, if one is kept.
+    /// The login for a registry, if stored.
     pub async fn login(
         &self,
         registry: &RegistryHost,
@@ -52,7 +52,7 @@ impl Store {
         row.map(|row| self.open_login(row)).transpose()
     }
 
-    /// Registry, user name and time of every login, sorted by registry. No secret is opened.
+    /// Registry, user name, and time of every login, sorted by registry. Opens no secret.
     pub async fn logins(&self) -> Result<Vec<(RegistryHost, String, SystemTime)>, StoreError> {
         let rows: Vec<(String, String, i64)> = sqlx::query_as(
             "SELECT registry, username, updated_at FROM registry_logins ORDER BY registry",
@@ -69,7 +69,7 @@ impl Store {
             .collect()
     }
 
-    /// Forgets a login; false where there was none.
+    /// Removes a login; false if there was none.
     pub async fn remove_login(&self, registry: &RegistryHost) -> Result<bool, StoreError> {
         let removed = sqlx::query("DELETE FROM registry_logins WHERE registry = ?")
             .bind(registry.as_str())

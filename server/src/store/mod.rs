@@ -1,5 +1,5 @@
-//! What survives a restart: hosts added over the API, registry logins, and the writes that a
-//! caller may retry. One SQLite file in the data directory, secrets in it sealed.
+//! Persistent state: hosts added over the API, registry logins, and the writes that a caller may
+//! retry. One SQLite file in the data directory, with sealed secrets.
 //!
 //! | file            | what it holds                                                  |
 //! |-----------------|----------------------------------------------------------------|
@@ -8,8 +8,8 @@
 //! | `wharfd.lock`   | held while a `wharfd` uses the directory                        |
 //!
 //! Opened by the composition root; called by the inventory (hosts) and the API (logins,
-//! operations). Every method is one transaction: it is done whole or not at all, also when its
-//! future is dropped, and what it reported done is on the disk.
+//! operations). Every method is one transaction: it is done completely or not at all, even if its
+//! future is dropped, and completed work is on the disk.
 
 mod error;
 mod failure;
@@ -47,13 +47,13 @@ pub struct Store {
 
 struct Shared {
     pool: SqlitePool,
-    /// For those who watch the journal.
+    /// For watchers of the journal.
     reader: SqlitePool,
     /// The data directory, for messages.
     directory: Arc<Path>,
     sealer: Sealer,
     epoch: uuid::Uuid,
-    /// The newest revision of the journal, for those who watch it.
+    /// The newest revision of the journal, for watchers.
     revisions: watch::Sender<Revision>,
     /// Keeps a second `wharfd` out of the data directory.
     _lock: File,
@@ -66,18 +66,17 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the store of a data directory, which is made if it is missing, and brings its
-    /// schema up to date.
+    /// Opens the store in a data directory, which is created if missing, and updates its schema.
     pub async fn open(options: &StoreOptions) -> Result<Self, StoreError> {
         open::open(options).await
     }
 
-    /// Names this store for good: it differs from that of any other data directory.
+    /// Permanent identifier of this store, which differs for every data directory.
     pub fn epoch(&self) -> uuid::Uuid {
         self.shared.epoch
     }
 
-    /// Ends all connections after what is running; the files are then at rest.
+    /// Closes all connections after the current work; the files are then at rest.
     pub async fn close(&self) {
         self.shared.reader.close().await;
         self.shared.pool.close().await;
@@ -100,8 +99,8 @@ impl Store {
         &self.shared.revisions
     }
 
-    /// Tells contents apart that may hold secrets, such as requests: a digest that only this store's
-    /// key can make.
+    /// A digest that requires this store's key, to compare data that may contain secrets, such as
+    /// requests.
     pub fn fingerprint(&self, parts: &[&[u8]]) -> [u8; 32] {
         self.sealer().fingerprint(parts)
     }
@@ -110,8 +109,8 @@ impl Store {
         &self.shared.sealer
     }
 
-    /// A transaction that takes the write lock at its beginning, so that it cannot fail half-way
-    /// because another one was faster.
+    /// A transaction that takes the write lock at its start, so that it cannot fail halfway because
+    /// another one was faster.
     async fn begin(&self) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
         self.pool().begin_with("BEGIN IMMEDIATE").await
     }

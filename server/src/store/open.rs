@@ -20,7 +20,7 @@ use super::{Shared, Store};
 use crate::domain::Secret;
 use crate::rollout::model::Revision;
 
-/// Where the store is.
+/// The location of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreOptions {
     /// The data directory.
@@ -29,7 +29,7 @@ pub struct StoreOptions {
     pub secret_key_file: Option<PathBuf>,
 }
 
-/// For the flags of `open`: fails where the last part of the path is a symbolic link.
+/// For the flags of `open`: fails if the last part of the path is a symbolic link.
 const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 
 pub(super) async fn open(options: &StoreOptions) -> Result<Store, StoreError> {
@@ -64,7 +64,7 @@ fn create_directory(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A lock that ends with the process, however that ends.
+/// A lock that ends with the process, however it ends.
 fn lock(directory: &Path) -> Result<File, StoreError> {
     let path = directory.join("wharfd.lock");
     let failed = |source| StoreError::File { path: path.clone(), action: "lock it", source };
@@ -112,7 +112,7 @@ fn beside(database: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-/// Refuses what SQLite would take for a new, empty store although there was one.
+/// Refuses files that SQLite would treat as a new, empty store although there was one.
 fn check_files(database: &Path, key: &Path) -> Result<(), StoreError> {
     let log = beside(database, "-wal");
     let index = beside(database, "-shm");
@@ -132,8 +132,8 @@ fn check_files(database: &Path, key: &Path) -> Result<(), StoreError> {
         // SQLite deletes the log of a database without content.
         Some(0) if is_filled(&log) => lost(true, "has no content", &log),
         None if is_filled(&log) => lost(false, "missing", &log),
-        // The key is made after the database, so this is not what a first start leaves behind
-        // that was killed. Without any database the key may have been put there in advance.
+        // The key is created after the database, so a first start that was killed cannot leave this
+        // state. Without a database, the key may have been put there in advance.
         Some(0) if is_filled(key) => lost(true, "has no content", key),
         _ => Ok(()),
     }
@@ -148,7 +148,7 @@ async fn open_database(path: &Path) -> Result<SqlitePool, StoreError> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
-        // What was answered must survive a power cut; NORMAL may lose the last commits.
+        // Confirmed data must survive a power failure; NORMAL may lose the last commits.
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(5));
@@ -157,9 +157,10 @@ async fn open_database(path: &Path) -> Result<SqlitePool, StoreError> {
     pool(path, options).await
 }
 
-/// The connection of those who watch the journal and may be many. With the one that writes they
-/// would share its queue, in which a container that is down waits for the next step. Other reads
-/// stay in that queue, so that who steered a rollout reads what came of it.
+/// The connection for watchers of the journal, of which there may be many. On the writing
+/// connection, they would share its queue, in which a container that is down waits for the next
+/// step. Other reads stay in that queue, so that a caller that controlled a rollout reads the
+/// result.
 async fn open_reader(path: &Path) -> Result<SqlitePool, StoreError> {
     let options = SqliteConnectOptions::new().filename(path).read_only(true);
     pool(path, options.busy_timeout(Duration::from_secs(5))).await

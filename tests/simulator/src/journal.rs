@@ -34,7 +34,7 @@ struct Contents {
     entries: Vec<Entry>,
     summaries: BTreeMap<RolloutId, Summary>,
     locks: BTreeMap<(HostName, ContainerName), RolloutId>,
-    /// The revisions at which locks were given back.
+    /// The revisions at which locks were released.
     releases: BTreeMap<(HostName, ContainerName), Revision>,
     secrets: BTreeMap<(RolloutId, Option<HostName>, SecretKind), String>,
 }

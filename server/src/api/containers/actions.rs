@@ -1,7 +1,7 @@
-//! What is done to containers that are named in a request, one at a time.
+//! Actions on named containers, one at a time.
 //!
-//! A name can shadow the prefix of another container's ID, and a name can move between two
-//! calls; so a container is looked up first and then acted on by its full ID.
+//! A name can shadow the prefix of another container's ID, and can move between two calls; so a
+//! container is first looked up and then used by its full ID.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::fleet::fanout::HostCall;
 /// The Engine's grace period for a container that does not set one.
 const DEFAULT_STOP_TIMEOUT: i64 = 10;
 
-/// What a stop takes beyond its grace period: SIGKILL, clean-up, the answer.
+/// Time for a stop beyond its grace period: SIGKILL, cleanup, response.
 const STOP_MARGIN: Duration = Duration::from_secs(30);
 
-/// What is done to a container.
+/// An action on a container.
 #[derive(Debug, Clone)]
 pub enum Action {
     /// Start it.
@@ -35,20 +35,20 @@ pub enum Action {
     Kill { signal: Option<String> },
     /// Freeze it.
     Pause,
-    /// Let it go on.
+    /// Resume it.
     Unpause,
     /// Remove it.
     Remove { force: bool, volumes: bool, allow_missing: bool },
 }
 
-/// A container that was looked up.
+/// A looked-up container.
 #[derive(Debug, Clone)]
 pub struct Found {
     /// Its full ID.
     pub id: String,
     /// The same, to act on.
     pub reference: ContainerRef,
-    /// Its own grace period in seconds, where it sets one.
+    /// Its own grace period in seconds, if set.
     stop_timeout: Option<i64>,
 }
 
@@ -79,7 +79,7 @@ pub async fn resolve<P>(
     Ok(Found { id, reference, stop_timeout: config.stop_timeout })
 }
 
-/// Checks a signal: a name or a number, as the Engine takes them.
+/// Checks a signal: a name or a number, as the Engine accepts them.
 pub fn signal(violations: &mut Violations, text: &str) -> Option<String> {
     if text.is_empty() {
         return None;
@@ -94,7 +94,7 @@ pub fn signal(violations: &mut Violations, text: &str) -> Option<String> {
 }
 
 impl Action {
-    /// The time for one host where the caller sets none.
+    /// The default time limit for one host.
     pub fn default_timeout(&self) -> Duration {
         match self {
             Self::Kill { .. } | Self::Pause | Self::Unpause => QUICK,
@@ -103,7 +103,7 @@ impl Action {
         }
     }
 
-    /// Does it to one container.
+    /// Applies the action to one container.
     pub async fn act<P>(
         &self,
         call: &HostCall<P>,
@@ -152,7 +152,7 @@ impl Action {
     }
 }
 
-/// How long a stop may take with this grace period; -1 waits for ever, which is cut at a day.
+/// Time limit of a stop with this grace period; -1 waits forever, which is limited to a day.
 fn stop_time(timeout: Option<i64>) -> Duration {
     const DAY: u64 = 24 * 3600;
     let grace = timeout.unwrap_or(DEFAULT_STOP_TIMEOUT);

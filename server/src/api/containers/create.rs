@@ -1,4 +1,4 @@
-//! Creation of a container: pull where it is asked for, create, start where it is asked for.
+//! Creates a container: pulls if requested, creates, starts if requested.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::fleet::{Done, HostError};
 /// For a creation without a pull.
 const CREATE: Duration = Duration::from_secs(120);
 
-/// What every host of a call does.
+/// What the call does on every host.
 #[derive(Debug)]
 pub struct CreateOrder {
     name: Option<ContainerName>,
@@ -31,7 +31,7 @@ pub struct CreateOrder {
     body: Value,
     start: bool,
     pull: v1::PullPolicy,
-    /// How to pull; `None` for an image by ID, which no registry can give.
+    /// How to pull; `None` for an image by ID, which a registry cannot provide.
     order: Option<PullOrder>,
 }
 
@@ -123,7 +123,7 @@ impl CreateOrder {
         })
     }
 
-    /// The name; asked for where the Engine made it up. Not worth a failure.
+    /// The name; queried if the Engine generated it. Not worth a failure.
     async fn name_of(&self, call: &HostCall<Event>, created: &Created) -> String {
         if let Some(name) = &self.name {
             return name.to_string();

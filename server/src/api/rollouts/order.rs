@@ -1,4 +1,4 @@
-//! From the request for a rollout, or for its plan, to what is asked of the supervisor.
+//! Converts the request for a rollout, or for its plan, to an order for the supervisor.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,17 +18,17 @@ use crate::rollout::spec::RolloutSpec;
 /// Longest selector of annotations, in bytes.
 const LONGEST_SELECTOR: usize = 4096;
 
-/// What is wanted, and where.
+/// The requested rollout and its hosts.
 pub struct Wanted {
-    /// What, and how.
+    /// The spec.
     pub spec: RolloutSpec,
     /// The hosts; at least one.
     pub hosts: Vec<Arc<Host>>,
-    /// Credentials that came with it.
+    /// Credentials of the request.
     pub login: Option<Arc<RegistryLogin>>,
 }
 
-/// Checks what is wanted, and chooses the hosts. Asks none.
+/// Checks the request and selects the hosts. Contacts none.
 pub fn wanted(
     edge: &Edge,
     message: Option<&v1::RolloutSpec>,
@@ -52,7 +52,7 @@ pub fn wanted(
     Ok(Wanted { spec, hosts, login })
 }
 
-/// Checks what a caller says beside it.
+/// Checks the conditions and annotations.
 pub fn terms(
     expected_plan: &str,
     annotations: &BTreeMap<String, String>,
@@ -80,7 +80,7 @@ pub fn annotation_filter(violations: &mut Violations, text: &str) -> Option<Labe
     }
 }
 
-/// The selection of hosts stands in the spec.
+/// The selection of hosts is in the spec.
 fn in_spec(mut problem: Problem) -> Problem {
     for violation in &mut problem.violations {
         violation.field = format!("spec.{}", violation.field);

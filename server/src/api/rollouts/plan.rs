@@ -1,4 +1,4 @@
-//! A plan as a message. The same plan gives the same message.
+//! Converts a plan to a message. The same plan gives the same message.
 
 use prost::Message;
 use wharf::v1;
@@ -9,16 +9,16 @@ use crate::rollout::fingerprint::Fingerprint;
 use crate::rollout::model::{HostPlan, Order, Plan, TargetKind};
 use crate::rollout::spec::Policy;
 
-/// Most paths of a host that a plan names. A program may have written millions.
+/// Maximum number of paths for each host in a plan. A program may have written millions.
 const MOST_LOST_PATHS: usize = 1000;
 
-/// Most bytes of a plan in one message, and of these for what is said of hosts in a few words. A plan
-/// that is not stored has no second page.
+/// Maximum bytes of a plan in one message, and of these for the short fields of hosts. A plan that
+/// is not stored has no second page.
 const LARGEST: usize = 3 << 20;
 const LARGEST_BRIEF: usize = 2 << 20;
 
-/// The plan in one message. What does not fit is left out, and the message says so: first what is
-/// long about hosts, then hosts.
+/// The plan in one message. Parts that do not fit are omitted and marked: first long details of
+/// hosts, then hosts.
 pub fn bounded(plan: &Plan, policy: &Policy) -> v1::RolloutPlan {
     let mut view = head(plan, policy);
     let mut size = view.encoded_len();
@@ -45,7 +45,7 @@ pub fn bounded(plan: &Plan, policy: &Policy) -> v1::RolloutPlan {
     view
 }
 
-/// What is not about one host.
+/// The parts that are not about one host.
 pub fn head(plan: &Plan, policy: &Policy) -> v1::RolloutPlan {
     let image = plan.image.as_ref();
     v1::RolloutPlan {
@@ -64,7 +64,7 @@ pub fn head(plan: &Plan, policy: &Policy) -> v1::RolloutPlan {
     }
 }
 
-/// The wave of a host, from 1; 0 where it is in none.
+/// The wave of a host, from 1; 0 if it is in none.
 pub fn wave_of(plan: &Plan, host: &HostName) -> u32 {
     let place = plan.waves.iter().position(|wave| wave.contains(host));
     place.map_or(0, number)
@@ -75,7 +75,7 @@ pub fn number(index: usize) -> u32 {
     u32::try_from(index.saturating_add(1)).unwrap_or(u32::MAX)
 }
 
-/// What happens on one host.
+/// The plan of one host.
 pub fn host_view(plan: &Plan, name: &HostName, host: &HostPlan) -> v1::RolloutPlanHost {
     let old = host.old.as_ref();
     let (action, skip_reason, adopted) = match &host.kind {

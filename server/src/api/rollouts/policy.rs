@@ -11,18 +11,18 @@ use crate::rollout::spec::{
     Promote, PullWhen, RollbackScope, Stopped, Through,
 };
 
-/// Old containers that a host keeps at most; more is a mistake, and fills its disk.
+/// Maximum number of old containers per host; more is a mistake that fills the disk.
 const MOST_KEPT: u32 = 100;
 
-/// A part of a request, with what is wrong in it.
+/// A part of a request, with its problems.
 struct Reader<'a> {
     violations: &'a mut Violations,
     /// Path of the message in the request, such as `spec.policy`.
     path: &'a str,
 }
 
-/// The policy `base` with what `message` sets, as far as it can be checked before the hosts are
-/// known. `path` is the place of the message in the request, such as `spec.policy`.
+/// The policy `base` overridden by `message`, checked as far as possible before the hosts are
+/// known. `path` is the path of the message in the request, such as `spec.policy`.
 pub fn read(
     violations: &mut Violations,
     path: &str,

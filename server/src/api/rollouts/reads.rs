@@ -1,4 +1,4 @@
-//! What is read from the journal: one rollout, pages of them, and which one an ID means.
+//! Reads from the journal: one rollout, pages of rollouts, and finding a rollout by ID.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -20,33 +20,33 @@ use crate::domain::{Annotations, ContainerName, HostName, LabelSelector, quoted}
 use crate::rollout::journal::{Journal, Summary};
 use crate::rollout::model::{Millis, RolloutId};
 
-/// Rollouts in a page where the caller does not say.
+/// Default number of rollouts per page.
 const DEFAULT_PAGE: usize = 100;
 
-/// Most rollouts in a page.
+/// Maximum number of rollouts per page.
 const MOST_PAGE: usize = 1000;
 
-/// What every page token begins with, so that one of another kind is refused.
+/// Prefix of page tokens, to refuse those of another kind.
 const TOKEN_PREFIX: &str = "rollouts-after:";
 
 /// The same of tokens for the hosts of a rollout.
 const HOSTS_PREFIX: &str = "rollout-hosts-after:";
 
-/// Fewest digits that stand for a rollout: those in the names of containers.
+/// Minimum number of digits of a short ID: those in the names of containers.
 const SHORTEST_ID: usize = 8;
 
-/// Ended rollouts that are remembered for lists; they never change again.
+/// Ended rollouts cached for lists; they never change again.
 const MOST_REMEMBERED: usize = 512;
 
 /// Reads rollouts from their journal.
 #[derive(Clone)]
 pub struct Reads {
-    /// Where they are written down.
+    /// The journal.
     pub journal: Arc<dyn Journal>,
     ended: Arc<Mutex<HashMap<RolloutId, Arc<Line>>>>,
 }
 
-/// What a list shows of a rollout, and what its filters look at.
+/// A rollout in a list, with the data for filters.
 struct Line {
     rollout: v1::Rollout,
     hosts: BTreeSet<HostName>,
@@ -67,7 +67,7 @@ impl Reads {
         Self { journal, ended: Arc::default() }
     }
 
-    /// The rollout that the `id` of a request means.
+    /// Finds the rollout for the `id` of a request.
     pub async fn resolve(&self, text: &str) -> Result<RolloutId, Problem> {
         let digits: String = text.chars().filter(|letter| *letter != '-').collect();
         let is_id = (SHORTEST_ID..=32).contains(&digits.len())
@@ -96,18 +96,19 @@ impl Reads {
         }
     }
 
-    /// A rollout as it is now.
+    /// The current state of a rollout.
     pub async fn view(&self, id: RolloutId) -> Result<View, Problem> {
         self.find(id).await?.ok_or_else(|| not_found(&id.to_string()))
     }
 
-    /// A rollout as it is now; `None` where there is none.
+    /// The current state of a rollout; `None` if there is none.
     pub async fn find(&self, id: RolloutId) -> Result<Option<View>, Problem> {
         let entries = self.journal.records(id).await.map_err(|error| journal_problem(&error))?;
         Ok(View::of(&entries))
     }
 
-    /// A rollout as it is now, with as many hosts as fit a message, and the token for the others.
+    /// The current state of a rollout, with as many hosts as fit in a message, and the token for
+    /// the others.
     pub async fn first_page(&self, id: RolloutId) -> Result<(v1::Rollout, String), Problem> {
         self.page(id, "").await
     }
@@ -199,7 +200,7 @@ impl Filters {
         Ok(Self { states, container, host, annotations })
     }
 
-    /// What can be said without the records.
+    /// Filters that do not need the records.
     fn may_match(&self, summary: &Summary) -> bool {
         let is_over = |state: &v1::RolloutState| *state >= v1::RolloutState::Succeeded;
         let over = summary.ended_at.is_some();

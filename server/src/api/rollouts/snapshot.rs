@@ -1,5 +1,5 @@
-//! Everything as it is now, in messages of bounded size. The first is the snapshot; what does not fit
-//! follows in the events that tell of changes, which every client puts into what it has.
+//! The current state, in messages of bounded size. The first is the snapshot; the rest follows as
+//! change events, which every client can apply.
 
 use prost::Message;
 use wharf::v1;
@@ -8,7 +8,7 @@ use wharf::v1::watch_rollouts_response::Event;
 use super::view::View;
 use crate::api::size::{FRAME, FULL};
 
-/// A snapshot that is being put together.
+/// A snapshot under construction.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     first: v1::RolloutSnapshot,

@@ -1,5 +1,4 @@
-//! What a rollout is asked to do: from the message to a checked value, with everything that
-//! is wrong named by its path.
+//! Converts the spec of a rollout to a checked value; every problem is named by its path.
 
 use serde_json::Value;
 use wharf::v1;
@@ -14,7 +13,7 @@ use crate::rollout::spec::{Change, Policy, RolloutSpec};
 /// Longest merge patch, as every other JSON of the contract.
 const LONGEST_JSON: usize = 4 * 1024 * 1024;
 
-/// Checks a spec. `None` where something is wrong, which is then in `violations`.
+/// Checks a spec. `None` if there are problems, which are then in `violations`.
 pub fn read(violations: &mut Violations, spec: Option<&v1::RolloutSpec>) -> Option<RolloutSpec> {
     let Some(spec) = spec else {
         violations.add("spec", "must be set");
@@ -70,8 +69,8 @@ fn change(violations: &mut Violations, spec: &v1::RolloutSpec) -> Option<Change>
     Some(Change { image, set, unset: spec.unset.clone(), merge_patch, whole })
 }
 
-/// Whether the settings make sense by themselves. What they amount to with the container that is
-/// there is found for every host by the plan.
+/// Checks the settings on their own. The plan checks them for every host together with the existing
+/// container.
 fn check_set(violations: &mut Violations, set: &v1::ContainerSpec) {
     if !set.image.is_empty() {
         violations.add("spec.set.image", "must be empty; use `spec.image`");
@@ -121,7 +120,7 @@ fn labels(body: &Value) -> impl Iterator<Item = &String> {
     labels.filter(|(_, value)| !value.is_null()).map(|(key, _)| key)
 }
 
-/// Rollouts find their containers by these, and write them anew each time.
+/// Rollouts find their containers by these labels, and write them each time.
 fn own_labels<'a>(
     violations: &mut Violations,
     field: &str,
@@ -135,7 +134,7 @@ fn own_labels<'a>(
     }
 }
 
-/// Takes over violations of a body; their paths begin with `spec.` or `engine.`.
+/// Adds violations of a body; their paths begin with `spec.` or `engine.`.
 fn move_to(violations: &mut Violations, found: Vec<FieldViolation>, place: &str) {
     for FieldViolation { field, description } in found {
         let field = match field.strip_prefix("spec") {
@@ -172,8 +171,8 @@ fn merge_patch(violations: &mut Violations, patch: &v1::EngineJson) -> Option<Va
     }
 }
 
-/// Whether what is to be taken away names settings: the one table that also takes them away
-/// decides. Whether a container has such an entry is found for every host, and is no error.
+/// Checks the names of settings to unset, with the same table that removes them. Whether a
+/// container has the entry is found for every host, and is not an error.
 fn unset(violations: &mut Violations, settings: &[String]) {
     for violation in check_unset(settings) {
         let field = violation.field.replace("change.", "spec.");

@@ -50,8 +50,8 @@ pub fn problem(error: RolloutError) -> Problem {
     }
 }
 
-/// The answer to a wish that was not done, where an earlier call with the same request ID may have
-/// done it: what it finds now may be what that one left.
+/// The response to a command that failed, if an earlier call with the same request ID may have
+/// carried it out: the current state may be its result.
 pub fn after(again: bool, problem: Problem) -> Problem {
     let moved = matches!(
         problem.reason,
@@ -68,7 +68,7 @@ pub fn after(again: bool, problem: Problem) -> Problem {
     Problem::new(Reason::ResultUnknown, message)
 }
 
-/// The answer where the journal cannot be read or written.
+/// The response if the journal cannot be read or written.
 pub fn journal_problem(error: &JournalError) -> Problem {
     let message = error.to_string();
     match error {
@@ -91,13 +91,14 @@ pub fn journal_problem(error: &JournalError) -> Problem {
     }
 }
 
-/// The answer where there is no such rollout.
+/// The response if there is no such rollout.
 pub fn not_found(id: &str) -> Problem {
     let message = format!("no rollout {id}; to list rollouts, run `wharf rollout ls`");
     Problem::new(Reason::RolloutNotFound, message)
 }
 
-/// What refuses a plan. The first of each reason come first, because an error has room for a few.
+/// The refusals of a plan. The first of each reason come first, because an error has room for only
+/// a few.
 fn preconditions(refusals: Vec<Refusal>) -> Vec<Precondition> {
     let mut seen = BTreeSet::new();
     let (mut first, rest): (Vec<_>, Vec<_>) =

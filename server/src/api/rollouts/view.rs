@@ -24,10 +24,10 @@ pub struct View {
     state: RolloutState,
 }
 
-/// What a record changed.
+/// The changes of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
-    /// Whether what stands about the rollout as a whole is different.
+    /// Whether the rollout as a whole changed.
     pub rollout: bool,
     /// The host that is different.
     pub host: Option<HostName>,
@@ -40,7 +40,7 @@ impl View {
         Some(Self { id: entry.id, revision: entry.revision, state })
     }
 
-    /// The view of all records of a rollout; `None` where there are none.
+    /// The view of all records of a rollout; `None` if there are none.
     pub fn of(entries: &[Entry]) -> Option<Self> {
         let (first, rest) = entries.split_first()?;
         let mut view = Self::of_first(first)?;
@@ -55,7 +55,7 @@ impl View {
         self.state.fold(&entry.record);
     }
 
-    /// Takes the next record.
+    /// Applies the next record.
     pub fn apply(&mut self, entry: &Entry) -> Changed {
         let host = match &entry.record.event {
             Event::Host { host, .. } => self.state.hosts.contains_key(host).then_some(host),
@@ -127,10 +127,10 @@ impl View {
         }
     }
 
-    /// With policy, plan and steps, as far as they fit a message: from the host at the place
-    /// `from` on. With it comes the place where the next page begins; `None` after the last.
+    /// With policy, plan, and steps, as far as they fit in a message: from the host at position
+    /// `from` on. Also returns the position of the next page; `None` after the last.
     ///
-    /// What is not about one host stands on the first page only.
+    /// The parts that are not about one host are only on the first page.
     pub fn page(&self, from: usize) -> (v1::Rollout, Option<usize>) {
         let (stored, policy) = (&self.state.plan, &self.state.policy);
         let mut rollout = self.summary();
@@ -219,7 +219,7 @@ impl View {
         standing == Standing::Updated && !starts
     }
 
-    /// The hosts, those that the plan skips included.
+    /// The hosts, including those that the plan skips.
     pub fn hosts(&self) -> impl Iterator<Item = HostName> {
         self.state.hosts.keys().cloned()
     }
@@ -239,7 +239,7 @@ impl View {
         self.state.phase.is_terminal()
     }
 
-    /// What its caller noted about it.
+    /// The caller's annotations.
     pub fn annotations(&self) -> &Annotations {
         &self.state.annotations
     }
@@ -249,7 +249,7 @@ impl View {
         &self.state.policy
     }
 
-    /// Hosts by their place: waves first, in their order. It never changes.
+    /// Hosts by position: waves first, in their order. It never changes.
     fn in_order(&self) -> Vec<&HostName> {
         let in_waves = self.state.plan.waves.iter().flatten().enumerate();
         let places: BTreeMap<&HostName, usize> =

@@ -1,6 +1,6 @@
 //! Following rollouts: a stream over the journal, from a cursor or from a snapshot.
 //!
-//! The stream is pulled: what a slow reader has not taken stays in the journal, and costs no
+//! The stream is pulled: messages that a slow reader has not taken stay in the journal, and use no
 //! memory here.
 
 use std::collections::{HashMap, VecDeque};
@@ -28,19 +28,19 @@ use crate::rollout::requests::PullProgress;
 /// Silence after which a heartbeat is sent; below the idle limits of common proxies.
 const HEARTBEAT_AFTER: Duration = Duration::from_secs(15);
 
-/// Records that are read at once.
+/// Number of records to read at a time.
 const BATCH: usize = 256;
 
-/// Records further back than this are not told one by one: a snapshot is smaller.
+/// Maximum number of records to replay one by one: beyond it, a snapshot is smaller.
 const MOST_BEHIND: u64 = 10_000;
 
-/// What a caller wants to follow.
+/// What a caller follows.
 pub struct WatchRequest {
     /// The rollout, which exists; `None` for all.
     pub id: Option<RolloutId>,
-    /// Where to go on.
+    /// Where to continue.
     pub after: Option<v1::WatchCursor>,
-    /// Pulls as they go on, where they are wanted.
+    /// Progress of pulls, if requested.
     pub pulls: Option<broadcast::Receiver<PullProgress>>,
 }
 
@@ -54,17 +54,17 @@ struct Watcher {
     pending: VecDeque<Entry>,
     /// Whether more may be stored after those, with the last of them.
     cut: bool,
-    /// What is to be sent, each with what a caller has seen once it has that.
+    /// Messages to send, each with the revision that the caller has seen after it.
     ready: VecDeque<(Option<Revision>, Event)>,
     changes: watch::Receiver<Revision>,
     pulls: Option<broadcast::Receiver<PullProgress>>,
     stopping: CancellationToken,
-    /// When something was told last: what happens to other rollouts is silence here.
+    /// Time of the last message: events of other rollouts don't count.
     told_at: Instant,
     over: bool,
 }
 
-/// What woke a watcher that had nothing to say.
+/// What woke an idle watcher.
 enum Woken {
     Changed,
     Pull(Box<PullProgress>),
@@ -109,11 +109,11 @@ pub async fn stream(
 }
 
 impl Watcher {
-    /// Reads what was before, and tells it where the watcher does not know it.
+    /// Reads the history, and sends it if the watcher does not know it.
     async fn start(&mut self, tell: bool) -> Result<(), Problem> {
         let ids = match self.id {
             Some(id) => vec![id],
-            // With a cursor, each is read when something happens to it.
+            // With a cursor, each rollout is read at its next event.
             None if !tell => Vec::new(),
             None => self.journal.open().await.map_err(|error| journal_problem(&error))?,
         };
@@ -129,7 +129,7 @@ impl Watcher {
             self.views.insert(id, view);
         }
         if tell {
-            // Until all of it is there, who goes away has seen nothing that could be gone on from.
+            // Until the snapshot is complete, there is no position to continue from.
             let seen = self.seen;
             self.ready.extend(snapshot.events().map(|event| (None, event)));
             if let Some((cursor, _)) = self.ready.back_mut() {
@@ -139,7 +139,7 @@ impl Watcher {
         Ok(())
     }
 
-    /// A rollout as it was at the revision that was seen.
+    /// The state of a rollout at the given revision.
     async fn read(&self, id: RolloutId) -> Result<Option<View>, Problem> {
         let entries = self.journal.records(id).await.map_err(|error| journal_problem(&error))?;
         let known = entries.iter().take_while(|entry| entry.revision <= self.seen).count();
@@ -177,7 +177,7 @@ impl Watcher {
         }
     }
 
-    /// Reads on until something is to be told; false where there is nothing.
+    /// Reads on until there is something to send; false if there is nothing.
     async fn advance(&mut self) -> Result<bool, Problem> {
         while self.ready.is_empty() && !self.over {
             if self.pending.is_empty() || (self.cut && self.pending.len() == 1) {
@@ -214,8 +214,8 @@ impl Watcher {
             return Ok(());
         };
         let mut changed = view.apply(entry);
-        // The phase that follows from what a host did is stored with it, and nobody may take what
-        // is in between for the state of the rollout: at rest, or paused for another reason.
+        // The phase that follows from a host's event is stored with it, and nobody must see the
+        // state in between: at rest, or paused for another reason.
         if changed.host.is_some() && self.pending.front().is_some_and(|next| is_new_phase(next, id))
         {
             changed.rollout = false;
@@ -223,7 +223,7 @@ impl Watcher {
         if let Some(step) = changed.host.and_then(|host| view.step(&host)) {
             let rollout = id.to_string();
             let step = Some(step);
-            // A caller that goes away before the second message must hear both again.
+            // A caller that disconnects before the second message must get both again.
             let seen = if changed.rollout { before } else { entry.revision };
             let event = Event::Step(v1::RolloutStepChanged { rollout, step });
             self.ready.push_back((Some(seen), event));
@@ -238,8 +238,7 @@ impl Watcher {
         Ok(())
     }
 
-    /// The rollout that is followed, where it ended and was forgotten before a slow reader took its
-    /// end.
+    /// The followed rollout, if it ended and was deleted before a slow reader got its end.
     async fn forgotten(&self) -> Result<Option<RolloutId>, Problem> {
         let Some(id) = self.id else { return Ok(None) };
         let first = self.journal.after(Revision(0), Some(id), 1).await;
@@ -282,7 +281,7 @@ fn is_new_phase(entry: &Entry, id: RolloutId) -> bool {
     entry.id == id && matches!(entry.record.event, Recorded::Phase { .. })
 }
 
-/// The next pull of the rollout that is followed, or of any; never, where none is wanted.
+/// The next pull of the followed rollout, or of any; never, if not requested.
 async fn next_pull(
     pulls: &mut Option<broadcast::Receiver<PullProgress>>,
     id: Option<RolloutId>,
@@ -290,7 +289,7 @@ async fn next_pull(
     while let Some(receiver) = pulls {
         match receiver.recv().await {
             Ok(pull) if id.is_none_or(|id| id == pull.rollout) => return pull,
-            // A reader that is slow misses some of them, as it should.
+            // A slow reader misses some of them, which is fine.
             Ok(_) | Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => *pulls = None,
         }

@@ -3,8 +3,7 @@
 use crate::body::violation::Violations;
 use crate::domain::quoted;
 
-/// A path in a container where something is mounted, in the one spelling by which the Engine
-/// compares targets.
+/// A mount target in a container, in the normalized form that the Engine compares.
 pub(super) fn mount_target(path: &str) -> Result<String, String> {
     absolute(path)?;
     match clean(path) {
@@ -13,7 +12,7 @@ pub(super) fn mount_target(path: &str) -> Result<String, String> {
     }
 }
 
-/// Refuses what is not an absolute path.
+/// Refuses everything except an absolute path.
 pub(super) fn absolute(path: &str) -> Result<(), String> {
     if path.contains('\0') {
         Err("contains a NUL byte".to_owned())
@@ -46,7 +45,7 @@ pub(super) fn is_volume_name(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
 
-/// Refuses empty elements, and what [`texts`] refuses.
+/// Refuses empty elements, and everything that [`texts`] refuses.
 pub(super) fn names(field: &str, list: &[String], violations: &mut Violations) {
     texts(field, list, violations);
     for (index, _) in list.iter().enumerate().filter(|(_, text)| text.is_empty()) {
@@ -54,8 +53,8 @@ pub(super) fn names(field: &str, list: &[String], violations: &mut Violations) {
     }
 }
 
-/// Refuses NUL bytes, which no argument, variable or file name of a process can hold; the Engine
-/// would fail only at the start of the container.
+/// Refuses NUL bytes, which no argument, variable, or file name of a process can contain; the
+/// Engine would fail only at the start of the container.
 pub(super) fn texts(field: &str, list: &[String], violations: &mut Violations) {
     for (index, _) in list.iter().enumerate().filter(|(_, text)| text.contains('\0')) {
         violations.add(format!("{field}[{index}]"), "contains a NUL byte");

@@ -1,9 +1,9 @@
-//! The Engine's JSON that a caller gave, made ready to be merged into.
+//! The Engine's JSON of a caller, prepared for merging.
 //!
 //! Called by [`super::container_body`] and [`crate::api::update_body`]. The Engine decodes with
-//! Go's `encoding/json`, which takes `image` and `IMAGE` for `Image`; so keys that are merged
-//! into get their one spelling first, or the body would end with two of them. All other keys and
-//! the order of all keys stay as they are.
+//! Go's `encoding/json`, which accepts `image` and `IMAGE` for `Image`; so keys to merge into are
+//! normalized first, or the body would contain two of them. All other keys and the order of all
+//! keys stay unchanged.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use wharf::v1::EngineJson;
 /// Field path of every violation that concerns the JSON.
 pub(in crate::body) const ENGINE_JSON: &str = "engine.json";
 
-/// Most bytes of JSON in a request; `EngineJson.json` in the contract.
+/// Maximum bytes of JSON in a request; `EngineJson.json` in the contract.
 const LONGEST: usize = 4 * 1024 * 1024;
 
 /// An object of the body with its path, for messages.
@@ -28,8 +28,8 @@ pub(in crate::body) struct Section {
 }
 
 impl Section {
-    /// `path` is empty for the body itself, else ends with a dot. `known` are the keys that are
-    /// merged into.
+    /// `path` is empty for the body itself, otherwise it ends with a dot. `known` are the keys to
+    /// merge into.
     pub(in crate::body) fn new(
         path: &'static str,
         mut fields: Map<String, Value>,
@@ -53,7 +53,7 @@ impl Section {
         self.fields.insert(key.to_owned(), value.into());
     }
 
-    /// Takes the key away and keeps the order of the others.
+    /// Removes the key and keeps the order of the others.
     pub(in crate::body) fn remove(&mut self, key: &str) {
         self.fields.shift_remove(key);
     }
@@ -67,17 +67,17 @@ impl Section {
         self.fields.get_mut(key)
     }
 
-    /// The text; none where it is no text or empty.
+    /// The text; none if it is empty or not a text.
     pub(in crate::body) fn text(&self, key: &str) -> Option<&str> {
         self.get(key)?.as_str().filter(|text| !text.is_empty())
     }
 
-    /// The number; 0 where there is none, as for the Engine.
+    /// The number; 0 if there is none, like in the Engine.
     pub(in crate::body) fn integer(&self, key: &str) -> i64 {
         self.get(key).and_then(Value::as_i64).unwrap_or_default()
     }
 
-    /// The object to merge into, made where there is none. `known` as in [`Section::new`].
+    /// The object to merge into, created if missing. `known` as in [`Section::new`].
     pub(in crate::body) fn object(
         &mut self,
         key: &str,
@@ -88,7 +88,7 @@ impl Section {
         object_in(&mut self.fields, key, &path, known, violations)
     }
 
-    /// The list to merge into, made where there is none.
+    /// The list to merge into, created if missing.
     pub(in crate::body) fn list(
         &mut self,
         key: &str,
@@ -105,8 +105,8 @@ impl Section {
     }
 }
 
-/// Reads the JSON of a request. `None` where it cannot be used, which is then among the
-/// violations; an empty object where `engine` is unset.
+/// Reads the JSON of a request. `None` if it is invalid, which is then among the violations; an
+/// empty object if `engine` is unset.
 pub(in crate::body) fn parse(
     engine: Option<&EngineJson>,
     violations: &mut Violations,
@@ -136,7 +136,7 @@ pub(in crate::body) fn parse(
     }
 }
 
-/// The object at `key`, made where there is none; `path` names it in a message.
+/// The object at `key`, created if missing; `path` names it in a message.
 pub(in crate::body) fn object_in<'a>(
     fields: &'a mut Map<String, Value>,
     key: &str,
@@ -160,7 +160,7 @@ pub(in crate::body) fn object_in<'a>(
     }
 }
 
-/// The value of `key` in whatever spelling.
+/// The value of `key` in any spelling.
 pub(in crate::body) fn lookup<'a>(fields: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     fields.get(key).or_else(|| {
         let folded = fold(key);
@@ -168,8 +168,8 @@ pub(in crate::body) fn lookup<'a>(fields: &'a Map<String, Value>, key: &str) -> 
     })
 }
 
-/// Gives the `known` keys their spelling. Two spellings of one key are refused: which of them
-/// the Engine takes depends on their order and kind.
+/// Normalizes the `known` keys. Two spellings of one key are refused: which of them the Engine uses
+/// depends on their order and type.
 fn normalise(
     path: &str,
     fields: &mut Map<String, Value>,
@@ -209,8 +209,8 @@ fn fold(key: &str) -> String {
         .collect()
 }
 
-/// A JSON value whose objects have no key twice. serde_json would keep the last silently, where
-/// the Engine merges the two: either way half of what the caller wrote could be lost.
+/// A JSON value without duplicate keys in objects. serde_json would silently keep the last one, and
+/// the Engine merges them: either way, half of the caller's input could be lost.
 struct UniqueKeys(Value);
 
 impl<'de> Deserialize<'de> for UniqueKeys {

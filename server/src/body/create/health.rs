@@ -13,7 +13,7 @@ const SHORTEST: i64 = 1_000_000;
 
 const KEYS: [&str; 6] = ["Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"];
 
-/// What the check leaves unset stays as the body has it, as everywhere in the spec.
+/// Unset fields of the check keep the values of the body, like everywhere in the spec.
 pub(super) fn apply(check: Option<&HealthCheck>, draft: &mut Draft) {
     let Some(check) = check else { return };
     test(&check.test, &mut draft.violations);
@@ -40,7 +40,7 @@ pub(super) fn apply(check: Option<&HealthCheck>, draft: &mut Draft) {
     }
 }
 
-/// The Engine takes any list here and then checks nothing where it does not know the kind.
+/// The Engine accepts any list here and then checks nothing if it does not know the kind.
 fn test(test: &[String], violations: &mut Violations) {
     let problem = match test {
         [] => return,

@@ -1,4 +1,4 @@
-//! The image of a container: that of the spec, else that of the body with its `Tag` joined.
+//! The image of a container: that of the spec, or that of the body with its `Tag` joined.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::document::ENGINE_JSON;
 use super::{Draft, SPEC_IMAGE};
 use crate::domain::{ImageName, quoted};
 
-/// `spec` is empty where the spec names no image.
+/// `spec` is empty if the spec has no image.
 pub(super) fn apply(spec: &str, draft: &mut Draft) {
     if spec.is_empty() {
         join_tag(draft);
@@ -56,8 +56,8 @@ fn join_tag(draft: &mut Draft) {
     }
 }
 
-/// The tag of the body. The Engine knows no such key: a number there would be dropped without
-/// a word and `latest` be taken.
+/// The tag of the body. The Engine does not know this key: it would silently drop a number and use
+/// `latest`.
 fn tag(draft: &Draft) -> Result<Option<String>, &'static str> {
     match draft.top.get("Tag") {
         None => Ok(None),
@@ -67,7 +67,7 @@ fn tag(draft: &Draft) -> Result<Option<String>, &'static str> {
     }
 }
 
-/// `Err(None)` where the image itself is wrong, which is found without its tag as well.
+/// `Err(None)` if the image itself is invalid, which is found without its tag as well.
 fn joined(image: &str, tag: &str) -> Result<String, Option<String>> {
     let reference = match ImageName::parse(image).map_err(|_| None)? {
         ImageName::Reference(reference) => reference,

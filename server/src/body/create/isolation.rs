@@ -1,4 +1,5 @@
-//! What separates a container from its host: rights, namespaces, kernel parameters, devices.
+//! The isolation of a container from its host: capabilities, namespaces, kernel parameters,
+//! devices.
 
 use std::collections::BTreeMap;
 
@@ -64,7 +65,7 @@ fn security_options(options: &[String], draft: &mut Draft) {
             );
             draft.violations.add(field, problem);
         } else if key == "systempaths" {
-            // A word of docker's command line; the Engine knows these two lists instead.
+            // A value of docker's command line; the Engine has these two lists instead.
             if value == "unconfined" {
                 draft.host.set("MaskedPaths", Vec::<Value>::new());
                 draft.host.set("ReadonlyPaths", Vec::<Value>::new());

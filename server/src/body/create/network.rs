@@ -1,4 +1,4 @@
-//! The network of a container: ports, the network itself, names in it, name service.
+//! The network of a container: ports, the network itself, its aliases, name resolution.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -40,8 +40,8 @@ fn network(spec: &ContainerSpec, draft: &mut Draft) {
     }
 }
 
-/// Takes away what the body says of its own network, which the spec has replaced. Left there,
-/// the Engine would join both, or before API 1.44 refuse.
+/// Removes the body's settings for its own network, which the spec has replaced. Otherwise, the
+/// Engine would join both, or refuse before API 1.44.
 fn leave(network: &str, draft: &mut Draft) {
     const KNOWN: [&str; 1] = ["EndpointsConfig"];
     if network.is_empty() || draft.top.get("NetworkingConfig").is_none() {
@@ -125,8 +125,8 @@ fn ports(spec: &ContainerSpec, draft: &mut Draft) {
     }
 }
 
-/// Where the Engine refuses published ports. In `host` and `none` it takes and ignores them,
-/// which people who move a command line from docker rely on.
+/// Networks in which the Engine refuses published ports. In `host` and `none`, it accepts and
+/// ignores them, which people who copy a docker command line rely on.
 fn refuses_ports(network: &str) -> bool {
     network.starts_with("container:")
 }
@@ -185,7 +185,7 @@ fn bindings(
     (keys, bindings)
 }
 
-/// Puts the keys in the place of those of the body that mean the same port, however written.
+/// Replaces the keys of the body that mean the same port, in any spelling.
 fn merge_ports(object: &mut Map<String, Value>, keys: &[String], value: impl Fn(&str) -> Value) {
     let wanted: std::collections::HashSet<&str> = keys.iter().map(String::as_str).collect();
     for (name, old) in std::mem::take(object) {

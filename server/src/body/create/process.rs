@@ -1,4 +1,4 @@
-//! What runs in a container and how it is stopped: the part of the body that can also come from
+//! The process of a container and how it is stopped: the part of the body that can also come from
 //! the image.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -35,7 +35,7 @@ fn arguments(spec: &ContainerSpec, draft: &mut Draft) {
     }
     match spec.entrypoint.as_slice() {
         [] => {}
-        // One empty text is what the Engine takes for "none", as `docker run --entrypoint ''`.
+        // One empty text means "none" to the Engine, as in `docker run --entrypoint ''`.
         [first, _, ..] if first.is_empty() => draft
             .violations
             .add("spec.entrypoint[0]", "is empty; set a program, or only one empty string"),
@@ -154,7 +154,7 @@ fn stop(spec: &ContainerSpec, draft: &mut Draft) {
     }
 }
 
-/// The signals of Linux, by the names that the Engine knows.
+/// The signals of Linux, with the Engine's names.
 fn is_signal(text: &str) -> bool {
     const NAMES: [&str; 37] = [
         "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT",

@@ -1,4 +1,4 @@
-//! Limits on what a container takes, of a new one and of an update.
+//! Resource limits of a container, for a new one and for an update.
 
 use serde_json::json;
 use wharf::v1::{ContainerSpec, Ulimit};
@@ -8,18 +8,18 @@ use super::document::{Section, object_in};
 use crate::body::violation::Violations;
 use crate::domain::quoted;
 
-/// Least memory that the Engine accepts (6 MiB since 20.10, 4 before).
+/// Minimum memory that the Engine accepts (6 MiB since 20.10, 4 before).
 const LEAST_MEMORY: i64 = 6 * 1024 * 1024;
 /// A hundredth of a processor: the kernel refuses less, and only when the container starts.
 const LEAST_NANO_CPUS: i64 = 10_000_000;
 
-/// The limits that can be changed while a container exists. `None` and empty leave the body's.
+/// The limits that can be changed on an existing container. `None` and empty keep the body's.
 #[derive(Debug, Default)]
 pub(in crate::body) struct Limits<'a> {
-    /// What stands before the names of the fields: `spec.` or nothing.
+    /// The prefix of the field names: `spec.` or nothing.
     pub prefix: &'a str,
-    /// Whether a container that exists is changed. The Engine takes 0 for "as it was" there and
-    /// would ignore it silently, where for a new container it means "no limit".
+    /// Whether an existing container is changed. There, the Engine treats 0 as "unchanged" and
+    /// silently ignores it; for a new container, it means "unlimited".
     pub update: bool,
     /// Bytes.
     pub memory: Option<i64>,
@@ -38,7 +38,7 @@ pub(in crate::body) struct Limits<'a> {
 }
 
 impl Limits<'_> {
-    /// Sets the limits, and checks them together with those that the body has.
+    /// Sets the limits, and checks them together with those of the body.
     pub(in crate::body) fn apply(&self, section: &mut Section, violations: &mut Violations) {
         let memory = (LEAST_MEMORY..=i64::MAX, "must be at least 6291456 (6 MiB)");
         let swap = (1..=i64::MAX, "must be -1 for unlimited, or a number of bytes");
@@ -46,7 +46,7 @@ impl Limits<'_> {
             LEAST_NANO_CPUS..=i64::MAX,
             "must be at least 10000000, a hundredth of a CPU; 1000000000 is one CPU",
         );
-        // Beyond this range the kernel takes the nearest value without a word.
+        // Outside this range, the kernel silently uses the nearest value.
         let shares = (2..=262_144, "must be from 2 to 262144");
         for (field, key, value, (range, problem)) in [
             ("memory_bytes", "Memory", self.memory, memory.clone()),

@@ -37,8 +37,8 @@ pub(in crate::body) fn restart_policy(
     Some(json!({ "Name": policy.name, "MaximumRetryCount": policy.maximum_retry_count }))
 }
 
-/// Refuses a container that is both removed and started again when it stops. Looks at the
-/// merged body; `in_spec` is whether the spec says so itself.
+/// Refuses a container that is both removed and restarted when it stops. Checks the merged body;
+/// `in_spec` is whether the spec sets it.
 pub(super) fn against_auto_remove(in_spec: Option<&'static str>, draft: &mut Draft) {
     let removed = draft.host.get("AutoRemove").is_some_and(|value| value == true);
     let policy = draft

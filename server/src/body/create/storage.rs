@@ -1,7 +1,7 @@
-//! What is mounted into a container: binds, volumes, mounts, directories in memory.
+//! The mounts of a container: binds, volumes, mounts, tmpfs.
 //!
-//! The Engine has four places for them, and refuses a container in which two say something of
-//! one target. So an entry of the spec takes away what the body has at its target in all four.
+//! The Engine has four places for them, and refuses a container in which two of them have the same
+//! target. So an entry of the spec removes the body's entry with its target from all four.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ enum Place {
     Tmpfs(String, String),
 }
 
-/// The entries of the spec, and where each of their targets was named.
+/// The entries of the spec, and the field of each of their targets.
 #[derive(Default)]
 struct Entries {
     places: Vec<Place>,

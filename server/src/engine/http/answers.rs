@@ -1,6 +1,6 @@
-//! The memory that answers of all Engines may take together. Hosts that send much, or that stop
-//! in the middle of much, must not fill the memory of the server: beyond the budget an answer
-//! waits for room, and is refused when none comes.
+//! The memory for responses of all Engines. Hosts that send much, or that stop in the middle, must
+//! not fill the memory of the server: beyond the budget, a response waits for memory, and is
+//! refused if none is freed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// What every answer may take without asking, in bytes: most answers are smaller, and looking at
-/// a container must work while others fill the budget.
+/// Bytes that every response may use without a reservation: most responses are smaller, and
+/// inspections must work while others use up the budget.
 const FREE: usize = 64 << 10;
-/// What an answer asks for at a time.
+/// Bytes to reserve at a time.
 const STEP: usize = 256 << 10;
 /// Bytes of one permit.
 const UNIT: usize = 1 << 10;
@@ -25,7 +25,7 @@ pub(super) struct AnswerMemory {
     total: usize,
 }
 
-/// What one answer has of it, until it is dropped.
+/// The share of one response, released when dropped.
 #[derive(Debug)]
 pub(super) struct Share {
     memory: AnswerMemory,
@@ -33,7 +33,7 @@ pub(super) struct Share {
     bytes: usize,
 }
 
-/// No room came in time.
+/// No memory was freed in time.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the responses of all hosts exceed the {} MiB limit of this server; use fewer hosts per call, or raise answer_memory_mib in the server's configuration",
@@ -47,14 +47,14 @@ impl AnswerMemory {
         Self { room: Arc::new(Semaphore::new(permits)), wait, total: bytes }
     }
 
-    /// The share of a new answer: nothing yet.
+    /// The share of a new response: nothing yet.
     pub(super) fn share(&self) -> Share {
         Share { memory: self.clone(), held: None, bytes: FREE }
     }
 }
 
 impl Share {
-    /// Makes room for an answer of `bytes` in all.
+    /// Reserves memory for a response of `bytes` in total.
     pub(super) async fn grow(&mut self, bytes: usize) -> Result<(), NoRoom> {
         while self.bytes < bytes {
             let permits = u32::try_from(STEP / UNIT).expect("a small constant");

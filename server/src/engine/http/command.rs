@@ -1,5 +1,5 @@
-//! Commands in containers, and the ends of logs: answers that are streams of frames, of which
-//! only the end is kept.
+//! Commands in containers, and the last lines of logs: responses that are streams of frames, of
+//! which only the end is kept.
 
 use std::sync::Arc;
 
@@ -14,14 +14,13 @@ use crate::engine::operation::{CONTAINER_LOGS, CREATE_EXEC, INSPECT_EXEC, START_
 use crate::engine::wire::engine_id;
 use crate::engine::{CommandResult, ErrorKind, Result};
 
-/// What is kept of the output of a command: enough for an error message of any length that
-/// people read.
+/// Bytes of a command's output to keep: enough for any error message that people read.
 const OUTPUT_KEPT: usize = 16 << 10;
-/// What is kept of a log.
+/// Bytes of a log to keep.
 const LOG_KEPT: usize = 256 << 10;
-/// What is kept of one line.
+/// Bytes of one line to keep.
 const LINE_KEPT: usize = 4096;
-/// What is read beyond what is kept before the beginning is dropped.
+/// Bytes beyond the limit to read before the start is dropped.
 const SLACK: usize = 64 << 10;
 
 #[derive(Deserialize)]

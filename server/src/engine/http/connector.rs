@@ -1,4 +1,4 @@
-//! Makes the clients of hosts, and shares what can be shared between them.
+//! Creates the clients of hosts, with shared parts.
 //!
 //! A client costs memory and, with certificates, time; connections are pooled within one. So
 //! all hosts over plain TCP share one, hosts with the same certificates share one, and each
@@ -24,9 +24,9 @@ use super::transport::Security;
 use crate::domain::{HostAddress, TlsMaterial};
 use crate::engine::{Engine, EngineError, ErrorKind, Result};
 
-/// What connections are made with in errors.
+/// The name of connections in errors.
 const CONNECT: &str = "connect";
-/// How long an idle connection is kept.
+/// How long to keep an idle connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long the client waits of its own accord. All other deadlines are those of its callers.
@@ -39,17 +39,17 @@ pub struct ConnectorSettings {
     /// For the next byte of a pull or push. 5 minutes by default: Engines verify and unpack
     /// large layers without a word.
     pub stall: Duration,
-    /// Bytes of what an Engine reports of one pull or push. 1 GiB by default, which is that of a pull
-    /// of several hours: an Engine that reports for ever would keep the pull under way for ever.
+    /// Maximum bytes of progress reports for one pull or push. 1 GiB by default, enough for a pull
+    /// of several hours: an Engine that reports forever would keep the pull in progress forever.
     pub report: u64,
-    /// Bytes that answers of all Engines may take at once. 512 MiB by default.
+    /// Maximum bytes of responses of all Engines at the same time. 512 MiB by default.
     pub answer_memory: usize,
     /// How long an answer waits for room in that. 10 seconds by default.
     pub answer_wait: Duration,
 }
 
-/// Makes an [`Engine`] of an address. Cheap to ask: the same address and certificates give
-/// the same client, with its connections and its negotiated version.
+/// Creates an [`Engine`] for an address. Cheap: the same address and certificates give the same
+/// client, with its connections and its negotiated version.
 pub struct HttpConnector {
     settings: ConnectorSettings,
     answers: AnswerMemory,
@@ -92,7 +92,7 @@ impl HttpConnector {
         Self { settings, answers, cache: Mutex::default() }
     }
 
-    /// The Engine at an address, secured with `tls` where that is given. Opens no connection.
+    /// The Engine at an address, with `tls` if given. Opens no connection.
     ///
     /// # Errors
     ///
@@ -150,8 +150,8 @@ impl HttpConnector {
         Ok(engine)
     }
 
-    /// Lets go of clients for addresses and certificates that `is_used` does not know, once no
-    /// call uses them any more. To be called when hosts were removed or changed.
+    /// Drops clients for addresses and certificates that `is_used` does not know, once no call uses
+    /// them. Call it when hosts were removed or changed.
     pub fn retain(&self, is_used: impl Fn(&HostAddress, Option<&TlsMaterial>) -> bool) {
         let mut cache = self.cache();
         let Cache { identities, engines, plain, .. } = &mut *cache;
@@ -188,13 +188,13 @@ impl HttpConnector {
         configure: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
     ) -> Result<reqwest::Client> {
         let builder = reqwest::Client::builder()
-            // A TLS configuration of our own: reqwest would load the system's authorities for
-            // each client, 7 ms and 100 kB, and no Engine's certificate is signed by those.
+            // A custom TLS configuration: reqwest would load the system's CAs for each client, 7 ms
+            // and 100 kB, and they sign no Engine's certificate.
             .tls_backend_preconfigured(tls)
             .no_proxy()
-            // Newer Engines offer HTTP/2 over TLS, over which they attach to nothing.
+            // Newer Engines offer HTTP/2 over TLS, over which hijacked connections don't work.
             .http1_only()
-            // Following a 301 would make a GET of a POST.
+            // Following a 301 would turn a POST into a GET.
             .redirect(Policy::none())
             .referer(false)
             .connect_timeout(self.settings.connect)
@@ -205,7 +205,7 @@ impl HttpConnector {
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
-        // A panic cannot leave the maps half changed.
+        // A panic cannot leave the maps in an inconsistent state.
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -240,7 +240,7 @@ fn base_url(address: &HostAddress, secured: bool) -> Result<Url> {
     })
 }
 
-/// For plain connections: trusts nobody, and so cannot be used for TLS by mistake.
+/// For plain connections: trusts no CA, and so cannot be used for TLS by mistake.
 fn without_tls() -> Result<ClientConfig> {
     Ok(builder()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
@@ -266,7 +266,7 @@ fn with_tls(tls: &TlsMaterial) -> Result<ClientConfig> {
 }
 
 fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>> {
-    // Named, so that nothing depends on which provider the process has installed.
+    // Explicit, so that it does not depend on the installed provider of the process.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

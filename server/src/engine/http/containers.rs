@@ -27,7 +27,7 @@ use crate::engine::{
 const PLATFORM_SINCE: ApiVersion = ApiVersion::new(1, 41);
 /// The API version that brought conditions to waits. Older Engines ignore them.
 const CONDITION_SINCE: ApiVersion = ApiVersion::new(1, 30);
-/// How often a removal that is under way is looked after: at first, and at most.
+/// How often to check a removal in progress: initial and maximum delay.
 const REMOVAL_POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(800));
 
 pub(super) async fn list(
@@ -103,7 +103,7 @@ pub(super) async fn inspect_as_of(
 }
 
 pub(super) async fn start(link: &Arc<Link>, container: &ContainerRef) -> Result<Change> {
-    // Without a body: Engines take one for the configuration of the host.
+    // Without a body: Engines treat one as host configuration.
     Ok(change(&link.send(on(&START_CONTAINER, container, &["start"])).await?))
 }
 
@@ -194,7 +194,7 @@ pub(super) async fn changes(link: &Arc<Link>, container: &ContainerRef) -> Resul
     Ok(link.list::<ChangeItem, _>(call, false).await?.items)
 }
 
-/// Removes a container. Where someone else is removing it already, waits until that is done.
+/// Removes a container. If somebody else is already removing it, waits until that is done.
 pub(super) async fn remove(
     link: &Arc<Link>,
     container: &ContainerRef,
@@ -259,8 +259,8 @@ fn change(answer: &Answer) -> Change {
     if answer.status == http::StatusCode::NOT_MODIFIED { Change::Already } else { Change::Made }
 }
 
-/// Makes a call that fails where nothing is to be done, and looks then whether that is why:
-/// the statuses and texts for it differ between Engines.
+/// Makes a call that fails if there is nothing to do, and then checks whether that is the reason:
+/// statuses and texts differ between Engines.
 async fn unless(
     link: &Arc<Link>,
     call: Call,

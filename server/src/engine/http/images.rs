@@ -71,7 +71,7 @@ pub(super) async fn history(link: &Arc<Link>, image: &ImageName) -> Result<Vec<H
     Ok(items.unwrap_or_default().into_iter().map(Into::into).collect())
 }
 
-/// Tags an image. Looks first: the Engine does not say whether the name was there.
+/// Tags an image. Checks first: the Engine does not report whether the name already existed.
 pub(super) async fn tag(
     link: &Arc<Link>,
     source: &ImageName,
@@ -118,8 +118,8 @@ pub(super) async fn prune(link: &Arc<Link>, filters: &Filters) -> Result<PrunedI
     Ok(link.send(call).await?.json::<ImagePrune>().await?.into())
 }
 
-/// A call on an image. The name goes into the path as Docker's own client does it, with its
-/// slashes: proxies in front of Engines do not all pass `%2F` on.
+/// A call on an image. Like in Docker's own client, the path contains the name with its slashes:
+/// not all proxies in front of Engines pass on `%2F`.
 fn on(operation: &'static Operation, image: &ImageName, rest: &[&str]) -> Call {
     let name = image.to_string();
     let mut segments = vec!["images"];

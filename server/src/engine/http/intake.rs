@@ -1,4 +1,4 @@
-//! What becomes of the body of an answer as it comes in: it is kept whole, or read item by item.
+//! How to read the body of a response: as a whole, or item by item.
 
 use serde::de::DeserializeOwned;
 
@@ -7,18 +7,18 @@ use crate::engine::list::{ListDecoder, ListError, ListItem};
 use crate::engine::operation::Operation;
 use crate::engine::{EngineError, ErrorKind, Result};
 
-/// Takes a body in.
+/// Reads a body.
 pub(super) trait Intake: Send {
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     fn take(&mut self, operation: &Operation, bytes: &[u8]) -> Result<()>;
-    /// The memory that it takes by now, in bytes.
+    /// Its current memory, in bytes.
     fn memory(&self) -> usize;
 }
 
 impl Intake for Vec<u8> {
     fn take(&mut self, _: &Operation, bytes: &[u8]) -> Result<()> {
         if self.capacity() - self.len() < bytes.len() {
-            // By a quarter: doubling takes up to twice of what the budget counts.
+            // Grows by a quarter: doubling would use up to twice the counted memory.
             self.reserve_exact(bytes.len().max(self.len() / 4));
         }
         self.extend_from_slice(bytes);
@@ -44,7 +44,7 @@ where
     }
 }
 
-/// What a list that is wrong is for the caller.
+/// The error for an invalid list.
 pub(super) fn list_error(operation: &Operation, error: ListError) -> EngineError {
     match error {
         ListError::Invalid(problem) => bad_answer(operation, &problem),

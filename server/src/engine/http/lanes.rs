@@ -1,15 +1,13 @@
 //! Which calls to one host go at the same time, so that racing calls share one connection.
 //!
-//! hyper's pool opens a connection for every call that finds none idle, so a burst on a cold
-//! host opens as many as there are calls. Here short calls take turns on a *lane*: a call
-//! gives it up when it is done or a moment ([`GRACE`]) after it was sent, so a call that
-//! hangs holds the others back for that moment only. Long calls give it up as soon as they
-//! have a connection.
+//! hyper's pool opens a connection for every call that finds none idle, so a burst on a cold host
+//! opens as many as there are calls. Here, short calls take turns on a *lane*: a call releases it
+//! when it is done or a moment ([`GRACE`]) after it was sent, so a hung call delays the others only
+//! for that moment. Long calls release it as soon as they have a connection.
 //!
-//! The pool gets a connection back shortly *after* the end of an answer, and the next call
-//! must not open another one in between. [`PacingLayer`] sits in the connector for that: an
-//! attempt to connect waits while a connection is due back, and is given up when the call
-//! got that one.
+//! The pool gets a connection back shortly *after* the end of a response, and the next call must
+//! not open another one in between. [`PacingLayer`] in the connector ensures that: an attempt to
+//! connect waits while a connection is due back, and is cancelled if the call gets that one.
 //!
 //! Called by [`super::link`] for every request.
 
@@ -27,14 +25,14 @@ use tower::{BoxError, Layer, Service};
 use crate::engine::operation::{Operation, Pace};
 use crate::engine::{EngineError, ErrorKind};
 
-/// How long a short call that was sent keeps the others waiting, as long as no other call is
-/// overdue; each that is shortens it, so that all that may hang together cost a second.
+/// How long a sent short call delays the others, as long as no other call is overdue; each overdue
+/// call shortens it, so that all hung calls together cost a second.
 const GRACE: Duration = Duration::from_millis(250);
-/// How long a connection may take to come back to the pool. It takes microseconds unless the
-/// machine is overloaded; a host that closed it costs the next call this much.
+/// How long a connection may take to return to the pool. It takes microseconds unless the machine
+/// is overloaded; a host that closed it costs the next call this much.
 const RETURN: Duration = Duration::from_millis(400);
-/// Calls to one host at the same time, of each pace: a host that hangs must not use up the
-/// files of the process, nor long calls keep short ones out.
+/// Concurrent calls to one host, of each pace: a hung host must not use up the process's file
+/// descriptors, nor may long calls block short ones.
 const MOST_CALLS: usize = 32;
 
 /// The turns of one host.
@@ -53,13 +51,13 @@ pub(super) struct Lanes {
 struct State {
     /// Until when a connection is due back in the pool.
     returning_until: Option<Instant>,
-    /// How often no connection came about, and why the last time: whoever waited for the
+    /// Number of failed connection attempts, and the last error: everyone who waited for the
     /// attempt shares its result.
     failures: u64,
     last_failure: Option<EngineError>,
 }
 
-/// What one call and the connector tell each other.
+/// Communication between one call and the connector.
 #[derive(Debug)]
 pub(super) struct Ticket {
     lanes: Arc<Lanes>,
@@ -71,8 +69,8 @@ pub(super) struct Ticket {
 }
 
 tokio::task_local! {
-    /// The ticket of the call that the task is making. hyper starts to connect within the poll
-    /// of the call, and hands the connector nothing but a URL.
+    /// The ticket of the call of the current task. hyper starts to connect within the poll of the
+    /// call, and passes only a URL to the connector.
     static TICKET: Arc<Ticket>;
 }
 
@@ -88,7 +86,7 @@ impl Lanes {
         }
     }
 
-    /// Runs a call when it is its turn. Dropping the future gives everything up.
+    /// Runs a call when it is its turn. Dropping the future cancels everything.
     pub(super) async fn run<T, F>(
         self: &Arc<Self>,
         operation: &Operation,
@@ -177,8 +175,7 @@ impl Lanes {
 }
 
 impl Ticket {
-    /// To be called when the head of the answer is there: from then on no other connection is
-    /// needed.
+    /// Call this when the response head has arrived: from then on, no other connection is needed.
     pub(super) fn served(&self) {
         self.served.cancel();
     }
@@ -193,8 +190,8 @@ impl Ticket {
         self.connects.load(Ordering::Acquire) > 0
     }
 
-    /// Waits until the call is no longer about to connect. The call must have been polled
-    /// before: it then has an idle connection, or has begun to connect.
+    /// Waits until the call is no longer about to connect. The call must have been polled before:
+    /// it then has an idle connection, or has started to connect.
     async fn has_connection(&self) {
         if !self.connecting.load(Ordering::Acquire) {
             self.lanes.nothing_returns();
@@ -206,7 +203,7 @@ impl Ticket {
     }
 }
 
-/// Counts a call as overdue for as long as it lives.
+/// Counts a call as overdue while it lives.
 struct Overdue<'a>(&'a AtomicU32);
 
 impl<'a> Overdue<'a> {
@@ -231,18 +228,18 @@ async fn acquire(semaphore: &Semaphore) -> Option<SemaphorePermit<'_>> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PacingLayer;
 
-/// Holds an attempt to connect back while a connection of the same host is due back.
+/// Delays an attempt to connect while a connection of the same host is due back.
 #[derive(Debug, Clone)]
 pub(super) struct Pacing<S> {
     inner: S,
 }
 
-/// Why an attempt to connect was given up. Seen by nobody: the call has its connection.
+/// Why an attempt to connect was cancelled. Never visible: the call has its connection.
 #[derive(Debug, thiserror::Error)]
 #[error("another connection was used")]
 struct NotNeeded;
 
-/// Marks the ticket as connecting for as long as it lives.
+/// Marks the ticket as connecting while it lives.
 struct Connecting<'a>(&'a Ticket);
 
 impl<S> Layer<S> for PacingLayer {
@@ -269,7 +266,7 @@ where
 
     fn call(&mut self, target: R) -> Self::Future {
         let clone = self.inner.clone();
-        // The one that was polled ready is the one to call.
+        // Call the instance that was polled ready.
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let Ok(ticket) = TICKET.try_with(Arc::clone) else {
             return Box::pin(inner.call(target));

@@ -1,6 +1,6 @@
-//! The way to one Engine: sends calls with the negotiated version, reads answers up to their
-//! caps, and classifies what went wrong. Called by the files of this folder that know what
-//! the calls mean.
+//! The connection to one Engine: sends calls with the negotiated version, reads responses up to
+//! their limits, and classifies failures. Called by the files of this folder that implement the
+//! calls.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,32 +23,32 @@ use crate::engine::classify::{Complaint, classify};
 use crate::engine::operation::{Access, ERROR_CAP, Operation};
 use crate::engine::{ApiVersion, EngineError, ErrorKind, Result, registry_auth, wire};
 
-/// Answers above this size are parsed on a thread of their own, so that a huge one of one host
-/// does not hold back the others: parsing takes some 3 ms a megabyte.
+/// Responses above this size are parsed in a separate thread, so that a huge response of one host
+/// does not delay the others: parsing takes about 3 ms per megabyte.
 const PARSED_IN_PLACE: usize = 1 << 20;
-/// Idle connections that are kept for each host.
+/// Idle connections to keep for each host.
 pub(super) const IDLE_CONNECTIONS: usize = 4;
 
-/// One Engine and what is known of it.
+/// One Engine and what is known about it.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) client: reqwest::Client,
     pub(super) base: Url,
     pub(super) address: HostAddress,
     pub(super) security: Security,
-    /// How long a transfer may stand still.
+    /// Maximum time of a transfer without progress.
     pub(super) stall: Duration,
     /// How many bytes it may report of a transfer.
     pub(super) report: u64,
     /// How long the negotiation may take.
     pub(super) negotiation: Duration,
-    /// What the answers of all Engines may take.
+    /// Memory for the responses of all Engines.
     pub(super) answers: AnswerMemory,
     pub(super) lanes: Arc<Lanes>,
     pub(super) version: VersionCell,
 }
 
-/// A request that is to be made.
+/// A request to send.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
     pub(super) operation: &'static Operation,
@@ -64,14 +64,14 @@ pub(super) struct Answer<B = Vec<u8>> {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: B,
-    /// The version it was asked with.
+    /// The API version of the request.
     pub(super) version: Option<ApiVersion>,
     /// From the first byte of the request to the head of the answer.
     pub(super) latency: Duration,
     /// Whether a connection was opened for it.
     pub(super) connected: bool,
     pub(super) operation: &'static Operation,
-    /// Given back once the answer is read.
+    /// Released once the response is read.
     share: Share,
 }
 
@@ -98,7 +98,7 @@ impl Call {
         self
     }
 
-    /// Adds a parameter where there is a value.
+    /// Adds a parameter if it has a value.
     pub(super) fn with_some(self, key: &'static str, value: Option<impl Into<String>>) -> Self {
         match value {
             Some(value) => self.with(key, value),
@@ -106,12 +106,12 @@ impl Call {
         }
     }
 
-    /// Adds `key=1` where it is so. The Engine takes an absent one for false.
+    /// Adds `key=1` if set. The Engine treats a missing one as false.
     pub(super) fn with_flag(self, key: &'static str, is_set: bool) -> Self {
         if is_set { self.with(key, "1") } else { self }
     }
 
-    /// Adds filters, which the Engine wants as JSON; none where there are none.
+    /// Adds filters, which the Engine expects as JSON; none if there are none.
     pub(super) fn with_filters(self, filters: &crate::engine::Filters) -> Self {
         if filters.is_empty() {
             return self;
@@ -146,7 +146,7 @@ impl Answer {
         let Self { body, share, .. } = self;
         let text = String::from_utf8(body).map_err(|_| bad_answer(operation, "not UTF-8"))?;
         let read = move |text: &str| {
-            // Until it is parsed, whoever waits for that.
+            // Until it is parsed, for everyone who waits for it.
             let _share = share;
             wire::parse(text)
         };
@@ -160,7 +160,7 @@ impl Answer {
     }
 }
 
-/// An answer that is not what the Engine API says.
+/// A response that does not conform to the Engine API.
 pub(super) fn bad_answer(operation: &Operation, problem: &str) -> EngineError {
     EngineError::new(
         ErrorKind::BadAnswer,
@@ -170,12 +170,12 @@ pub(super) fn bad_answer(operation: &Operation, problem: &str) -> EngineError {
 }
 
 impl Link {
-    /// Makes a call with one whole answer, in the negotiated version.
+    /// Makes a call with one response, in the negotiated version.
     pub(super) async fn send(self: &Arc<Self>, call: Call) -> Result<Answer> {
         self.send_into(call, Vec::new).await
     }
 
-    /// The same, with the body taken in by what `intake` makes.
+    /// The same, with a body read by what `intake` creates.
     pub(super) async fn send_into<B: Intake>(
         self: &Arc<Self>,
         call: Call,
@@ -183,7 +183,7 @@ impl Link {
     ) -> Result<Answer<B>> {
         let spoken = self.negotiated(call.operation).await?.version;
         match self.exchange(&call, Some(spoken), intake()).await {
-            // The Engine was exchanged for another version. It refused before it did anything.
+            // The Engine was replaced by another version. It refused before it did anything.
             Err(error) if error.kind == ErrorKind::NoCommonApiVersion => {
                 let spoken = self.negotiate_again(call.operation, spoken).await?.version;
                 self.exchange(&call, Some(spoken), intake()).await
@@ -192,7 +192,7 @@ impl Link {
         }
     }
 
-    /// Makes a call with one whole answer, with the version that is given or with none.
+    /// Makes a call with one response, with the given version or without one.
     pub(super) async fn send_with(
         &self,
         call: &Call,
@@ -238,7 +238,7 @@ impl Link {
             .await
     }
 
-    /// Sends the request and returns the answer, of which the head is there: a success or 304.
+    /// Sends the request and returns the response with its head: a success or 304.
     pub(super) async fn head(&self, call: &Call, version: Option<ApiVersion>) -> Result<Response> {
         let operation = call.operation;
         let begun = Instant::now();
@@ -343,7 +343,7 @@ impl Link {
         let status = response.status().as_u16();
         let location = response.headers().get(http::header::LOCATION).cloned();
         let mut body = Vec::new();
-        // The status says enough if the text breaks off or never ends.
+        // The status says enough if the text is incomplete or never ends.
         while let Ok(Some(chunk)) = response.chunk().await {
             let room = ERROR_CAP - body.len();
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);
@@ -379,8 +379,8 @@ pub(super) fn stays_open(response: &Response) -> bool {
     response.version() == Version::HTTP_11 && !closes
 }
 
-/// Whether the answer says where its body ends. One that ends with the connection may have
-/// been cut anywhere.
+/// Whether the response defines the end of its body. One that ends with the connection may be
+/// truncated.
 pub(super) fn has_an_end(response: &Response) -> bool {
     let headers = response.headers();
     headers.contains_key(TRANSFER_ENCODING) || headers.contains_key(CONTENT_LENGTH)

@@ -40,7 +40,7 @@ use super::{
 };
 use crate::domain::{ContainerName, ContainerRef, ImageName, ImageReference, RegistryLogin};
 
-/// One Docker Engine over HTTP. Made by [`HttpConnector::engine`].
+/// One Docker Engine over HTTP. Created by [`HttpConnector::engine`].
 #[derive(Debug)]
 pub struct HttpEngine {
     link: Arc<Link>,

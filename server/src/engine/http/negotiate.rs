@@ -1,5 +1,5 @@
-//! Which API version to speak with a host: asked once, remembered, and shared by all calls
-//! that race to be the first.
+//! Negotiates the API version with a host: queried once, cached, and shared by all concurrent first
+//! calls.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,28 +19,28 @@ pub(super) fn is_podman(answer: &Answer) -> bool {
     answer.headers.contains_key(PODMAN_HEADER)
 }
 
-/// What was agreed with an Engine.
+/// The result of the negotiation with an Engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Negotiated {
     /// The version to speak.
     pub(super) version: ApiVersion,
-    /// The highest version the Engine speaks, where it says so.
+    /// The highest version that the Engine supports, if it reports it.
     pub(super) max: Option<ApiVersion>,
-    /// The lowest it accepts, where it was asked.
+    /// The lowest version, if queried.
     pub(super) min: Option<ApiVersion>,
-    /// Whether its version says which settings it knows. Podman's does not: it names an old one
-    /// and takes newer settings.
+    /// Whether its version says which settings it supports. Podman's does not: it reports an old
+    /// one and accepts newer settings.
     pub(super) is_exact: bool,
 }
 
-/// What was agreed, or the negotiation that is under way.
+/// The result, or the negotiation in progress.
 #[derive(Debug, Default)]
 pub(super) struct VersionCell(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     known: Option<Negotiated>,
-    // Weak: a negotiation that nobody waits for any more ends, instead of standing half done.
+    // Weak: a negotiation that nobody waits for ends, instead of staying unfinished.
     running: Option<WeakShared<BoxFuture<'static, Result<Negotiated>>>>,
 }
 
@@ -50,14 +50,14 @@ impl VersionCell {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps what `GET /version` said of the lowest version.
+    /// Stores the lowest version from `GET /version`.
     pub(super) fn learn_minimum(&self, min: ApiVersion) {
         if let Some(known) = &mut self.state().known {
             known.min = Some(min);
         }
     }
 
-    /// Forgets what was agreed, if it still is `version`.
+    /// Discards the result, if it still is `version`.
     fn forget(&self, version: ApiVersion) {
         let mut state = self.state();
         if state.known.is_some_and(|known| known.version == version) {
@@ -67,8 +67,8 @@ impl VersionCell {
 }
 
 impl Link {
-    /// What was agreed with the Engine; asks it if that is not known. Errors carry the name of
-    /// `operation`, on whose behalf it was asked: nothing of it was sent then.
+    /// The result for the Engine; queries it if unknown. Errors have the name of `operation`, which
+    /// caused the query: nothing of it was sent in that case.
     pub(super) async fn negotiated(self: &Arc<Self>, operation: &Operation) -> Result<Negotiated> {
         let negotiation = {
             let mut state = self.version.state();
@@ -88,7 +88,7 @@ impl Link {
         negotiation.await.map_err(|error| EngineError { operation: operation.name, ..error })
     }
 
-    /// Asks the Engine anew after it refused `refused`.
+    /// Queries the Engine again after it refused `refused`.
     pub(super) async fn negotiate_again(
         self: &Arc<Self>,
         operation: &Operation,
@@ -129,8 +129,8 @@ async fn ask(link: &Link) -> Result<Negotiated> {
     }
 }
 
-/// The highest version, from the header of `/_ping`, the one path that needs no version; and whether
-/// it says which settings are known.
+/// The highest version, from the header of `/_ping`, the only path without a version; and whether
+/// it says which settings are supported.
 async fn ask_maximum(link: &Link) -> Result<(Option<ApiVersion>, bool)> {
     let is_exact = |answer: &Answer| !is_podman(answer);
     let head = Call::new(&operation::PING_HEAD, &["_ping"]);
@@ -156,7 +156,7 @@ async fn ask_maximum(link: &Link) -> Result<(Option<ApiVersion>, bool)> {
     }
 }
 
-/// The lowest version, asked with the Engine's own highest, which it cannot refuse.
+/// The lowest version, queried with the Engine's own highest, which it cannot refuse.
 async fn ask_minimum(link: &Link, max: Option<ApiVersion>) -> Result<Option<ApiVersion>> {
     let call = Call::new(&operation::VERSION, &["version"]);
     let answer = link.send_with(&call, Some(max.unwrap_or(CLIENT_MIN))).await?;
@@ -164,7 +164,7 @@ async fn ask_minimum(link: &Link, max: Option<ApiVersion>) -> Result<Option<ApiV
     Ok(versions.min.and_then(|text| text.parse().ok()))
 }
 
-/// The header of a ping, where there is one.
+/// The header of a ping, if any.
 pub(super) fn maximum_of(answer: &Answer) -> Result<Option<ApiVersion>> {
     let Some(value) = answer.headers.get("Api-Version") else { return Ok(None) };
     let text = String::from_utf8_lossy(value.as_bytes());

@@ -1,21 +1,20 @@
 //! URLs of Engine calls. Pure.
 //!
-//! Names come here validated; what stands in a path is encoded all the same, and a segment
-//! that a URL parser would swallow (`..` is dropped by `push`, and the request then hits
-//! another endpoint) is refused.
+//! Names are already validated here; path segments are encoded anyway, and a segment that a URL
+//! parser would drop (`push` drops `..`, and the request then reaches another endpoint) is refused.
 
 use url::Url;
 
 use crate::engine::ApiVersion;
 
-/// A segment that cannot stand in a path.
+/// A segment that is not allowed in a path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{segment:?} cannot stand in the path of a request")]
 pub(super) struct UnsafeSegment {
     segment: String,
 }
 
-/// `base` followed by `v1.xx`, where a version is given, and the segments, each encoded.
+/// `base` followed by `v1.xx`, if a version is given, and the segments, each encoded.
 pub(super) fn url(
     base: &Url,
     version: Option<ApiVersion>,
@@ -42,10 +41,10 @@ pub(super) fn url(
     Ok(url)
 }
 
-/// Whether a parser of URLs takes the segment for "here" or "one up", or leaves it out.
+/// Whether a URL parser treats the segment as "here" or "one up", or omits it.
 fn is_swallowed(segment: &str) -> bool {
     let plain = segment.to_ascii_lowercase().replace("%2e", ".");
-    // The parser removes tabs and line ends before it looks at the dots.
+    // The parser removes tabs and line ends before it checks for dots.
     let plain: String = plain.chars().filter(|c| !matches!(c, '\t' | '\n' | '\r')).collect();
     matches!(plain.as_str(), "" | "." | "..")
 }

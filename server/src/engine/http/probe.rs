@@ -8,11 +8,11 @@ use reqwest::redirect::Policy;
 
 use super::transport::innermost;
 
-/// What is read of a body: a probe looks for a word, not for a download.
+/// Bytes of a body to read: a probe looks for a word.
 const BODY_CAP: usize = 64 << 10;
 
-/// No proxy, no redirects and no certificates: it goes where it was told and nowhere else. No
-/// connection is kept, because a probe is to see whether a new one is taken.
+/// No proxy, no redirects, and no certificates: it connects only to the given target. No connection
+/// is kept, because a probe checks whether a new one is accepted.
 static CLIENT: LazyLock<reqwest::Result<reqwest::Client>> = LazyLock::new(|| {
     reqwest::Client::builder()
         .no_proxy()
@@ -24,8 +24,8 @@ static CLIENT: LazyLock<reqwest::Result<reqwest::Client>> = LazyLock::new(|| {
         .build()
 });
 
-/// `GET http://{authority}{path}`: the status and the beginning of the body, or why there is
-/// no answer, in words.
+/// `GET http://{authority}{path}`: the status and the start of the body, or why there is no
+/// response, as text.
 pub async fn get(authority: &str, path: &str, limit: Duration) -> Result<(u16, String), String> {
     let client = CLIENT.as_ref().map_err(ToString::to_string)?;
     let url = format!("http://{authority}{path}");

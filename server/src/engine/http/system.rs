@@ -1,4 +1,4 @@
-//! The calls about the Engine itself, and what the calls of the other files share.
+//! The calls about the Engine itself, and helpers for the calls of the other files.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(super) async fn ping(link: &Arc<Link>) -> Result<Ping> {
     let call = Call::new(&PING, &["_ping"]);
     let mut answer = link.send_with(&call, None).await?;
     if answer.connected {
-        // What was measured is the opening of a connection.
+        // That measured the opening of a connection.
         answer = link.send_with(&call, None).await?;
     }
     if let Some(max) = maximum_of(&answer)?
@@ -50,7 +50,7 @@ pub(super) async fn info(link: &Arc<Link>) -> Result<EngineDocument> {
 }
 
 pub(super) async fn disk_usage(link: &Arc<Link>) -> Result<EngineDocument> {
-    // Since 1.52 the items come on request only; older Engines do not know the parameter.
+    // From 1.52 on, the items are only included on request; older Engines ignore the parameter.
     link.document(Call::new(&DISK_USAGE, &["system", "df"]).with_flag("verbose", true)).await
 }
 
@@ -66,19 +66,19 @@ pub(super) async fn check_login(link: &Arc<Link>, login: &RegistryLogin) -> Resu
         ..error
     })?;
     if answer.body.is_empty() {
-        // 204: accepted, and nothing to keep.
+        // 204: accepted, with nothing to store.
         return Ok(LoginAnswer { status: "Login Succeeded".to_owned(), identity_token: None });
     }
     Ok(answer.json::<wire::Login>().await?.into())
 }
 
 impl Link {
-    /// Makes a call that answers with one JSON object, and keeps that as it is.
+    /// Makes a call that returns one JSON object, and keeps it unchanged.
     pub(super) async fn document(self: &Arc<Self>, call: Call) -> Result<EngineDocument> {
         document_of(self.send(call).await?)
     }
 
-    /// The same in an older version than is spoken, whatever the Engine thinks of it.
+    /// The same in an older version than the negotiated one.
     pub(super) async fn document_as_of(
         self: &Arc<Self>,
         call: Call,
@@ -87,8 +87,8 @@ impl Link {
         document_of(self.send_with(&call, Some(version)).await?)
     }
 
-    /// Makes a call that answers with a list of `W`, and keeps each item's own JSON where
-    /// `keep_json` says so.
+    /// Makes a call that returns a list of `W`, and keeps each item's own JSON if `keep_json` is
+    /// set.
     pub(super) async fn list<W, T>(
         self: &Arc<Self>,
         call: Call,
@@ -128,7 +128,7 @@ pub(super) fn document_of(answer: Answer) -> Result<EngineDocument> {
     Ok(EngineDocument { json, api_version })
 }
 
-/// The version of a call that was made with the negotiated one.
+/// The version of a call with the negotiated one.
 fn spoken<B>(answer: &Answer<B>) -> ApiVersion {
     answer.version.expect("calls other than pings have a version")
 }

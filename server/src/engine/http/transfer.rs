@@ -1,8 +1,8 @@
 //! Pulls and pushes: JSON lines under status 200, in which a failure is one line among
 //! others.
 //!
-//! A transfer succeeded only if the status is a success, every line is JSON and none reports
-//! an error, the answer ended as its framing says, and (for a pull) the image is there.
+//! A transfer succeeded only if the status is a success, every line is JSON and none reports an
+//! error, the response is complete according to its framing, and (for a pull) the image exists.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,7 +81,7 @@ pub(super) async fn push(
     Ok(Pushed { digest: end.digest(), size: end.pushed_size().unwrap_or(0) })
 }
 
-/// Asks the registry, through the Engine, what a reference stands for.
+/// Queries the registry, through the Engine, for the digest of a reference.
 pub(super) async fn resolve(
     link: &Arc<Link>,
     reference: &ImageReference,
@@ -110,7 +110,7 @@ pub(super) async fn resolve(
 }
 
 impl Link {
-    /// Makes a call with an answer of progress lines, and reads it to its end.
+    /// Makes a call with progress lines as response, and reads it to its end.
     async fn transfer(
         self: &Arc<Self>,
         call: &Call,
@@ -223,11 +223,11 @@ impl Broken {
     }
 }
 
-/// Looks whether the image is there; one that was pulled by digest also gets its tag, which
-/// the Engine does not make then.
+/// Checks whether the image exists; one that was pulled by digest also gets its tag, which the
+/// Engine does not set in that case.
 async fn arrived(link: &Arc<Link>, reference: &ImageReference) -> Result<EngineDocument> {
     look(link, reference).await.map_err(|error| match error.kind {
-        // Not IMAGE_NOT_FOUND, which would say that the registry does not have it.
+        // Not IMAGE_NOT_FOUND, which would mean that the registry does not have it.
         ErrorKind::ImageNotFound => EngineError::new(
             ErrorKind::PullFailed,
             PULL_IMAGE.name,
@@ -253,7 +253,7 @@ async fn look(link: &Arc<Link>, reference: &ImageReference) -> Result<EngineDocu
     images::inspect(link, &by_digest).await
 }
 
-/// Credentials go to the registry they are for and to no other.
+/// Credentials are sent only to their own registry.
 fn check_login(
     operation: &Operation,
     reference: &ImageReference,
@@ -273,7 +273,7 @@ fn check_login(
     }
 }
 
-/// Engines pull an image of one platform whatever platform was asked for, and say nothing.
+/// Engines silently pull a single-platform image even if another platform was requested.
 fn check_platform(image: &EngineDocument, platform: &str) -> Result<()> {
     let facts: wire::ImageFacts =
         image.parse().map_err(|error| bad_answer(&PULL_IMAGE, &error.to_string()))?;
@@ -310,7 +310,7 @@ fn parts(platform: &str) -> (Option<&str>, Option<&str>) {
     }
 }
 
-/// The name that Docker gives an architecture that has several.
+/// Docker's name for an architecture that has several.
 fn canonical(name: &str) -> &str {
     match name {
         "x86_64" | "x86-64" => "amd64",

@@ -1,7 +1,7 @@
-//! What went wrong with a connection, in one line that names the cause and the way out.
+//! Explains connection failures in one line, with the cause and what to do.
 //!
-//! Called for every error that comes out of reqwest. No text of a request gets in here, so no
-//! credential can get out.
+//! Called for every error of reqwest. It uses no text of a request, so it cannot reveal
+//! credentials.
 
 use std::error::Error;
 use std::io;
@@ -16,29 +16,29 @@ use crate::engine::classify::one_line;
 use crate::engine::operation::{Access, Operation, Subject};
 use crate::engine::{EngineError, ErrorKind, operation};
 
-/// How far a call had come.
+/// The progress of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Nothing of the answer was there yet.
+    /// Nothing of the response had arrived.
     Head,
-    /// The answer had begun.
+    /// The response had started.
     Body,
 }
 
-/// What secures the connections to a host.
+/// The security of connections to a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Security {
-    /// Nothing.
+    /// None.
     Plain,
     /// TLS.
     Tls {
-        /// When our own certificate is valid, where we present one.
+        /// The validity of the client certificate, if any.
         client: Option<Validity>,
     },
 }
 
 impl Security {
-    /// What is wrong with our own certificate at this moment, by its dates.
+    /// What is wrong with the client certificate at this moment, according to its dates.
     fn client_problem(self) -> Option<String> {
         let Self::Tls { client: Some(client) } = self else { return None };
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -75,7 +75,7 @@ pub(super) fn transport_error(
     }
     let hyper = find::<hyper::Error>(error);
     if hyper.is_some_and(hyper::Error::is_canceled) {
-        // hyper hands the request back: nothing of it was sent.
+        // hyper returns the request: nothing of it was sent.
         return if let Some(problem) = security.client_problem() {
             // With TLS 1.3 the Engine refuses a client certificate after the handshake.
             failed(ErrorKind::Tls, format!("{address} closed the connection: {problem}"))
@@ -129,7 +129,7 @@ pub(super) fn doubtful(operation: &Operation, kind: ErrorKind, message: String) 
     EngineError::new(kind, operation.name, message)
 }
 
-/// What this process or machine has no more of, where that is why there is no connection.
+/// The exhausted resource of this process or machine, if that is why there is no connection.
 fn exhausted(error: &(dyn Error + 'static)) -> Option<String> {
     // Linux: ENOMEM, ENFILE, EMFILE, EADDRNOTAVAIL (no port is left), ENOBUFS.
     const LOCAL: [i32; 5] = [12, 23, 24, 99, 105];
@@ -174,7 +174,7 @@ fn cannot_connect(address: &HostAddress, error: &reqwest::Error) -> String {
     }
 }
 
-/// What rustls complains of, and what to do about it.
+/// The complaint of rustls, and what to do.
 fn tls_problem(error: &rustls::Error, security: Security) -> String {
     use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage};
     match error {
@@ -223,7 +223,7 @@ fn tls_problem(error: &rustls::Error, security: Security) -> String {
     }
 }
 
-/// A date of a certificate beside the time that it was compared with.
+/// A date of a certificate, with the time it was compared with.
 fn clock(what: &str, date: UnixTime, now: UnixTime) -> String {
     let shown = |time: UnixTime| {
         let since = Duration::from_secs(time.as_secs().min(LAST_DATE));

@@ -1,4 +1,4 @@
-//! One moment of the inventory, and how it is made of its sources. Pure.
+//! A snapshot of the inventory, merged from its sources. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::config::FileHosts;
 use crate::domain::{Host, HostAddress, HostName, HostTls};
 use crate::store::{StoredHost, StoredTls};
 
-/// The hosts of one moment, sorted by name. It never changes.
+/// The hosts at one moment, sorted by name. Immutable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
     generation: u64,
@@ -30,7 +30,7 @@ impl Snapshot {
         self.generation
     }
 
-    /// The host of this name. A host that did not change is the same `Arc` in later snapshots.
+    /// The host with this name. An unchanged host is the same `Arc` in later snapshots.
     pub fn get(&self, name: &HostName) -> Option<&Arc<Host>> {
         self.hosts.get(name)
     }
@@ -45,12 +45,12 @@ impl Snapshot {
         self.hosts.len()
     }
 
-    /// Whether no host is known.
+    /// Whether there are no hosts.
     pub fn is_empty(&self) -> bool {
         self.hosts.is_empty()
     }
 
-    /// What the operator should know of a host, such as a second one with its address.
+    /// Warnings for a host, such as a second one with its address.
     pub fn warnings(&self, name: &HostName) -> &[String] {
         self.warnings.get(name).map_or(&[], Vec::as_slice)
     }
@@ -84,7 +84,7 @@ impl Snapshot {
     }
 }
 
-/// Makes the snapshot that follows `before`. A host of the file hides one of the store.
+/// Creates the snapshot that follows `before`. A host of the file hides one of the store.
 pub(super) fn compose(
     before: &Snapshot,
     file: &FileHosts,
@@ -116,7 +116,7 @@ pub(super) fn compose(
     Ok(snapshot)
 }
 
-/// The host with the material of its group; none where the file has no such group.
+/// The host with the material of its group; none if the file has no such group.
 pub(super) fn resolve(stored: &StoredHost, file: &FileHosts) -> Option<Host> {
     let tls = match &stored.tls {
         StoredTls::Plain => None,

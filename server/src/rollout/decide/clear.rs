@@ -1,17 +1,17 @@
-//! The last thing that a rollout does, before it ends: it removes old containers that must not stay
-//! ([`must_go`](super::super::model::OldFacts::must_go)). Compose takes every container with its
-//! labels for one of its own, so when a caller hears that the rollout has ended, and runs Compose,
-//! none may be left.
+//! The last part of a rollout: removes old containers that must not stay
+//! ([`must_go`](super::super::model::OldFacts::must_go)). Compose treats every container with its
+//! labels as its own, so none may remain when the caller learns that the rollout has ended and runs
+//! Compose.
 //!
-//! Without the old container there is no quick way back: once the first one is removed the rollout
-//! goes straight to the end that was decided on, whatever is asked for meanwhile.
+//! Without the old container, a quick rollback is impossible: once the first one is removed, the
+//! rollout goes straight to the decided end, regardless of later requests.
 
 use super::super::model::{HostEnd, Millis, Work};
 use super::super::state::{Asked, RolloutState};
 use super::hosts::{self, Known};
 use super::{Decision, going_on, usual};
 
-/// Hosts at once: each is a call or two.
+/// Hosts at the same time: each needs only a few calls.
 const AT_ONCE: usize = 32;
 
 /// Whether a host has a container left that must go.

@@ -8,32 +8,32 @@ use super::super::model::{Event, HostEnd, HostEvent, HostPlan, Millis, TargetKin
 use super::super::spec::OnUnreachable;
 use super::super::state::{HostState, RolloutState, Unreachable};
 
-/// Pause before a host that does not answer is tried again; doubled each time.
+/// Delay before retrying a host that does not answer; doubled each time.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 
-/// Longest such pause: a host that comes back is noticed within it.
+/// Maximum of this delay, and so the time to notice a host that answers again.
 const LAST_RETRY: Duration = Duration::from_secs(300);
 
 /// Names and reasons in one message; the rest is a number.
 const SHOWN: usize = 3;
 
-/// Whether work may begin on a host.
+/// Whether work may start on a host.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Readiness {
     /// Now.
     Ready,
     /// Not before then.
     Later(Millis),
-    /// Never in this attempt: it is done with, by these records.
+    /// Not in this attempt: according to the records, the host is done.
     Done(Vec<Event>),
 }
 
-/// Hosts that something is done on, in the order of the plan, with what is known of them.
+/// Hosts with work, in the order of the plan, with their known state.
 pub(super) fn all(state: &RolloutState) -> impl DoubleEndedIterator<Item = Known<'_>> {
     state.plan.waves.iter().flatten().filter_map(|name| known(state, name))
 }
 
-/// A host with what is planned for it and what is known of it.
+/// A host with its plan and its known state.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known<'a> {
     pub name: &'a HostName,
@@ -45,7 +45,7 @@ pub(super) fn known<'a>(state: &'a RolloutState, name: &'a HostName) -> Option<K
     Some(Known { name, plan: state.plan.hosts.get(name)?, state: state.hosts.get(name)? })
 }
 
-/// Hosts that need a person, and were not there yet when somebody last resumed the rollout.
+/// Hosts that need manual repair, except those that already did at the last resume.
 pub(super) fn in_trouble(state: &RolloutState) -> impl Iterator<Item = (&HostName, &Trouble)> {
     state.hosts.iter().filter_map(|(name, host)| match &host.end {
         Some(HostEnd::NeedsAttention { trouble })
@@ -59,7 +59,7 @@ pub(super) fn in_trouble(state: &RolloutState) -> impl Iterator<Item = (&HostNam
 
 /// Hosts without work that have another image than the rest, as records of their failure.
 pub(super) fn with_another_image(state: &RolloutState) -> Vec<Event> {
-    // One that is for a host alone is checked when it is pulled.
+    // An image for one host only is checked during the pull.
     let of_plan = |host: &Known<'_>| host.plan.image.is_none();
     let digest_of =
         |host: &Known<'_>| host.state.pulled.as_ref().filter(|_| of_plan(host))?.digest.clone();
@@ -78,7 +78,7 @@ pub(super) fn with_another_image(state: &RolloutState) -> Vec<Event> {
         .collect()
 }
 
-/// The first few, and how many more there are.
+/// The first few, and the number of others.
 pub(super) fn some_of(texts: &[String]) -> String {
     let mut text = texts.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
     if texts.len() > SHOWN {
@@ -88,22 +88,21 @@ pub(super) fn some_of(texts: &[String]) -> String {
 }
 
 impl Known<'_> {
-    /// Whether its image must be there before its container is touched.
+    /// Whether the host needs its image before its container is touched.
     pub(super) fn lacks_image(&self, state: &RolloutState) -> bool {
         (state.plan.image.is_some() || self.plan.image.is_some())
             && !matches!(self.plan.kind, TargetKind::Adopt { .. })
             && self.state.pulled.is_none()
     }
 
-    /// Whether its target is down or unhealthy as far as is known, and nobody has said that
-    /// this may be so.
+    /// Whether its target is known to be down or unhealthy, and nobody has accepted that.
     pub(super) fn is_bad(&self, state: &RolloutState) -> bool {
         let stuck = matches!(self.state.end, Some(HostEnd::NeedsAttention { .. }));
         let was_bad = self.plan.unhealthy && self.state.end != Some(HostEnd::Committed);
         (stuck || was_bad) && !state.forgiven.contains(self.name)
     }
 
-    /// Whether work may begin, by the policy for hosts that do not answer.
+    /// Whether work may start, according to the policy for hosts that do not answer.
     pub(super) fn readiness(&self, policy: OnUnreachable, now: Millis) -> Readiness {
         let Some(unreachable) = &self.state.unreachable else { return Readiness::Ready };
         let trouble = &unreachable.trouble;

@@ -1,4 +1,4 @@
-//! The way back: what was replaced is put back, last first.
+//! The way back: restores the replaced containers, last first.
 
 use super::super::model::{HostEnd, Millis, PauseCause, Phase, Trouble, Work};
 use super::super::spec::{OnUnreachable, RollbackScope};
@@ -17,7 +17,7 @@ pub(super) fn decide(state: &RolloutState, now: Millis, decision: &mut Decision)
         return;
     }
     let open: Vec<_> = hosts::all(state).rev().filter(|host| is_open(state, host)).collect();
-    // Hosts on their way forward come to their end first; they are in the width.
+    // Hosts on their way forward finish first, and count in the width.
     let at_work = state
         .hosts
         .values()
@@ -30,7 +30,7 @@ pub(super) fn decide(state: &RolloutState, now: Millis, decision: &mut Decision)
         return;
     }
     for host in open {
-        // What is to be put back is not skipped.
+        // A host to restore is not skipped.
         match host.readiness(OnUnreachable::Wait, now) {
             Readiness::Ready if places > 0 => {
                 places -= 1;

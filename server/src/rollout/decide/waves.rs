@@ -7,7 +7,7 @@ use super::hosts::{self, Known, Readiness};
 use super::{Decision, count, paused, turn};
 use crate::domain::Reason;
 
-/// Hosts that pull at once: enough to fill the uplink of a registry, and no stampede on it.
+/// Hosts that pull at the same time: enough to saturate a registry's uplink without overloading it.
 const PULLS: usize = 32;
 
 pub(super) fn pulling(state: &RolloutState, now: Millis, decision: &mut Decision) {
@@ -27,8 +27,8 @@ pub(super) fn pulling(state: &RolloutState, now: Millis, decision: &mut Decision
         }
         return;
     }
-    // A pull has a deadline of its own, which measures standstill. This one is for hosts that
-    // never answer.
+    // A pull has its own deadline, for time without progress. This one is for hosts that never
+    // answer.
     if waiting && decision.begin.is_empty() {
         progress(state, now, decision);
     }
@@ -93,7 +93,7 @@ pub(super) fn baking(
     }
 }
 
-/// Begins pulls. Whether some hosts wait for another try.
+/// Starts pulls. Returns whether some hosts wait for a retry.
 fn begin_pulls(
     state: &RolloutState,
     lacking: &[Known<'_>],
@@ -119,8 +119,8 @@ fn begin_pulls(
     waits
 }
 
-/// Begins hosts as the window, the delay and the unavailable targets allow. Whether time
-/// alone lets others begin.
+/// Starts hosts as the window, the delay, and the unavailable targets allow. Returns whether time
+/// alone allows others to start.
 fn begin_hosts(
     state: &RolloutState,
     open: &[Known<'_>],
@@ -139,7 +139,7 @@ fn begin_hosts(
     let idle_bad = |host: &Known<'_>| host.is_bad(state) && host.state.work.is_none();
     let mut unavailable = at_work + hosts::all(state).filter(idle_bad).count();
     let mut waits = false;
-    // A target that is down already loses nothing by being replaced.
+    // Replacing a target that is already down makes nothing worse.
     let (bad, good): (Vec<Known<'_>>, Vec<_>) = open
         .iter()
         .copied()
@@ -204,7 +204,7 @@ fn advance(state: &RolloutState, wave: usize, now: Millis, decision: &mut Decisi
     decision.enter(Phase::Failed, Some(Trouble::new(Reason::RolloutIncomplete, message)));
 }
 
-/// Acts when no host was finished for too long; else looks again when that would be so.
+/// Acts if no host finished for too long; otherwise sets the time to check again.
 fn progress(state: &RolloutState, now: Millis, decision: &mut Decision) {
     let deadline = state.last_progress + state.policy.progress_deadline;
     if now < deadline {

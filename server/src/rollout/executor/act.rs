@@ -1,5 +1,5 @@
-//! The steps themselves, each a call or a few on the Engine. Every one may be repeated: what
-//! is so already is success.
+//! The steps, each one or a few calls to the Engine. Every step can be repeated: if its effect
+//! already exists, it succeeds.
 
 use std::time::Duration;
 
@@ -18,24 +18,24 @@ use crate::rollout::step::{ContainerFacts, Observed};
 
 /// For creations and starts, which wait for disks.
 const SLOW: Duration = Duration::from_secs(120);
-/// What a stop takes beyond its grace period.
+/// Time for a stop beyond its grace period.
 const STOP_MARGIN: Duration = Duration::from_secs(30);
-/// The longest grace period that is waited for where the container's own is not known.
+/// Maximum grace period to wait for if the container's own is unknown.
 const OWN_STOP: Duration = Duration::from_secs(600);
 /// A hook runs for no longer.
 const HOOK: Duration = Duration::from_secs(600);
 /// A port that the old container held is free only a moment after its stop.
 const PORT_RETRIES: u32 = 20;
 const PORT_WAIT: Duration = Duration::from_millis(250);
-/// How often a name is asked for again that nobody seems to have.
+/// How often to retry a name that is taken although no container seems to have it.
 const NAME_WAIT: Duration = Duration::from_millis(500);
-/// How often a container with auto-remove is looked after until it is gone.
+/// How often to check whether a container with auto-remove is gone.
 const GONE_POLL: Duration = Duration::from_millis(100);
-/// What a failed hook said, as far as it is repeated.
+/// Maximum length of a failed hook's output in the message.
 const OUTPUT_SHOWN: usize = 400;
 
 impl Run<'_> {
-    /// Does a step; returns the ID of the container that it made, if it made one.
+    /// Does a step; returns the ID of the container if it created one.
     pub(super) async fn act(
         &mut self,
         step: Step,
@@ -86,7 +86,7 @@ impl Run<'_> {
         Ok(None)
     }
 
-    /// The end of a container's log; nothing where it cannot be had.
+    /// The last lines of a container's log; empty if unavailable.
     pub(super) async fn log_tail(&self, id: &str) -> Vec<String> {
         let Ok(reference) = ContainerRef::parse(id) else { return Vec::new() };
         let tail = self.engine.log_tail(&reference, LOG_LINES);
@@ -123,15 +123,15 @@ impl Run<'_> {
         Ok(id)
     }
 
-    /// The body of the new container as it is sent.
+    /// The body of the new container as sent to the Engine.
     pub(super) async fn new_body(&self, new: &NewBody) -> Result<Value, StepError> {
         let image = self.compose_image(new).await?;
         Ok(complete(&self.body(&new.body), image.as_deref(), &self.labels(false)))
     }
 
-    /// What Compose will compare with the image of the new container. Up to 5.4 that is the image's
-    /// ID; later ones take the digest of the manifest for the platform, where the Engine tells it.
-    /// Which one made the old container shows in what it wrote there.
+    /// What Compose will compare with the image of the new container. Up to 5.4, that is the
+    /// image's ID; later versions use the digest of the manifest for the platform, if the Engine
+    /// reports it. The old container's label shows which kind its Compose wrote.
     async fn compose_image(&self, new: &NewBody) -> Result<Option<String>, StepError> {
         let image = new.image_id.as_ref().or(self.state.image_id.as_ref());
         let (Some(image), Some(written)) = (image, compose_image(&new.body)) else {
@@ -146,9 +146,9 @@ impl Run<'_> {
         Ok(Some(manifest.unwrap_or_else(|| image.clone())))
     }
 
-    /// Creates a container. Where its name is taken, that may be by what an earlier try made
-    /// whose answer was lost, and which the next look finds; or by what that try still makes, and
-    /// which nobody sees yet.
+    /// Creates a container. If its name is taken, an earlier attempt whose response was lost may
+    /// have created it, which the next observation finds, or may still be creating it, which is not
+    /// visible yet.
     async fn make(&self, body: &Value, name: &str) -> Result<String, StepError> {
         let name = ContainerName::parse(name).map_err(|error| missing(&error.to_string()))?;
         let begun = Instant::now();
@@ -168,7 +168,7 @@ impl Run<'_> {
         }
     }
 
-    /// What finds a container again although the record of it was lost.
+    /// Labels that identify a container even if its record was lost.
     fn labels(&self, twin: bool) -> Vec<(&'static str, String)> {
         let Self { task, .. } = self;
         let mut labels = vec![
@@ -200,8 +200,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Whether the Engine made what was meant, as far as that must hold before anything stops: a
-    /// tag may have moved on the host since the image was pulled, and a network may be left out.
+    /// Checks what the Engine created, as far as it matters before anything stops: a tag may have
+    /// moved on the host since the pull, and a network may be missing.
     async fn check_created(&self, id: &str, new: &NewBody) -> Result<(), StepError> {
         let found = self.inspection(id).await?;
         let expected = new.image_id.as_ref().or(self.state.image_id.as_ref());
@@ -243,7 +243,7 @@ impl Run<'_> {
     async fn stop_old(&self, seen: &Observed) -> Result<(), StepError> {
         let vanishes = self.task.plan.old.as_ref().is_some_and(|old| old.auto_remove);
         let Some(old) = &seen.old else {
-            // Its twin took its place in an earlier attempt, and stays when it is stopped.
+            // Its twin replaced it in an earlier attempt, and is kept when it is stopped.
             return match &seen.twin {
                 Some(twin) if twin.running => self.stop(&reference(&seen.twin, "old")?).await,
                 _ => Ok(()),
@@ -256,7 +256,7 @@ impl Run<'_> {
         if !vanishes {
             return Ok(());
         }
-        // The answer to the stop comes before the Engine has removed it and its name is free.
+        // The Engine answers a stop before it has removed the container and freed its name.
         let gone = async {
             loop {
                 match self.engine.inspect_container(&reference, false).await {
@@ -318,7 +318,7 @@ impl Run<'_> {
 
     async fn remove(&self, container: Option<&ContainerFacts>) -> Result<(), StepError> {
         let reference = reference(&container.cloned(), "new")?;
-        // Kept volumes are those of the old container; only renewed ones are its own.
+        // Kept volumes belong to the old container; only renewed ones belong to the new one.
         let volumes = self.task.policy.anonymous_volumes == AnonymousVolumes::Renew;
         let removed = self.engine.remove_container(&reference, false, volumes);
         match tokio::time::timeout(SLOW, removed).await {
@@ -335,7 +335,7 @@ impl RestartPolicy {
     }
 }
 
-/// The container that stands for the old one: itself, or its twin once it is gone.
+/// The container that represents the old one: itself, or its twin once it is gone.
 fn standing(seen: &Observed) -> Option<&ContainerFacts> {
     seen.old.as_ref().or(seen.twin.as_ref())
 }

@@ -1,6 +1,6 @@
 //! The end of a host whose old containers must not stay: they are removed before the rollout ends.
-//! A host that does not answer does not hold the rollout up for long; what stays there is told as a
-//! warning, and removed by the sweeper later.
+//! A host that does not answer delays the rollout only briefly; its containers are reported as a
+//! warning, and the sweeper removes them later.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ struct Left<'a> {
     dependent: Option<usize>,
 }
 
-/// Ends the work on a host that is not there any more.
+/// Ends the work on a host that no longer exists.
 pub(super) async fn left(
     task: &Task,
     writer: &dyn EventWriter,
@@ -35,14 +35,14 @@ pub(super) async fn left(
 }
 
 impl Run<'_> {
-    /// Removes what is left, or says that it stays.
+    /// Removes the remaining containers, or reports that they stay.
     pub(super) async fn clear(&mut self) -> Result<(), Stopped> {
         let task = self.task;
         let names: Vec<&Names> = task.dependents.iter().map(|task| &task.names).collect();
         let left = task.plan.must_go().filter_map(|dependent| {
             let Some(number) = dependent else {
                 let old = &task.plan.old.as_ref()?.id;
-                // Of one that the Engine removed when it stopped there is a twin.
+                // A container that the Engine removed at its stop has a twin.
                 let id = task.start.progress.twin_id.as_ref().unwrap_or(old);
                 return Some(Left { id, name: &task.names.backup, dependent });
             };
@@ -79,7 +79,7 @@ impl Run<'_> {
         .await
     }
 
-    /// Why it stays, where it does.
+    /// Why it stays, if it does.
     async fn remove_old(&self, left: &Left<'_>, begun: Instant) -> Option<String> {
         let mut wait = BACKOFF.0;
         loop {
@@ -105,8 +105,8 @@ fn stays(name: &str, why: &str) -> String {
     )
 }
 
-/// Removes a container that a rollout left, by its full ID, unless it is somebody's own by now: has
-/// another name, or runs. Its volumes stay. Says why it stays, where it does.
+/// Removes a container that a rollout left, by its full ID, unless somebody uses it now: it has
+/// another name, or is running. Its volumes stay. Returns why it stays, if it does.
 pub async fn remove_left(
     engine: &dyn Engine,
     id: &str,

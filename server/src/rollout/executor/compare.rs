@@ -1,7 +1,7 @@
-//! Whether the Engine made of the new container what it was asked for. Engines take settings
-//! that they do not know and drop them without a word: those of a newer version, and slips.
-//! Most of them are told and go on. A network that is missing is a failure whatever the policy
-//! says: nothing reaches such a container there, and its health check may not notice.
+//! Checks whether the Engine created the new container as requested. Engines silently drop settings
+//! that they do not know, such as newer ones and typos. Most differences are only warnings. A
+//! missing network is always a failure: the container is not reachable there, and its health check
+//! may not notice.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::rollout::recreate;
 use crate::rollout::step::Observed;
 
 impl Run<'_> {
-    /// Writes the differences down; where the policy is strict, they are a failure.
+    /// Records the differences; with a strict policy, they are a failure.
     pub(super) async fn compare(&mut self, seen: &Observed) -> Result<(), StepError> {
         let Some(new) = &self.task.bodies.new else {
             return Err(missing("the body of the new container is missing from the store"));

@@ -1,5 +1,5 @@
-//! What hangs on the target: its events bear its number, and it is made to hang on the container
-//! that takes the target's place.
+//! The dependents of the target: their events have their number, and they are recreated to depend
+//! on the container that replaces the target.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::rollout::model::{HostEnd, HostEvent, HostPlan, Step, Trouble};
 use crate::rollout::recreate;
 use crate::rollout::step::{self, Direction, Member, Next, Observed};
 
-/// Writes down what happens to a dependent.
+/// Records events of a dependent.
 pub(super) struct DependentEventWriter<'a> {
     writer: &'a dyn EventWriter,
     number: usize,
@@ -35,7 +35,7 @@ impl EventWriter for DependentEventWriter<'_> {
     async fn write(&self, events: Vec<HostEvent>) -> Result<(), Stopped> {
         let of_this = |event| {
             let event = match event {
-                // They stand beside those of the target.
+                // They are stored beside those of the target.
                 HostEvent::Differs { differences } => {
                     let told = differences.iter().map(|line| format!("{}: {line}", self.name));
                     HostEvent::Differs { differences: told.collect() }
@@ -49,7 +49,7 @@ impl EventWriter for DependentEventWriter<'_> {
 }
 
 impl<'a> HostRun<'a> {
-    /// Looks at all of them, the target first.
+    /// Observes all of them, the target first.
     pub(super) async fn look(&mut self) -> Result<Vec<Observed>, EngineError> {
         let seen = try_join_all(self.all().map(Run::look)).await?;
         let parent = seen.first().and_then(|target| target.new.as_ref()).map(|new| new.id.clone());
@@ -83,7 +83,7 @@ impl<'a> HostRun<'a> {
         step: Step,
         seen: &[Observed],
     ) -> Result<(), StepError> {
-        // What others did is in the journal before the next of them goes on.
+        // Events of the other containers are stored before the next one continues.
         for (other, run) in self.all_mut().enumerate() {
             if other != number {
                 run.flush().await.map_err(|Stopped| StepError::Stopped)?;
@@ -96,7 +96,7 @@ impl<'a> HostRun<'a> {
         run.step(step, &seen[number]).await
     }
 
-    /// Writes down what waits to be written.
+    /// Stores pending events.
     pub(super) async fn flush(&mut self) -> Result<(), Stopped> {
         for run in self.all_mut() {
             run.flush().await?;
@@ -111,7 +111,7 @@ impl<'a> HostRun<'a> {
         self.target.end(end).await
     }
 
-    /// The target, and what hangs on it.
+    /// The target and its dependents.
     fn all(&self) -> impl Iterator<Item = &Run<'a>> {
         std::iter::once(&self.target).chain(&self.dependents)
     }
@@ -127,7 +127,7 @@ impl<'a> HostRun<'a> {
         }
     }
 
-    /// Whether nothing was begun in this attempt.
+    /// Whether nothing has started in this attempt.
     pub(super) fn is_untouched(&self) -> bool {
         self.all().all(|run| run.state.progress.intended.is_empty())
     }
@@ -144,7 +144,7 @@ impl<'a> HostRun<'a> {
 }
 
 impl Run<'_> {
-    /// The plan, with what identifies the new container as of the last look.
+    /// The plan, with the identity of the new container as of the last observation.
     fn plan_now(&self) -> Cow<'_, HostPlan> {
         let (planned, spec_sha) = (&self.task.plan, self.spec_sha());
         if spec_sha == planned.spec_sha {
@@ -153,8 +153,8 @@ impl Run<'_> {
         Cow::Owned(HostPlan { spec_sha, ..planned.clone() })
     }
 
-    /// Identifies the body of the new container. For a dependent the container that it hangs on
-    /// is part of that: one made for another container is made again.
+    /// Identifies the body of the new container. For a dependent, the container that it depends on
+    /// is part of it: one created for another container is created again.
     pub(super) fn spec_sha(&self) -> String {
         let sha = &self.task.plan.spec_sha;
         match (&self.task.hangs_on, &self.parent) {
@@ -176,7 +176,7 @@ impl Run<'_> {
         ["NetworkMode", "IpcMode", "PidMode"].into_iter().any(joins)
     }
 
-    /// The body, which hangs on the new container where the old one hung on the old.
+    /// The body, which depends on the new container instead of the old one.
     pub(super) fn body(&self, body: &Value) -> Value {
         let (Some(old), Some(new)) = (&self.task.hangs_on, &self.parent) else {
             return body.clone();

@@ -1,9 +1,9 @@
-//! The gates: a container proves itself, and keeps proving itself for a while.
+//! The gates: a container must become healthy, and stay healthy for a while.
 //!
-//! Deadlines are absolute and written down before the first look, so that a crash extends
-//! none. A container that ended, restarts, or is unhealthy fails at once; one that does not
-//! answer yet has until the deadline. One that was started anew from outside, as all are when
-//! their Engine is started again, begins its good time anew.
+//! Deadlines are absolute and recorded before the first check, so that a crash does not extend
+//! them. A container that ended, restarts, or is unhealthy fails immediately; one that does not
+//! answer yet has until the deadline. After an external restart, such as a restart of the Engine,
+//! the healthy time starts again.
 
 use std::time::Duration;
 
@@ -16,38 +16,38 @@ use crate::rollout::model::{HostEvent, Trouble};
 use crate::rollout::spec::{Gate, Through};
 use crate::rollout::step::{ContainerFacts, Health, Observed, Status};
 
-/// How often a gate looks.
+/// How often a gate checks.
 const POLL: Duration = Duration::from_millis(500);
 /// How long a probe may take.
 const PROBE: Duration = Duration::from_secs(5);
-/// What is shown of an answer or a command's output.
+/// Maximum length of a response or a command's output to show.
 const SHOWN: usize = 200;
 
-/// The run that a container proves itself in: another start ends it.
+/// The run that is being checked: another start ends it.
 #[derive(Default)]
 struct RunOf {
-    /// `None` until the first look.
+    /// `None` until the first check.
     started_at: Option<String>,
-    /// Restarts by the Engine before it; `None` until the first look at an old container, which
-    /// may have lived through some.
+    /// Number of restarts by the Engine before this run; `None` until the first check of an old
+    /// container, which may have had some.
     restarts: Option<i64>,
 }
 
-/// What one look at a container says.
+/// Result of one check.
 enum Verdict {
-    /// It is as it should be.
+    /// Healthy.
     Good(String),
     /// Not yet.
     Wait(String),
-    /// It was started anew, by an Engine that was started again or by a person: what was seen
-    /// of it before counts no more, and says nothing against it.
+    /// Restarted by a restarting Engine or by a person: earlier checks no longer count, but it is
+    /// not a failure.
     Anew(String),
-    /// It will not become good.
+    /// It will not become healthy.
     Bad(String),
 }
 
 impl Run<'_> {
-    /// Waits until the new container was good without interruption for long enough.
+    /// Waits until the new container has been healthy without interruption for long enough.
     pub(super) async fn gate(&mut self, seen: &Observed) -> Result<(), StepError> {
         let reference = reference(&seen.new, "gate")?;
         let policy = &self.task.policy;
@@ -62,16 +62,16 @@ impl Run<'_> {
         };
         let gate = policy.gate.clone();
         let needed = if gate == Gate::None { Duration::ZERO } else { policy.min_healthy_time };
-        // Nobody looked for a while: it may have ended and been started again, by an Engine that
-        // crashed too and counts from 0 again. So the good time begins anew, the deadline not.
+        // There was no check for a while: the container may have ended and been restarted by an
+        // Engine that crashed too and counts from 0 again. Therefore, the healthy time starts
+        // again, but not the deadline.
         if self.state.good_since.take().is_some() {
             let saw = "it was not checked for a while".to_owned();
             self.write(HostEvent::Good { since: None, saw }).await?;
         }
         let mut run = RunOf { started_at: None, restarts: Some(0) };
         loop {
-            // An answer that is late says what was when it was asked for, and nothing of the time
-            // since.
+            // A late response describes the state at the time of the request, not the time since.
             let asked = self.task.clock.now();
             let verdict = self.verdict(&reference, &gate, &mut run).await?;
             let now = self.task.clock.now();
@@ -123,8 +123,8 @@ impl Run<'_> {
         }
     }
 
-    /// Waits until the old container is up again, and healthy where it has a health check. One
-    /// that was bad when the rollout was planned has nothing to prove: it is as it was found.
+    /// Waits until the old container is running again, and healthy if it has a health check. One
+    /// that was already unhealthy at planning only has to be as it was.
     pub(super) async fn gate_old(&mut self, seen: &Observed) -> Result<(), StepError> {
         if self.task.plan.unhealthy {
             return Ok(());
@@ -329,7 +329,7 @@ fn not_running(facts: &ContainerFacts, run: &mut RunOf) -> Option<Verdict> {
     }
     match &run.started_at {
         Some(first) if facts.started_at.as_ref() != Some(first) => {
-            // Had it ended by itself, the Engine would have counted a restart.
+            // If it had ended by itself, the Engine would have counted a restart.
             run.started_at.clone_from(&facts.started_at);
             Some(Verdict::Anew("it was restarted".to_owned()))
         }
@@ -353,7 +353,7 @@ fn health(facts: &ContainerFacts, document: &EngineDocument) -> Verdict {
     }
 }
 
-/// What the last health check said: an opaque "unhealthy" helps nobody.
+/// Output of the last health check: "unhealthy" alone does not help.
 fn last_health_output(document: &EngineDocument) -> String {
     let json: serde_json::Value = document.parse().unwrap_or_default();
     let last = json["State"]["Health"]["Log"].as_array().and_then(|log| log.last());

@@ -1,4 +1,5 @@
-//! What is on the host: the containers of the rollout, and who holds the names it uses.
+//! Observes a host: the containers of the rollout, and which containers have the names that it
+//! uses.
 
 use futures_util::future::try_join4;
 use serde::Deserialize;
@@ -11,19 +12,19 @@ use crate::rollout::facts::as_docker;
 use crate::rollout::model::{RestartPolicy, TargetKind};
 use crate::rollout::step::{ContainerFacts, Health, Observed, Status};
 
-/// The label of a twin, besides that of the rollout, with the same value: the rollout's ID, which
-/// no image can have in a label of its own.
+/// The label of a twin, in addition to that of the rollout, with the same value: the rollout's ID,
+/// which no image can have as a label.
 pub(super) const TWIN_LABEL: &str = "io.wharf.rollout.twin";
 /// The label that names the rollout.
 pub(super) const ROLLOUT_LABEL: &str = "io.wharf.rollout.id";
-/// The label that identifies the body a container was made from.
+/// The label that identifies the body of a container.
 pub(super) const SHA_LABEL: &str = "io.wharf.rollout.spec-sha";
 
 const OPERATION: &str = "GET /containers/{id}/json";
 
 impl Run<'_> {
-    /// Looks at the host. Asks by name and by ID at once, and once more for what has another
-    /// name by now.
+    /// Observes the host. Queries by name and by ID in parallel, and again for containers that have
+    /// been renamed.
     pub(super) async fn look(&self) -> Result<Observed, EngineError> {
         let names = &self.task.names;
         let (target, candidate, backup, reject) = try_join4(
@@ -55,7 +56,7 @@ impl Run<'_> {
             None => self.ours(&holders, false),
         };
         seen.twin = match &progress.twin_id {
-            // One that is gone may have been made anew, and the record of that lost.
+            // A missing container may have been recreated, and the record of that lost.
             Some(id) => self.by_id(id, &holders).await?.or_else(|| self.ours(&holders, true)),
             None => self.ours(&holders, true),
         };
@@ -65,7 +66,7 @@ impl Run<'_> {
     /// The container of exactly that name.
     pub(super) async fn named(&self, name: &str) -> Result<Option<Inspected>, EngineError> {
         let found = self.inspect(name).await?;
-        // The Engine also takes the beginning of an ID for a name.
+        // The Engine also accepts the beginning of an ID as a name.
         Ok(found.filter(|found| found.facts.name == name))
     }
 
@@ -81,7 +82,7 @@ impl Run<'_> {
         Ok(self.inspect(id).await?.map(|found| found.facts).filter(|facts| facts.id == id))
     }
 
-    /// The container with this rollout's label, twin or not, among those that hold names.
+    /// The container with this rollout's label, twin or not, among those with one of the names.
     fn ours(&self, holders: &[&Option<Inspected>], twin: bool) -> Option<ContainerFacts> {
         holders
             .iter()
@@ -111,7 +112,7 @@ impl Run<'_> {
     }
 }
 
-/// What a rollout needs to know of a container, from its inspection.
+/// Extracts what a rollout needs from an inspection.
 pub fn container_facts(document: &EngineDocument) -> Result<ContainerFacts, EngineError> {
     Inspected::read(document).map(|found| found.facts)
 }
@@ -142,7 +143,7 @@ impl Inspected {
                 name: host_config.restart_policy.name,
                 maximum_retry_count: host_config.restart_policy.maximum_retry_count,
             },
-            // Go's zero time stands for "never".
+            // Go's zero time means "never".
             started_at: Some(state.started_at)
                 .filter(|at| !at.is_empty() && !at.starts_with("0001")),
             restart_count,

@@ -1,4 +1,4 @@
-//! The image comes to the host, before any container is touched, and is what the plan says.
+//! Gets the image to the host before any container is touched, and checks it against the plan.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ struct Image {
 }
 
 impl Run<'_> {
-    /// Gets the image. A host that does not answer has nothing done to it.
+    /// Gets the image. Changes nothing on a host that does not answer.
     pub(super) async fn pull(&mut self) -> Result<(), Stopped> {
         let (mut wait, mut lost) = (BACKOFF.0, None);
         loop {
@@ -100,7 +100,7 @@ impl Run<'_> {
         self.write(HostEvent::Pulled { image_id: image.id, digest }).await
     }
 
-    /// Only now is it known what the image brings; and nothing was touched so far.
+    /// Only now are the image's settings known; nothing has been touched so far.
     fn check_health_check(&self, config: &Value) -> Result<(), StepError> {
         let Task { plan, policy, bodies, .. } = self.task;
         let Some(new) = bodies.new.as_ref().filter(|_| plan.start && policy.gate == Gate::Docker)
@@ -113,7 +113,7 @@ impl Run<'_> {
         }
     }
 
-    /// Pulls by digest, so that every host gets the same, and tags it as it was asked for.
+    /// Pulls by digest, so that every host gets the same image, and tags it as requested.
     async fn transfer(
         &self,
         reference: &ImageReference,
@@ -134,7 +134,7 @@ impl Run<'_> {
             return self.transfer_as(&pinned, kept().await.as_deref()).await;
         };
         match self.transfer_as(&pinned, Some(given)).await {
-            // What came with the rollout may have expired since.
+            // The credentials of the rollout may have expired.
             Err(StepError::Failed(trouble))
                 if trouble.reason == ErrorKind::RegistryAuthRequired.reason() =>
             {
@@ -164,11 +164,12 @@ impl Run<'_> {
         let pull = self.engine.pull_image(pinned, None, login, &sink);
         let stalled = self.task.policy.pull_timeout;
         let standstill = async {
-            // The limit is on standstill, not on the whole: large images take their time.
+            // The limit applies to time without progress, not to the whole pull, because large
+            // images take long.
             while let Ok(Ok(())) = tokio::time::timeout(stalled, progress.changed()).await {
                 let transfer = progress.borrow_and_update().clone();
                 let (rollout, host) = (self.task.rollout, self.task.host.clone());
-                // Nobody may be watching.
+                // There may be no watcher.
                 let _ = self.task.pulls.send(PullProgress { rollout, host, transfer });
             }
         };

@@ -9,26 +9,26 @@ use crate::engine::{
     ApiVersion, ContainerListing, Engine, EngineDocument, EngineError, ErrorKind, Platform, Result,
 };
 
-/// The last version in which the settings of a container show the MAC address that was asked for.
+/// The last version in which the settings of a container show an explicit MAC address.
 const SHOWS_MAC_ADDRESS: ApiVersion = ApiVersion::new(1, 51);
 
 /// Inspections at a time: an Engine answers one in a third of a millisecond.
 const AT_ONCE: usize = 8;
 
-/// What is on a host.
+/// The facts of a host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
-    /// The container of that name; `None` where there is none.
+    /// The container with that name; `None` if there is none.
     pub old: Option<OldContainer>,
-    /// What is around it.
+    /// Its environment.
     pub host: HostFacts,
 }
 
-/// Asks an Engine for all that a plan for `target` needs. Changes nothing.
+/// Queries an Engine for everything that a plan for `target` needs. Changes nothing.
 ///
 /// # Errors
-/// Whatever the Engine fails with. A container or image that is not there is none, and of the
-/// containers around the target those that cannot be read are noted as such.
+/// Errors of the Engine. A missing container or image is `None`, and unreadable containers around
+/// the target are listed as such.
 pub async fn gather(engine: &dyn Engine, target: &ContainerName) -> Result<Facts> {
     let info = engine.info().await?;
     let api_version = info.api_version;
@@ -58,7 +58,7 @@ pub async fn gather(engine: &dyn Engine, target: &ContainerName) -> Result<Facts
     Ok(Facts { old, host })
 }
 
-/// The name that images have for what the kernel calls a machine; empty for one that is not known.
+/// The name that images use for what the kernel calls a machine; empty for an unknown one.
 fn architecture(machine: &str) -> String {
     match machine {
         "x86_64" | "amd64" => "amd64",
@@ -72,7 +72,7 @@ fn architecture(machine: &str) -> String {
     .to_owned()
 }
 
-/// A container by its full ID; `None` where it is not there any more. Changes nothing.
+/// A container by its full ID; `None` if it no longer exists. Changes nothing.
 ///
 /// # Errors
 /// Whatever the Engine fails with.
@@ -87,7 +87,7 @@ pub async fn container(engine: &dyn Engine, id: &str) -> Result<Option<OldContai
     }
 }
 
-/// The container of exactly that name: an Engine also takes a beginning of an ID.
+/// The container with exactly that name: an Engine also accepts the beginning of an ID.
 async fn by_name(engine: &dyn Engine, name: &ContainerName) -> Result<Option<Value>> {
     let container = ContainerRef::from(name.clone());
     let Some(found) = found(engine.inspect_container(&container, false).await)? else {
@@ -116,15 +116,15 @@ async fn old_container(
     }
     let named_image = image_id(engine, &text(&inspect["Config"]["Image"])).await?;
     let changes = match ContainerRef::parse(&text(&inspect["Id"])) {
-        // Some storage drivers cannot tell, and for others it takes long; a plan can do without.
+        // Some storage drivers cannot tell, and others take long; a plan does not require it.
         Ok(id) => engine.container_changes(&id).await.ok(),
         Err(_) => None,
     };
     Ok(OldContainer { inspect, image, named_image, changes })
 }
 
-/// Adds the MAC address that was asked for, or the empty text for none; nothing where the Engine
-/// does not say it any more.
+/// Adds the explicit MAC address, or the empty text for none; nothing if the Engine no longer
+/// reports it.
 async fn add_mac_address(engine: &dyn Engine, inspect: &mut Value) {
     let Some(id) = inspect["Id"].as_str().and_then(|id| ContainerRef::parse(id).ok()) else {
         return;
@@ -185,7 +185,7 @@ async fn containers(engine: &dyn Engine) -> Result<(Vec<ContainerFacts>, Vec<Str
         match inspect {
             Ok(Some(inspect)) => containers.push(ContainerFacts::read(&inspect)),
             Ok(None) => {}
-            // The host as a whole is not there any more.
+            // The whole host is gone.
             Err(error) if matches!(error.kind, ErrorKind::Unreachable | ErrorKind::NoResources) => {
                 return Err(error);
             }

@@ -1,9 +1,9 @@
-//! What Podman says of a container, in the words of a Docker Engine. Pure.
+//! Converts Podman's inspections to those of a Docker Engine. Pure.
 //!
-//! Podman's inspection shows what it made of a request, and some of that it refuses, or takes for
-//! something else, when it is asked for again: a runtime called `oci`, a `StopTimeout` of 0 where none
-//! was set, the host name in the environment, the names of limits as the kernel has them. Called
-//! wherever an inspection becomes a body or is compared with one.
+//! Podman's inspection shows the result of a request, and Podman refuses or misinterprets some of
+//! it in a new request: a runtime called `oci`, a `StopTimeout` of 0 if none was set, the host name
+//! in the environment, kernel names of limits. Called wherever an inspection is converted to a body
+//! or compared with one.
 
 use std::mem;
 
@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 
 /// The runtime that Podman names for every container, and no Docker Engine for any.
 const RUNTIME: &str = "oci";
-/// What inspections call the network that its list, and its `NetworkMode`, call `bridge`.
+/// How inspections name the network that the list of networks and `NetworkMode` call `bridge`.
 const DEFAULT_NETWORK: &str = "podman";
-/// What it adds to the environment of a container where neither that nor its image has it.
+/// Variables that it adds to the environment if neither the container nor its image sets them.
 const ADDED: [&str; 6] = [
     "container=podman",
     "TERM=xterm",
@@ -22,18 +22,18 @@ const ADDED: [&str; 6] = [
     "HOME=/root",
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 ];
-/// Annotations that it writes itself, by what they begin with.
+/// Prefixes of the annotations that it writes itself.
 const OWN_ANNOTATIONS: [&str; 4] = [
     "io.container.manager",
     "io.podman.annotations.",
     "org.opencontainers.image.stopSignal",
     "org.systemd.property.",
 ];
-/// The first version that changes the restart policy of a container.
+/// The first version that can change the restart policy of a container.
 const CHANGES_RESTART_POLICIES: (u32, u32) = (5, 1);
-/// What it shows of every mount of a volume.
+/// Options that it shows for every mount of a volume.
 const MOUNT_OPTIONS: [&str; 6] = ["rprivate", "rw", "nodev", "exec", "nosuid", "rbind"];
-/// What it fills in where a health check does not say; times in nanoseconds.
+/// Defaults that it fills into a health check; times in nanoseconds.
 const HEALTH_DEFAULTS: [(&str, u64); 3] =
     [("Interval", 30_000_000_000), ("Timeout", 30_000_000_000), ("Retries", 3)];
 /// Signals by number, as images name them.
@@ -48,8 +48,8 @@ const SIGNALS: [(&str, &str); 8] = [
     ("28", "SIGWINCH"),
 ];
 
-/// Whether the Engine that says this of itself cannot change restart policies: its
-/// `POST /containers/{id}/update` came with Podman 5.1.
+/// Whether the Engine with this information cannot change restart policies: `POST
+/// /containers/{id}/update` was added in Podman 5.1.
 #[must_use]
 pub fn has_fixed_restart_policies(info: &Value) -> bool {
     // Only Podman has Buildah.
@@ -60,14 +60,14 @@ pub fn has_fixed_restart_policies(info: &Value) -> bool {
     is_podman && version < CHANGES_RESTART_POLICIES
 }
 
-/// Whether Podman made the container of this inspection.
+/// Whether Podman created the container of this inspection.
 #[must_use]
 pub fn made(inspect: &Value) -> bool {
     inspect["HostConfig"]["Runtime"] == RUNTIME
 }
 
-/// The environment in a container of Podman, as a Docker Engine orders it: what is the container's
-/// own, then what is of the image; and without what Podman added.
+/// The environment in a container of Podman, in a Docker Engine's order: the container's own
+/// variables, then those of the image; without what Podman added.
 #[must_use]
 pub fn with_environment(mut inspect: Value, image: Option<&Value>) -> Value {
     let of_image = image.and_then(|image| image["Config"]["Env"].as_array().cloned());
@@ -87,7 +87,8 @@ pub fn with_environment(mut inspect: Value, image: Option<&Value>) -> Value {
     inspect
 }
 
-/// The inspection of an image, with what Podman shows of its health check in a container of it.
+/// The inspection of an image, with the values that Podman shows for its health check in a
+/// container.
 #[must_use]
 pub fn with_health_defaults(mut image: Value) -> Value {
     if let Some(check) = image.pointer_mut("/Config/Healthcheck").and_then(Value::as_object_mut) {
@@ -101,7 +102,7 @@ pub fn with_health_defaults(mut image: Value) -> Value {
     image
 }
 
-/// The inspection as a Docker Engine would give it; one of a Docker Engine as it is.
+/// The inspection as a Docker Engine would show it; that of a Docker Engine is unchanged.
 #[must_use]
 pub fn as_docker(mut inspect: Value) -> Value {
     if !made(&inspect) {
@@ -115,7 +116,7 @@ pub fn as_docker(mut inspect: Value) -> Value {
     inspect
 }
 
-/// One that is being stopped still runs, though Podman says otherwise.
+/// A container that is being stopped is still running, although Podman reports otherwise.
 fn state(state: &mut Value) {
     let status = match state["Status"].as_str().unwrap_or_default() {
         "stopping" => "running",
@@ -128,7 +129,7 @@ fn state(state: &mut Value) {
 }
 
 fn configuration(config: &mut Value) {
-    // The default of Podman, shown whether it was asked for or not.
+    // Podman's default, which is shown whether it was set or not.
     let signal = config["StopSignal"].as_str().unwrap_or_default();
     if matches!(signal, "15" | "SIGTERM") {
         remove(config, "StopSignal");
@@ -142,7 +143,7 @@ fn configuration(config: &mut Value) {
 
 fn host_configuration(host_config: &mut Value, anonymous_volumes: &[String]) {
     remove(host_config, "Runtime");
-    // 0 would be asked for, and means something; Podman shows it where nothing was.
+    // An explicit 0 has a meaning; Podman also shows 0 if nothing was set.
     if host_config["MemorySwappiness"] == 0 {
         remove(host_config, "MemorySwappiness");
     }
@@ -157,7 +158,7 @@ fn host_configuration(host_config: &mut Value, anonymous_volumes: &[String]) {
             host_config[key] = json!("");
         }
     }
-    // Podman 5 refuses a size of what is not the container's, and shows one.
+    // Podman 5 shows a size even for a namespace of another container, and refuses it in a request.
     let ipc = host_config["IpcMode"].as_str().unwrap_or_default();
     if ipc == "host" || ipc.starts_with("container:") {
         remove(host_config, "ShmSize");
@@ -179,7 +180,7 @@ fn host_configuration(host_config: &mut Value, anonymous_volumes: &[String]) {
             let mut parts = bind.splitn(3, ':');
             let (source, target) = (parts.next()?, parts.next()?);
             if anonymous_volumes.iter().any(|volume| volume == source) {
-                // It is among the mounts, where a Docker Engine has it.
+                // Podman lists it among the mounts; a Docker Engine has it here.
                 return None;
             }
             let options = parts.next().unwrap_or_default().split(',');
@@ -193,7 +194,7 @@ fn host_configuration(host_config: &mut Value, anonymous_volumes: &[String]) {
     }
 }
 
-/// Volumes that were given no name have one of 64 hexadecimal digits.
+/// Unnamed volumes have a name of 64 hexadecimal digits.
 fn anonymous_volumes(mounts: &Value) -> Vec<String> {
     let is_anonymous =
         |name: &&str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -203,8 +204,8 @@ fn anonymous_volumes(mounts: &Value) -> Vec<String> {
     names.filter(is_anonymous).map(str::to_owned).collect()
 }
 
-/// Podman's `NetworkMode` is `bridge` whatever the network is called, the ID of a network is its
-/// name, and the host name is added to the aliases, however often it is there.
+/// Podman's `NetworkMode` is `bridge` for every network, the ID of a network is its name, and the
+/// host name is added to the aliases, possibly repeatedly.
 fn networks(inspect: &mut Value) {
     let hostname = inspect["Config"]["Hostname"].clone();
     let shown = &mut inspect["NetworkSettings"]["Networks"];

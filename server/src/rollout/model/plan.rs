@@ -1,4 +1,4 @@
-//! What a plan holds. Immutable once it is stored.
+//! The content of a plan. Immutable once it is stored.
 
 use std::collections::BTreeMap;
 
@@ -6,23 +6,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{ContainerName, HostName};
 
-/// Everything that will be done, before anything is: immutable once it is stored.
+/// Everything that a rollout will do. Immutable once it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// The container that is replaced, the same name on every host.
     pub container: ContainerName,
-    /// The image that the new containers get; `None` where the image stays as it is.
+    /// The image of the new containers; `None` if the image does not change.
     pub image: Option<PlannedImage>,
-    /// Hosts in the order in which they are begun, wave by wave; skipped hosts are in none.
+    /// Hosts in the order in which they start, wave by wave; skipped hosts are in none.
     pub waves: Vec<Vec<HostName>>,
-    /// What happens on each host, skipped ones included.
+    /// The plan of each host, including skipped hosts.
     pub hosts: BTreeMap<HostName, HostPlan>,
-    /// What the operator should know before it begins; not about one host.
+    /// Warnings for the operator that are not about one host.
     pub warnings: Vec<String>,
 }
 
 impl Plan {
-    /// The containers that the rollout replaces: on each host the target, and what hangs on it.
+    /// The containers that the rollout replaces: on each host the target and its dependents.
     pub fn containers(&self) -> impl Iterator<Item = (&HostName, &ContainerName)> {
         self.waves.iter().flatten().flat_map(move |host| {
             let planned = self.hosts.get(host).into_iter();
@@ -38,39 +38,39 @@ impl Plan {
 pub struct PlannedImage {
     /// As the operator wrote it, with its tag.
     pub reference: String,
-    /// What the reference stood for when the plan was made; `None` where no registry was
-    /// asked, because the hosts have the image and nothing is pulled.
+    /// The digest of the reference at the time of the plan; `None` if no registry was queried,
+    /// because the hosts have the image and nothing is pulled.
     pub digest: Option<String>,
 }
 
-/// What happens on one host.
+/// The plan of one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostPlan {
-    /// What is done.
+    /// What to do.
     pub kind: TargetKind,
-    /// The container that is there now; `None` where there is none.
+    /// The current container; `None` if there is none.
     pub old: Option<OldFacts>,
-    /// What changes, a line a setting, secrets masked; sorted.
+    /// Changes, one line for each setting, sorted, secrets masked.
     pub diff: Vec<String>,
-    /// What may go wrong or be lost, a line each.
+    /// Risks, one line each.
     pub risks: Vec<String>,
-    /// Paths in the old container's own layer that are lost, in the order in which they are told;
-    /// those of a dependent follow as `NAME:/path`.
+    /// Lost paths in the old container's writable layer, in the order of display; those of a
+    /// dependent follow as `NAME:/path`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost_paths: Vec<String>,
     /// Identifies the body of the new container: SHA-256, in hex, of its canonical JSON.
     pub spec_sha: String,
-    /// How the new container takes the place of the old one.
+    /// How the new container replaces the old one.
     pub order: Order,
-    /// Whether the new container is started and gated. Otherwise nothing proves that it works.
+    /// Whether the new container is started and gated. Otherwise nothing verifies that it works.
     pub start: bool,
-    /// Whether the target was unhealthy or down already; such hosts are begun first.
+    /// Whether the target was already unhealthy or down; such hosts start first.
     pub unhealthy: bool,
-    /// Containers that hang on the target and are made anew with it, in this order.
+    /// Dependents that are recreated with the target, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dependents: Vec<DependentPlan>,
-    /// The image of this host alone, which has to be pulled before the container is made: in an
-    /// undo whose image is gone from the host. `None`: that of the plan.
+    /// The image for this host only, which has to be pulled before the container is created: in an
+    /// undo whose image is no longer on the host. `None`: that of the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<PlannedImage>,
 }
@@ -86,7 +86,7 @@ impl HostPlan {
         target.chain(dependents).filter(move |(_, plan)| must_go(plan)).map(|(member, _)| member)
     }
 
-    /// Nothing is done, for this reason.
+    /// Do nothing, for this reason.
     #[must_use]
     pub fn skipped(reason: String) -> Self {
         Self {
@@ -105,29 +105,29 @@ impl HostPlan {
     }
 }
 
-/// A container that shares a namespace of the target or takes its volumes, by its ID, and so
-/// cannot start again without it.
+/// A container that shares a namespace of the target or uses its volumes, by its ID, and so cannot
+/// start again without it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DependentPlan {
-    /// Its name, which it keeps.
+    /// Its name, which does not change.
     pub name: ContainerName,
-    /// What happens to it: always a replacement, stop-first.
+    /// Its plan: always a replacement, stop-first.
     pub plan: HostPlan,
 }
 
-/// What is done on a host.
+/// What to do on a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum TargetKind {
-    /// A new container takes the place of the old one.
+    /// Replace the old container with a new one.
     Replace,
     /// There is none; one is created.
     Create,
-    /// A retained container takes its place again.
+    /// Restore a retained container.
     Adopt {
         /// Full ID of the retained container.
         id: String,
-        /// Its name now; it gets that back where the adoption is taken back.
+        /// Its current name, which it gets back if the adoption is undone.
         name: String,
         /// The restart policy that it had before it was retained.
         restart: RestartPolicy,
@@ -139,48 +139,48 @@ pub enum TargetKind {
     },
 }
 
-/// How the new container takes the place of the old one.
+/// How the new container replaces the old one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// The old one stops, then the new one starts.
     #[default]
     StopFirst,
-    /// The new one starts and proves itself, then the old one stops.
+    /// Start the new container and wait for its gate, then stop the old one.
     StartFirst,
 }
 
-/// The container that is replaced, as it was when the plan was made.
+/// The container to replace, as of the plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OldFacts {
-    /// Full ID. Everything is done by ID; names move.
+    /// Full ID. Everything uses IDs, because names change.
     pub id: String,
-    /// Image as given at its creation.
+    /// Image reference at its creation.
     pub image: String,
     /// ID of its image.
     pub image_id: String,
-    /// Whether it ran. Only then is it started when it is put back.
+    /// Whether it was running. Only then is it started when it is restored.
     pub running: bool,
-    /// Its restart policy: put back when it is restored.
+    /// Its restart policy, which is restored with it.
     pub restart: RestartPolicy,
     /// Whether the Engine removes it when it stops.
     pub auto_remove: bool,
-    /// What its image is in registries, as `REPOSITORY@DIGEST`: what it can be pulled as when it is
-    /// gone from the host, and known as when the Engine has another image store, with other IDs.
+    /// Its image in registries, as `REPOSITORY@DIGEST`: to pull it if it is gone from the host, and
+    /// to recognize it in another image store, which has other IDs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub digests: Vec<String>,
-    /// The project, where it is a container of Compose. Compose counts every container with its
-    /// labels, also one that is stopped and has another name, and labels cannot be changed.
+    /// The project, if it is a Compose container. Compose counts every container with its labels,
+    /// even a stopped one with another name, and labels cannot be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compose_project: Option<String>,
-    /// Whether its restart policy stays as it is, because the Engine cannot change one.
+    /// Whether its restart policy stays, because the Engine cannot change it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fixed_restart: bool,
 }
 
 impl OldFacts {
-    /// Whether it must not stay when the rollout ends: because Compose would count it, or because it
-    /// would be started with the machine, beside the new one, and nothing can be done about that.
+    /// Whether it must be removed before the rollout ends: because Compose would count it, or
+    /// because it would start at boot beside the new one, and that cannot be prevented.
     #[must_use]
     pub fn must_go(&self) -> bool {
         self.compose_project.is_some() || (self.fixed_restart && self.restart.is_for_boot())
@@ -197,19 +197,19 @@ pub struct RestartPolicy {
 }
 
 impl RestartPolicy {
-    /// Whether the Engine never starts it by itself.
+    /// Whether the Engine never starts it automatically.
     #[must_use]
     pub fn is_no(&self) -> bool {
         matches!(self.name.as_str(), "" | "no")
     }
 
-    /// Whether a container is started with the machine. Podman takes both for the same.
+    /// Whether a container starts at boot. Podman treats both policies the same.
     #[must_use]
     pub fn is_for_boot(&self) -> bool {
         matches!(self.name.as_str(), "always" | "unless-stopped")
     }
 
-    /// Whether two policies do the same: the count means something with `on-failure` only.
+    /// Whether two policies have the same effect: the count only matters with `on-failure`.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
         (self.is_no() && other.is_no())

@@ -1,4 +1,4 @@
-//! A plan beside another rollout would find containers in the middle of being replaced.
+//! A plan during another rollout would see containers in the middle of their replacement.
 
 use crate::domain::{ContainerName, HostName};
 use crate::rollout::journal::{Journal, JournalError, OpenRollout, open_rollouts};

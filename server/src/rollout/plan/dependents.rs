@@ -1,5 +1,5 @@
-//! The plans of what hangs on the container of a rollout: made anew as it is, on the container
-//! that takes the place of the old one (C14). Pure.
+//! The plans of dependents: recreated with their settings, on the container that replaces the old
+//! one (C14). Pure.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,16 @@ use crate::rollout::model::{DependentPlan, HostPlan, Plan, RolloutId, TargetKind
 use crate::rollout::recreate::{self, Options};
 use crate::rollout::spec::Change;
 
-/// What is made anew with a container, and what is sealed of it.
+/// The dependents of a container, and their sealed data.
 #[derive(Default)]
 pub(super) struct Planned {
-    /// In the order in which they are made.
+    /// In the order of creation.
     pub(super) plans: Vec<DependentPlan>,
     /// In the same order.
     pub(super) bodies: Vec<Bodies>,
 }
 
-/// Plans them, or says what stands against it.
+/// Plans them, or returns the reasons to refuse.
 pub(super) fn plan(
     target: &OldContainer,
     dependents: &[OldContainer],
@@ -88,7 +88,7 @@ fn one(
     }
     let as_it_is = Options::as_it_is();
     let mut made = recreate::recreate(dependent, host, &Change::default(), &as_it_is)?;
-    // By its full ID, wherever it was given in another way: that is what is replaced later.
+    // By its full ID, however it was specified: that ID is replaced later.
     made.body = recreate::retarget(&made.body, target, &target.id);
     let new = body(&made, Some(old.image_id.clone()));
     let plan = HostPlan {
@@ -103,7 +103,7 @@ fn one(
     Ok((DependentPlan { name, plan }, Bodies { new: Some(new), ..Bodies::default() }))
 }
 
-/// Puts them into the plan of their hosts, with what is told of them there.
+/// Adds them to the plan of their host, with their warnings.
 pub(super) fn attach(plan: &mut Plan, dependents: BTreeMap<HostName, Vec<DependentPlan>>) {
     for (host, dependents) in dependents {
         let Some(planned) = plan.hosts.get_mut(&host) else { continue };
@@ -136,8 +136,8 @@ mod tests {
     use super::*;
     use crate::rollout::recreate::tests::bodies;
 
-    /// What is said of a container with these settings of the host, and this state, that takes the
-    /// volumes of the target; empty where it can be made anew.
+    /// Reasons not to recreate a container with these host settings and this state that uses the
+    /// volumes of the target; empty if it can be recreated.
     fn said(host_config: Value, state: &Value, others: &[Value]) -> Vec<String> {
         let side = side(host_config, state);
         let mut host = bodies::host(41);
@@ -183,7 +183,7 @@ mod tests {
         one(said(json!({}), &runs(), &[follower]), "third hangs on it in its turn");
         let holder = json!({"Id": "f".repeat(64), "Name": "/side.old-00000000"});
         one(said(json!({}), &runs(), &[holder]), "side.old-00000000 is taken");
-        // What ended with an error is not started, and so has nothing to prove.
+        // A container that ended with an error is not started, and so has no gate to pass.
         let ended = json!({"Status": "exited", "Running": false, "ExitCode": 1});
         assert_eq!(said(json!({}), &ended, &[]), Vec::<String>::new());
     }

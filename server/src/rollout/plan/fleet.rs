@@ -1,6 +1,6 @@
 //! The plan of all hosts: in which order and wave they come, with which warnings; or why there is none.
 //!
-//! Pure: the same facts make the same plan, byte for byte.
+//! Pure: the same facts give the same plan, byte for byte.
 
 #[cfg(test)]
 mod tests;
@@ -16,7 +16,7 @@ use crate::rollout::spec::{Gate, OnUnreachable, Policy};
 /// Hosts that a warning names; the plan has a line for each.
 const MOST_NAMES: usize = 6;
 
-/// Everything that a plan follows from.
+/// Everything that a plan depends on.
 #[derive(Debug, Clone)]
 pub(super) struct Input<'a> {
     /// The container, by the same name on every host.
@@ -25,14 +25,14 @@ pub(super) struct Input<'a> {
     pub policy: &'a Policy,
     /// The new image, resolved; `None` keeps that of each host.
     pub image: Option<PlannedImage>,
-    /// What is on each host that was selected.
+    /// The facts of each selected host.
     pub hosts: &'a BTreeMap<HostName, Found>,
-    /// Hosts that come first, in this order; the others follow by name. An undo begins with
-    /// what was replaced last.
+    /// Hosts that come first, in this order; the others follow by name. An undo starts with the
+    /// host that was replaced last.
     pub first: &'a [HostName],
 }
 
-/// The plan, or everything that speaks against one.
+/// The plan, or all reasons to refuse it.
 pub(super) fn plan(input: &Input<'_>) -> Result<Plan, Vec<Refusal>> {
     let mut hosts = BTreeMap::new();
     let mut refusals = Vec::new();
@@ -90,8 +90,8 @@ fn first_of(names: &[String]) -> String {
     format!("{}{more}", first.join(", "))
 }
 
-/// A rollout that would touch no host is a mistake in its name or its selection; unless a host
-/// is where it is to be already, since a pipeline that runs twice succeeds twice.
+/// A rollout that would change no host has a mistake in its name or its selection; unless a host is
+/// already up to date, because a pipeline that runs twice must succeed twice.
 fn nothing_to_do(input: &Input<'_>, hosts: &BTreeMap<HostName, HostPlan>) -> Vec<Refusal> {
     let is_current = input.hosts.values().any(|facts| *facts == Found::Current);
     let mut refusals = Vec::new();
@@ -106,7 +106,7 @@ fn nothing_to_do(input: &Input<'_>, hosts: &BTreeMap<HostName, HostPlan>) -> Vec
 fn warnings(input: &Input<'_>, hosts: &BTreeMap<HostName, HostPlan>) -> Vec<String> {
     let mut warnings = Vec::new();
     let skipped = || hosts.iter().filter(|(_, host)| matches!(host.kind, TargetKind::Skip { .. }));
-    // Hosts that are where they are to be are no worry.
+    // Up-to-date hosts are no reason for a warning.
     let left_out: Vec<_> = skipped()
         .filter(|(name, _)| input.hosts.get(*name) != Some(&Found::Current))
         .map(|(name, _)| name.to_string())
@@ -137,7 +137,7 @@ fn warnings(input: &Input<'_>, hosts: &BTreeMap<HostName, HostPlan>) -> Vec<Stri
     warnings
 }
 
-/// Hosts that something is done on: what is bad first, then as wanted, then by name.
+/// Hosts with work: unhealthy ones first, then in the given order, then by name.
 fn ordered(first: &[HostName], hosts: &BTreeMap<HostName, HostPlan>) -> Vec<HostName> {
     let place = |name: &HostName| first.iter().position(|other| other == name);
     let mut order: Vec<_> = hosts
@@ -165,7 +165,7 @@ fn waves(policy: &Policy, hosts: Vec<HostName>) -> Vec<Vec<HostName>> {
     waves
 }
 
-/// The most hosts that can be at work at once.
+/// The maximum number of hosts in progress at the same time.
 fn largest_step(policy: &Policy, size: usize) -> usize {
     let mut begun = 0;
     let largest = ends(policy, size).into_iter().map(|end| {

@@ -18,8 +18,8 @@ use crate::rollout::recreate::{self, Options, Recreated};
 use crate::rollout::requests::{Order, Refusal};
 use crate::rollout::spec::{Policy, PullWhen, Stopped};
 
-/// The plan, or everything that stands against it. Hosts that are on the new version already
-/// are left out of it: a pipeline that runs twice upgrades once.
+/// The plan, or all reasons to refuse it. Hosts that are already on the new version are skipped: a
+/// pipeline that runs twice upgrades once.
 pub(super) fn plan(
     order: &Order,
     is_restart: bool,
@@ -84,11 +84,11 @@ impl Drafts {
 
 struct Draft<'a> {
     order: &'a Order,
-    /// Nothing was to be changed, but maybe for a newer image of the same name: a restart is not
-    /// done by being the same.
+    /// Nothing was to change, except possibly to a newer image of the same name: a restart is not
+    /// done just because nothing differs.
     is_restart: bool,
     image: Option<&'a PlannedImage>,
-    /// What that is for.
+    /// Its platform.
     platforms: &'a [Platform],
 }
 
@@ -168,8 +168,8 @@ impl Draft<'_> {
         Ok(Some((new, secrets, plans)))
     }
 
-    /// Why the host cannot get the image, or could not run it. One that it has already was put
-    /// there by somebody who knows better: an emulator may be at work.
+    /// Why the host cannot get the image or cannot run it. An image that it already has was put
+    /// there on purpose: it may use an emulator.
     fn unfit(&self, host: &Platform, named: Option<&Value>) -> Option<Trouble> {
         let image = self.image?;
         let is_there = match image.digest {
@@ -205,7 +205,7 @@ impl Draft<'_> {
         Some(Trouble::new(Reason::ImageNotFound, message))
     }
 
-    /// The image that the new container will have, where the host has it.
+    /// The image of the new container, if the host has it.
     fn new_image<'a>(&self, old: Option<&'a Value>, named: Option<&'a Value>) -> Option<&'a Value> {
         match self.image {
             Some(_) => named.filter(|_| self.is_same(named, named)),
@@ -229,9 +229,9 @@ impl Draft<'_> {
     }
 }
 
-/// Whether a container that is on the wanted version already can be left alone. One that is bad, or
-/// down where that is not wanted, has to pass the gate first: a rollout that left it alone would
-/// end well for a version that works nowhere.
+/// Whether a container that is already on the wanted version can be skipped. One that is unhealthy,
+/// or down although it should run, has to pass the gate first: otherwise, the rollout would succeed
+/// for a version that works nowhere.
 fn works(present: &Present, stopped: Stopped) -> bool {
     let may_be_down = matches!(stopped, Stopped::Keep | Stopped::Skip);
     if present.old.running { !present.unhealthy } else { may_be_down }

@@ -12,23 +12,23 @@ use crate::rollout::hosts::Hosts;
 use crate::rollout::model::Trouble;
 use crate::rollout::recreate;
 
-/// Hosts that are asked at once.
+/// Maximum number of hosts to query at the same time.
 const AT_ONCE: usize = 64;
 
 /// Longest time for the facts of one host.
 const FACTS: Duration = Duration::from_secs(60);
 
-/// What one host has to say for a plan.
+/// The result of querying one host.
 pub(super) struct Asked {
     pub host: HostName,
     pub facts: Result<Facts, Trouble>,
-    /// What hangs on the container.
+    /// The dependents of the container.
     pub dependents: Vec<OldContainer>,
-    /// The image that the reference of the order stands for on this host now.
+    /// The image that the reference of the order now points to on this host.
     pub image: Option<Value>,
 }
 
-/// What the reference stands for on each host that answered.
+/// The image of the reference on each host that answered.
 pub(super) async fn images_on(hosts: &dyn Hosts, asked: &mut [Asked], reference: &ImageReference) {
     let answering: Vec<Option<HostName>> =
         asked.iter().map(|it| it.facts.is_ok().then(|| it.host.clone())).collect();

@@ -12,13 +12,13 @@ use crate::rollout::spec::{Gate, OnUnreachable, Policy, Stopped};
 pub(super) enum Found {
     /// It does not answer.
     Silent(Trouble),
-    /// Its container is what is wanted already: the same image, no difference in settings.
+    /// Its container already has the wanted image and settings.
     Current,
     /// It cannot take part, for these reasons.
     Refused(Vec<Trouble>),
     /// It has no container of that name.
     Missing {
-        /// What would be put there; `None` where the change does not say.
+        /// The container to create; `None` if the change does not define one.
         new: Option<Replacement>,
     },
     /// It has one.
@@ -30,15 +30,15 @@ pub(super) enum Found {
 pub(super) struct Present {
     /// Facts that the rollout needs on its way.
     pub old: OldFacts,
-    /// Its health check says unhealthy, it restarts all the time, or it ended with an error.
+    /// Its health check reports unhealthy, it restarts repeatedly, or it ended with an error.
     pub unhealthy: bool,
     /// It is paused.
     pub paused: bool,
-    /// What takes its place, or why nothing can.
+    /// Its replacement, or why there is none.
     pub new: Result<Replacement, Vec<Trouble>>,
 }
 
-/// What takes the place of a container.
+/// The replacement of a container.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Replacement {
     /// A container that is created.
@@ -53,7 +53,7 @@ pub(super) enum Replacement {
         restart: RestartPolicy,
         /// Whether it ran then.
         running: bool,
-        /// How it differs from what is there.
+        /// The differences from the current container.
         new: NewContainer,
     },
 }
@@ -65,15 +65,15 @@ pub(super) struct NewContainer {
     pub spec_sha: String,
     /// How it takes the place of the old one, where that runs.
     pub order: Order,
-    /// What changes, a line a setting, secrets masked.
+    /// Changes, one line for each setting, secrets masked.
     pub diff: Vec<String>,
-    /// What may go wrong or be lost, a line each.
+    /// Risks, one line each.
     pub risks: Vec<String>,
-    /// Paths in the old container's own layer that are lost, in the order in which they are told.
+    /// Lost paths in the old container's writable layer, in the order of display.
     pub lost_paths: Vec<String>,
-    /// Whether it has a health check; `None` where that is known once its image is there.
+    /// Whether it has a health check; `None` if that is unknown until its image is pulled.
     pub health_check: Option<bool>,
-    /// Its image, where that is another one than the plan's and must be pulled.
+    /// Its image, if it differs from the plan's and must be pulled.
     pub image: Option<PlannedImage>,
 }
 
@@ -105,7 +105,7 @@ pub(super) fn plan(
     }
 }
 
-/// Why a container without a health check cannot pass the gate that looks at it.
+/// Why a container without a health check cannot pass a gate that uses it.
 pub(in crate::rollout) fn no_health_check() -> Trouble {
     Trouble::new(
         Reason::RolloutNoHealthCheck,
@@ -122,7 +122,7 @@ fn alone(policy: &Policy, new: &Replacement) -> Result<HostPlan, Vec<Trouble>> {
         }
     };
     needs_health_check(policy, container, start)?;
-    // A host whose container is missing is as bad as one where it is down.
+    // A missing container is as bad as one that is down.
     Ok(with(
         container,
         HostPlan { start, unhealthy: true, kind, ..HostPlan::skipped(String::new()) },

@@ -1,5 +1,5 @@
-//! The image of a rollout that names none and always pulls: what the name of the containers' own
-//! image stands for now, as with `docker compose up --pull always`. Pure.
+//! The image of a rollout without an image and with pull policy always: the image that the
+//! containers' own reference now points to, as with `docker compose up --pull always`. Pure.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,7 @@ use crate::domain::{HostName, ImageReference, Reason};
 use crate::rollout::requests::Refusal;
 use crate::rollout::spec::{PullWhen, RolloutSpec};
 
-/// The name of the image on all hosts; `None` where it is not asked for, or nobody has the
-/// container.
+/// The image name on all hosts; `None` if it is not needed, or no host has the container.
 pub(super) fn image(
     spec: &RolloutSpec,
     asked: &[Asked],
@@ -57,7 +56,7 @@ fn one_name<'a>(
     Ok(found.into_values().next().map(|(reference, _)| reference))
 }
 
-/// The image that a container was created from, where its name can stand for another one later.
+/// The reference that a container was created from, if it can point to another image later.
 fn named(name: &str) -> Result<ImageReference, String> {
     let hex = |text: &str| text.len() == 64 && text.bytes().all(|it| it.is_ascii_hexdigit());
     if hex(name.strip_prefix("sha256:").unwrap_or(name)) {

@@ -1,6 +1,6 @@
-//! Where the image is of a container that an undo creates again. Its ID tells only as long as the
-//! image stays on the host, and the host keeps its image store: another store gives the same image
-//! another ID. Its digest in a registry tells always.
+//! Finds the image of a container that an undo recreates. The ID identifies it only while the image
+//! stays on the host and the host keeps its image store: another store gives the same image another
+//! ID. Its digest in a registry always identifies it.
 
 use serde_json::Value;
 
@@ -9,19 +9,19 @@ use crate::domain::{HostName, ImageName, ImageReference};
 use crate::rollout::hosts::Hosts;
 use crate::rollout::model::{OldFacts, PlannedImage};
 
-/// Where it is.
+/// Where the image is.
 pub(super) enum OldImage {
     /// On the host.
     There {
         /// Its inspection.
         document: Value,
-        /// The name that the old container had of it, where that still stands for it. A container
-        /// that is created by the name has that name, which people read and Compose compares.
+        /// The old container's name of the image, if it still points to it. A container that is
+        /// created by name shows that name, which people read and Compose compares.
         name: Option<String>,
     },
     /// It has to be pulled.
     InRegistry(PlannedImage),
-    /// Nowhere that is known of.
+    /// Nowhere known.
     Gone,
 }
 
@@ -37,14 +37,14 @@ pub(super) async fn find(hosts: &dyn Hosts, host: &HostName, old: &OldFacts) -> 
             return OldImage::There { document, name: is_same.then(|| old.image.clone()) };
         }
     }
-    // A tag that means something else by now is not moved back.
+    // A tag that now points to another image is not moved back.
     match to_pull(old, named.is_none()) {
         Some(image) => OldImage::InRegistry(image),
         None => OldImage::Gone,
     }
 }
 
-/// What to pull it as: by its old name, where that is free and of the same repository.
+/// The reference to pull: its old name, if that is free and of the same repository.
 fn to_pull(old: &OldFacts, name_is_free: bool) -> Option<PlannedImage> {
     let parse = |text: &String| ImageReference::parse(text).ok();
     let named = parse(&old.image).filter(|named| named.digest().is_none());

@@ -14,15 +14,15 @@ use crate::rollout::spec::PullWhen;
 /// Longest time for the registry.
 const REGISTRY: Duration = Duration::from_secs(60);
 
-/// What a reference stands for.
+/// The image that a reference points to.
 pub(super) struct Resolved {
     pub image: PlannedImage,
-    /// What it is for; empty where the registry was not asked or does not say.
+    /// Its platforms; empty if the registry was not queried or does not report them.
     pub platforms: Vec<Platform>,
 }
 
-/// Asks with the credentials that came with the order; where there are none, or they are refused,
-/// with those that the server keeps.
+/// Queries with the credentials of the order; without any, or if they are refused, with those
+/// stored in the server.
 async fn resolve_as(
     hosts: &dyn Hosts,
     engine: &dyn Engine,
@@ -45,8 +45,7 @@ async fn resolve_as(
     }
 }
 
-/// What the reference stands for, once for all hosts, so that a tag that moves meanwhile
-/// does not split the fleet.
+/// Resolves the reference once for all hosts, so that a moving tag does not split the fleet.
 pub(super) async fn resolve(
     hosts: &dyn Hosts,
     order: &Order,
@@ -59,13 +58,13 @@ pub(super) async fn resolve(
     };
     let named = reference.digest().map(ToString::to_string);
     let everywhere = asked.iter().all(|it| it.image.is_some() || it.facts.is_err());
-    // What has its digest in its name is what it is, and is asked for only to find out early
-    // that it is missing or for other machines.
+    // A reference with a digest is already resolved; it is only queried to detect early that it is
+    // missing or for another platform.
     if order.spec.policy.pull == PullWhen::Never || (named.is_some() && everywhere) {
         return Ok(planned(named, Vec::new()));
     }
     let mut last = None;
-    // An Engine that does not know the question, such as Podman, says nothing about the image.
+    // An Engine without this API, such as Podman, says nothing about the image.
     let mut cannot_tell = true;
     for host in asked.iter().filter(|it| it.facts.is_ok()) {
         let Ok(engine) = hosts.engine(&host.host) else { continue };
@@ -102,14 +101,14 @@ pub(super) async fn resolve(
         (Reason::HostUnreachable, "no host is reachable to query it".to_owned())
     });
     if last_is_known && cannot_tell {
-        // The pull will tell.
+        // The pull will show it.
         return Ok(planned(named, Vec::new()));
     }
-    // A registry that cannot be asked may let pull all the same.
+    // A registry that refuses the query may still allow the pull.
     if named.is_some() && reason != Reason::ImageNotFound {
         return Ok(planned(named, Vec::new()));
     }
-    // An image that was never in a registry is fine where every host has it already.
+    // An image that was never in a registry is fine if every host already has it.
     if everywhere && order.spec.policy.pull == PullWhen::Missing {
         return Ok(planned(None, Vec::new()));
     }

@@ -1,5 +1,5 @@
-//! What is sealed beside the plan of a host: the body of the new container, and what brings the
-//! one that it replaces back. Pure.
+//! The sealed data beside the plan of a host: the body of the new container, and how to restore the
+//! old one. Pure.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::rollout::model::Trouble;
 use crate::rollout::recreate::{self, Options, Recreated};
 use crate::rollout::spec::Change;
 
-/// How to make the old container again without it.
+/// How to recreate the old container.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Snapshot {
     /// Its body.
@@ -24,20 +24,20 @@ pub(super) struct Snapshot {
 /// How a container comes back that is about to be replaced.
 #[derive(Default)]
 pub(super) struct WayBack {
-    /// Its twin, where it removes itself when it stops.
+    /// Its twin, if it has auto-remove.
     twin: Option<NewBody>,
-    /// One like it, should it be gone by then; `None` where none can be made.
+    /// An identical one, if it is gone by then; `None` if that is impossible.
     pub(super) snapshot: Option<Snapshot>,
 }
 
-/// How the container comes back, or why its twin cannot be made.
+/// How to restore the container, or why its twin cannot be created.
 pub(super) fn way_back(old: &OldContainer, host: &HostFacts) -> Result<WayBack, Vec<Trouble>> {
     let facts = recreate::old_facts(old, host);
     let vanishes = facts.auto_remove && facts.running;
     let twin = vanishes.then(|| recreate::twin(old, host)).transpose()?;
     let before = recreate::recreate(old, host, &Change::default(), &Options::as_it_is()).ok();
     let snapshot = before.map(|mut before| {
-        // The name of its image may mean another one by the time that it is made again.
+        // The name of its image may point to another image by then.
         before.body["Image"] = Value::String(facts.image_id.clone());
         let new = body(&before, Some(facts.image_id.clone()));
         Snapshot { new, spec_sha: before.spec_sha }
@@ -46,7 +46,7 @@ pub(super) fn way_back(old: &OldContainer, host: &HostFacts) -> Result<WayBack, 
     Ok(WayBack { twin, snapshot })
 }
 
-/// What is sealed of a host.
+/// The sealed data of a host.
 pub(super) fn seal(
     host: &HostName,
     new: Option<NewBody>,
@@ -63,7 +63,7 @@ pub(super) fn seal(
     secret(SecretKind::Body, bodies).into_iter().chain(snapshot).collect()
 }
 
-/// `image_id` is that of its image, where it is not the rollout's.
+/// `image_id` is that of its image, if it differs from the rollout's.
 pub(super) fn body(made: &Recreated, image_id: Option<String>) -> NewBody {
     NewBody {
         body: made.body.clone(),

@@ -1,6 +1,6 @@
-//! The plan of the way back: on every host that a rollout took to the new version, the
-//! container that was there before, retained where it is still there, else made again from
-//! what the rollout wrote down of it. A host that somebody changed since is left as it is.
+//! The plan of an undo: on every host that a rollout took to the new version, restores the previous
+//! container, or recreates it from the rollout's stored data. A host that somebody has changed
+//! since stays unchanged.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ use crate::rollout::requests::{Refusal, RolloutError, UndoOrder};
 use crate::rollout::spec::{Dependents, Policy, PullWhen};
 use crate::rollout::state::{HostState, RolloutState};
 
-/// Plans the way back of a rollout that has ended.
+/// Plans the undo of a rollout that has ended.
 pub async fn plan_undo(
     hosts: &dyn Hosts,
     journal: &dyn Journal,
@@ -69,7 +69,7 @@ pub async fn plan_undo(
         }
         return Err(RolloutError::PlanRefused(gone));
     }
-    // What was replaced last goes back first.
+    // The host that was replaced last is restored first.
     let first: Vec<_> = state.plan.waves.iter().flatten().rev().cloned().collect();
     let planned = drafts.plan(&state.plan.container, &order.policy, None, &first);
     let mut planned = planned.map_err(RolloutError::PlanRefused)?;
@@ -77,7 +77,7 @@ pub async fn plan_undo(
     Ok(planned)
 }
 
-/// The way back on one host.
+/// The undo of one host.
 struct Way<'a> {
     hosts: &'a dyn Hosts,
     journal: &'a dyn Journal,
@@ -139,7 +139,7 @@ impl Way<'_> {
         if let Some(trouble) = recreate::being_removed(&current.inspect) {
             return Ok(against(vec![trouble]));
         }
-        // What is there now is replaced in its turn, and may have to come back.
+        // The current container is replaced in turn, and may have to be restored.
         let back = match sealed::way_back(current, &facts.host) {
             Ok(back) => back,
             Err(troubles) => return Ok(against(troubles)),
@@ -227,7 +227,7 @@ impl Way<'_> {
         Ok(Back::To(Box::new(HostDraft { found, secrets, dependents: plans })))
     }
 
-    /// The retained container, if it is there and does not run.
+    /// The retained container, if it exists and is not running.
     async fn retained(&self, id: &str) -> Option<Retained> {
         let engine = self.hosts.engine(self.name).ok()?;
         let reference = ContainerRef::parse(id).ok()?;

@@ -1,5 +1,5 @@
-//! What a rollout changes, put on what is there: first what is unset, then what is set, then the
-//! merge patch, so that `unset: [ports]` beside new ports replaces them all.
+//! Applies the change of a rollout to the current settings: first unset, then set, then the merge
+//! patch, so that `unset: [ports]` with new ports replaces all ports.
 
 use serde_json::Value;
 use wharf::v1::{ContainerSpec, EngineJson};
@@ -10,8 +10,7 @@ use crate::body::create::container_body;
 use crate::domain::Reason;
 use crate::rollout::spec::Change;
 
-/// The body that comes out; `None` where the change cannot be made, which is then among the
-/// refusals.
+/// The resulting body; `None` if the change is impossible, which is then among the refusals.
 pub(super) fn apply(base: Value, change: &Change, notes: &mut Notes) -> Option<Value> {
     let mut body = match &change.whole {
         Some(whole) if !whole.is_object() => {

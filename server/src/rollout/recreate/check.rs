@@ -1,4 +1,4 @@
-//! What the Engine would find only when the container starts, or refuse in words that do not help.
+//! Checks for problems that the Engine would only find at start, or refuse with unhelpful messages.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::networks::is_bridge;
 use super::storage::{bind_target, clean};
 use crate::domain::{Reason, quoted};
 
-/// Looks at a body as it would be sent.
+/// Checks a body as it would be sent.
 pub(super) fn check(body: &Value, notes: &mut Notes) {
     shared_network(body, notes);
     names_on_bridge(body, notes);
@@ -42,7 +42,7 @@ fn shared_network(body: &Value, notes: &mut Notes) {
     }
 }
 
-/// C22: Engines before 25 take such a body and fail at the start.
+/// C22: Engines before 25 accept such a body and fail at the start.
 fn names_on_bridge(body: &Value, notes: &mut Notes) {
     for (name, endpoint) in entries(&body["NetworkingConfig"]["EndpointsConfig"]) {
         let predefined = is_bridge(name) || matches!(name.as_str(), "host" | "none");

@@ -1,4 +1,4 @@
-//! Whether a container is what was asked for (C36).
+//! Checks whether a container has the requested settings (C36).
 
 use serde_json::{Value, json};
 
@@ -8,8 +8,8 @@ use super::networks::is_bridge;
 use super::settings;
 use crate::domain::ImageReference;
 
-/// The settings of a requested body that the Engine shows otherwise, or not at all, as lines;
-/// empty where all is as asked for. What the Engine or the image adds is no difference.
+/// The settings of a requested body that the Engine shows differently or not at all, as lines;
+/// empty if all are as requested. Additions of the Engine or the image are not differences.
 #[must_use]
 pub fn compare(requested: &Value, inspect: &Value) -> Vec<String> {
     let asked = settings::of(&canonical(requested));
@@ -32,8 +32,8 @@ fn as_body(inspect: &Value) -> Value {
     body.into()
 }
 
-/// One name for the Engine's own network, one place for the address of a network card, no entry
-/// for an entrypoint that is none.
+/// Normalizes the name of the Engine's own network, the place of a MAC address, and an empty
+/// entrypoint.
 fn canonical(body: &Value) -> Value {
     let mut body = body.clone();
     let mode = text(&body["HostConfig"]["NetworkMode"]).to_owned();
@@ -70,7 +70,7 @@ fn matches(name: &str, asked: &Value, found: Option<&Value>) -> bool {
         return true;
     }
     if name == "image" {
-        // Podman shows the whole name where Docker shows what was asked for.
+        // Podman shows the full name where Docker shows the requested one.
         let parsed = |name: &Value| ImageReference::parse(text(name)).ok();
         return parsed(asked).is_some_and(|asked| Some(asked) == parsed(found));
     }
@@ -81,8 +81,8 @@ fn matches(name: &str, asked: &Value, found: Option<&Value>) -> bool {
     mounts && contains(found, asked)
 }
 
-/// Whether a link that is shown is the one that was asked for. One that was asked for by the ID of
-/// its target is shown with the name of that.
+/// Whether a shown link is the requested one. A link that was requested by the ID of its target is
+/// shown with the target's name.
 fn is_link(asked: &str, found: &str) -> bool {
     let by_id =
         |target: &str| target.len() == 64 && target.bytes().all(|it| it.is_ascii_hexdigit());
@@ -92,7 +92,7 @@ fn is_link(asked: &str, found: &str) -> bool {
         })
 }
 
-/// Whether all that was asked for is in what was found.
+/// Whether everything requested is in what was found.
 fn contains(found: &Value, asked: &Value) -> bool {
     match asked {
         Value::Object(asked) => asked

@@ -1,6 +1,6 @@
-//! Containers that depend on the one that is replaced: they share a namespace of it, take its
-//! volumes, or have a legacy link to it. All of these go by its ID: they cannot start any more when
-//! it is gone (C14, C15).
+//! Containers that depend on the replaced one: they share a namespace with it, use its volumes, or
+//! have a legacy link to it. All of these refer to its ID, so they can no longer start when it is
+//! gone (C14, C15).
 
 use serde_json::Value;
 
@@ -13,10 +13,10 @@ use crate::rollout::facts::{ContainerFacts, HostFacts, OldContainer};
 use crate::rollout::model::Trouble;
 use crate::rollout::spec::Dependents;
 
-/// What a container with a legacy link has of its target.
+/// What a container with a legacy link shares with its target.
 const LINK: &str = "link";
 
-/// A container that depends on the one that is replaced.
+/// A container that depends on the replaced one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dependent {
     /// Full ID.
@@ -25,7 +25,7 @@ pub struct Dependent {
     pub name: String,
     /// Whether it runs.
     pub running: bool,
-    /// What it has of it: `network`, `ipc`, `pid`, `volumes`, `link`.
+    /// What it shares: `network`, `ipc`, `pid`, `volumes`, `link`.
     pub shares: Vec<&'static str>,
 }
 
@@ -39,7 +39,7 @@ impl Dependent {
     }
 }
 
-/// The body of a dependent, made to depend on the new container.
+/// The body of a dependent, changed to depend on the new container.
 #[must_use]
 pub fn retarget(body: &Value, old: &ContainerFacts, new_id: &str) -> Value {
     let mut body = body.clone();
@@ -67,12 +67,12 @@ pub fn retarget(body: &Value, old: &ContainerFacts, new_id: &str) -> Value {
     body
 }
 
-/// What hangs on a container, by name.
+/// The dependents of a container, by name.
 #[must_use]
 pub fn dependents_of(old: &OldContainer, host: &HostFacts) -> Vec<Dependent> {
     let target = ContainerFacts::read(&old.inspect);
-    // What a rollout keeps of a dependent hangs on what it keeps of the target, and a name that it
-    // was given means another container by now.
+    // The backup of a dependent depends on the backup of the target, and the name that it refers to
+    // now belongs to another container.
     let kept = |other: &&ContainerFacts| !other.running && target_of(&other.name).is_some();
     let others = host.containers.iter().filter(|other| other.id != target.id && !kept(other));
     let mut found: Vec<Dependent> = others
@@ -90,7 +90,7 @@ pub fn dependents_of(old: &OldContainer, host: &HostFacts) -> Vec<Dependent> {
     found
 }
 
-/// What is said of each dependent where they are not to be made anew.
+/// The refusal for each dependent if they are not to be recreated.
 #[must_use]
 pub fn refuse_dependents(old: &OldContainer, host: &HostFacts) -> Vec<Trouble> {
     let refuse = |dependent: Dependent| {

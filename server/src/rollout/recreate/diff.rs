@@ -1,11 +1,11 @@
-//! What a change makes of a container, a line a setting, for people to read before it happens.
+//! The changes of a container, one line for each setting, for people to read before they happen.
 
 use serde_json::Value;
 
 use super::mask::{HIDDEN, is_secret_name, shown};
 use super::settings;
 
-/// The differences, sorted. Values of variables, and what looks like a secret, are hidden.
+/// The differences, sorted. Values of variables and likely secrets are masked.
 #[must_use]
 pub fn diff(before: &Value, after: &Value) -> Vec<String> {
     let (before, after) = (settings::of(before), settings::of(after));
@@ -19,7 +19,7 @@ pub fn diff(before: &Value, after: &Value) -> Vec<String> {
         .collect()
 }
 
-/// One setting; also what a comparison with the Engine's answer writes.
+/// One setting; also used for the comparison with the Engine's result.
 pub(super) fn line(name: &str, before: Option<&Value>, after: Option<&Value>) -> String {
     let show = |value: Option<&Value>| match value {
         None => "none".to_owned(),

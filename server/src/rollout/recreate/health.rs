@@ -4,16 +4,16 @@ use serde_json::Value;
 
 use super::json::items;
 
-/// Whether a container that is made of `body` from `image` (both the Engine's JSON; of a container
-/// that is there, its `Config`, which has the image's mixed in already) has a health check. `None`
-/// where the image would say and is not known.
+/// Whether a container from `body` and `image` (both the Engine's JSON; for an existing container,
+/// its `Config`, which already includes the image's) has a health check. `None` if that depends on
+/// an unknown image.
 #[must_use]
 pub fn has_health_check(body: &Value, image: Option<&Value>) -> Option<bool> {
     let own = of(&body["Healthcheck"]["Test"]);
     own.or_else(|| image.map(|image| of(&image["Config"]["Healthcheck"]["Test"]) == Some(true)))
 }
 
-/// What a `Test` says: yes, no, or nothing.
+/// What a `Test` means: yes, no, or nothing.
 fn of(test: &Value) -> Option<bool> {
     items(test).next().map(|first| first != "NONE")
 }

@@ -1,5 +1,5 @@
-//! Who a container is to itself and to others: host names that the Engine made up, namespaces it
-//! shares, links, defaults of the Engine that were frozen into it (C9, C11 to C13, C15).
+//! The identity of a container: generated host names, shared namespaces, links, and defaults of the
+//! Engine that were frozen into it (C9, C11 to C13, C15).
 
 use serde_json::Value;
 
@@ -9,12 +9,12 @@ use super::names::target_of;
 use crate::domain::{Reason, quoted};
 use crate::rollout::facts::HostFacts;
 
-/// Settings that a container cannot have beside the network of another one. What stands there came
-/// from that one at the start (C12).
+/// Settings that conflict with the network of another container. Their values came from that
+/// container at the start (C12).
 pub(super) const NOT_WITH_SHARED_NETWORK: [&str; 5] =
     ["Hostname", "Domainname", "ExposedPorts", "MacAddress", "PortBindings"];
 
-/// Takes away what the Engine made up.
+/// Removes generated values.
 pub(super) fn forget(
     config: &mut Object,
     host_config: &mut Object,
@@ -33,8 +33,8 @@ pub(super) fn forget(
     parents(host_config, inspect, host, notes);
 }
 
-/// Says where a container keeps what was the Engine's default when it was created, and no longer
-/// is (C9): carrying it over is faithful, and may surprise.
+/// Adds a risk if a container keeps a former default of the Engine (C9): keeping it is correct, but
+/// may surprise.
 pub(super) fn warn_of_frozen_defaults(host_config: &Object, host: &HostFacts, notes: &mut Notes) {
     let driver = text(&get(host_config, "LogConfig")["Type"]);
     let runtime = text(get(host_config, "Runtime"));
@@ -61,8 +61,8 @@ pub(super) fn link(shown: &str) -> String {
     }
 }
 
-/// The link, where its target was replaced and renamed by a rollout, to the container that has the
-/// name now: a link follows the container and not the name (C15).
+/// If a rollout replaced and renamed the target of a link, changes the link to the container with
+/// the original name: a link follows the container, not the name (C15).
 fn followed(link: &str, host: &HostFacts) -> String {
     let Some((target, alias)) = link.split_once(':') else { return link.to_owned() };
     let name = target.trim_start_matches('/');

@@ -1,9 +1,9 @@
-//! What a container has from its image, taken away so that the new image's own takes its place
+//! Removes the settings that a container has from its image, so that those of the new image apply
 //! (C1 to C9).
 //!
-//! The Engine mixes image and wishes at the creation (moby, `daemon/commit.go`, `merge`); each
-//! function here undoes one part of that. What was asked for and equals the image's setting cannot
-//! be told from what was not asked for, and goes.
+//! The Engine merges the image and the request at the creation (moby, `daemon/commit.go`, `merge`);
+//! each function here reverts one part of that. An explicit setting that equals the image's cannot
+//! be distinguished from an inherited one, and is removed.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use super::{Notes, Options};
 use crate::domain::{Reason, quoted};
 use crate::rollout::facts::OldContainer;
 
-/// Takes the settings of the old image out of the container's.
+/// Removes the settings of the old image from the container's.
 pub(super) fn subtract(
     config: &mut Object,
     old: &OldContainer,
@@ -39,8 +39,8 @@ pub(super) fn subtract(
     health_check(config, &image);
 }
 
-/// Where the image's name no longer stands for the image that the container runs, names it by its
-/// ID: "as it is" must not mean another image (C35). A change of the image comes over it.
+/// If the image's name no longer points to the image of the container, uses the ID: "as it is" must
+/// not mean another image (C35). A change of the image overrides it.
 pub(super) fn pin(config: &mut Object, old: &OldContainer, notes: &mut Notes) {
     let id = text(&old.inspect["Image"]);
     if id.is_empty() || old.named_image.as_deref() == Some(id) {
@@ -56,8 +56,8 @@ pub(super) fn pin(config: &mut Object, old: &OldContainer, notes: &mut Notes) {
     }
 }
 
-/// The image, where it is that of the container: of an image for several platforms, an Engine can
-/// show another one than the container runs (C8).
+/// The image, if it is that of the container: for a multi-platform image, an Engine can show
+/// another one than the container uses (C8).
 fn usable_image(old: &OldContainer) -> Option<&Value> {
     let image = old.image.as_ref()?;
     let platform = &old.inspect["ImageManifestDescriptor"]["platform"];
@@ -84,7 +84,7 @@ fn without_image(old: &OldContainer, options: &Options, notes: &mut Notes) {
     );
 }
 
-/// The smallest beginning of the list from which the Engine's mixing makes the whole list (C1).
+/// The shortest prefix of the list from which the Engine's merge produces the whole list (C1).
 fn environment(config: &mut Object, image: &Object, notes: &mut Notes) {
     let all: Vec<&str> = texts(get(config, "Env")).collect();
     let of_image: Vec<&str> = texts(get(image, "Env")).collect();
@@ -102,7 +102,7 @@ fn environment(config: &mut Object, image: &Object, notes: &mut Notes) {
     set_or_remove(config, "Env", Value::Array(explicit));
 }
 
-/// What the Engine makes of an explicit environment and that of the image.
+/// The Engine's merge of an explicit environment and that of the image.
 fn mixed<'a>(explicit: &[&'a str], image: &[&'a str]) -> Vec<&'a str> {
     if explicit.is_empty() {
         return image.to_vec();
@@ -128,8 +128,8 @@ fn arguments(config: &mut Object, image: &Object) {
     };
     let nothing = |object: &Object, key: &str| is_empty(get(object, key));
     if same("Entrypoint") {
-        // An entrypoint that was asked for suppresses the image's command: there is none, though
-        // the image has one.
+        // An explicit entrypoint suppresses the image's command: there is none, although the image
+        // has one.
         let asked_for = nothing(config, "Cmd") && !nothing(image, "Cmd");
         if same("Cmd") {
             config.shift_remove("Cmd");
@@ -141,7 +141,7 @@ fn arguments(config: &mut Object, image: &Object) {
         // Null would bring the image's back; one empty text is the Engine's word for none.
         config.insert("Entrypoint".to_owned(), Value::from(vec![""]));
     } else if nothing(config, "Entrypoint") && same("Cmd") {
-        // An empty list keeps the image's entrypoint away, but not its command.
+        // An empty list suppresses the image's entrypoint, but not its command.
         config.shift_remove("Cmd");
     }
     for key in ["Cmd", "Entrypoint"] {
@@ -161,7 +161,7 @@ fn labels(config: &mut Object, image: &Object) {
     set_or_remove(config, "Labels", own.into());
 }
 
-/// C5: published ports are exposed on the operator's behalf, whatever the image exposes.
+/// C5: published ports are exposed explicitly, even if the image exposes them too.
 fn exposed_ports(config: &mut Object, image: &Object, bindings: &Value) {
     let of_image = object_of(get(image, "ExposedPorts"));
     let published = object_of(bindings);

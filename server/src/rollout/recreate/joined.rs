@@ -1,5 +1,5 @@
-//! Which networks a container joins: those that a creation has to name, those that are connected
-//! after it, and those that the new container must be in whatever it was created with (C17, C36).
+//! The networks of a container: those in the creation, those to connect after it, and those that
+//! the new container must be in (C17, C36).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,9 +15,9 @@ const BRIDGE: &str = "bridge";
 
 /// Completes the networks of a body for the version in which it is sent.
 ///
-/// From API 1.44 on the Engine joins exactly the endpoints that a body lists, so the network of the
-/// mode must be among them. Before, a creation joins the network of the mode and takes one endpoint
-/// only: the others are returned, to be connected before the start.
+/// From API 1.44 on, the Engine joins exactly the endpoints in the body, so the network of the mode
+/// must be among them. Before, a creation joins the network of the mode and accepts only one
+/// endpoint: the others are returned, to be connected before the start.
 pub(super) fn split(mut body: Value, host: &HostFacts) -> (Value, Vec<(String, Value)>) {
     let mode = match text(&body["HostConfig"]["NetworkMode"]) {
         "" => "default".to_owned(),
@@ -50,8 +50,8 @@ pub(super) fn split(mut body: Value, host: &HostFacts) -> (Value, Vec<(String, V
     (body, extra)
 }
 
-/// Puts the network of the mode among the endpoints, under the name that the mode has: the Engine
-/// knows `default` only where the mode is that.
+/// Adds the network of the mode to the endpoints, under the name in the mode: the Engine knows
+/// `default` only if it is the mode.
 fn complete(endpoints: &mut Object, mode: &str, of_mode: impl Fn(&str) -> bool) {
     if endpoints.is_empty() {
         return;
@@ -71,9 +71,9 @@ fn complete(endpoints: &mut Object, mode: &str, of_mode: impl Fn(&str) -> bool) 
     endpoints.sort_keys();
 }
 
-/// The networks that the new container must be in, by the names that inspections have for them:
-/// those of the old one, without what the change takes away and with what it adds. Read from what
-/// the old one is in, and not from what is asked for, so that a slip there is found.
+/// The networks that the new container must be in, as inspections name them: those of the old one,
+/// without those that the change removes and with those that it adds. Derived from the old
+/// container rather than from the request, to detect mistakes in the request.
 pub(super) fn expected(
     inspect: &Value,
     before: &Value,
@@ -98,14 +98,14 @@ pub(super) fn expected(
         .filter(|(name, _)| after.contains(*name) || !before.contains(*name))
         .map(|(_, shown)| (*shown).clone());
     let added = after.difference(&before).filter(|name| {
-        // What inspections call the Engine's own network is not known before one is in it.
+        // The inspection name of the Engine's own network is only known once a container is in it.
         *name != BRIDGE && host.networks.iter().any(|network| network.name == **name)
     });
     let all: BTreeSet<String> = kept.chain(added.cloned()).collect();
     all.into_iter().collect()
 }
 
-/// The networks that a body asks for, by name.
+/// The networks in a body, by name.
 fn asked_for(body: &Value, host: &HostFacts) -> BTreeSet<String> {
     let mode = text(&body["HostConfig"]["NetworkMode"]);
     if takes_no_endpoint(mode) {
@@ -124,7 +124,7 @@ fn network<'a>(name: &str, host: &'a HostFacts) -> Option<&'a crate::rollout::fa
     host.networks.iter().find(|network| network.name == name || network.id == name)
 }
 
-/// Those of the networks that a container is not in, as a line; `None` where it is in all.
+/// The missing networks of a container, as a line; `None` if it is in all.
 #[must_use]
 pub fn not_joined(expected: &[String], inspect: &Value) -> Option<String> {
     let networks = &inspect["NetworkSettings"]["Networks"];
@@ -144,8 +144,8 @@ pub fn not_joined(expected: &[String], inspect: &Value) -> Option<String> {
     ))
 }
 
-/// Whether an inspection says which networks the container is in. Before the first start, some
-/// Engines that are no dockerd do not.
+/// Whether an inspection shows the networks of the container. Before the first start, some Engines
+/// other than dockerd do not.
 #[must_use]
 pub fn tells_networks(inspect: &Value) -> bool {
     !is_empty(&inspect["NetworkSettings"]["Networks"])

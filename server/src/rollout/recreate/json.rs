@@ -8,17 +8,17 @@ use sha2::{Digest, Sha256};
 
 pub(super) type Object = Map<String, Value>;
 
-/// The object; an empty one where it is none.
+/// The object; an empty one if it is not an object.
 pub(super) fn object_of(value: &Value) -> Object {
     value.as_object().cloned().unwrap_or_default()
 }
 
-/// The entries of an object; none where it is none.
+/// The entries of an object; none if it is not an object.
 pub(super) fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flatten()
 }
 
-/// The elements of a list; none where it is none.
+/// The elements of a list; none if it is not a list.
 pub(super) fn items(value: &Value) -> impl DoubleEndedIterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
@@ -28,17 +28,17 @@ pub(super) fn texts(value: &Value) -> impl DoubleEndedIterator<Item = &str> {
     items(value).filter_map(Value::as_str)
 }
 
-/// The text; empty where it is none.
+/// The text; empty if it is not a text.
 pub(super) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// The value of a key of an object; null where there is none.
+/// The value of a key of an object; null if it is missing.
 pub(super) fn get<'a>(object: &'a Object, key: &str) -> &'a Value {
     object.get(key).unwrap_or(&Value::Null)
 }
 
-/// Whether the Engine takes the value for none at all: null, and what Go has for unset.
+/// Whether the Engine treats the value as unset: null, or Go's zero values.
 pub(super) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -50,7 +50,7 @@ pub(super) fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Takes an entry away and the object with it, when nothing is left; keeps the order.
+/// Removes an entry, and the object if it becomes empty; keeps the order.
 pub(super) fn take_entry(object: &mut Object, key: &str, entry: &str) -> bool {
     let Some(Value::Object(inner)) = object.get_mut(key) else { return false };
     let there = inner.shift_remove(entry).is_some();

@@ -7,18 +7,18 @@ use super::json::{Object, entries, get, text};
 use crate::domain::{Reason, quoted};
 use crate::rollout::spec::Change;
 
-/// What the labels of rollouts begin with.
+/// The prefix of rollout labels.
 pub const OWN_LABELS: &str = "io.wharf.rollout.";
 const COMPOSE_IMAGE: &str = "com.docker.compose.image";
 
-/// What Compose wrote down of the image; none where it wrote nothing.
+/// Compose's label of the image; none if it wrote none.
 #[must_use]
 pub fn compose_image(body: &Value) -> Option<&str> {
     let value = body.get("Labels")?.get(COMPOSE_IMAGE)?.as_str()?;
     (!value.is_empty()).then_some(value)
 }
 
-/// Takes the labels of an earlier rollout away: the new container gets its own.
+/// Removes the labels of an earlier rollout: the new container gets its own.
 pub(super) fn drop_own(config: &mut Object) {
     if let Some(Value::Object(labels)) = config.get_mut("Labels") {
         labels.retain(|key, _| !key.starts_with(OWN_LABELS));
@@ -40,13 +40,13 @@ pub(super) fn refuse_swarm(inspect: &Value, notes: &mut Notes) {
     }
 }
 
-/// The project, where it is a container of Compose.
+/// The project, if it is a Compose container.
 pub(super) fn compose_project(inspect: &Value) -> Option<&str> {
     inspect["Config"]["Labels"]["com.docker.compose.project"].as_str()
 }
 
-/// What to know before a container of Compose is replaced. Compose counts the containers of a
-/// project by their labels, whatever they are called and whether they run or not.
+/// The risks of replacing a Compose container. Compose counts the containers of a project by
+/// labels, regardless of their names and whether they are running.
 #[must_use]
 pub fn compose_risk(inspect: &Value) -> Option<String> {
     let project = quoted(compose_project(inspect)?);
@@ -58,7 +58,7 @@ pub fn compose_risk(inspect: &Value) -> Option<String> {
     ))
 }
 
-/// Compose compares what its file says with what it wrote into labels.
+/// Compose compares its file with the labels that it wrote.
 pub(super) fn warn_of_compose(base: &Value, change: &Change, notes: &mut Notes) {
     let labels = &base["Labels"];
     let Some(service) = labels["com.docker.compose.service"].as_str() else { return };
@@ -74,9 +74,9 @@ pub(super) fn warn_of_compose(base: &Value, change: &Change, notes: &mut Notes) 
     }
 }
 
-/// The body as it is sent, once the image is on the host: with the labels of the rollout, and with
-/// what Compose knows the image by, where that is known, where Compose looks for it. Without that,
-/// `docker compose up` would take the container for outdated.
+/// The body as sent, once the image is on the host: with the labels of the rollout, and with
+/// Compose's label of the image, if known and where Compose expects it. Without it, `docker compose
+/// up` would treat the container as outdated.
 #[must_use]
 pub fn complete(body: &Value, image: Option<&str>, labels: &[(&str, String)]) -> Value {
     let mut body = body.clone();

@@ -1,5 +1,5 @@
-//! The addresses of network cards that were asked for (C21). An inspection shows the one in use,
-//! asked for or generated, so each has to be told from the others.
+//! Explicit MAC addresses (C21). An inspection shows the address in use, explicit or generated, so
+//! they have to be distinguished.
 
 use serde_json::Value;
 
@@ -12,8 +12,8 @@ use crate::rollout::facts::{HostFacts, NetworkFacts};
 
 /// From here on the settings of a container do not show the address of its main network.
 pub(crate) const NO_CONFIG_ADDRESS: ApiVersion = ApiVersion::new(1, 52);
-/// Up to here an Engine makes a generated address from the IPv4 address; later ones choose it at
-/// random.
+/// Up to this version, an Engine derives a generated address from the IPv4 address; later ones
+/// choose it at random.
 const FROM_IPV4: ApiVersion = ApiVersion::new(1, 45);
 /// Drivers whose generated addresses are known.
 const DRIVERS: [&str; 3] = ["bridge", "macvlan", "overlay"];
@@ -25,11 +25,11 @@ enum Address {
     Asked,
     /// The Engine's, or there is none.
     Generated,
-    /// Nobody can tell.
+    /// Unknown.
     Unclear,
 }
 
-/// The address of the endpoint where it was asked for. Where that cannot be told it is a risk.
+/// The address of the endpoint if it is explicit. If that is unknown, it is a risk.
 pub(super) fn asked_for(
     name: &str,
     endpoint: &Value,
@@ -69,7 +69,8 @@ fn of(
     let address = text(&endpoint["MacAddress"]);
     let state = &inspect["State"];
     if is_empty(&state["Running"]) {
-        // What was asked for is shown before the first start, and never again while it is down.
+        // An explicit address is shown before the first start, and never again while the container
+        // is stopped.
         return match (state["Status"] == "created", address.is_empty()) {
             (true, true) => Address::Generated,
             (true, false) => Address::Asked,

@@ -1,8 +1,8 @@
-//! What of a container's settings may be a secret and is not shown.
+//! Masks settings of a container that may be secret.
 
 use serde_json::Value;
 
-/// Stands in the place of a secret.
+/// Replaces a secret.
 pub(super) const HIDDEN: &str = "(hidden)";
 
 /// Parts of names whose values are secrets.
@@ -26,7 +26,7 @@ const WORDS: [&str; 17] = [
     "token",
 ];
 
-/// Whether a name is that of a secret, whatever its case and its separators.
+/// Whether a name is that of a secret, regardless of case and separators.
 pub(super) fn is_secret_name(name: &str) -> bool {
     let plain: String = name
         .chars()
@@ -36,7 +36,7 @@ pub(super) fn is_secret_name(name: &str) -> bool {
     WORDS.iter().any(|word| plain.contains(word))
 }
 
-/// The value as JSON on one line, with what looks like a secret hidden.
+/// The value as JSON on one line, with likely secrets masked.
 pub(super) fn shown(value: &Value) -> String {
     hide(value).to_string()
 }
@@ -49,7 +49,7 @@ fn hide(value: &Value) -> Value {
             let hidden = list.iter().map(|item| {
                 let hide_it = std::mem::take(&mut after_flag);
                 let text = item.as_str().unwrap_or_default();
-                // `--password s3cret`: the flag is harmless, and what follows is not.
+                // `--password s3cret`: the flag is harmless, but the next argument is not.
                 let is_flag = text.starts_with('-') && !text.contains(['=', ' ']);
                 if hide_it {
                     return HIDDEN.into();
@@ -73,7 +73,7 @@ fn hide(value: &Value) -> Value {
     }
 }
 
-/// Whether a text has a secret in it: a name of one with something after it, or a URL with a
+/// Whether a text contains a secret: the name of one followed by something, or a URL with a
 /// password.
 fn is_secret_text(text: &str) -> bool {
     let has_login = text.split("://").skip(1).any(|rest| {

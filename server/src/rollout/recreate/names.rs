@@ -1,8 +1,8 @@
-//! The names that containers have while one takes the place of another.
+//! The names of containers during a replacement.
 //!
 //! For the target `N` and the rollout `R` (its first eight digits): candidate `N.new-R`, backup
-//! `N.old-R`, reject `N.bad-R`. A name that ends so is ours, and never a target: prefixes would
-//! pile up (C16).
+//! `N.old-R`, reject `N.bad-R`. A name with such a suffix belongs to Wharf and is never a target:
+//! suffixes would accumulate (C16).
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use super::json::text;
 use crate::domain::Reason;
 use crate::rollout::facts::HostFacts;
 
-/// The name of the new container until it takes the place of the old one.
+/// The name of the new container until it replaces the old one.
 #[must_use]
 pub fn candidate(target: &str, rollout: &str) -> String {
     format!("{target}.new-{rollout}")
@@ -29,7 +29,7 @@ pub fn reject(target: &str, rollout: &str) -> String {
     format!("{target}.bad-{rollout}")
 }
 
-/// The target that a name of ours belongs to; `None` for all other names.
+/// The target of a name of Wharf; `None` for all other names.
 #[must_use]
 pub fn target_of(name: &str) -> Option<&str> {
     let (target, ending) = name.rsplit_once('.')?;

@@ -1,5 +1,5 @@
-//! The networks of a container: which it is in, and what of each endpoint is the operator's
-//! (C17 to C23, and the kernel parameters of C10).
+//! The networks of a container, and which endpoint settings are the operator's (C17 to C23, and the
+//! kernel parameters of C10).
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::domain::{Reason, quoted};
 use crate::engine::ApiVersion;
 use crate::rollout::facts::{HostFacts, NetworkFacts};
 
-/// From here on a creation takes all endpoints, and the address of a network card is theirs.
+/// From this version on, a creation accepts all endpoints, and MAC addresses belong to them.
 pub(super) const MANY_ENDPOINTS: ApiVersion = ApiVersion::new(1, 44);
 /// From here on the Engine leaves its own names out of `Aliases`.
 const CLEAN_ALIASES: ApiVersion = ApiVersion::new(1, 45);
@@ -18,9 +18,9 @@ const ENDPOINT_SYSCTLS: ApiVersion = ApiVersion::new(1, 48);
 /// From here on an empty list of bindings is deprecated.
 const EXPLICIT_BINDINGS: ApiVersion = ApiVersion::new(1, 52);
 
-/// What of an endpoint can be asked for (C19); all else is of the run.
+/// Settings of an endpoint that can be requested (C19); all others are runtime values.
 const ASKED_FOR: [&str; 5] = ["Aliases", "IPAMConfig", "Links", "DriverOpts", "GwPriority"];
-/// That, in a network where containers have neither names nor fixed addresses (C22).
+/// The same for a network without names and fixed addresses (C22).
 const ASKED_FOR_ON_BRIDGE: [&str; 2] = ["DriverOpts", "GwPriority"];
 
 /// All endpoints, by the string that `NetworkMode` has for its own network (C18). May correct
@@ -68,7 +68,7 @@ pub(super) fn endpoints(
     card_address(config, &mut endpoints, &own, host.api_version);
     card_parameters(host_config, &mut endpoints, &own, host.api_version);
     if endpoints.len() == 1 {
-        // Alone, the Engine's own network goes without saying.
+        // If it is the only one, the Engine's own network is implicit.
         endpoints.retain(|name, endpoint| !(is_bridge(name) && is_empty(endpoint)));
     }
     endpoints
@@ -90,7 +90,7 @@ pub(super) fn refuse_missing(body: &Value, host: &HostFacts, notes: &mut Notes) 
     }
 }
 
-/// Whether it is the network that the Engine makes for itself.
+/// Whether it is the Engine's own network.
 pub(super) fn is_bridge(name: &str) -> bool {
     matches!(name, "bridge" | "default" | "")
 }
@@ -167,8 +167,8 @@ fn settings(
     settings
 }
 
-/// C20: exactly what the Engine adds goes; from API 1.44 on that is the host name, too, which the
-/// new container gets again.
+/// C20: removes exactly what the Engine adds; from API 1.44 on, that includes the host name, which
+/// the new container gets again.
 fn aliases(shown: &Value, inspect: &Value, api_version: ApiVersion) -> Value {
     if api_version >= CLEAN_ALIASES {
         return shown.clone();
@@ -180,7 +180,7 @@ fn aliases(shown: &Value, inspect: &Value, api_version: ApiVersion) -> Value {
     texts(shown).filter(|alias| !added(alias)).map(Value::from).collect()
 }
 
-/// C23: of a network of Swarm it may be what the Engine chose.
+/// C23: in a Swarm network, the Engine may have chosen it.
 fn addresses(
     shown: &Value,
     network: Option<&NetworkFacts>,
@@ -204,7 +204,7 @@ fn addresses(
     own.into()
 }
 
-/// The network of one that has left its own: a creation joins the network of its mode.
+/// The network of a container that has left its own: a creation joins the network of its mode.
 fn stand_in(mode: &str, endpoints: &Object, host: &HostFacts, notes: &mut Notes) -> String {
     if is_bridge(mode) && endpoints.is_empty() {
         // Some Engines do not show their own network.
@@ -233,7 +233,7 @@ fn stand_in(mode: &str, endpoints: &Object, host: &HostFacts, notes: &mut Notes)
     }
 }
 
-/// C21: what `Config` shows was asked for; what the endpoint shows is of the run.
+/// C21: an address in `Config` is explicit; the one in the endpoint is a runtime value.
 fn card_address(config: &mut Object, endpoints: &mut Object, own: &str, api_version: ApiVersion) {
     if is_empty(get(config, "MacAddress")) {
         config.shift_remove("MacAddress");
@@ -245,8 +245,8 @@ fn card_address(config: &mut Object, endpoints: &mut Object, own: &str, api_vers
     }
 }
 
-/// C10: `net.ipv4.conf.eth0.x` is refused as a parameter of the container; the endpoint has it
-/// with `IFNAME` for the card.
+/// C10: `net.ipv4.conf.eth0.x` is refused as a parameter of the container; the endpoint has it,
+/// with `IFNAME` for the interface.
 fn card_parameters(
     host_config: &mut Object,
     endpoints: &mut Object,

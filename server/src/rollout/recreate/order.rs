@@ -12,7 +12,7 @@ use crate::rollout::facts::{ContainerFacts, OldContainer};
 use crate::rollout::model::{Order, Trouble};
 use crate::rollout::spec::OrderPreference;
 
-/// The order that is wished for, where it is possible.
+/// The requested order, if it is possible.
 pub(super) fn choose(
     old: &OldContainer,
     body: &Value,
@@ -63,7 +63,7 @@ pub fn order_where(
     }
 }
 
-/// Says which ports of the host will be other ones.
+/// Adds a risk for host ports that change.
 pub(super) fn warn_of_ports(body: &Value, notes: &mut Notes) {
     let host_config = &body["HostConfig"];
     let mut ports: Vec<&str> = entries(&host_config["PortBindings"])
@@ -128,10 +128,10 @@ pub fn obstacles(
     obstacles
 }
 
-/// Names in networks that lead to every container that has them. The Engine gives a container its
-/// names when it joins a network, and cannot change them: to withhold them until the gate, the new
-/// one would have to leave the network after it and join again, with another address and without
-/// its connections. So `auto` stops first, and who asks for start-first is told.
+/// Names in networks resolve to every container that has them. The Engine assigns names when a
+/// container joins a network, and cannot change them: to withhold them until the gate, the new
+/// container would have to leave the network and join again, with another address and without its
+/// connections. Therefore, `auto` stops first, and an explicit start-first has a risk.
 fn shared_names(body: &Value) -> Vec<String> {
     entries(&body["NetworkingConfig"]["EndpointsConfig"])
         .flat_map(|(network, endpoint)| {
@@ -162,7 +162,7 @@ fn shared(old: &OldContainer, body: &Value) -> BTreeSet<String> {
         .map(|mount| text(&mount["Source"]));
     let mut new_places: BTreeSet<String> = binds.chain(mounts).map(str::to_owned).collect();
     if !is_empty(&host_config["VolumesFrom"]) {
-        // What it takes from another container is what the old one takes.
+        // Volumes from another container are those that the old one uses.
         new_places.extend(old_places.iter().cloned());
     }
     new_places.into_iter().filter(|place| old_places.contains(place)).collect()

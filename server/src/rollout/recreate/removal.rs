@@ -1,4 +1,4 @@
-//! A container whose removal has begun: the Engine lets nothing else be done with it.
+//! A container that is being removed: the Engine permits no other operation.
 
 use serde_json::Value;
 
@@ -7,8 +7,8 @@ use super::json::text;
 use crate::domain::Reason;
 use crate::rollout::model::Trouble;
 
-/// Why a container cannot be replaced that is being removed, or whose removal failed: it can be
-/// neither started again nor updated, so there would be no way back.
+/// Why a container cannot be replaced while it is being removed, or after its removal failed: it
+/// can be neither started nor updated, so a rollback would be impossible.
 #[must_use]
 pub fn being_removed(inspect: &Value) -> Option<Trouble> {
     let (state, name) = (&inspect["State"], text(&inspect["Name"]).trim_start_matches('/'));

@@ -1,5 +1,5 @@
-//! A body as a flat list of settings, each under the name by which it is set and unset. What the
-//! comparison of two bodies and that of a body with an inspection have in common.
+//! A body as a flat list of settings, each under the name to set and unset it. Shared by the
+//! comparison of two bodies and that of a body with an inspection.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +54,7 @@ const NAMES: [(&str, &str); 42] = [
     ("WorkingDir", "working_dir"),
 ];
 
-/// Keys where the empty value says something.
+/// Keys for which the empty value has a meaning.
 const EMPTY_COUNTS: [&str; 7] = [
     "Entrypoint",
     "Init",
@@ -65,7 +65,7 @@ const EMPTY_COUNTS: [&str; 7] = [
     "StopTimeout",
 ];
 
-/// The settings by name. Values are the Engine's JSON, brought to one form where it has several.
+/// The settings by name. Values are the Engine's JSON, normalized if it has several forms.
 pub(super) fn of(body: &Value) -> BTreeMap<String, Value> {
     let mut settings = BTreeMap::new();
     for (key, value) in entries(body) {
@@ -203,7 +203,7 @@ fn bindings_text(bindings: &Value) -> Value {
     items(bindings).map(one).collect::<Vec<_>>().into()
 }
 
-/// The object without what the Engine takes for unset.
+/// The object without what the Engine treats as unset.
 fn without_empty(value: &Value) -> Value {
     match value {
         Value::Object(object) => object

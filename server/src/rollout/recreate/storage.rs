@@ -1,5 +1,5 @@
-//! What must not be lost with the old container: its anonymous volumes, and what it wrote into its
-//! own layer (C24, C25).
+//! Data of the old container: its anonymous volumes, and the files in its writable layer (C24,
+//! C25).
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ const NOT_ITS_OWN: [&str; 9] = [
     "/run/secrets",
     "/sys",
 ];
-/// Where programs keep what they can make again: named last.
+/// Where programs store temporary files: listed last.
 const OF_THE_MOMENT: [&str; 6] = ["/run", "/tmp", "/var/cache", "/var/log", "/var/run", "/var/tmp"];
 /// How many paths a line names.
 const NAMED: usize = 5;
@@ -56,7 +56,7 @@ pub(super) fn keep(
                 own["Source"] = name.into();
                 inherited.push(name.to_owned());
             } else if !kept && own["Type"] == "volume" && is_nameless(text(&own["Source"])) {
-                // Anonymous once, and kept under the name that the Engine gave it.
+                // Anonymous originally, and kept under the name that the Engine generated.
                 own.as_object_mut().map(|own| own.shift_remove("Source"));
             }
             continue;
@@ -76,7 +76,7 @@ pub(super) fn keep(
         }
         let mut added = json!({ "Type": mount["Type"], "Source": source, "Target": target });
         if mount["RW"] == false {
-            // Where it is false, an inspection does not show it, and the body would differ.
+            // An inspection does not show it if it is false, and the body would differ.
             added["ReadOnly"] = true.into();
         }
         list.as_array_mut().into_iter().for_each(|list| list.push(added.clone()));
@@ -92,7 +92,7 @@ pub(super) fn keep(
     inherited
 }
 
-/// Those of the names that the body, as it ended, still mounts.
+/// The names that the final body still mounts.
 pub(super) fn still_there(names: Vec<String>, body: &Value) -> Vec<String> {
     let mounted: BTreeSet<&str> =
         items(&body["HostConfig"]["Mounts"]).map(|mount| text(&mount["Source"])).collect();
@@ -107,8 +107,8 @@ pub(super) fn warn_of_leaks(names: &[String], notes: &mut Notes) {
     }
 }
 
-/// C25: what is in the container's own layer goes with it. Returns the paths, those of files that
-/// are likely to be of the moment last.
+/// C25: the container's writable layer is lost. Returns the changed paths, with likely temporary
+/// files last.
 pub(super) fn warn_of_lost_files(old: &OldContainer, notes: &mut Notes) -> Vec<String> {
     let Some(changes) = &old.changes else {
         notes.risk(
@@ -143,7 +143,7 @@ pub(super) fn clean(path: &str) -> &str {
     if trimmed.is_empty() { "/" } else { trimmed }
 }
 
-/// The target of a bind as docker writes it; a text without a colon is one itself.
+/// The target of a bind in docker's syntax; a text without a colon is a target.
 pub(super) fn bind_target(bind: &str) -> &str {
     let mut parts = bind.split(':');
     let first = parts.next().unwrap_or_default();
@@ -166,7 +166,7 @@ fn lost_files<'a>(changes: &'a [FileChange], targets: &[&str]) -> Vec<&'a str> {
             |other: &&FileChange| other.path != change.path && below(&other.path, &change.path);
         own.iter().any(of_another)
     };
-    // A directory counts as changed when something in it changes, be that the Engine's.
+    // A directory counts as changed when something in it changes, even by the Engine.
     let only_touched = |change: &FileChange| {
         change.kind == FileChangeKind::Modified
             && changes
@@ -183,7 +183,7 @@ fn bind_targets(host_config: &Object) -> BTreeSet<&str> {
     texts(get(host_config, "Binds")).map(bind_target).collect()
 }
 
-/// Whether a volume has the name that an Engine makes up: people choose others.
+/// Whether a volume has a generated name.
 fn is_nameless(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -193,7 +193,7 @@ fn own_mount<'a>(host_config: &'a mut Object, target: &str) -> Option<&'a mut Va
     mounts.iter_mut().find(|mount| clean(text(&mount["Target"])) == clean(target))
 }
 
-/// Whether the mount is one that it takes from another container.
+/// Whether the mount comes from another container.
 fn from_another(mount: &Value, host_config: &Object, host: &HostFacts) -> bool {
     texts(get(host_config, "VolumesFrom")).any(|from| {
         let source = host.containers.iter().find(|other| other.is(source_of(from)));
@@ -207,7 +207,7 @@ fn from_another(mount: &Value, host_config: &Object, host: &HostFacts) -> bool {
     })
 }
 
-/// Takes containers that are gone out of `VolumesFrom`: what it has from them is in its own mounts.
+/// Removes missing containers from `VolumesFrom`: their volumes are in the container's own mounts.
 fn drop_gone_sources(host_config: &mut Object, host: &HostFacts, notes: &mut Notes) -> bool {
     let Some(Value::Array(list)) = host_config.get_mut("VolumesFrom") else { return false };
     let before = list.len();
@@ -229,7 +229,7 @@ pub(super) fn source_of(entry: &str) -> &str {
     entry.split(':').next().unwrap_or(entry)
 }
 
-/// Whether the operator or the image asked for a new volume at the target.
+/// Whether the operator or the image requested a new volume at the target.
 fn is_asked_for(config: &Object, target: &str) -> bool {
     entries(get(config, "Volumes")).any(|(path, _)| clean(path) == clean(target))
 }

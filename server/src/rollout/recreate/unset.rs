@@ -1,6 +1,6 @@
-//! Settings that are taken away: `env.DEBUG`, `labels.tier`, `ports.80/tcp`, `volumes./data`,
-//! `command`, `memory_bytes`. The names are those of `ContainerSpec`; what stands after the first
-//! dot names one entry, and without it all go.
+//! Settings to remove: `env.DEBUG`, `labels.tier`, `ports.80/tcp`, `volumes./data`, `command`,
+//! `memory_bytes`. The names are those of `ContainerSpec`; the text after the first dot names one
+//! entry, and without it all entries are removed.
 
 use serde_json::Value;
 
@@ -102,8 +102,8 @@ pub fn check_unset(paths: &[String]) -> Vec<FieldViolation> {
         .collect()
 }
 
-/// Takes the settings out of the body. What is not there is a risk, not an error: on another host
-/// of the fleet it may be.
+/// Removes the settings from the body. A missing one is a risk, not an error: other hosts of the
+/// fleet may have it.
 pub(super) fn apply(body: &mut Object, paths: &[String], notes: &mut Notes) {
     for violation in check_unset(paths) {
         notes.refuse(Reason::InvalidField, violation.to_string());
@@ -247,7 +247,7 @@ fn take_one(body: &mut Object, setting: &str, entry: &str) -> bool {
     }
 }
 
-/// Takes away whatever is mounted at the target, as what sets a mount there does.
+/// Removes whatever is mounted at the target, like setting a mount there does.
 fn take_target(body: &mut Object, target: &str) -> bool {
     let mut taken = false;
     if let Some(Value::Object(volumes)) = body.get_mut("Volumes") {

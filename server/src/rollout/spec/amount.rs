@@ -13,7 +13,7 @@ use super::Amount;
 pub struct InvalidAmount(String);
 
 impl Amount {
-    /// So many of `hosts` as a width: a percentage is rounded down, at least 1.
+    /// The amount of `hosts` as a width: a percentage is rounded down, at least 1.
     #[must_use]
     pub fn width(self, hosts: usize) -> usize {
         self.budget(hosts).max(1)
@@ -35,7 +35,7 @@ impl FromStr for Amount {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidAmount(text.to_owned());
         let digits = text.strip_suffix('%').unwrap_or(text);
-        // `parse` would take a plus sign.
+        // `parse` would accept a plus sign.
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(invalid());
         }

@@ -1,4 +1,4 @@
-//! What a policy must not say. The fields are those of the contract.
+//! Checks the policy. The fields are those of the contract.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::domain::quoted;
 
 use super::{Amount, Gate, Policy, Promote};
 
-/// What was found, below the place of the policy.
+/// Problems found, below the path of the policy.
 struct Found<'a> {
     path: &'a str,
     violations: Violations,
@@ -33,9 +33,8 @@ impl Found<'_> {
 }
 
 impl Policy {
-    /// Everything that is wrong with the policy for a rollout over so many hosts; 0 where
-    /// they are not known yet. `path` is the place of the policy in the request, such as
-    /// `spec.policy`.
+    /// All problems of the policy for a rollout on this number of hosts; 0 if it is not known yet.
+    /// `path` is the path of the policy in the request, such as `spec.policy`.
     pub fn check(&self, path: &str, hosts: usize) -> Result<(), Vec<FieldViolation>> {
         let mut found = Found { path, violations: Violations::default() };
         self.check_amounts(&mut found);
@@ -143,7 +142,7 @@ impl Policy {
                 ),
             );
         }
-        // One host may take that long and nothing be wrong. Each field is blamed for what is too long
+        // One host may take that long without a problem. Each field is blamed for what is too long
         // by itself, and the deadline for what only the sum exceeds.
         let longest = self.healthy_deadline.saturating_add(self.monitor);
         if self.monitor >= self.progress_deadline {
@@ -193,7 +192,7 @@ fn told(duration: Duration) -> String {
 fn problem_of(amount: Amount, positive: bool) -> Option<&'static str> {
     match amount {
         Amount::Percent(percent) if percent > 100 => Some("a percentage is at most 100%"),
-        // A percentage that comes to less than one host counts as one.
+        // A percentage of less than one host counts as one.
         Amount::Count(0) | Amount::Percent(0) if positive => Some("must be at least 1 or 1%"),
         Amount::Count(_) | Amount::Percent(_) => None,
     }

@@ -1,4 +1,4 @@
-//! What a legal record changes.
+//! The effect of a legal record.
 
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ impl RolloutState {
         }
     }
 
-    /// Somebody has seen what failed and wants to go on.
+    /// A user has seen the failures and wants to continue.
     fn resume(&mut self, retry: bool, rolling_back: bool) {
         for (name, host) in &mut self.hosts {
             let planned = self.plan.hosts.get(name);
@@ -145,7 +145,7 @@ impl HostState {
                 self.pulled = Some(Pulled { image_id: image_id.clone(), digest: digest.clone() });
                 self.unreachable = None;
             }
-            // What is left of the old container comes after what the new one differs in.
+            // Warnings about the old container follow the differences of the new one.
             HostEvent::Differs { differences } if self.work == Some(Work::Clear) => {
                 self.differences.extend(differences.iter().cloned());
             }
@@ -157,7 +157,7 @@ impl HostState {
             }
             HostEvent::Passed { monitor_until } => self.monitor_until = Some(*monitor_until),
             HostEvent::Failed { step, trouble, log_tail } => {
-                // A way back that fails does not hide why it was taken.
+                // A failed rollback does not hide its original reason.
                 if !self.restoring {
                     self.failure = Some(Failure {
                         at,
@@ -169,7 +169,7 @@ impl HostState {
                 }
                 self.restoring = self.work.is_some();
                 self.failed |= !matches!(self.work, Some(Work::RollBack | Work::Clear));
-                // The way back has a gate of its own.
+                // The way back has its own gate.
                 self.gate_deadline = None;
                 (self.good_since, self.healthy_since) = (None, None);
             }
@@ -195,7 +195,7 @@ impl HostState {
         let dependents = std::mem::take(&mut self.dependents);
         self.progress = HostProgress {
             new_id: known.new_id.filter(|_| keeps_ids),
-            // Where it took its place in an attempt that failed, the next one replaces it.
+            // If it replaced the old one in a failed attempt, the next attempt replaces it.
             twin_id: known.twin_id,
             ..HostProgress::default()
         };
@@ -241,11 +241,11 @@ impl HostState {
             }
             self.failed |= work != Some(Work::RollBack);
         }
-        // A pull is the beginning of a host, not its end.
+        // A pull is the start of a host, not its end.
         self.end = (*end != HostEnd::Pulled).then(|| end.clone());
     }
 
-    /// Whether it is done with, and not as it should be.
+    /// Whether it has ended in a bad state.
     fn went_wrong(&self) -> bool {
         self.failed
             || matches!(self.end, Some(HostEnd::NeedsAttention { .. }))
@@ -263,7 +263,7 @@ impl DependentState {
             HostEvent::Gate { deadline } => self.gate_deadline = Some(*deadline),
             HostEvent::Good { since, .. } => self.good_since = *since,
             HostEvent::Passed { monitor_until } => self.monitor_until = Some(*monitor_until),
-            // Of the others `legal` lets in none that a dependent keeps.
+            // `legal` accepts none of the others for a dependent.
             _ => {}
         }
     }

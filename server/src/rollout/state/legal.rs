@@ -8,10 +8,10 @@ use super::super::model::{
 };
 use super::{HostState, RolloutState};
 
-/// A record that cannot follow; whoever wants to append it has an old view of the rollout.
+/// A record that must not follow; its writer has an outdated view of the rollout.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Illegal {
-    /// A journal begins with its creation.
+    /// A journal starts with the creation.
     #[error("the journal does not begin with the creation of the rollout")]
     NotCreated,
     /// It was created already.
@@ -23,20 +23,20 @@ pub enum Illegal {
     /// The phases do not follow each other.
     #[error("a rollout that {} cannot become one that {}", told(.from), told(.to))]
     Phase {
-        /// Where it stands.
+        /// The current phase.
         from: Phase,
-        /// Where it cannot go.
+        /// The illegal phase.
         to: Phase,
     },
-    /// It cannot end while hosts are at work.
+    /// It cannot end while hosts are in progress.
     #[error("a rollout cannot end while work on {0} goes on")]
     AtWork(HostName),
-    /// What was asked for makes no sense now.
+    /// The command is not possible now.
     #[error("a rollout that {} cannot be {control}", told(.phase))]
     Control {
-        /// What was asked for: `paused`, `resumed`, `promoted`, `aborted`.
+        /// The command: `paused`, `resumed`, `promoted`, `aborted`.
         control: &'static str,
-        /// Where it stands.
+        /// The current phase.
         phase: Phase,
     },
     /// The canary is done: that is not resumed but promoted.
@@ -48,28 +48,28 @@ pub enum Illegal {
     /// The plan leaves the host out.
     #[error("the plan skips {0}")]
     LeftOut(HostName),
-    /// The work cannot begin now.
+    /// The work cannot start now.
     #[error("{work:?} cannot begin on {host} while the rollout {}", told(.phase))]
     Begin {
-        /// Where.
+        /// The host.
         host: HostName,
-        /// What.
+        /// The work.
         work: Work,
-        /// Where the rollout stands.
+        /// The phase of the rollout.
         phase: Phase,
     },
     /// The number of an attempt is not the next.
     #[error("attempt {attempt} cannot follow on {host}")]
     Attempt {
-        /// Where.
+        /// The host.
         host: HostName,
         /// The number.
         attempt: u32,
     },
-    /// Nothing was begun there.
+    /// No work started there.
     #[error("no work is in progress on {0}")]
     Idle(HostName),
-    /// The event does not fit to the work on the host.
+    /// The event does not match the work on the host.
     #[error("that cannot happen to {0} now")]
     Happened(HostName),
     /// The work cannot end like this.
@@ -151,7 +151,7 @@ impl RolloutState {
                 }
             }
             _ if host.work.is_none() => Err(Illegal::Idle(name.clone())),
-            // What was touched is finished or put back; it is not left for another attempt.
+            // A touched container is completed or restored, not left for another attempt.
             HostEvent::Unreachable { .. } => {
                 let untouched = host.progress.intended.is_empty() && host.dependents.is_empty();
                 only_if(untouched && !host.restoring)
@@ -189,7 +189,7 @@ impl RolloutState {
     ) -> Result<(), Illegal> {
         let refuse = || Illegal::Begin { host: name.clone(), work, phase: self.phase.clone() };
         match host.work {
-            // After a crash: the same work goes on, whatever the phase is by now.
+            // After a crash: the same work continues, in any phase.
             Some(current) if current != work => return Err(refuse()),
             Some(_) => {}
             None => {
@@ -200,7 +200,7 @@ impl RolloutState {
                     (Work::Pull, Phase::Pulling | Phase::Running { .. }) => open,
                     (Work::Forward, Phase::Running { .. }) => open,
                     (Work::Watch, Phase::Baking { .. }) => done,
-                    // What was rolled back is not rolled back again.
+                    // A host that was rolled back is not rolled back again.
                     (Work::RollBack, Phase::RollingBack) => done || (stuck && host.retry),
                     // The last that is done, once for each host.
                     (
@@ -230,7 +230,7 @@ fn follows(from: &Phase, to: &Phase, waves: usize) -> bool {
         Succeeded,
     };
     match (from, to) {
-        // A pause becomes one that a person must end, and stays as long as it was.
+        // A pause can become one that a user must end, and stays in the same place.
         (
             Paused { cause, resume_to, since },
             Paused { cause: PauseCause::NeedsAttention, resume_to: same, since: at },
@@ -240,7 +240,7 @@ fn follows(from: &Phase, to: &Phase, waves: usize) -> bool {
             if *cause == PauseCause::Promotion {
                 matches!(resume_to.as_ref(), Running { .. }) && follows(from, resume_to, waves)
             } else {
-                // Only a standstill stops what is being aborted.
+                // Only a standstill stops an abort.
                 let may_stop = !matches!(from, Aborting) || *cause == PauseCause::Progress;
                 may_stop && **resume_to == *from
             }
@@ -248,7 +248,7 @@ fn follows(from: &Phase, to: &Phase, waves: usize) -> bool {
         (Paused { resume_to, .. }, Baking { wave, .. }) => {
             matches!(resume_to.as_ref(), Baking { wave: paused, .. } if paused == wave)
         }
-        // What failed while its wave baked is tried again.
+        // Hosts that failed during the bake of their wave are retried.
         (Paused { resume_to, .. }, Running { wave }) if matches!(resume_to.as_ref(), Baking { wave: paused, .. } if paused == wave) => {
             true
         }
@@ -279,7 +279,7 @@ fn may_end(host: &HostState, end: &HostEnd) -> bool {
         (Some(Work::Forward | Work::Watch | Work::RollBack), HostEnd::NeedsAttention { .. }) => {
             true
         }
-        // Without work: hosts that do not answer, or hold another image than the others.
+        // Without work: hosts that do not answer, or have another image than the others.
         (None, HostEnd::Skipped { .. }) => host.end.is_none(),
         (None, HostEnd::Unchanged) => host.end.is_none() && host.failed,
         _ => false,

@@ -1,13 +1,13 @@
-//! The way back to the old container: after a failure, or because the rollout is taken back.
+//! The way back to the old container: after a failure, or in a rollback.
 
 use super::super::model::{HostEnd, OldFacts, Step};
 use super::observed::{ContainerFacts, Place};
 use super::{Next, View};
 
-/// How often the old container is started again before its gate says why it stays down.
+/// How often the old container is started again before its gate reports why it does not stay up.
 const STARTS: u32 = 3;
 
-/// Steps after which the old container is not as it was found.
+/// Steps after which the old container differs from its original state.
 pub(super) const TOUCHES_OLD: [Step; 8] = [
     Step::Drain,
     Step::StopOld,
@@ -19,7 +19,7 @@ pub(super) const TOUCHES_OLD: [Step; 8] = [
     Step::StartOld,
 ];
 
-/// Steps after which a container that stood alone was to be seen.
+/// Steps after which a container without a record must be visible.
 const SHOWS_NEW: [Step; 4] = [Step::RenameNew, Step::StartNew, Step::StopNew, Step::RenameBad];
 
 impl View<'_> {
@@ -73,8 +73,8 @@ impl View<'_> {
         Next::Finished(end)
     }
 
-    /// An old container with auto-remove that was told to stop goes by itself: wait for that,
-    /// so that its twin can take the name.
+    /// A stopped old container with auto-remove disappears by itself: wait for that, so that its
+    /// twin can get the name.
     fn vanishing(&self, old: &OldFacts) -> Option<Next> {
         let standing = self.seen.old.as_ref().filter(|_| old.auto_remove && old.running)?;
         let stopping = self.progress.intended.contains(&Step::StopOld)
@@ -84,13 +84,13 @@ impl View<'_> {
         waits.then_some(Next::Do(Step::StopOld))
     }
 
-    /// Takes the name from the new container, which stops first: one that restarts all the
-    /// time cannot be renamed.
+    /// Takes the name from the new container, which stops first: one that keeps restarting cannot
+    /// be renamed.
     fn clear_the_name(&self) -> Option<Next> {
         let new = self.seen.new.as_ref()?;
         let place = self.place(new);
         if new.is_going() {
-            // With auto-remove it goes by itself, and has the name until then.
+            // With auto-remove, it disappears by itself, and has the name until then.
             return (place == Place::Target).then(|| {
                 if self.is_adopted() {
                     Next::Attention(self.attention("the adopted container is being removed"))
@@ -121,7 +121,7 @@ impl View<'_> {
         Some(Next::Do(Step::RenameBad))
     }
 
-    /// Starts the old container and waits until it proves itself.
+    /// Starts the old container and waits for its gate.
     fn revive(&self, standing: &ContainerFacts) -> Option<Next> {
         let gated = self.progress.has_done(Step::GateOld);
         if !standing.running {
@@ -135,11 +135,11 @@ impl View<'_> {
         (!gated).then_some(Next::Do(Step::GateOld))
     }
 
-    /// Removes the new container; an adopted one is put back where it was.
+    /// Removes the new container; an adopted one is restored to its previous state.
     fn put_away(&self) -> Option<Next> {
         let new = self.seen.new.as_ref()?;
         match self.clear_the_name() {
-            // What is removed in any case needs no other name before.
+            // A container that will be removed needs no other name first.
             Some(Next::Do(Step::RenameBad)) if !self.is_adopted() => {}
             Some(next) => return Some(next),
             None => {}

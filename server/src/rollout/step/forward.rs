@@ -48,8 +48,8 @@ impl View<'_> {
         Next::Finished(HostEnd::Committed)
     }
 
-    /// Names that the rollout needs and that others have. Found before anything is touched,
-    /// so that the way back never meets them.
+    /// Names that the rollout needs but that others have. Found before anything is touched, so that
+    /// the way back never meets them.
     fn names_taken(&self) -> Option<Next> {
         let seen = self.seen;
         let names = [
@@ -94,7 +94,7 @@ impl View<'_> {
             }
             return Next::Do(Step::RenameOld);
         }
-        // A twin that took its place in an earlier attempt stays when it is stopped.
+        // A twin that replaced it in an earlier attempt is kept when it is stopped.
         let vanishes = self.vanishes() && self.seen.old.is_some();
         if vanishes && (self.seen.twin.is_none() || !self.progress.has_done(Step::CreateTwin)) {
             // Once the old one is being removed, its volumes may be gone with it.
@@ -127,7 +127,7 @@ impl View<'_> {
         if standing.is_going() {
             return Next::Attention(self.attention("the old container is being removed"));
         }
-        // A container that never ran may have auto-remove and then takes no policy.
+        // A container that never ran may have auto-remove, and then accepts no policy.
         if self.is_to_fence(standing) && !old.auto_remove {
             return Next::Do(Step::FenceOld);
         }
@@ -171,7 +171,7 @@ impl View<'_> {
         if arriving { Next::Do(Step::RenameNew) } else { self.prove(new) }
     }
 
-    /// The new container, created and complete; else what that takes.
+    /// The new container, created and complete; otherwise the step to get there.
     fn candidate(&self) -> Result<&ContainerFacts, Next> {
         let Some(new) = &self.seen.new else {
             return Err(if self.is_adopted() {
@@ -193,7 +193,7 @@ impl View<'_> {
             }
         }
         if new.spec_sha.as_deref() != Some(self.plan.spec_sha.as_str()) {
-            // Made by this rollout from another body. It was never of use: nothing is lost.
+            // Created by this rollout from another body, and never used: nothing is lost.
             return Err(if new.started_at.is_none() && !new.running {
                 Next::Do(Step::RemoveNew)
             } else {
@@ -203,7 +203,7 @@ impl View<'_> {
             });
         }
         if !self.progress.has_done(Step::Create) {
-            // It is there, and its networks may not be connected yet.
+            // It exists, but its networks may not be connected yet.
             return Err(Next::Do(Step::Create));
         }
         Ok(new)
@@ -234,8 +234,8 @@ impl View<'_> {
     fn start_and_gate(&self, new: &ContainerFacts) -> Option<Next> {
         let done = |step| self.progress.has_done(step);
         if !done(Step::Gate) {
-            // A start that failed before is tried again: the step itself tells one that fails
-            // for good from a port that is free in a moment.
+            // A failed start is retried: the step itself distinguishes a permanent failure from a
+            // port that is free in a moment.
             let started = new.running || done(Step::StartNew);
             return Some(Next::Do(match started {
                 false => Step::StartNew,
@@ -252,8 +252,8 @@ impl View<'_> {
         None
     }
 
-    /// Whether nobody has looked yet at what the Engine made of the request. A container that was
-    /// kept was looked at when it was new.
+    /// Whether the new container has not been compared yet. A retained container was compared when
+    /// it was new.
     fn is_to_compare(&self) -> bool {
         !self.is_adopted() && !self.progress.has_done(Step::Compare)
     }

@@ -1,13 +1,13 @@
-//! The order among a container and those that hang on it. Each of them goes its way by
-//! [`next`](super::next); here is who may go on. The executor asks before every step.
+//! The order among a container and its dependents. Each of them follows [`next`](super::next); this
+//! module decides which one may continue. The executor calls it before every step.
 //!
-//! Forward all are created before anything stops. Then the dependents stop, the last one first,
-//! since what they share ends with the target; the target is replaced up to its gate; and the
-//! dependents follow, the first one first. On the way back the dependents make room first and
-//! start last, once what they hang on is as it was.
+//! Forward, all are created before anything stops. Then the dependents stop, last one first,
+//! because what they share ends with the target; the target is replaced up to its gate; then the
+//! dependents follow, first one first. On the way back, the dependents stop first and start last,
+//! once their target is restored.
 //!
-//! A namespace ends with the run of the target that made it. What joined it then runs on in
-//! nothing, which the Engine does not tell: here it counts as down.
+//! A namespace ends with the run of the target that created it. Containers that joined it keep
+//! running without it, which the Engine does not report: here, they count as down.
 
 use std::time::SystemTime;
 
@@ -17,25 +17,25 @@ use super::back::TOUCHES_OLD;
 use super::{ContainerFacts, Direction, HostProgress, Names, Next, Observed, next};
 use crate::domain::Reason;
 
-/// A container of a host's work, and all that is known of it.
+/// A container of a host's work, and its state.
 #[derive(Debug, Clone, Copy)]
 pub struct Member<'a> {
     /// The names that it uses.
     pub names: &'a Names,
-    /// What is planned for it.
+    /// Its plan.
     pub plan: &'a HostPlan,
     /// How.
     pub policy: &'a Policy,
-    /// What is there.
+    /// Its observed state.
     pub seen: &'a Observed,
-    /// What the journal knows.
+    /// Its state according to the journal.
     pub progress: &'a HostProgress,
-    /// Of a dependent: whether it runs in a namespace of the target, and does not only have its
+    /// For a dependent: whether it runs in a namespace of the target, rather than only using its
     /// volumes.
     pub in_namespace: bool,
 }
 
-/// What to do next, and with which member: 0 is the target, the others are what hangs on it.
+/// What to do next, and for which member: 0 is the target, the others are its dependents.
 #[must_use]
 pub fn next_of<'a>(members: &[Member<'a>], direction: Direction) -> (usize, Next) {
     let mut nexts: Vec<Next> = members
@@ -63,7 +63,7 @@ pub fn next_of<'a>(members: &[Member<'a>], direction: Direction) -> (usize, Next
     let back = matches!(direction, Direction::Restore | Direction::RollBack);
     let next = nexts.swap_remove(chosen);
     match next {
-        // What hangs on it may have been touched where the target was not.
+        // Its dependents may have been touched even if the target was not.
         Next::Finished(HostEnd::Unchanged) if back => {
             let restored = |next: &Next| *next == Next::Finished(HostEnd::Restored);
             let end =
@@ -89,8 +89,8 @@ fn outlived<'a>(
     dependents.filter(|number| members[*number].in_namespace && is_older(*number)).collect()
 }
 
-/// Old dependents that run on although what they hang on ended, as a drain command may end it.
-/// They are started again once it is up.
+/// Old dependents that keep running although their target ended, for example through a drain
+/// command. They are restarted once it is up.
 fn left_behind<'a>(next: &Next, members: &[Member<'a>], direction: Direction) -> Vec<usize> {
     let old = |member: &Member<'a>| member.seen.old.as_ref();
     if *next == Next::Do(Step::StartOld) {
@@ -102,7 +102,7 @@ fn left_behind<'a>(next: &Next, members: &[Member<'a>], direction: Direction) ->
     if touched || direction == Direction::RollBack { outlived(members, old) } else { Vec::new() }
 }
 
-/// When the run began; `None` where the Engine does not say.
+/// When the run started; `None` if the Engine does not report it.
 fn begun_at(container: &ContainerFacts) -> Option<SystemTime> {
     humantime::parse_rfc3339(container.started_at.as_deref()?).ok()
 }
@@ -158,7 +158,7 @@ fn back(nexts: &[Next]) -> usize {
         .unwrap_or(0)
 }
 
-/// The first that cannot go on.
+/// The first that cannot continue.
 fn bad(nexts: &[Next]) -> Option<usize> {
     nexts.iter().position(|next| matches!(next, Next::Fail(_) | Next::Attention(_)))
 }
@@ -186,7 +186,7 @@ mod tests {
             (&[Some(Step::Create), Some(Step::Create), Some(Step::Create)], 0),
             (&[Some(Drain), Some(Step::Create), Some(StopOld)], 1),
             (&[Some(StopOld), Some(StopOld), Some(CreateTwin)], 2),
-            // Made for a container that is not the new one any more.
+            // Created for a container that is no longer the new one.
             (&[Some(StopOld), Some(RemoveNew), Some(StopOld)], 1),
             (&[Some(Drain), Some(StopOld), Some(StopOld)], 0),
             (&[Some(StopOld), Some(StopOld), Some(StopOld)], 2),
@@ -223,7 +223,7 @@ mod tests {
 
     const EARLIER: &str = "2025-12-31T23:59:59.9Z";
 
-    /// A target and what hangs on it, each as it is seen.
+    /// A target and its dependents, with their observed states.
     struct Pair {
         plan: HostPlan,
         seen: [Observed; 2],

@@ -1,4 +1,4 @@
-//! What is seen on a host before a step is chosen, and the names that a rollout uses there.
+//! The observed state of a host before a step, and the names that a rollout uses there.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::super::recreate::names;
 /// The names that one rollout uses on every host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
-    /// The name `N` that is kept.
+    /// The final name `N`.
     pub target: String,
     /// `N.new-R`: the new container until it gets the name.
     pub candidate: String,
@@ -37,15 +37,15 @@ pub enum Place {
     Elsewhere,
 }
 
-/// What is on a host, at one moment. Containers are found by ID, not by name.
+/// The state of a host at one moment. Containers are found by ID, not by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
     /// The old container, by the ID of the plan.
     pub old: Option<ContainerFacts>,
-    /// The new container: by the ID of the journal; of the plan where one is adopted; else
-    /// the one that has the label of the rollout and is no twin.
+    /// The new container: by the ID of the journal; for an adoption, by that of the plan; otherwise
+    /// the one with the rollout's label that is not a twin.
     pub new: Option<ContainerFacts>,
-    /// The twin of the old container: by the ID of the journal, else by its labels.
+    /// The twin of the old container: by the ID of the journal, otherwise by its labels.
     pub twin: Option<ContainerFacts>,
     /// Full ID of the container that has the name `N`.
     pub holder: Option<String>,
@@ -53,7 +53,7 @@ pub struct Observed {
     pub candidate_holder: Option<String>,
     /// Full ID of the container that has the name `N.old-R`.
     pub backup_holder: Option<String>,
-    /// Full ID of the container that has the name `N.bad-R`.
+    /// Full ID of the container with the name `N.bad-R`.
     pub reject_holder: Option<String>,
 }
 
@@ -62,7 +62,7 @@ pub struct Observed {
 pub struct ContainerFacts {
     /// Full ID.
     pub id: String,
-    /// Name, without the slash that the Engine puts before it.
+    /// Name, without the leading slash of the Engine.
     pub name: String,
     /// `State.Status`.
     pub status: Status,
@@ -70,16 +70,16 @@ pub struct ContainerFacts {
     pub running: bool,
     /// `HostConfig.RestartPolicy`.
     pub restart: RestartPolicy,
-    /// `State.StartedAt` in the words of the Engine; `None` where it was never started. A
-    /// change means that it was restarted.
+    /// `State.StartedAt` as the Engine reports it; `None` if it was never started. A change means
+    /// that it was restarted.
     pub started_at: Option<String>,
     /// `RestartCount`.
     pub restart_count: i64,
-    /// `State.ExitCode`; 128 with a start error where a start failed.
+    /// `State.ExitCode`; 128 with a start error if a start failed.
     pub exit_code: i64,
-    /// `State.Error`; empty where the last start worked.
+    /// `State.Error`; empty if the last start succeeded.
     pub start_error: String,
-    /// `State.Health`; `None` where it has no health check.
+    /// `State.Health`; `None` without a health check.
     pub health: Option<Health>,
     /// ID of its image.
     pub image_id: String,
@@ -104,7 +104,7 @@ pub enum Status {
     Exited,
     /// Its removal failed.
     Dead,
-    /// Its removal is under way.
+    /// It is being removed.
     Removing,
 }
 
@@ -113,9 +113,9 @@ pub enum Status {
 pub enum Health {
     /// No result counts yet.
     Starting,
-    /// Good.
+    /// Healthy.
     Healthy,
-    /// Bad.
+    /// Unhealthy.
     Unhealthy,
 }
 
@@ -151,11 +151,11 @@ impl Names {
 }
 
 impl Observed {
-    /// What is there once the Engine has said that a step is done, so that nobody needs to look;
-    /// `None` where only a look can tell. These are the steps while nothing answers under the name.
+    /// The state after the Engine has confirmed a step, without an observation; `None` if only an
+    /// observation can tell. These are the steps during the downtime.
     ///
-    /// What somebody else does meanwhile is seen by the look that follows them; a name that was
-    /// taken is refused by the Engine.
+    /// The next observation shows what others do meanwhile; the Engine refuses a name that is
+    /// taken.
     #[must_use]
     pub fn after(&self, step: Step, names: &Names) -> Option<Self> {
         let mut after = self.clone();
@@ -183,7 +183,7 @@ impl Observed {
 }
 
 impl Status {
-    /// The status of that name; `None` for one that no Engine has.
+    /// The status with that name; `None` for an unknown one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Some(match text {
@@ -214,7 +214,7 @@ impl Status {
 }
 
 impl Health {
-    /// The health of that name; `None` for `none` and everything else.
+    /// The health with that name; `None` for `none` and everything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Some(match text {
@@ -233,7 +233,7 @@ impl ContainerFacts {
         short(&self.id)
     }
 
-    /// Whether it is being removed, or its removal failed: it cannot be used any more.
+    /// Whether it is being removed, or its removal failed: it can no longer be used.
     #[must_use]
     pub fn is_going(&self) -> bool {
         matches!(self.status, Status::Dead | Status::Removing)
@@ -246,7 +246,7 @@ impl fmt::Display for ContainerFacts {
     }
 }
 
-/// For troubles: what was found, in one line.
+/// For errors: what was found, in one line.
 impl fmt::Display for Observed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (label, container) in [("old", &self.old), (", new", &self.new)] {
