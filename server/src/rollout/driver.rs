@@ -16,17 +16,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::decide::{Assignment, Decision, decide};
-use super::executor::{Bodies, EventWriter, Start, Stopped, Task};
+use super::executor::{EventWriter, Start, Stopped, Task};
 use super::hosts::Hosts;
 use super::journal::{Journal, JournalError, NewSecret, SecretKind};
 use super::model::{
-    Control, DependentPlan, Epoch, Event, HostEvent, Millis, Record, Revision, RolloutId, Trouble,
+    Bodies, Control, DependentPlan, Epoch, Event, HostEvent, Millis, Names, Record, Revision,
+    RolloutId, Trouble,
 };
 use super::reason;
 use super::requests::{Effect, PullProgress, RolloutError, effect};
 use super::state::{HostState, Illegal, RolloutState};
-use super::step::Names;
-use super::supervisor::write_login;
 use crate::domain::{HostName, RegistryLogin};
 
 /// Events of hosts that wait to be written; each host has one batch at most, so this only
@@ -382,8 +381,7 @@ impl Driver {
 
     async fn take_login(&mut self, login: Arc<RegistryLogin>) -> Result<(), DriverError> {
         let Shared { journal, epoch, .. } = &self.shared;
-        let text = write_login(&login);
-        let secret = NewSecret { host: None, kind: SecretKind::Login, text };
+        let secret = NewSecret::login(&login);
         journal.replace_secret(*epoch, self.id, secret).await?;
         self.login = Some(login);
         Ok(())

@@ -19,26 +19,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::hosts::Hosts;
 use super::model::{
-    HostEnd, HostEvent, HostPlan, Millis, PlannedImage, RolloutId, Step, Trouble, Work,
+    Bodies, HostEnd, HostEvent, HostPlan, HostProgress, Millis, Names, PlannedImage, RolloutId,
+    Step, Trouble, Work,
 };
 use super::reason;
 use super::requests::PullProgress;
 use super::spec::Policy;
-use super::step::{Direction, HostProgress, Names, Next, Observed};
-use crate::domain::{HostName, RegistryLogin};
-use crate::engine::{Engine, EngineError, ErrorKind};
+use super::step::{Direction, Next, Observed};
+use crate::domain::{ContainerRef, HostName, RegistryLogin};
+use crate::engine::{ContainerFacts, Engine, EngineError, ErrorKind, Inspection};
 
 use dependents::DependentEventWriter;
 
 pub use clear::remove_left;
-pub use look::container_facts;
 
 /// Wait before a host that did not answer is asked again: at first, and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -126,35 +125,6 @@ pub struct Start {
     /// Until when it is watched after its gate.
     pub monitor_until: Option<Millis>,
     /// ID of the image on this host, where it was pulled.
-    pub image_id: Option<String>,
-}
-
-/// Bodies of the containers of one host, as they are sent to the Engine.
-#[derive(Clone, Default, Serialize, Deserialize)]
-pub struct Bodies {
-    /// Of the new container; `None` where none is created.
-    pub new: Option<NewBody>,
-    /// Of the twin of the old one; `None` where it needs none.
-    pub twin: Option<NewBody>,
-    /// Of what hangs on the target, in the order of the plan; they name the old one by its ID.
-    #[serde(default)]
-    pub dependents: Vec<Bodies>,
-}
-
-/// A container that is to be created.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct NewBody {
-    /// `POST /containers/create`.
-    pub body: serde_json::Value,
-    /// Networks to connect before the start, with their endpoints: what Engines before API
-    /// 1.44 do not take at creation.
-    pub networks: Vec<(String, serde_json::Value)>,
-    /// Names of the networks that the container must be in; empty where nobody wrote them down.
-    #[serde(default)]
-    pub joins: Vec<String>,
-    /// ID of the image that it is made from, where it is known before the pull: the name of the
-    /// image may mean another one by the time that it is made. `None` for the rollout's image.
-    #[serde(default)]
     pub image_id: Option<String>,
 }
 
@@ -387,6 +357,15 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The container as its Engine shows it now.
+    async fn inspect(&self, container: &ContainerRef) -> Result<Inspection, StepError> {
+        let read = async {
+            let document = self.engine.inspect_container(container, false).await?;
+            Inspection::read(&document)?.with_status()
+        };
+        self.call(CALL, read).await
+    }
+
     fn trouble(&self, error: &EngineError) -> Trouble {
         Trouble::new(error.kind.reason(), format!("{}: {}", error.operation, error.message))
     }
@@ -404,4 +383,15 @@ fn is_lost(error: &EngineError) -> bool {
             | ErrorKind::RemovalInProgress
             | ErrorKind::BadAnswer
     )
+}
+
+fn reference(container: &Option<ContainerFacts>, what: &str) -> Result<ContainerRef, StepError> {
+    let Some(container) = container else {
+        return Err(missing(&format!("the container for the step ({what}) is not there")));
+    };
+    ContainerRef::parse(&container.id).map_err(|error| missing(&error.to_string()))
+}
+
+fn missing(what: &str) -> StepError {
+    StepError::Failed(Trouble::new(reason::CONTAINER_NOT_FOUND, what))
 }

@@ -6,6 +6,7 @@
 //! hear of a thing that is not stored. [`crate::store`] keeps a journal in SQLite,
 //! [`MemoryJournal`] in memory for simulations; the same contract tests hold for both.
 
+mod login;
 mod memory;
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use super::model::{Epoch, Event, Millis, Plan, Record, Revision, RolloutId};
 use super::spec::Policy;
 use crate::domain::{Annotations, ContainerName, HostName};
 
+pub use login::read_login;
 pub use memory::MemoryJournal;
 
 /// The result of a call on the journal.

@@ -17,11 +17,10 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::executor::NewBody;
 use super::facts::{self, Facts, OldContainer};
 use super::hosts::Hosts;
 use super::journal::{NewSecret, SecretKind};
-use super::model::{Plan, PlannedImage, Trouble};
+use super::model::{NewBody, Plan, PlannedImage, Trouble};
 use super::reason::{self, Reason};
 use super::recreate;
 use super::requests::{Order, Refusal, RolloutError};
@@ -65,7 +64,7 @@ pub fn secrets(bodies: BTreeMap<HostName, HostBodies>) -> Vec<NewSecret> {
 /// What is sealed for one host, as JSON.
 #[derive(Debug, Clone)]
 pub struct HostBodies {
-    /// [`super::executor::Bodies`].
+    /// [`super::model::Bodies`].
     pub bodies: String,
     /// [`Snapshot`]; `None` where there was no old container.
     pub old: Option<String>,

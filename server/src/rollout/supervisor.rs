@@ -17,12 +17,12 @@ use tokio_util::task::TaskTracker;
 use super::clock::Clock;
 use super::driver::{Driver, DriverError, Handle, Shared};
 use super::hosts::Hosts;
-use super::journal::{Journal, JournalError, NewRollout, NewSecret, SecretKind};
+use super::journal::{Journal, JournalError, NewRollout, NewSecret, SecretKind, read_login};
 use super::model::{Control, Plan, Revision, RolloutId};
 use super::planning::{self, Planned};
 use super::requests::{Order, PullProgress, RolloutError, Rollouts, Terms, UndoOrder};
 use super::sweeper::Sweeper;
-use crate::domain::{Credential, HostName, RegistryHost, RegistryLogin, Secret};
+use crate::domain::{HostName, RegistryLogin};
 
 /// Pull reports that a slow watcher may be behind; older ones are of no use to it.
 const PULL_REPORTS: usize = 256;
@@ -190,8 +190,7 @@ impl Supervisor {
         let annotations = terms.annotations;
         let mut secrets = vec![NewSecret { host: None, kind: SecretKind::Request, text: request }];
         if let Some(login) = login {
-            let text = write_login(&login);
-            secrets.push(NewSecret { host: None, kind: SecretKind::Login, text });
+            secrets.push(NewSecret::login(&login));
         }
         secrets.extend(planning::secrets(bodies));
         let is_done = plan.waves.iter().all(Vec::is_empty);
@@ -319,19 +318,4 @@ impl Rollouts for Supervisor {
     fn pulls(&self) -> broadcast::Receiver<PullProgress> {
         self.shared.pulls.subscribe()
     }
-}
-
-/// The login as it is sealed.
-pub(super) fn write_login(login: &RegistryLogin) -> String {
-    let (password, token) = match login.credential() {
-        Credential::Password(password) => (password.expose(), ""),
-        Credential::IdentityToken(token) => ("", token.expose()),
-    };
-    serde_json::json!([login.registry().as_str(), login.username(), password, token]).to_string()
-}
-
-fn read_login(text: &str) -> Option<RegistryLogin> {
-    let [registry, username, password, token]: [String; 4] = serde_json::from_str(text).ok()?;
-    let registry = RegistryHost::parse(&registry).ok()?;
-    RegistryLogin::new(registry, username, Secret::new(password), Secret::new(token)).ok()
 }

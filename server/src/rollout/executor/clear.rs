@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{BACKOFF, CALL, EventWriter, Run, Stopped, Task, container_facts};
+use super::{BACKOFF, CALL, EventWriter, Run, Stopped, Task};
 use crate::domain::ContainerRef;
-use crate::engine::{Engine, EngineError, ErrorKind};
-use crate::rollout::model::{HostEnd, HostEvent, Step, Trouble};
+use crate::engine::{Engine, EngineError, ErrorKind, Inspection};
+use crate::rollout::model::{HostEnd, HostEvent, Names, Step, Trouble};
 use crate::rollout::reason;
-use crate::rollout::step::Names;
 
 /// How long a host is tried for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -119,7 +118,7 @@ pub async fn remove_left(
         Err(error) if error.kind == ErrorKind::ContainerNotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let facts = container_facts(&document)?;
+    let facts = Inspection::read(&document)?.with_status()?.facts;
     if facts.id != id || facts.name != name {
         return Ok(None);
     }

@@ -117,8 +117,8 @@ impl Draft<'_> {
         };
         let options = Options::from(&self.order.spec.policy);
         let mut present = Present {
-            unhealthy: is_bad(&old.inspect),
-            paused: recreate::is_paused(&old.inspect),
+            unhealthy: old.inspect.is_bad(),
+            paused: old.inspect.paused,
             no_start_first: Vec::new(),
             new: Err(Vec::new()),
             old: recreate::old_facts(old, &facts.host),
@@ -228,13 +228,6 @@ impl Draft<'_> {
 fn works(present: &Present, stopped: Stopped) -> bool {
     let may_be_down = matches!(stopped, Stopped::Keep | Stopped::Skip);
     if present.old.running { !present.unhealthy } else { may_be_down }
-}
-
-/// Whether it is down or unhealthy, so that it has little to lose.
-pub(super) fn is_bad(inspect: &Value) -> bool {
-    let state = &inspect["State"];
-    let ended_badly = state["Status"] == "exited" && state["ExitCode"] != 0;
-    state["Health"]["Status"] == "unhealthy" || state["Restarting"] == true || ended_badly
 }
 
 fn container_of(made: &Recreated, image: Option<&Value>) -> NewContainer {

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use super::assemble::is_bad;
 use super::sealed::body;
 use crate::domain::{ContainerName, HostName};
-use crate::rollout::executor::Bodies;
-use crate::rollout::facts::{ContainerFacts, HostFacts, OldContainer};
-use crate::rollout::model::{DependentPlan, HostPlan, Plan, RolloutId, TargetKind, Trouble};
+use crate::engine::ContainerFacts;
+use crate::rollout::facts::{EngineFacts, OldContainer};
+use crate::rollout::model::{
+    Bodies, DependentPlan, HostPlan, Plan, RolloutId, TargetKind, Trouble,
+};
 use crate::rollout::reason;
 use crate::rollout::recreate::{self, Options};
 use crate::rollout::spec::Change;
@@ -26,25 +27,23 @@ pub(super) struct Planned {
 pub(super) fn plan(
     target: &OldContainer,
     dependents: &[OldContainer],
-    host: &HostFacts,
+    host: &EngineFacts,
     rollout: RolloutId,
 ) -> Result<Planned, Vec<Trouble>> {
-    if !dependents.is_empty() && target.inspect["HostConfig"]["AutoRemove"] == true {
+    if !dependents.is_empty() && target.inspect.auto_remove {
         let message = "it removes itself when it stops, and containers hang on it: remove those, \
                        or make it anew without auto-remove";
         return Err(vec![Trouble::new(reason::DEPENDENT_CONTAINER, message)]);
     }
-    let target = ContainerFacts::read(&target.inspect);
     let (mut planned, mut troubles) = (Planned::default(), Vec::new());
     for dependent in dependents {
-        let facts = ContainerFacts::read(&dependent.inspect);
-        match one(&target, dependent, &facts, host, rollout) {
+        match one(&target.inspect, dependent, host, rollout) {
             Ok((plan, bodies)) => {
                 planned.plans.push(plan);
                 planned.bodies.push(bodies);
             }
             Err(found) => troubles.extend(found.into_iter().map(|trouble| Trouble {
-                message: format!("its dependent {}: {}", facts.name, trouble.message),
+                message: format!("its dependent {}: {}", dependent.inspect.name, trouble.message),
                 ..trouble
             })),
         }
@@ -55,15 +54,15 @@ pub(super) fn plan(
 fn one(
     target: &ContainerFacts,
     dependent: &OldContainer,
-    facts: &ContainerFacts,
-    host: &HostFacts,
+    host: &EngineFacts,
     rollout: RolloutId,
 ) -> Result<(DependentPlan, Bodies), Vec<Trouble>> {
     let refuse = |message: String| Err(vec![Trouble::new(reason::DEPENDENT_CONTAINER, message)]);
+    let facts = &dependent.inspect;
     let Ok(name) = ContainerName::parse(&facts.name) else {
         return refuse("its name cannot be used".to_owned());
     };
-    if recreate::is_paused(&dependent.inspect) {
+    if facts.paused {
         return refuse("it is paused; unpause it".to_owned());
     }
     if let Some((taken, _)) = recreate::names::taken(host, &facts.name, &rollout.short()).first() {
@@ -71,7 +70,7 @@ fn one(
         return Err(vec![Trouble::new(reason::NAME_IN_USE, message)]);
     }
     let old = recreate::old_facts(dependent, host);
-    if old.running && is_bad(&dependent.inspect) {
+    if old.running && facts.is_bad() {
         return refuse(
             "it is unhealthy or does not stay up, and would not pass its gate; mend or remove it"
                 .to_owned(),
@@ -143,7 +142,7 @@ mod tests {
         let side = side(host_config, state);
         let mut host = bodies::host(41);
         host.containers.extend(others.iter().map(ContainerFacts::read));
-        host.containers.push(ContainerFacts::read(&side.inspect));
+        host.containers.push(side.inspect.facts.clone());
         let target = bodies::old(json!({}), Value::Null);
         match plan(&target, &[side], &host, RolloutId(Uuid::from_u128(7))) {
             Ok(planned) => {

@@ -9,10 +9,12 @@ use serde_json::Value;
 use super::old_image::{self, OldImage};
 use super::{HostBodies, Planned, Snapshot, dependents, facts_of, refuse_active, sealed};
 use crate::domain::{ContainerRef, HostName};
-use crate::rollout::executor::{NewBody, container_facts};
+use crate::engine::Inspection;
 use crate::rollout::hosts::Hosts;
 use crate::rollout::journal::{Journal, JournalError, SecretKind};
-use crate::rollout::model::{DependentPlan, HostEnd, HostPlan, OldFacts, TargetKind, Trouble};
+use crate::rollout::model::{
+    DependentPlan, HostEnd, HostPlan, NewBody, OldFacts, TargetKind, Trouble,
+};
 use crate::rollout::plan::{self, HostFacts, Input, NewContainer, Present, Replacement};
 use crate::rollout::reason;
 use crate::rollout::recreate;
@@ -226,7 +228,7 @@ impl Way<'_> {
             (Replacement::New(new), Some(body))
         };
         let present = Present {
-            paused: recreate::is_paused(&current.inspect),
+            paused: current.inspect.paused,
             unhealthy: false,
             no_start_first: plans
                 .iter()
@@ -244,11 +246,11 @@ impl Way<'_> {
         let engine = self.hosts.engine(self.name).ok()?;
         let reference = ContainerRef::parse(id).ok()?;
         let document = engine.inspect_container(&reference, false).await.ok()?;
-        let facts = container_facts(&document).ok()?;
-        let config = &document.parse::<Value>().ok()?["Config"];
+        let found = Inspection::read(&document).ok()?.with_status().ok()?;
+        let config = &found.json["Config"];
         let has_health_check = recreate::has_health_check(config, None).unwrap_or(false);
-        let is_it = facts.id == id && !facts.running && !facts.is_going();
-        is_it.then_some(Retained { name: facts.name, has_health_check })
+        let is_it = found.id == id && !found.running && !found.is_going();
+        is_it.then_some(Retained { name: found.facts.name, has_health_check })
     }
 }
 

@@ -5,12 +5,13 @@
 use serde_json::Value;
 
 use super::json::text;
-use super::names::target_of;
 use super::storage::source_of;
 use super::{Notes, Options};
 use crate::domain::Reason;
-use crate::rollout::facts::{ContainerFacts, HostFacts, OldContainer};
+use crate::engine::ContainerFacts;
+use crate::rollout::facts::{EngineFacts, OldContainer};
 use crate::rollout::model::Trouble;
+use crate::rollout::model::names::target_of;
 use crate::rollout::spec::Dependents;
 
 /// What a container with a legacy link has of its target.
@@ -69,15 +70,15 @@ pub fn retarget(body: &Value, old: &ContainerFacts, new_id: &str) -> Value {
 
 /// What hangs on a container, by name.
 #[must_use]
-pub fn dependents_of(old: &OldContainer, host: &HostFacts) -> Vec<Dependent> {
-    let target = ContainerFacts::read(&old.inspect);
+pub fn dependents_of(old: &OldContainer, host: &EngineFacts) -> Vec<Dependent> {
+    let target = &old.inspect;
     // What a rollout keeps of a dependent hangs on what it keeps of the target, and a name that it
     // was given means another container by now.
     let kept = |other: &&ContainerFacts| !other.running && target_of(&other.name).is_some();
     let others = host.containers.iter().filter(|other| other.id != target.id && !kept(other));
     let mut found: Vec<Dependent> = others
         .filter_map(|other| {
-            let shares = shares(other, &target);
+            let shares = shares(other, target);
             (!shares.is_empty()).then(|| Dependent {
                 id: other.id.clone(),
                 name: other.name.clone(),
@@ -92,7 +93,7 @@ pub fn dependents_of(old: &OldContainer, host: &HostFacts) -> Vec<Dependent> {
 
 /// What is said of each dependent where they are not to be made anew.
 #[must_use]
-pub fn refuse_dependents(old: &OldContainer, host: &HostFacts) -> Vec<Trouble> {
+pub fn refuse_dependents(old: &OldContainer, host: &EngineFacts) -> Vec<Trouble> {
     let refuse = |dependent: Dependent| {
         let message = format!(
             "the container {} {}, and could not start again; have it recreated too (dependents: recreate), or remove it first",
@@ -106,7 +107,7 @@ pub fn refuse_dependents(old: &OldContainer, host: &HostFacts) -> Vec<Trouble> {
 
 pub(super) fn find(
     old: &OldContainer,
-    host: &HostFacts,
+    host: &EngineFacts,
     options: &Options,
     notes: &mut Notes,
 ) -> Vec<Dependent> {

@@ -5,9 +5,10 @@ use serde_json::Value;
 
 use super::Notes;
 use super::json::{Object, get, is_empty, text, texts};
-use super::names::target_of;
 use crate::domain::{Reason, quoted};
-use crate::rollout::facts::HostFacts;
+use crate::engine::Inspection;
+use crate::rollout::facts::EngineFacts;
+use crate::rollout::model::names::target_of;
 
 /// Settings that a container cannot have beside the network of another one. What stands there came
 /// from that one at the start (C12).
@@ -18,8 +19,8 @@ pub(super) const NOT_WITH_SHARED_NETWORK: [&str; 5] =
 pub(super) fn forget(
     config: &mut Object,
     host_config: &mut Object,
-    inspect: &Value,
-    host: &HostFacts,
+    inspect: &Inspection,
+    host: &EngineFacts,
     notes: &mut Notes,
 ) {
     hostname(config, host_config, inspect, host, notes);
@@ -35,7 +36,7 @@ pub(super) fn forget(
 
 /// Says where a container keeps what was the Engine's default when it was created, and no longer
 /// is (C9): carrying it over is faithful, and may surprise.
-pub(super) fn warn_of_frozen_defaults(host_config: &Object, host: &HostFacts, notes: &mut Notes) {
+pub(super) fn warn_of_frozen_defaults(host_config: &Object, host: &EngineFacts, notes: &mut Notes) {
     let driver = text(&get(host_config, "LogConfig")["Type"]);
     let runtime = text(get(host_config, "Runtime"));
     for (what, own, default) in
@@ -63,7 +64,7 @@ pub(super) fn link(shown: &str) -> String {
 
 /// The link, where its target was replaced and renamed by a rollout, to the container that has the
 /// name now: a link follows the container and not the name (C15).
-fn followed(link: &str, host: &HostFacts) -> String {
+fn followed(link: &str, host: &EngineFacts) -> String {
     let Some((target, alias)) = link.split_once(':') else { return link.to_owned() };
     let name = target.trim_start_matches('/');
     match target_of(name) {
@@ -77,12 +78,12 @@ fn followed(link: &str, host: &HostFacts) -> String {
 fn hostname(
     config: &mut Object,
     host_config: &Object,
-    inspect: &Value,
-    host: &HostFacts,
+    inspect: &Inspection,
+    host: &EngineFacts,
     notes: &mut Notes,
 ) {
     let name = text(get(config, "Hostname")).to_owned();
-    let id = text(&inspect["Id"]);
+    let id = &inspect.id;
     let uts_of_host = text(get(host_config, "UTSMode")) == "host";
     let network_of_host = text(get(host_config, "NetworkMode")) == "host";
     let made_up = name.is_empty()
@@ -101,7 +102,7 @@ fn hostname(
     }
 }
 
-fn links(host_config: &mut Object, host: &HostFacts) {
+fn links(host_config: &mut Object, host: &EngineFacts) {
     let links: Vec<Value> =
         texts(get(host_config, "Links")).map(|shown| followed(&link(shown), host).into()).collect();
     if !links.is_empty() {
@@ -110,13 +111,13 @@ fn links(host_config: &mut Object, host: &HostFacts) {
 }
 
 /// A container whose namespace it shares must still be there (C14).
-fn parents(host_config: &Object, inspect: &Value, host: &HostFacts, notes: &mut Notes) {
+fn parents(host_config: &Object, inspect: &Inspection, host: &EngineFacts, notes: &mut Notes) {
     for (what, key) in [("network", "NetworkMode"), ("IPC", "IpcMode"), ("PID", "PidMode")] {
         let mode = text(get(host_config, key));
         let Some(parent) = mode.strip_prefix("container:") else { continue };
         let there = host.containers.iter().any(|other| other.is(parent))
             || host.unread.iter().any(|id| id == parent);
-        if !there && !parent.is_empty() && parent != text(&inspect["Id"]) {
+        if !there && !parent.is_empty() && parent != inspect.id {
             notes.refuse(
                 Reason::NamespaceGone,
                 format!(

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::MANY_ENDPOINTS;
 use super::json::{Object, entries, is_empty, text};
-use super::networks::{MANY_ENDPOINTS, is_bridge, is_own, takes_no_endpoint};
+use super::networks::{is_bridge, is_own, takes_no_endpoint};
 use crate::domain::quoted;
-use crate::rollout::facts::HostFacts;
+use crate::engine::{Inspection, NetworkSummary};
+use crate::rollout::facts::EngineFacts;
 
 /// The one name of the Engine's own network here.
 const BRIDGE: &str = "bridge";
@@ -18,7 +20,7 @@ const BRIDGE: &str = "bridge";
 /// From API 1.44 on the Engine joins exactly the endpoints that a body lists, so the network of the
 /// mode must be among them. Before, a creation joins the network of the mode and takes one endpoint
 /// only: the others are returned, to be connected before the start.
-pub(super) fn split(mut body: Value, host: &HostFacts) -> (Value, Vec<(String, Value)>) {
+pub(super) fn split(mut body: Value, host: &EngineFacts) -> (Value, Vec<(String, Value)>) {
     let mode = match text(&body["HostConfig"]["NetworkMode"]) {
         "" => "default".to_owned(),
         mode => mode.to_owned(),
@@ -75,16 +77,19 @@ fn complete(endpoints: &mut Object, mode: &str, of_mode: impl Fn(&str) -> bool) 
 /// those of the old one, without what the change takes away and with what it adds. Read from what
 /// the old one is in, and not from what is asked for, so that a slip there is found.
 pub(super) fn expected(
-    inspect: &Value,
+    inspect: Option<&Inspection>,
     before: &Value,
     after: &Value,
-    host: &HostFacts,
+    host: &EngineFacts,
 ) -> Vec<String> {
     if takes_no_endpoint(text(&after["HostConfig"]["NetworkMode"])) {
         return Vec::new();
     }
-    let mode = text(&inspect["HostConfig"]["NetworkMode"]);
-    let shown: BTreeMap<String, &String> = entries(&inspect["NetworkSettings"]["Networks"])
+    let mode = inspect.map_or("", |inspect| &inspect.network_mode);
+    let shown = inspect.map(|inspect| entries(&inspect.json["NetworkSettings"]["Networks"]));
+    let shown: BTreeMap<String, &String> = shown
+        .into_iter()
+        .flatten()
         .map(|(name, _)| name)
         .filter(|name| !matches!(name.as_str(), "host" | "none"))
         .map(|name| {
@@ -106,7 +111,7 @@ pub(super) fn expected(
 }
 
 /// The networks that a body asks for, by name.
-fn asked_for(body: &Value, host: &HostFacts) -> BTreeSet<String> {
+fn asked_for(body: &Value, host: &EngineFacts) -> BTreeSet<String> {
     let mode = text(&body["HostConfig"]["NetworkMode"]);
     if takes_no_endpoint(mode) {
         return BTreeSet::new();
@@ -120,7 +125,7 @@ fn asked_for(body: &Value, host: &HostFacts) -> BTreeSet<String> {
     endpoints.map(|(name, _)| name.as_str()).chain([mode]).map(named).collect()
 }
 
-fn network<'a>(name: &str, host: &'a HostFacts) -> Option<&'a crate::rollout::facts::NetworkFacts> {
+fn network<'a>(name: &str, host: &'a EngineFacts) -> Option<&'a NetworkSummary> {
     host.networks.iter().find(|network| network.name == name || network.id == name)
 }
 

@@ -5,10 +5,10 @@ use serde_json::Value;
 use super::Notes;
 use super::json::{Object, entries, get, text};
 use crate::domain::{Reason, quoted};
+use crate::engine::ContainerFacts;
+use crate::rollout::model::names::OWN_LABELS;
 use crate::rollout::spec::Change;
 
-/// What the labels of rollouts begin with.
-pub const OWN_LABELS: &str = "io.wharf.rollout.";
 const COMPOSE_IMAGE: &str = "com.docker.compose.image";
 
 /// What Compose wrote down of the image; none where it wrote nothing.
@@ -29,10 +29,9 @@ pub(super) fn drop_own(config: &mut Object) {
 }
 
 /// A task of Swarm is Swarm's: it would start another one for it.
-pub(super) fn refuse_swarm(inspect: &Value, notes: &mut Notes) {
-    let labels = &inspect["Config"]["Labels"];
-    let service = labels["com.docker.swarm.service.name"].as_str().unwrap_or("its service");
-    if labels.get("com.docker.swarm.task.id").is_some() {
+pub(super) fn refuse_swarm(old: &ContainerFacts, notes: &mut Notes) {
+    let service = old.label("com.docker.swarm.service.name").unwrap_or("its service");
+    if old.label("com.docker.swarm.task.id").is_some() {
         notes.refuse(
             Reason::SwarmTask,
             format!("it is a task of Swarm; upgrade it with `docker service update` on {service}"),
@@ -41,15 +40,15 @@ pub(super) fn refuse_swarm(inspect: &Value, notes: &mut Notes) {
 }
 
 /// The project, where it is a container of Compose.
-pub(super) fn compose_project(inspect: &Value) -> Option<&str> {
-    inspect["Config"]["Labels"]["com.docker.compose.project"].as_str()
+pub(super) fn compose_project(old: &ContainerFacts) -> Option<&str> {
+    old.label("com.docker.compose.project")
 }
 
 /// What to know before a container of Compose is replaced. Compose counts the containers of a
 /// project by their labels, whatever they are called and whether they run or not.
 #[must_use]
-pub fn compose_risk(inspect: &Value) -> Option<String> {
-    let project = quoted(compose_project(inspect)?);
+pub fn compose_risk(old: &ContainerFacts) -> Option<String> {
+    let project = quoted(compose_project(old)?);
     Some(format!(
         "it belongs to the Compose project {project}: do not run `docker compose` on it before the \
          rollout has ended, since that would take the old and the new container for two replicas; \

@@ -1,50 +1,14 @@
-//! The names that containers have while one takes the place of another.
-//!
-//! For the target `N` and the rollout `R` (its first eight digits): candidate `N.new-R`, backup
-//! `N.old-R`, reject `N.bad-R`. A name that ends so is ours, and never a target: prefixes would
-//! pile up (C16).
-
-use serde_json::Value;
+//! Names that a rollout needs and others have, or that an earlier rollout gave (C16).
 
 use super::Notes;
-use super::json::text;
 use crate::domain::Reason;
-use crate::rollout::facts::HostFacts;
-
-/// The name of the new container until it takes the place of the old one.
-#[must_use]
-pub fn candidate(target: &str, rollout: &str) -> String {
-    format!("{target}.new-{rollout}")
-}
-
-/// The name of the old container from then on.
-#[must_use]
-pub fn backup(target: &str, rollout: &str) -> String {
-    format!("{target}.old-{rollout}")
-}
-
-/// The name of a new container that failed.
-#[must_use]
-pub fn reject(target: &str, rollout: &str) -> String {
-    format!("{target}.bad-{rollout}")
-}
-
-/// The target that a name of ours belongs to; `None` for all other names.
-#[must_use]
-pub fn target_of(name: &str) -> Option<&str> {
-    let (target, ending) = name.rsplit_once('.')?;
-    let (kind, rollout) = ending.split_once('-')?;
-    let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    let ours = matches!(kind, "new" | "old" | "bad")
-        && rollout.len() == 8
-        && rollout.bytes().all(hex)
-        && !target.is_empty();
-    ours.then_some(target)
-}
+use crate::engine::Inspection;
+use crate::rollout::facts::EngineFacts;
+use crate::rollout::model::names::{backup, candidate, reject, target_of};
 
 /// Which of the names that a rollout needs are taken by containers on the host: name and ID.
 #[must_use]
-pub fn taken(host: &HostFacts, target: &str, rollout: &str) -> Vec<(String, String)> {
+pub fn taken(host: &EngineFacts, target: &str, rollout: &str) -> Vec<(String, String)> {
     let needed = [candidate(target, rollout), backup(target, rollout), reject(target, rollout)];
     let on_host = host.containers.iter();
     on_host
@@ -53,8 +17,8 @@ pub fn taken(host: &HostFacts, target: &str, rollout: &str) -> Vec<(String, Stri
         .collect()
 }
 
-pub(super) fn refuse_retained(inspect: &Value, notes: &mut Notes) {
-    let name = text(&inspect["Name"]).trim_start_matches('/');
+pub(super) fn refuse_retained(inspect: &Inspection, notes: &mut Notes) {
+    let name = &inspect.name;
     if let Some(target) = target_of(name) {
         notes.refuse(
             Reason::RetainedContainer,

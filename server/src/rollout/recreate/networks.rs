@@ -4,13 +4,11 @@
 use serde_json::Value;
 
 use super::json::{Object, entries, get, is_empty, object_of, text, texts};
-use super::{Notes, Options, mac};
+use super::{MANY_ENDPOINTS, Notes, Options, mac};
 use crate::domain::{Reason, quoted};
-use crate::engine::ApiVersion;
-use crate::rollout::facts::{HostFacts, NetworkFacts};
+use crate::engine::{ApiVersion, Inspection, NetworkSummary};
+use crate::rollout::facts::EngineFacts;
 
-/// From here on a creation takes all endpoints, and the address of a network card is theirs.
-pub(super) const MANY_ENDPOINTS: ApiVersion = ApiVersion::new(1, 44);
 /// From here on the Engine leaves its own names out of `Aliases`.
 const CLEAN_ALIASES: ApiVersion = ApiVersion::new(1, 45);
 /// From here on kernel parameters of a network card are its endpoint's.
@@ -28,13 +26,13 @@ const ASKED_FOR_ON_BRIDGE: [&str; 2] = ["DriverOpts", "GwPriority"];
 pub(super) fn endpoints(
     config: &mut Object,
     host_config: &mut Object,
-    inspect: &Value,
-    host: &HostFacts,
+    inspect: &Inspection,
+    host: &EngineFacts,
     options: &Options,
     notes: &mut Notes,
 ) -> Object {
     bindings(host_config, host.api_version);
-    let shown = &inspect["NetworkSettings"]["Networks"];
+    let shown = &inspect.json["NetworkSettings"]["Networks"];
     let mode = text(get(host_config, "NetworkMode")).to_owned();
     if takes_no_endpoint(&mode) {
         return Object::new();
@@ -75,7 +73,7 @@ pub(super) fn endpoints(
 }
 
 /// Refuses a body whose networks are not on the host.
-pub(super) fn refuse_missing(body: &Value, host: &HostFacts, notes: &mut Notes) {
+pub(super) fn refuse_missing(body: &Value, host: &EngineFacts, notes: &mut Notes) {
     let mode = text(&body["HostConfig"]["NetworkMode"]);
     let own = (!mode.is_empty() && !is_predefined(mode)).then_some(mode);
     let others =
@@ -104,7 +102,7 @@ fn is_predefined(mode: &str) -> bool {
     is_bridge(mode) || takes_no_endpoint(mode)
 }
 
-pub(super) fn is_own(mode: &str, name: &str, network: Option<&NetworkFacts>) -> bool {
+pub(super) fn is_own(mode: &str, name: &str, network: Option<&NetworkSummary>) -> bool {
     mode == name
         || (is_bridge(mode) && is_bridge(name))
         || network.is_some_and(|network| !mode.is_empty() && network.id == mode)
@@ -123,9 +121,9 @@ fn missing(name: &str, notes: &mut Notes) {
 fn known<'a>(
     name: &str,
     endpoint: &Value,
-    host: &'a HostFacts,
+    host: &'a EngineFacts,
     notes: &mut Notes,
-) -> Option<&'a NetworkFacts> {
+) -> Option<&'a NetworkSummary> {
     let id = text(&endpoint["NetworkID"]);
     let by_id = host.networks.iter().find(|network| !id.is_empty() && network.id == id);
     let by_name = || host.networks.iter().find(|network| network.name == name);
@@ -144,10 +142,10 @@ fn known<'a>(
 
 fn settings(
     endpoint: &Value,
-    network: Option<&NetworkFacts>,
+    network: Option<&NetworkSummary>,
     on_bridge: bool,
-    inspect: &Value,
-    host: &HostFacts,
+    inspect: &Inspection,
+    host: &EngineFacts,
     options: &Options,
     notes: &mut Notes,
 ) -> Object {
@@ -169,12 +167,12 @@ fn settings(
 
 /// C20: exactly what the Engine adds goes; from API 1.44 on that is the host name, too, which the
 /// new container gets again.
-fn aliases(shown: &Value, inspect: &Value, api_version: ApiVersion) -> Value {
+fn aliases(shown: &Value, inspect: &Inspection, api_version: ApiVersion) -> Value {
     if api_version >= CLEAN_ALIASES {
         return shown.clone();
     }
-    let short_id = text(&inspect["Id"]).get(..12).unwrap_or_default();
-    let hostname = text(&inspect["Config"]["Hostname"]);
+    let short_id = inspect.id.get(..12).unwrap_or_default();
+    let hostname = text(&inspect.json["Config"]["Hostname"]);
     let added =
         |alias: &str| alias == short_id || (api_version >= MANY_ENDPOINTS && alias == hostname);
     texts(shown).filter(|alias| !added(alias)).map(Value::from).collect()
@@ -183,7 +181,7 @@ fn aliases(shown: &Value, inspect: &Value, api_version: ApiVersion) -> Value {
 /// C23: of a network of Swarm it may be what the Engine chose.
 fn addresses(
     shown: &Value,
-    network: Option<&NetworkFacts>,
+    network: Option<&NetworkSummary>,
     options: &Options,
     notes: &mut Notes,
 ) -> Value {
@@ -205,7 +203,7 @@ fn addresses(
 }
 
 /// The network of one that has left its own: a creation joins the network of its mode.
-fn stand_in(mode: &str, endpoints: &Object, host: &HostFacts, notes: &mut Notes) -> String {
+fn stand_in(mode: &str, endpoints: &Object, host: &EngineFacts, notes: &mut Notes) -> String {
     if is_bridge(mode) && endpoints.is_empty() {
         // Some Engines do not show their own network.
         return mode.to_owned();

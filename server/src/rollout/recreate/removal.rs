@@ -1,30 +1,29 @@
 //! A container whose removal has begun: the Engine lets nothing else be done with it.
 
-use serde_json::Value;
-
 use super::Notes;
-use super::json::text;
 use crate::domain::Reason;
+use crate::engine::ContainerFacts;
+use crate::engine::inspection::Status;
 use crate::rollout::model::Trouble;
 
 /// Why a container cannot be replaced that is being removed, or whose removal failed: it can be
 /// neither started again nor updated, so there would be no way back.
 #[must_use]
-pub fn being_removed(inspect: &Value) -> Option<Trouble> {
-    let (state, name) = (&inspect["State"], text(&inspect["Name"]).trim_start_matches('/'));
-    let message = if state["Dead"] == true || state["Status"] == "dead" {
-        format!(
+pub fn being_removed(old: &ContainerFacts) -> Option<Trouble> {
+    let name = &old.name;
+    let message = match old.status {
+        Status::Dead => format!(
             "{name} is dead: its removal has failed, and its Engine only lets it be removed; remove \
              it (wharf rm --force), or leave the host out"
-        )
-    } else if state["Status"] == "removing" {
-        format!("{name} is being removed; try again when it is gone, or leave the host out")
-    } else {
-        return None;
+        ),
+        Status::Removing => {
+            format!("{name} is being removed; try again when it is gone, or leave the host out")
+        }
+        _ => return None,
     };
     Some(Trouble::new(Reason::RemovalInProgress, message))
 }
 
-pub(super) fn refuse(inspect: &Value, notes: &mut Notes) {
-    notes.refusals.extend(being_removed(inspect));
+pub(super) fn refuse(old: &ContainerFacts, notes: &mut Notes) {
+    notes.refusals.extend(being_removed(old));
 }

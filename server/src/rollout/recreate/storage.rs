@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::json::{Object, entries, get, is_empty, items, object_of, text, texts};
 use super::{Notes, Options};
-use crate::engine::{FileChange, FileChangeKind};
-use crate::rollout::facts::{HostFacts, OldContainer};
+use crate::engine::{FileChange, FileChangeKind, Inspection};
+use crate::rollout::facts::{EngineFacts, OldContainer};
 use crate::rollout::spec::AnonymousVolumes;
 
 /// Paths that the Engine or the kernel's interfaces write, not the application.
@@ -33,14 +33,14 @@ const NAMED: usize = 5;
 pub(super) fn keep(
     config: &mut Object,
     host_config: &mut Object,
-    inspect: &Value,
-    host: &HostFacts,
+    inspect: &Inspection,
+    host: &EngineFacts,
     options: &Options,
     notes: &mut Notes,
 ) -> Vec<String> {
     let gone = drop_gone_sources(host_config, host, notes);
     let mut inherited = Vec::new();
-    for mount in items(&inspect["Mounts"]) {
+    for mount in items(&inspect.json["Mounts"]) {
         let target = text(&mount["Destination"]);
         let is_volume = mount["Type"] == "volume";
         let kept = options.anonymous_volumes == AnonymousVolumes::Keep;
@@ -116,8 +116,7 @@ pub(super) fn warn_of_lost_files(old: &OldContainer, notes: &mut Notes) -> Vec<S
         );
         return Vec::new();
     };
-    let targets: Vec<&str> =
-        items(&old.inspect["Mounts"]).map(|mount| clean(text(&mount["Destination"]))).collect();
+    let targets: Vec<&str> = old.inspect.mounts.iter().map(|mount| clean(&mount.target)).collect();
     let mut lost = lost_files(changes, &targets);
     if lost.is_empty() {
         return Vec::new();
@@ -194,7 +193,7 @@ fn own_mount<'a>(host_config: &'a mut Object, target: &str) -> Option<&'a mut Va
 }
 
 /// Whether the mount is one that it takes from another container.
-fn from_another(mount: &Value, host_config: &Object, host: &HostFacts) -> bool {
+fn from_another(mount: &Value, host_config: &Object, host: &EngineFacts) -> bool {
     texts(get(host_config, "VolumesFrom")).any(|from| {
         let source = host.containers.iter().find(|other| other.is(source_of(from)));
         source.is_some_and(|source| {
@@ -208,7 +207,7 @@ fn from_another(mount: &Value, host_config: &Object, host: &HostFacts) -> bool {
 }
 
 /// Takes containers that are gone out of `VolumesFrom`: what it has from them is in its own mounts.
-fn drop_gone_sources(host_config: &mut Object, host: &HostFacts, notes: &mut Notes) -> bool {
+fn drop_gone_sources(host_config: &mut Object, host: &EngineFacts, notes: &mut Notes) -> bool {
     let Some(Value::Array(list)) = host_config.get_mut("VolumesFrom") else { return false };
     let before = list.len();
     list.retain(|from| {
