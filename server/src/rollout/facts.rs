@@ -27,7 +27,7 @@ pub struct OldContainer {
 
 /// What is around it on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EngineFacts {
+pub struct HostFacts {
     /// The version in which the facts were read and the container will be created.
     pub api_version: ApiVersion,
     /// The host name of the Engine.

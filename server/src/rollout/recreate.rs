@@ -50,7 +50,7 @@ pub use unset::check_unset;
 
 pub use super::model::names::OWN_LABELS;
 
-use super::facts::{EngineFacts, OldContainer};
+use super::facts::{HostFacts, OldContainer};
 use super::model::{OldFacts, Order, Trouble};
 use super::reason::Reason;
 use super::spec::{AnonymousVolumes, Change, Dependents, OrderPreference, Policy};
@@ -115,7 +115,7 @@ struct Notes {
 /// The container that replaces `old`, or everything that stands against it.
 pub fn recreate(
     old: &OldContainer,
-    host: &EngineFacts,
+    host: &HostFacts,
     change: &Change,
     options: &Options,
 ) -> Result<Recreated, Vec<Trouble>> {
@@ -164,7 +164,7 @@ pub fn recreate(
 
 /// The container that a change makes where there is none. The change must have a whole body, or
 /// an image and settings.
-pub fn fresh(host: &EngineFacts, change: &Change) -> Result<Recreated, Vec<Trouble>> {
+pub fn fresh(host: &HostFacts, change: &Change) -> Result<Recreated, Vec<Trouble>> {
     let mut notes = Notes::default();
     let body = change::apply(Value::Object(json::Object::new()), change, &mut notes);
     let body = match body {
@@ -190,7 +190,7 @@ pub fn fresh(host: &EngineFacts, change: &Change) -> Result<Recreated, Vec<Troub
 
 /// The stopped stand-in for a container that removes itself when it stops: the same container
 /// without that, on the same volumes (C30).
-pub fn twin(old: &OldContainer, host: &EngineFacts) -> Result<Recreated, Vec<Trouble>> {
+pub fn twin(old: &OldContainer, host: &HostFacts) -> Result<Recreated, Vec<Trouble>> {
     let mut notes = Notes::default();
     let mut base = Base::of(old, host, &Options::as_it_is(), &mut notes);
     if !notes.refusals.is_empty() {
@@ -212,7 +212,7 @@ pub fn twin(old: &OldContainer, host: &EngineFacts) -> Result<Recreated, Vec<Tro
 
 /// What the plan keeps of the old container.
 #[must_use]
-pub fn old_facts(old: &OldContainer, on: &EngineFacts) -> OldFacts {
+pub fn old_facts(old: &OldContainer, on: &HostFacts) -> OldFacts {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let digests = old.image.as_ref().and_then(|image| image["RepoDigests"].as_array());
     let facts = &old.inspect;
@@ -287,7 +287,7 @@ struct Base {
 }
 
 impl Base {
-    fn of(old: &OldContainer, host: &EngineFacts, options: &Options, notes: &mut Notes) -> Self {
+    fn of(old: &OldContainer, host: &HostFacts, options: &Options, notes: &mut Notes) -> Self {
         let inspect = &old.inspect;
         let mut config = json::object_of(&inspect.json["Config"]);
         let mut host_config = json::object_of(&inspect.json["HostConfig"]);
@@ -325,7 +325,7 @@ impl Made {
     /// `shown` is what the Engine shows of the old container and its version does not know.
     fn finish(
         self,
-        host: &EngineFacts,
+        host: &HostFacts,
         shown: &[String],
         mut notes: Notes,
     ) -> Result<Recreated, Vec<Trouble>> {

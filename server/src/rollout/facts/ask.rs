@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::Value;
 
-use super::{EngineFacts, OldContainer};
+use super::{HostFacts, OldContainer};
 use crate::domain::{ContainerName, ContainerRef, ImageName};
 use crate::engine::{
     ApiVersion, ContainerFacts, ContainerListing, Engine, EngineDocument, EngineError, ErrorKind,
@@ -24,7 +24,7 @@ pub struct Facts {
     /// The container of that name; `None` where there is none.
     pub old: Option<OldContainer>,
     /// What is around it.
-    pub host: EngineFacts,
+    pub host: HostFacts,
 }
 
 /// Asks an Engine for all that a plan for `target` needs. Changes nothing.
@@ -44,7 +44,7 @@ pub async fn gather(engine: &dyn Engine, target: &ContainerName) -> Result<Facts
         None => None,
     };
     let (containers, unread) = containers(engine).await?;
-    let host = EngineFacts {
+    let host = HostFacts {
         fixed_restart_policies: podman::has_fixed_restart_policies(&info),
         api_version,
         engine_name: text("Name"),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::sealed::body;
 use crate::domain::{ContainerName, HostName};
 use crate::engine::ContainerFacts;
-use crate::rollout::facts::{EngineFacts, OldContainer};
+use crate::rollout::facts::{HostFacts, OldContainer};
 use crate::rollout::model::{
     Bodies, DependentPlan, HostPlan, Plan, RolloutId, TargetKind, Trouble,
 };
@@ -27,7 +27,7 @@ pub(super) struct Planned {
 pub(super) fn plan(
     target: &OldContainer,
     dependents: &[OldContainer],
-    host: &EngineFacts,
+    host: &HostFacts,
     rollout: RolloutId,
 ) -> Result<Planned, Vec<Trouble>> {
     if !dependents.is_empty() && target.inspect.auto_remove {
@@ -54,7 +54,7 @@ pub(super) fn plan(
 fn one(
     target: &ContainerFacts,
     dependent: &OldContainer,
-    host: &EngineFacts,
+    host: &HostFacts,
     rollout: RolloutId,
 ) -> Result<(DependentPlan, Bodies), Vec<Trouble>> {
     let refuse = |message: String| Err(vec![Trouble::new(reason::DEPENDENT_CONTAINER, message)]);

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::{HostBodies, Snapshot};
-use crate::rollout::facts::{EngineFacts, OldContainer};
+use crate::rollout::facts::{HostFacts, OldContainer};
 use crate::rollout::model::{Bodies, NewBody, Trouble};
 use crate::rollout::recreate::{self, Options, Recreated};
 use crate::rollout::spec::Change;
@@ -19,7 +19,7 @@ pub(super) struct WayBack {
 }
 
 /// How the container comes back, or why its twin cannot be made.
-pub(super) fn way_back(old: &OldContainer, host: &EngineFacts) -> Result<WayBack, Vec<Trouble>> {
+pub(super) fn way_back(old: &OldContainer, host: &HostFacts) -> Result<WayBack, Vec<Trouble>> {
     let facts = recreate::old_facts(old, host);
     let vanishes = facts.auto_remove && facts.running;
     let twin = vanishes.then(|| recreate::twin(old, host)).transpose()?;

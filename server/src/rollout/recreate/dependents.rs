@@ -9,7 +9,7 @@ use super::storage::source_of;
 use super::{Notes, Options};
 use crate::domain::Reason;
 use crate::engine::ContainerFacts;
-use crate::rollout::facts::{EngineFacts, OldContainer};
+use crate::rollout::facts::{HostFacts, OldContainer};
 use crate::rollout::model::Trouble;
 use crate::rollout::model::names::target_of;
 use crate::rollout::spec::Dependents;
@@ -70,7 +70,7 @@ pub fn retarget(body: &Value, old: &ContainerFacts, new_id: &str) -> Value {
 
 /// What hangs on a container, by name.
 #[must_use]
-pub fn dependents_of(old: &OldContainer, host: &EngineFacts) -> Vec<Dependent> {
+pub fn dependents_of(old: &OldContainer, host: &HostFacts) -> Vec<Dependent> {
     let target = &old.inspect;
     // What a rollout keeps of a dependent hangs on what it keeps of the target, and a name that it
     // was given means another container by now.
@@ -93,7 +93,7 @@ pub fn dependents_of(old: &OldContainer, host: &EngineFacts) -> Vec<Dependent> {
 
 /// What is said of each dependent where they are not to be made anew.
 #[must_use]
-pub fn refuse_dependents(old: &OldContainer, host: &EngineFacts) -> Vec<Trouble> {
+pub fn refuse_dependents(old: &OldContainer, host: &HostFacts) -> Vec<Trouble> {
     let refuse = |dependent: Dependent| {
         let message = format!(
             "the container {} {}, and could not start again; have it recreated too (dependents: recreate), or remove it first",
@@ -107,7 +107,7 @@ pub fn refuse_dependents(old: &OldContainer, host: &EngineFacts) -> Vec<Trouble>
 
 pub(super) fn find(
     old: &OldContainer,
-    host: &EngineFacts,
+    host: &HostFacts,
     options: &Options,
     notes: &mut Notes,
 ) -> Vec<Dependent> {

@@ -15,12 +15,8 @@ const INSPECTIONS: [&str; 2] = [
 
 const IMAGE: &str = r#"{"Id":"sha256:11","Os":"linux","Architecture":"amd64","Config":{"Env":["A=1","PATH=/bin"],"Cmd":["sh"],"Labels":{"a":"b"},"Volumes":{"/data":{}},"ExposedPorts":{"80/tcp":{}}}}"#;
 
-fn host(containers: Vec<ContainerFacts>) -> EngineFacts {
-    EngineFacts {
-        api_version: ApiVersion::new(1, 44),
-        containers,
-        ..super::tests::bodies::host(44)
-    }
+fn host(containers: Vec<ContainerFacts>) -> HostFacts {
+    HostFacts { api_version: ApiVersion::new(1, 44), containers, ..super::tests::bodies::host(44) }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::Notes;
 use super::json::{Object, get, is_empty, text, texts};
 use crate::domain::{Reason, quoted};
 use crate::engine::Inspection;
-use crate::rollout::facts::EngineFacts;
+use crate::rollout::facts::HostFacts;
 use crate::rollout::model::names::target_of;
 
 /// Settings that a container cannot have beside the network of another one. What stands there came
@@ -20,7 +20,7 @@ pub(super) fn forget(
     config: &mut Object,
     host_config: &mut Object,
     inspect: &Inspection,
-    host: &EngineFacts,
+    host: &HostFacts,
     notes: &mut Notes,
 ) {
     hostname(config, host_config, inspect, host, notes);
@@ -36,7 +36,7 @@ pub(super) fn forget(
 
 /// Says where a container keeps what was the Engine's default when it was created, and no longer
 /// is (C9): carrying it over is faithful, and may surprise.
-pub(super) fn warn_of_frozen_defaults(host_config: &Object, host: &EngineFacts, notes: &mut Notes) {
+pub(super) fn warn_of_frozen_defaults(host_config: &Object, host: &HostFacts, notes: &mut Notes) {
     let driver = text(&get(host_config, "LogConfig")["Type"]);
     let runtime = text(get(host_config, "Runtime"));
     for (what, own, default) in
@@ -64,7 +64,7 @@ pub(super) fn link(shown: &str) -> String {
 
 /// The link, where its target was replaced and renamed by a rollout, to the container that has the
 /// name now: a link follows the container and not the name (C15).
-fn followed(link: &str, host: &EngineFacts) -> String {
+fn followed(link: &str, host: &HostFacts) -> String {
     let Some((target, alias)) = link.split_once(':') else { return link.to_owned() };
     let name = target.trim_start_matches('/');
     match target_of(name) {
@@ -79,7 +79,7 @@ fn hostname(
     config: &mut Object,
     host_config: &Object,
     inspect: &Inspection,
-    host: &EngineFacts,
+    host: &HostFacts,
     notes: &mut Notes,
 ) {
     let name = text(get(config, "Hostname")).to_owned();
@@ -102,7 +102,7 @@ fn hostname(
     }
 }
 
-fn links(host_config: &mut Object, host: &EngineFacts) {
+fn links(host_config: &mut Object, host: &HostFacts) {
     let links: Vec<Value> =
         texts(get(host_config, "Links")).map(|shown| followed(&link(shown), host).into()).collect();
     if !links.is_empty() {
@@ -111,7 +111,7 @@ fn links(host_config: &mut Object, host: &EngineFacts) {
 }
 
 /// A container whose namespace it shares must still be there (C14).
-fn parents(host_config: &Object, inspect: &Inspection, host: &EngineFacts, notes: &mut Notes) {
+fn parents(host_config: &Object, inspect: &Inspection, host: &HostFacts, notes: &mut Notes) {
     for (what, key) in [("network", "NetworkMode"), ("IPC", "IpcMode"), ("PID", "PidMode")] {
         let mode = text(get(host_config, key));
         let Some(parent) = mode.strip_prefix("container:") else { continue };

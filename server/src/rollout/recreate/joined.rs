@@ -10,7 +10,7 @@ use super::json::{Object, entries, is_empty, text};
 use super::networks::{is_bridge, is_own, takes_no_endpoint};
 use crate::domain::quoted;
 use crate::engine::{Inspection, NetworkSummary};
-use crate::rollout::facts::EngineFacts;
+use crate::rollout::facts::HostFacts;
 
 /// The one name of the Engine's own network here.
 const BRIDGE: &str = "bridge";
@@ -20,7 +20,7 @@ const BRIDGE: &str = "bridge";
 /// From API 1.44 on the Engine joins exactly the endpoints that a body lists, so the network of the
 /// mode must be among them. Before, a creation joins the network of the mode and takes one endpoint
 /// only: the others are returned, to be connected before the start.
-pub(super) fn split(mut body: Value, host: &EngineFacts) -> (Value, Vec<(String, Value)>) {
+pub(super) fn split(mut body: Value, host: &HostFacts) -> (Value, Vec<(String, Value)>) {
     let mode = match text(&body["HostConfig"]["NetworkMode"]) {
         "" => "default".to_owned(),
         mode => mode.to_owned(),
@@ -80,7 +80,7 @@ pub(super) fn expected(
     inspect: Option<&Inspection>,
     before: &Value,
     after: &Value,
-    host: &EngineFacts,
+    host: &HostFacts,
 ) -> Vec<String> {
     if takes_no_endpoint(text(&after["HostConfig"]["NetworkMode"])) {
         return Vec::new();
@@ -111,7 +111,7 @@ pub(super) fn expected(
 }
 
 /// The networks that a body asks for, by name.
-fn asked_for(body: &Value, host: &EngineFacts) -> BTreeSet<String> {
+fn asked_for(body: &Value, host: &HostFacts) -> BTreeSet<String> {
     let mode = text(&body["HostConfig"]["NetworkMode"]);
     if takes_no_endpoint(mode) {
         return BTreeSet::new();
@@ -125,7 +125,7 @@ fn asked_for(body: &Value, host: &EngineFacts) -> BTreeSet<String> {
     endpoints.map(|(name, _)| name.as_str()).chain([mode]).map(named).collect()
 }
 
-fn network<'a>(name: &str, host: &'a EngineFacts) -> Option<&'a NetworkSummary> {
+fn network<'a>(name: &str, host: &'a HostFacts) -> Option<&'a NetworkSummary> {
     host.networks.iter().find(|network| network.name == name || network.id == name)
 }
 

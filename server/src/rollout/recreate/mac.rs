@@ -8,7 +8,7 @@ use super::{MANY_ENDPOINTS, Notes};
 use crate::domain::quoted;
 use crate::engine::inspection::Status;
 use crate::engine::{ApiVersion, Inspection, NetworkSummary};
-use crate::rollout::facts::EngineFacts;
+use crate::rollout::facts::HostFacts;
 
 /// From here on the settings of a container do not show the address of its main network.
 pub(crate) const NO_CONFIG_ADDRESS: ApiVersion = ApiVersion::new(1, 52);
@@ -36,7 +36,7 @@ pub(super) fn asked_for(
     network: Option<&NetworkSummary>,
     is_own: bool,
     inspect: &Inspection,
-    host: &EngineFacts,
+    host: &HostFacts,
     notes: &mut Notes,
 ) -> Option<Value> {
     let config = object_of(&inspect.json["Config"]);
@@ -64,7 +64,7 @@ fn of(
     endpoint: &Value,
     network: Option<&NetworkSummary>,
     inspect: &Inspection,
-    host: &EngineFacts,
+    host: &HostFacts,
 ) -> Address {
     let address = text(&endpoint["MacAddress"]);
     if !inspect.running {

@@ -3,12 +3,12 @@
 use super::Notes;
 use crate::domain::Reason;
 use crate::engine::Inspection;
-use crate::rollout::facts::EngineFacts;
+use crate::rollout::facts::HostFacts;
 use crate::rollout::model::names::{backup, candidate, reject, target_of};
 
 /// Which of the names that a rollout needs are taken by containers on the host: name and ID.
 #[must_use]
-pub fn taken(host: &EngineFacts, target: &str, rollout: &str) -> Vec<(String, String)> {
+pub fn taken(host: &HostFacts, target: &str, rollout: &str) -> Vec<(String, String)> {
     let needed = [candidate(target, rollout), backup(target, rollout), reject(target, rollout)];
     let on_host = host.containers.iter();
     on_host

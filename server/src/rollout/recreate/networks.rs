@@ -7,7 +7,7 @@ use super::json::{Object, entries, get, is_empty, object_of, text, texts};
 use super::{MANY_ENDPOINTS, Notes, Options, mac};
 use crate::domain::{Reason, quoted};
 use crate::engine::{ApiVersion, Inspection, NetworkSummary};
-use crate::rollout::facts::EngineFacts;
+use crate::rollout::facts::HostFacts;
 
 /// From here on the Engine leaves its own names out of `Aliases`.
 const CLEAN_ALIASES: ApiVersion = ApiVersion::new(1, 45);
@@ -27,7 +27,7 @@ pub(super) fn endpoints(
     config: &mut Object,
     host_config: &mut Object,
     inspect: &Inspection,
-    host: &EngineFacts,
+    host: &HostFacts,
     options: &Options,
     notes: &mut Notes,
 ) -> Object {
@@ -73,7 +73,7 @@ pub(super) fn endpoints(
 }
 
 /// Refuses a body whose networks are not on the host.
-pub(super) fn refuse_missing(body: &Value, host: &EngineFacts, notes: &mut Notes) {
+pub(super) fn refuse_missing(body: &Value, host: &HostFacts, notes: &mut Notes) {
     let mode = text(&body["HostConfig"]["NetworkMode"]);
     let own = (!mode.is_empty() && !is_predefined(mode)).then_some(mode);
     let others =
@@ -121,7 +121,7 @@ fn missing(name: &str, notes: &mut Notes) {
 fn known<'a>(
     name: &str,
     endpoint: &Value,
-    host: &'a EngineFacts,
+    host: &'a HostFacts,
     notes: &mut Notes,
 ) -> Option<&'a NetworkSummary> {
     let id = text(&endpoint["NetworkID"]);
@@ -145,7 +145,7 @@ fn settings(
     network: Option<&NetworkSummary>,
     on_bridge: bool,
     inspect: &Inspection,
-    host: &EngineFacts,
+    host: &HostFacts,
     options: &Options,
     notes: &mut Notes,
 ) -> Object {
@@ -203,7 +203,7 @@ fn addresses(
 }
 
 /// The network of one that has left its own: a creation joins the network of its mode.
-fn stand_in(mode: &str, endpoints: &Object, host: &EngineFacts, notes: &mut Notes) -> String {
+fn stand_in(mode: &str, endpoints: &Object, host: &HostFacts, notes: &mut Notes) -> String {
     if is_bridge(mode) && endpoints.is_empty() {
         // Some Engines do not show their own network.
         return mode.to_owned();

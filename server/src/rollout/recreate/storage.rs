@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::json::{Object, entries, get, is_empty, items, object_of, text, texts};
 use super::{Notes, Options};
 use crate::engine::{FileChange, FileChangeKind, Inspection};
-use crate::rollout::facts::{EngineFacts, OldContainer};
+use crate::rollout::facts::{HostFacts, OldContainer};
 use crate::rollout::spec::AnonymousVolumes;
 
 /// Paths that the Engine or the kernel's interfaces write, not the application.
@@ -34,7 +34,7 @@ pub(super) fn keep(
     config: &mut Object,
     host_config: &mut Object,
     inspect: &Inspection,
-    host: &EngineFacts,
+    host: &HostFacts,
     options: &Options,
     notes: &mut Notes,
 ) -> Vec<String> {
@@ -193,7 +193,7 @@ fn own_mount<'a>(host_config: &'a mut Object, target: &str) -> Option<&'a mut Va
 }
 
 /// Whether the mount is one that it takes from another container.
-fn from_another(mount: &Value, host_config: &Object, host: &EngineFacts) -> bool {
+fn from_another(mount: &Value, host_config: &Object, host: &HostFacts) -> bool {
     texts(get(host_config, "VolumesFrom")).any(|from| {
         let source = host.containers.iter().find(|other| other.is(source_of(from)));
         source.is_some_and(|source| {
@@ -207,7 +207,7 @@ fn from_another(mount: &Value, host_config: &Object, host: &EngineFacts) -> bool
 }
 
 /// Takes containers that are gone out of `VolumesFrom`: what it has from them is in its own mounts.
-fn drop_gone_sources(host_config: &mut Object, host: &EngineFacts, notes: &mut Notes) -> bool {
+fn drop_gone_sources(host_config: &mut Object, host: &HostFacts, notes: &mut Notes) -> bool {
     let Some(Value::Array(list)) = host_config.get_mut("VolumesFrom") else { return false };
     let before = list.len();
     list.retain(|from| {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::engine::{ApiVersion, ContainerFacts, Inspection, NetworkSummary, Platform};
-use crate::rollout::facts::{EngineFacts, OldContainer};
+use crate::rollout::facts::{HostFacts, OldContainer};
 use crate::rollout::model::Trouble;
 use crate::rollout::recreate::{Options, Recreated, recreate};
 use crate::rollout::spec::{Change, Policy};
@@ -39,14 +39,14 @@ pub fn old(own: Value, image: Value) -> OldContainer {
 }
 
 /// A host with two networks and the container.
-pub fn host(api: u16) -> EngineFacts {
+pub fn host(api: u16) -> HostFacts {
     let network = |id: &str, name: &str| NetworkSummary {
         id: id.to_owned(),
         name: name.to_owned(),
         driver: "bridge".to_owned(),
         scope: "local".to_owned(),
     };
-    EngineFacts {
+    HostFacts {
         api_version: ApiVersion::new(1, api),
         engine_name: "node-1".to_owned(),
         log_driver: "json-file".to_owned(),
@@ -63,7 +63,7 @@ pub fn options() -> Options {
     Options::from(&Policy::default())
 }
 
-pub fn made(old: &OldContainer, host: &EngineFacts, change: &Change) -> Recreated {
+pub fn made(old: &OldContainer, host: &HostFacts, change: &Change) -> Recreated {
     recreate(old, host, change, &options()).unwrap_or_else(|refusals| panic!("{refusals:?}"))
 }
 
@@ -72,7 +72,7 @@ pub fn body(own: Value, image: Value) -> Value {
     made(&old(own, image), &host(41), &Change::default()).body
 }
 
-pub fn refused(own: Value, host: &EngineFacts, change: &Change) -> Vec<Trouble> {
+pub fn refused(own: Value, host: &HostFacts, change: &Change) -> Vec<Trouble> {
     recreate(&old(own, json!({})), host, change, &options()).expect_err("it is refused")
 }
 

@@ -146,7 +146,7 @@ fn c15_the_link_of_a_dependent_leads_to_the_new_container() {
 
 #[test]
 fn c15_a_link_to_what_a_rollout_renamed_is_written_with_the_name_it_stands_for() {
-    let links = |host: &crate::rollout::facts::EngineFacts| {
+    let links = |host: &crate::rollout::facts::HostFacts| {
         let links = json!(["/db.old-0123abcd:/web/database", "/x.old-1:/web/x"]);
         let old = old(json!({"HostConfig": {"Links": links}}), json!({}));
         made(&old, host, &Change::default()).body["HostConfig"]["Links"].clone()
