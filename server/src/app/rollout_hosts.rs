@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use crate::domain::{HostAddress, HostName, Reason, RegistryHost, RegistryLogin};
 use crate::engine::Engine;
@@ -73,10 +71,6 @@ impl Hosts for FleetHosts {
     }
 
     async fn probe_tcp(&self, target: &ProbeTarget, limit: Duration) -> Result<(), String> {
-        match timeout(limit, TcpStream::connect(target.authority())).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("no connection within {limit:?}")),
-        }
+        probe::connect(&target.authority(), limit).await
     }
 }

@@ -188,9 +188,10 @@ fn fuzz_small_answers() {
         let _ = parse_list::<wire::NetworkItem, NetworkSummary>(&text, false);
         let _ = parse::<wire::Distribution>(&text);
         let _ = parse::<wire::Versions>(&text);
-        let _ = parse::<wire::ContainerState>(&text);
+        let _ = parse::<wire::Identified>(&text);
         let document = EngineDocument { json: text, api_version: ApiVersion::new(1, 41) };
         let _ = document.parse::<wire::ImageFacts>();
+        let _ = super::Inspection::read(&document);
     });
 }
 

@@ -18,10 +18,12 @@ mod frames;
 #[cfg(test)]
 mod fuzz;
 pub mod http;
+pub mod inspection;
 mod lines;
 mod list;
 mod needs;
 mod operation;
+pub mod podman;
 mod progress;
 mod registry_auth;
 mod types;
@@ -33,6 +35,7 @@ use serde_json::Value;
 
 pub use error::{EngineError, ErrorKind};
 pub use files::raise_file_limit;
+pub use inspection::{ContainerFacts, Inspection, RestartPolicy};
 pub use needs::unsupported;
 pub use types::{
     ApiVersion, Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created,

@@ -404,25 +404,14 @@ impl From<Login> for LoginAnswer {
     }
 }
 
-/// What is read of an inspected container.
+/// What an inspected container must have, whatever else is in it.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct ContainerState {
+pub(super) struct Identified {
     #[serde(deserialize_with = "engine_id")]
     pub(super) id: String,
     #[serde(default, deserialize_with = "null_to_default")]
     pub(super) name: String,
-    #[serde(default, deserialize_with = "null_to_default")]
-    pub(super) state: RunState,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct RunState {
-    #[serde(default, deserialize_with = "null_to_default")]
-    pub(super) running: bool,
-    #[serde(default, deserialize_with = "null_to_default")]
-    pub(super) paused: bool,
 }
 
 /// What is read of an inspected image.

@@ -16,18 +16,16 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Clock;
 use super::control::{Effect, effect};
 use super::decide::{Assignment, Decision, decide};
-use super::executor::{Bodies, EventWriter, Start, Stopped, Task};
+use super::executor::{EventWriter, Start, Stopped, Task};
 use super::hosts::Hosts;
 use super::journal::{Journal, JournalError, NewSecret, SecretKind};
 use super::model::{
-    Control, DependentPlan, Epoch, Event, HostEvent, HostPlan, Millis, Record, Revision, RolloutId,
-    Trouble,
+    Bodies, Control, DependentPlan, Epoch, Event, HostEvent, HostPlan, Millis, Names, Record,
+    Revision, RolloutId, Trouble,
 };
 use super::requests::{PullProgress, RolloutError};
 use super::spec::Policy;
 use super::state::{Illegal, RolloutState};
-use super::step::Names;
-use super::supervisor::write_login;
 use crate::domain::{ContainerName, HostName, Reason, RegistryLogin};
 
 /// Events of hosts that wait to be stored; each host has at most one batch, so this only limits how
@@ -369,8 +367,7 @@ impl Driver {
 
     async fn take_login(&mut self, login: Arc<RegistryLogin>) -> Result<(), DriverError> {
         let Shared { journal, epoch, .. } = &self.shared;
-        let text = write_login(&login);
-        let secret = NewSecret { host: None, kind: SecretKind::Login, text };
+        let secret = NewSecret::login(&login);
         journal.replace_secret(*epoch, self.id, secret).await?;
         self.login = Some(login);
         Ok(())

@@ -19,25 +19,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::hosts::Hosts;
 use super::model::{
-    HostEnd, HostEvent, HostPlan, Millis, PlannedImage, RolloutId, Step, Trouble, Work,
+    Bodies, HostEnd, HostEvent, HostPlan, HostProgress, Millis, Names, PlannedImage, RolloutId,
+    Step, Trouble, Work,
 };
 use super::requests::PullProgress;
 use super::spec::Policy;
-use super::step::{Direction, HostProgress, Names, Next, Observed};
-use crate::domain::{HostName, Reason, RegistryLogin};
-use crate::engine::{Engine, EngineError, ErrorKind};
+use super::step::{Direction, Next, Observed};
+use crate::domain::{ContainerRef, HostName, Reason, RegistryLogin};
+use crate::engine::{ContainerFacts, Engine, EngineError, ErrorKind, Inspection};
 
 use dependents::DependentEventWriter;
 
 pub use clear::remove_left;
-pub use look::container_facts;
 
 /// Delay before a host that did not answer is contacted again: initial and maximum.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -126,36 +125,6 @@ pub struct Start {
     /// Until when it is watched after its gate.
     pub monitor_until: Option<Millis>,
     /// ID of the image on this host, if it was pulled.
-    pub image_id: Option<String>,
-}
-
-/// Bodies of the containers of one host, as they are sent to the Engine.
-#[derive(Clone, Default, Serialize, Deserialize)]
-pub struct Bodies {
-    /// Body of the new container; `None` if none is created.
-    pub new: Option<NewBody>,
-    /// Body of the twin of the old container; `None` if it needs none.
-    pub twin: Option<NewBody>,
-    /// The dependents of the target, in the order of the plan; they refer to the old container by
-    /// ID.
-    #[serde(default)]
-    pub dependents: Vec<Bodies>,
-}
-
-/// A container that is to be created.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct NewBody {
-    /// `POST /containers/create`.
-    pub body: serde_json::Value,
-    /// Networks to connect before the start, with their endpoints: those that Engines before API
-    /// 1.44 do not accept at creation.
-    pub networks: Vec<(String, serde_json::Value)>,
-    /// Names of the networks that the container must be in; empty if none were recorded.
-    #[serde(default)]
-    pub joins: Vec<String>,
-    /// ID of the image to create it from, if known before the pull: the name of the image may point
-    /// to another one by then. `None` for the rollout's image.
-    #[serde(default)]
     pub image_id: Option<String>,
 }
 
@@ -390,6 +359,15 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The container as its Engine shows it now.
+    async fn inspect(&self, container: &ContainerRef) -> Result<Inspection, StepError> {
+        let read = async {
+            let document = self.engine.inspect_container(container, false).await?;
+            Inspection::read(&document)?.with_status()
+        };
+        self.call(CALL, read).await
+    }
+
     fn trouble(&self, error: &EngineError) -> Trouble {
         Trouble::new(error.kind.reason(), format!("{}: {}", error.operation, error.message))
     }
@@ -407,4 +385,15 @@ fn is_lost(error: &EngineError) -> bool {
             | ErrorKind::RemovalInProgress
             | ErrorKind::BadAnswer
     )
+}
+
+fn reference(container: &Option<ContainerFacts>, what: &str) -> Result<ContainerRef, StepError> {
+    let Some(container) = container else {
+        return Err(missing(&format!("the container for the step ({what}) does not exist")));
+    };
+    ContainerRef::parse(&container.id).map_err(|error| missing(&error.to_string()))
+}
+
+fn missing(what: &str) -> StepError {
+    StepError::Failed(Trouble::new(Reason::ContainerNotFound, what))
 }

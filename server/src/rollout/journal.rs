@@ -3,12 +3,16 @@
 //!
 //! A driver writes its intent before it acts and the result after it, so a failed append stops the
 //! driver. Watchers read only the journal, and so never see anything that is not stored.
-//! [`crate::store`] implements a journal in SQLite, [`MemoryJournal`] in memory for simulations; the simulator one in
-//! memory; the same contract tests hold for both.
+//! [`crate::store`] implements a journal in SQLite, the simulator one in memory; the same contract tests
+//! hold for both.
+
+mod login;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 use uuid::Uuid;
+
+pub use login::read_login;
 
 use super::model::{Epoch, Event, Millis, Plan, Record, Revision, RolloutId};
 use super::spec::Policy;

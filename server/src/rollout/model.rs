@@ -14,11 +14,17 @@ use uuid::Uuid;
 
 use crate::domain::{Annotations, HostName, Reason};
 
+mod bodies;
+pub mod names;
 mod plan;
+mod progress;
 
-pub use plan::{
-    DependentPlan, HostPlan, OldFacts, Order, Plan, PlannedImage, RestartPolicy, TargetKind,
-};
+pub use bodies::{Bodies, NewBody};
+pub use names::{Names, Place, ROLLOUT_LABEL, SHA_LABEL, TWIN_LABEL};
+pub use plan::{DependentPlan, HostPlan, OldFacts, Order, Plan, PlannedImage, TargetKind};
+pub use progress::HostProgress;
+
+pub use crate::engine::RestartPolicy;
 
 /// A point in time: Unix milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -44,16 +44,21 @@ pub use dependents::{Dependent, dependents_of, refuse_dependents, retarget};
 pub use diff::diff;
 pub use health::has_health_check;
 pub use joined::{not_joined, tells_networks};
-pub use labels::{OWN_LABELS, complete, compose_image, compose_risk};
+pub use labels::{complete, compose_image, compose_risk};
 pub use order::{obstacles, order_where};
 pub use removal::being_removed;
 pub use unset::check_unset;
 
+pub use super::model::names::OWN_LABELS;
+
 use super::facts::{HostFacts, OldContainer};
-use super::model::{OldFacts, Order, RestartPolicy, Trouble};
+use super::model::{OldFacts, Order, Trouble};
 use super::spec::{AnonymousVolumes, Change, Dependents, OrderPreference, Policy};
 use crate::domain::Reason;
-use crate::engine::{CLIENT_MAX, ErrorKind, unsupported};
+use crate::engine::{ApiVersion, CLIENT_MAX, ErrorKind, unsupported};
+
+/// From here on a creation takes all endpoints, and the address of a network card is theirs.
+const MANY_ENDPOINTS: ApiVersion = ApiVersion::new(1, 44);
 
 /// Options of the operator besides the change itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +157,7 @@ pub fn recreate(
     };
     storage::warn_of_leaks(&inherited_volumes, &mut notes);
     let diff = diff(&before.body, &body);
-    let joins = joined::expected(&old.inspect, &before.body, &body, host);
+    let joins = joined::expected(Some(&old.inspect), &before.body, &body, host);
     let made = Made { body, joins, diff, lost_paths, order, dependents, inherited_volumes };
     let shown = unsupported(&before.body, host.api_version);
     made.finish(host, &shown, notes)
@@ -171,7 +176,7 @@ pub fn fresh(host: &HostFacts, change: &Change) -> Result<Recreated, Vec<Trouble
     networks::refuse_missing(&body, host, &mut notes);
     order::warn_of_ports(&body, &mut notes);
     let diff = diff(&Value::Null, &body);
-    let joins = joined::expected(&Value::Null, &Value::Null, &body, host);
+    let joins = joined::expected(None, &Value::Null, &body, host);
     let made = Made {
         body,
         joins,
@@ -195,7 +200,7 @@ pub fn twin(old: &OldContainer, host: &HostFacts) -> Result<Recreated, Vec<Troub
     base.body["HostConfig"]["AutoRemove"] = Value::Bool(false);
     let shown = unsupported(&base.body, host.api_version);
     let made = Made {
-        joins: joined::expected(&old.inspect, &base.body, &base.body, host),
+        joins: joined::expected(Some(&old.inspect), &base.body, &base.body, host),
         body: base.body,
         diff: Vec::new(),
         lost_paths: Vec::new(),
@@ -209,23 +214,18 @@ pub fn twin(old: &OldContainer, host: &HostFacts) -> Result<Recreated, Vec<Troub
 /// The facts of the old container for the plan.
 #[must_use]
 pub fn old_facts(old: &OldContainer, on: &HostFacts) -> OldFacts {
-    let inspect = &old.inspect;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let digests = old.image.as_ref().and_then(|image| image["RepoDigests"].as_array());
-    let (state, host) = (&inspect["State"], &inspect["HostConfig"]);
-    let policy = &host["RestartPolicy"];
+    let facts = &old.inspect;
     OldFacts {
-        id: text(&inspect["Id"]),
-        image: text(&inspect["Config"]["Image"]),
-        image_id: text(&inspect["Image"]),
-        running: state["Running"] == true || state["Restarting"] == true,
-        restart: RestartPolicy {
-            name: text(&policy["Name"]),
-            maximum_retry_count: policy["MaximumRetryCount"].as_i64().unwrap_or_default(),
-        },
-        auto_remove: host["AutoRemove"] == true,
+        id: facts.id.clone(),
+        image: facts.image.clone(),
+        image_id: facts.image_id.clone(),
+        running: facts.running,
+        restart: facts.restart.clone(),
+        auto_remove: facts.auto_remove,
         digests: digests.into_iter().flatten().map(text).collect(),
-        compose_project: labels::compose_project(inspect).map(str::to_owned),
+        compose_project: labels::compose_project(facts).map(str::to_owned),
         fixed_restart: on.fixed_restart_policies,
     }
 }
@@ -241,12 +241,6 @@ pub fn restart_risk(old: &OldFacts) -> Option<String> {
             old.restart.name
         )
     })
-}
-
-/// Whether a container is paused: it counts as running, and a stop would end the pause (C27).
-#[must_use]
-pub fn is_paused(inspect: &Value) -> bool {
-    inspect["State"]["Paused"] == true
 }
 
 impl Options {
@@ -297,8 +291,8 @@ struct Base {
 impl Base {
     fn of(old: &OldContainer, host: &HostFacts, options: &Options, notes: &mut Notes) -> Self {
         let inspect = &old.inspect;
-        let mut config = json::object_of(&inspect["Config"]);
-        let mut host_config = json::object_of(&inspect["HostConfig"]);
+        let mut config = json::object_of(&inspect.json["Config"]);
+        let mut host_config = json::object_of(&inspect.json["HostConfig"]);
         image_defaults::subtract(&mut config, old, options, notes);
         image_defaults::pin(&mut config, old, notes);
         labels::drop_own(&mut config);

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use crate::domain::{ContainerName, HostName};
 
-use super::model::{HostEnd, Millis, RolloutId, TargetKind};
+use super::model::{HostEnd, Millis, Names, RolloutId, TargetKind};
 use super::state::{HostState, RolloutState};
-use super::step::Names;
 
 /// An old container that a rollout replaced and kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,10 +15,11 @@ use std::sync::Arc;
 use crate::domain::{Annotations, HostName};
 
 use super::model::{
-    Event, HostEnd, Millis, Phase, Plan, Record, RolloutId, Step, TargetKind, Trouble, Work,
+    Event, HostEnd, HostProgress, Millis, Phase, Plan, Record, RolloutId, Step, TargetKind,
+    Trouble, Work,
 };
 use super::spec::Policy;
-use super::step::{Direction, HostProgress};
+use super::step::Direction;
 
 pub use legal::Illegal;
 

@@ -17,14 +17,16 @@ mod observed;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::model::{HostEnd, HostPlan, Step, TargetKind, Trouble};
+use super::model::{
+    HostEnd, HostPlan, HostProgress, Names, Place, ROLLOUT_LABEL, Step, TargetKind, Trouble,
+};
 use super::spec::Policy;
 use crate::domain::Reason;
+use crate::engine::ContainerFacts;
+use crate::engine::inspection::short_id;
 
 pub use host_run::{Member, next_of};
-pub use observed::{ContainerFacts, Health, Names, Observed, Place, Status};
+pub use observed::Observed;
 
 /// The direction of the work on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,20 +39,6 @@ pub enum Direction {
     Restore,
     /// Back to the old container, because the rollout is taken back.
     RollBack,
-}
-
-/// What the journal knows about the work on a host, for steps that leave no trace there.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HostProgress {
-    /// Steps that started in this attempt.
-    pub intended: BTreeSet<Step>,
-    /// How often each step was done in this attempt.
-    pub did: BTreeMap<Step, u32>,
-    /// Full ID of the new container; kept from the attempt to the rollback.
-    pub new_id: Option<String>,
-    /// Full ID of the twin of an old container with auto-remove; kept across attempts until the
-    /// twin is removed.
-    pub twin_id: Option<String>,
 }
 
 /// What to do next.
@@ -100,37 +88,6 @@ struct View<'a> {
     progress: &'a HostProgress,
 }
 
-impl HostProgress {
-    /// Whether a step was done in this attempt.
-    #[must_use]
-    pub fn has_done(&self, step: Step) -> bool {
-        self.times(step) > 0
-    }
-
-    /// Records that a step was done, and which container it created.
-    pub fn done(&mut self, step: Step, id: Option<&str>) {
-        let times = self.did.entry(step).or_default();
-        *times = times.saturating_add(1);
-        match (step, id) {
-            (Step::Create, Some(id)) => self.new_id = Some(id.to_owned()),
-            (Step::CreateTwin, Some(id)) => self.twin_id = Some(id.to_owned()),
-            // The next container is another one, from its creation on.
-            (Step::RemoveNew, _) => {
-                self.new_id = None;
-                self.did.remove(&Step::Create);
-            }
-            (Step::RemoveTwin, _) => self.twin_id = None,
-            _ => {}
-        }
-    }
-
-    /// How often a step was done in this attempt.
-    #[must_use]
-    pub fn times(&self, step: Step) -> u32 {
-        self.did.get(&step).copied().unwrap_or(0)
-    }
-}
-
 impl View<'_> {
     /// A state of the host that this rollout cannot have caused. It is left alone in every
     /// direction.
@@ -138,7 +95,7 @@ impl View<'_> {
         let seen = self.seen;
         if let Some(new) = &seen.new
             && !self.is_adopted()
-            && new.rollout.as_deref() != Some(self.names.rollout.as_str())
+            && !self.is_ours(new)
         {
             return Some(self.attention(&format!(
                 "container {} is recorded as the new one but lacks the label of this rollout",
@@ -146,7 +103,7 @@ impl View<'_> {
             )));
         }
         if let Some(twin) = &seen.twin {
-            if twin.rollout.as_deref() != Some(self.names.rollout.as_str()) {
+            if !self.is_ours(twin) {
                 return Some(self.attention(&format!(
                     "container {} is recorded as the twin but lacks the label of this rollout",
                     twin.short_id()
@@ -162,7 +119,7 @@ impl View<'_> {
         }
         Some(self.attention(&format!(
             "container {} has the name {} and is neither the old nor the new one",
-            observed::short(holder),
+            short_id(holder),
             self.names.target
         )))
     }
@@ -173,6 +130,11 @@ impl View<'_> {
             .into_iter()
             .flatten()
             .any(|container| container.id == id)
+    }
+
+    /// Whether it has the label of this rollout.
+    fn is_ours(&self, container: &ContainerFacts) -> bool {
+        container.label(ROLLOUT_LABEL) == Some(&self.names.rollout)
     }
 
     fn is_adopted(&self) -> bool {

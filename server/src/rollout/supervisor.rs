@@ -18,13 +18,13 @@ use super::clock::Clock;
 use super::control::Refused;
 use super::driver::{Driver, DriverError, Handle, Shared};
 use super::hosts::Hosts;
-use super::journal::{Journal, JournalError, NewRollout, NewSecret, SecretKind};
+use super::journal::{Journal, JournalError, NewRollout, NewSecret, SecretKind, read_login};
 use super::model::{Control, Plan, Revision, RolloutId};
 use super::plan::{self, Planned};
 use super::requests::{Order, PullProgress, RequestText, RolloutError, Rollouts, Terms, UndoOrder};
 use super::spec::Policy;
 use super::sweeper::Sweeper;
-use crate::domain::{Credential, HostName, RegistryHost, RegistryLogin, Secret};
+use crate::domain::{HostName, RegistryLogin};
 
 /// Number of pull reports that a slow watcher may lag behind; older ones are useless to it.
 const PULL_REPORTS: usize = 256;
@@ -199,7 +199,7 @@ impl Supervisor {
         head.terms.check(&plan, head.policy)?;
         let of_all = |kind, text| NewSecret { host: None, kind, text };
         secrets.push(of_all(SecretKind::Request, head.request.0.clone()));
-        secrets.extend(head.login.map(|login| of_all(SecretKind::Login, write_login(login))));
+        secrets.extend(head.login.map(NewSecret::login));
         let (id, is_done) = (head.id, plan.waves.iter().all(Vec::is_empty));
         let rollout = NewRollout {
             id,
@@ -298,19 +298,4 @@ impl Rollouts for Supervisor {
     fn pulls(&self) -> broadcast::Receiver<PullProgress> {
         self.shared.pulls.subscribe()
     }
-}
-
-/// The sealed form of the login.
-pub(super) fn write_login(login: &RegistryLogin) -> String {
-    let (password, token) = match login.credential() {
-        Credential::Password(password) => (password.expose(), ""),
-        Credential::IdentityToken(token) => ("", token.expose()),
-    };
-    serde_json::json!([login.registry().as_str(), login.username(), password, token]).to_string()
-}
-
-fn read_login(text: &str) -> Option<RegistryLogin> {
-    let [registry, username, password, token]: [String; 4] = serde_json::from_str(text).ok()?;
-    let registry = RegistryHost::parse(&registry).ok()?;
-    RegistryLogin::new(registry, username, Secret::new(password), Secret::new(token)).ok()
 }

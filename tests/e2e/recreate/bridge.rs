@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use testbed::{Engine, EngineKind, EngineOptions, Image, tools, unique};
 use tokio::sync::OnceCell;
-use wharf_server::rollout::facts::ContainerFacts;
+use wharf_server::engine::ContainerFacts;
 use wharf_server::rollout::recreate;
 
 use super::scene::{Scene, options, to_image};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use testbed::Image;
-use wharf_server::rollout::facts::ContainerFacts;
+use wharf_server::rollout::model::names::backup;
 use wharf_server::rollout::recreate::{Options, complete, names, recreate, retarget};
 use wharf_server::rollout::spec::{Change, Dependents};
 
@@ -111,7 +111,7 @@ async fn c14_containers_that_share_its_namespaces_are_found_and_follow_it() -> a
     let new = scene.replace(&recreated).await?;
     let new_id = new["Id"].as_str().unwrap_or_default();
     let facts = scene.facts().await?;
-    let old = ContainerFacts::read(&facts.old.expect("the old one is there").inspect);
+    let old = facts.old.expect("the old one is there").inspect.facts;
     assert_eq!(old.id, old_id);
     for what in ["net", "ipc", "vol"] {
         let target = wharf_server::domain::ContainerName::parse(&scene.other(what))?;
@@ -150,7 +150,7 @@ async fn c16_names_that_are_taken_and_names_of_ours_are_told() -> anyhow::Result
     let scene = Scene::new().await?;
     let (v1, v2) = two_versions(&scene).await?;
     scene.create(&scene.name, json!({"Image": v1})).await?;
-    let backup = names::backup(&scene.name, "0123abcd");
+    let backup = backup(&scene.name, "0123abcd");
     let foreign = scene.create(&backup, json!({"Image": v1})).await?;
     let facts = scene.facts().await?;
     assert_eq!(names::taken(&facts.host, &scene.name, "0123abcd"), [(backup.clone(), foreign)]);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use testbed::Image;
-use wharf_server::rollout::facts::NetworkFacts;
+use wharf_server::engine::NetworkSummary;
 use wharf_server::rollout::recreate::recreate;
 
 use super::scene::{Scene, options, sorted, to_image};
@@ -197,7 +197,7 @@ async fn c23_a_fixed_address_is_taken_over_once_the_old_container_stopped() -> a
 
     // What an overlay network shows may be the Engine's choice.
     let mut facts = scene.facts().await?;
-    let network: &mut NetworkFacts =
+    let network: &mut NetworkSummary =
         facts.host.networks.iter_mut().find(|network| network.name == own).expect("the network");
     network.scope = "swarm".to_owned();
     let old = facts.old.expect("the container is there");

@@ -5,7 +5,7 @@ use anyhow::Context;
 use serde_json::json;
 use testbed::{Image, Method};
 use wharf_server::rollout::model::OldFacts;
-use wharf_server::rollout::recreate::{compare, is_paused, old_facts, twin};
+use wharf_server::rollout::recreate::{compare, old_facts, twin};
 use wharf_server::rollout::spec::Change;
 
 use super::scene::{Scene, to_image};
@@ -28,12 +28,10 @@ async fn c27_created_exited_and_paused_containers_are_told_apart() -> anyhow::Re
     assert!(facts(&scene).await?.running);
     scene.engine.post(&format!("/containers/{}/pause", scene.name), None).await?;
     let paused = scene.old().await?;
-    assert!(old_facts(&paused, &scene.facts().await?.host).running && is_paused(&paused.inspect));
+    assert!(old_facts(&paused, &scene.facts().await?.host).running && paused.inspect.paused);
     scene.stop(&scene.name).await?;
     let stopped = scene.old().await?;
-    assert!(
-        !old_facts(&stopped, &scene.facts().await?.host).running && !is_paused(&stopped.inspect)
-    );
+    assert!(!old_facts(&stopped, &scene.facts().await?.host).running && !stopped.inspect.paused);
     // One that did not run is made anew and not started.
     let recreated = scene.planned(&Change::default()).await?;
     let new = scene.replace(&recreated).await?;

@@ -5,14 +5,11 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::{QUICK, SLOW};
 use crate::api::items::ItemDone;
-use crate::api::views::parse;
 use crate::body::violation::Violations;
 use crate::domain::ContainerRef;
-use crate::engine::{Change, EngineError, ErrorKind, null_to_default};
+use crate::engine::{Change, ContainerFacts, EngineError, ErrorKind, Inspection};
 use crate::fleet::HostError;
 use crate::fleet::fanout::HostCall;
 
@@ -52,31 +49,18 @@ pub struct Found {
     stop_timeout: Option<i64>,
 }
 
-#[derive(Deserialize)]
-struct Inspected {
-    #[serde(rename = "Id")]
-    id: String,
-    #[serde(rename = "Config", default, deserialize_with = "null_to_default")]
-    config: Config,
-}
-
-#[derive(Deserialize, Default)]
-struct Config {
-    #[serde(rename = "StopTimeout", default)]
-    stop_timeout: Option<i64>,
-}
-
 /// Looks a container up.
 pub async fn resolve<P>(
     call: &HostCall<P>,
     container: &ContainerRef,
 ) -> Result<Found, EngineError> {
-    const OPERATION: &str = "GET /containers/{id}/json";
     let document = call.engine.inspect_container(container, false).await?;
-    let Inspected { id, config } = parse(&document, OPERATION)?;
-    let reference = ContainerRef::parse(&id)
-        .map_err(|error| EngineError::new(ErrorKind::BadAnswer, OPERATION, error.to_string()))?;
-    Ok(Found { id, reference, stop_timeout: config.stop_timeout })
+    let ContainerFacts { id, stop_timeout, .. } = Inspection::read(&document)?.facts;
+    let reference = ContainerRef::parse(&id).map_err(|error| {
+        let operation = "GET /containers/{id}/json";
+        EngineError::new(ErrorKind::BadAnswer, operation, error.to_string())
+    })?;
+    Ok(Found { id, reference, stop_timeout })
 }
 
 /// Checks a signal: a name or a number, as the Engine accepts them.

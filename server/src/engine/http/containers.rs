@@ -15,12 +15,12 @@ use crate::engine::operation::{
     UNPAUSE_CONTAINER, UPDATE_CONTAINER, WAIT_CONTAINER,
 };
 use crate::engine::wire::{
-    ChangeItem, ContainerItem, ContainerPrune, ContainerState, Creation, Top, Update, Wait,
+    ChangeItem, ContainerItem, ContainerPrune, Creation, Identified, Top, Update, Wait,
 };
 use crate::engine::{
     ApiVersion, Change, ContainerExit, ContainerListing, ContainerSummary, Created, EngineDocument,
-    EngineError, ErrorKind, FileChange, Filters, Listing, ProcessTable, PrunedContainers, Result,
-    WaitCondition, unsupported,
+    EngineError, ErrorKind, FileChange, Filters, Inspection, Listing, ProcessTable,
+    PrunedContainers, Result, WaitCondition, unsupported,
 };
 
 /// The API version that brought `platform` to creations.
@@ -77,7 +77,7 @@ pub(super) async fn inspect(
 /// ID: callers go on with that ID, up to a removal.
 fn checked(document: EngineDocument, asked: &ContainerRef) -> Result<EngineDocument> {
     let bad = |problem: String| Err(bad_answer(&INSPECT_CONTAINER, &problem));
-    let found: ContainerState = match document.parse() {
+    let found: Identified = match document.parse() {
         Ok(found) => found,
         Err(error) => return bad(error.to_string()),
     };
@@ -137,12 +137,12 @@ pub(super) async fn kill(
 
 pub(super) async fn pause(link: &Arc<Link>, container: &ContainerRef) -> Result<Change> {
     let call = on(&PAUSE_CONTAINER, container, &["pause"]);
-    unless(link, call, container, |found| found.state.paused).await
+    unless(link, call, container, |found| found.paused).await
 }
 
 pub(super) async fn unpause(link: &Arc<Link>, container: &ContainerRef) -> Result<Change> {
     let call = on(&UNPAUSE_CONTAINER, container, &["unpause"]);
-    unless(link, call, container, |found| found.state.running && !found.state.paused).await
+    unless(link, call, container, |found| found.running && !found.paused).await
 }
 
 pub(super) async fn rename(
@@ -151,7 +151,7 @@ pub(super) async fn rename(
     name: &ContainerName,
 ) -> Result<Change> {
     let call = on(&RENAME_CONTAINER, container, &["rename"]).with("name", name.as_str());
-    unless(link, call, container, |found| found.name.trim_start_matches('/') == name.as_str()).await
+    unless(link, call, container, |found| found.name == name.as_str()).await
 }
 
 pub(super) async fn update(
@@ -211,7 +211,7 @@ pub(super) async fn remove(
         result => return result.map(drop),
     }
     // From here on by ID: once it is gone, its name may be that of another container.
-    let id = match state(link, container).await {
+    let id = match inspection(link, container).await {
         Ok(found) => ContainerRef::parse(&found.id)
             .map_err(|error| bad_answer(&INSPECT_CONTAINER, &error.to_string()))?,
         Err(error) if error.kind == ErrorKind::ContainerNotFound => return Ok(()),
@@ -265,21 +265,20 @@ async fn unless(
     link: &Arc<Link>,
     call: Call,
     container: &ContainerRef,
-    is_so: impl Fn(&ContainerState) -> bool,
+    is_so: impl Fn(&Inspection) -> bool,
 ) -> Result<Change> {
     let Err(error) = link.send(call).await else { return Ok(Change::Made) };
     let refused = matches!(
         error.kind,
         ErrorKind::BadRequest | ErrorKind::Conflict | ErrorKind::NameInUse | ErrorKind::Engine
     );
-    if refused && state(link, container).await.is_ok_and(|found| is_so(&found)) {
+    if refused && inspection(link, container).await.is_ok_and(|found| is_so(&found)) {
         Ok(Change::Already)
     } else {
         Err(error)
     }
 }
 
-async fn state(link: &Arc<Link>, container: &ContainerRef) -> Result<ContainerState> {
-    let found = inspect(link, container, false).await?;
-    found.parse().map_err(|error| bad_answer(&INSPECT_CONTAINER, &error.to_string()))
+async fn inspection(link: &Arc<Link>, container: &ContainerRef) -> Result<Inspection> {
+    Inspection::read(&inspect(link, container, false).await?)
 }

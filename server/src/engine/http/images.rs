@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::link::{Call, Link, bad_answer};
-use super::negotiate::is_podman;
+use super::link::{Call, Link, bad_answer, is_podman};
 use super::system::document_of;
 use crate::domain::{ImageName, ImageReference};
 use crate::engine::operation::{

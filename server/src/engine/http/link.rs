@@ -2,6 +2,9 @@
 //! their limits, and classifies failures. Called by the files of this folder that implement the
 //! calls.
 
+mod intake;
+mod negotiate;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,15 +16,18 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::answers::{AnswerMemory, Share};
-use super::intake::Intake;
 use super::lanes::{Lanes, Ticket};
-use super::negotiate::VersionCell;
 use super::path;
 use super::transport::{Phase, Security, doubtful, transport_error};
 use crate::domain::HostAddress;
 use crate::engine::classify::{Complaint, classify};
 use crate::engine::operation::{Access, ERROR_CAP, Operation};
 use crate::engine::{ApiVersion, EngineError, ErrorKind, Result, registry_auth, wire};
+
+use intake::Intake;
+
+pub(super) use intake::list_error;
+pub(super) use negotiate::{VersionCell, is_podman, maximum_of};
 
 /// Responses above this size are parsed in a separate thread, so that a huge response of one host
 /// does not delay the others: parsing takes about 3 ms per megabyte.

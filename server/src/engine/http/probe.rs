@@ -1,10 +1,12 @@
-//! A plain HTTP request to a container, for the gates of rollouts. Here because this folder
-//! is the only user of reqwest.
+//! Probes of what runs on a host, for the gates of rollouts: a plain HTTP request, a TCP
+//! connection. Here because this folder is the only user of reqwest.
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::transport::innermost;
 
@@ -41,8 +43,17 @@ pub async fn get(authority: &str, path: &str, limit: Duration) -> Result<(u16, S
         body.truncate(BODY_CAP);
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
     };
-    match tokio::time::timeout(limit, attempt).await {
+    match timeout(limit, attempt).await {
         Ok(result) => result,
         Err(_) => Err(format!("no answer within {limit:?}")),
+    }
+}
+
+/// Opens a TCP connection to `authority`; the error is in words.
+pub async fn connect(authority: &str, limit: Duration) -> Result<(), String> {
+    match timeout(limit, TcpStream::connect(authority)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no connection within {limit:?}")),
     }
 }

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::intake::list_error;
-use super::link::{Answer, Call, Link, bad_answer};
-use super::negotiate::maximum_of;
+use super::link::{Answer, Call, Link, bad_answer, list_error, maximum_of};
 use crate::domain::RegistryLogin;
 use crate::engine::list::{ListDecoder, ListItem};
 use crate::engine::operation::{DISK_USAGE, INFO, LIST_NETWORKS, LOGIN, Operation, PING, VERSION};

@@ -21,7 +21,7 @@ fn what_is_no_id_is_not_taken_for_one() {
         assert!(parse_list::<ContainerItem, ContainerSummary>(&list, false).is_err(), "{id}");
         assert!(parse_list::<ContainerItem, ContainerSummary>(&list, true).is_err(), "{id}");
         assert!(parse::<Creation>(&text).is_err(), "{id}");
-        assert!(parse::<ContainerState>(&text).is_err(), "{id}");
+        assert!(parse::<Identified>(&text).is_err(), "{id}");
     }
     assert!(parse_list::<ContainerItem, ContainerSummary>("[{}]", false).is_err());
     let error = parse::<Creation>("{\"Id\":\"../x\\u202e\"}").err().unwrap().to_string();

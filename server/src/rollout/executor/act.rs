@@ -7,14 +7,15 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::compare::check_networks;
-use super::look::{ROLLOUT_LABEL, SHA_LABEL, TWIN_LABEL};
-use super::{CALL, LOG_LINES, NewBody, Run, StepError};
+use super::{CALL, LOG_LINES, Run, StepError, missing, reference};
 use crate::domain::{ContainerName, ContainerRef, ImageName, Reason};
-use crate::engine::{EngineError, ErrorKind};
-use crate::rollout::model::{RestartPolicy, Step, TargetKind, Trouble};
+use crate::engine::{ContainerFacts, EngineError, ErrorKind};
+use crate::rollout::model::{
+    NewBody, ROLLOUT_LABEL, RestartPolicy, SHA_LABEL, Step, TWIN_LABEL, TargetKind, Trouble,
+};
 use crate::rollout::recreate::{self, complete, compose_image};
 use crate::rollout::spec::AnonymousVolumes;
-use crate::rollout::step::{ContainerFacts, Observed};
+use crate::rollout::step::Observed;
 
 /// For creations and starts, which wait for disks.
 const SLOW: Duration = Duration::from_secs(120);
@@ -159,7 +160,7 @@ impl Run<'_> {
                 created => return Ok(created?.id),
             };
             let holder = self.call(CALL, self.named(name.as_str())).await?;
-            let ours = holder.map(|it| it.facts.rollout.as_ref() == Some(&self.task.names.rollout));
+            let ours = holder.map(|it| self.is_ours(&it));
             match ours {
                 Some(true) => return Err(StepError::Lost(trouble)),
                 None if begun.elapsed() < SLOW => tokio::time::sleep(NAME_WAIT).await,
@@ -203,9 +204,10 @@ impl Run<'_> {
     /// Checks what the Engine created, as far as it matters before anything stops: a tag may have
     /// moved on the host since the pull, and a network may be missing.
     async fn check_created(&self, id: &str, new: &NewBody) -> Result<(), StepError> {
-        let found = self.inspection(id).await?;
+        let reference = ContainerRef::parse(id).map_err(|error| missing(&error.to_string()))?;
+        let found = self.inspect(&reference).await?;
         let expected = new.image_id.as_ref().or(self.state.image_id.as_ref());
-        let image = found["Image"].as_str().unwrap_or_default();
+        let image = &found.image_id;
         if let Some(expected) = expected.filter(|expected| *expected != image) {
             return Err(StepError::Failed(Trouble::new(
                 Reason::RolloutImageMoved,
@@ -215,7 +217,7 @@ impl Run<'_> {
                 ),
             )));
         }
-        if recreate::tells_networks(&found) { check_networks(new, &found) } else { Ok(()) }
+        if recreate::tells_networks(&found.json) { check_networks(new, &found) } else { Ok(()) }
     }
 
     async fn hook(
@@ -329,27 +331,7 @@ impl Run<'_> {
     }
 }
 
-impl RestartPolicy {
-    fn no() -> Self {
-        Self { name: "no".to_owned(), maximum_retry_count: 0 }
-    }
-}
-
 /// The container that represents the old one: itself, or its twin once it is gone.
 fn standing(seen: &Observed) -> Option<&ContainerFacts> {
     seen.old.as_ref().or(seen.twin.as_ref())
-}
-
-pub(super) fn reference(
-    container: &Option<ContainerFacts>,
-    what: &str,
-) -> Result<ContainerRef, StepError> {
-    let Some(container) = container else {
-        return Err(missing(&format!("the container for the step ({what}) does not exist")));
-    };
-    ContainerRef::parse(&container.id).map_err(|error| missing(&error.to_string()))
-}
-
-pub(super) fn missing(what: &str) -> StepError {
-    StepError::Failed(Trouble::new(Reason::ContainerNotFound, what))
 }

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{BACKOFF, CALL, EventWriter, Run, Stopped, Task, container_facts};
+use super::{BACKOFF, CALL, EventWriter, Run, Stopped, Task};
 use crate::domain::{ContainerRef, Reason};
-use crate::engine::{Engine, EngineError, ErrorKind};
-use crate::rollout::model::{HostEnd, HostEvent, Step, Trouble};
-use crate::rollout::step::Names;
+use crate::engine::{Engine, EngineError, ErrorKind, Inspection};
+use crate::rollout::model::{HostEnd, HostEvent, Names, Step, Trouble};
 
 /// How long a host is tried for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -118,7 +117,7 @@ pub async fn remove_left(
         Err(error) if error.kind == ErrorKind::ContainerNotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let facts = container_facts(&document)?;
+    let facts = Inspection::read(&document)?.with_status()?.facts;
     if facts.id != id || facts.name != name {
         return Ok(None);
     }

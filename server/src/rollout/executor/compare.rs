@@ -3,13 +3,10 @@
 //! missing network is always a failure: the container is not reachable there, and its health check
 //! may not notice.
 
-use serde_json::{Value, json};
-
-use super::act::{missing, reference};
-use super::{CALL, NewBody, Run, StepError};
-use crate::domain::{ContainerRef, Reason};
-use crate::rollout::facts::as_docker;
-use crate::rollout::model::{HostEvent, Trouble};
+use super::{Run, StepError, missing, reference};
+use crate::domain::Reason;
+use crate::engine::Inspection;
+use crate::rollout::model::{HostEvent, NewBody, Trouble};
 use crate::rollout::recreate;
 use crate::rollout::step::Observed;
 
@@ -19,58 +16,31 @@ impl Run<'_> {
         let Some(new) = &self.task.bodies.new else {
             return Err(missing("the body of the new container is missing from the store"));
         };
-        let id = reference(&seen.new, "compare")?.to_string();
-        let found = self.inspection(&id).await?;
+        let found = self.inspect(&reference(&seen.new, "compare")?).await?;
         check_networks(new, &found)?;
-        let differences = recreate::compare(&new.whole(self.new_body(new).await?), &found);
+        let differences = recreate::compare(&new.whole(self.new_body(new).await?), &found.json);
         if differences.is_empty() {
             return Ok(());
         }
-        let told = differences.join("; ");
+        let text = differences.join("; ");
         self.write(HostEvent::Differs { differences }).await?;
         if self.task.policy.strict {
             return Err(StepError::Failed(Trouble::new(
                 Reason::RolloutSettingsDiffer,
-                format!("the Engine created it with other settings: {told}"),
+                format!("the Engine created it with other settings: {text}"),
             )));
         }
         Ok(())
     }
-
-    /// The Engine's inspection of a container.
-    pub(super) async fn inspection(&self, id: &str) -> Result<Value, StepError> {
-        let reference = ContainerRef::parse(id).map_err(|error| missing(&error.to_string()))?;
-        let document = self.call(CALL, self.engine.inspect_container(&reference, false)).await?;
-        document.parse().map(as_docker).map_err(|error| {
-            let message = format!("unexpected JSON of a container: {error}");
-            StepError::Failed(Trouble::new(Reason::RolloutSettingsDiffer, message))
-        })
-    }
 }
 
 /// Whether the container is in all networks that it must be in.
-pub(super) fn check_networks(new: &NewBody, found: &Value) -> Result<(), StepError> {
-    match recreate::not_joined(&new.joins, found) {
+pub(super) fn check_networks(new: &NewBody, found: &Inspection) -> Result<(), StepError> {
+    match recreate::not_joined(&new.joins, &found.json) {
         None => Ok(()),
-        Some(told) => Err(StepError::Failed(Trouble::new(
+        Some(missing) => Err(StepError::Failed(Trouble::new(
             Reason::RolloutSettingsDiffer,
-            format!("{told}; it would not be reachable there"),
+            format!("{missing}; it would not be reachable there"),
         ))),
-    }
-}
-
-impl NewBody {
-    /// The body with the networks that are connected after the creation.
-    #[must_use]
-    pub fn with_all_networks(&self) -> Value {
-        self.whole(self.body.clone())
-    }
-
-    fn whole(&self, mut body: Value) -> Value {
-        for (name, endpoint) in &self.networks {
-            let endpoint = if endpoint.is_null() { json!({}) } else { endpoint.clone() };
-            body["NetworkingConfig"]["EndpointsConfig"][name] = endpoint;
-        }
-        body
     }
 }

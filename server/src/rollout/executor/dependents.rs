@@ -8,8 +8,7 @@ use futures_util::future::try_join_all;
 use serde_json::Value;
 
 use super::{EventWriter, HostRun, Run, StepError, Stopped, Task};
-use crate::engine::EngineError;
-use crate::rollout::facts::ContainerFacts;
+use crate::engine::{ContainerFacts, EngineError};
 use crate::rollout::model::{HostEnd, HostEvent, HostPlan, Step, Trouble};
 use crate::rollout::recreate;
 use crate::rollout::step::{self, Direction, Member, Next, Observed};

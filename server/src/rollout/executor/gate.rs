@@ -7,14 +7,14 @@
 
 use std::time::Duration;
 
-use super::act::reference;
-use super::{CALL, Run, StepError, container_facts};
+use super::{Run, StepError, reference};
 use crate::domain::{ContainerRef, Reason};
-use crate::engine::EngineDocument;
+use crate::engine::inspection::{Health, Status};
+use crate::engine::{ContainerFacts, Inspection};
 use crate::rollout::hosts::{HttpProbe, ProbeTarget};
 use crate::rollout::model::{HostEvent, Trouble};
 use crate::rollout::spec::{Gate, Through};
-use crate::rollout::step::{ContainerFacts, Health, Observed, Status};
+use crate::rollout::step::Observed;
 
 /// How often a gate checks.
 const POLL: Duration = Duration::from_millis(500);
@@ -153,14 +153,14 @@ impl Run<'_> {
         gate: &Gate,
         run: &mut RunOf,
     ) -> Result<Verdict, StepError> {
-        let (document, facts) = self.inspected(container).await?;
+        let found = self.inspect(container).await?;
         if *gate == Gate::None {
             return Ok(Verdict::Good("started".to_owned()));
         }
-        if let Some(verdict) = not_running(&facts, run) {
+        if let Some(verdict) = not_running(&found, run) {
             return Ok(verdict);
         }
-        let probed = self.probe(container, gate, &document, &facts).await;
+        let probed = self.probe(container, gate, &found).await;
         if matches!(gate, Gate::None | Gate::Running | Gate::Auto | Gate::Docker)
             || matches!(probed, Ok(Verdict::Good(_)) | Err(StepError::Lost(_) | StepError::Stopped))
         {
@@ -168,18 +168,8 @@ impl Run<'_> {
         }
         // It may have ended under the probe: then that is what happened, and neither a refused
         // connection nor the Engine's refusal to run a command in it.
-        let (_, facts) = self.inspected(container).await?;
-        not_running(&facts, run).map_or(probed, Ok)
-    }
-
-    async fn inspected(
-        &self,
-        container: &ContainerRef,
-    ) -> Result<(EngineDocument, ContainerFacts), StepError> {
-        let document = self.call(CALL, self.engine.inspect_container(container, false)).await?;
-        let facts =
-            container_facts(&document).map_err(|error| StepError::Failed(self.trouble(&error)))?;
-        Ok((document, facts))
+        let found = self.inspect(container).await?;
+        not_running(&found, run).map_or(probed, Ok)
     }
 
     /// What a container that runs answers to the question of its gate.
@@ -187,17 +177,16 @@ impl Run<'_> {
         &self,
         container: &ContainerRef,
         gate: &Gate,
-        document: &EngineDocument,
-        facts: &ContainerFacts,
+        found: &Inspection,
     ) -> Result<Verdict, StepError> {
         Ok(match gate {
             Gate::None | Gate::Running => Verdict::Good("running".to_owned()),
-            Gate::Auto if facts.health.is_none() => Verdict::Good("running".to_owned()),
-            Gate::Auto | Gate::Docker => health(facts, document),
+            Gate::Auto if found.health.is_none() => Verdict::Good("running".to_owned()),
+            Gate::Auto | Gate::Docker => health(found),
             Gate::Http { port, path, status, body, through } => {
-                self.http(document, *port, path, *status, body, *through).await
+                self.http(found, *port, path, *status, body, *through).await
             }
-            Gate::Tcp { port } => match self.container_address(document) {
+            Gate::Tcp { port } => match self.container_address(found) {
                 Err(problem) => Verdict::Wait(problem),
                 Ok(address) => {
                     let target = self.target(address, *port);
@@ -224,7 +213,7 @@ impl Run<'_> {
 
     async fn http(
         &self,
-        document: &EngineDocument,
+        found: &Inspection,
         port: u16,
         path: &str,
         expected: Option<u16>,
@@ -233,9 +222,9 @@ impl Run<'_> {
     ) -> Verdict {
         let target = match through {
             Through::ContainerAddress => {
-                self.container_address(document).map(|address| self.target(address, port))
+                self.container_address(found).map(|address| self.target(address, port))
             }
-            Through::PublishedPort => self.published(document, port),
+            Through::PublishedPort => self.published(found, port),
         };
         let target = match target {
             Ok(target) => target,
@@ -263,36 +252,25 @@ impl Run<'_> {
     }
 
     /// The container's own address; with the network of the host, the host's.
-    fn container_address(&self, document: &EngineDocument) -> Result<String, String> {
-        let json: serde_json::Value = document.parse().map_err(|error| error.to_string())?;
-        if json["HostConfig"]["NetworkMode"] == "host" {
+    fn container_address(&self, found: &Inspection) -> Result<String, String> {
+        if found.network_mode == "host" {
             return self.host_address();
         }
-        let networks = json["NetworkSettings"]["Networks"].as_object();
-        networks
-            .into_iter()
-            .flat_map(serde_json::Map::values)
-            .filter_map(|network| network["IPAddress"].as_str())
-            .find(|address| !address.is_empty())
-            .map(str::to_owned)
-            .ok_or_else(|| "the container has no IP address".to_owned())
+        let address = found.address().map(str::to_owned);
+        address.ok_or_else(|| "the container has no IP address".to_owned())
     }
 
     /// Where the host publishes a port of the container.
-    fn published(&self, document: &EngineDocument, port: u16) -> Result<ProbeTarget, String> {
-        let json: serde_json::Value = document.parse().map_err(|error| error.to_string())?;
-        if json["HostConfig"]["NetworkMode"] == "host" {
+    fn published(&self, found: &Inspection, port: u16) -> Result<ProbeTarget, String> {
+        if found.network_mode == "host" {
             return Ok(self.target(self.host_address()?, port));
         }
-        let bindings = json["NetworkSettings"]["Ports"][format!("{port}/tcp")].as_array();
-        let binding = bindings
-            .and_then(|bindings| bindings.first())
-            .ok_or_else(|| format!("port {port} is not published"))?;
-        let published = binding["HostPort"].as_str().and_then(|port| port.parse().ok());
-        let published = published.ok_or_else(|| format!("port {port} is not published"))?;
-        let address = match binding["HostIp"].as_str() {
-            None | Some("" | "0.0.0.0" | "::") => self.host_address()?,
-            Some(address) => address.to_owned(),
+        let published = found.published(port);
+        let (address, published) =
+            published.ok_or_else(|| format!("port {port} is not published"))?;
+        let address = match address {
+            "" | "0.0.0.0" | "::" => self.host_address()?,
+            address => address.to_owned(),
         };
         Ok(self.target(address, published))
     }
@@ -341,29 +319,18 @@ fn not_running(facts: &ContainerFacts, run: &mut RunOf) -> Option<Verdict> {
     }
 }
 
-fn health(facts: &ContainerFacts, document: &EngineDocument) -> Verdict {
-    let last = last_health_output(document);
-    match facts.health {
+fn health(found: &Inspection) -> Verdict {
+    // What it said: an opaque "unhealthy" helps nobody.
+    let last = found.last_check().map_or_else(String::new, |(code, output)| {
+        format!("; the last check ended with {code}: {}", shortened(output))
+    });
+    match found.health {
         Some(Health::Healthy) => Verdict::Good("it is healthy".to_owned()),
         Some(Health::Starting) => {
             Verdict::Wait(format!("its health check has no result yet{last}"))
         }
         Some(Health::Unhealthy) => Verdict::Bad(format!("it is unhealthy{last}")),
         None => Verdict::Bad("it has no health check".to_owned()),
-    }
-}
-
-/// Output of the last health check: "unhealthy" alone does not help.
-fn last_health_output(document: &EngineDocument) -> String {
-    let json: serde_json::Value = document.parse().unwrap_or_default();
-    let last = json["State"]["Health"]["Log"].as_array().and_then(|log| log.last());
-    match last {
-        None => String::new(),
-        Some(last) => format!(
-            "; the last check ended with {}: {}",
-            last["ExitCode"],
-            shortened(last["Output"].as_str().unwrap_or_default())
-        ),
     }
 }
 
@@ -388,23 +355,15 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rollout::model::RestartPolicy;
 
     fn crashed(status: Status, restart_count: i64) -> String {
         let facts = ContainerFacts {
-            id: "a".repeat(64),
-            name: "web".to_owned(),
             status,
             running: true,
-            restart: RestartPolicy::default(),
             started_at: Some("then".to_owned()),
             restart_count,
             exit_code: i64::from(status != Status::Running),
-            start_error: String::new(),
-            health: None,
-            image_id: String::new(),
-            rollout: None,
-            spec_sha: None,
+            ..ContainerFacts::default()
         };
         let mut run = RunOf { restarts: Some(0), ..RunOf::default() };
         match not_running(&facts, &mut run) {

@@ -1,12 +1,15 @@
 //! The questions to an Engine.
 
+use std::collections::BTreeMap;
+
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::Value;
 
-use super::{ContainerFacts, HostFacts, NetworkFacts, OldContainer, as_docker, podman};
+use super::{HostFacts, OldContainer};
 use crate::domain::{ContainerName, ContainerRef, ImageName};
 use crate::engine::{
-    ApiVersion, ContainerListing, Engine, EngineDocument, EngineError, ErrorKind, Platform, Result,
+    ApiVersion, ContainerFacts, ContainerListing, Engine, EngineDocument, EngineError, ErrorKind,
+    Inspection, NetworkSummary, Platform, Result, podman,
 };
 
 /// The last version in which the settings of a container show an explicit MAC address.
@@ -81,41 +84,35 @@ pub async fn container(engine: &dyn Engine, id: &str) -> Result<Option<OldContai
     match found(engine.inspect_container(&id, false).await)? {
         Some(found) => {
             let api_version = found.api_version;
-            old_container(engine, read(&found)?, api_version).await.map(Some)
+            old_container(engine, Inspection::read(&found)?, api_version).await.map(Some)
         }
         None => Ok(None),
     }
 }
 
 /// The container with exactly that name: an Engine also accepts the beginning of an ID.
-async fn by_name(engine: &dyn Engine, name: &ContainerName) -> Result<Option<Value>> {
+async fn by_name(engine: &dyn Engine, name: &ContainerName) -> Result<Option<Inspection>> {
     let container = ContainerRef::from(name.clone());
-    let Some(found) = found(engine.inspect_container(&container, false).await)? else {
-        return Ok(None);
-    };
-    let inspect = read(&found)?;
-    let its_name = inspect["Name"].as_str().unwrap_or_default().trim_start_matches('/');
-    Ok((its_name == name.as_str()).then_some(inspect))
+    let found = found(engine.inspect_container(&container, false).await)?;
+    let inspect = found.as_ref().map(Inspection::read).transpose()?;
+    Ok(inspect.filter(|inspect| inspect.name == name.as_str()))
 }
 
 async fn old_container(
     engine: &dyn Engine,
-    inspect: Value,
+    mut inspect: Inspection,
     api_version: ApiVersion,
 ) -> Result<OldContainer> {
-    let is_podman = podman::made(&inspect);
-    let mut inspect = as_docker(inspect);
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     if api_version > SHOWS_MAC_ADDRESS {
         add_mac_address(engine, &mut inspect).await;
     }
-    let mut image = image(engine, &text(&inspect["Image"])).await?;
-    if is_podman {
+    let mut image = image(engine, &inspect.image_id).await?;
+    if inspect.is_podman {
         image = image.map(podman::with_health_defaults);
-        inspect = podman::with_environment(inspect, image.as_ref());
+        podman::order_environment(&mut inspect.json["Config"], image.as_ref());
     }
-    let named_image = image_id(engine, &text(&inspect["Config"]["Image"])).await?;
-    let changes = match ContainerRef::parse(&text(&inspect["Id"])) {
+    let named_image = image_id(engine, &inspect.image).await?;
+    let changes = match ContainerRef::parse(&inspect.id) {
         // Some storage drivers cannot tell, and others take long; a plan does not require it.
         Ok(id) => engine.container_changes(&id).await.ok(),
         Err(_) => None,
@@ -125,17 +122,15 @@ async fn old_container(
 
 /// Adds the explicit MAC address, or the empty text for none; nothing if the Engine no longer
 /// reports it.
-async fn add_mac_address(engine: &dyn Engine, inspect: &mut Value) {
-    let Some(id) = inspect["Id"].as_str().and_then(|id| ContainerRef::parse(id).ok()) else {
-        return;
-    };
+async fn add_mac_address(engine: &dyn Engine, inspect: &mut Inspection) {
+    let Ok(id) = ContainerRef::parse(&inspect.id) else { return };
     let Ok(found) = engine.inspect_container_as_of(&id, SHOWS_MAC_ADDRESS).await else { return };
     if found.api_version > SHOWS_MAC_ADDRESS {
         return;
     }
     if let Ok(older) = read(&found) {
         let address = older["Config"]["MacAddress"].as_str().unwrap_or_default();
-        inspect["Config"]["MacAddress"] = address.into();
+        inspect.json["Config"]["MacAddress"] = address.into();
     }
 }
 
@@ -149,18 +144,8 @@ async fn image(engine: &dyn Engine, name: &str) -> Result<Option<Value>> {
     found(engine.inspect_image(&name).await)?.as_ref().map(read).transpose()
 }
 
-async fn networks(engine: &dyn Engine) -> Result<Vec<NetworkFacts>> {
-    let listing = engine.list_networks().await?;
-    let mut networks: Vec<NetworkFacts> = listing
-        .items
-        .into_iter()
-        .map(|network| NetworkFacts {
-            id: network.id,
-            name: network.name,
-            driver: network.driver,
-            scope: network.scope,
-        })
-        .collect();
+async fn networks(engine: &dyn Engine) -> Result<Vec<NetworkSummary>> {
+    let mut networks = engine.list_networks().await?.items;
     networks.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
     Ok(networks)
 }
@@ -175,15 +160,19 @@ async fn containers(engine: &dyn Engine) -> Result<(Vec<ContainerFacts>, Vec<Str
                 Ok(id) => found(engine.inspect_container(&id, false).await),
                 Err(_) => Ok(None),
             };
-            (summary.id, inspect.and_then(|found| found.as_ref().map(read).transpose()))
+            let inspect = inspect.and_then(|it| it.as_ref().map(Inspection::read).transpose());
+            // Of a thousand hosts, only what is needed is held: neither JSON nor labels.
+            let facts =
+                |inspect: Inspection| ContainerFacts { labels: BTreeMap::new(), ..inspect.facts };
+            (summary.id, inspect.map(|it| it.map(facts)))
         })
         .buffered(AT_ONCE)
         .collect::<Vec<_>>()
         .await;
     let (mut containers, mut unread) = (Vec::new(), Vec::new());
-    for (id, inspect) in inspections {
-        match inspect {
-            Ok(Some(inspect)) => containers.push(ContainerFacts::read(&inspect)),
+    for (id, facts) in inspections {
+        match facts {
+            Ok(Some(facts)) => containers.push(facts),
             Ok(None) => {}
             // The whole host is gone.
             Err(error) if matches!(error.kind, ErrorKind::Unreachable | ErrorKind::NoResources) => {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{ContainerName, HostName};
+use crate::engine::RestartPolicy;
 
 /// Everything that a rollout will do. Immutable once it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,37 +185,5 @@ impl OldFacts {
     #[must_use]
     pub fn must_go(&self) -> bool {
         self.compose_project.is_some() || (self.fixed_restart && self.restart.is_for_boot())
-    }
-}
-
-/// A restart policy as the Engine has it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RestartPolicy {
-    /// `no`, `always`, `unless-stopped`, `on-failure`; empty counts as `no`.
-    pub name: String,
-    /// Of `on-failure`.
-    pub maximum_retry_count: i64,
-}
-
-impl RestartPolicy {
-    /// Whether the Engine never starts it automatically.
-    #[must_use]
-    pub fn is_no(&self) -> bool {
-        matches!(self.name.as_str(), "" | "no")
-    }
-
-    /// Whether a container starts at boot. Podman treats both policies the same.
-    #[must_use]
-    pub fn is_for_boot(&self) -> bool {
-        matches!(self.name.as_str(), "always" | "unless-stopped")
-    }
-
-    /// Whether two policies have the same effect: the count only matters with `on-failure`.
-    #[must_use]
-    pub fn same_as(&self, other: &Self) -> bool {
-        (self.is_no() && other.is_no())
-            || (self.name == other.name
-                && (self.name != "on-failure"
-                    || self.maximum_retry_count == other.maximum_retry_count))
     }
 }

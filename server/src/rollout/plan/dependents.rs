@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use super::found::is_bad;
 use super::sealed::body;
 use crate::domain::{ContainerName, HostName, Reason};
-use crate::rollout::executor::Bodies;
-use crate::rollout::facts::{ContainerFacts, HostFacts, OldContainer};
-use crate::rollout::model::{DependentPlan, HostPlan, Plan, RolloutId, TargetKind, Trouble};
+use crate::engine::ContainerFacts;
+use crate::rollout::facts::{HostFacts, OldContainer};
+use crate::rollout::model::{
+    Bodies, DependentPlan, HostPlan, Plan, RolloutId, TargetKind, Trouble,
+};
 use crate::rollout::recreate::{self, Options};
 use crate::rollout::spec::Change;
 
@@ -28,22 +29,20 @@ pub(super) fn plan(
     host: &HostFacts,
     rollout: RolloutId,
 ) -> Result<Planned, Vec<Trouble>> {
-    if !dependents.is_empty() && target.inspect["HostConfig"]["AutoRemove"] == true {
+    if !dependents.is_empty() && target.inspect.auto_remove {
         let message = "it has auto-remove, and other containers depend on it: remove those, \
                        or recreate it without auto-remove";
         return Err(vec![Trouble::new(Reason::DependentContainer, message)]);
     }
-    let target = ContainerFacts::read(&target.inspect);
     let (mut planned, mut troubles) = (Planned::default(), Vec::new());
     for dependent in dependents {
-        let facts = ContainerFacts::read(&dependent.inspect);
-        match one(&target, dependent, &facts, host, rollout) {
+        match one(&target.inspect, dependent, host, rollout) {
             Ok((plan, bodies)) => {
                 planned.plans.push(plan);
                 planned.bodies.push(bodies);
             }
             Err(found) => troubles.extend(found.into_iter().map(|trouble| Trouble {
-                message: format!("its dependent {}: {}", facts.name, trouble.message),
+                message: format!("its dependent {}: {}", dependent.inspect.name, trouble.message),
                 ..trouble
             })),
         }
@@ -54,15 +53,15 @@ pub(super) fn plan(
 fn one(
     target: &ContainerFacts,
     dependent: &OldContainer,
-    facts: &ContainerFacts,
     host: &HostFacts,
     rollout: RolloutId,
 ) -> Result<(DependentPlan, Bodies), Vec<Trouble>> {
     let refuse = |message: String| Err(vec![Trouble::new(Reason::DependentContainer, message)]);
+    let facts = &dependent.inspect;
     let Ok(name) = ContainerName::parse(&facts.name) else {
         return refuse("its name is not valid".to_owned());
     };
-    if recreate::is_paused(&dependent.inspect) {
+    if facts.paused {
         return refuse("it is paused; unpause it".to_owned());
     }
     if let Some((taken, _)) = recreate::names::taken(host, &facts.name, &rollout.short()).first() {
@@ -70,7 +69,7 @@ fn one(
         return Err(vec![Trouble::new(Reason::NameInUse, message)]);
     }
     let old = recreate::old_facts(dependent, host);
-    if old.running && is_bad(&dependent.inspect) {
+    if old.running && facts.is_bad() {
         return refuse(
             "it is unhealthy or does not stay up, so it would not pass its gate; repair or remove it"
                 .to_owned(),
@@ -142,7 +141,7 @@ mod tests {
         let side = side(host_config, state);
         let mut host = bodies::host(41);
         host.containers.extend(others.iter().map(ContainerFacts::read));
-        host.containers.push(ContainerFacts::read(&side.inspect));
+        host.containers.push(side.inspect.facts.clone());
         let target = bodies::old(json!({}), Value::Null);
         match plan(&target, &[side], &host, RolloutId(Uuid::from_u128(7))) {
             Ok(planned) => {

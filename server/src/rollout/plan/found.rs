@@ -111,8 +111,8 @@ impl Draft<'_> {
             return self.missing(asked, facts).unwrap_or_else(|them| Found::Refused(them).into());
         };
         let mut present = Present {
-            unhealthy: is_bad(&old.inspect),
-            paused: recreate::is_paused(&old.inspect),
+            unhealthy: old.inspect.is_bad(),
+            paused: old.inspect.paused,
             new: Err(Vec::new()),
             old: recreate::old_facts(old, &facts.host),
         };
@@ -235,13 +235,6 @@ impl Draft<'_> {
 fn works(present: &Present, stopped: Stopped) -> bool {
     let may_be_down = matches!(stopped, Stopped::Keep | Stopped::Skip);
     if present.old.running { !present.unhealthy } else { may_be_down }
-}
-
-/// Whether it is down or unhealthy, so that it has little to lose.
-pub(super) fn is_bad(inspect: &Value) -> bool {
-    let state = &inspect["State"];
-    let ended_badly = state["Status"] == "exited" && state["ExitCode"] != 0;
-    state["Health"]["Status"] == "unhealthy" || state["Restarting"] == true || ended_badly
 }
 
 impl NewContainer {

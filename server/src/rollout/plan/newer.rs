@@ -19,7 +19,7 @@ pub(super) fn image(
     }
     let names = asked.iter().filter_map(|it| {
         let old = it.facts.as_ref().ok()?.old.as_ref()?;
-        Some((&it.host, old.inspect["Config"]["Image"].as_str().unwrap_or_default()))
+        Some((&it.host, &*old.inspect.image))
     });
     one_name(names)
 }

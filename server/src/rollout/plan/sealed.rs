@@ -5,10 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::HostName;
-use crate::rollout::executor::{Bodies, NewBody};
 use crate::rollout::facts::{HostFacts, OldContainer};
 use crate::rollout::journal::{NewSecret, SecretKind};
-use crate::rollout::model::Trouble;
+use crate::rollout::model::{Bodies, NewBody, Trouble};
 use crate::rollout::recreate::{self, Options, Recreated};
 use crate::rollout::spec::Change;
 

@@ -13,11 +13,11 @@ use super::old_image::{self, OldImage};
 use super::sealed::{self, Snapshot};
 use super::{Planned, dependents, refuse_active};
 use crate::domain::{ContainerRef, HostName, Reason};
+use crate::engine::Inspection;
 use crate::rollout::control::check_undo;
-use crate::rollout::executor::{NewBody, container_facts};
 use crate::rollout::hosts::Hosts;
 use crate::rollout::journal::{Journal, JournalError, SecretKind};
-use crate::rollout::model::{HostEnd, HostPlan, OldFacts, TargetKind, Trouble};
+use crate::rollout::model::{HostEnd, HostPlan, NewBody, OldFacts, TargetKind, Trouble};
 use crate::rollout::recreate;
 use crate::rollout::requests::{Refusal, RolloutError, UndoOrder};
 use crate::rollout::spec::{Dependents, Policy, PullWhen};
@@ -217,7 +217,7 @@ impl Way<'_> {
             (Replacement::New(new), Some(body), obstacles)
         };
         let present = Present {
-            paused: recreate::is_paused(&current.inspect),
+            paused: current.inspect.paused,
             unhealthy: false,
             new: ordered(&self.order.policy, &current_facts, &obstacles, replacement),
             old: current_facts,
@@ -232,11 +232,11 @@ impl Way<'_> {
         let engine = self.hosts.engine(self.name).ok()?;
         let reference = ContainerRef::parse(id).ok()?;
         let document = engine.inspect_container(&reference, false).await.ok()?;
-        let facts = container_facts(&document).ok()?;
-        let config = &document.parse::<Value>().ok()?["Config"];
+        let found = Inspection::read(&document).ok()?.with_status().ok()?;
+        let config = &found.json["Config"];
         let has_health_check = recreate::has_health_check(config, None).unwrap_or(false);
-        let is_it = facts.id == id && !facts.running && !facts.is_going();
-        is_it.then_some(Retained { name: facts.name, has_health_check })
+        let is_it = found.id == id && !found.running && !found.is_going();
+        is_it.then_some(Retained { name: found.facts.name, has_health_check })
     }
 }
 

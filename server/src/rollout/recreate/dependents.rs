@@ -5,12 +5,13 @@
 use serde_json::Value;
 
 use super::json::text;
-use super::names::target_of;
 use super::storage::source_of;
 use super::{Notes, Options};
 use crate::domain::Reason;
-use crate::rollout::facts::{ContainerFacts, HostFacts, OldContainer};
+use crate::engine::ContainerFacts;
+use crate::rollout::facts::{HostFacts, OldContainer};
 use crate::rollout::model::Trouble;
+use crate::rollout::model::names::target_of;
 use crate::rollout::spec::Dependents;
 
 /// What a container with a legacy link shares with its target.
@@ -70,14 +71,14 @@ pub fn retarget(body: &Value, old: &ContainerFacts, new_id: &str) -> Value {
 /// The dependents of a container, by name.
 #[must_use]
 pub fn dependents_of(old: &OldContainer, host: &HostFacts) -> Vec<Dependent> {
-    let target = ContainerFacts::read(&old.inspect);
+    let target = &old.inspect;
     // The backup of a dependent depends on the backup of the target, and the name that it refers to
     // now belongs to another container.
     let kept = |other: &&ContainerFacts| !other.running && target_of(&other.name).is_some();
     let others = host.containers.iter().filter(|other| other.id != target.id && !kept(other));
     let mut found: Vec<Dependent> = others
         .filter_map(|other| {
-            let shares = shares(other, &target);
+            let shares = shares(other, target);
             (!shares.is_empty()).then(|| Dependent {
                 id: other.id.clone(),
                 name: other.name.clone(),

@@ -5,9 +5,10 @@ use serde_json::Value;
 
 use super::Notes;
 use super::json::{Object, get, is_empty, text, texts};
-use super::names::target_of;
 use crate::domain::{Reason, quoted};
+use crate::engine::Inspection;
 use crate::rollout::facts::HostFacts;
+use crate::rollout::model::names::target_of;
 
 /// Settings that conflict with the network of another container. Their values came from that
 /// container at the start (C12).
@@ -18,7 +19,7 @@ pub(super) const NOT_WITH_SHARED_NETWORK: [&str; 5] =
 pub(super) fn forget(
     config: &mut Object,
     host_config: &mut Object,
-    inspect: &Value,
+    inspect: &Inspection,
     host: &HostFacts,
     notes: &mut Notes,
 ) {
@@ -77,12 +78,12 @@ fn followed(link: &str, host: &HostFacts) -> String {
 fn hostname(
     config: &mut Object,
     host_config: &Object,
-    inspect: &Value,
+    inspect: &Inspection,
     host: &HostFacts,
     notes: &mut Notes,
 ) {
     let name = text(get(config, "Hostname")).to_owned();
-    let id = text(&inspect["Id"]);
+    let id = &inspect.id;
     let uts_of_host = text(get(host_config, "UTSMode")) == "host";
     let network_of_host = text(get(host_config, "NetworkMode")) == "host";
     let made_up = name.is_empty()
@@ -110,13 +111,13 @@ fn links(host_config: &mut Object, host: &HostFacts) {
 }
 
 /// A container whose namespace it shares must still be there (C14).
-fn parents(host_config: &Object, inspect: &Value, host: &HostFacts, notes: &mut Notes) {
+fn parents(host_config: &Object, inspect: &Inspection, host: &HostFacts, notes: &mut Notes) {
     for (what, key) in [("network", "NetworkMode"), ("IPC", "IpcMode"), ("PID", "PidMode")] {
         let mode = text(get(host_config, key));
         let Some(parent) = mode.strip_prefix("container:") else { continue };
         let there = host.containers.iter().any(|other| other.is(parent))
             || host.unread.iter().any(|id| id == parent);
-        if !there && !parent.is_empty() && parent != text(&inspect["Id"]) {
+        if !there && !parent.is_empty() && parent != inspect.id {
             notes.refuse(
                 Reason::NamespaceGone,
                 format!(

@@ -34,7 +34,7 @@ pub(super) fn subtract(
             config.shift_remove(key);
         }
     }
-    exposed_ports(config, &image, &old.inspect["HostConfig"]["PortBindings"]);
+    exposed_ports(config, &image, &old.inspect.json["HostConfig"]["PortBindings"]);
     volumes(config, &image);
     health_check(config, &image);
 }
@@ -42,7 +42,7 @@ pub(super) fn subtract(
 /// If the image's name no longer points to the image of the container, uses the ID: "as it is" must
 /// not mean another image (C35). A change of the image overrides it.
 pub(super) fn pin(config: &mut Object, old: &OldContainer, notes: &mut Notes) {
-    let id = text(&old.inspect["Image"]);
+    let id = &*old.inspect.image_id;
     if id.is_empty() || old.named_image.as_deref() == Some(id) {
         return;
     }
@@ -60,7 +60,7 @@ pub(super) fn pin(config: &mut Object, old: &OldContainer, notes: &mut Notes) {
 /// another one than the container uses (C8).
 fn usable_image(old: &OldContainer) -> Option<&Value> {
     let image = old.image.as_ref()?;
-    let platform = &old.inspect["ImageManifestDescriptor"]["platform"];
+    let platform = &old.inspect.json["ImageManifestDescriptor"]["platform"];
     let differs =
         |wanted: &Value, found: &Value| !is_empty(wanted) && !is_empty(found) && wanted != found;
     let other = differs(&platform["architecture"], &image["Architecture"])
@@ -69,7 +69,7 @@ fn usable_image(old: &OldContainer) -> Option<&Value> {
 }
 
 fn without_image(old: &OldContainer, options: &Options, notes: &mut Notes) {
-    let image = text(&old.inspect["Image"]);
+    let image = &old.inspect.image_id;
     if options.assume_explicit {
         notes.risk(format!(
             "its image {image} is gone: every current setting counts as set explicitly, so settings of the old image stay"

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::MANY_ENDPOINTS;
 use super::json::{Object, entries, is_empty, text};
-use super::networks::{MANY_ENDPOINTS, is_bridge, is_own, takes_no_endpoint};
+use super::networks::{is_bridge, is_own, takes_no_endpoint};
 use crate::domain::quoted;
+use crate::engine::{Inspection, NetworkSummary};
 use crate::rollout::facts::HostFacts;
 
 /// The one name of the Engine's own network here.
@@ -75,7 +77,7 @@ fn complete(endpoints: &mut Object, mode: &str, of_mode: impl Fn(&str) -> bool) 
 /// without those that the change removes and with those that it adds. Derived from the old
 /// container rather than from the request, to detect mistakes in the request.
 pub(super) fn expected(
-    inspect: &Value,
+    inspect: Option<&Inspection>,
     before: &Value,
     after: &Value,
     host: &HostFacts,
@@ -83,8 +85,11 @@ pub(super) fn expected(
     if takes_no_endpoint(text(&after["HostConfig"]["NetworkMode"])) {
         return Vec::new();
     }
-    let mode = text(&inspect["HostConfig"]["NetworkMode"]);
-    let shown: BTreeMap<String, &String> = entries(&inspect["NetworkSettings"]["Networks"])
+    let mode = inspect.map_or("", |inspect| &inspect.network_mode);
+    let shown = inspect.map(|inspect| entries(&inspect.json["NetworkSettings"]["Networks"]));
+    let shown: BTreeMap<String, &String> = shown
+        .into_iter()
+        .flatten()
         .map(|(name, _)| name)
         .filter(|name| !matches!(name.as_str(), "host" | "none"))
         .map(|name| {
@@ -120,7 +125,7 @@ fn asked_for(body: &Value, host: &HostFacts) -> BTreeSet<String> {
     endpoints.map(|(name, _)| name.as_str()).chain([mode]).map(named).collect()
 }
 
-fn network<'a>(name: &str, host: &'a HostFacts) -> Option<&'a crate::rollout::facts::NetworkFacts> {
+fn network<'a>(name: &str, host: &'a HostFacts) -> Option<&'a NetworkSummary> {
     host.networks.iter().find(|network| network.name == name || network.id == name)
 }
 

@@ -5,10 +5,10 @@ use serde_json::Value;
 use super::Notes;
 use super::json::{Object, entries, get, text};
 use crate::domain::{Reason, quoted};
+use crate::engine::ContainerFacts;
+use crate::rollout::model::names::OWN_LABELS;
 use crate::rollout::spec::Change;
 
-/// The prefix of rollout labels.
-pub const OWN_LABELS: &str = "io.wharf.rollout.";
 const COMPOSE_IMAGE: &str = "com.docker.compose.image";
 
 /// Compose's label of the image; none if it wrote none.
@@ -29,10 +29,9 @@ pub(super) fn drop_own(config: &mut Object) {
 }
 
 /// A task of Swarm is Swarm's: it would start another one for it.
-pub(super) fn refuse_swarm(inspect: &Value, notes: &mut Notes) {
-    let labels = &inspect["Config"]["Labels"];
-    let service = labels["com.docker.swarm.service.name"].as_str().unwrap_or("its service");
-    if labels.get("com.docker.swarm.task.id").is_some() {
+pub(super) fn refuse_swarm(old: &ContainerFacts, notes: &mut Notes) {
+    let service = old.label("com.docker.swarm.service.name").unwrap_or("its service");
+    if old.label("com.docker.swarm.task.id").is_some() {
         notes.refuse(
             Reason::SwarmTask,
             format!("it is a Swarm task; to upgrade it, run `docker service update` on {service}"),
@@ -41,15 +40,15 @@ pub(super) fn refuse_swarm(inspect: &Value, notes: &mut Notes) {
 }
 
 /// The project, if it is a Compose container.
-pub(super) fn compose_project(inspect: &Value) -> Option<&str> {
-    inspect["Config"]["Labels"]["com.docker.compose.project"].as_str()
+pub(super) fn compose_project(old: &ContainerFacts) -> Option<&str> {
+    old.label("com.docker.compose.project")
 }
 
 /// The risks of replacing a Compose container. Compose counts the containers of a project by
 /// labels, regardless of their names and whether they are running.
 #[must_use]
-pub fn compose_risk(inspect: &Value) -> Option<String> {
-    let project = quoted(compose_project(inspect)?);
+pub fn compose_risk(old: &ContainerFacts) -> Option<String> {
+    let project = quoted(compose_project(old)?);
     Some(format!(
         "it belongs to the Compose project {project}: do not run `docker compose` on it before the \
          rollout has ended, because Compose would treat the old and the new container as two replicas; \

@@ -3,12 +3,12 @@
 
 use serde_json::Value;
 
-use super::Notes;
-use super::json::{get, is_empty, object_of, text};
-use super::networks::MANY_ENDPOINTS;
+use super::json::{get, object_of, text};
+use super::{MANY_ENDPOINTS, Notes};
 use crate::domain::quoted;
-use crate::engine::ApiVersion;
-use crate::rollout::facts::{HostFacts, NetworkFacts};
+use crate::engine::inspection::Status;
+use crate::engine::{ApiVersion, Inspection, NetworkSummary};
+use crate::rollout::facts::HostFacts;
 
 /// From here on the settings of a container do not show the address of its main network.
 pub(crate) const NO_CONFIG_ADDRESS: ApiVersion = ApiVersion::new(1, 52);
@@ -33,13 +33,13 @@ enum Address {
 pub(super) fn asked_for(
     name: &str,
     endpoint: &Value,
-    network: Option<&NetworkFacts>,
+    network: Option<&NetworkSummary>,
     is_own: bool,
-    inspect: &Value,
+    inspect: &Inspection,
     host: &HostFacts,
     notes: &mut Notes,
 ) -> Option<Value> {
-    let config = object_of(&inspect["Config"]);
+    let config = object_of(&inspect.json["Config"]);
     let told_by_config = host.api_version < NO_CONFIG_ADDRESS || config.contains_key("MacAddress");
     if host.api_version < MANY_ENDPOINTS || (is_own && told_by_config) {
         // Other networks had none to ask for, and that of its own is in its settings.
@@ -62,16 +62,15 @@ pub(super) fn asked_for(
 
 fn of(
     endpoint: &Value,
-    network: Option<&NetworkFacts>,
-    inspect: &Value,
+    network: Option<&NetworkSummary>,
+    inspect: &Inspection,
     host: &HostFacts,
 ) -> Address {
     let address = text(&endpoint["MacAddress"]);
-    let state = &inspect["State"];
-    if is_empty(&state["Running"]) {
+    if !inspect.running {
         // An explicit address is shown before the first start, and never again while the container
         // is stopped.
-        return match (state["Status"] == "created", address.is_empty()) {
+        return match (inspect.status == Status::Created, address.is_empty()) {
             (true, true) => Address::Generated,
             (true, false) => Address::Asked,
             (false, _) => Address::Unclear,

@@ -4,13 +4,11 @@
 use serde_json::Value;
 
 use super::json::{Object, entries, get, is_empty, object_of, text, texts};
-use super::{Notes, Options, mac};
+use super::{MANY_ENDPOINTS, Notes, Options, mac};
 use crate::domain::{Reason, quoted};
-use crate::engine::ApiVersion;
-use crate::rollout::facts::{HostFacts, NetworkFacts};
+use crate::engine::{ApiVersion, Inspection, NetworkSummary};
+use crate::rollout::facts::HostFacts;
 
-/// From this version on, a creation accepts all endpoints, and MAC addresses belong to them.
-pub(super) const MANY_ENDPOINTS: ApiVersion = ApiVersion::new(1, 44);
 /// From here on the Engine leaves its own names out of `Aliases`.
 const CLEAN_ALIASES: ApiVersion = ApiVersion::new(1, 45);
 /// From here on kernel parameters of a network card are its endpoint's.
@@ -28,13 +26,13 @@ const ASKED_FOR_ON_BRIDGE: [&str; 2] = ["DriverOpts", "GwPriority"];
 pub(super) fn endpoints(
     config: &mut Object,
     host_config: &mut Object,
-    inspect: &Value,
+    inspect: &Inspection,
     host: &HostFacts,
     options: &Options,
     notes: &mut Notes,
 ) -> Object {
     bindings(host_config, host.api_version);
-    let shown = &inspect["NetworkSettings"]["Networks"];
+    let shown = &inspect.json["NetworkSettings"]["Networks"];
     let mode = text(get(host_config, "NetworkMode")).to_owned();
     if takes_no_endpoint(&mode) {
         return Object::new();
@@ -104,7 +102,7 @@ fn is_predefined(mode: &str) -> bool {
     is_bridge(mode) || takes_no_endpoint(mode)
 }
 
-pub(super) fn is_own(mode: &str, name: &str, network: Option<&NetworkFacts>) -> bool {
+pub(super) fn is_own(mode: &str, name: &str, network: Option<&NetworkSummary>) -> bool {
     mode == name
         || (is_bridge(mode) && is_bridge(name))
         || network.is_some_and(|network| !mode.is_empty() && network.id == mode)
@@ -125,7 +123,7 @@ fn known<'a>(
     endpoint: &Value,
     host: &'a HostFacts,
     notes: &mut Notes,
-) -> Option<&'a NetworkFacts> {
+) -> Option<&'a NetworkSummary> {
     let id = text(&endpoint["NetworkID"]);
     let by_id = host.networks.iter().find(|network| !id.is_empty() && network.id == id);
     let by_name = || host.networks.iter().find(|network| network.name == name);
@@ -144,9 +142,9 @@ fn known<'a>(
 
 fn settings(
     endpoint: &Value,
-    network: Option<&NetworkFacts>,
+    network: Option<&NetworkSummary>,
     on_bridge: bool,
-    inspect: &Value,
+    inspect: &Inspection,
     host: &HostFacts,
     options: &Options,
     notes: &mut Notes,
@@ -169,12 +167,12 @@ fn settings(
 
 /// C20: removes exactly what the Engine adds; from API 1.44 on, that includes the host name, which
 /// the new container gets again.
-fn aliases(shown: &Value, inspect: &Value, api_version: ApiVersion) -> Value {
+fn aliases(shown: &Value, inspect: &Inspection, api_version: ApiVersion) -> Value {
     if api_version >= CLEAN_ALIASES {
         return shown.clone();
     }
-    let short_id = text(&inspect["Id"]).get(..12).unwrap_or_default();
-    let hostname = text(&inspect["Config"]["Hostname"]);
+    let short_id = inspect.id.get(..12).unwrap_or_default();
+    let hostname = text(&inspect.json["Config"]["Hostname"]);
     let added =
         |alias: &str| alias == short_id || (api_version >= MANY_ENDPOINTS && alias == hostname);
     texts(shown).filter(|alias| !added(alias)).map(Value::from).collect()
@@ -183,7 +181,7 @@ fn aliases(shown: &Value, inspect: &Value, api_version: ApiVersion) -> Value {
 /// C23: in a Swarm network, the Engine may have chosen it.
 fn addresses(
     shown: &Value,
-    network: Option<&NetworkFacts>,
+    network: Option<&NetworkSummary>,
     options: &Options,
     notes: &mut Notes,
 ) -> Value {
@@ -245,7 +243,7 @@ fn card_address(config: &mut Object, endpoints: &mut Object, own: &str, api_vers
     }
 }
 
-/// C10: `net.ipv4.conf.eth0.x` is refused as a parameter of the container; the endpoint has it,
+/// C10: `net.ipv4.conf.eth0.x` is refused as a parameter of the container; the endpoint has it,,
 /// with `IFNAME` for the interface.
 fn card_parameters(
     host_config: &mut Object,

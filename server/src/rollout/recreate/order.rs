@@ -8,7 +8,7 @@ use super::dependents::Dependent;
 use super::json::{entries, is_empty, items, text, texts};
 use super::{Notes, Options};
 use crate::domain::Reason;
-use crate::rollout::facts::{ContainerFacts, OldContainer};
+use crate::rollout::facts::OldContainer;
 use crate::rollout::model::{Order, Trouble};
 use crate::rollout::spec::OrderPreference;
 
@@ -122,7 +122,7 @@ pub fn obstacles(
             obstacles.push(format!("old and new would both write to {place}"));
         }
     }
-    if old.inspect["HostConfig"]["AutoRemove"] == true {
+    if old.inspect.auto_remove {
         obstacles.push("it has auto-remove".to_owned());
     }
     obstacles
@@ -143,12 +143,11 @@ fn shared_names(body: &Value) -> Vec<String> {
 
 /// What both would write to: names of volumes and paths of the host, sorted.
 fn shared(old: &OldContainer, body: &Value) -> BTreeSet<String> {
-    let old_places: BTreeSet<String> = ContainerFacts::read(&old.inspect)
-        .mounts
-        .into_iter()
-        .filter(|mount| mount.writable)
-        .map(|mount| if mount.name.is_empty() { mount.source } else { mount.name })
+    let mounts = old.inspect.mounts.iter().filter(|mount| mount.writable);
+    let old_places: BTreeSet<String> = mounts
+        .map(|mount| if mount.name.is_empty() { &mount.source } else { &mount.name })
         .filter(|place| !place.is_empty())
+        .cloned()
         .collect();
     let host_config = &body["HostConfig"];
     let binds = texts(&host_config["Binds"]).filter_map(|bind| {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::json::{Object, entries, get, is_empty, items, object_of, text, texts};
 use super::{Notes, Options};
-use crate::engine::{FileChange, FileChangeKind};
+use crate::engine::{FileChange, FileChangeKind, Inspection};
 use crate::rollout::facts::{HostFacts, OldContainer};
 use crate::rollout::spec::AnonymousVolumes;
 
@@ -33,14 +33,14 @@ const NAMED: usize = 5;
 pub(super) fn keep(
     config: &mut Object,
     host_config: &mut Object,
-    inspect: &Value,
+    inspect: &Inspection,
     host: &HostFacts,
     options: &Options,
     notes: &mut Notes,
 ) -> Vec<String> {
     let gone = drop_gone_sources(host_config, host, notes);
     let mut inherited = Vec::new();
-    for mount in items(&inspect["Mounts"]) {
+    for mount in items(&inspect.json["Mounts"]) {
         let target = text(&mount["Destination"]);
         let is_volume = mount["Type"] == "volume";
         let kept = options.anonymous_volumes == AnonymousVolumes::Keep;
@@ -116,8 +116,7 @@ pub(super) fn warn_of_lost_files(old: &OldContainer, notes: &mut Notes) -> Vec<S
         );
         return Vec::new();
     };
-    let targets: Vec<&str> =
-        items(&old.inspect["Mounts"]).map(|mount| clean(text(&mount["Destination"]))).collect();
+    let targets: Vec<&str> = old.inspect.mounts.iter().map(|mount| clean(&mount.target)).collect();
     let mut lost = lost_files(changes, &targets);
     if lost.is_empty() {
         return Vec::new();

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::super::model::{
-    Control, Event, HostEnd, HostEvent, Millis, PauseCause, Phase, Record, Step, Work,
+    Control, Event, HostEnd, HostEvent, HostProgress, Millis, PauseCause, Phase, Record, Step, Work,
 };
-use super::super::step::HostProgress;
 use super::{DependentState, Failure, HostState, Pulled, RolloutState, Unreachable};
 
 impl RolloutState {

@@ -1,8 +1,8 @@
 //! The way back to the old container: after a failure, or in a rollback.
 
-use super::super::model::{HostEnd, OldFacts, Step};
-use super::observed::{ContainerFacts, Place};
+use super::super::model::{HostEnd, OldFacts, Place, Step};
 use super::{Next, View};
+use crate::engine::ContainerFacts;
 
 /// How often the old container is started again before its gate reports why it does not stay up.
 const STARTS: u32 = 3;

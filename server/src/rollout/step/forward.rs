@@ -1,10 +1,11 @@
 //! The way to the new container.
 
-use super::super::model::{HostEnd, OldFacts, Order, Step, TargetKind, Trouble};
+use super::super::model::{HostEnd, OldFacts, Order, Place, SHA_LABEL, Step, TargetKind, Trouble};
 use super::super::spec::Gate;
-use super::observed::{ContainerFacts, Place};
-use super::{Next, View, observed};
+use super::{Next, View};
 use crate::domain::Reason;
+use crate::engine::ContainerFacts;
+use crate::engine::inspection::short_id;
 
 impl View<'_> {
     pub(super) fn forward(&self) -> Next {
@@ -64,7 +65,7 @@ impl View<'_> {
                 format!(
                     "the name {name} is taken by container {}, which does not belong to this rollout; \
                      rename or remove it",
-                    observed::short(holder)
+                    short_id(holder)
                 ),
             )))
         })
@@ -192,7 +193,7 @@ impl View<'_> {
                 return Err(Next::Attention(self.attention("the new container has another name")));
             }
         }
-        if new.spec_sha.as_deref() != Some(self.plan.spec_sha.as_str()) {
+        if new.label(SHA_LABEL) != Some(&self.plan.spec_sha) {
             // Created by this rollout from another body, and never used: nothing is lost.
             return Err(if new.started_at.is_none() && !new.running {
                 Next::Do(Step::RemoveNew)

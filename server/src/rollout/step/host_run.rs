@@ -11,11 +11,12 @@
 
 use std::time::SystemTime;
 
-use super::super::model::{HostEnd, HostPlan, Step, Trouble};
+use super::super::model::{HostEnd, HostPlan, HostProgress, Names, Step, Trouble};
 use super::super::spec::Policy;
 use super::back::TOUCHES_OLD;
-use super::{ContainerFacts, Direction, HostProgress, Names, Next, Observed, next};
+use super::{Direction, Next, Observed, next};
 use crate::domain::Reason;
+use crate::engine::ContainerFacts;
 
 /// A container of a host's work, and its state.
 #[derive(Debug, Clone, Copy)]
@@ -167,8 +168,8 @@ fn bad(nexts: &[Next]) -> Option<usize> {
 mod tests {
     use super::super::tests::model::*;
     use super::*;
+    use crate::engine::inspection::Status;
     use crate::rollout::model::{Order, RestartPolicy, TargetKind, Trouble};
-    use crate::rollout::step::Status;
     use Step::{
         CreateTwin, Drain, FenceOld, Gate, GateOld, Monitor, RemoveNew, RenameBack, RenameNew,
         RenameOld, StartNew, StartOld, StopNew, StopOld, UnfenceOld,
@@ -276,7 +277,7 @@ mod tests {
             let (number, next) = pair.next(direction);
             let Next::Fail(trouble) = next else { panic!("{next:?}") };
             assert_eq!(number, 1);
-            assert!(trouble.message.contains("web was started again since"), "{trouble:?}");
+            assert!(trouble.message.contains("web was restarted"), "{trouble:?}");
         }
         pair.in_namespace = false;
         assert_eq!(pair.next(Direction::Forward), (0, Next::Finished(END)), "only volumes");

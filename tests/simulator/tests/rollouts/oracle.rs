@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use wharf_server::domain::{ContainerName, HostName};
+use wharf_server::rollout::model::Names;
 use wharf_server::rollout::model::{Event, HostEnd, HostEvent, HostPlan, Record, TargetKind, Work};
 use wharf_server::rollout::spec::Gate;
 use wharf_server::rollout::state::RolloutState;
-use wharf_server::rollout::step::Names;
 use wharf_simulator::model::Container;
 
 use crate::world::{Hangs, New, Old, SECOND_NETWORK, TARGET, World, hangs, rollout_id};

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::engine::{ApiVersion, Platform};
-use crate::rollout::facts::{ContainerFacts, HostFacts, NetworkFacts, OldContainer};
+use crate::engine::{ApiVersion, ContainerFacts, Inspection, NetworkSummary, Platform};
+use crate::rollout::facts::{HostFacts, OldContainer};
 use crate::rollout::model::Trouble;
 use crate::rollout::recreate::{Options, Recreated, recreate};
 use crate::rollout::spec::{Change, Policy};
@@ -31,7 +31,7 @@ pub fn container(own: Value) -> Value {
 #[expect(clippy::needless_pass_by_value, reason = "reads better with JSON written in place")]
 pub fn old(own: Value, image: Value) -> OldContainer {
     OldContainer {
-        inspect: container(own),
+        inspect: Inspection::of(container(own)),
         image: Some(json!({"Id": IMAGE, "Os": "linux", "Architecture": "amd64", "Config": image})),
         named_image: Some(IMAGE.to_owned()),
         changes: Some(Vec::new()),
@@ -40,7 +40,7 @@ pub fn old(own: Value, image: Value) -> OldContainer {
 
 /// A host with two networks and the container.
 pub fn host(api: u16) -> HostFacts {
-    let network = |id: &str, name: &str| NetworkFacts {
+    let network = |id: &str, name: &str| NetworkSummary {
         id: id.to_owned(),
         name: name.to_owned(),
         driver: "bridge".to_owned(),

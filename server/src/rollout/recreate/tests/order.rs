@@ -2,9 +2,10 @@ use serde_json::{Value, json};
 
 use super::bodies::{ID, host, made, old, options};
 use crate::domain::Reason;
-use crate::rollout::facts::ContainerFacts;
+use crate::engine::ContainerFacts;
 use crate::rollout::model::Order;
-use crate::rollout::recreate::{Options, being_removed, compare, names, recreate, retarget};
+use crate::rollout::model::names;
+use crate::rollout::recreate::{Options, being_removed, compare, recreate, retarget};
 use crate::rollout::spec::{Change, Dependents, OrderPreference};
 
 fn obstacle(own: Value) -> Option<String> {
@@ -127,7 +128,7 @@ fn c15_a_legacy_link_makes_a_dependent_and_another_one_does_not() {
 
 #[test]
 fn c15_the_link_of_a_dependent_leads_to_the_new_container() {
-    let target = ContainerFacts::read(&old(json!({}), json!({})).inspect);
+    let target = old(json!({}), json!({})).inspect.facts;
     let body = json!({"HostConfig": {"Links": ["/web:backend", "/other:x"]}});
     let new_id = "b".repeat(64);
     let old_one = retarget(&body, &target, ID);

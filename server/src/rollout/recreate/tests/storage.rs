@@ -1,8 +1,8 @@
 use serde_json::{Value, json};
 
 use super::bodies::{body, container, host, made, old, options};
+use crate::engine::ContainerFacts;
 use crate::engine::{FileChange, FileChangeKind};
-use crate::rollout::facts::ContainerFacts;
 use crate::rollout::recreate::{Options, recreate, twin};
 use crate::rollout::spec::{AnonymousVolumes, Change};
 

@@ -1,7 +1,8 @@
 //! A host as far as the steps see it, and plans for it.
 
 use super::super::*;
-use crate::rollout::model::{OldFacts, Order, RestartPolicy, RolloutId};
+use crate::engine::inspection::Status;
+use crate::rollout::model::{OldFacts, Order, RestartPolicy, RolloutId, SHA_LABEL};
 use uuid::Uuid;
 
 pub const OLD: &str = "0000000000000000000000000000000000000000000000000000000000000001";
@@ -64,22 +65,20 @@ pub fn container(id: &str, name: &str, status: Status) -> ContainerFacts {
         running,
         restart: always(),
         started_at: (status != Status::Created).then(|| "2026-01-01T00:00:00Z".to_owned()),
-        restart_count: 0,
-        exit_code: 0,
-        start_error: String::new(),
-        health: None,
         image_id: "sha256:1".to_owned(),
-        rollout: None,
-        spec_sha: None,
+        ..ContainerFacts::default()
     }
 }
 
 pub fn ours(id: &str, name: &str, status: Status) -> ContainerFacts {
-    ContainerFacts {
-        rollout: Some(names().rollout),
-        spec_sha: Some("sha".to_owned()),
-        ..container(id, name, status)
-    }
+    of_body("sha", container(id, name, status))
+}
+
+/// One of this rollout, made from that body.
+pub fn of_body(sha: &str, facts: ContainerFacts) -> ContainerFacts {
+    let labels = [(ROLLOUT_LABEL, names().rollout), (SHA_LABEL, sha.to_owned())];
+    let labels = labels.map(|(name, value)| (name.to_owned(), value)).into();
+    ContainerFacts { labels, ..facts }
 }
 
 /// The containers of one host.

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::model::*;
+use crate::engine::inspection::Status;
 use crate::rollout::model::{Order, RestartPolicy};
 
 struct Row {
@@ -92,10 +93,7 @@ fn a_failed_start_is_tried_again_and_a_container_that_ended_is_not() {
 fn a_candidate_from_another_body_is_made_anew_when_it_never_ran() {
     let names = names();
     let old = || Some(container(OLD, "web", Status::Running));
-    let other = |status| {
-        let spec_sha = Some("other".to_owned());
-        Some(ContainerFacts { spec_sha, ..ours(NEW, &names.candidate, status) })
-    };
+    let other = |status| Some(of_body("other", container(NEW, &names.candidate, status)));
     let row = Row { old: old(), new: other(Status::Created), did: &[] };
     assert_eq!(ask(&replace(), row, Direction::Forward), Next::Do(Step::RemoveNew));
     let row = Row { old: old(), new: other(Status::Exited), did: &[] };

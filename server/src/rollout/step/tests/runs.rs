@@ -107,8 +107,7 @@ fn assert_as_before(plan: &HostPlan, host: &Host, context: &str) {
             let before = Host::before(plan);
             let old = before.0.iter().find(|old| old.id == OLD).unwrap();
             container.id.clone_from(&old.id);
-            container.rollout = None;
-            container.spec_sha = None;
+            container.labels.clear();
         }
         container.started_at = None;
     }

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::model::*;
+use crate::engine::inspection::Status;
 use crate::rollout::model::{Order, RestartPolicy};
 
 const STATUSES: [Status; 5] =
@@ -31,8 +32,7 @@ fn news(id: &str) -> Vec<Option<ContainerFacts>> {
     for name in places() {
         for status in STATUSES {
             for sha in ["sha", "other"] {
-                let spec_sha = Some(sha.to_owned());
-                all.push(Some(ContainerFacts { spec_sha, ..ours(id, &name, status) }));
+                all.push(Some(of_body(sha, container(id, &name, status))));
             }
         }
     }

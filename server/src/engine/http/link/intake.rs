@@ -2,13 +2,13 @@
 
 use serde::de::DeserializeOwned;
 
-use super::link::bad_answer;
+use super::bad_answer;
 use crate::engine::list::{ListDecoder, ListError, ListItem};
 use crate::engine::operation::Operation;
 use crate::engine::{EngineError, ErrorKind, Result};
 
 /// Reads a body.
-pub(super) trait Intake: Send {
+pub(in crate::engine::http) trait Intake: Send {
     /// Adds the next bytes.
     fn take(&mut self, operation: &Operation, bytes: &[u8]) -> Result<()>;
     /// Its current memory, in bytes.
@@ -45,7 +45,7 @@ where
 }
 
 /// The error for an invalid list.
-pub(super) fn list_error(operation: &Operation, error: ListError) -> EngineError {
+pub(in crate::engine::http) fn list_error(operation: &Operation, error: ListError) -> EngineError {
     match error {
         ListError::Invalid(problem) => bad_answer(operation, &problem),
         ListError::ItemTooLong(_) => {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
-use super::link::{Answer, Call, Link, bad_answer};
+use super::{Answer, Call, Link, bad_answer};
 use crate::engine::operation::{self, Operation};
 use crate::engine::version::{CLIENT_MIN, choose_version, needs_minimum};
 use crate::engine::{ApiVersion, EngineError, ErrorKind, Result, wire};
@@ -15,27 +15,27 @@ use crate::engine::{ApiVersion, EngineError, ErrorKind, Result, wire};
 const PODMAN_HEADER: &str = "Libpod-Api-Version";
 
 /// Whether it is an answer of Podman.
-pub(super) fn is_podman(answer: &Answer) -> bool {
+pub(in crate::engine::http) fn is_podman(answer: &Answer) -> bool {
     answer.headers.contains_key(PODMAN_HEADER)
 }
 
 /// The result of the negotiation with an Engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Negotiated {
+pub(in crate::engine::http) struct Negotiated {
     /// The version to speak.
-    pub(super) version: ApiVersion,
+    pub(in crate::engine::http) version: ApiVersion,
     /// The highest version that the Engine supports, if it reports it.
-    pub(super) max: Option<ApiVersion>,
+    pub(in crate::engine::http) max: Option<ApiVersion>,
     /// The lowest version, if queried.
-    pub(super) min: Option<ApiVersion>,
+    pub(in crate::engine::http) min: Option<ApiVersion>,
     /// Whether its version says which settings it supports. Podman's does not: it reports an old
     /// one and accepts newer settings.
-    pub(super) is_exact: bool,
+    pub(in crate::engine::http) is_exact: bool,
 }
 
 /// The result, or the negotiation in progress.
 #[derive(Debug, Default)]
-pub(super) struct VersionCell(Mutex<State>);
+pub(in crate::engine::http) struct VersionCell(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -51,7 +51,7 @@ impl VersionCell {
     }
 
     /// Stores the lowest version from `GET /version`.
-    pub(super) fn learn_minimum(&self, min: ApiVersion) {
+    pub(in crate::engine::http) fn learn_minimum(&self, min: ApiVersion) {
         if let Some(known) = &mut self.state().known {
             known.min = Some(min);
         }
@@ -69,7 +69,10 @@ impl VersionCell {
 impl Link {
     /// The result for the Engine; queries it if unknown. Errors have the name of `operation`, which
     /// caused the query: nothing of it was sent in that case.
-    pub(super) async fn negotiated(self: &Arc<Self>, operation: &Operation) -> Result<Negotiated> {
+    pub(in crate::engine::http) async fn negotiated(
+        self: &Arc<Self>,
+        operation: &Operation,
+    ) -> Result<Negotiated> {
         let negotiation = {
             let mut state = self.version.state();
             if let Some(known) = state.known {
@@ -89,7 +92,7 @@ impl Link {
     }
 
     /// Queries the Engine again after it refused `refused`.
-    pub(super) async fn negotiate_again(
+    pub(in crate::engine::http) async fn negotiate_again(
         self: &Arc<Self>,
         operation: &Operation,
         refused: ApiVersion,
@@ -165,7 +168,7 @@ async fn ask_minimum(link: &Link, max: Option<ApiVersion>) -> Result<Option<ApiV
 }
 
 /// The header of a ping, if any.
-pub(super) fn maximum_of(answer: &Answer) -> Result<Option<ApiVersion>> {
+pub(in crate::engine::http) fn maximum_of(answer: &Answer) -> Result<Option<ApiVersion>> {
     let Some(value) = answer.headers.get("Api-Version") else { return Ok(None) };
     let text = String::from_utf8_lossy(value.as_bytes());
     text.parse().map(Some).map_err(|error: crate::engine::types::InvalidApiVersion| {

@@ -66,13 +66,11 @@ pub fn made(inspect: &Value) -> bool {
     inspect["HostConfig"]["Runtime"] == RUNTIME
 }
 
-/// The environment in a container of Podman, in a Docker Engine's order: the container's own
-/// variables, then those of the image; without what Podman added.
-#[must_use]
-pub fn with_environment(mut inspect: Value, image: Option<&Value>) -> Value {
+/// Puts the environment in the settings of a container of Podman in the order of a Docker Engine:
+/// what is the container's own, then what is of the image; and without what Podman added.
+pub fn order_environment(config: &mut Value, image: Option<&Value>) {
     let of_image = image.and_then(|image| image["Config"]["Env"].as_array().cloned());
     let of_image = of_image.unwrap_or_default();
-    let config = &mut inspect["Config"];
     let hostname = format!("HOSTNAME={}", config["Hostname"].as_str().unwrap_or_default());
     if let Some(environment) = config.get_mut("Env").and_then(Value::as_array_mut) {
         let all = mem::take(environment);
@@ -84,7 +82,6 @@ pub fn with_environment(mut inspect: Value, image: Option<&Value>) -> Value {
         environment.extend(own.cloned());
         environment.extend(of_image.iter().filter(|entry| all.contains(entry)).cloned());
     }
-    inspect
 }
 
 /// The inspection of an image, with the values that Podman shows for its health check in a
@@ -291,16 +288,19 @@ mod tests {
 
     #[test]
     fn the_environment_of_the_container_comes_before_that_of_its_image() {
-        let shown = json!({"Config": {
+        let shown = json!({
             "Hostname": "0e2eeba176d8",
             "Env": ["B=image", "A=1", "TERM=xterm", "container=podman", "HOME=/", "C=own",
                 "HOSTNAME=0e2eeba176d8"],
-        }});
+        });
+        let read = |image: Option<&Value>| {
+            let mut config = shown.clone();
+            order_environment(&mut config, image);
+            config["Env"].take()
+        };
         let image = json!({"Config": {"Env": ["TERM=xterm", "C=image", "B=image"]}});
-        let read = with_environment(shown.clone(), Some(&image));
-        assert_eq!(read["Config"]["Env"], json!(["A=1", "C=own", "TERM=xterm", "B=image"]));
-        let read = with_environment(shown, None);
-        assert_eq!(read["Config"]["Env"], json!(["B=image", "A=1", "C=own"]));
+        assert_eq!(read(Some(&image)), json!(["A=1", "C=own", "TERM=xterm", "B=image"]));
+        assert_eq!(read(None), json!(["B=image", "A=1", "C=own"]));
     }
 
     #[test]
