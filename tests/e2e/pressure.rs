@@ -135,7 +135,7 @@ async fn idle_connections_leave_file_descriptors_for_the_unix_socket() -> anyhow
         let server = Server::of(&wharfd).await?;
         add(&server, &format!("web{number}")).await?;
     }
-    let said = wharfd.log().matches("connections are open, the most for this listener").count();
+    let said = wharfd.log().matches("connections are open, the limit for this listener").count();
     assert_eq!(said, 1, "{}", wharfd.log());
     drop(idle);
     Ok(())

@@ -108,7 +108,7 @@ fn start_follows_to_the_end_and_says_how_to_take_it_back() {
     assert_eq!(heads.count(), 1, "said once: {lines:?}");
     assert_eq!(
         *lines.last().unwrap(),
-        "1a2b3c4d: web to app:v2 is done on 2 hosts; take it back with: wharf rollout undo 1a2b3c4d"
+        "1a2b3c4d: web to app:v2 succeeded on 2 hosts; to undo it, run: wharf rollout undo 1a2b3c4d"
     );
     let request: CreateRolloutRequest = server.request("CreateRollout");
     let spec = request.spec.unwrap();
@@ -212,8 +212,8 @@ fn a_pause_by_policy_is_1_and_shows_what_failed() {
     let run = run(&server, &["rollout", "watch", ID]);
     assert_eq!(run.code, Some(1), "{}", run.stderr);
     let lines = run.lines();
-    let told = "web1: failed at gate: HTTP 503, 200 expected (ROLLOUT_GATE_FAILED)";
-    assert!(lines.contains(&told) && lines.contains(&"web1: | boom"), "{lines:#?}");
+    let expected = "web1: failed at gate: HTTP 503, 200 expected (ROLLOUT_GATE_FAILED)";
+    assert!(lines.contains(&expected) && lines.contains(&"web1: | boom"), "{lines:#?}");
     let last = lines.last().unwrap();
     assert!(last.contains("is paused") && last.contains("web1 failed"), "{last}");
     assert!(last.contains("wharf rollout resume 1a2b3c4d --retry-failed"), "{last}");
@@ -405,7 +405,8 @@ fn what_comes_next_follows_from_what_was_asked_for() {
         ("PauseRollout", Reply::unary(&PauseRolloutResponse { rollout: running })),
         ("AbortRollout", Reply::unary(&AbortRolloutResponse { rollout: paused })),
     ]);
-    for (verb, then) in [("pause", "go on with: wharf rollout resume"), ("abort", "follow it with")]
+    for (verb, then) in
+        [("pause", "to resume it, run: wharf rollout resume"), ("abort", "to follow it, run")]
     {
         let run = run(&server, &["rollout", verb, ID]);
         assert_eq!(run.code, Some(0), "{}", run.stderr);

@@ -33,7 +33,7 @@ fn a_plan_that_takes_long_is_explained_and_can_be_left() {
         Server::start([("PlanRollout", Reply::messages::<PlanRolloutResponse>(&[]).then_hang())]);
     let arguments = ["rollout", "plan", "web", "-A", "--image", "app:v2"];
     let (line, _) = interrupt_at_the_first_line(&server, &arguments);
-    assert!(line.contains("a host that does not answer is waited for"), "{line}");
+    assert!(line.contains("a host that doesn't answer can delay it"), "{line}");
 }
 
 #[test]

@@ -99,7 +99,11 @@ fn a_broken_docker_configuration_is_a_warning() {
         command.env("DOCKER_CONFIG", directory.path());
     });
     assert_eq!(run.code, Some(0));
-    assert!(run.stderr.starts_with("warning: no credentials for docker.io"), "{}", run.stderr);
+    assert!(
+        run.stderr.starts_with("warning: cannot read credentials for docker.io"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(server.request::<PullImageRequest>("PullImage").credentials, None);
 }
 

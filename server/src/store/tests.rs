@@ -344,7 +344,7 @@ async fn what_hangs_on_a_container_is_taken_as_long_as_its_rollout_lasts() {
         create(1, "web", "alpha", &["side"]).await.unwrap();
         for (container, dependents) in [("side", &[][..]), ("db", &["side"])] {
             let said = create(2, container, "alpha", dependents).await.unwrap_err().to_string();
-            assert!(said.starts_with("side on alpha is being changed"), "{said}");
+            assert!(said.starts_with("another rollout is changing side on alpha"), "{said}");
         }
         create(2, "side", "beta", &[]).await.unwrap();
         let first = RolloutId(uuid::Uuid::from_u128(1));

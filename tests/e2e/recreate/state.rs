@@ -87,7 +87,7 @@ async fn c36_what_the_engine_made_of_a_request_is_compared_with_it() -> anyhow::
     let id = scene.create_planned(&recreated).await?;
     let new = scene.inspect(&id).await?;
     let differences = compare(&recreated.body, &new);
-    assert_eq!(differences, ["asked for and found: HostConfig.Colour: \"blue\" -> none"]);
+    assert_eq!(differences, ["requested and found: HostConfig.Colour: \"blue\" -> none"]);
     let mut asked = recreated.body.clone();
     asked["Env"] = json!(["PASSWORD=other"]);
     let differences = compare(&asked, &new).join("\n");

@@ -8,7 +8,7 @@ use wharf::v1::{EngineJson, HostState, HostStep, RolloutSpec, RolloutState};
 
 use super::bench::{Bench, quick, reason_of, told};
 
-const WARNING: &str = "asked for and found: HostConfig.Anotation: \"web\" -> none";
+const WARNING: &str = "requested and found: HostConfig.Anotation: \"web\" -> none";
 
 /// A container of version 1, and a rollout to version 2 with a setting that the Engine drops.
 async fn bench(strict: bool) -> anyhow::Result<(Bench, RolloutSpec)> {

@@ -125,8 +125,8 @@ async fn a_canary_waits_for_its_promotion() -> anyhow::Result<()> {
     assert_eq!(
         last,
         format!(
-            "{id}: the canary of {} to {image} is good; go on with: wharf rollout promote {id}, or \
-             stop with: wharf rollout abort {id}",
+            "{id}: the canary of {} to {image} is healthy; to continue, run: wharf rollout promote \
+             {id}; to stop, run: wharf rollout abort {id}",
             scene.name
         )
     );

@@ -146,7 +146,7 @@ impl SimEngine {
         if max >= since {
             return Ok(());
         }
-        let message = format!("{what} needs API version {since}, and the Engine speaks {max}");
+        let message = format!("{what} requires API version {since}, but the Engine supports {max}");
         Err(EngineError::new(ErrorKind::Unsupported, operation.name(), message))
     }
 }

@@ -27,12 +27,12 @@ impl Run<'_> {
         if differences.is_empty() {
             return Ok(());
         }
-        let told = differences.join("; ");
+        let text = differences.join("; ");
         self.write(HostEvent::Differs { differences }).await?;
         if self.task.policy.strict {
             return Err(StepError::Failed(Trouble::new(
                 reason::SETTINGS_DIFFER,
-                format!("the Engine created it with other settings: {told}"),
+                format!("the Engine created it with other settings: {text}"),
             )));
         }
         Ok(())
@@ -53,9 +53,9 @@ impl Run<'_> {
 pub(super) fn check_networks(new: &NewBody, found: &Value) -> Result<(), StepError> {
     match recreate::not_joined(&new.joins, found) {
         None => Ok(()),
-        Some(told) => Err(StepError::Failed(Trouble::new(
+        Some(missing) => Err(StepError::Failed(Trouble::new(
             reason::SETTINGS_DIFFER,
-            format!("{told}; it would not be reachable there"),
+            format!("{missing}; it would not be reachable there"),
         ))),
     }
 }

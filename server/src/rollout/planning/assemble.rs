@@ -187,13 +187,13 @@ impl Draft<'_> {
         if unknown || self.platforms.is_empty() || self.platforms.iter().any(fits) {
             return None;
         }
-        let told = |it: &Platform| format!("{}/{}", it.os, it.architecture);
+        let name = |it: &Platform| format!("{}/{}", it.os, it.architecture);
         let message = format!(
             "{} is for {}, not for {}: push it for that platform too, or, if the host can emulate \
              it, pull it there first",
             image.reference,
-            self.platforms.iter().map(told).collect::<Vec<_>>().join(", "),
-            told(host)
+            self.platforms.iter().map(name).collect::<Vec<_>>().join(", "),
+            name(host)
         );
         Some(Trouble::new(reason::IMAGE_NOT_FOUND, message))
     }

@@ -171,7 +171,7 @@ mod tests {
             assert!(said[0].starts_with("its dependent side: "), "{said:?}");
             assert!(said[0].contains(expected), "{said:?}");
         };
-        one(said(json!({"AutoRemove": true}), &runs(), &[]), "removes itself");
+        one(said(json!({"AutoRemove": true}), &runs(), &[]), "auto-remove");
         let paused = json!({"Status": "paused", "Running": true, "Paused": true});
         one(said(json!({}), &paused, &[]), "it is paused");
         let mut sick = runs();
@@ -195,7 +195,7 @@ mod tests {
         let side = side(json!({}), &json!({}));
         let rollout = RolloutId(Uuid::from_u128(7));
         let planned = plan(&target, &[side], &bodies::host(41), rollout);
-        assert!(planned.err().unwrap()[0].message.contains("it removes itself"));
+        assert!(planned.err().unwrap()[0].message.contains("it has auto-remove"));
         assert!(plan(&target, &[], &bodies::host(41), rollout).is_ok());
     }
 }

@@ -276,7 +276,7 @@ mod tests {
             let (number, next) = pair.next(direction);
             let Next::Fail(trouble) = next else { panic!("{next:?}") };
             assert_eq!(number, 1);
-            assert!(trouble.message.contains("web was started again since"), "{trouble:?}");
+            assert!(trouble.message.contains("web was restarted"), "{trouble:?}");
         }
         pair.in_namespace = false;
         assert_eq!(pair.next(Direction::Forward), (0, Next::Finished(END)), "only volumes");

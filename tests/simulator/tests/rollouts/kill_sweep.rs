@@ -7,7 +7,7 @@ use std::future::Future;
 use wharf_server::rollout::spec::{Change, Dependents, Policy, Stopped};
 
 use crate::oracle::{Ending, ending, wrongs};
-use crate::tap::Side;
+use crate::recorder::Side;
 use crate::world::{
     Cut, New, Old, Setting, World, policy, rolls_back, start_first, upgrade, whole,
 };
@@ -55,7 +55,7 @@ impl Scenario {
         plant(&world);
         match at {
             Some(At::Write(number, cut)) => world.cut(number, cut),
-            Some(At::Append(number, side)) => world.tap.cut(number, side),
+            Some(At::Append(number, side)) => world.recorder.cut(number, side),
             None => {}
         }
         world.settle().await;
@@ -67,7 +67,7 @@ impl Scenario {
         let (writes, appends, expected) = simulate(async {
             let world = self.run(None).await;
             assert_eq!(wrongs(&world), Vec::<String>::new(), "without any fault");
-            let appends = world.tap.seen().appends;
+            let appends = world.recorder.seen().appends;
             let writes = world.watch().writes.len();
             (writes, appends, ending(&world))
         });

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! world      hosts, journal, and a process that can be killed
-//! tap        the journal, watched and cut
+//! recorder        the journal, watched and cut
 //! oracle     what must be so at the end
 //! kill_sweep every point of every kind of work
 //! persisted  what many kills must not begin anew
@@ -33,10 +33,10 @@ mod orders;
 mod persisted;
 mod planted;
 mod pulls;
+mod recorder;
 mod retries;
 mod seeds;
 mod sloppy;
 mod steering;
-mod tap;
 mod versions;
 mod world;

@@ -28,7 +28,7 @@ pub struct HostEnding {
 
 /// The ending of a run that is at rest.
 pub fn ending(world: &World) -> Ending {
-    let seen = world.tap.seen();
+    let seen = world.recorder.seen();
     let state = seen.state.as_ref().expect("a rollout");
     let hosts = state.hosts.iter().map(|(name, host)| {
         let containers = all_containers(world, name).iter().map(of_container).collect();
@@ -42,7 +42,7 @@ pub fn ending(world: &World) -> Ending {
 /// Everything that is wrong with a run that is at rest; empty where nothing is.
 pub fn wrongs(world: &World) -> Vec<String> {
     let mut wrongs = world.watch().errors.clone();
-    let seen = world.tap.seen();
+    let seen = world.recorder.seen();
     wrongs.extend(seen.errors.iter().cloned());
     let state = seen.state.as_ref().expect("a rollout");
     match RolloutState::replay(&seen.records) {

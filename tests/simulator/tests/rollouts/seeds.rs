@@ -83,7 +83,7 @@ fn run(seed: u64) -> Trace {
         world.calm().await;
         let mut wrongs = wrongs(&world);
         let good = settings.iter().all(|setting| setting.new == New::Good);
-        let succeeded = matches!(world.tap.seen().phase(), Some(Phase::Succeeded));
+        let succeeded = matches!(world.recorder.seen().phase(), Some(Phase::Succeeded));
         if succeeded && good && !creates && wrongs.is_empty() {
             // The way back of it, with as much trouble.
             world.order_undo(some_policy(&mut random)).await;
@@ -95,7 +95,7 @@ fn run(seed: u64) -> Trace {
             world.calm().await;
             wrongs = crate::oracle::wrongs(&world);
         }
-        let seen = world.tap.seen();
+        let seen = world.recorder.seen();
         let story = story(&seen.records);
         let mut hasher = DefaultHasher::new();
         for record in &seen.records {
@@ -136,12 +136,12 @@ async fn act(world: &mut World, random: &mut Random) {
             4..=7 => Control::Resume { retry_failed: random.one_in(2) },
             _ => continue,
         };
-        // Not every wish makes sense in every phase.
+        // Not every kind makes sense in every phase.
         let _ = world.control(control).await;
     }
     for _ in 0..3 {
         world.settle().await;
-        let cause = match world.tap.seen().phase() {
+        let cause = match world.recorder.seen().phase() {
             Some(Phase::Paused { cause, .. }) => *cause,
             _ => return,
         };

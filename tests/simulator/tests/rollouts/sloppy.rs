@@ -151,7 +151,7 @@ impl Engine for Sloppy {
         size: bool,
     ) -> Result<EngineDocument> {
         if self.bug == Bug::NoLook && container.as_str().contains(".new-") {
-            let message = "not looked at";
+            let message = "not checked";
             return Err(EngineError::new(ErrorKind::ContainerNotFound, "planted", message));
         }
         let mut found = self.inner.inspect_container(container, size).await?;

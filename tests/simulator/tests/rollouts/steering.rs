@@ -17,7 +17,7 @@ fn a_promotion_returns_when_the_rollout_goes_on() {
         assert_eq!(ending(&world).phase, "Paused(Promotion)");
         world.boot().await;
         world.control(Control::Promote).await.expect("it waits for that");
-        let phase = world.tap.seen().phase().cloned();
+        let phase = world.recorder.seen().phase().cloned();
         assert_eq!(
             phase,
             Some(Phase::Running { wave: 1 }),

@@ -130,7 +130,7 @@ fn c25_only_files_of_its_own_count_as_lost() {
     assert!(recreated.risks.iter().any(|risk| risk == lost), "{:?}", recreated.risks);
     old.changes = None;
     let recreated = made(&old, &host(41), &Change::default());
-    assert!(recreated.risks.iter().any(|risk| risk.contains("does not say which files")));
+    assert!(recreated.risks.iter().any(|risk| risk.contains("does not report which files")));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use wharf_server::rollout::step::Direction;
 use wharf_simulator::{Fault, Operation, Plan};
 
 use super::book::Account;
-use super::caller::{Order, Wish};
+use super::caller::{Order, OrderKind};
 use super::ledger::Ledger;
 use super::site::Site;
 use crate::kill_sweep::simulate;
@@ -104,7 +104,7 @@ fn stuck(case: Case) -> Option<String> {
         begins.await;
         break_for_good(&site, case.stays);
         if case.aborted {
-            // A store that takes nothing takes no wish either.
+            // A store that takes nothing takes no kind either.
             while let Err(error) = site.control(id, Control::Abort).await {
                 if site.ledger.book().rollouts[&id].state.phase.is_terminal() {
                     break;
@@ -177,7 +177,7 @@ fn order(case: Case) -> Order {
     let hosts = (0..HOSTS).map(host).collect();
     Order {
         number: 0,
-        wish: Wish::Image("v2", hosts, Box::new(policy)),
+        kind: OrderKind::Image("v2", hosts, Box::new(policy)),
         at: Duration::ZERO,
         patience: Vec::new(),
         pause: Duration::ZERO,

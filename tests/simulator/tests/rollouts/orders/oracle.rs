@@ -256,7 +256,7 @@ fn of_host(site: &Site, account: &Account, host: &HostName) -> Option<Rare> {
     let (plan, state) = (&account.state.plan.hosts[host], &account.state.hosts[host]);
     if let TargetKind::Skip { reason } = &plan.kind {
         let paused = reason.contains("is paused").then_some(Rare::LeftOutPaused);
-        return paused.or(reason.contains("stopped is skip").then_some(Rare::SkippedDown));
+        return paused.or(reason.contains("`stopped` is skip").then_some(Rare::SkippedDown));
     }
     let old = plan.old.as_ref()?;
     if site.first[host].as_ref() != Some(&old.id) {

@@ -27,7 +27,7 @@ pub enum Side {
 }
 
 #[derive(Clone)]
-pub struct Tap {
+pub struct Recorder {
     inner: Arc<dyn Journal>,
     shared: Arc<Shared>,
 }
@@ -123,7 +123,7 @@ fn happened(entry: &Entry) -> Option<(&HostName, &HostEvent)> {
     }
 }
 
-impl Tap {
+impl Recorder {
     pub fn new(inner: Arc<dyn Journal>) -> Self {
         let (moved, _) = watch::channel(0);
         let shared = Shared { seen: Mutex::default(), hung: Notify::new(), moved };
@@ -257,7 +257,7 @@ impl Seen {
 }
 
 #[async_trait]
-impl Journal for Tap {
+impl Journal for Recorder {
     fn store_id(&self) -> Uuid {
         self.inner.store_id()
     }
@@ -296,11 +296,11 @@ impl Journal for Tap {
             .cloned()
             .collect();
         // A kill in the middle of it does not end what the store has begun.
-        let tap = self.clone();
+        let recorder = self.clone();
         self.seen().under_way += 1;
         let append = async move {
-            let revision = tap.inner.append(epoch, id, &kept).await;
-            let mut seen = tap.seen();
+            let revision = recorder.inner.append(epoch, id, &kept).await;
+            let mut seen = recorder.seen();
             seen.under_way -= 1;
             if revision.is_ok() && seen.id == Some(id) {
                 for record in &kept {
@@ -309,7 +309,7 @@ impl Journal for Tap {
                 seen.check_that_nothing_follows();
             }
             drop(seen);
-            tap.shared.moved.send_modify(|moved| *moved += 1);
+            recorder.shared.moved.send_modify(|moved| *moved += 1);
             revision
         };
         let revision = tokio::spawn(append).await;
