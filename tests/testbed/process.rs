@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A process, told apart from a later one with the same number by when it started.
+/// A process, distinguished from a later one with the same number by when it started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProcessId {
     pub pid: u32,

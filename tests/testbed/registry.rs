@@ -226,7 +226,7 @@ impl Drop for Registry {
 }
 
 /// The value of `X-Registry-Auth`. Base64 in the alphabet for URLs and with padding: with any
-/// other, an Engine goes on as if there were no header at all.
+/// other, an Engine continues as if there were no header at all.
 pub fn registry_auth(address: &str, user: &str, password: &str) -> String {
     let login = json!({ "username": user, "password": password, "serveraddress": address });
     URL_SAFE.encode(login.to_string())

@@ -44,5 +44,5 @@ fn ctrl_c_ends_with_130_and_says_what_goes_on() {
     let server = Server::start([("PullImage", reply.hang())]);
     let (line, rest) = interrupt_at_the_first_line(&server, &["pull", "-A", "app"]);
     assert_eq!(line, "web1: Downloading\n");
-    assert_eq!(rest, "interrupted; pulls that have begun go on on the hosts\n");
+    assert_eq!(rest, "interrupted; pulls in progress continue on the hosts\n");
 }

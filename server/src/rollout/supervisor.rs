@@ -74,7 +74,7 @@ impl Supervisor {
         let supervisor = Self { shared, handles, tasks, ended, sweep_lock };
         supervisor.tasks.spawn(sweeper.run());
         for id in supervisor.shared.journal.open().await? {
-            tracing::info!(rollout = %id, "taken up");
+            tracing::info!(rollout = %id, "resumed");
             supervisor.drive(id).await;
         }
         Ok(supervisor)
@@ -95,7 +95,7 @@ impl Supervisor {
                 self.tasks.spawn(async move { supervisor.attend(id, driver).await });
             }
             Err(error) => {
-                tracing::error!(rollout = %id, error = &error as &dyn std::error::Error, "cannot be driven");
+                tracing::error!(rollout = %id, error = &error as &dyn std::error::Error, "cannot start the driver");
             }
         }
     }
@@ -118,7 +118,7 @@ impl Supervisor {
                     return;
                 }
                 Err(error) => {
-                    tracing::error!(rollout = %id, error = &error as &dyn std::error::Error, "broke off");
+                    tracing::error!(rollout = %id, error = &error as &dyn std::error::Error, "the driver ended early");
                 }
             }
             driver = loop {
@@ -132,7 +132,7 @@ impl Supervisor {
                         break driver;
                     }
                     Err(error) => {
-                        tracing::error!(rollout = %id, error = &error as &dyn std::error::Error, "cannot go on");
+                        tracing::error!(rollout = %id, error = &error as &dyn std::error::Error, "cannot continue");
                     }
                 }
             };
@@ -306,7 +306,7 @@ impl Rollouts for Supervisor {
             Some(handle) => handle.control(id, control, expected, by, login).await,
             None if self.shared.journal.open().await?.contains(&id) => {
                 Err(RolloutError::WrongState(
-                    "the rollout cannot go on at the moment; the log of wharfd says why".to_owned(),
+                    "the rollout cannot continue at the moment; see the wharfd log".to_owned(),
                 ))
             }
             None if self.shared.journal.records(id).await?.is_empty() => {

@@ -145,7 +145,7 @@ async fn the_right_certificates_get_through() {
 async fn the_wrong_certificate_of_an_engine_is_named() {
     let authority = Authority::new();
     let server = serve(&authority.server("127.0.0.1"), None);
-    // Another authority, and one that was made anew under the same name.
+    // Another authority, and one that was recreated under the same name.
     for other in [Authority::named("other"), Authority::new()] {
         let message = tls_error(&server.address, Some(&other.material(None))).await;
         assert!(message.contains("not signed by the CA of this host"), "{message}");

@@ -105,7 +105,7 @@ async fn an_engine_that_was_exchanged_is_asked_again_once() {
     assert_eq!(listing.api_version.to_string(), "1.40");
     assert_eq!(server.lines(), ["GET /v1.41/containers/json", "GET /v1.40/containers/json"]);
 
-    // One that refuses whatever it offers is not asked for ever.
+    // One that refuses whatever it offers is not asked forever.
     let server = Server::engine(|_| {
         refusal(400, "client version 1.41 is too new. Maximum supported API version is 1.41")
     })

@@ -77,7 +77,7 @@ pub async fn call(channel: &Channel, path: &str, token: Option<&str>) -> Code {
     let (head, body) = response.into_parts();
     let headers = match head.headers.get("grpc-status") {
         Some(_) => head.headers,
-        // It goes on until somebody hangs up: let through.
+        // It continues until somebody hangs up: let through.
         None if path.ends_with("/WatchRollouts") => return Code::Ok,
         None => body.collect().await.unwrap().trailers().cloned().unwrap_or_default(),
     };

@@ -1,4 +1,4 @@
-//! How many hosts are at work at once, and how many connections that takes.
+//! How many hosts are in progress at once, and how many connections that takes.
 
 use futures_util::future::join_all;
 use wharf::v1;

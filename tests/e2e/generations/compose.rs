@@ -93,7 +93,7 @@ async fn all_orders(engine: &'static Engine) -> anyhow::Result<()> {
     project.up(&v1).await?;
     project.only("v1").await?;
 
-    // The file names the new image: `up` makes it anew once.
+    // The file names the new image: `up` recreates it once.
     project.roll(&v2).await?;
     let rolled = project.only("v2").await?;
     project.up(&v2).await?;

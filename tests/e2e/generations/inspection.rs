@@ -161,7 +161,7 @@ fn mapped(old: &Value, new: &Value) -> Vec<String> {
     let mounts = |container: &Value| {
         let mounts = container["Mounts"].as_array().cloned().unwrap_or_default();
         let keys = ["Type", "Name", "Source", "Destination", "Driver", "RW", "Propagation"];
-        // An image is mounted anew for each container.
+        // An image is mounted again for each container.
         let is_of_image = |mount: &Value, key| mount["Type"] == "image" && key == "Source";
         sorted(&mut mounts.iter().map(|mount| {
             keys.map(

@@ -1,5 +1,5 @@
 //! The state of the old container, its stand-in, and the look at the new one: points 27, 30, 36,
-//! and that a container made anew is the same again.
+//! and that a container recreated is the same again.
 
 use anyhow::Context;
 use serde_json::json;
@@ -34,7 +34,7 @@ async fn c27_created_exited_and_paused_containers_are_told_apart() -> anyhow::Re
     assert!(
         !old_facts(&stopped, &scene.facts().await?.host).running && !is_paused(&stopped.inspect)
     );
-    // One that did not run is made anew and not started.
+    // One that did not run is recreated and not started.
     let recreated = scene.planned(&Change::default()).await?;
     let new = scene.replace(&recreated).await?;
     assert_eq!(new["State"]["Status"], "created");

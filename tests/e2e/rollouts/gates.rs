@@ -1,4 +1,4 @@
-//! Gates: a container that proves itself stays, one that does not is put back, and the old one
+//! Gates: a container that proves itself stays, one that does not is restored, and the old one
 //! runs again as it was.
 
 use std::sync::Arc;

@@ -122,7 +122,7 @@ async fn images_are_pulled_always_when_they_are_missing_or_never() -> anyhow::Re
         ..Default::default()
     };
 
-    // Where it is missing on a host, nothing is begun.
+    // Where it is missing on a host, nothing is started.
     let status = scene.begin(to(PullPolicy::Never)).await.unwrap_err();
     let (code, reason, message) = refusal(&status);
     assert_eq!((code, reason.as_str()), (Code::FailedPrecondition, "PLAN_REFUSED"), "{message}");

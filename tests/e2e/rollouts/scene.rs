@@ -212,7 +212,7 @@ impl Scene {
         .await
     }
 
-    /// Waits until a rollout has ended, or waits for somebody with no host at work.
+    /// Waits until a rollout has ended, or waits for somebody with no host in progress.
     pub async fn end(&self, id: &str) -> anyhow::Result<Rollout> {
         self.until(id, "the end of the rollout", |rollout| {
             let active = rollout.counts.is_some_and(|counts| counts.active > 0);

@@ -10,7 +10,7 @@ use wharf::v1::{
 use super::scene::{QUICK, Scene, held, millis, quick, told};
 use crate::support::HOSTS;
 
-/// Which hosts wait at the gate, which are done, and which were not begun.
+/// Which hosts wait at the gate, which are done, and which were not started.
 fn stand(rollout: &Rollout) -> String {
     let of = |step: &wharf::v1::RolloutStep| match step.state() {
         HostState::Updating if step.step() == HostStep::Gate => 'g',
@@ -24,7 +24,7 @@ fn stand(rollout: &Rollout) -> String {
 }
 
 /// Waits until hosts stand so: a letter for each host, see [`stand`]; the Engines say the same of
-/// those that were not begun.
+/// those that were not started.
 async fn stands(
     scene: &Scene,
     id: &str,

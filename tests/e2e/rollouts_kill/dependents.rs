@@ -1,4 +1,4 @@
-//! `wharfd` is killed with SIGKILL after every write of a rollout that makes a container anew
+//! `wharfd` is killed with SIGKILL after every write of a rollout that recreates a container
 //! together with one that runs in its network, on the way forward and on the way back.
 
 use anyhow::{Context, bail, ensure};

@@ -123,7 +123,7 @@ impl Proxy {
         self.shared.lock().writes.clone()
     }
 
-    /// Lets nothing happen any more. Whether it has.
+    /// Lets nothing happen any longer. Whether it has.
     pub fn disarm(&self) -> bool {
         let mut state = self.shared.lock();
         state.spared |= state.cut.take().is_some();

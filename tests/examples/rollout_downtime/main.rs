@@ -47,7 +47,7 @@ async fn main() -> anyhow::Result<()> {
     let (mut by_calls, mut by_wharfd) = (Vec::new(), Vec::new());
     let mut versions = ["v2", "v1"].into_iter().cycle();
     for round in 0..rounds {
-        // Whoever comes first in a round has the same share of what goes on besides.
+        // Whoever comes first in a round has the same share of what continues besides.
         for turn in 0..2 {
             let version = versions.next().context("a version")?;
             let watch = outside.watch(version);

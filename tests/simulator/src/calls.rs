@@ -81,7 +81,7 @@ impl SimHost {
         Ok(())
     }
 
-    /// Ends when there is no such container any more.
+    /// Ends when there is no such container any longer.
     pub(crate) async fn gone(&self, id: &str) {
         self.until(|model, _| model.container(id).is_none().then_some(())).await;
     }

@@ -34,7 +34,7 @@ impl Process {
         self.change(Life::Runs, Life::Frozen);
     }
 
-    /// It goes on after [`Process::freeze`].
+    /// It continues after [`Process::freeze`].
     pub fn thaw(&self) {
         self.change(Life::Frozen, Life::Runs);
     }

@@ -111,7 +111,7 @@ impl Script {
         locked(&self.calls).iter().filter(|call| call.operation == operation).count()
     }
 
-    /// Forgets the calls so far. Numbers begin anew.
+    /// Forgets the calls so far. Numbers start again.
     pub fn clear_calls(&self) {
         locked(&self.calls).clear();
     }

@@ -26,7 +26,8 @@ use crate::exit::Failure;
 use crate::file;
 use crate::view::rollouts::is_over;
 
-/// A plan queries every host, some more than once; a host that doesn't answer uses up its time limit.
+/// A plan queries every host, some more than once; a host that doesn't answer uses up its time
+/// limit.
 const PLANNING: Duration = Duration::from_secs(300);
 
 /// How many of the newest rollouts to search for one that can be undone.

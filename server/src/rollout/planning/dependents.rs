@@ -181,7 +181,7 @@ mod tests {
             "Id": "e".repeat(64), "Name": "/third",
             "HostConfig": {"IpcMode": format!("container:{}", "d".repeat(64))},
         });
-        one(said(json!({}), &runs(), &[follower]), "third hangs on it in its turn");
+        one(said(json!({}), &runs(), &[follower]), "third depends on it");
         let holder = json!({"Id": "f".repeat(64), "Name": "/side.old-00000000"});
         one(said(json!({}), &runs(), &[holder]), "side.old-00000000 is taken");
         // A container that ended with an error is not started, and so has no gate to pass.

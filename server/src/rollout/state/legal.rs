@@ -28,7 +28,7 @@ pub enum Illegal {
         to: Phase,
     },
     /// It cannot end while hosts are in progress.
-    #[error("a rollout cannot end while work on {0} goes on")]
+    #[error("a rollout cannot end while work on {0} is in progress")]
     AtWork(HostName),
     /// The command is not possible now.
     #[error("a rollout that {} cannot be {control}", describe(.phase))]

@@ -20,7 +20,7 @@ use anyhow::{Context, bail};
 use tokio::process::Command;
 use tokio::time::Instant;
 
-/// Hosts at work at once, on both sides.
+/// Hosts in progress at once, on both sides.
 pub const AT_ONCE: usize = 256;
 
 /// What one list of all hosts took.

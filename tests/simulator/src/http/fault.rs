@@ -68,7 +68,7 @@ pub enum HttpFault {
         /// Lines before it.
         after_lines: usize,
     },
-    /// In a pull or push: after so many lines nothing comes any more.
+    /// In a pull or push: after so many lines nothing comes any longer.
     StallStream {
         /// Lines before it.
         after_lines: usize,

@@ -165,7 +165,7 @@ fn of_command(argv: &[String]) -> Behaviour {
 }
 
 /// What a small shell script does: `trap 'exit N' TERM`, `sleep S`, `touch PATH`, `exit N`,
-/// `while :` (for ever), divided by semicolons or line ends.
+/// `while :` (forever), divided by semicolons or line ends.
 fn of_script(script: &str) -> Behaviour {
     let mut behaviour = Behaviour { on_stop: OnStop::Ignores, ..Behaviour::default() };
     let mut elapsed = Duration::ZERO;

@@ -132,7 +132,7 @@ impl Model {
         self.resolve(name).ok().and_then(|id| self.containers.get(&id))
     }
 
-    /// The removal of a container was begun and failed, as where a mount is held: it can only be
+    /// The removal of a container was started and failed, as where a mount is held: it can only be
     /// removed now.
     pub fn leave_dead(&mut self, name: &str) -> Result<(), Refusal> {
         let id = self.resolve(name)?;

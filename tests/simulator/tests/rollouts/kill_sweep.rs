@@ -258,7 +258,7 @@ fn bake() {
     Scenario::of(setting(Old::Running, New::Good), bake).ends("Succeeded", "Committed");
 }
 
-/// Containers hang on the target and are made anew with it.
+/// Containers depend on the target and are recreated with it.
 fn with_dependents(setting: Setting, policy: Policy) -> Scenario {
     let policy = Policy { dependents: Dependents::Recreate, ..policy };
     Scenario::of(setting, policy)

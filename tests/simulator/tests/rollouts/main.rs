@@ -7,7 +7,7 @@
 //! recorder        the journal, watched and cut
 //! oracle     what must be so at the end
 //! kill_sweep every point of every kind of work
-//! persisted  what many kills must not begin anew
+//! persisted  what many kills must not start again
 //! newer      pulling what a name stands for by now
 //! versions   whole rollouts with every version of the Engine API
 //! pulls      what is found, and lost, while images come to the hosts

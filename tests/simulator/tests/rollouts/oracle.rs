@@ -238,7 +238,7 @@ impl HostView<'_> {
     }
 }
 
-/// What hangs on a container must do so on the one that has the name, and in a network have begun
+/// What depends on a container must do so on the one that has the name, and in a network have started
 /// after it.
 fn hangs_together(
     targets: &[Container],
@@ -271,7 +271,7 @@ fn hangs_together(
     }
 }
 
-/// What a crash must not begin anew: attempts, and the deadline of a gate.
+/// What a crash must not start again: attempts, and the deadline of a gate.
 fn begun_anew(records: &[Record]) -> Vec<String> {
     let mut wrongs = Vec::new();
     let mut gates: BTreeMap<&HostName, u32> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What a process that is killed again and again must not begin anew: the budget of failures,
+//! What a process that is killed again and again must not start again: the budget of failures,
 //! the deadline of a gate, that of progress, and the freeze of a pause.
 
 use std::time::Duration;

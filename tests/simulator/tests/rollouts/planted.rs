@@ -41,7 +41,7 @@ fn acting_before_the_journal_is_found() {
         let world = world.await;
         let wrongs = wrongs(&world);
         assert!(wrongs.iter().any(|wrong| wrong.contains("the journal says None")), "{wrongs:#?}");
-        // And what it comes to: nobody knows any more that the old one was stopped.
+        // And what it comes to: nobody knows any longer that the old one was stopped.
         let harm = wrongs.iter().any(|wrong| wrong.contains("the old container is exited"));
         assert!(harm, "{wrongs:#?}");
     });

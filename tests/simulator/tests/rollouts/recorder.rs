@@ -44,7 +44,7 @@ pub struct Seen {
     pub id: Option<RolloutId>,
     pub state: Option<RolloutState>,
     pub records: Vec<Record>,
-    /// The step that is begun and not done, by host; forgotten when the process dies.
+    /// The step that is started and not done, by host; forgotten when the process dies.
     pub intents: BTreeMap<HostName, Step>,
     pub appends: usize,
     pub errors: Vec<String>,
@@ -92,7 +92,7 @@ impl Forgets {
     }
 }
 
-/// Hosts that failed and were put back count as left out.
+/// Hosts that failed and were restored count as left out.
 fn forget_failures(entries: Vec<Entry>) -> Vec<Entry> {
     let is_failure = |entry: &Entry| match happened(entry) {
         Some((host, HostEvent::Ended { end: HostEnd::Restored | HostEnd::Unchanged })) => {
@@ -164,7 +164,7 @@ impl Recorder {
         self.seen().intents.clear();
     }
 
-    /// Ends when the rollout has ended, or is paused and nothing is at work.
+    /// Ends when the rollout has ended, or is paused and nothing is in progress.
     pub async fn at_rest(&self) {
         let mut moved = self.shared.moved.subscribe();
         loop {
@@ -198,7 +198,7 @@ impl Seen {
         self.state.as_ref().map(|state| &state.phase)
     }
 
-    /// The step that stands in the journal as begun on a host, or a pull.
+    /// The step that stands in the journal as started on a host, or a pull.
     pub fn doing(&self, host: &HostName) -> (Option<Step>, Option<Work>) {
         let work = self.state.as_ref().and_then(|state| state.hosts.get(host)?.work);
         (self.intents.get(host).copied(), work)
@@ -295,7 +295,7 @@ impl Journal for Recorder {
             })
             .cloned()
             .collect();
-        // A kill in the middle of it does not end what the store has begun.
+        // A kill in the middle of it does not end what the store has started.
         let recorder = self.clone();
         self.seen().under_way += 1;
         let append = async move {

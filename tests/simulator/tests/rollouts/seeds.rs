@@ -2,7 +2,7 @@
 //! answer for a while, and the undo of what went well. What must be so
 //! at the end of every run is so here too, and the same seed makes the same run.
 //!
-//! `WHARF_SIM_SEEDS` is how many are run (300 unless told), `WHARF_SIM_SEED` the one to look at.
+//! `WHARF_SIM_SEEDS` is how many are run (300 by default), `WHARF_SIM_SEED` the one to look at.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;

@@ -152,7 +152,7 @@ impl World {
         self.hosts.wrap(wrap);
     }
 
-    /// Plans a rollout and writes it down. It is begun by [`World::boot`].
+    /// Plans a rollout and writes it down. It is started by [`World::boot`].
     pub async fn order(&mut self, change: Change, policy: Policy) {
         let hosts = self.engines.keys().map(|name| {
             Arc::new(Host {
@@ -280,7 +280,7 @@ impl World {
         }
     }
 
-    /// Lets the rollout come to rest; a process that hangs is killed and begun again.
+    /// Lets the rollout come to rest; a process that hangs is killed and started again.
     pub async fn settle(&mut self) {
         for _ in 0..16 {
             if self.process.is_none() {
@@ -333,7 +333,7 @@ thread_local! {
     static BEGUN: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// The time of a process; it does not begin anew with the next one.
+/// The time of a process; it does not start again with the next one.
 pub fn clock() -> Clock {
     let begun = BEGUN.get().unwrap_or_else(Instant::now);
     BEGUN.set(Some(begun));

@@ -53,7 +53,7 @@ fn c19_c20_only_what_was_asked_for_stays() {
     for (api, aliases) in [
         (41, json!(["web", "host"])),
         (44, json!(["web"])),
-        // The Engine adds nothing any more: all of them were asked for.
+        // The Engine adds nothing any longer: all of them were asked for.
         (45, json!(["web", "aaaaaaaaaaaa", "host"])),
     ] {
         let found = made(&old(two(), json!({})), &host(api), &Change::default()).body;

@@ -60,7 +60,7 @@ fn c24_renewed_volumes_are_asked_for_as_before() {
     assert_eq!(recreated.diff.len(), 5, "{:?}", recreated.diff);
 }
 
-/// A container that was made anew mounts them under the names that the Engine made up.
+/// A container that was recreated mounts them under the names that the Engine made up.
 #[test]
 fn c24_volumes_that_were_kept_once_are_renewed_and_named_ones_stay() {
     let renew = Options { anonymous_volumes: AnonymousVolumes::Renew, ..options() };

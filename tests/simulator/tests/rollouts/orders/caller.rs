@@ -23,7 +23,7 @@ use crate::world::{REGISTRY, TARGET};
 
 /// Tries after which a caller gives up: planning takes minutes at most.
 const MOST_TRIES: usize = 200;
-/// Between tries that met the first one at work.
+/// Between tries that met the first one in progress.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// What somebody orders.

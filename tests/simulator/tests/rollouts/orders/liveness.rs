@@ -1,5 +1,5 @@
 //! Faults that stay: every rollout still ends, or is paused with a reason that asks for a person,
-//! within a bounded time. What it does is right by the oracle of seeds; here it must not be for ever.
+//! within a bounded time. What it does is right by the oracle of seeds; here it must not be forever.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +51,7 @@ enum Since {
     Pull,
     /// Its container is replaced.
     Forward,
-    /// It failed and is put back.
+    /// It failed and is restored.
     Restore,
     /// It went well and is taken back.
     RollBack,
@@ -201,7 +201,7 @@ fn of_every_policy(stays: Stays, since: Since) -> Vec<Case> {
             cases.push(Case { stays, since, on_failure, on_unreachable, aborted: false });
         }
     }
-    // What somebody aborts does not ask the policy any more.
+    // What somebody aborts does not ask the policy any longer.
     let (on_failure, on_unreachable) = (cases[0].on_failure, OnUnreachable::Wait);
     cases.push(Case { stays, since, on_failure, on_unreachable, aborted: true });
     cases

@@ -21,7 +21,7 @@ use crate::kill_sweep::simulate;
 use crate::seeds::Random;
 use crate::world::Old;
 
-/// Seeds that are run unless told otherwise.
+/// Seeds that are run by default.
 const SEEDS: u64 = 240;
 /// No rollout of these takes so long.
 const LONGEST: Duration = Duration::from_secs(2 * 3600);
