@@ -6,7 +6,7 @@ use crate::exit::Failure;
 
 /// Flags of `start`, `restart` and `undo`.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "Conditions and notes")]
+#[command(next_help_heading = "Conditions and annotations")]
 pub struct TermFlags {
     /// Start only if the plan still has this fingerprint, which `plan` shows
     #[arg(long, value_name = "FINGERPRINT", default_value = "", hide_default_value = true)]
