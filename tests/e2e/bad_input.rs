@@ -1,4 +1,4 @@
-//! Whatever else can be wrong: one clear line that names the thing and the way out, status 2.
+//! Other invalid input: one line with the problem and the remedy, exit status 2.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,5 @@
-//! Every call on containers, on three Engines at once: by gRPC and by command line, with the
-//! result read back from the Engines themselves.
+//! Every call on containers, on three Engines in parallel: over gRPC and with the command line;
+//! results are verified with the Engines themselves.
 
 use anyhow::Context;
 use serde_json::{Value, json};

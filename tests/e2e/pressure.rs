@@ -1,5 +1,5 @@
-//! `wharfd` where something runs out: room on the disk, file descriptors, patience for callers
-//! who connect and say nothing.
+//! `wharfd` when resources run out: disk space, file descriptors, and callers that connect but send
+//! nothing.
 
 use std::io::Read;
 use std::net::TcpStream;

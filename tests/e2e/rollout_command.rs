@@ -1,5 +1,5 @@
-//! `wharf rollout` as its user sees it: what the commands print, how they end, and what is on the
-//! Engines then.
+//! `wharf rollout` from the user's view: output, exit status, and the resulting state of the
+//! Engines.
 
 use std::process::Stdio;
 

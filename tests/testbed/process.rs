@@ -1,4 +1,4 @@
-//! What `/proc` says of processes. Linux only, as are Docker Engines.
+//! Processes in `/proc`. Linux only, like Docker Engines.
 
 use std::fs;
 use std::path::{Path, PathBuf};

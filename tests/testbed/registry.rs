@@ -1,4 +1,4 @@
-//! A real registry on a port of 127.0.0.1, where Engines ask for no TLS.
+//! A real registry on a port of 127.0.0.1, for which Engines require no TLS.
 
 use std::fs;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! What `wharf rollout start`, `plan`, `restart` and `undo` do before there is a rollout.
+//! `wharf rollout start`, `plan`, `restart`, and `undo` before a rollout exists.
 
 use tonic::Code;
 use wharf::v1::{

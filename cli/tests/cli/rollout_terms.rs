@@ -1,4 +1,4 @@
-//! What is said beside a rollout: which plan, notes; and waiting until it is settled.
+//! Conditions and annotations of a rollout; and waiting until it is settled.
 
 use std::collections::BTreeMap;
 

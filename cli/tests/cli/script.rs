@@ -1,5 +1,5 @@
-//! A gRPC server that answers each method with prepared messages and records what it was asked.
-//! It works on paths and bytes, so every service is there without being implemented.
+//! A gRPC server that answers each method with prepared messages and records the requests. It works
+//! on paths and bytes, so every service is available without an implementation.
 
 use std::collections::HashMap;
 use std::path::Path;

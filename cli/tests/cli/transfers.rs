@@ -1,4 +1,4 @@
-//! Pull, push, create and run: progress, results, credentials, what is sent.
+//! Pull, push, create, and run: progress, results, credentials, requests.
 
 use tonic::Code;
 use wharf::v1::create_container_response::Event as CreateEvent;

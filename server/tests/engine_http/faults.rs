@@ -1,4 +1,4 @@
-//! Answers that no Engine should give, and what becomes of them.
+//! Invalid responses of an Engine, and how they are handled.
 
 use std::sync::Arc;
 use std::time::Duration;

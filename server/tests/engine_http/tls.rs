@@ -1,4 +1,4 @@
-//! Connections with TLS, and what is said when they fail.
+//! Connections with TLS, and the messages when they fail.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

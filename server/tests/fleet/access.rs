@@ -1,5 +1,5 @@
-//! Who may call what, over TLS with tokens. Read from the descriptors: a method that is added
-//! without a role, or that is let through to somebody below it, fails here.
+//! Authorization of all methods, over TLS with tokens. Read from the descriptors: a new method
+//! without a role, or a method that admits a lower role, fails here.
 
 use bytes::Bytes;
 use http::{Request, Response};

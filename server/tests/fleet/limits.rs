@@ -1,4 +1,4 @@
-//! What a request may hold, and what one caller may use of the server.
+//! The limits of requests, and those of one caller.
 
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};

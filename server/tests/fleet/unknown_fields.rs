@@ -1,5 +1,5 @@
-//! Requests of a later version of the contract: what changes something is refused where it says what
-//! the server does not know; what only reads is answered.
+//! Requests of a later contract version: a change with an unknown field is refused; a read is
+//! answered.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

@@ -1,4 +1,4 @@
-//! What every journal does.
+//! The contract of every journal.
 
 use wharf_server::rollout::journal::{JournalError, NewRollout, SecretKind};
 use wharf_server::rollout::model::{Control, HostPlan, Millis, Phase, Revision};

@@ -1,4 +1,4 @@
-//! Rollouts of a container that Docker Compose made, and what Compose does afterwards: the real one,
+//! Rollouts of a container created by Docker Compose, and what the real Compose does afterwards,
 //! with both image stores of the Engine.
 
 use std::fs;

@@ -1,6 +1,6 @@
-//! A container with everything set, made by the docker command line 28.5: what a rollout makes of
-//! each field of its inspection. `tests/INSPECTION.md` has a row for each; a field without a row is a
-//! failure, as is one that is said to be kept and is not.
+//! A container with all settings, created by the docker command line 28.5: what a rollout does with
+//! each field of its inspection. `tests/INSPECTION.md` has a row for each; a field without a row
+//! fails, and so does a field that is not handled as its row says.
 
 mod made;
 

@@ -1,5 +1,5 @@
-//! One container and what replaces it. Everything that a scene makes has a name that begins with
-//! the scene's, and is removed with it.
+//! One container and its replacement. The names of everything that a scene creates begin with the
+//! scene's name, and are removed with it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What keeps the new container from starting while the old one runs: point 32.
+//! Obstacles to starting the new container while the old one runs: rule C32.
 
 use serde_json::{Value, json};
 use testbed::Image;

@@ -1,5 +1,5 @@
-//! The state of the old container, its stand-in, and the look at the new one: points 27, 30, 36,
-//! and that a container recreated is the same again.
+//! The state of the old container, its twin, and the comparison of the new one: rules C27, C30,
+//! C36; and recreating a recreated container gives the same result.
 
 use anyhow::Context;
 use serde_json::json;

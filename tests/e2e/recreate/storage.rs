@@ -1,4 +1,4 @@
-//! What a container keeps: points 24 and 25.
+//! The data of a container: rules C24 and C25.
 
 use serde_json::json;
 use testbed::Image;

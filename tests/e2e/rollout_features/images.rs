@@ -1,4 +1,4 @@
-//! Point 34: what a tag stands for is asked once, and every host gets just that.
+//! Rule C34: a tag is resolved once, and every host gets exactly that image.
 
 use std::collections::BTreeSet;
 

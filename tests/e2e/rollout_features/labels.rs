@@ -1,4 +1,4 @@
-//! Point 26: what Compose and Swarm keep in labels.
+//! Rule C26: the labels of Compose and Swarm.
 
 use serde_json::{Value, json};
 use testbed::Image;

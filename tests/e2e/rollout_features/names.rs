@@ -1,4 +1,4 @@
-//! Point 16: names that a rollout needs and somebody else takes in the middle of it.
+//! Rule C16: names that a rollout needs but that somebody else takes during it.
 
 use serde_json::{Value, json};
 use testbed::Image;

@@ -1,4 +1,4 @@
-//! How long an old container is kept, and what an undo does when it is gone.
+//! How long an old container is kept, and what an undo does if it is gone.
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};

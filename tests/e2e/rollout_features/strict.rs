@@ -1,5 +1,5 @@
-//! Point 36: after the start the new container is compared with what was asked for. An Engine
-//! takes settings that it does not know and drops them, such as one with a slip in its name.
+//! Rule C36: after the start, the new container is compared with the request. An Engine silently
+//! drops settings that it does not know, such as a misspelled one.
 
 use anyhow::Context;
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! Point 14: containers that share a namespace with the one that is replaced, or take its volumes,
-//! are refused, or recreated with it, in order, and restored with it.
+//! Rule C14: containers that share a namespace with the replaced one, or use its volumes, are
+//! refused, or recreated with it, in order, and restored with it.
 
 use serde_json::{Value, json};
 use testbed::{Image, eventually};

@@ -1,5 +1,5 @@
-//! Start-first: the new container proves itself beside the old one, which is not touched before.
-//! Point 32, as the service says it.
+//! Start-first: the new container becomes healthy beside the old one, which is not touched before.
+//! Rule C32, through the service.
 
 use serde_json::{Value, json};
 use testbed::{Image, eventually};

@@ -1,4 +1,4 @@
-//! Hosts that only a person can put right: nothing is deleted there, and the rollout waits.
+//! Hosts that need manual repair: nothing is deleted there, and the rollout waits.
 
 use serde_json::json;
 use wharf::v1::{

@@ -1,4 +1,4 @@
-//! When hosts fail: the budget, what is done when it is exceeded, and how a rollout continues.
+//! Failed hosts: the failure budget, the action beyond it, and how a rollout continues.
 
 use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;

@@ -1,5 +1,5 @@
-//! What is kept and what is fetched: old containers, anonymous volumes, images; and the old
-//! container that runs on until the new one is good.
+//! Retention and pulls: old containers, anonymous volumes, images; and the old container that keeps
+//! running until the new one is healthy.
 
 use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;

@@ -1,8 +1,7 @@
-//! One container on three Engines, a registry with the versions it may get, and a `wharfd` that
-//! takes it from one to the other.
+//! One container on three Engines, a registry with its versions, and a `wharfd` that upgrades it.
 //!
 //! Every host has a directory that its container sees as `/gate`: a test opens a gate there, or
-//! breaks what is started next, and so decides itself when something happens.
+//! breaks the next start, and so controls when something happens.
 
 use std::fs;
 use std::path::PathBuf;

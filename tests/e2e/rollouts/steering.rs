@@ -1,4 +1,4 @@
-//! Rollouts that people steer: pause, resume, abort; and what keeps two of them apart.
+//! Commands for rollouts: pause, resume, abort; and the exclusion of concurrent rollouts.
 
 use tonic::Code;
 use wharf::v1::{

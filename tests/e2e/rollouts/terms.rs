@@ -1,5 +1,5 @@
-//! What a pipeline says beside a rollout: this plan and no other, and where it comes from; and a pause
-//! that returns when nothing is in progress.
+//! Features for pipelines: exactly this plan, annotations, and a pause that returns when no host is
+//! in progress.
 
 use anyhow::Context;
 use wharf::v1::{HostState, RolloutState};

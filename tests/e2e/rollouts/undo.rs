@@ -1,4 +1,5 @@
-//! Undo: of what is done, of what is partly done, of an undo; and of what changed nothing.
+//! Undo: of a finished rollout, of a partly finished one, of an undo, and of one that changed
+//! nothing.
 
 use anyhow::Context;
 use tonic::Code;

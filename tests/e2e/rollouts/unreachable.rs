@@ -1,4 +1,4 @@
-//! A host whose Engine goes away before its turn: it is waited for, left out, or counts as failed.
+//! A host whose Engine disappears before its turn: it is awaited, skipped, or counts as failed.
 
 use anyhow::{Context, ensure};
 use testbed::Engine;

@@ -1,4 +1,4 @@
-//! What a rollout changes: a version, settings, the Engine's own JSON, everything, or nothing.
+//! Changes of a rollout: a version, settings, the Engine's own JSON, everything, or nothing.
 
 use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;

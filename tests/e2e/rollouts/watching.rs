@@ -1,4 +1,4 @@
-//! Hooks, and what goes wrong after the gate: while a host is monitored, and while a wave bakes.
+//! Hooks, and failures after the gate: while a host is monitored, and while a wave bakes.
 
 use anyhow::Context;
 use testbed::Method;

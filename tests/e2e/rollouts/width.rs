@@ -1,5 +1,5 @@
-//! How many hosts at once, and in which order: the window, waves, the canary, the delay, and what
-//! is unhealthy first.
+//! The number and order of hosts: the window, waves, the canary, the delay, and unhealthy hosts
+//! first.
 
 use anyhow::{Context, ensure};
 use testbed::eventually;

@@ -1,5 +1,5 @@
-//! A proxy in front of an Engine that lets something happen before, after, or at the moment at
-//! which a chosen write takes effect.
+//! A proxy in front of an Engine that triggers something before, after, or during the effect of a
+//! chosen write.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

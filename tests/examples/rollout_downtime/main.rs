@@ -1,6 +1,7 @@
-//! How long a host does not answer while its container is replaced: by a rollout, and by the
-//! bare calls create, stop, rename, rename, start; on one real Engine, in turns. Seen from
-//! outside: from the last answer of the old one to the first of the new one. Run as root:
+//! Measures how long a host does not answer while its container is replaced: by a rollout, and by
+//! the bare calls create, stop, rename, rename, start; alternating, on one real Engine. Measured
+//! from outside: from the last response of the old container to the first of the new one. Run as
+//! root:
 //!
 //! ```text
 //! cargo build --release -p wharf-server --bin wharfd

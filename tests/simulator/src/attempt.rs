@@ -1,4 +1,4 @@
-//! A call on the Engine in process: what latency, faults and crashes make of it.
+//! A call to the in-process Engine, with the effects of latency, faults, and crashes.
 
 use serde_json::Value;
 use tokio::time::sleep;

@@ -1,4 +1,4 @@
-//! What happens to the calls of one Engine in process: latency, faults, and the log of calls.
+//! The script for the calls of one in-process Engine: latency, faults, and the log of calls.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What can go wrong with an answer over HTTP.
+//! Faults of responses over HTTP.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A container of the model: what it is, and the state of its process.
+//! A container of the model: its configuration, and the state of its process.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

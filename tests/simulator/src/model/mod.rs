@@ -1,8 +1,8 @@
-//! The state of one Docker Engine, and what each call of the Engine API does to it.
+//! The state of one Docker Engine, and the effect of each call of the Engine API.
 //!
-//! Pure: no clock, no async, no randomness. Every call gets the time, and first lets happen
-//! what was due until then ([`Model::advance`]); [`Model::next_event`] says when to look again.
-//! [`crate::SimHost`] puts a clock and a lock around it.
+//! Pure: no clock, no async, no randomness. Every call gets the time, and first applies everything
+//! that was due until then ([`Model::advance`]); [`Model::next_event`] returns when to check again.
+//! [`crate::SimHost`] adds a clock and a lock.
 
 mod behaviour;
 mod container;

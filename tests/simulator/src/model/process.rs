@@ -1,5 +1,5 @@
-//! Processes of containers: how they start, end, are restarted by policy, and what is left of
-//! them when the Engine itself restarts.
+//! Processes of containers: start, end, restart by policy, and the state after a restart of the
+//! Engine itself.
 
 use std::time::Duration;
 

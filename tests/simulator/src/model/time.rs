@@ -1,4 +1,4 @@
-//! Instants of the model: they come from the caller, the model never reads a clock.
+//! Instants of the model: they come from the caller; the model never reads a clock.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;

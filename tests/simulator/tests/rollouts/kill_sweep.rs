@@ -1,6 +1,6 @@
-//! The process is killed, and the Engine crashes, before and after the effect of every write
-//! on an Engine, and the process also around every append to the journal. Each run must end
-//! as if nothing had happened.
+//! The process is killed, and the Engine crashes, before and after the effect of every write to an
+//! Engine; the process is also killed around every append to the journal. Each run must end as if
+//! nothing had happened.
 
 use std::future::Future;
 

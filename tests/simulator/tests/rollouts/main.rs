@@ -1,6 +1,6 @@
-//! Whole rollouts against model hosts, with everything that can go wrong: the process is killed
-//! at every point, Engines crash, answers are lost. The code under test is that of the server,
-//! from the plan to the last record; only Engines and time are models.
+//! Whole rollouts against model hosts, with every possible failure: the process is killed at every
+//! point, Engines crash, and responses are lost. The code under test is that of the server, from
+//! the plan to the last record; only Engines and time are models.
 //!
 //! ```text
 //! world      hosts, journal, and a process that can be killed

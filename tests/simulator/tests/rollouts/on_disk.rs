@@ -1,5 +1,5 @@
-//! The same with the real store: a file, in a runtime of its own, because the clock of the
-//! simulation stands still.
+//! The same with the real store: a file, in a separate runtime, because the clock of the simulation
+//! is paused.
 
 use std::future::Future;
 use std::path::Path;

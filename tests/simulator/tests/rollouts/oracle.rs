@@ -1,4 +1,4 @@
-//! What must be so at the end of every run, and what two runs are compared by.
+//! The conditions at the end of every run, and the values by which two runs are compared.
 
 use std::collections::BTreeMap;
 

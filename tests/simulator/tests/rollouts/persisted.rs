@@ -1,5 +1,5 @@
-//! What a process that is killed again and again must not start again: the budget of failures,
-//! the deadline of a gate, that of progress, and the freeze of a pause.
+//! State that repeated kills of the process must not reset: the failure budget, the deadline of a
+//! gate, that of progress, and the time of a pause.
 
 use std::time::Duration;
 

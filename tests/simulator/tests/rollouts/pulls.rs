@@ -1,4 +1,4 @@
-//! What is found, and lost, while images come to the hosts: before a container is touched.
+//! Problems found, and losses, while hosts pull images: before a container is touched.
 
 use wharf_server::rollout::model::{HostEnd, HostEvent, Phase};
 use wharf_server::rollout::spec::{Amount, Gate, OnUnreachable, Policy};

@@ -1,5 +1,5 @@
-//! A journal that can be watched and cut: it folds what is stored as it is stored, and lets a
-//! chosen append hang before or after it is done. Wraps any journal.
+//! A journal that can be watched and cut: it folds records as they are stored, and lets a chosen
+//! append hang before or after it is done. Wraps any journal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

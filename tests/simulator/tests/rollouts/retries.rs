@@ -1,4 +1,4 @@
-//! What a second attempt finds that the first one left, and what is left of both.
+//! What a second attempt finds from the first one, and what both leave.
 
 use wharf_server::domain::HostName;
 use wharf_server::engine::ErrorKind;

@@ -1,8 +1,8 @@
-//! Random runs: a seed makes hosts, a policy, faults, kills, pauses, aborts, hosts that do not
-//! answer for a while, and the undo of what went well. What must be so
-//! at the end of every run is so here too, and the same seed makes the same run.
+//! Random runs: a seed defines hosts, a policy, faults, kills, pauses, aborts, temporarily
+//! unreachable hosts, and the undo of successful rollouts. The conditions at the end of every run
+//! apply here too, and the same seed gives the same run.
 //!
-//! `WHARF_SIM_SEEDS` is how many are run (300 by default), `WHARF_SIM_SEED` the one to look at.
+//! `WHARF_SIM_SEEDS` is the number of seeds (300 by default), `WHARF_SIM_SEED` a single one.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! An Engine's client with a planted bug: what a rollout would be without one of its rules.
+//! An Engine client with a planted bug: how a rollout would behave without one of its rules.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

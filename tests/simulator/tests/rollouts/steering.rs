@@ -1,4 +1,4 @@
-//! What is stored when a call that steers a rollout returns.
+//! The stored state when a command for a rollout returns.
 
 use wharf_server::rollout::model::{Control, Phase};
 use wharf_server::rollout::spec::{Amount, Policy, Promote};

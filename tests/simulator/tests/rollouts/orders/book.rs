@@ -1,4 +1,4 @@
-//! Everything that is stored of a run, folded and checked as it is stored.
+//! The stored records of a run, folded and checked as they are stored.
 
 use std::collections::BTreeMap;
 

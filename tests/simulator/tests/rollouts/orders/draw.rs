@@ -1,4 +1,4 @@
-//! What follows from a seed: what is on the hosts, what is ordered when, and what goes wrong.
+//! Derives a run from a seed: the state of the hosts, the orders and their times, and the faults.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! Faults that stay: every rollout still ends, or is paused with a reason that asks for a person,
-//! within a bounded time. What it does is right by the oracle of seeds; here it must not be forever.
+//! Permanent faults: every rollout still ends, or pauses with a reason that asks for manual repair,
+//! within a bounded time. The oracle of seeds checks correctness; this checks that nothing takes
+//! forever.
 
 use std::sync::Arc;
 use std::time::Duration;

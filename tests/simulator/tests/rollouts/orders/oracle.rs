@@ -1,4 +1,5 @@
-//! What must be so when all callers were answered and every rollout rests, and what was reached.
+//! The conditions when all callers have their responses and every rollout rests, and the states
+//! that were reached.
 
 use wharf_server::domain::{HostName, ImageName, ImageReference};
 use wharf_server::engine::Engine;

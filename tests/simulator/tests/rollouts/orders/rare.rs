@@ -1,4 +1,4 @@
-//! States that a run seldom reaches. One that no seed reaches any longer is not tested any longer.
+//! States that a run rarely reaches. A state that no seed reaches is no longer tested.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! A seed from its beginning to its end.
+//! The run of one seed.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -1,4 +1,4 @@
-//! What stands on the hosts before a rollout, and how the new image behaves there.
+//! The state of the hosts before a rollout, and the behavior of the new image there.
 
 use std::time::Duration;
 

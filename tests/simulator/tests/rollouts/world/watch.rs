@@ -1,4 +1,4 @@
-//! Every write that reaches an Engine: whether it may, and what is to happen to it.
+//! Checks every write to an Engine, and decides what happens to it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
