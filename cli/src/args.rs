@@ -89,7 +89,7 @@ pub enum Command {
     /// Images: ls, pull, push, tag, rm, inspect, history, prune
     #[command(subcommand)]
     Image(image::Command),
-    /// Containers: ls, create, run, start, stop, rm, prune and more
+    /// Containers: ls, create, run, start, stop, rm, prune, and more
     #[command(subcommand)]
     Container(container::Command),
     /// Rolling upgrades: start, plan, ls, show, watch, pause, resume, promote, abort, undo

@@ -72,7 +72,7 @@ impl CallReport {
     }
 
     /// Hosts that never got an outcome, so that their state is unknown.
-    pub fn unheard(&self) -> Vec<&str> {
+    pub fn unfinished_hosts(&self) -> Vec<&str> {
         let hosts = self.hosts.iter().flatten().map(String::as_str);
         hosts.filter(|host| !self.outcomes.contains_key(*host)).collect()
     }

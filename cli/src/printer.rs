@@ -100,26 +100,26 @@ impl Printer {
 
     /// A warning on stderr.
     pub fn warning(&self, line: &str) {
-        self.told(&format!("{} {}", self.paint("33", "warning:"), printable(line)));
+        self.write_line(&format!("{} {}", self.paint("33", "warning:"), printable(line)));
     }
 
     /// An error on stderr.
     pub fn error(&self, line: &str) {
-        self.told(&format!("{} {}", self.paint("31", "error:"), printable(line)));
+        self.write_line(&format!("{} {}", self.paint("31", "error:"), printable(line)));
     }
 
     /// An error of one host or item on stderr.
     pub fn error_of(&self, what: &str, line: &str) {
         let what = printable(what);
-        self.told(&format!("{what}: {} {}", self.paint("31", "error:"), printable(line)));
+        self.write_line(&format!("{what}: {} {}", self.paint("31", "error:"), printable(line)));
     }
 
     /// A plain line on stderr, even with `--quiet`.
     pub fn stderr(&self, line: &str) {
-        self.told(&blanked(line));
+        self.write_line(&blanked(line));
     }
 
-    fn told(&self, line: &str) {
+    fn write_line(&self, line: &str) {
         self.bars.suspend(|| {
             // A closed stderr leaves nowhere to report an error.
             let _ = writeln!(io::stderr().lock(), "{line}");

@@ -1,5 +1,5 @@
-//! Every reason that the server can give has its line in docs/errors.md with its gRPC code, and no
-//! line there is about a reason that is gone.
+//! Every reason of the server has a row in docs/errors.md with its gRPC code, and there is no row
+//! for a removed reason.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Whatever else can be wrong: one clear line that names the thing and the way out, status 2.
+//! Other invalid input: one line with the problem and the remedy, exit status 2.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -110,7 +110,7 @@ async fn server_names_the_thing_and_the_way_out() -> anyhow::Result<()> {
         (&["--config", &bad_host], &["host.toml:", "ftp://x"]),
         (&["--listen", &socket, "--max-parallel", "0"], &["--max-parallel", "1 to 10000"]),
         (&["--listen", &socket, "--log-level", "loud"], &["--log-level", "debug"]),
-        (&["--listen", "tcp://127.0.0.1:0"], &["needs TLS", "--tls-cert"]),
+        (&["--listen", "tcp://127.0.0.1:0"], &["requires TLS", "--tls-cert"]),
         (&["--listen", &socket, "--tls-cert", &not_pem], &["--tls-key"]),
         (
             &["--listen", &socket, "--tls-cert", &not_pem, "--tls-key", &not_pem],

@@ -1,5 +1,5 @@
-//! Every call on containers, on three Engines at once: by gRPC and by command line, with the
-//! result read back from the Engines themselves.
+//! Every call on containers, on three Engines in parallel: over gRPC and with the command line;
+//! results are verified with the Engines themselves.
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -294,7 +294,7 @@ async fn containers_live_their_life_on_three_engines_by_command_line() -> anyhow
     world.act(&["start", &name], false).await?;
     let again = cli.run(&["start", "-A", &name]).await?.expect(0)?;
     assert_eq!(sorted(&again), on_hosts(&name));
-    assert!(again.stderr.contains(&format!("alpha/{name}: was running already")), "{again:?}");
+    assert!(again.stderr.contains(&format!("alpha/{name}: already running")), "{again:?}");
 
     world.act(&["pause", &name], true).await?;
     assert_eq!(world.states(&name).await?, ["paused"; 3]);
@@ -320,7 +320,7 @@ async fn containers_live_their_life_on_three_engines_by_command_line() -> anyhow
     assert_eq!(world.states(&name).await?, ["exited"; 3]);
     world.act(&["stop", &name], false).await?;
     let again = cli.run(&["stop", "-A", &name]).await?.expect(0)?;
-    assert!(again.stderr.contains("was not running"), "{again:?}");
+    assert!(again.stderr.contains("not running"), "{again:?}");
 
     // Docker refuses this one; the flag is needed.
     world.act(&["start", &name], true).await?;

@@ -1,5 +1,5 @@
-//! The contract of the trait `Engine`, kept by the client on a real Engine. What fails here and
-//! not in the simulator's own tests is a place where the model is not like Docker.
+//! The contract of the trait `Engine`, for the client on a real Engine. A case that fails here but
+//! not in the simulator's own tests shows a difference between the model and Docker.
 
 use testbed::{Fleet, Image, unique};
 use wharf_server::domain::{HostAddress, Transport};

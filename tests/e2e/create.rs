@@ -1,5 +1,5 @@
-//! Creation of containers: what is asked for is what the host has, by flags, by the Engine's own
-//! JSON, and by both.
+//! Creation of containers: the host has the requested container, with flags, with the Engine's own
+//! JSON, and with both.
 
 use anyhow::Context;
 use serde_json::{Value, json};

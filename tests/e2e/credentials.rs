@@ -1,5 +1,4 @@
-//! A registry with a password: who gets in, what is said to those who do not, and that no secret
-//! is ever seen again.
+//! A registry with a password: accepted and refused logins, and that secrets are never revealed.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What survives a SIGKILL of `wharfd`, and what a request ID is worth, before and after one.
+//! State that survives a SIGKILL of `wharfd`, and the effect of a request ID, before and after one.
 
 use anyhow::Context;
 use serde_json::{Value, json};

@@ -1,4 +1,5 @@
-//! The inventory by command line, and what Engines say of themselves and of their machines.
+//! The inventory with the command line, and the information of Engines about themselves and their
+//! machines.
 
 use anyhow::Context;
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! Every call on images, on three Engines at once: by gRPC and by command line, with the result
-//! read back from the Engines and from the registry themselves.
+//! Every call on images, on three Engines in parallel: over gRPC and with the command line; results
+//! are verified with the Engines and the registry themselves.
 
 use anyhow::Context;
 use serde_json::{Value, json};

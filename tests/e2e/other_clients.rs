@@ -1,5 +1,5 @@
-//! Clients that have nothing of ours: Python and buf by reflection, a browser by gRPC-Web, and
-//! whoever asks for the health of the server. `generated` has the clients of generated code.
+//! Clients without Wharf's code: Python and buf with reflection, a browser with gRPC-Web, and
+//! health checks. `generated` has the clients with generated code.
 
 mod generated;
 

@@ -1,4 +1,4 @@
-//! One host answers, one hangs, one is gone: each tells its own, and none holds up another.
+//! One host answers, one hangs, one is gone: each has its own result, and none delays another.
 
 use std::time::Duration;
 

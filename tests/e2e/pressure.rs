@@ -1,5 +1,5 @@
-//! `wharfd` where something runs out: room on the disk, file descriptors, patience for callers
-//! who connect and say nothing.
+//! `wharfd` when resources run out: disk space, file descriptors, and callers that connect but send
+//! nothing.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -135,7 +135,7 @@ async fn idle_connections_leave_file_descriptors_for_the_unix_socket() -> anyhow
         let server = Server::of(&wharfd).await?;
         add(&server, &format!("web{number}")).await?;
     }
-    let said = wharfd.log().matches("connections are open, the most for this listener").count();
+    let said = wharfd.log().matches("connections are open, the limit for this listener").count();
     assert_eq!(said, 1, "{}", wharfd.log());
     drop(idle);
     Ok(())

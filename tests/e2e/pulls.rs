@@ -1,4 +1,4 @@
-//! What a pull fetches, and what becomes of it when the caller goes away.
+//! What a pull gets, and what happens to it if the caller disconnects.
 
 use anyhow::{Context, ensure};
 use futures_util::StreamExt;

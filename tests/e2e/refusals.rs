@@ -1,7 +1,7 @@
-//! Requests that are wrong are refused before any host hears of them.
+//! Invalid requests are refused before any host is contacted.
 //!
-//! The one host is a recorder in front of a healthy Engine: were a request let through, it would
-//! be seen there.
+//! The one host is a recorder in front of a healthy Engine, which would see a request that was not
+//! refused.
 
 use anyhow::Context;
 use testbed::{Fleet, Wharf, Wharfd};

@@ -1,4 +1,5 @@
-//! A changed `wharfd.toml` is taken in on SIGHUP, a bad one refused whole, and calls go on.
+//! A changed `wharfd.toml` is applied on SIGHUP, an invalid one is refused as a whole, and calls
+//! continue.
 
 use anyhow::{Context, ensure};
 use futures_util::StreamExt;

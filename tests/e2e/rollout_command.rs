@@ -1,5 +1,5 @@
-//! `wharf rollout` as its user sees it: what the commands print, how they end, and what is on the
-//! Engines then.
+//! `wharf rollout` from the user's view: output, exit status, and the resulting state of the
+//! Engines.
 
 use std::process::Stdio;
 
@@ -92,8 +92,8 @@ async fn an_upgrade_is_followed_and_undone_with_what_its_last_line_says() -> any
     let started = cli.run(&shop.start(&shop.good, &[])).await?.expect(0)?;
     shop.expect_running([false; 3]).await?;
     let last = started.stdout.lines().last().context("a last line")?;
-    assert!(last.contains("is done on 3 hosts"), "{last}");
-    let undo = last.split_once("take it back with: wharf ").context("a way back")?.1;
+    assert!(last.contains("succeeded on 3 hosts"), "{last}");
+    let undo = last.split_once("to undo it, run: wharf ").context("a way back")?.1;
     let undo: Vec<&str> = undo.split(' ').chain(["--max-parallel", "3", "-q"]).collect();
     let undone = cli.run(&undo).await?.expect(0)?;
     assert_eq!(undone.stdout.lines().count(), 1, "{undone:?}");
@@ -109,7 +109,7 @@ async fn a_broken_image_ends_with_1_and_the_log_of_the_first_host() -> anyhow::R
     let cli = &shop.world.cli;
     let rollback = shop.start(&shop.broken, &["--on-failure", "rollback"]);
     let failed = cli.run(&rollback).await?.expect(1)?;
-    for line in ["alpha: failed at gate: ", "alpha: |  [2Jno such table", "alpha: put back: "] {
+    for line in ["alpha: failed at gate: ", "alpha: |  [2Jno such table", "alpha: restored: "] {
         assert!(failed.stdout.lines().any(|it| it.starts_with(line)), "{line}: {}", failed.stdout);
     }
     // What the container wrote for the terminal does not reach it.
@@ -131,11 +131,15 @@ async fn a_broken_image_ends_with_1_and_the_log_of_the_first_host() -> anyhow::R
     let log = shop.world.wharfd.log();
     let paused = log.lines().find(|line| line.contains("phase=\"paused\"") && line.contains(id));
     let paused = paused.with_context(|| format!("no line about the pause: {log}"))?;
-    assert!(paused.contains("WARN") && paused.contains("1 host failed, 0 allowed"), "{paused}");
+    assert!(paused.contains("WARN") && paused.contains("1 host failed, limit 0"), "{paused}");
     assert!(!log.contains('\u{1b}'), "{log:?}");
     // A variable that is not set is no ID, and does not stand for whatever is there.
     let nothing = cli.run(&["rollout", "abort", ""]).await?.expect(2)?;
-    assert!(nothing.stderr.contains("neither an ID nor a container"), "{}", nothing.stderr);
+    assert!(
+        nothing.stderr.contains("specify the ID of a rollout or a container"),
+        "{}",
+        nothing.stderr
+    );
     cli.run(&["rollout", "abort", id]).await?.expect(0)?;
     let watched = cli.run(&["rollout", "watch", id]).await?.expect(1)?;
     assert!(watched.stdout.contains("was aborted with 0 of 3 hosts"), "{}", watched.stdout);
@@ -150,7 +154,7 @@ async fn following_goes_on_when_wharfd_was_killed() -> anyhow::Result<()> {
     shop.world.wharfd.kill();
     shop.world.wharfd.restart().await?;
     following.until("alpha: updated, container ").await?;
-    following.until(" is done on 3 hosts; ").await?;
+    following.until(" succeeded on 3 hosts; ").await?;
     assert!(following.child.wait().await?.success());
     shop.expect_running([false; 3]).await
 }

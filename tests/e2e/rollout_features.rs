@@ -1,6 +1,6 @@
-//! What a rollout promises beside its way from old to new, on real Engines: that it may be asked
-//! for twice, that it looks at what the Engine made of its request, that labels, names and images
-//! of others are respected, and how long an old container is kept. Policies are tested elsewhere.
+//! Features of rollouts beyond the replacement, on real Engines: repeated requests, the comparison
+//! with the request, respect for foreign labels, names, and images, and the retention of old
+//! containers. Policies are tested elsewhere.
 
 mod again;
 mod bench;

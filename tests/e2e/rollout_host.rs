@@ -1,8 +1,8 @@
-//! Rollouts of one container on one real Engine: what becomes of the old container and of what
-//! hangs on it. Policies over many hosts are tested elsewhere.
+//! Rollouts of one container on one real Engine: what happens to the old container and its
+//! dependents. Policies over many hosts are tested elsewhere.
 //!
-//! Each test makes a container with the Engine's own API, has a `wharfd` of its own roll something
-//! out on it, and looks at what the Engine says afterwards.
+//! Each test creates a container with the Engine's own API, has its own `wharfd` roll out a change,
+//! and then checks the state of the Engine.
 
 mod auto_remove;
 mod dependents;

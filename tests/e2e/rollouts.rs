@@ -1,6 +1,6 @@
 //! Rolling upgrades on three real Engines: what each policy and each state does to the containers,
-//! read back from the Engines. A file is a part of the subject; `scene` is what they share, with
-//! `versions` in a registry and `engines` to read from.
+//! verified with the Engines. One file for each topic; they share `scene`, with `versions` in a
+//! registry and `engines` to read from.
 
 mod attention;
 mod command_line;

@@ -1,4 +1,4 @@
-//! What `wharfd` costs while it idles, and how it ends.
+//! The cost of an idle `wharfd`, and how it stops.
 
 use std::time::Duration;
 

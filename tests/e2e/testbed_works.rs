@@ -1,4 +1,4 @@
-//! The harness itself: were it wrong, every other test here would be.
+//! Tests of the testbed, on which all other tests rely.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! One real Engine that shares nothing with the machine's own: a containerd and a dockerd, of this
+//! One real Engine that shares nothing with the machine's own: containerd and dockerd, of this
 //! machine or of another release, or podman's service.
 
 mod client;

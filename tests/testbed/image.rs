@@ -1,5 +1,5 @@
-//! Images for the tests: a busybox file system, made here, since there is no registry to pull
-//! from. An image is a description; `Engine::import` makes it on an Engine.
+//! Images for the tests: a busybox file system, created here, because there is no registry to pull
+//! from. An image is a description; `Engine::import` creates it on an Engine.
 
 use std::fs;
 

@@ -1,10 +1,9 @@
-//! Which Engines there are besides the machine's own, and where. `scripts/engines.sh` unpacks them
-//! from other Debian releases below `target/tools/engines/`, and has the same table.
+//! The kinds of Engines besides the machine's own, and their locations. `scripts/engines.sh`
+//! unpacks them from other Debian releases to `target/tools/engines/`, and has the same table.
 //!
-//! A test that asks for one of them fails where it is missing, and the error says how to get it.
-//! Only `scripts/test`, which tried and could not get it, may say that it is to be skipped: it names
-//! the kinds that there are in `WHARF_ENGINES`, and reports what the tests then write to the file
-//! `WHARF_SKIPS`.
+//! A test that needs one of them fails if it is missing, and the error says how to get it. Only
+//! `scripts/test`, which tried and failed to get it, may skip such tests: it lists the available
+//! kinds in `WHARF_ENGINES`, and reports what the tests then write to the file `WHARF_SKIPS`.
 
 use std::env;
 use std::fmt;

@@ -9,13 +9,13 @@
 //! ```
 //!
 //! Every daemon lives below the directory of its run ([`run::Run`]), and nothing outlives the
-//! process that owns the run: a second process, the reaper, waits for its end, however it comes,
-//! and then ends the daemons and removes the directory. Should the reaper be killed as well, the
-//! next run sweeps up what is left ([`sweep`]).
+//! process that owns the run: a second process, the reaper, waits for its end, for any reason, and
+//! then stops the daemons and removes the directory. If the reaper is killed too, the next run
+//! cleans up ([`sweep`]).
 //!
-//! The Engines have nothing in common with the Docker of the machine: they have a containerd,
-//! directories, cgroups and a configuration of their own, no bridge and no packet filter. Besides
-//! the machine's own there are Docker 26.1 and 28.5 and podman 4.3 and 5.4 ([`kind`]).
+//! The Engines share nothing with the Docker of the machine: they have their own containerd,
+//! directories, cgroups, and configuration, and no bridge and no packet filter. Besides the
+//! machine's own, there are Docker 26.1 and 28.5 and podman 4.3 and 5.4 ([`kind`]).
 
 pub mod cli;
 pub mod daemon;

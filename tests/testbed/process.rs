@@ -1,4 +1,4 @@
-//! What `/proc` says of processes. Linux only, as are Docker Engines.
+//! Processes in `/proc`. Linux only, like Docker Engines.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A process, told apart from a later one with the same number by when it started.
+/// A process, distinguished from a later one with the same number by when it started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProcessId {
     pub pid: u32,

@@ -1,4 +1,4 @@
-//! A real registry on a port of 127.0.0.1, where Engines ask for no TLS.
+//! A real registry on a port of 127.0.0.1, for which Engines require no TLS.
 
 use std::fs;
 use std::io::Write;
@@ -226,7 +226,7 @@ impl Drop for Registry {
 }
 
 /// The value of `X-Registry-Auth`. Base64 in the alphabet for URLs and with padding: with any
-/// other, an Engine goes on as if there were no header at all.
+/// other, an Engine continues as if there were no header at all.
 pub fn registry_auth(address: &str, user: &str, password: &str) -> String {
     let login = json!({ "username": user, "password": password, "serveraddress": address });
     URL_SAFE.encode(login.to_string())

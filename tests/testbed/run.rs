@@ -1,4 +1,4 @@
-//! The directory of one run of the tests (or of the demo), and who tidies it up.
+//! The directory of one run of the tests (or of the demo), and its cleanup.
 
 use std::env;
 use std::fs::{self, DirBuilder};

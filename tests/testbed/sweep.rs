@@ -1,6 +1,6 @@
-//! Ends what a run has left: daemons, containers, mounts, cgroups, files. Used by the reaper when
-//! the owner of a run is gone, by every new run for those whose reaper was killed as well, and for
-//! a single Engine that a test is done with.
+//! Removes the leftovers of a run: daemons, containers, mounts, cgroups, files. Used by the reaper
+//! when the owner of a run is gone, by every new run for those whose reaper was killed too, and for
+//! a single Engine at the end of a test.
 
 mod podman;
 

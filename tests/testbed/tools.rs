@@ -1,5 +1,6 @@
-//! Where the programs are that the testbed starts, and what to do when one is missing. A missing
-//! program is an error with the command that installs it: a test never passes by doing nothing.
+//! The paths of the programs that the testbed starts, and what to do if one is missing. A missing
+//! program is an error with the command that installs it: a test never passes without doing its
+//! work.
 
 use std::env;
 use std::net::TcpListener;

@@ -119,7 +119,7 @@ impl Wharfd {
         Ok((status, started.elapsed()))
     }
 
-    /// Writes the configuration file anew and sends SIGHUP. When and whether it has been taken
+    /// Rewrites the configuration file and sends SIGHUP. When and whether it has been taken
     /// in, only the server can say.
     ///
     /// # Errors

@@ -117,7 +117,8 @@ impl<F> Inspection<'_, F> {
         let mut object = Map::from_iter([("Host".to_owned(), Value::from(host))]);
         match serde_json::from_str(&text) {
             Ok(Value::Object(engine)) => object.extend(engine),
-            // The server forwards what an Engine sent; anything other than an object is still shown.
+            // The server forwards what an Engine sent; anything other than an object is still
+            // shown.
             _ => drop(object.insert("Raw".to_owned(), text.into())),
         }
         self.found.push((host.to_owned(), details.name, object.into()));

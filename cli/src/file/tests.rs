@@ -145,7 +145,7 @@ fn the_schema_knows_every_key_and_choice_that_is_read() {
     assert_eq!(schema["properties"]["merge_patch"]["type"], "object");
     assert_eq!(schema["additionalProperties"], false);
     let described = policy["max_failures"]["description"].as_str().unwrap();
-    assert!(described.starts_with("Amount: failed hosts"), "{described}");
+    assert!(described.starts_with("Amount: number of failed hosts"), "{described}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub struct Actions<'a, F> {
     extract: F,
     already: &'static str,
     /// Hosts with a reported failed item; their outcome only sums it up.
-    told: BTreeSet<String>,
+    reported: BTreeSet<String>,
 }
 
 impl<'a, F> Actions<'a, F> {
@@ -27,7 +27,7 @@ impl<'a, F> Actions<'a, F> {
     where
         F: FnMut(&Printer, &str, E) -> Option<ItemResult>,
     {
-        Self { printer, extract, already, told: BTreeSet::new() }
+        Self { printer, extract, already, reported: BTreeSet::new() }
     }
 }
 
@@ -36,13 +36,13 @@ impl<E, F: FnMut(&Printer, &str, E) -> Option<ItemResult>> Observer<E> for Actio
         if let Some(item) = (self.extract)(self.printer, host, event)
             && print_item(self.printer, host, &item, self.already)
         {
-            self.told.insert(host.to_owned());
+            self.reported.insert(host.to_owned());
         }
     }
 
     fn outcome(&mut self, host: &str, outcome: &HostOutcome) {
         if let Some(error) = outcome_error(outcome)
-            && !self.told.contains(host)
+            && !self.reported.contains(host)
         {
             host_failed(self.printer, host, &error);
         }

@@ -74,7 +74,7 @@ pub fn finish(printer: &Printer, report: &Report) -> Result<(), Failure> {
                 }
             }
         }
-        unheard(printer, call);
+        report_unfinished(printer, call);
     }
     if succeeded == all {
         return Ok(());
@@ -94,8 +94,8 @@ fn refused(status: tonic::Status) -> Failure {
     status.into()
 }
 
-fn unheard(printer: &Printer, call: &CallReport) {
-    let hosts = call.unheard();
+fn report_unfinished(printer: &Printer, call: &CallReport) {
+    let hosts = call.unfinished_hosts();
     if hosts.is_empty() {
         return;
     }

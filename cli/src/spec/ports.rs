@@ -125,7 +125,7 @@ mod tests {
             ("127.0.0.1:80", "after an address"),
             ("8000-8002:80-81", "differ in length"),
             ("8000-8002:80", "differ in length"),
-            ("82-80", "falls"),
+            ("82-80", "descending"),
         ] {
             let error = publish(text).unwrap_err();
             assert!(error.contains(problem), "{text}: {error}");

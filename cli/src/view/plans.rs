@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use wharf::v1::{RolloutAction, RolloutOrder, RolloutPlan, RolloutPlanHost};
 
-use super::rollouts::left_alone;
+use super::rollouts::skip_reasons;
 use super::short_id;
 use crate::table::Column;
 
@@ -74,7 +74,7 @@ pub fn head(plan: &RolloutPlan) -> Vec<String> {
     let nothing = is_nothing.then(|| {
         let hosts: Vec<_> =
             plan.hosts.iter().map(|host| (host.host.as_str(), host.skip_reason.as_str())).collect();
-        left_alone(&hosts).map(|why| format!("nothing to change: {why}"))
+        skip_reasons(&hosts).map(|why| format!("nothing to change: {why}"))
     });
     let warnings = plan.warnings.iter().map(|warning| format!("warning: {warning}"));
     std::iter::once(what).chain(nothing.flatten()).chain(warnings).collect()

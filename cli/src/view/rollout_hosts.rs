@@ -50,10 +50,10 @@ pub fn at_rest(rollout: &Rollout, wide: bool, columns: Option<u16>, now: Timesta
     let (shown, hidden) = if steps.len() <= MOST_ROWS {
         (steps, Vec::new())
     } else {
-        let (mut noted, mut others): (Vec<_>, Vec<_>) =
+        let (mut notable, mut others): (Vec<_>, Vec<_>) =
             steps.into_iter().partition(|step| is_of_note(step));
-        noted.sort_by_key(|step| !has_failed(step));
-        let (shown, more) = noted.split_at(noted.len().min(MOST_ROWS));
+        notable.sort_by_key(|step| !has_failed(step));
+        let (shown, more) = notable.split_at(notable.len().min(MOST_ROWS));
         others.extend(more);
         (shown.to_vec(), others)
     };

@@ -194,7 +194,7 @@ pub fn conclusion(rollout: &Rollout) -> String {
     let because = why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
     let on_new =
         format!("{} of {} on the new version", counts.succeeded, hosts_count(counts.total));
-    let take_back = match counts.succeeded {
+    let undo_hint = match counts.succeeded {
         0 => String::new(),
         _ => format!("; to undo it, run: wharf rollout undo {id}"),
     };
@@ -205,7 +205,7 @@ pub fn conclusion(rollout: &Rollout) -> String {
                 .iter()
                 .map(|step| (step.host.as_str(), step.status.as_ref().map_or("", |it| &it.message)))
                 .collect();
-            let why = left_alone(&hosts).unwrap_or_else(|| hosts_count(counts.skipped));
+            let why = skip_reasons(&hosts).unwrap_or_else(|| hosts_count(counts.skipped));
             format!("{subject} changed nothing: {why}; to see more, run: wharf rollout show {id}")
         }
         RolloutState::Succeeded if is_complete(rollout) => {
@@ -227,13 +227,13 @@ pub fn conclusion(rollout: &Rollout) -> String {
             "{subject} ended with skipped hosts, {on_new}; to see which, run: wharf rollout show {id}"
         ),
         RolloutState::Failed => format!(
-            "{subject} failed with {on_new}{because}; to see why, run: wharf rollout show {id}{take_back}"
+            "{subject} failed with {on_new}{because}; to see why, run: wharf rollout show {id}{undo_hint}"
         ),
         RolloutState::RolledBack => format!(
             "{subject} was rolled back; every host runs its previous container{because}; to see more, run: wharf rollout show {id}"
         ),
         RolloutState::Aborted => format!(
-            "{subject} was aborted with {on_new}{because}; to see more, run: wharf rollout show {id}{take_back}"
+            "{subject} was aborted with {on_new}{because}; to see more, run: wharf rollout show {id}{undo_hint}"
         ),
         RolloutState::Paused if rollout.pause_cause() == PauseCause::Promotion => format!(
             "the canary of {subject} is healthy; to continue, run: wharf rollout promote {id}; to stop, run: wharf rollout abort {id}"
@@ -260,7 +260,7 @@ fn host_status(step: &RolloutStep) -> String {
 
 /// A line about the change of a host, and the last log lines if it failed; nothing if no notable
 /// change happened.
-pub fn told(before: Option<&RolloutStep>, step: &RolloutStep) -> Vec<String> {
+pub fn change_lines(before: Option<&RolloutStep>, step: &RolloutStep) -> Vec<String> {
     let mut lines = news(before, step);
     if before.map(|before| &before.warnings) != Some(&step.warnings) {
         lines.extend(warnings(step));
@@ -325,7 +325,7 @@ pub fn subject(rollout: &Rollout) -> String {
 }
 
 /// Skipped hosts, by reason: `all 3 hosts are already on this version`; `None` without hosts.
-pub fn left_alone(hosts: &[(&str, &str)]) -> Option<String> {
+pub fn skip_reasons(hosts: &[(&str, &str)]) -> Option<String> {
     let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (host, reason) in hosts {
         groups.entry(reason).or_default().push(host);
@@ -339,11 +339,11 @@ pub fn left_alone(hosts: &[(&str, &str)]) -> Option<String> {
             _ => format!("all {} hosts are {CURRENT}", hosts.len()),
         }),
         groups => {
-            let told = groups.iter().map(|(reason, hosts)| match hosts[..] {
+            let reasons = groups.iter().map(|(reason, hosts)| match hosts[..] {
                 [host] => format!("{host}: {reason}"),
                 _ => format!("{} hosts: {reason}", hosts.len()),
             });
-            Some(told.collect::<Vec<_>>().join("; "))
+            Some(reasons.collect::<Vec<_>>().join("; "))
         }
     }
 }
@@ -461,18 +461,18 @@ mod tests {
             ..step(HostState::Restoring)
         };
         let updating = step(HostState::Updating);
-        let lines = told(Some(&updating), &failed);
+        let lines = change_lines(Some(&updating), &failed);
         assert_eq!(
             lines,
             ["web1: failed at gate: HTTP 503, 200 expected (FAILED_PRECONDITION)", "web1: | boom"]
         );
         let restored = RolloutStep { state: HostState::Restored.into(), ..failed.clone() };
-        assert_eq!(told(Some(&failed), &restored).len(), 1);
+        assert_eq!(change_lines(Some(&failed), &restored).len(), 1);
         let at_gate = RolloutStep { step: HostStep::Gate.into(), ..updating.clone() };
-        assert_eq!(told(Some(&updating), &at_gate), ["web1: updating: gate"]);
-        assert!(told(Some(&at_gate), &at_gate).is_empty());
+        assert_eq!(change_lines(Some(&updating), &at_gate), ["web1: updating: gate"]);
+        assert!(change_lines(Some(&at_gate), &at_gate).is_empty());
         let of_side = RolloutStep { dependent: "side".into(), ..at_gate.clone() };
-        assert_eq!(told(Some(&at_gate), &of_side), ["web1: updating: gate of side"]);
+        assert_eq!(change_lines(Some(&at_gate), &of_side), ["web1: updating: gate of side"]);
         assert_eq!(host_row(&of_side, None, Timestamp::default())[3], "gate of side");
     }
 
@@ -482,9 +482,9 @@ mod tests {
         let warnings = vec!["requested and found: annotations: a -> none".to_owned()];
         let warned = RolloutStep { warnings, ..updating.clone() };
         let line = "web1: warning: requested and found: annotations: a -> none";
-        assert_eq!(told(Some(&updating), &warned), [line]);
+        assert_eq!(change_lines(Some(&updating), &warned), [line]);
         let updated = RolloutStep { state: HostState::Updated.into(), ..warned.clone() };
-        assert_eq!(told(Some(&warned), &updated).len(), 1);
+        assert_eq!(change_lines(Some(&warned), &updated).len(), 1);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Contexts, completions and manual pages: what needs no server.
+//! Contexts, completions, and manual pages: features that need no server.
 
 use std::path::Path;
 

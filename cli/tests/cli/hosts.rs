@@ -113,7 +113,7 @@ fn host_add_reads_its_pem_files_and_says_whether_the_host_answers() {
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), "web1\n"));
     assert_eq!(
         run.stderr,
-        "warning: web1 is added, but does not answer: connection refused (HOST_UNREACHABLE)\n"
+        "warning: web1 was added, but doesn't answer: connection refused (HOST_UNREACHABLE)\n"
     );
     let request: AddHostRequest = server.request("AddHost");
     let Some(add_host_request::Tls::TlsMaterial(material)) = request.tls else { panic!() };

@@ -53,7 +53,7 @@ fn unknown_verbs_and_flags() {
 
 #[test]
 fn hosts_that_contradict_each_other() {
-    refused(&["ps", "-A", "-H", "a"], "three ways to choose hosts");
+    refused(&["ps", "-A", "-H", "a"], "-H, -l, and -A conflict");
     refused(&["ps", "-l", ""], "the selector is empty");
     refused(&["stop", "-H", "", "web"], "empty host name");
     refused(&["stop", "a/b/c"], "is not a container");
@@ -62,7 +62,7 @@ fn hosts_that_contradict_each_other() {
 
 #[test]
 fn flags_of_containers() {
-    refused(&["run", "-A", "app"], "wharf run needs -d");
+    refused(&["run", "-A", "app"], "wharf run requires -d");
     refused(&["create", "-A"], "no image was given");
     refused(&["create", "-A", "-p", "99999", "app"], "is not a port");
     refused(&["create", "-A", "-v", "./here:/x", "app"], "must be absolute");
@@ -75,14 +75,17 @@ fn flags_of_containers() {
     );
     refused(&["create", "-A", "--no-healthcheck", "--health-cmd", "x", "app"], "--no-healthcheck");
     refused(&["create", "-A", "-w", "here", "app"], "--workdir here: the path must be absolute");
-    refused(&["update", "-A", "web"], "nothing to change");
+    refused(&["update", "-A", "web"], "specify at least one change");
 }
 
 #[test]
 fn flags_that_docker_takes_in_another_sense_never_pass_for_done() {
     refused(&["create", "-A", "-h"], "a value is required for '--hostname <NAME>'");
     refused(&["run", "-d", "-h", "-A", "app"], "a value is required for '--hostname <NAME>'");
-    refused(&["create", "-H", "a", "-l", "tier=web", "app"], "a label of the container is --label");
+    refused(
+        &["create", "-H", "a", "-l", "tier=web", "app"],
+        "to set a label of the container, use --label",
+    );
     refused(&["stop", "-A", "--timeout", "30", "web"], "write -t 30 for docker's --timeout");
     refused(&["container", "restart", "-A", "--timeout=5", "web"], "write -t 5");
     let home = tempfile::tempdir().unwrap();
@@ -115,16 +118,13 @@ fn certificates_that_are_none() {
     let file = directory.path().join("ca.pem");
     std::fs::write(&file, "hello").unwrap();
     let path = file.to_str().unwrap();
-    refused(
-        &["host", "add", "a", "tcp://a:2376", "--tls-ca", path],
-        "ca.pem: this is not a PEM file",
-    );
+    refused(&["host", "add", "a", "tcp://a:2376", "--tls-ca", path], "ca.pem: not a PEM file");
     refused(
         &["host", "add", "a", "tcp://a:2376", "--tls-ca", "/nonexistent"],
         "cannot read /nonexistent",
     );
     refused(&["host", "add", "a", "tcp://a:2376", "--tls-cert", path], "--tls-key");
-    refused(&["--server", "https://a:1", "--tls-ca", path, "ps"], "ca.pem: this is not a PEM file");
+    refused(&["--server", "https://a:1", "--tls-ca", path, "ps"], "ca.pem: not a PEM file");
     refused(
         &["--server", "unix:///x", "--tls-server-name", "a", "ps"],
         "TLS options are for https://",
@@ -162,8 +162,8 @@ fn the_wrong_scheme_for_a_port_is_named() {
 
 #[test]
 fn labels_and_contexts() {
-    refused(&["host", "label", "web1"], "no label was given");
-    refused(&["host", "label", "env=prod"], "say which host");
+    refused(&["host", "label", "web1"], "specify a label");
+    refused(&["host", "label", "env=prod"], "specify a host");
     refused(&["host", "add", "a", "unix:///x", "--label", "=x"], "has no key");
-    refused(&["--context", "nope", "ps"], "there is no context \"nope\"");
+    refused(&["--context", "nope", "ps"], "no context \"nope\"");
 }

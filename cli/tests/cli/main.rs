@@ -1,5 +1,5 @@
-//! The real binary against a scripted server on a unix socket: what it sends, what it prints on
-//! which stream, and how it ends.
+//! The real binary against a scripted server on a unix socket: requests, output on both streams,
+//! and exit status.
 
 mod context;
 mod hosts;

@@ -116,7 +116,7 @@ fn a_host_without_outcome_is_unknown_and_never_forgotten() {
         let server = Server::start([("ListContainers", reply)]);
         let table = run(&server, &["ps"]);
         assert_eq!(table.code, Some(1));
-        assert!(table.stderr.contains("web2: error: unknown how this ended"), "{}", table.stderr);
+        assert!(table.stderr.contains("web2: error: result unknown"), "{}", table.stderr);
         assert!(table.stderr.ends_with("1 of 2 hosts succeeded\n"), "{}", table.stderr);
         let json = run(&server, &["ps", "-o", "json"]).json();
         assert_eq!(json[1]["host"], "web2");
@@ -167,7 +167,7 @@ fn a_deadline_ends_a_server_that_hangs() {
     let server = Server::start([("ListContainers", reply.hang())]);
     let run = run(&server, &["ps", "--timeout", "50ms"]);
     assert_eq!(run.code, Some(1));
-    assert!(run.stderr.contains("--timeout is over"), "{}", run.stderr);
+    assert!(run.stderr.contains("the time limit of --timeout expired"), "{}", run.stderr);
     let recorded = server.recorded();
     assert!(recorded[0].headers.contains_key("grpc-timeout"));
 }

@@ -1,4 +1,4 @@
-//! What `wharf rollout start`, `plan`, `restart` and `undo` do before there is a rollout.
+//! `wharf rollout start`, `plan`, `restart`, and `undo` before a rollout exists.
 
 use tonic::Code;
 use wharf::v1::{
@@ -32,7 +32,7 @@ fn a_start_that_changes_nothing_is_a_mistake() {
     for arguments in [&["start", "web", "-A"][..], &["plan", "web", "-A"], &["start", "-f", file]] {
         let run = run(&server, &[&["rollout"], arguments].concat());
         assert_eq!(run.code, Some(2), "{arguments:?}: {}", run.stderr);
-        assert!(run.stderr.starts_with("error: nothing to change was given: "), "{}", run.stderr);
+        assert!(run.stderr.starts_with("error: specify at least one change: "), "{}", run.stderr);
         assert!(run.stderr.ends_with(": wharf rollout restart web\n"), "{}", run.stderr);
     }
     assert!(server.methods().is_empty());
@@ -71,7 +71,7 @@ fn a_server_that_goes_away_before_it_answers_is_asked_again_for_the_same_rollout
         .map(|request| request.message::<CreateRolloutRequest>().request_id)
         .collect();
     assert!(ids.len() > 2 && ids.iter().all(|id| !id.is_empty() && *id == ids[0]), "{ids:?}");
-    assert!(started.stderr.contains("no connection to wharfd"), "{}", started.stderr);
+    assert!(started.stderr.contains("connection to wharfd lost"), "{}", started.stderr);
 
     let answer = UndoRolloutResponse { rollout: Some(done()), ..Default::default() };
     let server =
@@ -127,7 +127,7 @@ fn a_host_before_the_container_is_answered_with_how_to_write_it() {
     let arguments = ["rollout", "start", "web1/web", "--image", "app:v2"];
     let started = run(&server, &arguments);
     assert_eq!(started.code, Some(2));
-    assert!(started.stderr.ends_with("the hosts apart: web -H web1\n"), "{}", started.stderr);
+    assert!(started.stderr.ends_with("the hosts separately: web -H web1\n"), "{}", started.stderr);
     assert!(server.methods().is_empty());
 }
 
@@ -137,7 +137,11 @@ fn an_empty_argument_is_no_rollout() {
     for verb in ["show", "watch", "pause", "resume", "promote", "abort", "undo"] {
         let refused = run(&server, &["rollout", verb, ""]);
         assert_eq!(refused.code, Some(2), "{verb}");
-        assert!(refused.stderr.contains("neither an ID nor a container"), "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains("specify the ID of a rollout or a container"),
+            "{}",
+            refused.stderr
+        );
     }
     assert!(server.methods().is_empty());
 }
@@ -150,7 +154,7 @@ fn what_may_be_the_beginning_of_an_id_is_told_how_long_one_must_be() {
     assert_eq!(run.code, Some(2));
     assert_eq!(
         run.stderr,
-        "error: container \"1a2b\" has no rollout; of an ID, give at least 8 digits; see: wharf rollout ls\n"
+        "error: container \"1a2b\" has no rollout; an ID needs at least 8 digits; see: wharf rollout ls\n"
     );
 }
 

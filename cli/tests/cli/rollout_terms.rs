@@ -1,4 +1,4 @@
-//! What is said beside a rollout: which plan, notes; and waiting until it is settled.
+//! Conditions and annotations of a rollout; and waiting until it is settled.
 
 use std::collections::BTreeMap;
 
@@ -91,17 +91,17 @@ fn lists_filter_by_notes_and_show_them() {
 fn a_pause_waits_until_no_host_is_at_work() {
     let at_work = rollout(RolloutState::Paused);
     let settled = Rollout { settled: true, ..at_work.clone() };
-    let told = |event| WatchRolloutsResponse { cursor: None, event: Some(event) };
+    let response = |event| WatchRolloutsResponse { cursor: None, event: Some(event) };
     let rollouts = vec![rollout(RolloutState::Running)];
-    let first = told(Event::Snapshot(RolloutSnapshot { rollouts }));
-    let last = told(Event::Rollout(settled.clone()));
+    let first = response(Event::Snapshot(RolloutSnapshot { rollouts }));
+    let last = response(Event::Rollout(settled.clone()));
     let paused = PauseRolloutResponse { rollout: Some(at_work.clone()) };
     let got = GetRolloutResponse { rollout: Some(settled), ..Default::default() };
     let server = Server::start([
         ("PauseRollout", Reply::unary(&paused)),
         (
             "WatchRollouts",
-            Reply::messages(&[first.clone(), told(Event::Rollout(at_work))]).then_cut(),
+            Reply::messages(&[first.clone(), response(Event::Rollout(at_work))]).then_cut(),
         ),
         ("WatchRollouts", Reply::messages(&[first, last]).then_hang()),
         ("GetRollout", Reply::unary(&got)),

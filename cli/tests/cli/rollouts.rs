@@ -108,7 +108,7 @@ fn start_follows_to_the_end_and_says_how_to_take_it_back() {
     assert_eq!(heads.count(), 1, "said once: {lines:?}");
     assert_eq!(
         *lines.last().unwrap(),
-        "1a2b3c4d: web to app:v2 is done on 2 hosts; take it back with: wharf rollout undo 1a2b3c4d"
+        "1a2b3c4d: web to app:v2 succeeded on 2 hosts; to undo it, run: wharf rollout undo 1a2b3c4d"
     );
     let request: CreateRolloutRequest = server.request("CreateRollout");
     let spec = request.spec.unwrap();
@@ -207,13 +207,13 @@ fn a_pause_by_policy_is_1_and_shows_what_failed() {
         changed(3, restored),
         whole(4, paused),
     ];
-    // The stream goes on, since a rollout that is paused has not ended.
+    // The stream continues, since a rollout that is paused has not ended.
     let server = Server::start([("WatchRollouts", Reply::messages(&messages).then_hang())]);
     let run = run(&server, &["rollout", "watch", ID]);
     assert_eq!(run.code, Some(1), "{}", run.stderr);
     let lines = run.lines();
-    let told = "web1: failed at gate: HTTP 503, 200 expected (ROLLOUT_GATE_FAILED)";
-    assert!(lines.contains(&told) && lines.contains(&"web1: | boom"), "{lines:#?}");
+    let expected = "web1: failed at gate: HTTP 503, 200 expected (ROLLOUT_GATE_FAILED)";
+    assert!(lines.contains(&expected) && lines.contains(&"web1: | boom"), "{lines:#?}");
     let last = lines.last().unwrap();
     assert!(last.contains("is paused") && last.contains("web1 failed"), "{last}");
     assert!(last.contains("wharf rollout resume 1a2b3c4d --retry-failed"), "{last}");
@@ -232,7 +232,7 @@ fn a_server_that_restarts_is_waited_for() {
     ]);
     let run = run(&server, &["rollout", "watch", ID]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    assert_eq!(run.stderr.matches("trying again").count(), 2, "{}", run.stderr);
+    assert_eq!(run.stderr.matches("reconnecting").count(), 2, "{}", run.stderr);
     let cursors: Vec<_> = server
         .recorded()
         .iter()
@@ -251,7 +251,7 @@ fn events_are_json_one_a_line() {
     assert_eq!(events.len(), 5);
     assert_eq!(events[1]["step"]["step"]["state"], "HOST_STATE_UPDATING");
     assert_eq!(events[4]["cursor"]["revision"], "5");
-    assert!(run.stderr.contains("is done on 2 hosts"), "{}", run.stderr);
+    assert!(run.stderr.contains("succeeded on 2 hosts"), "{}", run.stderr);
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn a_plan_is_printed_and_nothing_is_begun() {
             "changes on web1, web2:",
             "  image: app:v1 -> app:v2",
             "",
-            "for this plan and no other: --expect-plan 4f2a",
+            "to start only this plan, use: --expect-plan 4f2a",
         ]
     );
     assert_eq!(server.methods(), ["PlanRollout"]);
@@ -373,7 +373,7 @@ fn who_watches_what_somebody_paused_is_told_how_it_goes_on() {
     let server = Server::start([("WatchRollouts", Reply::messages(&messages))]);
     let run = run(&server, &["rollout", "watch", ID]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    let hint = "somebody paused it; it goes on with: wharf rollout resume 1a2b3c4d\n";
+    let hint = "paused by a user; to resume it, run: wharf rollout resume 1a2b3c4d\n";
     assert_eq!(run.stderr, hint, "said once");
 }
 
@@ -405,7 +405,8 @@ fn what_comes_next_follows_from_what_was_asked_for() {
         ("PauseRollout", Reply::unary(&PauseRolloutResponse { rollout: running })),
         ("AbortRollout", Reply::unary(&AbortRolloutResponse { rollout: paused })),
     ]);
-    for (verb, then) in [("pause", "go on with: wharf rollout resume"), ("abort", "follow it with")]
+    for (verb, then) in
+        [("pause", "to resume it, run: wharf rollout resume"), ("abort", "to follow it, run")]
     {
         let run = run(&server, &["rollout", verb, ID]);
         assert_eq!(run.code, Some(0), "{}", run.stderr);

@@ -1,5 +1,5 @@
-//! A gRPC server that answers each method with prepared messages and records what it was asked.
-//! It works on paths and bytes, so every service is there without being implemented.
+//! A gRPC server that answers each method with prepared messages and records the requests. It works
+//! on paths and bytes, so every service is available without an implementation.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -69,7 +69,7 @@ struct Script {
 
 impl Server {
     /// Serves replies by method name, such as `ListContainers`. A method with several replies
-    /// gives them in turn, the last one for ever.
+    /// gives them in turn, the last one forever.
     pub fn start(replies: impl IntoIterator<Item = (&'static str, Reply)>) -> Self {
         let mut by_method: HashMap<&'static str, Vec<Reply>> = HashMap::new();
         for (method, reply) in replies {
@@ -166,7 +166,7 @@ impl Reply {
         Self { messages: Vec::new(), end: End::Status(status) }
     }
 
-    /// A fan-out that has begun on these hosts.
+    /// A fan-out that has started on these hosts.
     pub fn started<M: FanoutResponse>(hosts: &[&str]) -> Stream<M> {
         let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
         let started = FanoutStarted { hosts, operation_id: "op".into() };

@@ -33,7 +33,7 @@ fn a_plan_that_takes_long_is_explained_and_can_be_left() {
         Server::start([("PlanRollout", Reply::messages::<PlanRolloutResponse>(&[]).then_hang())]);
     let arguments = ["rollout", "plan", "web", "-A", "--image", "app:v2"];
     let (line, _) = interrupt_at_the_first_line(&server, &arguments);
-    assert!(line.contains("a host that does not answer is waited for"), "{line}");
+    assert!(line.contains("a host that doesn't answer can delay it"), "{line}");
 }
 
 #[test]
@@ -44,5 +44,5 @@ fn ctrl_c_ends_with_130_and_says_what_goes_on() {
     let server = Server::start([("PullImage", reply.hang())]);
     let (line, rest) = interrupt_at_the_first_line(&server, &["pull", "-A", "app"]);
     assert_eq!(line, "web1: Downloading\n");
-    assert_eq!(rest, "interrupted; pulls that have begun go on on the hosts\n");
+    assert_eq!(rest, "interrupted; pulls in progress continue on the hosts\n");
 }

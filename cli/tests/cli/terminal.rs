@@ -132,7 +132,7 @@ fn a_rollout_is_a_table_that_moves() {
         "web to app:v2: running, 0 of 2 done",
         "HOST",
         "updating",
-        "web to app:v2 is done on 2 hosts; take it back with: wharf rollout undo 1a2b3c4d",
+        "web to app:v2 succeeded on 2 hosts; to undo it, run: wharf rollout undo 1a2b3c4d",
     ] {
         assert!(seen.contains(part), "{part}: {seen}");
     }

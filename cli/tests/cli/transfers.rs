@@ -1,4 +1,4 @@
-//! Pull, push, create and run: progress, results, credentials, what is sent.
+//! Pull, push, create, and run: progress, results, credentials, requests.
 
 use tonic::Code;
 use wharf::v1::create_container_response::Event as CreateEvent;
@@ -99,7 +99,11 @@ fn a_broken_docker_configuration_is_a_warning() {
         command.env("DOCKER_CONFIG", directory.path());
     });
     assert_eq!(run.code, Some(0));
-    assert!(run.stderr.starts_with("warning: no credentials for docker.io"), "{}", run.stderr);
+    assert!(
+        run.stderr.starts_with("warning: cannot read credentials for docker.io"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(server.request::<PullImageRequest>("PullImage").credentials, None);
 }
 

@@ -73,7 +73,7 @@ fn a_line_for_each_container_and_a_remark_where_nothing_changed() {
     let server = Server::start([("StopContainers", reply)]);
     let table = run(&server, &["stop", "-t", "5", "-H", "web1,web2", "web"]);
     assert_eq!((table.code, table.stdout.as_str()), (Some(0), "web1/web\nweb2/web\n"));
-    assert_eq!(table.stderr, "web2/web: was not running\n");
+    assert_eq!(table.stderr, "web2/web: not running\n");
     let request: StopContainersRequest = server.request("StopContainers");
     assert_eq!(request.timeout.unwrap().seconds, 5);
     assert_eq!(request.containers, ["web"]);

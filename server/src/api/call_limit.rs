@@ -196,7 +196,7 @@ mod tests {
         let refused = service.call(request("ann")).await.unwrap();
         let status = Status::from_header_map(refused.headers()).unwrap();
         assert_eq!(status.code(), Code::ResourceExhausted);
-        assert!(status.message().starts_with("token:ann has 2 calls under way"), "{status:?}");
+        assert!(status.message().starts_with("token:ann has 2 calls in progress"), "{status:?}");
         let other = service.call(request("bob")).await.unwrap();
         assert!(Status::from_header_map(other.headers()).is_none());
         let health = service.call(Request::new(())).await.unwrap();

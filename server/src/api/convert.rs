@@ -290,9 +290,9 @@ mod tests {
             );
         }
         let message = of("name", vec!["a\0".to_owned()]).unwrap_err();
-        assert_eq!(message, "filters[0].values[0]: must have no control characters");
+        assert_eq!(message, "filters[0].values[0]: must not contain control characters");
         let message = of("na\nme", vec!["a".to_owned()]).unwrap_err();
-        assert_eq!(message, "filters[0].key: must have no control characters");
+        assert_eq!(message, "filters[0].key: must not contain control characters");
     }
 
     #[test]

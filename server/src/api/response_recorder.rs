@@ -71,7 +71,7 @@ impl Recorder {
         let call = call.with_earlier(earlier.collect());
         let said = Arc::new(Mutex::new(Vec::new()));
         let (name, recorder) = (host.to_string(), Arc::clone(&said));
-        let call = call.with_tap(move |event: &R::Event| {
+        let call = call.with_observer(move |event: &R::Event| {
             let envelope = Envelope::Payload(event.clone());
             write_responses(&recorder, &R::from_envelope(name.clone(), envelope));
         });

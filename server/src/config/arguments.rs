@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 /// The server of Wharf: one gRPC API for every Docker host you own.
 ///
-/// You can also set every option with an environment variable, WHARFD_ and its name in capitals with
-/// underscores (such as WHARFD_DATA_DIR), or in the configuration file, under its name with
+/// You can also set every option with an environment variable, WHARFD_ and its name in capitals
+/// with underscores (such as WHARFD_DATA_DIR), or in the configuration file, under its name with
 /// underscores. A flag overrides its variable, and a variable overrides the file.
 #[derive(Debug, Clone, Default, clap::Parser)]
 #[command(name = "wharfd", version)]
@@ -29,8 +29,8 @@ pub struct Arguments {
     /// /run/wharf/wharfd.sock]
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Vec<String>,
-    /// Host name that callers of plain TCP may use, besides loopback addresses and localhost; can be
-    /// repeated, or separated by commas in the variable
+    /// Host name that callers of plain TCP may use, besides loopback addresses and localhost; can
+    /// be repeated, or separated by commas in the variable
     #[arg(long, value_name = "NAME")]
     pub allowed_hosts: Vec<String>,
     /// Origin of web pages that may call, such as `https://ui.example.com`; can be repeated, or
@@ -40,7 +40,8 @@ pub struct Arguments {
     /// Don't add this machine's Docker socket as a host if no hosts are configured
     #[arg(long)]
     pub no_local: bool,
-    /// Maximum number of hosts that one call works on at the same time, from 1 to 10000 [default: 256]
+    /// Maximum number of hosts that one call works on at the same time, from 1 to 10000 [default:
+    /// 256]
     #[arg(long, value_name = "N")]
     pub max_parallel: Option<String>,
     /// Number of ended rollouts to keep, from 10 to 1000000 [default: 1000]
@@ -61,8 +62,8 @@ pub struct Arguments {
     /// CA certificates to verify client certificates (PEM)
     #[arg(long, value_name = "FILE")]
     pub tls_client_ca: Option<PathBuf>,
-    /// File of accepted tokens: lines of name:role:token or name:role:SHA256-OF-TOKEN, with the role
-    /// reader, operator, or admin
+    /// File of accepted tokens: lines of name:role:token or name:role:SHA256-OF-TOKEN, with the
+    /// role reader, operator, or admin
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Allow plain TCP without authentication: anyone who can connect is root on every host

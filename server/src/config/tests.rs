@@ -138,7 +138,7 @@ fn wrong_values_name_where_they_came_from() {
         (&["--listen", "tcp://:70"], &[], "write tcp://HOST:PORT"),
         (&["--listen", "tcp://a:99999"], &[], "write tcp://HOST:PORT"),
         (&["--listen", "http://a:80"], &[], "write unix:///PATH or tcp://HOST:PORT"),
-        (&["--listen", "unix:///a", "--listen", "unix:///a"], &[], "is there twice"),
+        (&["--listen", "unix:///a", "--listen", "unix:///a"], &[], "occurs twice"),
         (&["--config", "/nowhere/wharfd.toml"], &[], "--config: cannot read /nowhere/wharfd.toml"),
         (&[], &[("WHARFD_CONFIG", "/nowhere")], "WHARFD_CONFIG: cannot read /nowhere"),
     ] {

@@ -159,7 +159,8 @@ impl HostAddress {
     }
 
     /// Whether a plain connection to this address is acceptable: always to this machine, but to
-    /// another one only with `insecure`, because anyone who can alter that traffic is root there.
+    /// another one only with `insecure`, because anyone who can read or alter that traffic is root
+    /// there.
     pub fn may_be_plain(&self, insecure: bool) -> bool {
         insecure || self.is_local()
     }

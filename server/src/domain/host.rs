@@ -65,7 +65,7 @@ pub struct InvalidHostName(String);
 pub enum HostError {
     /// Plain TCP to another machine.
     #[error(
-        "{0} is plain TCP to another machine, and anyone who can alter that traffic is root there; add TLS certificates, or allow it with `insecure`"
+        "{0} is plain TCP to another machine, and anyone who can read or alter that traffic is root there; add TLS certificates, or allow it with `insecure`"
     )]
     PlainTcp(HostAddress),
     /// TLS material for a unix socket.
@@ -164,7 +164,7 @@ mod tests {
         let refused = host("tcp://10.0.0.5:2375", false, false).check().unwrap_err();
         assert!(refused.to_string().contains("`insecure`"), "{refused}");
         let refused = host("unix:///run/docker.sock", true, false).check().unwrap_err();
-        assert!(refused.to_string().contains("takes no TLS"), "{refused}");
+        assert!(refused.to_string().contains("does not use TLS"), "{refused}");
     }
 
     #[test]

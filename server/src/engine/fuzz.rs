@@ -254,7 +254,7 @@ fn fuzz_secrets_in_messages() {
         assert!(registry_auth::header(Some(&login)).is_sensitive());
         serde_json::from_str::<serde_json::Value>(&registry_auth::body(&login)).unwrap();
         let shown = registry_auth::redact(text.clone(), Some(&login));
-        // Between the marks: a secret such as "]x" comes up anew where one ends.
+        // Between the marks: a secret such as "]x" appears again where one ends.
         let mut pieces = shown.split("[redacted]");
         assert!(secret.len() < 4 || pieces.all(|piece| !piece.contains(secret)), "{shown:?}");
         check_line(&one_line(&text));

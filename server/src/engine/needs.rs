@@ -158,7 +158,8 @@ mod tests {
             assert_eq!(lines(&body, since), [""; 0], "{body}");
             let told = lines(&body, since - 1);
             assert_eq!(told.len(), 1, "{body}: {told:?}");
-            let expected = format!("needs API version 1.{since}, and 1.{}", since - 1);
+            let expected =
+                format!("requires API version 1.{since}, but this Engine uses 1.{}", since - 1);
             assert!(told[0].contains(&expected), "{told:?}");
         }
     }

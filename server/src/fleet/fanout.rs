@@ -53,12 +53,12 @@ pub struct HostCall<P> {
     /// Held by the driver until the host has its outcome: work that continues after that sends
     /// nothing, and does not keep the channel open.
     sender: Weak<mpsc::Sender<HostEvent<P>>>,
-    tap: Option<Tap<P>>,
+    observe: Option<Observer<P>>,
     earlier: Vec<P>,
 }
 
 /// Receives every payload before it is sent.
-type Tap<P> = Box<dyn Fn(&P) + Send + Sync>;
+type Observer<P> = Box<dyn Fn(&P) + Send + Sync>;
 
 /// Starts `work` on every host and returns the messages of the hosts, in the order of sending. Each
 /// host has exactly one [`HostEvent::Outcome`]. The channel stays open after the last one while
@@ -135,7 +135,7 @@ where
             engine,
             budget: Arc::clone(&budget),
             sender: Arc::downgrade(&sender),
-            tap: None,
+            observe: None,
             earlier: Vec::new(),
         };
         let work = (self.work)(call);
@@ -163,8 +163,8 @@ impl<P> HostCall<P> {
     /// Sends a payload to the caller. The time until the caller reads it does not count against the
     /// budget of the host. Does nothing if nobody is listening.
     pub async fn emit(&self, payload: P) {
-        if let Some(tap) = &self.tap {
-            tap(&payload);
+        if let Some(observe) = &self.observe {
+            observe(&payload);
         }
         let Some(sender) = self.sender.upgrade() else { return };
         let event = HostEvent::Payload(self.host.name.clone(), payload);
@@ -183,10 +183,10 @@ impl<P> HostCall<P> {
         }
     }
 
-    /// Lets `tap` receive every payload except those that may be lost.
+    /// Lets `observe` see every payload except those that may be lost.
     #[must_use]
-    pub fn with_tap(mut self, tap: impl Fn(&P) + Send + Sync + 'static) -> Self {
-        self.tap = Some(Box::new(tap));
+    pub fn with_observer(mut self, observe: impl Fn(&P) + Send + Sync + 'static) -> Self {
+        self.observe = Some(Box::new(observe));
         self
     }
 

@@ -238,7 +238,7 @@ fn over_budget(state: &RolloutState, budget: usize) -> Trouble {
         })
         .collect();
     let message = format!(
-        "{} failed, {budget} allowed: {}",
+        "{} failed, limit {budget}: {}",
         count(failed.len(), "host", "hosts"),
         hosts::some_of(&failed)
     );

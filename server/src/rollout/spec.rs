@@ -83,7 +83,7 @@ pub struct Policy {
     pub max_failures: Amount,
     /// What to do if more hosts fail.
     pub on_failure: OnFailure,
-    /// Which hosts a rollback puts back.
+    /// Which hosts a rollback restores.
     pub rollback_scope: RollbackScope,
     /// Hosts in progress at the same time in a rollback; `None`: like `max_parallel`.
     pub rollback_parallel: Option<Amount>,
@@ -216,7 +216,7 @@ pub enum OnFailure {
     Abort,
 }
 
-/// Which hosts a rollback puts back. A failed host is restored in any case.
+/// Which hosts a rollback restores. A failed host is always restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RollbackScope {

@@ -76,7 +76,7 @@ impl Supervisor {
         let supervisor = Self { shared, handles, tasks, ended, sweep_lock };
         supervisor.tasks.spawn(sweeper.run());
         for id in supervisor.shared.journal.open().await? {
-            tracing::info!(rollout = %id, "taken up");
+            tracing::info!(rollout = %id, "resumed");
             supervisor.drive(id).await;
         }
         Ok(supervisor)
@@ -97,7 +97,7 @@ impl Supervisor {
                 self.tasks.spawn(async move { supervisor.attend(id, driver).await });
             }
             Err(error) => {
-                tracing::error!(rollout = %id, error = &error as &dyn std::error::Error, "cannot be driven");
+                tracing::error!(rollout = %id, error = &error as &dyn std::error::Error, "cannot start the driver");
             }
         }
     }
@@ -120,7 +120,7 @@ impl Supervisor {
                     return;
                 }
                 Err(error) => {
-                    tracing::error!(rollout = %id, error = &error as &dyn std::error::Error, "broke off");
+                    tracing::error!(rollout = %id, error = &error as &dyn std::error::Error, "the driver ended early");
                 }
             }
             driver = loop {
@@ -134,7 +134,7 @@ impl Supervisor {
                         break driver;
                     }
                     Err(error) => {
-                        tracing::error!(rollout = %id, error = &error as &dyn std::error::Error, "cannot go on");
+                        tracing::error!(rollout = %id, error = &error as &dyn std::error::Error, "cannot continue");
                     }
                 }
             };

@@ -12,7 +12,7 @@ use super::failure::Failure;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The directory or a file in it cannot be created, read, or written.
-    #[error("{path}: cannot {action}; give wharfd a directory that it may write with --data-dir")]
+    #[error("{path}: cannot {action}; set a writable directory with --data-dir")]
     File {
         /// The directory or file.
         path: PathBuf,
@@ -22,14 +22,14 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Other users could put their own key, lock, or database into the directory.
-    #[error("{path}: every user of this machine may write to it; run `chmod o-w {path}`")]
+    #[error("{path}: writable for every user of this machine; run `chmod o-w {path}`")]
     Exposed {
         /// The data directory.
         path: PathBuf,
     },
     /// Another `wharfd` holds the lock.
     #[error(
-        "{path}: in use by another wharfd{}; stop that one, or give this one another --data-dir",
+        "{path}: in use by another wharfd{}; stop that one, or set another directory with --data-dir",
         .process.map(|id| format!(" (process {id})")).unwrap_or_default()
     )]
     InUse {
@@ -40,7 +40,7 @@ pub enum StoreError {
     },
     /// The file is something else, or damaged beyond reading.
     #[error(
-        "{path}: not a database of wharfd, or damaged; move it away to begin anew, or put a copy back"
+        "{path}: not a wharfd database, or damaged; restore a backup, or move it away to start with an empty store"
     )]
     NotADatabase {
         /// The file.
@@ -50,7 +50,7 @@ pub enum StoreError {
     },
     /// SQLite would follow the link for the database and put its other files beside the target.
     #[error(
-        "{path}: is a symbolic link; move the file itself there, or name its directory with --data-dir"
+        "{path}: is a symbolic link; move the file itself there, or set its directory with --data-dir"
     )]
     SymbolicLink {
         /// The link.
@@ -58,7 +58,7 @@ pub enum StoreError {
     },
     /// The database is gone or has no content, but not the rest of the store.
     #[error(
-        "{path}: {state}, but {beside} is there; put back a copy of the database, or move {} away to start with an empty store",
+        "{path}: {state}, but {beside} exists; restore a backup of the database, or move {} away to start with an empty store",
         if *.exists { format!("both {} and {}", .path.display(), .beside.display()) } else { .beside.display().to_string() }
     )]
     DatabaseLost {
@@ -73,7 +73,7 @@ pub enum StoreError {
     },
     /// The key is no file of its own, such as a named pipe.
     #[error(
-        "{path}: is not a regular file; put the key there, or name its place with --secret-key-file"
+        "{path}: is not a regular file; put the key there, or set its path with --secret-key-file"
     )]
     KeyNotAFile {
         /// The key file.
@@ -81,7 +81,7 @@ pub enum StoreError {
     },
     /// A later version of `wharfd` has been here.
     #[error(
-        "{path}: written by a newer wharfd (schema {found}, this one knows {known}); run that version, or put back a copy from before the upgrade"
+        "{path}: written by a newer wharfd (schema {found}, this one supports {known}); run that version, or restore a backup from before the upgrade"
     )]
     NewerSchema {
         /// The file.
@@ -93,7 +93,7 @@ pub enum StoreError {
     },
     /// A schema with a known number but different contents.
     #[error(
-        "{path}: its schema {version} is not that of a released wharfd; run the version that made it"
+        "{path}: its schema {version} is not that of a released wharfd; run the version that created it"
     )]
     ForeignSchema {
         /// The file.
@@ -103,7 +103,7 @@ pub enum StoreError {
     },
     /// Sealed rows, but no key.
     #[error(
-        "{path}: missing, but the store has secrets that were sealed with it; put the key back, or name its place with --secret-key-file; without the key they are lost: to start with an empty store, move wharf.db away"
+        "{path}: missing, but the store has secrets that are encrypted with it; restore the key, or set its path with --secret-key-file; without the key they are lost: to start with an empty store, move wharf.db away"
     )]
     KeyMissing {
         /// Where the key was expected.
@@ -111,14 +111,14 @@ pub enum StoreError {
     },
     /// Sealed rows, but another key.
     #[error(
-        "{path}: not the key that the store's secrets were sealed with; put that key back, or name its place with --secret-key-file"
+        "{path}: not the key of the store's secrets; restore that key, or set its path with --secret-key-file"
     )]
     WrongKey {
         /// The key file.
         path: PathBuf,
     },
     /// The key file is not 32 bytes long.
-    #[error("{path}: has {length} bytes where a key has 32; put the right file back")]
+    #[error("{path}: has {length} bytes, but a key has 32; restore the right file")]
     KeyLength {
         /// The key file.
         path: PathBuf,
@@ -126,7 +126,7 @@ pub enum StoreError {
         length: u64,
     },
     /// Every user of the machine can read the key.
-    #[error("{path}: can be read by every user of this machine; run `chmod 600 {path}`")]
+    #[error("{path}: readable for every user of this machine; run `chmod 600 {path}`")]
     KeyExposed {
         /// The key file.
         path: PathBuf,

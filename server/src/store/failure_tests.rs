@@ -161,11 +161,8 @@ async fn a_database_without_content_is_not_taken_for_a_new_store() {
     open(directory.path()).await.close().await;
     fs::write(&path, "").unwrap();
     let text = refusal(&options(directory.path())).await;
-    assert!(
-        text.contains("wharf.db: has no content, but") && text.contains("secret.key"),
-        "{text}"
-    );
-    assert!(text.contains("put back a copy"), "{text}");
+    assert!(text.contains("wharf.db: is empty, but") && text.contains("secret.key"), "{text}");
+    assert!(text.contains("restore a backup"), "{text}");
     assert_eq!(fs::metadata(&path).unwrap().len(), 0);
 
     // What a first start leaves behind that was killed at once.
@@ -183,7 +180,7 @@ async fn a_log_of_writes_without_its_database_is_not_deleted() {
     assert!(text.contains("wharf.db: missing, but") && text.contains("wharf.db-wal"), "{text}");
     fs::write(directory.path().join("wharf.db"), "").unwrap();
     let text = refusal(&options(directory.path())).await;
-    assert!(text.contains("wharf.db: has no content, but"), "{text}");
+    assert!(text.contains("wharf.db: is empty, but"), "{text}");
     let mut kept = String::new();
     fs::File::open(&log).unwrap().read_to_string(&mut kept).unwrap();
     assert_eq!(kept, "not empty");

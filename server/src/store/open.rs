@@ -54,7 +54,7 @@ pub(super) async fn open(options: &StoreOptions) -> Result<Store, StoreError> {
 fn create_directory(path: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::File {
         path: path.to_owned(),
-        action: "make the data directory",
+        action: "create the data directory",
         source,
     };
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
@@ -130,11 +130,11 @@ fn check_files(database: &Path, key: &Path) -> Result<(), StoreError> {
     let is_filled = |path: &Path| length(path).is_some_and(|length| length > 0);
     match length(database) {
         // SQLite deletes the log of a database without content.
-        Some(0) if is_filled(&log) => lost(true, "has no content", &log),
+        Some(0) if is_filled(&log) => lost(true, "is empty", &log),
         None if is_filled(&log) => lost(false, "missing", &log),
         // The key is created after the database, so a first start that was killed cannot leave this
         // state. Without a database, the key may have been put there in advance.
-        Some(0) if is_filled(key) => lost(true, "has no content", key),
+        Some(0) if is_filled(key) => lost(true, "is empty", key),
         _ => Ok(()),
     }
 }
@@ -178,7 +178,7 @@ async fn pool(path: &Path, options: SqliteConnectOptions) -> Result<SqlitePool, 
 }
 
 /// Whether a connection that was given back can serve again. SQLite rolls back by itself where a
-/// commit finds the disk full, and sqlx counts such a transaction as open for good: every later
+/// commit finds the disk full, and sqlx counts such a transaction as open permanently: every later
 /// one would fail.
 async fn is_usable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     // A rollback may be queued; it is done before the answer to this.
@@ -247,8 +247,8 @@ impl Opening<'_> {
         StoreError::database(Arc::clone(&self.directory), action)
     }
 
-    /// Whether any table holds a sealed value. The tables are found by their column, so that a later
-    /// one is not forgotten here.
+    /// Whether any table holds a sealed value. The tables are found by their column, so that a
+    /// later one is not forgotten here.
     async fn has_sealed(&self) -> Result<bool, sqlx::Error> {
         let tables: Vec<String> = sqlx::query_scalar(
             "SELECT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c

@@ -1,7 +1,7 @@
-//! Writes that carried a `request_id`: which hosts were begun and how they ended, so that a
+//! Writes that carried a `request_id`: which hosts were started and how they ended, so that a
 //! retry gets the first answer instead of doing it again. Called by the API.
 //!
-//! A host that is begun but not done after a restart has an unknown result: the caller is told
+//! A host that is started but not done after a restart has an unknown result: the caller is told
 //! so, and nothing is repeated behind its back.
 
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ pub struct NewOperation<'a> {
 /// What the store knows of a `request_id`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begun {
-    /// Nothing until now; the operation is recorded as begun.
+    /// Nothing until now; the operation is recorded as started.
     New,
     /// The same request of the same caller came before.
     Again(StoredOperation),
@@ -42,7 +42,7 @@ pub struct StoredOperation {
     pub method: String,
     /// Identifies the request.
     pub request_sha256: [u8; 32],
-    /// How far each host got, by name. Hosts that were never begun are not in it.
+    /// How far each host got, by name. Hosts that were never started are not in it.
     pub hosts: BTreeMap<String, HostProgress>,
 }
 
@@ -137,7 +137,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets that something was begun: nothing was done. What is done stays as it is.
+    /// Forgets that something was started: nothing was done. What is done stays as it is.
     pub async fn operation_host_untouched(
         &self,
         request_id: &str,

@@ -328,7 +328,7 @@ async fn push(
                 .execute(&mut *connection)
                 .await
                 .map_err(&failed)?;
-            // Nothing is pulled any more, so nobody needs the caller's password.
+            // Nothing is pulled any longer, so nobody needs the caller's password.
             sqlx::query("DELETE FROM rollout_secrets WHERE rollout = ? AND kind = ?")
                 .bind(&text)
                 .bind(SecretKind::Login.as_str())

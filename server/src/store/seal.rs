@@ -34,10 +34,10 @@ impl Sealer {
     pub(super) fn from_file(path: &Path) -> Result<Option<Self>, StoreError> {
         let failed = |source| StoreError::File {
             path: path.to_owned(),
-            action: "read the key that seals secrets",
+            action: "read the key for secrets",
             source,
         };
-        // A named pipe would keep the start waiting for ever.
+        // A named pipe would keep the start waiting forever.
         if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
             return Err(StoreError::KeyNotAFile { path: path.to_owned() });
         }
@@ -62,7 +62,7 @@ impl Sealer {
     pub(super) fn create_file(path: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::File {
             path: path.to_owned(),
-            action: "write the key that seals secrets",
+            action: "write the key for secrets",
             source,
         };
         let bytes = Zeroizing::new(<[u8; KEY_LENGTH]>::from(

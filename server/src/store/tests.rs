@@ -303,7 +303,7 @@ async fn a_file_that_is_no_database_is_left_alone() {
     let content = "These are my notes, and not a database at all. ".repeat(40);
     fs::write(&path, &content).unwrap();
     let text = refusal(&options(directory.path())).await;
-    assert!(text.contains("wharf.db: not a database"), "{text}");
+    assert!(text.contains("wharf.db: not a wharfd database"), "{text}");
     assert_eq!(fs::read_to_string(&path).unwrap(), content);
 }
 
@@ -342,7 +342,7 @@ async fn what_hangs_on_a_container_is_taken_as_long_as_its_rollout_lasts() {
         create(1, "web", "alpha", &["side"]).await.unwrap();
         for (container, dependents) in [("side", &[][..]), ("db", &["side"])] {
             let said = create(2, container, "alpha", dependents).await.unwrap_err().to_string();
-            assert!(said.starts_with("side on alpha is being changed"), "{said}");
+            assert!(said.starts_with("another rollout is changing side on alpha"), "{said}");
         }
         create(2, "side", "beta", &[]).await.unwrap();
         let first = RolloutId(uuid::Uuid::from_u128(1));
@@ -352,7 +352,7 @@ async fn what_hangs_on_a_container_is_taken_as_long_as_its_rollout_lasts() {
     }
 }
 
-/// A rollout that restarts a container on a host with what hangs on it.
+/// A rollout that restarts a container on a host with what depends on it.
 pub(super) fn rollout(
     number: u128,
     container: &str,
@@ -466,7 +466,7 @@ async fn a_lost_or_foreign_key_is_noticed_once_secrets_exist() {
 async fn a_directory_that_cannot_be_made_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let text = refusal(&options(&file.path().join("data"))).await;
-    assert!(text.contains("/data: cannot make the data directory"), "{text}");
+    assert!(text.contains("/data: cannot create the data directory"), "{text}");
     assert!(text.contains("--data-dir"), "{text}");
 }
 

@@ -1,4 +1,4 @@
-//! What the calls send, and what "already so" looks like.
+//! The requests of the calls, and responses for "already done".
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

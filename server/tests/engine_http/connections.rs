@@ -1,4 +1,4 @@
-//! How many connections there are, and who waits for whom.
+//! The number of connections, and which calls wait for each other.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Answers that no Engine should give, and what becomes of them.
+//! Invalid responses of an Engine, and how they are handled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,7 +106,7 @@ async fn a_write_whose_answer_breaks_off_is_in_doubt() {
     ] {
         let error = create(move || raw(text)).await;
         assert_eq!(error.kind, ErrorKind::ResultUnknown, "{text:?}: {error}");
-        assert!(error.message.ends_with("it may have been done or not"), "{error}");
+        assert!(error.message.ends_with("the result is unknown"), "{error}");
     }
 }
 
@@ -248,7 +248,7 @@ async fn errors_carry_status_and_message_whole() {
         create(|| vec![Step::Send(whole(504, "", b"<html><title>504 Gateway Time-out</title>"))])
             .await;
     assert_eq!(error.kind, ErrorKind::ResultUnknown);
-    assert_eq!(error.message, "504 Gateway Time-out; it may have been done or not");
+    assert_eq!(error.message, "504 Gateway Time-out; the result is unknown");
     // The error broke off: its status counts all the same.
     let error = create(|| raw("HTTP/1.1 409 X\r\nContent-Length: 50\r\n\r\n{\"mess")).await;
     assert_eq!(error.kind, ErrorKind::Conflict);

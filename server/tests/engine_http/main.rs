@@ -1,5 +1,5 @@
-//! The HTTP client of one Engine against a server that answers as scripted, byte by byte:
-//! versions, connections, and everything a host can do wrong.
+//! The HTTP client of one Engine against a server with scripted bytes: versions, connections, and
+//! every failure of a host.
 
 mod answers;
 mod connections;

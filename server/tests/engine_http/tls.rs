@@ -1,4 +1,4 @@
-//! Connections with TLS, and what is said when they fail.
+//! Connections with TLS, and the messages when they fail.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -145,10 +145,10 @@ async fn the_right_certificates_get_through() {
 async fn the_wrong_certificate_of_an_engine_is_named() {
     let authority = Authority::new();
     let server = serve(&authority.server("127.0.0.1"), None);
-    // Another authority, and one that was made anew under the same name.
+    // Another authority, and one that was recreated under the same name.
     for other in [Authority::named("other"), Authority::new()] {
         let message = tls_error(&server.address, Some(&other.material(None))).await;
-        assert!(message.contains("not signed by the CA given for this host"), "{message}");
+        assert!(message.contains("not signed by the CA of this host"), "{message}");
     }
     let server = serve(&authority.server("docker.example.com"), None);
     let message = tls_error(&server.address, Some(&authority.material(None))).await;
@@ -180,10 +180,7 @@ async fn an_expired_certificate_is_called_expired_with_its_date() {
     }
     let server = serve(&authority.server("127.0.0.1"), Some(&authority));
     for (years, expected) in [
-        (
-            (2001, 2003),
-            "the client certificate given for this host expired on 2003-01-01T00:00:00Z",
-        ),
+        ((2001, 2003), "the client certificate of this host expired on 2003-01-01T00:00:00Z"),
         ((2090, 2091), "given for this host is not valid before 2090-01-01T00:00:00Z"),
     ] {
         let usage = ExtendedKeyUsagePurpose::ClientAuth;
@@ -213,7 +210,7 @@ async fn plain_and_tls_that_meet_are_told_apart() {
     });
     let address = HostAddress::parse(&text, Transport::Tls).unwrap();
     let message = tls_error(&address, Some(&material)).await;
-    assert!(message.contains("the port does not speak TLS"), "{message}");
+    assert!(message.contains("the port does not use TLS"), "{message}");
     drop((server, plain));
     // Plain to a TLS port, as Engines answer it.
     let server = Server::start(|_| {
@@ -222,7 +219,7 @@ async fn plain_and_tls_that_meet_are_told_apart() {
     })
     .await;
     let message = tls_error(&server.address, None).await;
-    assert!(message.contains("speaks TLS, but no certificates are given"), "{message}");
+    assert!(message.contains("uses TLS, but this host has no certificates"), "{message}");
 }
 
 #[tokio::test]

@@ -110,7 +110,7 @@ async fn a_pull_says_which_tag_and_what_platform() {
     let server = engine(done).await;
     let error = pull(&server, "app", Some("linux/arm64"), None).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::ForeignPlatform);
-    assert!(error.message.contains("linux/amd64 and not for linux/arm64"), "{error}");
+    assert!(error.message.contains("linux/amd64, not for linux/arm64"), "{error}");
 }
 
 #[tokio::test]

@@ -61,7 +61,8 @@ async fn what_the_engine_does_not_know_is_refused_before_it_is_sent() {
     let server = engine("1.47", "1.24").await;
     let error = server.client().create_container(None, None, &body).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unsupported);
-    let expected = "an image as a mount at \"/models\" needs API version 1.48, and 1.47 is spoken";
+    let expected =
+        "an image as a mount at \"/models\" requires API version 1.48, but this Engine uses 1.47";
     assert!(error.message.contains(expected), "{error}");
     assert!(!server.lines().iter().any(|line| line.contains("create")), "{:?}", server.lines());
 }
@@ -104,7 +105,7 @@ async fn an_engine_that_was_exchanged_is_asked_again_once() {
     assert_eq!(listing.api_version.to_string(), "1.40");
     assert_eq!(server.lines(), ["GET /v1.41/containers/json", "GET /v1.40/containers/json"]);
 
-    // One that refuses whatever it offers is not asked for ever.
+    // One that refuses whatever it offers is not asked forever.
     let server = Server::engine(|_| {
         refusal(400, "client version 1.41 is too new. Maximum supported API version is 1.41")
     })

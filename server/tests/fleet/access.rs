@@ -1,5 +1,5 @@
-//! Who may call what, over TLS with tokens. Read from the descriptors: a method that is added
-//! without a role, or that is let through to somebody below it, fails here.
+//! Authorization of all methods, over TLS with tokens. Read from the descriptors: a new method
+//! without a role, or a method that admits a lower role, fails here.
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -77,7 +77,7 @@ pub async fn call(channel: &Channel, path: &str, token: Option<&str>) -> Code {
     let (head, body) = response.into_parts();
     let headers = match head.headers.get("grpc-status") {
         Some(_) => head.headers,
-        // It goes on until somebody hangs up: let through.
+        // It continues until somebody hangs up: let through.
         None if path.ends_with("/WatchRollouts") => return Code::Ok,
         None => body.collect().await.unwrap().trailers().cloned().unwrap_or_default(),
     };

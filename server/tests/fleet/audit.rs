@@ -1,4 +1,4 @@
-//! The audit log: a line for every call that changes something and for every one that is refused.
+//! The audit log: one line for every call that changes something and for every refusal.
 
 use tonic::Code;
 use wharf::v1;

@@ -44,7 +44,7 @@ async fn a_read_ends_on_the_hosts_when_its_caller_goes() {
     .await;
 }
 
-/// Begins a pull on hosts 0 to 2, two at a time, and goes away once those two have begun.
+/// Begins a pull on hosts 0 to 2, two at a time, and goes away once those two have started.
 async fn go_away_from(fleet: &Fleet, pull: v1::PullImageRequest) {
     fleet.warm().await;
     for host in fleet.hosts() {

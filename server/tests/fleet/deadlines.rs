@@ -1,4 +1,4 @@
-//! Hosts that are slow or hang, and what the others notice of it.
+//! Slow and hung hosts, and their effect on the others.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! Every way in which one host can go wrong, what its outcome says of it, and that the others
-//! notice nothing.
+//! Every failure of one host: its outcome, and that the others are not affected.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a request may hold, and what one caller may use of the server.
+//! The limits of requests, and those of one caller.
 
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
@@ -80,7 +80,7 @@ async fn a_caller_has_so_many_calls_and_one_that_ends_makes_room() {
     until("both are under way", || fleet.host(0).counters.snapshot().in_flight == 2).await;
     let (code, reason, message) = refused(fleet.containers().list_containers(list(at(&[1]))).await);
     assert_eq!((code, &*reason), (Code::ResourceExhausted, "TOO_MANY_CALLS"), "{message}");
-    assert!(message.starts_with("uid:") && message.contains("2 calls under way"), "{message}");
+    assert!(message.starts_with("uid:") && message.contains("2 calls in progress"), "{message}");
 
     drop(first);
     let deadline = Instant::now() + secs(20);

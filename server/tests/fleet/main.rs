@@ -1,5 +1,5 @@
-//! The real server on a unix socket, asked by the real gRPC client, in front of simulated hosts.
-//! A file is a behaviour.
+//! The real server on a unix socket, called by the real gRPC client, with simulated hosts. One file
+//! for each behavior.
 
 mod access;
 mod audit;

@@ -1,4 +1,4 @@
-//! How many hosts are at work at once, and how many connections that takes.
+//! The number of hosts in progress at the same time, and of connections.
 
 use futures_util::future::join_all;
 use wharf::v1;

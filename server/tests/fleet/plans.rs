@@ -1,4 +1,4 @@
-//! Plans that a program looks at, and then asks for.
+//! Plans that a program reviews and then starts.
 
 use std::collections::BTreeMap;
 

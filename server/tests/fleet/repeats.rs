@@ -1,4 +1,4 @@
-//! Writes with a `request_id`: what a repetition does, and what it does not.
+//! Writes with a `request_id`: what a retry does and does not do.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Credentials go to the registry they are for and nowhere else.
+//! Credentials are sent only to their own registry.
 
 use std::fmt::Debug;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Messages that a client takes which was told nothing: 4 MiB each, whatever the hosts have.
+//! Messages that fit a client's default limit of 4 MiB, for any hosts.
 
 use prost::Message;
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! Requests of a later version of the contract: what changes something is refused where it says what
-//! the server does not know; what only reads is answered.
+//! Requests of a later contract version: a change with an unknown field is refused; a read is
+//! answered.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -64,7 +64,7 @@ async fn a_write_with_a_field_of_later_touches_no_host() {
     let refused = send_whole(&fleet, STOP, later.clone()).await;
     assert_eq!((refused.code(), &*reason(&refused)), (Code::InvalidArgument, "UNKNOWN_FIELD"));
     let message = "99: this server does not know field 99 of wharf.v1.StopContainersRequest; \
-                   leave it out, or use a server that knows it";
+                   remove it, or use a server that supports it";
     assert_eq!(refused.message(), message);
 
     // A byte at a time.

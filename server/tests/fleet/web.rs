@@ -1,5 +1,5 @@
-//! What a browser can be made to send: by a name that stands for this machine (DNS rebinding), and
-//! from the page of a stranger. Over real sockets, as browsers send it and as gRPC clients do.
+//! Requests that a browser can be made to send: with another name for this machine (DNS rebinding),
+//! and from a foreign page. Over real sockets, as browsers and gRPC clients send them.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

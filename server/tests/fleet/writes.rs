@@ -1,5 +1,5 @@
-//! Every call that changes something takes a `request_id`, and a second call under it is answered
-//! as the first, whatever happened in between.
+//! Every call that changes something accepts a `request_id`, and a retry with it gets the first
+//! result, regardless of changes in between.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What every journal does.
+//! The contract of every journal.
 
 use wharf_server::rollout::journal::{JournalError, NewRollout, SecretKind};
 use wharf_server::rollout::model::{Control, HostPlan, Millis, Phase, Revision};
@@ -259,7 +259,7 @@ pub async fn what_has_ended_can_be_forgotten(kept: Kept) {
     journal.create(epoch, rollout(4, &["a"])).await.unwrap();
     let newest = journal.append(epoch, id(4), &[control(6_000, Control::Pause)]).await.unwrap();
     let changes = journal.changes();
-    // An old writer forgets nothing, and what is at work stays.
+    // An old writer forgets nothing, and what is in progress stays.
     let refused = journal.forget(old, id(1)).await;
     assert!(matches!(refused, Err(JournalError::Fenced)), "{refused:?}");
     for number in [1, 3, 4, 9] {
@@ -278,7 +278,7 @@ pub async fn what_has_ended_can_be_forgotten(kept: Kept) {
         let body = journal.secret(id(number), Some(&host("a")), SecretKind::Body).await.unwrap();
         assert_eq!((request.is_some(), body.is_some()), (left, left), "{number}");
     }
-    // Readers go on over what is not there any more.
+    // Readers go on over what is not there any longer.
     let read = in_short(&journal.after(Revision(2), None, 100).await.unwrap());
     assert_eq!(read, [(4, 2_000), (5, 4_000), (6, 5_000), (10, 4_000), (11, 6_000)]);
 

@@ -1,4 +1,4 @@
-//! Rollouts of a container that Docker Compose made, and what Compose does afterwards: the real one,
+//! Rollouts of a container created by Docker Compose, and what the real Compose does afterwards,
 //! with both image stores of the Engine.
 
 use std::fs;
@@ -93,7 +93,7 @@ async fn all_orders(engine: &'static Engine) -> anyhow::Result<()> {
     project.up(&v1).await?;
     project.only("v1").await?;
 
-    // The file names the new image: `up` makes it anew once.
+    // The file names the new image: `up` recreates it once.
     project.roll(&v2).await?;
     let rolled = project.only("v2").await?;
     project.up(&v2).await?;

@@ -1,6 +1,6 @@
-//! A container with everything set, made by the docker command line 28.5: what a rollout makes of
-//! each field of its inspection. `tests/INSPECTION.md` has a row for each; a field without a row is a
-//! failure, as is one that is said to be kept and is not.
+//! A container with all settings, created by the docker command line 28.5: what a rollout does with
+//! each field of its inspection. `tests/INSPECTION.md` has a row for each; a field without a row
+//! fails, and so does a field that is not handled as its row says.
 
 mod made;
 
@@ -161,7 +161,7 @@ fn mapped(old: &Value, new: &Value) -> Vec<String> {
     let mounts = |container: &Value| {
         let mounts = container["Mounts"].as_array().cloned().unwrap_or_default();
         let keys = ["Type", "Name", "Source", "Destination", "Driver", "RW", "Propagation"];
-        // An image is mounted anew for each container.
+        // An image is mounted again for each container.
         let is_of_image = |mount: &Value, key| mount["Type"] == "image" && key == "Source";
         sorted(&mut mounts.iter().map(|mount| {
             keys.map(

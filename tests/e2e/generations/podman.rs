@@ -11,7 +11,7 @@ on_engines!(container_is_rolled_and_put_back: podman);
 on_engines!(one_that_is_for_boot_does_not_stay_beside_its_successor: podman);
 on_engines!(one_that_removes_itself_is_rolled_and_put_back: podman);
 
-/// What fails is put back, and the rollout ends.
+/// What fails is restored, and the rollout ends.
 const BACK: [&str; 2] = ["--on-failure", "rollback"];
 
 /// On podman's default network, which its list calls otherwise than its inspections, from a registry

@@ -1,5 +1,5 @@
-//! Rollouts on Engines of other generations: what of a container only newer versions of the API
-//! show and take, and the networks that newer Engines join only when they are told.
+//! Rollouts on Engines of other generations: settings that only newer API versions support, and
+//! networks that newer Engines join only if they are listed.
 
 use anyhow::ensure;
 use serde_json::{Value, json};

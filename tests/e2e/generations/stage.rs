@@ -1,4 +1,4 @@
-//! One Engine of a kind, and a `wharfd` that knows it as `one`.
+//! One Engine of a kind, and a `wharfd` with it as host `one`.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
-//! Programs that generate their code from the contract as docs/api.md says, with what Debian,
-//! PyPI and npm have: each lists, is refused, and sees one host of four fail.
+//! Programs that generate their code from the contract as described in docs/api.md, with packages
+//! of Debian, PyPI, and npm: each lists, is refused, and sees one of four hosts fail.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! Containers in the network that an Engine makes for itself: points 15 and 22. The Engines of the
-//! fleet have none; so this one gets a bridge of its own.
+//! Containers in the Engine's own default network: rules C15 and C22. The Engines of the fleet have
+//! none, so this one gets its own bridge.
 
 use std::process::Command;
 

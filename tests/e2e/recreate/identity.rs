@@ -1,4 +1,4 @@
-//! Who a container is to itself and to others: points 11 to 16 and 26.
+//! The identity of a container: rules C11 to C16 and C26.
 
 use serde_json::{Value, json};
 use testbed::Image;

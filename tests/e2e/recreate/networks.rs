@@ -1,4 +1,4 @@
-//! The new container is where the old one was: points 17 to 23.
+//! The new container is in the same networks: rules C17 to C23.
 
 use serde_json::{Value, json};
 use testbed::Image;

@@ -1,5 +1,5 @@
-//! One container and what replaces it. Everything that a scene makes has a name that begins with
-//! the scene's, and is removed with it.
+//! One container and its replacement. The names of everything that a scene creates begin with the
+//! scene's name, and are removed with it.
 
 use std::sync::Arc;
 
@@ -143,7 +143,7 @@ impl Scene {
         self.plan(change, &options()).await?.map_err(|refusals| anyhow!("refused: {refusals:?}"))
     }
 
-    /// Makes the container anew under another name, the old one stopped, and returns what the
+    /// Recreates the container under another name, the old one stopped, and returns what the
     /// Engine says of the new one, which runs where the old one did. Whatever differs from what
     /// was asked for is an error.
     pub async fn replace(&self, recreated: &Recreated) -> anyhow::Result<Value> {

@@ -1,4 +1,4 @@
-//! What keeps the new container from starting while the old one runs: point 32.
+//! Obstacles to starting the new container while the old one runs: rule C32.
 
 use serde_json::{Value, json};
 use testbed::Image;
@@ -34,10 +34,10 @@ async fn obstacle(body: Value, expected: &str) -> anyhow::Result<()> {
 async fn c32_fixed_ports_host_network_shared_volumes_and_self_removal_stand_against_it()
 -> anyhow::Result<()> {
     let ports = json!({"80/tcp": [{"HostPort": "18080"}]});
-    obstacle(json!({"HostConfig": {"PortBindings": ports}}), "the host's port 18080").await?;
+    obstacle(json!({"HostConfig": {"PortBindings": ports}}), "the host port 18080").await?;
     obstacle(json!({"HostConfig": {"NetworkMode": "host"}}), "the host's network").await?;
     obstacle(json!({"Volumes": {"/data": {}}}), "both write to").await?;
-    obstacle(json!({"HostConfig": {"AutoRemove": true}}), "removes itself").await?;
+    obstacle(json!({"HostConfig": {"AutoRemove": true}}), "auto-remove").await?;
     let address = json!({"MacAddress": "02:42:0a:00:00:98", "HostConfig": {"NetworkMode": "own"}});
     obstacle(address, "a fixed MAC address").await
 }
@@ -68,6 +68,6 @@ async fn c32_ports_that_the_engine_chooses_are_told_to_change() -> anyhow::Resul
     let ports = json!({"80/tcp": [{"HostPort": ""}]});
     scene.run(json!({"Image": v1, "HostConfig": {"PortBindings": ports}})).await?;
     let recreated = scene.planned(&to_image(&v1)?).await?;
-    assert_eq!(recreated.risks, ["the host's port for 80/tcp is chosen anew"]);
+    assert_eq!(recreated.risks, ["the host's port for 80/tcp changes"]);
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The state of the old container, its stand-in, and the look at the new one: points 27, 30, 36,
-//! and that a container made anew is the same again.
+//! The state of the old container, its twin, and the comparison of the new one: rules C27, C30,
+//! C36; and recreating a recreated container gives the same result.
 
 use anyhow::Context;
 use serde_json::json;
@@ -32,7 +32,7 @@ async fn c27_created_exited_and_paused_containers_are_told_apart() -> anyhow::Re
     scene.stop(&scene.name).await?;
     let stopped = scene.old().await?;
     assert!(!old_facts(&stopped, &scene.facts().await?.host).running && !stopped.inspect.paused);
-    // One that did not run is made anew and not started.
+    // One that did not run is recreated and not started.
     let recreated = scene.planned(&Change::default()).await?;
     let new = scene.replace(&recreated).await?;
     assert_eq!(new["State"]["Status"], "created");
@@ -85,7 +85,7 @@ async fn c36_what_the_engine_made_of_a_request_is_compared_with_it() -> anyhow::
     let id = scene.create_planned(&recreated).await?;
     let new = scene.inspect(&id).await?;
     let differences = compare(&recreated.body, &new);
-    assert_eq!(differences, ["asked for and found: HostConfig.Colour: \"blue\" -> none"]);
+    assert_eq!(differences, ["requested and found: HostConfig.Colour: \"blue\" -> none"]);
     let mut asked = recreated.body.clone();
     asked["Env"] = json!(["PASSWORD=other"]);
     let differences = compare(&asked, &new).join("\n");

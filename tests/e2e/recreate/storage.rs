@@ -1,4 +1,4 @@
-//! What a container keeps: points 24 and 25.
+//! The data of a container: rules C24 and C25.
 
 use serde_json::json;
 use testbed::Image;
@@ -39,8 +39,11 @@ async fn c24_anonymous_volumes_go_over_with_what_is_in_them() -> anyhow::Result<
     };
     let recreated = scene.planned(&to_image(&v2)?).await?;
     assert_eq!(recreated.inherited_volumes.len(), 3);
-    let told =
-        recreated.risks.iter().filter(|risk| risk.contains("no removal of a container")).count();
+    let told = recreated
+        .risks
+        .iter()
+        .filter(|risk| risk.contains("removing a container no longer removes it"))
+        .count();
     assert_eq!(told, 3);
     let new = scene.replace(&recreated).await?;
     assert_eq!(volumes(&new), volumes(&old));

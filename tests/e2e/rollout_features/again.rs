@@ -1,4 +1,4 @@
-//! A pipeline that asks twice upgrades once, and succeeds twice.
+//! A pipeline that requests the same rollout twice upgrades once, and succeeds twice.
 
 use anyhow::Context;
 use serde_json::{Value, json};

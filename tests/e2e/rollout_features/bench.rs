@@ -159,7 +159,7 @@ impl Bench {
         answer.rollout.context("an answer without a rollout")
     }
 
-    /// The rollout, once nothing goes on in it by itself.
+    /// The rollout, once nothing continues in it by itself.
     pub async fn rest(&self, id: &str) -> anyhow::Result<Rollout> {
         eventually("the rollout to rest", async || {
             let rollout = self.get(id).await?;

@@ -1,4 +1,4 @@
-//! Point 34: what a tag stands for is asked once, and every host gets just that.
+//! Rule C34: a tag is resolved once, and every host gets exactly that image.
 
 use std::collections::BTreeSet;
 
@@ -113,7 +113,7 @@ async fn c34_an_image_that_is_missing_is_found_before_anything_is_touched() -> a
     }
     assert_eq!(bench.current().await?, before);
 
-    // Where nothing is pulled, one host that lacks it is enough, and is told apart.
+    // Where nothing is pulled, one host that lacks it is enough, and is distinguished.
     let mut spec = bench.spec(&missing);
     bench.scenes[0].engine.import(&missing, &Image::new("v2")).await?;
     spec.policy.get_or_insert_default().pull_policy = PullPolicy::Never.into();

@@ -1,4 +1,4 @@
-//! Point 26: what Compose and Swarm keep in labels.
+//! Rule C26: the labels of Compose and Swarm.
 
 use serde_json::{Value, json};
 use testbed::Image;
@@ -55,7 +55,7 @@ async fn c26_compose_finds_the_id_of_the_new_image_on_every_host() -> anyhow::Re
         assert_eq!(back["Config"]["Labels"]["com.docker.compose.image"], image["Id"]);
     }
 
-    // Made anew as it is, it keeps the image and says so.
+    // Recreated with its current settings, it keeps the image and says so.
     let before: Vec<Value> = bench.current().await?;
     bench.upgrade("").await?;
     for (old, new) in before.iter().zip(bench.current().await?) {

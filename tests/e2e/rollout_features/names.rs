@@ -1,4 +1,4 @@
-//! Point 16: names that a rollout needs and somebody else takes in the middle of it.
+//! Rule C16: names that a rollout needs but that somebody else takes during it.
 
 use serde_json::{Value, json};
 use testbed::Image;
@@ -162,7 +162,7 @@ async fn c16_a_name_taken_between_the_look_and_the_creation() -> anyhow::Result<
 
 #[tokio::test]
 async fn c16_a_name_taken_between_the_look_and_a_renaming() -> anyhow::Result<()> {
-    // The name of the backup: the old container is put back as it was.
+    // The name of the backup: the old container is restored as it was.
     let race = Race::start().await?;
     let created = race.somebody_is_faster(|line| line.contains("/rename?"));
     let rollout = race.roll().await?;

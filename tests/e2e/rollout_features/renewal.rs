@@ -1,4 +1,4 @@
-//! Credentials that are refused in the middle of a rollout, and those that it goes on with.
+//! Credentials that are refused during a rollout, and those that replace them.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How long an old container is kept, and what an undo does when it is gone.
+//! How long an old container is kept, and what an undo does if it is gone.
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
@@ -120,7 +120,7 @@ async fn while_a_rollout_is_open_its_old_containers_stay() -> anyhow::Result<()>
     let request = AbortRolloutRequest { id: second.id.clone(), ..Default::default() };
     bench.rollouts().await?.abort_rollout(request).await?;
     until_names(&bench, 0, &sorted([bench.name()])).await?;
-    // The other host was not part of it any more.
+    // The other host was not part of it any longer.
     assert_eq!(bench.names(1).await?, sorted([bench.name(), &backup(&first)]));
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Point 36: after the start the new container is compared with what was asked for. An Engine
-//! takes settings that it does not know and drops them, such as one with a slip in its name.
+//! Rule C36: after the start, the new container is compared with the request. An Engine silently
+//! drops settings that it does not know, such as a misspelled one.
 
 use anyhow::Context;
 use serde_json::json;
@@ -8,7 +8,7 @@ use wharf::v1::{EngineJson, HostState, HostStep, RolloutSpec, RolloutState};
 
 use super::bench::{Bench, quick, reason_of, told};
 
-const WARNING: &str = "asked for and found: HostConfig.Anotation: \"web\" -> none";
+const WARNING: &str = "requested and found: HostConfig.Anotation: \"web\" -> none";
 
 /// A container of version 1, and a rollout to version 2 with a setting that the Engine drops.
 async fn bench(strict: bool) -> anyhow::Result<(Bench, RolloutSpec)> {

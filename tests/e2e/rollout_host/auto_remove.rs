@@ -1,5 +1,5 @@
-//! Point 30: the Engine removes the old container when it stops, so a twin takes its place as the
-//! backup. Its anonymous volumes, which the Engine removes with it, keep their data.
+//! Rule C30: the Engine removes the old container when it stops, so a twin serves as backup. Its
+//! anonymous volumes, which the Engine removes with it, keep their data.
 
 use serde_json::{Value, json};
 use testbed::Image;

@@ -1,5 +1,5 @@
-//! Point 14: containers that share a namespace with the one that is replaced, or take its volumes,
-//! are refused, or made anew with it, in order, and put back with it.
+//! Rule C14: containers that share a namespace with the replaced one, or use its volumes, are
+//! refused, or recreated with it, in order, and restored with it.
 
 use serde_json::{Value, json};
 use testbed::{Image, eventually};
@@ -50,7 +50,7 @@ impl Family {
         Ok(found.try_into().unwrap_or_default())
     }
 
-    /// Each hangs on the container that has the name, and those that ran run.
+    /// Each depends on the container that has the name, and those that ran run.
     async fn hangs_together(&self, version: &str) -> anyhow::Result<()> {
         let [target, side, store, never] = self.look().await?;
         let id = target["Id"].as_str().unwrap_or_default();

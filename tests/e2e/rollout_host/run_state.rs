@@ -1,5 +1,4 @@
-//! Point 27: what `stopped` says happens to a container that is not running; a paused one is
-//! left out.
+//! Rule C27: the policy `stopped` for a container that is not running; a paused one is skipped.
 
 use std::collections::BTreeMap;
 

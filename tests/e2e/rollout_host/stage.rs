@@ -100,7 +100,7 @@ impl Stage {
         self.rest(&answer.rollout.context("an answer without a rollout")?.id).await
     }
 
-    /// The rollout, once nothing goes on in it by itself.
+    /// The rollout, once nothing continues in it by itself.
     pub async fn rest(&self, id: &str) -> anyhow::Result<Rollout> {
         eventually("the rollout to rest", async || {
             let found = self.get(id).await?;
@@ -112,7 +112,7 @@ impl Stage {
                     | RolloutState::RollingBack
                     | RolloutState::Aborting
             );
-            // A rollout pauses while a host that failed is still being put back.
+            // A rollout pauses while a host that failed is still being restored.
             let at_work = found.counts.is_some_and(|counts| counts.active > 0);
             ensure!(!goes_on && !at_work, "{found:#?}");
             Ok(found)

@@ -1,5 +1,5 @@
-//! Start-first: the new container proves itself beside the old one, which is not touched before.
-//! Point 32, as the service says it.
+//! Start-first: the new container becomes healthy beside the old one, which is not touched before.
+//! Rule C32, through the service.
 
 use serde_json::{Value, json};
 use testbed::{Image, eventually};
@@ -104,10 +104,10 @@ async fn refused(body: Value, words: &str) -> anyhow::Result<Stage> {
 #[tokio::test]
 async fn c32_what_old_and_new_cannot_both_have_stands_against_it() -> anyhow::Result<()> {
     let ports = json!({"80/tcp": [{"HostPort": "18081"}]});
-    refused(json!({"HostConfig": {"PortBindings": ports}}), "the host's port 18081").await?;
+    refused(json!({"HostConfig": {"PortBindings": ports}}), "the host port 18081").await?;
     refused(json!({"HostConfig": {"NetworkMode": "host"}}), "the host's network").await?;
     refused(json!({"MacAddress": "02:42:0a:00:00:97"}), "a fixed MAC address").await?;
-    refused(json!({"HostConfig": {"AutoRemove": true}}), "it removes itself").await?;
+    refused(json!({"HostConfig": {"AutoRemove": true}}), "it has auto-remove").await?;
     let stage = refused(json!({"Volumes": {"/data": {}}}), "both write to").await?;
     // What was refused or only planned has changed nothing.
     assert_eq!(stage.names().await?, std::slice::from_ref(&stage.scene.name));

@@ -1,4 +1,4 @@
-//! Hosts that only a person can put right: nothing is deleted there, and the rollout waits.
+//! Hosts that need manual repair: nothing is deleted there, and the rollout waits.
 
 use serde_json::json;
 use wharf::v1::{
@@ -32,7 +32,7 @@ async fn what_somebody_moved_is_left_alone_until_it_is_put_right() -> anyhow::Re
     assert_eq!(ids, [rollout.steps[0].new_container_id.as_str(), old], "{found:#?}");
     assert_eq!((&beta[..], &gamma[..]), (&before[1..2], &before[2..]));
 
-    // Put right by hand, it goes on where it was.
+    // Put right by hand, it continues where it was.
     let backup = format!("{}.old-{}", scene.name, &id[..8]);
     alpha.post(&format!("/containers/{old}/rename?name={backup}"), None).await?;
     scene.put(&HOSTS, "open")?;

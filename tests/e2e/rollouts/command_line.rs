@@ -42,13 +42,13 @@ async fn ctrl_c_stops_the_following_and_not_the_rollout() -> anyhow::Result<()> 
     let hint = said.lines().last().context("a hint")?;
     let id = hint.split("wharf rollout watch ").nth(1).context("the way back")?;
     let id = id.get(..8).context("an ID")?.to_owned();
-    assert!(hint.contains("detached; the rollout goes on"), "{said}");
+    assert!(hint.contains("detached; the rollout continues"), "{said}");
 
     let rollout = scene.get(&id).await?;
     assert_eq!(rollout.state(), RolloutState::Running, "{}", told(&rollout));
     scene.put(&HOSTS, "open")?;
     let watched = scene.cli(&["watch", &id]).await?.expect(0)?;
-    ensure!(watched.stdout.contains("is done on 3 hosts"), "{}", watched.stdout);
+    ensure!(watched.stdout.contains("succeeded on 3 hosts"), "{}", watched.stdout);
     scene.check(&scene.get(&id).await?, &before, "v2", &HOSTS).await
 }
 
@@ -82,7 +82,7 @@ async fn a_pipe_gets_lines_and_a_program_gets_events() -> anyhow::Result<()> {
         "beta: updating: create",
         "gamma: updated, container ",
         "succeeded, 3 of 3 done",
-        "take it back with: wharf rollout undo ",
+        "to undo it, run: wharf rollout undo ",
     ];
     let mut rest = lines.stdout.as_str();
     for line in order {
@@ -98,7 +98,7 @@ async fn a_pipe_gets_lines_and_a_program_gets_events() -> anyhow::Result<()> {
     assert!(told.iter().any(|it| it["step"]["step"]["state"] == "HOST_STATE_UPDATED"));
     assert!(told.iter().all(|event| event["cursor"]["epoch"].is_string()));
     let sentence = events.stderr.lines().last().context("a sentence")?;
-    assert!(sentence.contains("is done on 3 hosts"), "{sentence}");
+    assert!(sentence.contains("succeeded on 3 hosts"), "{sentence}");
 
     let detached = detached.expect(0)?;
     let id = detached.stdout.trim();
@@ -120,8 +120,8 @@ async fn the_exit_status_and_the_last_line_say_how_it_ended() -> anyhow::Result<
     let careful = ["-A", "--monitor", "0s", "--min-healthy-time", "100s"];
     let start = [&["start", &scene.name, "--image", &image][..], &careful].concat();
     for (action, said) in [
-        ("pause", "is paused with 0 of 3 hosts on the new version, because 1 host failed"),
-        ("rollback", "was rolled back and what was there is there again, because 1 host failed"),
+        ("pause", "is paused with 0 of 3 hosts on the new version (1 host failed"),
+        ("rollback", "was rolled back; every host runs its previous container (1 host failed"),
         ("abort", "was aborted with 0 of 3 hosts on the new version"),
         ("continue", "failed with 0 of 3 hosts on the new version, because 3 hosts are not on"),
     ] {

@@ -28,7 +28,11 @@ async fn a_host_that_is_not_good_in_time_is_put_back() -> anyhow::Result<()> {
     let rollout = scene.carry_out(scene.spec_with("v2", policy).await?).await?;
     assert_eq!(rollout.state(), RolloutState::Failed, "{}", told(&rollout));
     let beta = rollout.steps[1].status.as_ref().context("a status")?;
-    assert!(beta.message.contains("not good for long enough within 1s 500ms"), "{}", beta.message);
+    assert!(
+        beta.message.contains("not healthy for long enough within 1s 500ms"),
+        "{}",
+        beta.message
+    );
     let [alpha, beta, gamma] = scene.found().await?;
     assert_eq!([alpha.len(), beta.len(), gamma.len()], [2, 1, 2]);
     assert_eq!((&beta[0].id, beta[0].status.as_str()), (&before[1].id, "running"));

@@ -1,5 +1,4 @@
-//! What the tests ask of an Engine themselves: what is there, one container more, and the end of it
-//! all.
+//! The tests' own requests to an Engine: list, create another container, and clean up.
 
 use anyhow::Context;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! When hosts fail: the budget, what is done when it is exceeded, and how a rollout goes on.
+//! Failed hosts: the failure budget, the action beyond it, and how a rollout continues.
 
 use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
@@ -107,8 +107,8 @@ async fn a_paused_rollout_goes_on_with_or_without_what_failed() -> anyhow::Resul
         let id = last.split(':').next().unwrap_or_default().to_owned();
         // What happened, and why, and what to do.
         for said in [
-            "is paused with 1 of 3 hosts on the new version, because 1 host failed, 0 allowed: beta:",
-            &format!("go on with: wharf rollout resume {id} --retry-failed"),
+            "is paused with 1 of 3 hosts on the new version (1 host failed, limit 0: beta:",
+            &format!("to resume it, run: wharf rollout resume {id} --retry-failed"),
         ] {
             ensure!(last.contains(said), "{last}");
         }
@@ -139,7 +139,7 @@ async fn a_paused_rollout_goes_on_with_or_without_what_failed() -> anyhow::Resul
     other.take(&["beta"], "broken")?;
     other.cli(&["resume", &other.name, "--retry-failed"]).await?.expect(0)?;
     let watched = other.cli(&["watch", &other_id]).await?.expect(0)?;
-    assert!(watched.stdout.contains("is done on 3 hosts"), "{}", watched.stdout);
+    assert!(watched.stdout.contains("succeeded on 3 hosts"), "{}", watched.stdout);
     let rollout = other.get(&other_id).await?;
     assert_eq!(rollout.steps[1].attempt, 2, "{}", told(&rollout));
     let before_beta = &before_other[1];

@@ -1,4 +1,4 @@
-//! A rollout under way when the disk of `wharfd` becomes full, and when there is room again.
+//! A rollout in progress when the disk of `wharfd` becomes full, and when there is space again.
 
 use anyhow::{Context, ensure};
 use testbed::eventually;

@@ -1,5 +1,4 @@
-//! Gates: a container that proves itself stays, one that does not is put back, and the old one
-//! runs again as it was.
+//! Gates: a healthy container stays, otherwise the old one is restored and runs again as before.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

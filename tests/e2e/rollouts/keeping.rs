@@ -1,5 +1,5 @@
-//! What is kept and what is fetched: old containers, anonymous volumes, images; and the old
-//! container that runs on until the new one is good.
+//! Retention and pulls: old containers, anonymous volumes, images; and the old container that keeps
+//! running until the new one is healthy.
 
 use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
@@ -122,7 +122,7 @@ async fn images_are_pulled_always_when_they_are_missing_or_never() -> anyhow::Re
         ..Default::default()
     };
 
-    // Where it is missing on a host, nothing is begun.
+    // Where it is missing on a host, nothing is started.
     let status = scene.begin(to(PullPolicy::Never)).await.unwrap_err();
     let (code, reason, message) = refusal(&status);
     assert_eq!((code, reason.as_str()), (Code::FailedPrecondition, "PLAN_REFUSED"), "{message}");

@@ -1,4 +1,4 @@
-//! Bad input: the code, and one line that names the field; nothing is touched.
+//! Invalid input: the code, and one line with the name of the field; nothing is touched.
 
 use tonic::Code;
 use tonic_types::StatusExt;

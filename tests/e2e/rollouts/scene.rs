@@ -1,8 +1,7 @@
-//! One container on three Engines, a registry with the versions it may get, and a `wharfd` that
-//! takes it from one to the other.
+//! One container on three Engines, a registry with its versions, and a `wharfd` that upgrades it.
 //!
 //! Every host has a directory that its container sees as `/gate`: a test opens a gate there, or
-//! breaks what is started next, and so decides itself when something happens.
+//! breaks the next start, and so controls when something happens.
 
 use std::fs;
 use std::path::PathBuf;
@@ -212,7 +211,7 @@ impl Scene {
         .await
     }
 
-    /// Waits until a rollout has ended, or waits for somebody with no host at work.
+    /// Waits until a rollout has ended, or waits for somebody with no host in progress.
     pub async fn end(&self, id: &str) -> anyhow::Result<Rollout> {
         self.until(id, "the end of the rollout", |rollout| {
             let active = rollout.counts.is_some_and(|counts| counts.active > 0);

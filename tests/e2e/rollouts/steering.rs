@@ -1,4 +1,4 @@
-//! Rollouts that people steer: pause, resume, abort; and what keeps two of them apart.
+//! Commands for rollouts: pause, resume, abort; and the exclusion of concurrent rollouts.
 
 use tonic::Code;
 use wharf::v1::{
@@ -56,7 +56,7 @@ async fn a_pause_lets_the_host_at_work_end_and_begins_no_other() -> anyhow::Resu
     assert_eq!(rollout.state(), RolloutState::Succeeded, "{}", told(&rollout));
     scene.check(&rollout, &before, "v2", &HOSTS).await?;
 
-    // What has ended is not steered any more.
+    // What has ended is not steered any longer.
     let resume = ResumeRolloutRequest { id: id.clone(), ..Default::default() };
     let (code, reason, message) = refusal(&rollouts.resume_rollout(resume).await.unwrap_err());
     assert_eq!((code, reason.as_str()), (Code::FailedPrecondition, "ROLLOUT_ENDED"));

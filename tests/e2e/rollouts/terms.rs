@@ -1,5 +1,5 @@
-//! What a pipeline says beside a rollout: this plan and no other, and where it comes from; and a pause
-//! that returns when nothing is at work.
+//! Features for pipelines: exactly this plan, annotations, and a pause that returns when no host is
+//! in progress.
 
 use anyhow::Context;
 use wharf::v1::{HostState, RolloutState};
@@ -22,7 +22,7 @@ async fn a_pipeline_starts_what_was_looked_at_and_finds_it_again() -> anyhow::Re
     assert_eq!(plan().await?, first);
     assert_eq!(scene.alone().await?, before, "a plan changes nothing");
 
-    // Somebody restarts the fleet's containers by making them anew.
+    // Somebody restarts the fleet's containers by recreating them.
     scene.cli(&[&["restart", &scene.name], &QUICK[..]].concat()).await?.expect(0)?;
     let second = plan().await?;
     assert_ne!(second, first);

@@ -1,4 +1,5 @@
-//! Undo: of what is done, of what is partly done, of an undo; and of what changed nothing.
+//! Undo: of a finished rollout, of a partly finished one, of an undo, and of one that changed
+//! nothing.
 
 use anyhow::Context;
 use tonic::Code;
@@ -41,7 +42,10 @@ async fn kept_containers_take_their_place_again_and_again() -> anyhow::Result<()
 
     let undone = scene.cli(&["undo", &scene.name]).await?.expect(0)?;
     let last = undone.stdout.lines().last().context("a last line")?;
-    assert!(last.contains(&format!("(undo of {}) is done on 3 hosts", &rollout.id[..8])), "{last}");
+    assert!(
+        last.contains(&format!("(undo of {}) succeeded on 3 hosts", &rollout.id[..8])),
+        "{last}"
+    );
     let swapped = on_v2.clone().map(|(new, old)| (old, new));
     assert_eq!(pairs(&scene).await?, swapped);
     let id = last.split(':').next().unwrap_or_default();
@@ -135,7 +139,7 @@ async fn hosts_that_somebody_changed_are_left_and_the_others_undone() -> anyhow:
     let [alpha, beta, gamma] = &plan.hosts[..] else { anyhow::bail!("{plan:?}") };
     assert_eq!((alpha.action(), beta.action()), (RolloutAction::Skip, RolloutAction::Skip));
     assert!(alpha.skip_reason.contains("it has no container"), "{}", alpha.skip_reason);
-    assert!(beta.skip_reason.contains("is there again"), "{}", beta.skip_reason);
+    assert!(beta.skip_reason.contains("already runs the container"), "{}", beta.skip_reason);
     // Every difference is told, not only the image.
     let [v1, v2] = [scene.image("v1").await?, scene.image("v2").await?];
     let image = format!("image: {v2:?} -> {v1:?}");
@@ -171,6 +175,6 @@ async fn what_was_rolled_back_leaves_nothing_to_undo() -> anyhow::Result<()> {
     assert_eq!((code, reason.as_str()), (Code::FailedPrecondition, "PLAN_REFUSED"), "{message}");
     assert!(message.contains("nothing to undo"), "{message}");
     let by_name = scene.cli(&["undo", &scene.name]).await?.expect(2)?;
-    assert!(by_name.stderr.contains("no rollout that can be taken back"), "{by_name:?}");
+    assert!(by_name.stderr.contains("no rollout that can be undone"), "{by_name:?}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A host whose Engine goes away before its turn: it is waited for, left out, or counts as failed.
+//! A host whose Engine disappears before its turn: it is awaited, skipped, or counts as failed.
 
 use anyhow::{Context, ensure};
 use testbed::Engine;
@@ -122,7 +122,7 @@ async fn a_host_that_went_away_before_its_turn() -> anyhow::Result<()> {
     assert_eq!(why.message, "1 host is not on the new version: delta");
     let why = skips_too_many.ends(skipping_too_many, paused, unreachable, HostState::Skipped);
     let why = why.await?.reason.context("a reason")?;
-    assert!(why.message.starts_with("1 host was left out for not answering, 0 allowed"));
+    assert!(why.message.starts_with("1 host was skipped because of no answer, limit 0"));
     let why = fails.ends(failing, paused, PauseCause::Budget, HostState::Unchanged).await?;
     assert!(why.reason.context("a reason")?.message.contains("delta: "));
     stalls.ends(stalling, paused, PauseCause::Progress, HostState::Unreachable).await?;
@@ -155,13 +155,13 @@ async fn a_host_that_went_away_before_its_turn() -> anyhow::Result<()> {
     let start = ["start", &skips.scene.name, "--image", &image, "-H", "alpha,beta,delta"];
     let refused = skips.scene.cli(&start).await?.expect(2)?;
     assert!(refused.stderr.contains("delta: "), "{refused:?}");
-    for said in ["bring it back", "on_unreachable"] {
+    for said in ["make it reachable", "on_unreachable"] {
         assert!(refused.stderr.contains(said), "{refused:?}");
     }
     let may_skip = ["--on-unreachable", "skip", "--max-unreachable", "1"];
     let skipping = [&start[..], &QUICK[1..], &may_skip].concat();
     let done = skips.scene.cli(&skipping).await?.expect(0)?;
-    assert!(done.stdout.contains("is done on 2 hosts, 1 host skipped"), "{}", done.stdout);
+    assert!(done.stdout.contains("succeeded on 2 hosts, 1 host skipped"), "{}", done.stdout);
     Ok(())
 }
 

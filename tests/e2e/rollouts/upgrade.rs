@@ -1,4 +1,4 @@
-//! What a rollout changes: a version, settings, the Engine's own JSON, everything, or nothing.
+//! Changes of a rollout: a version, settings, the Engine's own JSON, everything, or nothing.
 
 use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
@@ -41,8 +41,8 @@ async fn flags_and_a_file_say_the_same() -> anyhow::Result<()> {
         let output = output.expect(0)?;
         let last = output.stdout.lines().last().context("a last line")?;
         let id = last.split(':').next().unwrap_or_default();
-        let done = format!("{id}: {} to {image} is done on 3 hosts; ", scene.name);
-        assert_eq!(last, format!("{done}take it back with: wharf rollout undo {id}"));
+        let done = format!("{id}: {} to {image} succeeded on 3 hosts; ", scene.name);
+        assert_eq!(last, format!("{done}to undo it, run: wharf rollout undo {id}"));
         scene.check(&scene.get(id).await?, &before, "v2", &HOSTS).await?;
     }
     Ok(())

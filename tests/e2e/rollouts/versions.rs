@@ -1,4 +1,4 @@
-//! The versions that the tests take a container to, in the registry of the fixture.
+//! The versions for upgrades in the tests, in the registry of the fixture.
 
 use futures_util::future::try_join_all;
 use testbed::{Fleet, Image, unique};

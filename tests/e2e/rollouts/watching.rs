@@ -1,4 +1,4 @@
-//! Hooks, and what goes wrong after the gate: while a host is monitored, and while a wave bakes.
+//! Hooks, and failures after the gate: while a host is monitored, and while a wave bakes.
 
 use anyhow::Context;
 use testbed::Method;
@@ -101,9 +101,9 @@ async fn what_gets_worse_while_it_is_monitored_is_put_back() -> anyhow::Result<(
         assert_eq!(rollout.steps[0].state(), HostState::Restored, "{}", told(rollout));
         assert_eq!(rollout.steps[0].failed_step(), HostStep::Monitor, "{}", told(rollout));
     }
-    assert!(message(&ends, "alpha").contains("bad again: it is exited"), "{}", told(&ends));
+    assert!(message(&ends, "alpha").contains("unhealthy again: it is exited"), "{}", told(&ends));
     assert!(
-        message(&sickens, "alpha").contains("bad again: it is unhealthy"),
+        message(&sickens, "alpha").contains("unhealthy again: it is unhealthy"),
         "{}",
         told(&sickens)
     );

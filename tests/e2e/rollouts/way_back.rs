@@ -1,5 +1,5 @@
-//! The way back: as wide as the policy says, held up by whoever pauses it, and to an old container
-//! as it was found, good or not.
+//! Rollback: with the width of the policy, interrupted by a pause, and to the old container as it
+//! was, healthy or not.
 
 use anyhow::ensure;
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! How many hosts at once, and in which order: the window, waves, the canary, the delay, and what
-//! is unhealthy first.
+//! The number and order of hosts: the window, waves, the canary, the delay, and unhealthy hosts
+//! first.
 
 use anyhow::{Context, ensure};
 use testbed::eventually;
@@ -10,7 +10,7 @@ use wharf::v1::{
 use super::scene::{QUICK, Scene, held, millis, quick, told};
 use crate::support::HOSTS;
 
-/// Which hosts wait at the gate, which are done, and which were not begun.
+/// Which hosts wait at the gate, which are done, and which were not started.
 fn stand(rollout: &Rollout) -> String {
     let of = |step: &wharf::v1::RolloutStep| match step.state() {
         HostState::Updating if step.step() == HostStep::Gate => 'g',
@@ -24,7 +24,7 @@ fn stand(rollout: &Rollout) -> String {
 }
 
 /// Waits until hosts stand so: a letter for each host, see [`stand`]; the Engines say the same of
-/// those that were not begun.
+/// those that were not started.
 async fn stands(
     scene: &Scene,
     id: &str,
@@ -125,8 +125,8 @@ async fn a_canary_waits_for_its_promotion() -> anyhow::Result<()> {
     assert_eq!(
         last,
         format!(
-            "{id}: the canary of {} to {image} is good; go on with: wharf rollout promote {id}, or \
-             stop with: wharf rollout abort {id}",
+            "{id}: the canary of {} to {image} is healthy; to continue, run: wharf rollout promote \
+             {id}; to stop, run: wharf rollout abort {id}",
             scene.name
         )
     );

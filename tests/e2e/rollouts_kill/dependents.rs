@@ -1,5 +1,5 @@
-//! `wharfd` is killed with SIGKILL after every write of a rollout that makes a container anew
-//! together with one that runs in its network, on the way forward and on the way back.
+//! `wharfd` is killed with SIGKILL after every write of a rollout that recreates a container and a
+//! dependent in its network, on the way forward and on the way back.
 
 use anyhow::{Context, bail, ensure};
 use futures_util::future::try_join_all;

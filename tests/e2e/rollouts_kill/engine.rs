@@ -1,5 +1,5 @@
-//! The Engine is killed with SIGKILL at points of a rollout and started again: points 28 and 29
-//! of the checklist. An old container that restarts always must not come back beside the new one.
+//! The Engine is killed with SIGKILL at points of a rollout and restarted: rules C28 and C29. An
+//! old container with the policy `always` must not start beside the new one.
 
 use std::sync::Arc;
 use std::time::SystemTime;

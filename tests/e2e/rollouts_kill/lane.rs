@@ -1,5 +1,5 @@
-//! A server with two hosts and a container that is upgraded again and again: `a` behind a proxy
-//! that cuts, `b` as it is.
+//! A server with two hosts and a container that is upgraded repeatedly: `a` behind a proxy that
+//! cuts connections, `b` without one.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! `wharfd` is killed with SIGKILL before and after every write of a rollout takes effect, on
-//! its way forward and on its way back.
+//! `wharfd` is killed with SIGKILL before and after the effect of every write of a rollout, on the
+//! way forward and on the way back.
 
 use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;

@@ -1,4 +1,4 @@
-//! The answer of a call on several hosts, read to its end and taken apart.
+//! The complete, parsed response of a call on several hosts.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! A proxy in front of an Engine that lets something happen before, after, or at the moment at
-//! which a chosen write takes effect.
+//! A proxy in front of an Engine that triggers something before, after, or during the effect of a
+//! chosen write.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -123,7 +123,7 @@ impl Proxy {
         self.shared.lock().writes.clone()
     }
 
-    /// Lets nothing happen any more. Whether it has.
+    /// Lets nothing happen any longer. Whether it has.
     pub fn disarm(&self) -> bool {
         let mut state = self.shared.lock();
         state.spared |= state.cut.take().is_some();

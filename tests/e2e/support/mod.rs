@@ -1,5 +1,5 @@
-//! What the tests share: a `wharfd` with the three Engines of the fixture, answers of calls taken
-//! apart, a proxy that remembers what was sent to an Engine, and one that meddles with it.
+//! Shared by the tests: a `wharfd` with the three Engines of the fixture, parsed responses, a proxy
+//! that records requests to an Engine, and one that interferes with them.
 
 pub mod answer;
 pub mod cut;

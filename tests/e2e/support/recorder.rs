@@ -1,4 +1,4 @@
-//! A host that counts connections and remembers what was sent: a proxy in front of an Engine.
+//! A host that counts connections and records requests: a proxy in front of an Engine.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! A small disk under the data of a `wharfd`, which a test fills and makes room on again.
+//! A small disk for the data of a `wharfd`, which a test can fill and free.
 
 use std::fs::{self, File};
 use std::io::Write;

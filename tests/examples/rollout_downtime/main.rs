@@ -1,6 +1,7 @@
-//! How long a host does not answer while its container is replaced: by a rollout, and by the
-//! bare calls create, stop, rename, rename, start; on one real Engine, in turns. Seen from
-//! outside: from the last answer of the old one to the first of the new one. Run as root:
+//! Measures how long a host does not answer while its container is replaced: by a rollout, and by
+//! the bare calls create, stop, rename, rename, start; alternating, on one real Engine. Measured
+//! from outside: from the last response of the old container to the first of the new one. Run as
+//! root:
 //!
 //! ```text
 //! cargo build --release -p wharf-server --bin wharfd
@@ -47,7 +48,7 @@ async fn main() -> anyhow::Result<()> {
     let (mut by_calls, mut by_wharfd) = (Vec::new(), Vec::new());
     let mut versions = ["v2", "v1"].into_iter().cycle();
     for round in 0..rounds {
-        // Whoever comes first in a round has the same share of what goes on besides.
+        // Whoever comes first in a round has the same share of what continues besides.
         for turn in 0..2 {
             let version = versions.next().context("a version")?;
             let watch = outside.watch(version);

@@ -1,4 +1,4 @@
-//! What a caller sees: who answers on the port, asked every millisecond.
+//! The view of a caller: which container answers on the port, requested every millisecond.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

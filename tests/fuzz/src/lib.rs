@@ -1,9 +1,9 @@
 //! Inputs of the fuzz targets.
 //!
-//! A target gets bytes: from a random source under `cargo test`, and from libFuzzer, which looks
-//! for bytes that reach new code, under `scripts/fuzz`. Random bytes are hardly ever JSON or YAML,
-//! and so would test nothing but the first check of a decoder. [`edited`] therefore takes them
-//! for edits of a valid text.
+//! A target gets bytes: from a random source under `cargo test`, and from libFuzzer, which searches
+//! for bytes that reach new code, under `scripts/fuzz`. Random bytes are rarely JSON or YAML, and
+//! would only test the first check of a decoder. Therefore, [`edited`] interprets them as edits of
+//! a valid text.
 
 /// Makes an input of `bytes`: the first chooses one of `seeds`, or none of them; the others are
 /// edits of it, four bytes each. Without a seed they are the input itself.

@@ -1,4 +1,4 @@
-//! A call on the Engine in process: what latency, faults and crashes make of it.
+//! A call to the in-process Engine, with the effects of latency, faults, and crashes.
 
 use serde_json::Value;
 use tokio::time::sleep;
@@ -146,7 +146,7 @@ impl SimEngine {
         if max >= since {
             return Ok(());
         }
-        let message = format!("{what} needs API version {since}, and the Engine speaks {max}");
+        let message = format!("{what} requires API version {since}, but the Engine supports {max}");
         Err(EngineError::new(ErrorKind::Unsupported, operation.name(), message))
     }
 }

@@ -1,6 +1,6 @@
-//! The calls that take time: each is a step on the model, a wait, and a look at what became of
-//! it. Used by the Engine in process and by the HTTP front alike; a caller that goes away in
-//! the middle leaves behind what a real Engine would.
+//! Calls that take time: each is a step on the model, a wait, and a check of the result. Used by
+//! the in-process Engine and by the HTTP front; a caller that disconnects in the middle leaves the
+//! same state as with a real Engine.
 
 use serde_json::{Value, json};
 use wharf_server::engine::{Change, WaitCondition};
@@ -81,7 +81,7 @@ impl SimHost {
         Ok(())
     }
 
-    /// Ends when there is no such container any more.
+    /// Ends when there is no such container any longer.
     pub(crate) async fn gone(&self, id: &str) {
         self.until(|model, _| model.container(id).is_none().then_some(())).await;
     }

@@ -1,5 +1,5 @@
-//! A model with a clock, a lock and a power switch: what the Engine in process and the HTTP
-//! front share, and where a test looks at the truth.
+//! A model with a clock, a lock, and a power switch: shared by the in-process Engine and the HTTP
+//! front, and the place where a test reads the true state.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

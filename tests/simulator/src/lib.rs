@@ -9,8 +9,8 @@
 //!                └─> Registries   shared by the Engines of one simulation
 //! ```
 //!
-//! Everything is deterministic: time is that of tokio, so a paused clock drives it, and IDs
-//! follow from a seed. Tests look at the truth through [`SimHost::with`].
+//! Everything is deterministic: time is that of tokio, so a paused clock controls it, and IDs are
+//! derived from a seed. Tests read the true state with [`SimHost::with`].
 
 mod answers;
 mod attempt;

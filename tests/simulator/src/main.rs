@@ -1,4 +1,4 @@
-//! `wharf-sim`: simulated Docker hosts on this machine, for trying things and for measuring.
+//! `wharf-sim`: simulated Docker hosts on this machine, for experiments and measurements.
 
 use std::io::Write;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The calls of the Engine API as data: what faults, latencies and counters are keyed by.
+//! The calls of the Engine API as data: the keys of faults, latencies, and counters.
 
 /// A call of the Engine API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

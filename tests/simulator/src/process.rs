@@ -1,5 +1,4 @@
-//! The process that calls Engines: it can be killed or frozen, and then so is all that it has
-//! under way.
+//! The process that calls Engines: it can be killed or frozen, with all of its calls in progress.
 
 use tokio::sync::watch;
 
@@ -34,7 +33,7 @@ impl Process {
         self.change(Life::Runs, Life::Frozen);
     }
 
-    /// It goes on after [`Process::freeze`].
+    /// It continues after [`Process::freeze`].
     pub fn thaw(&self) {
         self.change(Life::Frozen, Life::Runs);
     }

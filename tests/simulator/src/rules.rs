@@ -1,4 +1,4 @@
-//! Which calls a scripted fault is for. Used by the Engine in process and by the one over HTTP.
+//! Which calls a scripted fault applies to. Used by the in-process Engine and by the one over HTTP.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! What happens to the calls of one Engine in process: latency, faults, and the log of calls.
+//! The script for the calls of one in-process Engine: latency, faults, and the log of calls.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -111,7 +111,7 @@ impl Script {
         locked(&self.calls).iter().filter(|call| call.operation == operation).count()
     }
 
-    /// Forgets the calls so far. Numbers begin anew.
+    /// Forgets the calls so far. Numbers start again.
     pub fn clear_calls(&self) {
         locked(&self.calls).clear();
     }

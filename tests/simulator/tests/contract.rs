@@ -1,4 +1,4 @@
-//! The contract, kept by the model in process and by the HTTP client on the model.
+//! The contract, for the in-process model and for the HTTP client on the model.
 
 use std::sync::Arc;
 

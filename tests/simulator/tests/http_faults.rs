@@ -1,5 +1,5 @@
-//! The model over HTTP: every scripted fault reaches a client as the bytes it stands for, and is
-//! taken by the client of Engines for what it is.
+//! The model over HTTP: every scripted fault reaches a client as the corresponding bytes, and the
+//! client of Engines classifies it correctly.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Containers that are made anew on the model, with the API versions that no Engine here speaks.
+//! Containers that are recreated on the model, with the API versions that no Engine here speaks.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The harness's own requests to an Engine: what a test reads back does not come by way of Wharf.
+//! The testbed's own requests to an Engine, so that tests verify results without Wharf.
 
 use std::fs;
 

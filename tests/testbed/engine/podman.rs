@@ -1,5 +1,5 @@
-//! Podman's service, which speaks the API of a Docker Engine. It has no daemon behind it: what it
-//! starts outlives it.
+//! Podman's service, which implements the API of a Docker Engine. It has no daemon: containers
+//! outlive it.
 
 use std::fs;
 use std::path::Path;

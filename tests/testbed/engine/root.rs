@@ -1,5 +1,6 @@
-//! The root of another release, in a mount namespace of its own: its programs need their own
-//! libraries and helpers at the usual places, and what they mount must not show on this machine.
+//! The root directory of another release, in a separate mount namespace: its programs need their
+//! own libraries and helpers in the usual places, and their mounts must not be visible on this
+//! machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};

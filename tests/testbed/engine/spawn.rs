@@ -1,4 +1,4 @@
-//! The two processes of an Engine, and what keeps them away from the machine's own Docker.
+//! The two processes of an Engine, and their isolation from the machine's own Docker.
 
 use std::fs;
 use std::path::Path;

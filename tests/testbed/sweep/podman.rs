@@ -1,5 +1,5 @@
-//! What podman leaves elsewhere than its directory: the cgroups of its containers, which it puts
-//! below one of its own, and the cards of its networks.
+//! Podman's leftovers outside its directory: the cgroups of its containers, which it creates below
+//! its own, and the interfaces of its networks.
 
 use std::fs;
 use std::path::{Path, PathBuf};

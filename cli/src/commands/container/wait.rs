@@ -65,7 +65,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         })
         .collect();
     let mut exits =
-        Exits { printer: &app.printer, containers, hosts: 0, codes: Vec::new(), told: false };
+        Exits { printer: &app.printer, containers, hosts: 0, codes: Vec::new(), reported: false };
     let report = fanout::read(calls, connection.timeout(), &mut exits).await;
     report::finish(&app.printer, &report)?;
     exits.end()
@@ -76,7 +76,7 @@ struct Exits<'a> {
     containers: usize,
     hosts: usize,
     codes: Vec<i64>,
-    told: bool,
+    reported: bool,
 }
 
 impl Exits<'_> {
@@ -120,7 +120,7 @@ impl Observer<Event> for Exits<'_> {
             Event::Exit(exit) => self.exited(host, &exit),
             Event::Item(item) => {
                 if let Some(error) = status_error(item.status.as_ref()) {
-                    self.told = true;
+                    self.reported = true;
                     if self.printer.is_json() {
                         let mut fields = json::message(&item);
                         json::status_as_error(&mut fields, item.status.as_ref());
@@ -135,9 +135,9 @@ impl Observer<Event> for Exits<'_> {
     }
 
     fn outcome(&mut self, host: &str, outcome: &HostOutcome) {
-        let told = std::mem::take(&mut self.told);
+        let reported = std::mem::take(&mut self.reported);
         if let Some(error) = outcome_error(outcome)
-            && !told
+            && !reported
         {
             host_failed(self.printer, host, &error);
         }

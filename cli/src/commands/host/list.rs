@@ -47,7 +47,8 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let mut answers = super::Answers::new();
     if !args.no_check && !hosts.is_empty() {
         let (answered, report) = super::check(&connection, selector, targets.options()).await;
-        let broken = |call: &CallReport| call.hosts.is_none() || !call.unheard().is_empty();
+        let broken =
+            |call: &CallReport| call.hosts.is_none() || !call.unfinished_hosts().is_empty();
         lost = report.calls.into_iter().find(broken).map(|call| call.end);
         answers = answered;
     }

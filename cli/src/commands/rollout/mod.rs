@@ -26,7 +26,8 @@ use crate::exit::Failure;
 use crate::file;
 use crate::view::rollouts::is_over;
 
-/// A plan queries every host, some more than once; a host that doesn't answer uses up its time limit.
+/// A plan queries every host, some more than once; a host that doesn't answer uses up its time
+/// limit.
 const PLANNING: Duration = Duration::from_secs(300);
 
 /// How many of the newest rollouts to search for one that can be undone.
@@ -156,7 +157,7 @@ async fn get(connection: &Connection, id: String) -> Result<Rollout, Failure> {
         let request = GetRolloutRequest { id: id.clone(), page_token };
         let answer =
             connection.unary(request, async |request| rollouts.get_rollout(request).await).await?;
-        let page = answer.rollout.ok_or_else(nothing_said)?;
+        let page = answer.rollout.ok_or_else(missing_rollout)?;
         match &mut whole {
             None => whole = Some(page),
             Some(whole) => {
@@ -166,7 +167,7 @@ async fn get(connection: &Connection, id: String) -> Result<Rollout, Failure> {
             }
         }
         if answer.next_page_token.is_empty() {
-            let mut whole = whole.ok_or_else(nothing_said)?;
+            let mut whole = whole.ok_or_else(missing_rollout)?;
             if let Some(plan) = &mut whole.plan {
                 plan.hosts.sort_by(|left, right| left.host.cmp(&right.host));
             }
@@ -176,6 +177,6 @@ async fn get(connection: &Connection, id: String) -> Result<Rollout, Failure> {
     }
 }
 
-fn nothing_said() -> Failure {
+fn missing_rollout() -> Failure {
     Failure::Connection("the server's response contains no rollout; check whether wharf and wharfd have the same version".to_owned())
 }

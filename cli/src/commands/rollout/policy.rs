@@ -74,7 +74,8 @@ pub struct PolicyFlags {
     /// Time limit for a pull without progress [default: 15m]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive)]
     pull_timeout: Option<Duration>,
-    /// Time between the stop signal and SIGKILL for the old container [default: the container's own]
+    /// Time between the stop signal and SIGKILL for the old container [default: the container's
+    /// own]
     #[arg(long = "stop-timeout", id = "policy_stop_timeout", value_name = "DURATION",
           value_parser = duration::parse)]
     stop_timeout: Option<Duration>,

@@ -15,7 +15,7 @@ use crate::json;
 use crate::printer::{Format, Printer, width};
 use crate::progress;
 use crate::view::rollout_hosts::{self, Space};
-use crate::view::rollouts::{headline, short, told, warnings};
+use crate::view::rollouts::{change_lines, headline, short, warnings};
 
 /// Lines of the terminal that stay free for earlier output.
 const SPARE_LINES: u16 = 2;
@@ -146,7 +146,7 @@ impl<'a> Screen<'a> {
                 HostState::Waiting | HostState::Pulled | HostState::Updated | HostState::Skipped
             );
             if earlier.is_some() || !quiet {
-                self.tell(earlier, step);
+                self.print_changes(earlier, step);
             }
         }
         self.rollout = rollout;
@@ -176,7 +176,7 @@ impl<'a> Screen<'a> {
     fn step(&mut self, step: RolloutStep) {
         let place = self.rollout.steps.iter().position(|known| known.host == step.host);
         let before = place.map(|place| &self.rollout.steps[place]);
-        self.tell(before, &step);
+        self.print_changes(before, &step);
         match place {
             Some(place) => self.rollout.steps[place] = step,
             None => self.rollout.steps.push(step),
@@ -185,8 +185,8 @@ impl<'a> Screen<'a> {
 
     /// Lines about a host. Above a live table, only failures and warnings, because the table shows
     /// the rest.
-    fn tell(&self, before: Option<&RolloutStep>, step: &RolloutStep) {
-        let lines = told(before, step);
+    fn print_changes(&self, before: Option<&RolloutStep>, step: &RolloutStep) {
+        let lines = change_lines(before, step);
         let is_new = before.is_none_or(|before| before.state != step.state);
         let went_wrong = matches!(
             step.state(),

@@ -5,7 +5,7 @@ use wharf::v1::watch_rollouts_response::Event;
 use wharf::v1::{Rollout, WatchRolloutsRequest, WatchRolloutsResponse};
 
 use super::follow::{End, lost, reconnect};
-use super::{get, nothing_said};
+use super::{get, missing_rollout};
 use crate::app::{App, Connection};
 use crate::exit::Failure;
 use crate::view::rollouts::short;
@@ -42,7 +42,7 @@ async fn once(connection: &Connection, id: &str) -> Result<End, Failure> {
 fn says_settled(message: &WatchRolloutsResponse) -> Result<bool, Failure> {
     match &message.event {
         Some(Event::Snapshot(snapshot)) => {
-            Ok(snapshot.rollouts.first().ok_or_else(nothing_said)?.settled)
+            Ok(snapshot.rollouts.first().ok_or_else(missing_rollout)?.settled)
         }
         Some(Event::Rollout(rollout)) => Ok(rollout.settled),
         _ => Ok(false),

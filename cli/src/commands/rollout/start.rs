@@ -9,7 +9,7 @@ use wharf::v1::{
 
 use super::policy::PolicyFlags;
 use super::terms::TermFlags;
-use super::{PLANNING, follow, merge, nothing_said};
+use super::{PLANNING, follow, merge, missing_rollout};
 use crate::app::{App, Connection};
 use crate::commands::request_id;
 use crate::credentials;
@@ -173,7 +173,7 @@ pub async fn begun(
     rollout: Option<Rollout>,
     detach: bool,
 ) -> Result<(), Failure> {
-    let rollout = rollout.ok_or_else(nothing_said)?;
+    let rollout = rollout.ok_or_else(missing_rollout)?;
     if !detach {
         return follow::follow(app, connection, rollout.id).await;
     }

@@ -4,7 +4,7 @@ use wharf::v1::{
     AbortRolloutRequest, PauseRolloutRequest, PromoteRolloutRequest, ResumeRolloutRequest, Rollout,
 };
 
-use super::{Newest, follow, get, nothing_said, resolve, settle};
+use super::{Newest, follow, get, missing_rollout, resolve, settle};
 use crate::app::App;
 use crate::commands::request_id;
 use crate::credentials;
@@ -87,11 +87,11 @@ macro_rules! steer {
                 connection.unary(request, async |request| rollouts.$method(request).await).await
             })
             .await?;
-        let mut rollout = answer.rollout.ok_or_else(nothing_said)?;
+        let mut rollout = answer.rollout.ok_or_else(missing_rollout)?;
         if $wait {
             rollout = settle::wait($app, connection, rollout.id).await?;
         }
-        tell($app, &rollout, $then);
+        print_next($app, &rollout, $then);
         Ok(())
     }};
 }
@@ -125,7 +125,7 @@ pub async fn resume(app: &App, args: ResumeArgs) -> Result<(), Failure> {
             connection.unary(request, call).await
         })
         .await?;
-    tell(app, &answer.rollout.ok_or_else(nothing_said)?, FOLLOW);
+    print_next(app, &answer.rollout.ok_or_else(missing_rollout)?, FOLLOW);
     Ok(())
 }
 
@@ -141,7 +141,7 @@ pub async fn abort(app: &App, args: AbortArgs) -> Result<(), Failure> {
 
 /// `then` is what to do next. It depends on the verb, not on the state of the rollout: when the
 /// server answers, the request is stored but not yet carried out.
-fn tell(app: &App, rollout: &Rollout, then: &str) {
+fn print_next(app: &App, rollout: &Rollout, then: &str) {
     match app.printer.format {
         Format::Json => {
             let line = serde_json::Value::Object(json::message(rollout));

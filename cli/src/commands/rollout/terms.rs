@@ -6,7 +6,7 @@ use crate::exit::Failure;
 
 /// Flags of `start`, `restart` and `undo`.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "Conditions and notes")]
+#[command(next_help_heading = "Conditions and annotations")]
 pub struct TermFlags {
     /// Start only if the plan still has this fingerprint, which `plan` shows
     #[arg(long, value_name = "FINGERPRINT", default_value = "", hide_default_value = true)]
@@ -19,19 +19,19 @@ pub struct TermFlags {
 impl TermFlags {
     /// The annotations by key. The server checks them; this function only splits them.
     pub fn annotations(&self) -> Result<BTreeMap<String, String>, Failure> {
-        let mut noted = BTreeMap::new();
+        let mut annotations = BTreeMap::new();
         for text in &self.annotations {
             let shown = text.escape_debug();
             let Some((key, value)) = text.split_once('=') else {
                 let problem = format!("\"{shown}\" is not an annotation; write KEY=VALUE");
                 return Err(Failure::Usage(problem));
             };
-            if noted.insert(key.to_owned(), value.to_owned()).is_some() {
+            if annotations.insert(key.to_owned(), value.to_owned()).is_some() {
                 let key = key.escape_debug();
                 return Err(Failure::Usage(format!("the annotation {key} is given twice")));
             }
         }
-        Ok(noted)
+        Ok(annotations)
     }
 }
 
@@ -45,8 +45,8 @@ mod tests {
             let annotations = annotations.iter().map(|&text| text.to_owned()).collect();
             TermFlags { annotations, ..TermFlags::default() }.annotations()
         };
-        let noted = of(&["commit=4f2a1c", "job=https://ci.test/?a=b", "empty="]).unwrap();
-        assert_eq!((noted["job"].as_str(), noted["empty"].as_str()), ("https://ci.test/?a=b", ""));
+        let found = of(&["commit=4f2a1c", "job=https://ci.test/?a=b", "empty="]).unwrap();
+        assert_eq!((found["job"].as_str(), found["empty"].as_str()), ("https://ci.test/?a=b", ""));
         assert!(of(&["commit"]).is_err() && of(&["a=1", "a=2"]).is_err());
     }
 }

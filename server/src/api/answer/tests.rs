@@ -47,7 +47,7 @@ async fn silence_is_broken_by_a_heartbeat() {
         assert_eq!(next(&mut stream).await, Envelope::Heartbeat);
         assert_eq!(begun.elapsed(), HEARTBEAT_AFTER * beat);
     }
-    // Whatever is said counts: the silence begins anew.
+    // Whatever is said counts: the silence starts again.
     tokio::time::advance(Duration::from_secs(10)).await;
     events.send(outcome("a")).await.unwrap();
     assert!(matches!(next(&mut stream).await, Envelope::Outcome(_)));

@@ -192,7 +192,7 @@ fn what_is_unknown_hides_nothing() {
         assert_eq!(found.len(), 1, "{before:?}");
         assert_eq!(
             found[0].to_string(),
-            "targets.labels: must be at most 4096 bytes, and has 5000"
+            "targets.labels: must be at most 4096 bytes, but has 5000"
         );
     }
 }

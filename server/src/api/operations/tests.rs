@@ -7,7 +7,7 @@ use crate::api::auth::Identity;
 use crate::domain::{Reason, Role};
 use crate::store::StoreOptions;
 
-/// A record, and how often work was begun.
+/// A record, and how often work was started.
 struct World {
     operations: Operations,
     begun: AtomicUsize,
@@ -36,7 +36,7 @@ impl World {
         }
     }
 
-    /// Gives whether an earlier try was said to have begun.
+    /// Gives whether an earlier try was said to have started.
     async fn once(
         &self,
         name: &str,

@@ -74,9 +74,9 @@ fn what_docker_refuses_is_refused() {
     let long_tag = format!("a:{}", "b".repeat(129));
     for (text, expected) in [
         ("", "is empty"),
-        (HEX, "is the ID of an image"),
-        ("App", "lower case"),
-        ("host:5000/App", "lower case"),
+        (HEX, "is an image ID"),
+        ("App", "lowercase"),
+        ("host:5000/App", "lowercase"),
         ("app:", "not a tag"),
         ("app:-x", "not a tag"),
         ("app:a b", "not a tag"),

@@ -40,17 +40,17 @@ fn each_mistake_names_the_part_and_what_was_found() {
         ("hello", "", "", "CA certificate", "not PEM"),
         (&*key, "", "", "CA certificate", "it has PRIVATE KEY"),
         (&*damaged, "", "", "CA certificate", "damaged"),
-        (not_x509, "", "", "CA certificate", "not a certificate"),
+        (not_x509, "", "", "CA certificate", "not a readable certificate"),
         (&*certificate, &*certificate, "", "private key", "is missing"),
         (&*certificate, "", &*key, "certificate", "is missing"),
         (&*certificate, "hello", &*key, "certificate", "not PEM"),
-        (&*certificate, not_x509, &*key, "certificate", "not a certificate"),
+        (&*certificate, not_x509, &*key, "certificate", "not a readable certificate"),
         (&*certificate, &*certificate, "hello", "private key", "not PEM"),
         (&*certificate, &*certificate, &*certificate, "private key", "it has CERTIFICATE"),
         (&*certificate, &*certificate, encrypted, "private key", "is encrypted"),
         (&*certificate, &*certificate, legacy, "private key", "is encrypted"),
-        (&*certificate, &*certificate, no_key, "private key", "not supported"),
-        (&*certificate, &*certificate, &*other_key, "private key", "does not belong"),
+        (&*certificate, &*certificate, no_key, "private key", "unsupported type"),
+        (&*certificate, &*certificate, &*other_key, "private key", "does not match"),
     ] {
         let message = refusal(ca, cert, private);
         assert!(message.starts_with(&format!("the {part}")), "{message}");

@@ -25,7 +25,7 @@ fn what_is_no_id_is_not_taken_for_one() {
     }
     assert!(parse_list::<ContainerItem, ContainerSummary>("[{}]", false).is_err());
     let error = parse::<Creation>("{\"Id\":\"../x\\u202e\"}").err().unwrap().to_string();
-    assert!(error.contains(r#""../x\u{202e}" is no ID"#), "{error}");
+    assert!(error.contains(r#""../x\u{202e}" is not an ID"#), "{error}");
 }
 
 #[test]

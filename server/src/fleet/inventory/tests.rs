@@ -244,14 +244,14 @@ async fn a_group_in_use_cannot_be_lost() {
     let refused = inventory.add(wrong, now()).await.unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "there is no group of certificates \"test\"; the configuration file has prod"
+        "no certificate group \"test\"; the configuration file has prod"
     );
     let tls = NewTls::Group("prod".to_owned());
     inventory.add(NewHost { address, tls, ..new_host("web1") }, now()).await.unwrap();
     let before = inventory.snapshot();
 
     let refused = inventory.reload_file(file(&[("a", "unix:///a")], &[])).await.unwrap_err();
-    assert!(refused.to_string().contains("put [tls.prod] back"), "{refused}");
+    assert!(refused.to_string().contains("add [tls.prod] again"), "{refused}");
     assert_eq!(inventory.snapshot(), before, "the old file stays in force");
 
     drop(inventory);

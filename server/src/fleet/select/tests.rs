@@ -81,8 +81,8 @@ fn nothing_chosen_is_never_everything() {
         (selection(by_name(&["web1", "wbe2"]), &[]), "no such host: wbe2 (did you mean web2?)"),
         (selection(by_name(&["unlike"]), &[]), "no such host: unlike"),
         (selection(Targets::All, &["WEB9"]), "no such host: WEB9 (did you mean web1?)"),
-        (selection(by_label("env=test"), &[]), "no host matches env=test; 3 hosts are known"),
-        (selection(by_name(&["web1"]), &["web1"]), "every chosen host is excluded"),
+        (selection(by_label("env=test"), &[]), "none of 3 hosts matches env=test"),
+        (selection(by_name(&["web1"]), &["web1"]), "every selected host is excluded"),
     ] {
         let text = chosen(&selection, &three()).unwrap_err();
         assert!(text.starts_with(expected), "{selection:?}: {text}");

@@ -36,8 +36,8 @@ impl EventWriter for DependentEventWriter<'_> {
             let event = match event {
                 // They are stored beside those of the target.
                 HostEvent::Differs { differences } => {
-                    let told = differences.iter().map(|line| format!("{}: {line}", self.name));
-                    HostEvent::Differs { differences: told.collect() }
+                    let lines = differences.iter().map(|line| format!("{}: {line}", self.name));
+                    HostEvent::Differs { differences: lines.collect() }
                 }
                 event => event,
             };

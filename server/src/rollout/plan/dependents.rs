@@ -169,7 +169,7 @@ mod tests {
             assert!(said[0].starts_with("its dependent side: "), "{said:?}");
             assert!(said[0].contains(expected), "{said:?}");
         };
-        one(said(json!({"AutoRemove": true}), &runs(), &[]), "removes itself");
+        one(said(json!({"AutoRemove": true}), &runs(), &[]), "auto-remove");
         let paused = json!({"Status": "paused", "Running": true, "Paused": true});
         one(said(json!({}), &paused, &[]), "it is paused");
         let mut sick = runs();
@@ -179,7 +179,7 @@ mod tests {
             "Id": "e".repeat(64), "Name": "/third",
             "HostConfig": {"IpcMode": format!("container:{}", "d".repeat(64))},
         });
-        one(said(json!({}), &runs(), &[follower]), "third hangs on it in its turn");
+        one(said(json!({}), &runs(), &[follower]), "third depends on it");
         let holder = json!({"Id": "f".repeat(64), "Name": "/side.old-00000000"});
         one(said(json!({}), &runs(), &[holder]), "side.old-00000000 is taken");
         // A container that ended with an error is not started, and so has no gate to pass.
@@ -193,7 +193,7 @@ mod tests {
         let side = side(json!({}), &json!({}));
         let rollout = RolloutId(Uuid::from_u128(7));
         let planned = plan(&target, &[side], &bodies::host(41), rollout);
-        assert!(planned.err().unwrap()[0].message.contains("it removes itself"));
+        assert!(planned.err().unwrap()[0].message.contains("it has auto-remove"));
         assert!(plan(&target, &[], &bodies::host(41), rollout).is_ok());
     }
 }

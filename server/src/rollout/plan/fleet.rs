@@ -76,7 +76,7 @@ fn too_many_silent(input: &Input<'_>) -> Option<Refusal> {
             many => format!("{many} hosts don't answer"),
         };
         let message = format!(
-            "{how_many}, but max_unreachable allows {allowed}: {}; make them reachable, exclude them, or raise",
+            "{how_many}, but max_unreachable allows {allowed}: {}; make them reachable, exclude them, or raise max_unreachable",
             first_of(&silent)
         );
         Refusal { host: None, reason: Reason::RolloutTooManyUnreachable, message }

@@ -93,7 +93,7 @@ fn environment(config: &mut Object, image: &Object, notes: &mut Notes) {
         Some(count) => all[..count].iter().map(|&entry| entry.into()).collect(),
         None => {
             notes.risk(
-                "its environment differs from its image's in an unexpected way: variables equal to the image's count as the image's",
+                "cannot derive its environment from its image: variables equal to the image's count as the image's",
             );
             let own = all.iter().filter(|entry| !of_image.contains(*entry));
             own.map(|&entry| entry.into()).collect()

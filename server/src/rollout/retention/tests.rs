@@ -19,7 +19,7 @@ struct Ended {
     keep: u32,
     at: u64,
     end: HostEnd,
-    /// The old container of `side`, which was made anew with it.
+    /// The old container of `side`, which was recreated with it.
     side: Option<&'static str>,
     compose: Option<&'static str>,
 }
@@ -123,7 +123,7 @@ fn none_is_kept_that_compose_counts() {
     let mut retained = RetainedContainers::default();
     Ended { compose: Some("shop"), ..Ended::new(1, "one", 1_000) }.take_in(&mut retained);
     assert_eq!(due(&retained, 1_000), set(["web.old-00000001 one"]));
-    // Also where the next one, which is no container of Compose any more, keeps more.
+    // Also where the next one, which is no container of Compose any longer, keeps more.
     Ended { keep: 5, ..Ended::new(2, "two", 2_000) }.take_in(&mut retained);
     assert_eq!(due(&retained, 2_000), set(["web.old-00000001 one"]));
 }
@@ -206,7 +206,7 @@ fn what_hung_on_it_is_kept_as_long_and_counted_by_itself() {
     assert_eq!(due(&retained, 3_604_999), set([]));
     let both = ["side.old-00000001 joined", "web.old-00000001 one"];
     assert_eq!(due(&retained, 3_605_000), set(both));
-    // The undo made it anew once more, and did not take the old one.
+    // The undo recreated it once more, and did not take the old one.
     let (id, name) = ("one".to_owned(), "web.old-00000001".to_owned());
     let kind = TargetKind::Adopt { id, name, restart: RestartPolicy::default() };
     let undo = Ended { kind, side: Some("rejoined"), ..Ended::new(2, "two", 6_000) };

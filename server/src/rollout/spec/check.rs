@@ -137,8 +137,8 @@ impl Policy {
                 "healthy_deadline",
                 format!(
                     "{} must be longer than min_healthy_time, {}: otherwise no host can pass",
-                    told(self.healthy_deadline),
-                    told(self.min_healthy_time)
+                    formatted(self.healthy_deadline),
+                    formatted(self.min_healthy_time)
                 ),
             );
         }
@@ -160,8 +160,8 @@ impl Policy {
                 format!(
                     "{} must be longer than healthy_deadline and monitor together, {}: one host \
                      may take that long",
-                    told(self.progress_deadline),
-                    told(longest)
+                    formatted(self.progress_deadline),
+                    formatted(longest)
                 ),
             );
         }
@@ -170,8 +170,8 @@ impl Policy {
                 "delay",
                 format!(
                     "{} must be shorter than progress_deadline, {}",
-                    told(self.delay),
-                    told(self.progress_deadline)
+                    formatted(self.delay),
+                    formatted(self.progress_deadline)
                 ),
             );
         }
@@ -185,7 +185,7 @@ impl Policy {
     }
 }
 
-fn told(duration: Duration) -> String {
+fn formatted(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
 }
 

@@ -18,10 +18,10 @@ pub enum Illegal {
     #[error("the rollout was already created")]
     CreatedTwice,
     /// Nothing follows an end.
-    #[error("the rollout has ended: it {}", told(.0))]
+    #[error("the rollout has ended: it {}", describe(.0))]
     Over(Phase),
     /// The phases do not follow each other.
-    #[error("a rollout that {} cannot become one that {}", told(.from), told(.to))]
+    #[error("a rollout that {} cannot become one that {}", describe(.from), describe(.to))]
     Phase {
         /// The current phase.
         from: Phase,
@@ -29,10 +29,10 @@ pub enum Illegal {
         to: Phase,
     },
     /// It cannot end while hosts are in progress.
-    #[error("a rollout cannot end while work on {0} goes on")]
+    #[error("a rollout cannot end while work on {0} is in progress")]
     AtWork(HostName),
     /// The command is not possible now.
-    #[error("a rollout that {} cannot be {control}", told(.phase))]
+    #[error("a rollout that {} cannot be {control}", describe(.phase))]
     Control {
         /// The command: `paused`, `resumed`, `promoted`, `aborted`.
         control: &'static str,
@@ -49,7 +49,7 @@ pub enum Illegal {
     #[error("the plan skips {0}")]
     LeftOut(HostName),
     /// The work cannot start now.
-    #[error("{work:?} cannot begin on {host} while the rollout {}", told(.phase))]
+    #[error("{work:?} cannot begin on {host} while the rollout {}", describe(.phase))]
     Begin {
         /// The host.
         host: HostName,
@@ -286,7 +286,7 @@ fn may_end(host: &HostState, end: &HostEnd) -> bool {
     }
 }
 
-fn told(phase: &Phase) -> &'static str {
+fn describe(phase: &Phase) -> &'static str {
     match phase {
         Phase::Pulling => "pulls its images",
         Phase::Running { .. } => "runs",

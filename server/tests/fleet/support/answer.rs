@@ -1,4 +1,4 @@
-//! The answer of a fan-out, taken apart. Whatever the call is: its envelope is checked on the way.
+//! The parsed response of a fan-out. Checks the envelope of every call.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;

@@ -1,4 +1,4 @@
-//! The log of the process, at the most talkative level that there is.
+//! The log of the process, at the most detailed level.
 
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock};

@@ -1,5 +1,5 @@
-//! What the tests of a fleet have in common: servers with simulated hosts, answers that are taken
-//! apart and checked, and looking until something is so.
+//! Shared by the fleet tests: servers with simulated hosts, parsed and checked responses, and
+//! polling for conditions.
 
 mod answer;
 mod fleet;

@@ -1,5 +1,5 @@
-//! The containers with everything set. Two, since what shares the namespaces of the host cannot have
-//! networks, ports and a host name of its own.
+//! The containers with all settings. Two, because a container in the namespaces of the host cannot
+//! have networks, ports, and a host name of its own.
 
 use serde_json::json;
 use testbed::{EngineKind, tools};

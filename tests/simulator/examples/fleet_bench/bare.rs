@@ -1,5 +1,5 @@
-//! The least that such a list costs: one reqwest client, one request a host, and the fields that
-//! `wharfd` reads, read.
+//! The minimal cost of such a list: one reqwest client, one request per host, and parsing of the
+//! fields that `wharfd` reads.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

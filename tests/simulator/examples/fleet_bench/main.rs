@@ -1,13 +1,12 @@
-//! Lists the containers of many simulated hosts through `wharfd`, and beside it with a loop around
-//! reqwest that parses the same fields, and prints how the two compare. docs/benchmarks.md says
-//! how to read it.
+//! Lists the containers of many simulated hosts through `wharfd`, and with a loop around reqwest
+//! that parses the same fields, and prints a comparison. To interpret it, see docs/benchmarks.md.
 //!
 //! ```text
 //! cargo run --release -p wharf-simulator --example fleet_bench -- [HOSTS] [CONTAINERS] [ROUNDS]
 //! ```
 //!
-//! Hosts and server are processes of their own, so that the time on the processor of each is
-//! its own too: this program starts itself again for them.
+//! Hosts and server are separate processes, so that the CPU time of each can be measured: this
+//! program starts itself again for them.
 
 mod bare;
 mod roles;
@@ -20,7 +19,7 @@ use anyhow::{Context, bail};
 use tokio::process::Command;
 use tokio::time::Instant;
 
-/// Hosts at work at once, on both sides.
+/// Hosts in progress at once, on both sides.
 pub const AT_ONCE: usize = 256;
 
 /// What one list of all hosts took.

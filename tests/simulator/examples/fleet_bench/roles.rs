@@ -1,4 +1,4 @@
-//! The other two processes: the simulated hosts, and the server. Each says one line when it is
+//! The other two processes: the simulated hosts, and the server. Each prints one line when it is
 //! ready, and ends with its standard input.
 
 use std::process::Stdio;

@@ -1,4 +1,4 @@
-//! The same list through the server, as a client of its gRPC API sees it.
+//! The same list through the server, from the view of a client of its gRPC API.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Creation: what is taken, what is refused, and what of the image goes into the container.
+//! Creation: accepted and refused bodies, and the settings that come from the image.
 
 use serde_json::{Value, json};
 use wharf_server::engine::ErrorKind;

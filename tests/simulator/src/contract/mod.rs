@@ -1,8 +1,8 @@
-//! What every implementation of the trait `Engine` must do: the same cases for the model in
-//! process, for the HTTP client on the model, and for the HTTP client on a real Engine.
+//! The contract of every implementation of the trait `Engine`: the same cases for the in-process
+//! model, for the HTTP client on the model, and for the HTTP client on a real Engine.
 //!
-//! A case panics where the contract is broken. It makes its own images and containers, under
-//! names of its own, and removes them; so cases can share an Engine, also at the same time.
+//! A case panics if the contract is broken. It creates its own images and containers, under its own
+//! names, and removes them; so cases can share an Engine, even in parallel.
 
 mod create;
 mod images;

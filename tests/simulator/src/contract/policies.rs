@@ -1,4 +1,4 @@
-//! What happens to containers by themselves: restart policies and health.
+//! Automatic behavior of containers: restart policies and health.
 
 use serde_json::json;
 use wharf_server::engine::{Change, ErrorKind};

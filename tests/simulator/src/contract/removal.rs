@@ -1,4 +1,4 @@
-//! Removal, and what is not there.
+//! Removal, and missing objects.
 
 use serde_json::json;
 use wharf_server::engine::{ErrorKind, WaitCondition};

@@ -1,4 +1,4 @@
-//! The calls that rollouts make: networks, commands in containers, logs, digests.
+//! The calls of rollouts: networks, commands in containers, logs, digests.
 
 use serde_json::json;
 use wharf_server::engine::{ApiVersion, ErrorKind};

@@ -1,4 +1,4 @@
-//! What the cases have in common: names, images, containers, and looking until something is so.
+//! Shared by the cases: names, images, containers, and polling for conditions.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What came in at one host, for tests of connections and cancellation.
+//! Counters of requests to one host, for tests of connections and cancellation.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

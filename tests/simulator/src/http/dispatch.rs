@@ -1,4 +1,4 @@
-//! A call on the model, with the parameters of a request. Knows nothing of HTTP but statuses.
+//! A call to the model, with the parameters of a request. Knows nothing about HTTP except statuses.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;

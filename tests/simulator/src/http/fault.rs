@@ -1,4 +1,4 @@
-//! What can go wrong with an answer over HTTP.
+//! Faults of responses over HTTP.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ pub enum HttpFault {
         /// Lines before it.
         after_lines: usize,
     },
-    /// In a pull or push: after so many lines nothing comes any more.
+    /// In a pull or push: after so many lines nothing comes any longer.
     StallStream {
         /// Lines before it.
         after_lines: usize,

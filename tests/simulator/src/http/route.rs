@@ -1,4 +1,4 @@
-//! Method and path to a call, as the Engine's router does it. Pure.
+//! Maps method and path to a call, like the Engine's router. Pure.
 
 use percent_encoding::percent_decode_str;
 use wharf_server::engine::ApiVersion;

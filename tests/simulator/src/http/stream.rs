@@ -1,4 +1,4 @@
-//! Bodies that take their time.
+//! Bodies that take time.
 
 use std::future::pending;
 use std::io;

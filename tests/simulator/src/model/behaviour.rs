@@ -1,10 +1,10 @@
-//! What the process of a container does. Pure; called when a container starts, is signalled or
-//! is looked at.
+//! The behavior of a container's process. Pure; called when a container is started, signalled, or
+//! inspected.
 //!
-//! A container's behaviour comes from the first of these that says anything: labels that begin
-//! with `sim.` (of the container or its image), the [`Behaviour`] of its image, its command.
-//! The commands that busybox images of the end-to-end tests use are understood, so that one
-//! test body means the same to the model and to a real Engine.
+//! A container's behavior comes from the first of these that defines it: labels that begin with
+//! `sim.` (of the container or its image), the [`Behaviour`] of its image, its command. The
+//! commands of the busybox images of the end-to-end tests are supported, so that a test body means
+//! the same for the model and for a real Engine.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -165,7 +165,7 @@ fn of_command(argv: &[String]) -> Behaviour {
 }
 
 /// What a small shell script does: `trap 'exit N' TERM`, `sleep S`, `touch PATH`, `exit N`,
-/// `while :` (for ever), divided by semicolons or line ends.
+/// `while :` (forever), divided by semicolons or line ends.
 fn of_script(script: &str) -> Behaviour {
     let mut behaviour = Behaviour { on_stop: OnStop::Ignores, ..Behaviour::default() };
     let mut elapsed = Duration::ZERO;

@@ -1,4 +1,4 @@
-//! A container of the model: what it is, and the state of its process.
+//! A container of the model: its configuration, and the state of its process.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -118,7 +118,7 @@ pub enum Status {
     Exited,
     /// Being removed.
     Removing,
-    /// Its removal was begun and failed.
+    /// Its removal was started and failed.
     Dead,
 }
 
@@ -262,7 +262,7 @@ impl Container {
         self.host_config["NetworkMode"].as_str().unwrap_or("default")
     }
 
-    /// Seconds that a stop waits; `None` where it does not say, negative for ever.
+    /// Seconds that a stop waits; `None` where it does not say, negative forever.
     pub(crate) fn stop_timeout(&self) -> Option<i64> {
         self.config.get("StopTimeout").and_then(Value::as_i64)
     }

@@ -1,4 +1,4 @@
-//! What an image is, wherever it lies: the part that hosts and registries share.
+//! The content of an image, which hosts and registries share.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! `POST /containers/create`: the checks, and what of the image goes into the container's own
-//! configuration (moby's `daemon/commit.go`, function `merge`).
+//! `POST /containers/create`: the checks, and the settings of the image that go into the
+//! container's configuration (moby's `daemon/commit.go`, function `merge`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! The body of `POST /containers/create`, read as Go's decoder reads it: case of keys does not
-//! matter, null is unset, a wrong type is an error that names the field. Unlike an Engine the
-//! model keeps fields it does not know: it stands in for newer ones too, that do know them.
+//! The body of `POST /containers/create`, parsed like Go's decoder: keys are case-insensitive, null
+//! is unset, and a wrong type is an error with the field. Unlike an Engine, the model keeps unknown
+//! fields: it also represents newer Engines, which know them.
 
 use std::sync::LazyLock;
 

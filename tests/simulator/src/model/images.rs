@@ -1,5 +1,5 @@
-//! The images of one host: names, look-up, tags, removal, prune. The rules of removal are
-//! those of moby's `daemon/images/image_delete.go` at 20.10.
+//! The images of one host: names, lookup, tags, removal, prune. The rules of removal are those of
+//! moby's `daemon/images/image_delete.go` at 20.10.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

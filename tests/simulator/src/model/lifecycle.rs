@@ -1,5 +1,5 @@
-//! The calls that move a container through its life. Statuses and texts were read off Engine
-//! 20.10 unless a comment says otherwise.
+//! The lifecycle calls of a container. Statuses and texts were copied from Engine 20.10 unless a
+//! comment says otherwise.
 
 use serde_json::{Value, json};
 use wharf_server::engine::{Change, ErrorKind};

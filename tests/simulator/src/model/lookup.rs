@@ -1,4 +1,4 @@
-//! How a request finds a container: full ID, then name, then the beginning of an ID.
+//! How a request finds a container: by full ID, then by name, then by prefix of an ID.
 
 use super::Model;
 use super::container::Container;

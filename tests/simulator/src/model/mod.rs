@@ -1,8 +1,8 @@
-//! The state of one Docker Engine, and what each call of the Engine API does to it.
+//! The state of one Docker Engine, and the effect of each call of the Engine API.
 //!
-//! Pure: no clock, no async, no randomness. Every call gets the time, and first lets happen
-//! what was due until then ([`Model::advance`]); [`Model::next_event`] says when to look again.
-//! [`crate::SimHost`] puts a clock and a lock around it.
+//! Pure: no clock, no async, no randomness. Every call gets the time, and first applies everything
+//! that was due until then ([`Model::advance`]); [`Model::next_event`] returns when to check again.
+//! [`crate::SimHost`] adds a clock and a lock.
 
 mod behaviour;
 mod container;
@@ -132,7 +132,7 @@ impl Model {
         self.resolve(name).ok().and_then(|id| self.containers.get(&id))
     }
 
-    /// The removal of a container was begun and failed, as where a mount is held: it can only be
+    /// The removal of a container was started and failed, as where a mount is held: it can only be
     /// removed now.
     pub fn leave_dead(&mut self, name: &str) -> Result<(), Refusal> {
         let id = self.resolve(name)?;

@@ -1,4 +1,4 @@
-//! What a container mounts: binds, mounts, the volumes of its image, those of others.
+//! The mounts of a container: binds, mounts, the volumes of its image, those of other containers.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Networks of a host, and what a container gets of them while it runs: addresses and ports.
+//! Networks of a host, and the addresses and ports of a running container.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Which Engine a model stands for. Called by whoever makes one.
+//! The Engine that a model represents.
 
 use std::time::Duration;
 

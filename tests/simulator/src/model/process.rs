@@ -1,5 +1,5 @@
-//! Processes of containers: how they start, end, are restarted by policy, and what is left of
-//! them when the Engine itself restarts.
+//! Processes of containers: start, end, restart by policy, and the state after a restart of the
+//! Engine itself.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{Model, OnStop};
 
 /// No process ends in the instant in which it began.
 pub(super) const SHORTEST_RUN: Duration = Duration::from_millis(1);
-/// The waits of moby's restart manager: doubled from the first to the last, and begun again
+/// The waits of moby's restart manager: doubled from the first to the last, and started again
 /// after a run of ten seconds.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);

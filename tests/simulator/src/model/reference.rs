@@ -1,5 +1,5 @@
-//! Image references as the Engine reads them from a request, with its own texts for bad ones.
-//! Called by everything in the model that takes an image by name.
+//! Image references, parsed like the Engine does, with its own texts for invalid ones. Called by
+//! everything in the model that accepts an image by name.
 
 use wharf_server::domain::{ImageReference, InvalidImage};
 

@@ -1,5 +1,5 @@
-//! How the model says no: with the Engine's status, its text, and the kind that a client of
-//! the Engine should make of both.
+//! Refusals of the model: with the Engine's status, its text, and the kind that a client must
+//! derive from both.
 
 use wharf_server::engine::{EngineError, ErrorKind};
 

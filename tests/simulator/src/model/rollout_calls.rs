@@ -1,5 +1,5 @@
-//! The calls that rollouts make besides those of the command line: networks, commands in
-//! containers, ends of logs, digests of registries.
+//! Calls of rollouts that the command line does not use: networks, commands in containers, last
+//! lines of logs, digests of registries.
 
 use serde_json::{Value, json};
 use wharf_server::engine::{CommandResult, ErrorKind};

@@ -1,4 +1,4 @@
-//! Signals by name and number, as the Engine takes them.
+//! Signals by name and number, as the Engine accepts them.
 
 /// A signal of Linux.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

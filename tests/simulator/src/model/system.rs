@@ -1,4 +1,4 @@
-//! What an Engine says of itself.
+//! The information of an Engine about itself.
 
 use serde_json::{Value, json};
 use wharf_server::engine::ApiVersion;

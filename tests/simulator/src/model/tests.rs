@@ -1,4 +1,4 @@
-//! What the contract suite cannot show on every Engine: networks, ports, versions, timing.
+//! Cases that the contract suite cannot test on every Engine: networks, ports, versions, timing.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Instants of the model: they come from the caller, the model never reads a clock.
+//! Instants of the model: they come from the caller; the model never reads a clock.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -11,7 +11,7 @@ pub const NEVER: &str = "0001-01-01T00:00:00Z";
 pub struct Time(u64);
 
 impl Time {
-    /// 2026-01-01T00:00:00Z, where simulations begin unless told otherwise.
+    /// 2026-01-01T00:00:00Z, where simulations begin by default.
     pub const BEGINNING: Self = Self::from_unix_seconds(1_767_225_600);
 
     /// Whole seconds since 1970.

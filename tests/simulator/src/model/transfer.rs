@@ -1,6 +1,6 @@
-//! Pulls, pushes and logins: a plan with the lines that the Engine would print and their
-//! timing, made when the call begins, and what the call does to host or registry, when it ends.
-//! A caller that goes away before that has done nothing.
+//! Pulls, pushes, and logins: a plan with the output lines of the Engine and their timing, created
+//! when the call starts, and the effect on host or registry when it ends. If the caller disconnects
+//! before that, nothing is done.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! What lies between the stop of the old container and the start of the new one: nothing answers
-//! meanwhile.
+//! The calls between the stop of the old container and the start of the new one, while nothing
+//! answers.
 
 use wharf_simulator::Operation;
 

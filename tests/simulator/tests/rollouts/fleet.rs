@@ -1,4 +1,4 @@
-//! Two hundred hosts, twenty at once, one in twenty of them failing, in every way there is.
+//! Two hundred hosts, twenty at a time, one in twenty of which fails, in every possible way.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,13 +1,13 @@
-//! The process is killed, and the Engine crashes, before and after the effect of every write
-//! on an Engine, and the process also around every append to the journal. Each run must end
-//! as if nothing had happened.
+//! The process is killed, and the Engine crashes, before and after the effect of every write to an
+//! Engine; the process is also killed around every append to the journal. Each run must end as if
+//! nothing had happened.
 
 use std::future::Future;
 
 use wharf_server::rollout::spec::{Change, Dependents, Policy, Stopped};
 
 use crate::oracle::{Ending, ending, wrongs};
-use crate::tap::Side;
+use crate::recorder::Side;
 use crate::world::{
     Cut, New, Old, Setting, World, policy, rolls_back, start_first, upgrade, whole,
 };
@@ -55,7 +55,7 @@ impl Scenario {
         plant(&world);
         match at {
             Some(At::Write(number, cut)) => world.cut(number, cut),
-            Some(At::Append(number, side)) => world.tap.cut(number, side),
+            Some(At::Append(number, side)) => world.recorder.cut(number, side),
             None => {}
         }
         world.settle().await;
@@ -67,7 +67,7 @@ impl Scenario {
         let (writes, appends, expected) = simulate(async {
             let world = self.run(None).await;
             assert_eq!(wrongs(&world), Vec::<String>::new(), "without any fault");
-            let appends = world.tap.seen().appends;
+            let appends = world.recorder.seen().appends;
             let writes = world.watch().writes.len();
             (writes, appends, ending(&world))
         });
@@ -258,7 +258,7 @@ fn bake() {
     Scenario::of(setting(Old::Running, New::Good), bake).ends("Succeeded", "Committed");
 }
 
-/// Containers hang on the target and are made anew with it.
+/// Containers depend on the target and are recreated with it.
 fn with_dependents(setting: Setting, policy: Policy) -> Scenario {
     let policy = Policy { dependents: Dependents::Recreate, ..policy };
     Scenario::of(setting, policy)

@@ -1,4 +1,4 @@
-//! Answers that come late, and what they prove.
+//! Late responses, and what they prove.
 
 use std::time::Duration;
 

@@ -1,13 +1,13 @@
-//! Whole rollouts against model hosts, with everything that can go wrong: the process is killed
-//! at every point, Engines crash, answers are lost. The code under test is that of the server,
-//! from the plan to the last record; only Engines and time are models.
+//! Whole rollouts against model hosts, with every possible failure: the process is killed at every
+//! point, Engines crash, and responses are lost. The code under test is that of the server, from
+//! the plan to the last record; only Engines and time are models.
 //!
 //! ```text
 //! world      hosts, journal, and a process that can be killed
-//! tap        the journal, watched and cut
+//! recorder        the journal, watched and cut
 //! oracle     what must be so at the end
 //! kill_sweep every point of every kind of work
-//! persisted  what many kills must not begin anew
+//! persisted  what many kills must not start again
 //! newer      pulling what a name stands for by now
 //! versions   whole rollouts with every version of the Engine API
 //! pulls      what is found, and lost, while images come to the hosts
@@ -33,10 +33,10 @@ mod orders;
 mod persisted;
 mod planted;
 mod pulls;
+mod recorder;
 mod retries;
 mod seeds;
 mod sloppy;
 mod steering;
-mod tap;
 mod versions;
 mod world;

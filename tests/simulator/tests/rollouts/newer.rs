@@ -1,4 +1,5 @@
-//! A rollout that names no image and always pulls takes what the name stands for by now.
+//! A rollout without an image and with pull policy always uses the image that the name now points
+//! to.
 
 use wharf_server::rollout::spec::{Change, Policy, PullWhen};
 use wharf_simulator::Operation;

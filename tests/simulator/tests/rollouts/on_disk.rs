@@ -1,5 +1,5 @@
-//! The same with the real store: a file, in a runtime of its own, because the clock of the
-//! simulation stands still.
+//! The same with the real store: a file, in a separate runtime, because the clock of the simulation
+//! is paused.
 
 use std::future::Future;
 use std::path::Path;
@@ -18,7 +18,7 @@ use wharf_server::store::{Store, StoreOptions};
 
 use crate::kill_sweep::simulate;
 use crate::oracle::{ending, wrongs};
-use crate::tap::Side;
+use crate::recorder::Side;
 use crate::world::{Cut, New, Setting, World, policy, rolls_back, upgrade};
 
 /// A store whose calls run elsewhere. While one runs, the paused clock does not go on.
@@ -117,7 +117,7 @@ fn run(runtime: &Handle, directory: &Path, cut: Option<(usize, Cut)>) -> crate::
         }
         world.settle().await;
         assert_eq!(wrongs(&world), Vec::<String>::new());
-        let records = world.tap.seen().records.clone();
+        let records = world.recorder.seen().records.clone();
         (world.id, records, ending(&world))
     });
     runtime.block_on(store.close());

@@ -1,4 +1,4 @@
-//! What must be so at the end of every run, and what two runs are compared by.
+//! The conditions at the end of every run, and the values by which two runs are compared.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub struct HostEnding {
 
 /// The ending of a run that is at rest.
 pub fn ending(world: &World) -> Ending {
-    let seen = world.tap.seen();
+    let seen = world.recorder.seen();
     let state = seen.state.as_ref().expect("a rollout");
     let hosts = state.hosts.iter().map(|(name, host)| {
         let containers = all_containers(world, name).iter().map(of_container).collect();
@@ -42,7 +42,7 @@ pub fn ending(world: &World) -> Ending {
 /// Everything that is wrong with a run that is at rest; empty where nothing is.
 pub fn wrongs(world: &World) -> Vec<String> {
     let mut wrongs = world.watch().errors.clone();
-    let seen = world.tap.seen();
+    let seen = world.recorder.seen();
     wrongs.extend(seen.errors.iter().cloned());
     let state = seen.state.as_ref().expect("a rollout");
     match RolloutState::replay(&seen.records) {
@@ -238,7 +238,7 @@ impl HostView<'_> {
     }
 }
 
-/// What hangs on a container must do so on the one that has the name, and in a network have begun
+/// What depends on a container must do so on the one that has the name, and in a network have started
 /// after it.
 fn hangs_together(
     targets: &[Container],
@@ -271,7 +271,7 @@ fn hangs_together(
     }
 }
 
-/// What a crash must not begin anew: attempts, and the deadline of a gate.
+/// What a crash must not start again: attempts, and the deadline of a gate.
 fn begun_anew(records: &[Record]) -> Vec<String> {
     let mut wrongs = Vec::new();
     let mut gates: BTreeMap<&HostName, u32> = BTreeMap::new();

@@ -1,7 +1,6 @@
-//! Several orders at once, through the service that callers meet: `RolloutApi` over a real
-//! `Supervisor`, so that claims, plans that are made again, and requests that are sent twice are
-//! those of the server. Callers vanish, the process is killed and frozen, and containers are in
-//! every run state.
+//! Several orders at the same time, through the gRPC service: `RolloutApi` over a real
+//! `Supervisor`, so that claims, repeated plans, and retried requests use the server's code.
+//! Callers disconnect, the process is killed and frozen, and containers are in every run state.
 //!
 //! ```text
 //! server     a process of the server, which can be killed or frozen

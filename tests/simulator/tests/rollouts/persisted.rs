@@ -1,5 +1,5 @@
-//! What a process that is killed again and again must not begin anew: the budget of failures,
-//! the deadline of a gate, that of progress, and the freeze of a pause.
+//! State that repeated kills of the process must not reset: the failure budget, the deadline of a
+//! gate, that of progress, and the time of a pause.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use wharf_server::rollout::spec::{Amount, Gate, Policy};
 
 use crate::kill_sweep::{Scenario, simulate};
 use crate::oracle::{Ending, ending, wrongs};
-use crate::tap::Forgets;
+use crate::recorder::Forgets;
 use crate::world::{New, Rest, Setting, World, host, policy, upgrade};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ pub fn budget(forgets: Option<Forgets>) -> Ending {
     scenario.settings = vec![bad; 4];
     simulate(async {
         let mut world = scenario.begin().await;
-        world.tap.seen().forgets = forgets;
+        world.recorder.seen().forgets = forgets;
         world.settle_restlessly(SECOND * 3 / 2, 40).await;
         if forgets.is_none() {
             assert!(world.kills > 4, "{} kills", world.kills);
@@ -50,7 +50,7 @@ pub async fn gate(forgets: Option<Forgets>) -> World {
     let never = Gate::Exec { command: vec!["false".to_owned()] };
     let policy = Policy { gate: never, healthy_deadline: GATE, ..policy() };
     let mut world = Scenario::of(Setting::default(), policy).begin().await;
-    world.tap.seen().forgets = forgets;
+    world.recorder.seen().forgets = forgets;
     world.settle_restlessly(Duration::from_secs(7), 20).await;
     world
 }
@@ -84,7 +84,7 @@ async fn silent() -> World {
 pub fn progress(forgets: Option<Forgets>) -> Duration {
     simulate(async {
         let mut world = silent().await;
-        world.tap.seen().forgets = forgets;
+        world.recorder.seen().forgets = forgets;
         world.settle_restlessly(Duration::from_secs(13), 20).await;
         paused(&world, PauseCause::Progress).since(created(&world))
     })
@@ -135,6 +135,6 @@ fn created(world: &World) -> Millis {
 
 /// When the first such record was written.
 fn at(world: &World, is: impl Fn(&Event) -> bool) -> Millis {
-    let seen = world.tap.seen();
+    let seen = world.recorder.seen();
     seen.records.iter().find(|record| is(&record.event)).expect("such a record").at
 }

@@ -6,8 +6,8 @@ use wharf_simulator::Operation;
 use crate::kill_sweep::{At, Scenario, simulate};
 use crate::oracle::{ending, wrongs};
 use crate::persisted::{budget, gate, progress, restless};
+use crate::recorder::{Forgets, Side};
 use crate::sloppy::{Bug, Names, Sloppy};
-use crate::tap::{Forgets, Side};
 use crate::world::{Cut, New, Old, Setting, World, policy, rolls_back};
 
 fn upgrade(new: New) -> Scenario {
@@ -37,11 +37,11 @@ fn acting_before_the_journal_is_found() {
     let unfence = number_of(&scenario, Operation::Update);
     simulate(async {
         let at = At::Write(unfence, Cut::Kill(Side::After));
-        let world = scenario.run_with(Some(at), |world| world.tap.seen().drops_intents = true);
+        let world = scenario.run_with(Some(at), |world| world.recorder.seen().drops_intents = true);
         let world = world.await;
         let wrongs = wrongs(&world);
         assert!(wrongs.iter().any(|wrong| wrong.contains("the journal says None")), "{wrongs:#?}");
-        // And what it comes to: nobody knows any more that the old one was stopped.
+        // And what it comes to: nobody knows any longer that the old one was stopped.
         let harm = wrongs.iter().any(|wrong| wrong.contains("the old container is exited"));
         assert!(harm, "{wrongs:#?}");
     });

@@ -1,4 +1,4 @@
-//! What is found, and lost, while images come to the hosts: before a container is touched.
+//! Problems found, and losses, while hosts pull images: before a container is touched.
 
 use wharf_server::rollout::model::{HostEnd, HostEvent, Phase};
 use wharf_server::rollout::spec::{Amount, Gate, OnUnreachable, Policy};
@@ -68,7 +68,7 @@ fn a_missing_health_check_is_found_before_a_container_is_touched() {
         assert_eq!(wrongs(&world), Vec::<String>::new());
         let writes = world.watch().writes.clone();
         assert!(writes.iter().all(|write| write.operation == Operation::Pull), "{writes:#?}");
-        let seen = world.tap.seen();
+        let seen = world.recorder.seen();
         assert!(matches!(seen.phase(), Some(Phase::Paused { .. })), "{:?}", seen.phase());
         let state = seen.state.as_ref().expect("a rollout");
         let ends: Vec<_> = state.hosts.values().map(|host| host.end.clone()).collect();

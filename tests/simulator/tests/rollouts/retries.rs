@@ -1,4 +1,4 @@
-//! What a second attempt finds that the first one left, and what is left of both.
+//! What a second attempt finds from the first one, and what both leave.
 
 use wharf_server::domain::HostName;
 use wharf_server::engine::ErrorKind;
@@ -13,7 +13,7 @@ use crate::world::{Old, Setting, World, host, policy, upgrade};
 /// The ID of the container that retention will remove, and of the one that is there to be.
 fn kept(world: &World, name: &HostName) -> (Vec<String>, Vec<String>) {
     let mut retained = RetainedContainers::default();
-    let seen = world.tap.seen();
+    let seen = world.recorder.seen();
     retained.take_in(world.id, seen.state.as_ref().expect("a rollout"));
     let due = retained.due(Millis(u64::MAX)).remove(name).unwrap_or_default();
     let is_backup = |name: &str| name.contains(".old-");

@@ -1,8 +1,8 @@
-//! Random runs: a seed makes hosts, a policy, faults, kills, pauses, aborts, hosts that do not
-//! answer for a while, and the undo of what went well. What must be so
-//! at the end of every run is so here too, and the same seed makes the same run.
+//! Random runs: a seed defines hosts, a policy, faults, kills, pauses, aborts, temporarily
+//! unreachable hosts, and the undo of successful rollouts. The conditions at the end of every run
+//! apply here too, and the same seed gives the same run.
 //!
-//! `WHARF_SIM_SEEDS` is how many are run (300 unless told), `WHARF_SIM_SEED` the one to look at.
+//! `WHARF_SIM_SEEDS` is the number of seeds (300 by default), `WHARF_SIM_SEED` a single one.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -83,7 +83,7 @@ fn run(seed: u64) -> Trace {
         world.calm().await;
         let mut wrongs = wrongs(&world);
         let good = settings.iter().all(|setting| setting.new == New::Good);
-        let succeeded = matches!(world.tap.seen().phase(), Some(Phase::Succeeded));
+        let succeeded = matches!(world.recorder.seen().phase(), Some(Phase::Succeeded));
         if succeeded && good && !creates && wrongs.is_empty() {
             // The way back of it, with as much trouble.
             world.order_undo(some_policy(&mut random)).await;
@@ -95,7 +95,7 @@ fn run(seed: u64) -> Trace {
             world.calm().await;
             wrongs = crate::oracle::wrongs(&world);
         }
-        let seen = world.tap.seen();
+        let seen = world.recorder.seen();
         let story = story(&seen.records);
         let mut hasher = DefaultHasher::new();
         for record in &seen.records {
@@ -136,12 +136,12 @@ async fn act(world: &mut World, random: &mut Random) {
             4..=7 => Control::Resume { retry_failed: random.one_in(2) },
             _ => continue,
         };
-        // Not every wish makes sense in every phase.
+        // Not every kind makes sense in every phase.
         let _ = world.control(control).await;
     }
     for _ in 0..3 {
         world.settle().await;
-        let cause = match world.tap.seen().phase() {
+        let cause = match world.recorder.seen().phase() {
             Some(Phase::Paused { cause, .. }) => *cause,
             _ => return,
         };

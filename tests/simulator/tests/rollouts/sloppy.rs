@@ -1,4 +1,4 @@
-//! An Engine's client with a planted bug: what a rollout would be without one of its rules.
+//! An Engine client with a planted bug: how a rollout would behave without one of its rules.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -151,7 +151,7 @@ impl Engine for Sloppy {
         size: bool,
     ) -> Result<EngineDocument> {
         if self.bug == Bug::NoLook && container.as_str().contains(".new-") {
-            let message = "not looked at";
+            let message = "not checked";
             return Err(EngineError::new(ErrorKind::ContainerNotFound, "planted", message));
         }
         let mut found = self.inner.inspect_container(container, size).await?;

@@ -1,4 +1,4 @@
-//! What is stored when a call that steers a rollout returns.
+//! The stored state when a command for a rollout returns.
 
 use wharf_server::rollout::model::{Control, Phase};
 use wharf_server::rollout::spec::{Amount, Policy, Promote};
@@ -17,7 +17,7 @@ fn a_promotion_returns_when_the_rollout_goes_on() {
         assert_eq!(ending(&world).phase, "Paused(Promotion)");
         world.boot().await;
         world.control(Control::Promote).await.expect("it waits for that");
-        let phase = world.tap.seen().phase().cloned();
+        let phase = world.recorder.seen().phase().cloned();
         assert_eq!(
             phase,
             Some(Phase::Running { wave: 1 }),

@@ -1,4 +1,4 @@
-//! Whole rollouts with every version of the Engine API: what it shows and takes differs.
+//! Whole rollouts with every version of the Engine API, which differ in supported settings.
 
 use std::time::Duration;
 

@@ -29,7 +29,7 @@ use wharf_server::rollout::requests::{Order, RequestText, RolloutError, Terms, U
 use wharf_server::rollout::spec::{Change, OnFailure, OrderPreference, Policy, RolloutSpec};
 use wharf_simulator::{MemoryJournal, PowerState, Registries, SimEngine, SimHost};
 
-use crate::tap::Tap;
+use crate::recorder::Recorder;
 
 pub use furniture::{Hangs, New, Old, Setting, furnished, hangs, publish};
 pub use hosts::{SimHosts, Wrap};
@@ -51,7 +51,7 @@ pub struct World {
     pub settings: BTreeMap<HostName, Setting>,
     /// The names of the containers that a host had before the rollout.
     pub before: BTreeMap<HostName, Vec<String>>,
-    pub tap: Tap,
+    pub recorder: Recorder,
     pub watch: Arc<Mutex<Watch>>,
     hosts: Arc<SimHosts>,
     _keepers: JoinSet<()>,
@@ -122,11 +122,15 @@ impl World {
             engines.insert(name.clone(), engine);
             by_name.insert(name, *setting);
         }
-        let tap = Tap::new(journal);
+        let recorder = Recorder::new(journal);
         let watch = Arc::new(Mutex::new(Watch::default()));
         let mut keepers = JoinSet::new();
         for (name, engine) in &engines {
-            engine.script().set_decide(watch::decide(name.clone(), watch.clone(), tap.clone()));
+            engine.script().set_decide(watch::decide(
+                name.clone(),
+                watch.clone(),
+                recorder.clone(),
+            ));
             keepers.spawn(keep(engine.host().clone()));
         }
         let hosts = SimHosts::new(engines.clone());
@@ -135,7 +139,7 @@ impl World {
             engines,
             settings: by_name,
             before: BTreeMap::new(),
-            tap,
+            recorder,
             watch,
             hosts: Arc::new(hosts),
             _keepers: keepers,
@@ -148,7 +152,7 @@ impl World {
         self.hosts.wrap(wrap);
     }
 
-    /// Plans a rollout and writes it down. It is begun by [`World::boot`].
+    /// Plans a rollout and writes it down. It is started by [`World::boot`].
     pub async fn order(&mut self, change: Change, policy: Policy) {
         let hosts = self.engines.keys().map(|name| {
             Arc::new(Host {
@@ -190,7 +194,7 @@ impl World {
             request: RequestText("{}".to_owned()),
             terms: Terms::default(),
         };
-        let planned = plan::plan_undo(&*self.hosts, &self.tap, &order).await;
+        let planned = plan::plan_undo(&*self.hosts, &self.recorder, &order).await;
         let planned = planned.unwrap_or_else(|error| panic!("the undo is refused: {error}"));
         self.write_down(planned, policy, Some(of)).await;
     }
@@ -206,10 +210,10 @@ impl World {
             undo_of,
             annotations: Annotations::default(),
             secrets,
-            planned_at: *self.tap.changes().borrow(),
+            planned_at: *self.recorder.changes().borrow(),
         };
-        let epoch = self.tap.take_over().await.expect("the journal is taken over");
-        self.tap.create(epoch, rollout).await.expect("the rollout is written down");
+        let epoch = self.recorder.take_over().await.expect("the journal is taken over");
+        self.recorder.create(epoch, rollout).await.expect("the rollout is written down");
         let names = |host: &HostName| {
             let found = crate::oracle::all_containers(self, host);
             (host.clone(), found.into_iter().map(|container| container.name).collect())
@@ -221,10 +225,10 @@ impl World {
     /// Starts a process that takes the rollout up.
     pub async fn boot(&mut self) {
         assert!(self.process.is_none(), "a process is there");
-        let epoch = self.tap.take_over().await.expect("the journal is taken over");
+        let epoch = self.recorder.take_over().await.expect("the journal is taken over");
         let (pulls, _) = broadcast::channel(16);
         let shared = Shared {
-            journal: Arc::new(self.tap.clone()),
+            journal: Arc::new(self.recorder.clone()),
             hosts: self.hosts.clone(),
             clock: clock(),
             epoch,
@@ -247,7 +251,7 @@ impl World {
             Err(error) if error.is_cancelled() => {}
             Err(error) => self.watch().errors.push(format!("the driver panicked: {error}")),
         }
-        self.tap.process_died().await;
+        self.recorder.process_died().await;
     }
 
     /// What the write or append of that number meets.
@@ -270,13 +274,13 @@ impl World {
         tokio::select! {
             biased;
             _ = hangs.join_next() => Rest::Hung,
-            () = self.tap.hung() => Rest::Hung,
-            () = self.tap.at_rest() => Rest::Quiet,
+            () = self.recorder.hung() => Rest::Hung,
+            () = self.recorder.at_rest() => Rest::Quiet,
             () = tokio::time::sleep(at_most) => Rest::TimeUp,
         }
     }
 
-    /// Lets the rollout come to rest; a process that hangs is killed and begun again.
+    /// Lets the rollout come to rest; a process that hangs is killed and started again.
     pub async fn settle(&mut self) {
         for _ in 0..16 {
             if self.process.is_none() {
@@ -286,7 +290,7 @@ impl World {
                 Rest::Hung => self.kill().await,
                 Rest::Quiet => return self.kill().await,
                 Rest::TimeUp => {
-                    let seen = self.tap.seen();
+                    let seen = self.recorder.seen();
                     let last: Vec<_> = seen.records.iter().rev().take(6).collect();
                     panic!("no rest in {LONGEST:?}; phase {:?}, last {last:#?}", seen.phase());
                 }
@@ -329,7 +333,7 @@ thread_local! {
     static BEGUN: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// The time of a process; it does not begin anew with the next one.
+/// The time of a process; it does not start again with the next one.
 pub fn clock() -> Clock {
     let begun = BEGUN.get().unwrap_or_else(Instant::now);
     BEGUN.set(Some(begun));

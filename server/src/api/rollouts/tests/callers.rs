@@ -1,5 +1,5 @@
-//! What programs that call ask for: a plan to look at, that plan and no other, notes, and a word when
-//! nothing is at work any more.
+//! What programs that call ask for: a plan to look at, that plan and no other, notes, and a word
+//! when nothing is in progress any longer.
 
 use super::*;
 
@@ -57,7 +57,7 @@ async fn another_plan_than_the_expected_one_is_not_begun() {
     assert!(world.journal.list().await.unwrap().is_empty());
     assert!(error.message().contains(&planned.fingerprint), "{error}");
 
-    // The error names the new one, which is that of what is begun then.
+    // The error names the new one, which is that of what is started then.
     message.expected_plan.clone_from(&info.metadata["fingerprint"]);
     let rollout = world.create(message.clone()).await.unwrap();
     assert_eq!(rollout.plan.unwrap().fingerprint, message.expected_plan);

@@ -17,7 +17,7 @@ pub fn plan(container: &str) -> Plan {
     for (name, host) in &mut plan.hosts {
         host.diff = (0..60).map(|line| format!("env.{name}.{line}: {}", "x".repeat(80))).collect();
     }
-    // Hosts are begun in another order than that of their names.
+    // Hosts are started in another order than that of their names.
     plan.waves = vec![names[500..].to_vec(), names[..400].to_vec()];
     plan
 }

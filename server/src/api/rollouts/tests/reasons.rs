@@ -1,6 +1,6 @@
 //! Every reason that is documented reaches a client: each one is made by the code that makes it in
-//! real life, or, where that is the work of an Engine or of a whole rollout, handed to the service as
-//! that work hands it over, and then read from what the service answers.
+//! real life, or, where that is the work of an Engine or of a whole rollout, handed to the service
+//! as that work hands it over, and then read from what the service answers.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -43,12 +43,12 @@ pub fn plan(container: &str, hosts: &[HostName]) -> Plan {
     }
 }
 
-struct Told {
+struct RecordedRollout {
     view: View,
     revision: u64,
 }
 
-impl Told {
+impl RecordedRollout {
     fn new(plan: Plan) -> Self {
         let event = Event::Created {
             plan: Box::new(plan),
@@ -86,38 +86,38 @@ fn name(text: &str) -> HostName {
 
 #[test]
 fn a_host_that_fails_is_seen_to_be_put_back() {
-    let mut told = Told::new(plan("web", &[name("web1"), name("web2")]));
-    told.phase(Phase::Running { wave: 0 });
-    told.host(HostEvent::Begun { work: Work::Forward, attempt: 1 });
+    let mut recorded = RecordedRollout::new(plan("web", &[name("web1"), name("web2")]));
+    recorded.phase(Phase::Running { wave: 0 });
+    recorded.host(HostEvent::Begun { work: Work::Forward, attempt: 1 });
     let id = "c".repeat(64);
-    let made = told.host(HostEvent::Did { step: Step::Create, id: Some(id.clone()) });
+    let made = recorded.host(HostEvent::Did { step: Step::Create, id: Some(id.clone()) });
     assert_eq!(made.new_container_id, id);
-    let stopping = told.host(HostEvent::Intent { step: Step::StopOld });
+    let stopping = recorded.host(HostEvent::Intent { step: Step::StopOld });
     assert_eq!(stopping.step(), v1::HostStep::StopOld);
     assert_eq!(stopping.since.unwrap(), prost_types::Timestamp { seconds: 7, nanos: 500_000_000 });
-    told.host(HostEvent::Gate { deadline: Millis(99_000) });
+    recorded.host(HostEvent::Gate { deadline: Millis(99_000) });
     let saw = "HTTP 503, 200 expected".to_owned();
-    let looked = told.host(HostEvent::Good { since: None, saw: saw.clone() });
+    let looked = recorded.host(HostEvent::Good { since: None, saw: saw.clone() });
     assert_eq!((looked.health, looked.deadline.unwrap().seconds), (saw, 99));
     let trouble = Trouble { reason: Reason::RolloutGateFailed, message: "not good".to_owned() };
     let log_tail = vec!["boom".to_owned()];
     let failed = HostEvent::Failed { step: Some(Step::Gate), trouble, log_tail };
-    let failed = told.host(failed);
+    let failed = recorded.host(failed);
     assert_eq!(
         (failed.state(), failed.failed_step()),
         (v1::HostState::Restoring, v1::HostStep::Gate)
     );
 
     // A crash in the middle of it is not a new attempt.
-    let again = told.host(HostEvent::Begun { work: Work::Forward, attempt: 1 });
+    let again = recorded.host(HostEvent::Begun { work: Work::Forward, attempt: 1 });
     assert_eq!(again.state(), v1::HostState::Restoring);
-    let restored = told.host(HostEvent::Ended { end: HostEnd::Restored });
+    let restored = recorded.host(HostEvent::Ended { end: HostEnd::Restored });
     assert_eq!(restored.state(), v1::HostState::Restored);
     assert_eq!((restored.status.unwrap().code, restored.log_tail), (9, vec!["boom".to_owned()]));
-    let counts = told.view.summary().counts.unwrap();
+    let counts = recorded.view.summary().counts.unwrap();
     assert_eq!((counts.total, counts.waiting, counts.active, counts.failed), (2, 1, 0, 1));
 
-    let retried = told.host(HostEvent::Begun { work: Work::Forward, attempt: 2 });
+    let retried = recorded.host(HostEvent::Begun { work: Work::Forward, attempt: 2 });
     assert_eq!((retried.state(), retried.status), (v1::HostState::Updating, None));
 }
 
@@ -127,19 +127,19 @@ fn what_hangs_on_a_container_is_named_while_it_is_worked_on() {
     let host = plan.hosts.get_mut("web1").unwrap();
     let side = DependentPlan { name: "side".parse().unwrap(), plan: host.clone() };
     host.dependents.push(side);
-    let mut told = Told::new(plan);
+    let mut recorded = RecordedRollout::new(plan);
     let of_side = |event| HostEvent::Dependent { number: 0, happened: Box::new(event) };
-    told.host(HostEvent::Begun { work: Work::Forward, attempt: 1 });
-    let made = told.host(HostEvent::Did { step: Step::Create, id: Some("c".repeat(64)) });
-    let stopping = told.host(of_side(HostEvent::Intent { step: Step::StopOld }));
+    recorded.host(HostEvent::Begun { work: Work::Forward, attempt: 1 });
+    let made = recorded.host(HostEvent::Did { step: Step::Create, id: Some("c".repeat(64)) });
+    let stopping = recorded.host(of_side(HostEvent::Intent { step: Step::StopOld }));
     assert_eq!((stopping.step(), stopping.dependent.as_str()), (v1::HostStep::StopOld, "side"));
     let id = Some("d".repeat(64));
-    let side_made = told.host(of_side(HostEvent::Did { step: Step::Create, id }));
+    let side_made = recorded.host(of_side(HostEvent::Did { step: Step::Create, id }));
     assert_eq!(side_made.new_container_id, made.new_container_id, "that of the target");
     let line = || vec!["side: requested and found: annotations: a -> none".to_owned()];
-    let warned = told.host(of_side(HostEvent::Differs { differences: line() }));
+    let warned = recorded.host(of_side(HostEvent::Differs { differences: line() }));
     assert_eq!(warned.warnings, line());
-    let next = told.host(HostEvent::Intent { step: Step::StopOld });
+    let next = recorded.host(HostEvent::Intent { step: Step::StopOld });
     assert_eq!((next.step(), next.dependent.as_str()), (v1::HostStep::StopOld, ""));
     assert_ne!(next.since, stopping.since);
 }
@@ -162,18 +162,18 @@ fn what_is_left_of_the_old_container_is_told_beside_what_differs() {
 
 #[test]
 fn a_pause_says_why_and_an_end_when() {
-    let mut told = Told::new(plan("web", &[name("web1")]));
-    let baking = told.phase(Phase::Baking { wave: 0, until: Millis(60_000) });
+    let mut recorded = RecordedRollout::new(plan("web", &[name("web1")]));
+    let baking = recorded.phase(Phase::Baking { wave: 0, until: Millis(60_000) });
     assert_eq!((baking.wave, baking.bake_until.unwrap().seconds), (1, 60));
     let resume_to = Box::new(Phase::Running { wave: 0 });
     let cause = PauseCause::Budget;
-    let paused = told.phase(Phase::Paused { cause, resume_to, since: Millis(1) });
+    let paused = recorded.phase(Phase::Paused { cause, resume_to, since: Millis(1) });
     assert_eq!(paused.pause_cause(), v1::PauseCause::Budget);
     assert_eq!(paused.bake_until, None);
-    assert!(!told.view.has_ended());
-    let ended = told.phase(Phase::Succeeded);
+    assert!(!recorded.view.has_ended());
+    let ended = recorded.phase(Phase::Succeeded);
     assert_eq!(ended.pause_cause(), v1::PauseCause::Unspecified);
-    assert!(ended.ended_at.is_some() && told.view.has_ended());
+    assert!(ended.ended_at.is_some() && recorded.view.has_ended());
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn skipped_hosts_come_last_and_take_no_part() {
     plan.waves = vec![vec![name("web2")]];
     plan.hosts.get_mut("web1").unwrap().kind =
         TargetKind::Skip { reason: "no container web".to_owned() };
-    let whole = Told::new(plan).view.page(0).0;
+    let whole = RecordedRollout::new(plan).view.page(0).0;
     let steps: Vec<_> = whole.steps.iter().map(|it| (it.host.as_str(), it.wave)).collect();
     assert_eq!(steps, [("web2", 1), ("web1", 0)]);
     assert_eq!(whole.steps[1].status.as_ref().unwrap().message, "no container web");

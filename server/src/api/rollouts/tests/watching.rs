@@ -19,7 +19,7 @@ async fn a_watch_goes_on_where_it_was_cut() {
     let ended = Event::Host { host, happened: ended };
     world.write(&rollout.id, vec![ended, phase(Phase::Succeeded)]).await;
 
-    // Every message is dropped once, and the next watch goes on behind the one before.
+    // Every message is dropped once, and the next watch continues behind the one before.
     let mut cursor = first.cursor;
     let mut seen = Vec::new();
     loop {

@@ -16,7 +16,7 @@ pub enum Outcome {
     Fails,
     /// Nothing is done, for the host does not answer.
     Silent,
-    /// It fails, and what was there cannot be put back.
+    /// It fails, and what was there cannot be restored.
     Stuck,
 }
 
@@ -39,13 +39,13 @@ pub struct Fleet {
     pub takes: u64,
     /// All tasks are lost after so many events, again and again.
     pub crash_every: Option<u32>,
-    /// Everything in the order in which it was begun.
+    /// Everything in the order in which it was started.
     pub begun: Vec<(u64, String, Work)>,
     pub pauses: Vec<PauseCause>,
     pub most_at_work: usize,
-    /// Hosts of earlier waves may be at work again.
+    /// Hosts of earlier waves may be in progress again.
     retried: bool,
-    /// Asked for as soon as such work has begun.
+    /// Asked for as soon as such work has started.
     control: Option<(Work, Control)>,
     journal: Vec<Record>,
     running: BTreeMap<HostName, u64>,
@@ -77,7 +77,7 @@ impl Fleet {
         self.scripts.entry(name.parse().unwrap()).or_default()
     }
 
-    /// Somebody asks for something as soon as such work has begun.
+    /// Somebody asks for something as soon as such work has started.
     pub fn at_first(&mut self, work: Work, control: Control) {
         self.control = Some((work, control));
     }
@@ -264,7 +264,7 @@ impl Fleet {
         assert_eq!(RolloutState::replay(&self.journal).unwrap(), self.state);
     }
 
-    /// Names in the order in which that work was begun on them.
+    /// Names in the order in which that work was started on them.
     pub fn order_of(&self, work: Work) -> Vec<&str> {
         self.begun
             .iter()

@@ -374,7 +374,7 @@ fn what_compose_would_count_is_gone_before_the_end() {
     assert_eq!(fleet.order_of(Work::Clear), ["a2", "a5"]);
     assert_eq!(*fleet.end_of("a2"), HostEnd::Committed);
 
-    // While the way back may still be taken, the old ones are there; what was put back needs none.
+    // While the way back may still be taken, the old ones are there; what was restored needs none.
     let mut waves = plan(WAVES);
     compose(&mut waves, &["a1", "b1", "c1", "c2"]);
     let (on_failure, rollback_scope) = (OnFailure::Rollback, RollbackScope::Wave);

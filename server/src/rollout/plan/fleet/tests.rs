@@ -166,7 +166,7 @@ fn what_is_there_decides_what_is_done() {
     assert!(matches!(of("f").kind, TargetKind::Adopt { .. }));
     assert!(matches!(of("g").kind, TargetKind::Adopt { .. }) && of("g").old.is_none());
     assert_eq!(names(&plan.waves), [["b", "g", "a", "e", "f"]]);
-    assert_eq!(plan.warnings, ["left out: c, d"]);
+    assert_eq!(plan.warnings, ["skipped: c, d"]);
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn the_policy_says_what_happens_to_a_container_that_is_not_running() {
     let plan = planned(&with(Stopped::Keep), &down()).unwrap();
     assert!(!plan.hosts["a"].start && plan.hosts["b"].start);
     let risks = &plan.hosts["a"].risks;
-    assert!(risks.iter().any(|risk| risk.contains("nothing proves")), "{risks:?}");
+    assert!(risks.iter().any(|risk| risk.contains("nothing verifies")), "{risks:?}");
     let plan = planned(&with(Stopped::Skip), &down()).unwrap();
     assert!(matches!(plan.hosts["a"].kind, TargetKind::Skip { .. }));
     assert_eq!(plan.warnings, ["left out: a"]);
@@ -272,7 +272,7 @@ fn a_rollout_whose_hosts_are_there_already_is_a_plan_without_waves() {
     assert_eq!(plan.waves, [[]; 0]);
     let reason = "already on this version".to_owned();
     assert_eq!(plan.hosts["a"].kind, TargetKind::Skip { reason });
-    assert_eq!(plan.warnings, ["left out: b"]);
+    assert_eq!(plan.warnings, ["skipped: b"]);
 }
 
 #[test]

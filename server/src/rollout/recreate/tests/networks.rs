@@ -53,7 +53,7 @@ fn c19_c20_only_what_was_asked_for_stays() {
     for (api, aliases) in [
         (41, json!(["web", "host"])),
         (44, json!(["web"])),
-        // The Engine adds nothing any more: all of them were asked for.
+        // The Engine adds nothing any longer: all of them were asked for.
         (45, json!(["web", "aaaaaaaaaaaa", "host"])),
     ] {
         let found = made(&old(two(), json!({})), &host(api), &Change::default()).body;
@@ -151,7 +151,7 @@ fn what_the_engine_of_a_host_does_not_know_is_refused_and_not_dropped() {
     for api in [41, 47] {
         let found = refused(two(), &host(api), &change);
         assert_eq!(found[0].reason, Reason::EngineUnsupported, "{found:?}");
-        assert!(found[0].message.contains("\"back\" needs API version 1.48"), "{found:?}");
+        assert!(found[0].message.contains("\"back\" requires API version 1.48"), "{found:?}");
     }
     let found = made(&old(two(), json!({})), &host(48), &change);
     assert_eq!(endpoints(&found.body)["back"]["GwPriority"], 7);
@@ -161,7 +161,7 @@ fn what_the_engine_of_a_host_does_not_know_is_refused_and_not_dropped() {
     assert_eq!(found.body["HostConfig"]["Annotations"]["a"], "b");
     // A Docker that is newer than what is spoken with it shows more than it would take.
     let found = refused(shown, &host(55), &Change::default());
-    assert!(found.len() == 1 && found[0].message.contains("a umask needs"), "{found:?}");
+    assert!(found.len() == 1 && found[0].message.contains("a umask requires"), "{found:?}");
 }
 
 #[test]
@@ -313,7 +313,7 @@ fn a_network_that_is_gone_is_refused_and_one_that_was_made_anew_is_told() {
     assert_eq!(refused(gone, &host(41), &Change::default())[0].reason, Reason::NetworkNotFound);
     let anew = json!({"NetworkSettings": {"Networks": {"front": {"NetworkID": "n9"}}}});
     let recreated = made(&old(anew, json!({})), &host(41), &Change::default());
-    assert!(recreated.risks[0].contains("was made anew"), "{:?}", recreated.risks);
+    assert!(recreated.risks[0].contains("was recreated"), "{:?}", recreated.risks);
 }
 
 #[test]

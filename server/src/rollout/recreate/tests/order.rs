@@ -41,11 +41,11 @@ fn c32_what_stands_against_start_first() {
         (json!({}), None),
         (ports(""), None),
         (ports("8000-8010"), None),
-        (ports("8080"), Some("publishes the host's port 8080")),
+        (ports("8080"), Some("publishes the host port 8080")),
         (json!({"HostConfig": {"NetworkMode": "host"}}), Some("host's network")),
         (data(false), None),
         (data(true), Some("both write to d")),
-        (json!({"HostConfig": {"AutoRemove": true}}), Some("removes itself")),
+        (json!({"HostConfig": {"AutoRemove": true}}), Some("auto-remove")),
         (json!({"Config": {"MacAddress": "02:42:00:00:00:01"}}), Some("fixed MAC address")),
         (
             json!({"NetworkSettings": {"Networks": {"front": {
@@ -98,7 +98,9 @@ fn c14_dependents_by_name_and_by_id_and_nobody_else() {
     let recreated = recreate(&old, &host, &Change::default(), &allowed).unwrap();
     let names: Vec<&str> = recreated.dependents.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(names, ["a", "b", "c"]);
-    assert!(recreated.risks.iter().any(|risk| risk.starts_with("1 containers could not be read")));
+    assert!(
+        recreated.risks.iter().any(|risk| risk.starts_with("1 containers could not be inspected"))
+    );
 }
 
 #[test]
@@ -119,7 +121,7 @@ fn c15_a_legacy_link_makes_a_dependent_and_another_one_does_not() {
     let refusals = recreate(&old, &host, &Change::default(), &options()).unwrap_err();
     assert_eq!(refusals.len(), 1, "{refusals:?}");
     assert_eq!(refusals[0].reason, Reason::DependentContainer);
-    assert!(refusals[0].message.starts_with("the container app has a link to it, and could not"));
+    assert!(refusals[0].message.starts_with("the container app has a link to it and could not"));
     let allowed = Options { dependents: Dependents::Recreate, ..options() };
     let recreated = recreate(&old, &host, &Change::default(), &allowed).unwrap();
     assert_eq!((recreated.dependents.len(), recreated.dependents[0].shares[0]), (1, "link"));
@@ -183,8 +185,8 @@ fn what_is_being_removed_is_refused_before_anything_is_touched() {
     };
     let dead = refused(json!({"Status": "dead", "Dead": true})).expect("it is refused");
     assert_eq!(dead.0, Reason::RemovalInProgress);
-    assert!(dead.1.contains("its removal has failed"), "{dead:?}");
+    assert!(dead.1.contains("an earlier removal failed"), "{dead:?}");
     let going = refused(json!({"Status": "removing"})).expect("it is refused");
-    assert!(going.1.contains("try again"), "{going:?}");
+    assert!(going.1.contains("retry when it is gone"), "{going:?}");
     assert_eq!(refused(json!({"Status": "exited", "Dead": false})), None);
 }

@@ -60,7 +60,7 @@ fn c24_renewed_volumes_are_asked_for_as_before() {
     assert_eq!(recreated.diff.len(), 5, "{:?}", recreated.diff);
 }
 
-/// A container that was made anew mounts them under the names that the Engine made up.
+/// A container that was recreated mounts them under the names that the Engine made up.
 #[test]
 fn c24_volumes_that_were_kept_once_are_renewed_and_named_ones_stay() {
     let renew = Options { anonymous_volumes: AnonymousVolumes::Renew, ..options() };
@@ -130,7 +130,7 @@ fn c25_only_files_of_its_own_count_as_lost() {
     assert!(recreated.risks.iter().any(|risk| risk == lost), "{:?}", recreated.risks);
     old.changes = None;
     let recreated = made(&old, &host(41), &Change::default());
-    assert!(recreated.risks.iter().any(|risk| risk.contains("does not say which files")));
+    assert!(recreated.risks.iter().any(|risk| risk.contains("does not report which files")));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Work on a host from its beginning to its end, with up to two mishaps at every pair of
+//! Work on a host from its beginning to its end, with up to two faults at every pair of
 //! places: a crash before or after the effect of a step, or a failure of it.
 
 use super::super::*;
@@ -6,7 +6,7 @@ use super::model::*;
 use crate::rollout::model::Order;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Mishap {
+enum Fault {
     /// The intent is in the journal, the effect did not happen.
     CrashBefore,
     /// The effect happened, the journal does not know.
@@ -17,8 +17,8 @@ enum Mishap {
     FailAfter,
 }
 
-const MISHAPS: [Mishap; 4] =
-    [Mishap::CrashBefore, Mishap::CrashAfter, Mishap::FailBefore, Mishap::FailAfter];
+const FAULTS: [Fault; 4] =
+    [Fault::CrashBefore, Fault::CrashAfter, Fault::FailBefore, Fault::FailAfter];
 
 /// More steps than any work takes, with two of them done again.
 const MOST: usize = 40;
@@ -35,7 +35,7 @@ impl<'a> Run<'a> {
         Self { plan, host, progress: HostProgress::default(), steps: Vec::new() }
     }
 
-    fn finish(&mut self, mut direction: Direction, mishaps: &[(usize, Mishap)]) -> HostEnd {
+    fn finish(&mut self, mut direction: Direction, faults: &[(usize, Fault)]) -> HostEnd {
         let (names, policy) = (names(), policy());
         while self.steps.len() < MOST {
             let seen = self.host.observe(self.plan);
@@ -53,8 +53,8 @@ impl<'a> Run<'a> {
             let number = self.steps.len();
             self.steps.push(step);
             self.progress.intended.insert(step);
-            let mishap = mishaps.iter().find(|(at, _)| *at == number).map(|(_, mishap)| *mishap);
-            if !matches!(mishap, Some(Mishap::CrashBefore | Mishap::FailBefore)) {
+            let fault = faults.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
+            if !matches!(fault, Some(Fault::CrashBefore | Fault::FailBefore)) {
                 self.host.act(self.plan, step);
                 // Of one with auto-remove only a look tells what became of it.
                 let stays = self.plan.old.as_ref().is_some_and(|old| !old.auto_remove);
@@ -62,9 +62,9 @@ impl<'a> Run<'a> {
                     assert_eq!(foreseen, self.host.observe(self.plan), "{step:?}");
                 }
             }
-            match mishap {
+            match fault {
                 None => *self.progress.did.entry(step).or_default() += 1,
-                Some(Mishap::CrashBefore | Mishap::CrashAfter) => {}
+                Some(Fault::CrashBefore | Fault::CrashAfter) => {}
                 Some(_) if direction == Direction::Forward => direction = Direction::Restore,
                 Some(_) => {}
             }
@@ -90,8 +90,8 @@ fn plans() -> Vec<HostPlan> {
     plans
 }
 
-fn pairs() -> impl Iterator<Item = Vec<(usize, Mishap)>> {
-    let single = || (0..25).flat_map(|at| MISHAPS.map(|mishap| (at, mishap)));
+fn pairs() -> impl Iterator<Item = Vec<(usize, Fault)>> {
+    let single = || (0..25).flat_map(|at| FAULTS.map(|fault| (at, fault)));
     single().flat_map(move |first| {
         let second = single().filter(move |(at, _)| *at > first.0);
         std::iter::once(vec![first]).chain(second.map(move |second| vec![first, second]))
@@ -146,13 +146,13 @@ fn assert_end(run: &Run<'_>, end: &HostEnd, context: &str) {
 #[test]
 fn every_work_comes_to_its_end_whatever_goes_wrong_twice() {
     for plan in plans() {
-        for mishaps in std::iter::once(Vec::new()).chain(pairs()) {
+        for faults in std::iter::once(Vec::new()).chain(pairs()) {
             let mut run = Run::new(&plan, Host::before(&plan));
-            let end = run.finish(Direction::Forward, &mishaps);
-            let context = format!("{mishaps:?} {:?} {:?}", run.steps, plan.kind);
+            let end = run.finish(Direction::Forward, &faults);
+            let context = format!("{faults:?} {:?} {:?}", run.steps, plan.kind);
             assert_end(&run, &end, &context);
-            let failed = mishaps.iter().any(|(at, mishap)| {
-                matches!(mishap, Mishap::FailBefore | Mishap::FailAfter) && *at < run.steps.len()
+            let failed = faults.iter().any(|(at, fault)| {
+                matches!(fault, Fault::FailBefore | Fault::FailAfter) && *at < run.steps.len()
             });
             assert_eq!(end == HostEnd::Committed, !failed, "{context}");
         }
@@ -164,10 +164,10 @@ fn every_rollback_comes_to_its_end_whatever_goes_wrong_twice() {
     for plan in plans() {
         let mut forward = Run::new(&plan, Host::before(&plan));
         assert_eq!(forward.finish(Direction::Forward, &[]), HostEnd::Committed);
-        for mishaps in std::iter::once(Vec::new()).chain(pairs()) {
+        for faults in std::iter::once(Vec::new()).chain(pairs()) {
             let mut run = Run::new(&plan, forward.host.clone());
-            let end = run.finish(Direction::RollBack, &mishaps);
-            let context = format!("{mishaps:?} {:?} {plan:?}", run.steps);
+            let end = run.finish(Direction::RollBack, &faults);
+            let context = format!("{faults:?} {:?} {plan:?}", run.steps);
             assert_eq!(end, HostEnd::RolledBack, "{context}");
             assert_end(&run, &end, &context);
         }
@@ -266,7 +266,7 @@ fn the_usual_course_is_that_of_the_documentation() {
 fn the_way_back_stops_the_new_container_first() {
     let plan = plan(TargetKind::Replace, Order::StopFirst, true, false);
     let mut run = Run::new(&plan, Host::before(&plan));
-    let end = run.finish(Direction::Forward, &[(8, Mishap::FailBefore)]);
+    let end = run.finish(Direction::Forward, &[(8, Fault::FailBefore)]);
     assert_eq!(end, HostEnd::Restored);
     assert_eq!(
         run.steps[9..],
@@ -286,6 +286,6 @@ fn the_way_back_stops_the_new_container_first() {
 fn a_failure_before_the_old_one_stops_removes_the_candidate_only() {
     let plan = plan(TargetKind::Replace, Order::StopFirst, true, false);
     let mut run = Run::new(&plan, Host::before(&plan));
-    assert_eq!(run.finish(Direction::Forward, &[(0, Mishap::FailAfter)]), HostEnd::Unchanged);
+    assert_eq!(run.finish(Direction::Forward, &[(0, Fault::FailAfter)]), HostEnd::Unchanged);
     assert_eq!(run.steps, [Step::Create, Step::RemoveNew]);
 }

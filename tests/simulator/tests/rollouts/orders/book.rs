@@ -1,4 +1,4 @@
-//! Everything that is stored of a run, folded and checked as it is stored.
+//! The stored records of a run, folded and checked as they are stored.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ impl Account {
         self.entries.first().map_or(Revision(0), |(revision, _)| *revision)
     }
 
-    /// Whether it has ended, or is paused with no host at work and nothing asked for.
+    /// Whether it has ended, or is paused with no host in progress and nothing asked for.
     pub fn is_at_rest(&self) -> bool {
         let asked = &self.state.asked;
         let asked = asked.abort || asked.promote || asked.resume.is_some();

@@ -23,12 +23,12 @@ use crate::world::{REGISTRY, TARGET};
 
 /// Tries after which a caller gives up: planning takes minutes at most.
 const MOST_TRIES: usize = 200;
-/// Between tries that met the first one at work.
+/// Between tries that met the first one in progress.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// What somebody orders.
 #[derive(Debug, Clone)]
-pub enum Wish {
+pub enum OrderKind {
     /// This tag of the image on these hosts.
     Image(&'static str, Vec<HostName>, Box<v1::RolloutPolicy>),
     /// The way back of what the order with this number made.
@@ -47,7 +47,7 @@ pub enum Patience {
 #[derive(Debug, Clone)]
 pub struct Order {
     pub number: usize,
-    pub wish: Wish,
+    pub kind: OrderKind,
     /// When it is sent first.
     pub at: Duration,
     /// Of its first tries; later ones wait to the end.
@@ -210,17 +210,17 @@ impl Order {
     }
 
     async fn call(&self, api: &RolloutApi, of: Option<RolloutId>) -> Result<v1::Rollout, Status> {
-        let rollout = match (&self.wish, of) {
-            (Wish::Image(tag, hosts, policy), _) => {
+        let rollout = match (&self.kind, of) {
+            (OrderKind::Image(tag, hosts, policy), _) => {
                 let request = self.create(tag, hosts, policy);
                 api.create_rollout(Request::new(request)).await?.into_inner().rollout
             }
-            (Wish::Undo(_), Some(of)) => {
+            (OrderKind::Undo(_), Some(of)) => {
                 let (id, request_id) = (of.to_string(), self.request_id());
                 let request = v1::UndoRolloutRequest { id, request_id, ..Default::default() };
                 api.undo_rollout(Request::new(request)).await?.into_inner().rollout
             }
-            (Wish::Undo(_), None) => None,
+            (OrderKind::Undo(_), None) => None,
         };
         rollout.ok_or_else(|| Status::unknown("an answer without a rollout"))
     }
@@ -228,7 +228,7 @@ impl Order {
     /// Counts what was met.
     fn refused(&self, site: &Site, status: &Status) {
         let mut book = site.ledger.book();
-        if status.message().contains("stopped is refuse") {
+        if status.message().contains("`stopped` is refuse") {
             book.reached.count(Rare::RefusedDown);
         }
         if status.message().contains(" is dead: ") {
@@ -238,7 +238,7 @@ impl Order {
             return;
         }
         book.reached.count(Rare::RefusedActive);
-        let Wish::Image(tag, hosts, _) = &self.wish else { return };
+        let OrderKind::Image(tag, hosts, _) = &self.kind else { return };
         let image = format!("{REGISTRY}/app:{tag}");
         let (mut same, mut later) = (false, false);
         for account in book.rollouts.values().filter(|it| !it.state.phase.is_terminal()) {

@@ -1,4 +1,4 @@
-//! What follows from a seed: what is on the hosts, what is ordered when, and what goes wrong.
+//! Derives a run from a seed: the state of the hosts, the orders and their times, and the faults.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use wharf_server::engine::ErrorKind;
 use wharf_server::rollout::model::Control;
 use wharf_simulator::{Call, Fault, Operation, Plan};
 
-use super::caller::{Order, Patience, Wish};
+use super::caller::{Order, OrderKind, Patience};
 use super::rare::Rare;
 use super::server::MOST_HOSTS;
 use crate::seeds::Random;
@@ -128,10 +128,10 @@ pub fn orders(random: &mut Random, hosts: usize) -> Vec<Order> {
         .map(|number| {
             let all: Vec<HostName> = (0..hosts).map(host).collect();
             let some = if number == 0 || random.one_in(2) { all } else { vec![random.pick(&all)] };
-            let wish = match random.below(8) {
-                0 | 1 if number > 0 => Wish::Undo(0),
-                2 | 3 if number > 0 => Wish::Image("v3", some, Box::new(policy(random))),
-                _ => Wish::Image("v2", some, Box::new(policy(random))),
+            let kind = match random.below(8) {
+                0 | 1 if number > 0 => OrderKind::Undo(0),
+                2 | 3 if number > 0 => OrderKind::Image("v3", some, Box::new(policy(random))),
+                _ => OrderKind::Image("v2", some, Box::new(policy(random))),
             };
             let at = if number == 0 { random.below(5) } else { random.below(spread) };
             let tries = random.pick(&[0, 0, 1, 1, 2, 3]);
@@ -144,7 +144,7 @@ pub fn orders(random: &mut Random, hosts: usize) -> Vec<Order> {
             let longest_pause = random.pick(&[1, 50, 3_000]);
             Order {
                 number,
-                wish,
+                kind,
                 at: Duration::from_millis(at),
                 patience,
                 pause: Duration::from_millis(random.below(longest_pause)),

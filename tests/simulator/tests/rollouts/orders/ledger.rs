@@ -1,5 +1,5 @@
-//! The journal of all rollouts of a run, which keeps a [`Book`] of what is stored. It can be slow,
-//! and full, and let the process die around an append.
+//! The journal of all rollouts of a run, with a [`Book`] of the stored records. It can be slow and
+//! full, and can kill the process around an append.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

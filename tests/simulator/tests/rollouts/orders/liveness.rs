@@ -1,5 +1,6 @@
-//! Faults that stay: every rollout still ends, or is paused with a reason that asks for a person,
-//! within a bounded time. What it does is right by the oracle of seeds; here it must not be for ever.
+//! Permanent faults: every rollout still ends, or pauses with a reason that asks for manual repair,
+//! within a bounded time. The oracle of seeds checks correctness; this checks that nothing takes
+//! forever.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use wharf_server::rollout::step::Direction;
 use wharf_simulator::{Fault, Operation, Plan};
 
 use super::book::Account;
-use super::caller::{Order, Wish};
+use super::caller::{Order, OrderKind};
 use super::ledger::Ledger;
 use super::site::Site;
 use crate::kill_sweep::simulate;
@@ -51,7 +52,7 @@ enum Since {
     Pull,
     /// Its container is replaced.
     Forward,
-    /// It failed and is put back.
+    /// It failed and is restored.
     Restore,
     /// It went well and is taken back.
     RollBack,
@@ -104,7 +105,7 @@ fn stuck(case: Case) -> Option<String> {
         begins.await;
         break_for_good(&site, case.stays);
         if case.aborted {
-            // A store that takes nothing takes no wish either.
+            // A store that takes nothing takes no kind either.
             while let Err(error) = site.control(id, Control::Abort).await {
                 if site.ledger.book().rollouts[&id].state.phase.is_terminal() {
                     break;
@@ -177,7 +178,7 @@ fn order(case: Case) -> Order {
     let hosts = (0..HOSTS).map(host).collect();
     Order {
         number: 0,
-        wish: Wish::Image("v2", hosts, Box::new(policy)),
+        kind: OrderKind::Image("v2", hosts, Box::new(policy)),
         at: Duration::ZERO,
         patience: Vec::new(),
         pause: Duration::ZERO,
@@ -201,7 +202,7 @@ fn of_every_policy(stays: Stays, since: Since) -> Vec<Case> {
             cases.push(Case { stays, since, on_failure, on_unreachable, aborted: false });
         }
     }
-    // What somebody aborts does not ask the policy any more.
+    // What somebody aborts does not ask the policy any longer.
     let (on_failure, on_unreachable) = (cases[0].on_failure, OnUnreachable::Wait);
     cases.push(Case { stays, since, on_failure, on_unreachable, aborted: true });
     cases

@@ -1,4 +1,5 @@
-//! What must be so when all callers were answered and every rollout rests, and what was reached.
+//! The conditions when all callers have their responses and every rollout rests, and the states
+//! that were reached.
 
 use wharf_server::domain::{HostName, ImageName, ImageReference};
 use wharf_server::engine::Engine;
@@ -256,7 +257,7 @@ fn of_host(site: &Site, account: &Account, host: &HostName) -> Option<Rare> {
     let (plan, state) = (&account.state.plan.hosts[host], &account.state.hosts[host]);
     if let TargetKind::Skip { reason } = &plan.kind {
         let paused = reason.contains("is paused").then_some(Rare::LeftOutPaused);
-        return paused.or(reason.contains("stopped is skip").then_some(Rare::SkippedDown));
+        return paused.or(reason.contains("`stopped` is skip").then_some(Rare::SkippedDown));
     }
     let old = plan.old.as_ref()?;
     if site.first[host].as_ref() != Some(&old.id) {

@@ -1,4 +1,4 @@
-//! States that a run seldom reaches. One that no seed reaches any more is not tested any more.
+//! States that a run rarely reaches. A state that no seed reaches is no longer tested.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ pub enum Rare {
     RefusedActive,
     /// The same, and the host already had what it asked for: the other rollout had put it there.
     RefusedOnTheSameVersion,
-    /// The same, and the other rollout had not begun with the host.
+    /// The same, and the other rollout had not started with the host.
     RefusedInALaterWave,
     /// An order found every host on its version, and ended at once.
     CurrentEverywhere,
@@ -23,23 +23,23 @@ pub enum Rare {
     FoundAgain,
     /// A caller vanished before its rollout was stored, and its second try made it.
     MadeBySecondTry,
-    /// A second try met the first, which was still at work.
+    /// A second try met the first, which was still in progress.
     MetTheFirstTry,
     /// The process was killed while an order was planned.
     KilledWhilePlanning,
     /// The process was killed while a new container was proving itself.
     KilledInTheGate,
-    /// The process was killed while a host that failed was put back.
+    /// The process was killed while a host that failed was restored.
     KilledWhileRestoring,
     /// The process was killed while a rollout was taken back.
     KilledWhileRollingBack,
     /// The process was killed while a rollout was paused.
     KilledWhilePaused,
-    /// The process was frozen with a host at work, and went on.
+    /// The process was frozen with a host in progress, and continued.
     Frozen,
     /// A rollout that somebody had paused was resumed and succeeded.
     ResumedAndSucceeded,
-    /// A rollout went on after the disk had been full.
+    /// A rollout continued after the disk had been full.
     WentOnAfterAFullDisk,
     /// A running container was replaced.
     RolledRunning,

@@ -1,4 +1,4 @@
-//! A seed from its beginning to its end.
+//! The run of one seed.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use wharf_server::rollout::model::{Control, PauseCause, Phase, RolloutId};
 
 use super::book::{Account, in_the_middle};
-use super::caller::{Order, Said, Wish};
+use super::caller::{Order, OrderKind, Said};
 use super::draw::{self, Action};
 use super::ledger::Ledger;
 use super::oracle;
@@ -21,7 +21,7 @@ use crate::kill_sweep::simulate;
 use crate::seeds::Random;
 use crate::world::Old;
 
-/// Seeds that are run unless told otherwise.
+/// Seeds that are run by default.
 const SEEDS: u64 = 240;
 /// No rollout of these takes so long.
 const LONGEST: Duration = Duration::from_secs(2 * 3600);
@@ -92,9 +92,9 @@ pub fn run(seed: u64, plant: Option<Plant>) -> Trace {
 async fn call(order: Order, site: Arc<Site>, answers: Arc<Answers>) -> Said {
     tokio::time::sleep(order.at).await;
     let number = order.number;
-    let of = match order.wish {
-        Wish::Image(..) => None,
-        Wish::Undo(of) => {
+    let of = match order.kind {
+        OrderKind::Image(..) => None,
+        OrderKind::Undo(of) => {
             let mut heard = answers.subscribe();
             let found = heard.wait_for(|answers| answers.contains_key(&of)).await;
             let found = found.ok().and_then(|answers| answers[&of]);
@@ -210,7 +210,7 @@ fn trace(site: &Site, said: &[Said], wrongs: Vec<String>) -> Trace {
         story += &format!("{} {} {:?}\n", record.at.0, id.short(), record.event);
     }
     for said in said {
-        let text = format!("{:?} at {:?}", said.order.wish, said.order.at);
+        let text = format!("{:?} at {:?}", said.order.kind, said.order.at);
         story += &format!("order {} {text:.60}: {:?}\n", said.order.number, said.answer);
         format!("{:?}", said.answer).hash(&mut hasher);
     }

@@ -33,7 +33,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Begins, and takes up what an earlier process left.
+    /// Begins, and resumes the rollouts of an earlier process.
     pub async fn start(
         engines: &BTreeMap<HostName, SimEngine>,
         ledger: &Ledger,
@@ -52,7 +52,7 @@ impl Server {
         Ok(Self { process, supervisor, api, journal, stopping })
     }
 
-    /// Ends it as SIGKILL does. Its tasks, which can do nothing any more, go too.
+    /// Ends it as SIGKILL does. Its tasks, which can do nothing any longer, go too.
     pub fn end(&self) {
         self.process.kill();
         self.stopping.cancel();
@@ -73,7 +73,7 @@ impl Server {
 /// share one.
 fn edge() -> Arc<Edge> {
     static EDGE: OnceLock<Arc<Edge>> = OnceLock::new();
-    // The store needs a runtime whose clock goes on.
+    // The store needs a runtime whose clock continues.
     let made = || std::thread::spawn(make_edge).join().expect("an edge");
     Arc::clone(EDGE.get_or_init(made))
 }

@@ -154,7 +154,7 @@ impl Site {
         }
     }
 
-    /// Steers a rollout. Not every wish makes sense in every phase.
+    /// Steers a rollout. Not every kind makes sense in every phase.
     pub async fn control(&self, id: RolloutId, control: Control) -> Result<(), RolloutError> {
         let server = self.server().await;
         let asked = server.supervisor.control(id, control, None, "anna", None);

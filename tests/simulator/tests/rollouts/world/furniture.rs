@@ -1,4 +1,4 @@
-//! What stands on the hosts before a rollout, and how the new image behaves there.
+//! The state of the hosts before a rollout, and the behavior of the new image there.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ pub struct Setting {
     pub restart: &'static str,
     /// Besides its own it has a network that an Engine of API 1.41 takes only afterwards.
     pub second_network: bool,
-    /// How many containers hang on it, each as [`hangs`] says.
+    /// How many containers depend on it, each as [`hangs`] says.
     pub dependents: usize,
     /// The minor version of the API that the Engine has at most.
     pub api: u16,
@@ -73,7 +73,7 @@ impl Default for Setting {
     }
 }
 
-/// How a container hangs on the target.
+/// How a container depends on the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hangs {
     /// It runs in its network.
@@ -88,7 +88,7 @@ pub fn hangs(number: usize) -> Hangs {
     [Hangs::InNetwork, Hangs::OnVolumes, Hangs::Stopped][number % 3]
 }
 
-/// The name of a container that hangs on the target.
+/// The name of a container that depends on the target.
 pub fn dependent(number: usize) -> String {
     format!("side{number}")
 }

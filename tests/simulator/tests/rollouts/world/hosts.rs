@@ -1,4 +1,4 @@
-//! The hosts as a rollout sees them: model Engines, and probes that look at their containers.
+//! The hosts as a rollout uses them: model Engines, and probes of their containers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

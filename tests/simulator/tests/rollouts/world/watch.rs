@@ -1,4 +1,4 @@
-//! Every write that reaches an Engine: whether it may, and what is to happen to it.
+//! Checks every write to an Engine, and decides what happens to it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,7 +6,7 @@ use wharf_server::domain::HostName;
 use wharf_server::rollout::model::{Phase, Step, Work};
 use wharf_simulator::{Call, Fault, Operation, Plan};
 
-use crate::tap::{Side, Tap};
+use crate::recorder::{Recorder, Side};
 
 /// A write that reached an Engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub struct Watch {
 pub(super) fn decide(
     host: HostName,
     watch: Arc<Mutex<Watch>>,
-    tap: Tap,
+    recorder: Recorder,
 ) -> impl FnMut(&Call) -> Option<Plan> + Send {
     move |call| {
         let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,7 +53,7 @@ pub(super) fn decide(
             return None;
         }
         if call.operation.is_write() {
-            if let Some(error) = wrong(&host, call, &tap) {
+            if let Some(error) = wrong(&host, call, &recorder) {
                 watch.errors.push(error);
             }
             let number = watch.writes.len();
@@ -76,9 +76,9 @@ pub(super) fn decide(
 }
 
 /// What must never be asked of an Engine.
-fn wrong(host: &HostName, call: &Call, tap: &Tap) -> Option<String> {
+fn wrong(host: &HostName, call: &Call, recorder: &Recorder) -> Option<String> {
     use Operation as O;
-    let seen = tap.seen();
+    let seen = recorder.seen();
     let what = format!("{host}: {:?} {}", call.operation, call.subject);
     if seen.phase().is_some_and(Phase::is_terminal) {
         return Some(format!("{what}: the rollout has ended"));

@@ -1,5 +1,5 @@
-//! A journal that can be watched and cut: it folds what is stored as it is stored, and lets a
-//! chosen append hang before or after it is done. Wraps any journal.
+//! A journal that can be watched and cut: it folds records as they are stored, and lets a chosen
+//! append hang before or after it is done. Wraps any journal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,7 +27,7 @@ pub enum Side {
 }
 
 #[derive(Clone)]
-pub struct Tap {
+pub struct Recorder {
     inner: Arc<dyn Journal>,
     shared: Arc<Shared>,
 }
@@ -44,7 +44,7 @@ pub struct Seen {
     pub id: Option<RolloutId>,
     pub state: Option<RolloutState>,
     pub records: Vec<Record>,
-    /// The step that is begun and not done, by host; forgotten when the process dies.
+    /// The step that is started and not done, by host; forgotten when the process dies.
     pub intents: BTreeMap<HostName, Step>,
     pub appends: usize,
     pub errors: Vec<String>,
@@ -92,7 +92,7 @@ impl Forgets {
     }
 }
 
-/// Hosts that failed and were put back count as left out.
+/// Hosts that failed and were restored count as left out.
 fn forget_failures(entries: Vec<Entry>) -> Vec<Entry> {
     let is_failure = |entry: &Entry| match happened(entry) {
         Some((host, HostEvent::Ended { end: HostEnd::Restored | HostEnd::Unchanged })) => {
@@ -123,7 +123,7 @@ fn happened(entry: &Entry) -> Option<(&HostName, &HostEvent)> {
     }
 }
 
-impl Tap {
+impl Recorder {
     pub fn new(inner: Arc<dyn Journal>) -> Self {
         let (moved, _) = watch::channel(0);
         let shared = Shared { seen: Mutex::default(), hung: Notify::new(), moved };
@@ -164,7 +164,7 @@ impl Tap {
         self.seen().intents.clear();
     }
 
-    /// Ends when the rollout has ended, or is paused and nothing is at work.
+    /// Ends when the rollout has ended, or is paused and nothing is in progress.
     pub async fn at_rest(&self) {
         let mut moved = self.shared.moved.subscribe();
         loop {
@@ -198,7 +198,7 @@ impl Seen {
         self.state.as_ref().map(|state| &state.phase)
     }
 
-    /// The step that stands in the journal as begun on a host, or a pull.
+    /// The step that stands in the journal as started on a host, or a pull.
     pub fn doing(&self, host: &HostName) -> (Option<Step>, Option<Work>) {
         let work = self.state.as_ref().and_then(|state| state.hosts.get(host)?.work);
         (self.intents.get(host).copied(), work)
@@ -257,7 +257,7 @@ impl Seen {
 }
 
 #[async_trait]
-impl Journal for Tap {
+impl Journal for Recorder {
     fn store_id(&self) -> Uuid {
         self.inner.store_id()
     }
@@ -295,12 +295,12 @@ impl Journal for Tap {
             })
             .cloned()
             .collect();
-        // A kill in the middle of it does not end what the store has begun.
-        let tap = self.clone();
+        // A kill in the middle of it does not end what the store has started.
+        let recorder = self.clone();
         self.seen().under_way += 1;
         let append = async move {
-            let revision = tap.inner.append(epoch, id, &kept).await;
-            let mut seen = tap.seen();
+            let revision = recorder.inner.append(epoch, id, &kept).await;
+            let mut seen = recorder.seen();
             seen.under_way -= 1;
             if revision.is_ok() && seen.id == Some(id) {
                 for record in &kept {
@@ -309,7 +309,7 @@ impl Journal for Tap {
                 seen.check_that_nothing_follows();
             }
             drop(seen);
-            tap.shared.moved.send_modify(|moved| *moved += 1);
+            recorder.shared.moved.send_modify(|moved| *moved += 1);
             revision
         };
         let revision = tokio::spawn(append).await;
