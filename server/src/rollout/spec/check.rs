@@ -149,9 +149,9 @@ impl Policy {
             found.add(
                 "monitor",
                 format!(
-                    "{} is not shorter than progress_deadline, {}",
-                    told(self.monitor),
-                    told(self.progress_deadline)
+                    "{} must be shorter than progress_deadline, {}",
+                    formatted(self.monitor),
+                    formatted(self.progress_deadline)
                 ),
             );
         } else if self.progress_deadline <= longest {
