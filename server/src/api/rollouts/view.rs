@@ -11,7 +11,7 @@ use crate::api::size::{FRAME, FULL};
 use crate::domain::{Annotations, HostName};
 use crate::rollout::journal::Entry;
 use crate::rollout::model::{
-    Event, HostEnd, Millis, PauseCause, Phase, Revision, RolloutId, Step, TargetKind,
+    Event, HostEnd, HostPlan, Millis, PauseCause, Phase, Revision, RolloutId, Step, TargetKind,
 };
 use crate::rollout::spec::Policy;
 use crate::rollout::state::{HostState, RolloutState, Standing};
@@ -86,7 +86,9 @@ impl View {
     /// Without policy, plan and steps.
     pub fn summary(&self) -> v1::Rollout {
         let state = &self.state;
-        let mut counts = v1::RolloutCounts { total: limited(state.size()), ..Default::default() };
+        let takes_part = |plan: &&HostPlan| !matches!(plan.kind, TargetKind::Skip { .. });
+        let total = limited(state.plan.hosts.values().filter(takes_part).count());
+        let mut counts = v1::RolloutCounts { total, ..Default::default() };
         for (host, known) in &state.hosts {
             let standing = known.standing();
             count(&mut counts, host_state(standing), self.is_not_started(host, standing));
