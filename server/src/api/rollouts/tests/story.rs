@@ -146,16 +146,16 @@ fn what_hangs_on_a_container_is_named_while_it_is_worked_on() {
 
 #[test]
 fn what_is_left_of_the_old_container_is_told_beside_what_differs() {
-    let mut told = Told::new(plan("web", &[name("web1")]));
+    let mut recorded = RecordedRollout::new(plan("web", &[name("web1")]));
     let differs = |line: &str| HostEvent::Differs { differences: vec![line.to_owned()] };
-    told.host(HostEvent::Begun { work: Work::Forward, attempt: 1 });
-    told.host(differs("labels.a: asked for and not there"));
-    told.host(HostEvent::Good { since: Some(Millis(4500)), saw: "healthy".to_owned() });
-    told.host(HostEvent::Ended { end: HostEnd::Committed });
-    let clearing = told.host(HostEvent::Begun { work: Work::Clear, attempt: 1 });
+    recorded.host(HostEvent::Begun { work: Work::Forward, attempt: 1 });
+    recorded.host(differs("labels.a: asked for and not there"));
+    recorded.host(HostEvent::Good { since: Some(Millis(4500)), saw: "healthy".to_owned() });
+    recorded.host(HostEvent::Ended { end: HostEnd::Committed });
+    let clearing = recorded.host(HostEvent::Begun { work: Work::Clear, attempt: 1 });
     assert_eq!(clearing.state(), v1::HostState::Updated);
-    told.host(differs("web.old-1 is still there"));
-    let ended = told.host(HostEvent::Ended { end: HostEnd::Committed });
+    recorded.host(differs("web.old-1 is still there"));
+    let ended = recorded.host(HostEvent::Ended { end: HostEnd::Committed });
     assert_eq!(ended.warnings, ["labels.a: asked for and not there", "web.old-1 is still there"]);
     assert_eq!((ended.health.as_str(), ended.healthy_since.unwrap().seconds), ("healthy", 4));
 }
