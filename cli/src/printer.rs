@@ -139,7 +139,7 @@ pub fn printable(text: &str) -> String {
 }
 
 /// The same with the blanks at its ends.
-fn blanked(text: &str) -> String {
+pub fn blanked(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             _ if c.is_control() => ' ',

@@ -109,7 +109,7 @@ fn check(mount: &Mount) -> Result<(), &'static str> {
 }
 
 /// Splits at commas as CSV does: a field in quotes may hold commas, two quotes are one.
-fn fields(text: &str) -> Result<Vec<String>, String> {
+pub(super) fn fields(text: &str) -> Result<Vec<String>, String> {
     let mut fields = Vec::new();
     let mut characters = text.chars().peekable();
     loop {

@@ -33,7 +33,7 @@ use serde_json::Value;
 
 pub use error::{EngineError, ErrorKind};
 pub use files::raise_file_limit;
-pub use needs::unsupported;
+pub use needs::{MANY_ENDPOINTS, in_form_of, split_endpoints, unsupported};
 pub use types::{
     ApiVersion, Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created,
     EngineDocument, FileChange, FileChangeKind, Filters, HistoryLayer, ImageListing, ImageRemoval,

@@ -22,7 +22,6 @@ mod health;
 mod identity;
 mod image_defaults;
 mod joined;
-mod json;
 mod labels;
 mod mac;
 mod mask;
@@ -48,11 +47,13 @@ pub use labels::{OWN_LABELS, complete, compose_image, compose_risk};
 pub use removal::being_removed;
 pub use unset::check_unset;
 
+use crate::body::json;
+
 use super::facts::{HostFacts, OldContainer};
 use super::model::{OldFacts, Order, RestartPolicy, Trouble};
 use super::reason::Reason;
 use super::spec::{AnonymousVolumes, Change, Dependents, OrderPreference, Policy};
-use crate::engine::{CLIENT_MAX, ErrorKind, unsupported};
+use crate::engine::{CLIENT_MAX, ErrorKind, in_form_of, unsupported};
 
 /// What the operator allows or wants, besides the change itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -339,6 +340,7 @@ impl Made {
             return Err(notes.refusals);
         }
         let Self { body, joins, diff, lost_paths, order, dependents, inherited_volumes } = self;
+        let body = in_form_of(host.api_version, body);
         let mut unknown = unsupported(&body, host.api_version);
         if host.api_version < CLIENT_MAX {
             // What an Engine shows in its own highest version it also takes: podman names an old

@@ -20,7 +20,7 @@ use crate::engine::wire::{
 use crate::engine::{
     ApiVersion, Change, ContainerExit, ContainerListing, ContainerSummary, Created, EngineDocument,
     EngineError, ErrorKind, FileChange, Filters, Listing, ProcessTable, PrunedContainers, Result,
-    WaitCondition, unsupported,
+    WaitCondition, in_form_of, split_endpoints, unsupported,
 };
 
 /// The API version that brought `platform` to creations.
@@ -52,16 +52,32 @@ pub(super) async fn create(
         link.require(&CREATE_CONTAINER, PLATFORM_SINCE, "a container for a platform").await?;
     }
     let agreed = link.negotiated(&CREATE_CONTAINER).await?;
-    let unknown = unsupported(body, agreed.version);
+    let body = in_form_of(agreed.version, body.clone());
+    let unknown = unsupported(&body, agreed.version);
     if agreed.is_exact && !unknown.is_empty() {
         let message = format!("{}; leave it out, or upgrade the Engine", unknown.join("; "));
         return Err(EngineError::new(ErrorKind::Unsupported, CREATE_CONTAINER.name, message));
     }
+    let (body, others) = split_endpoints(agreed.version, body);
     let call = Call::new(&CREATE_CONTAINER, &["containers", "create"])
         .with_some("name", name.map(ContainerName::as_str))
         .with_some("platform", platform)
         .with_json(body.to_string());
-    Ok(link.send(call).await?.json::<Creation>().await?.into())
+    let created: Created = link.send(call).await?.json::<Creation>().await?.into();
+    for (network, endpoint) in others {
+        let id = created.id.as_str();
+        let container = ContainerRef::parse(id)
+            .map_err(|error| bad_answer(&CREATE_CONTAINER, &error.to_string()))?;
+        connect(link, &network, &container, &endpoint).await.map_err(|mut error| {
+            let short = id.get(..12).unwrap_or(id);
+            error.message = format!(
+                "created as {short}, which stays, and not connected to {network}: {}",
+                error.message
+            );
+            error
+        })?;
+    }
+    Ok(created)
 }
 
 pub(super) async fn inspect(

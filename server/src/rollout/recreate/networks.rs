@@ -5,12 +5,12 @@ use serde_json::Value;
 
 use super::json::{Object, entries, get, is_empty, object_of, text, texts};
 use super::{Notes, Options, mac};
+pub(super) use crate::body::unset::is_bridge;
 use crate::domain::{Reason, quoted};
 use crate::engine::ApiVersion;
+pub(super) use crate::engine::MANY_ENDPOINTS;
 use crate::rollout::facts::{HostFacts, NetworkFacts};
 
-/// From here on a creation takes all endpoints, and the address of a network card is theirs.
-pub(super) const MANY_ENDPOINTS: ApiVersion = ApiVersion::new(1, 44);
 /// From here on the Engine leaves its own names out of `Aliases`.
 const CLEAN_ALIASES: ApiVersion = ApiVersion::new(1, 45);
 /// From here on kernel parameters of a network card are its endpoint's.
@@ -88,11 +88,6 @@ pub(super) fn refuse_missing(body: &Value, host: &HostFacts, notes: &mut Notes) 
             missing(name, notes);
         }
     }
-}
-
-/// Whether it is the network that the Engine makes for itself.
-pub(super) fn is_bridge(name: &str) -> bool {
-    matches!(name, "bridge" | "default" | "")
 }
 
 /// Whether a container of this mode has no endpoints of its own.
