@@ -196,7 +196,7 @@ pub const SETTINGS: &[Setting] = &[
     row("publish_all_ports", Host, "PublishAllPorts", One, Rule::Any),
     row("group_add", Host, "GroupAdd", List(Whole), Rule::Name),
     row("volumes_from", Host, "VolumesFrom", List(Before(':')), Rule::VolumesFrom),
-    row("device_requests", Host, "DeviceRequests", Words, Rule::Own),
+    row("device_requests", Host, "DeviceRequests", List(Member("Driver")), Rule::Own),
     row("runtime", Host, "Runtime", One, Rule::Text),
     row("annotations", Host, "Annotations", Map, Rule::Text),
     row("dns_search", Host, "DnsSearch", List(Whole), Rule::Name),

@@ -64,6 +64,8 @@ fn name(by: Name, entry: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use wharf::v1::RestartPolicy;
+
     use super::*;
 
     fn list(texts: &[&str]) -> Vec<String> {
@@ -112,5 +114,15 @@ mod tests {
         let merged = settings(base, &flags);
         assert_eq!((merged.user.as_str(), merged.dns), ("", list(&["10.0.0.1"])));
         assert_eq!(merged.empty, ["user", "hostname"]);
+    }
+
+    #[test]
+    fn a_restart_policy_replaces_the_whole_one() {
+        let policy = |name: &str, maximum_retry_count| ContainerSpec {
+            restart_policy: Some(RestartPolicy { name: name.into(), maximum_retry_count }),
+            ..Default::default()
+        };
+        // `always` with three retries is refused.
+        assert_eq!(settings(policy("on-failure", 3), &policy("always", 0)), policy("always", 0));
     }
 }

@@ -25,6 +25,8 @@ use crate::engine::{
 
 /// The API version that brought `platform` to creations.
 const PLATFORM_SINCE: ApiVersion = ApiVersion::new(1, 41);
+/// The API version that brought `signal` to stops. Older Engines ignore it.
+const SIGNAL_SINCE: ApiVersion = ApiVersion::new(1, 42);
 /// The API version that brought conditions to waits. Older Engines ignore them.
 const CONDITION_SINCE: ApiVersion = ApiVersion::new(1, 30);
 /// How often a removal that is under way is looked after: at first, and at most.
@@ -118,6 +120,22 @@ pub(super) async fn stop(
 ) -> Result<Change> {
     let call = on(&STOP_CONTAINER, container, &["stop"])
         .with_some("t", timeout.map(|seconds| seconds.to_string()));
+    Ok(change(&link.send(call).await?))
+}
+
+pub(super) async fn stop_with(
+    link: &Arc<Link>,
+    container: &ContainerRef,
+    restart: bool,
+    timeout: Option<i64>,
+    signal: &str,
+) -> Result<Change> {
+    let (operation, verb) =
+        if restart { (&RESTART_CONTAINER, "restart") } else { (&STOP_CONTAINER, "stop") };
+    link.require(operation, SIGNAL_SINCE, "a signal for a stop").await?;
+    let call = on(operation, container, &[verb])
+        .with_some("t", timeout.map(|seconds| seconds.to_string()))
+        .with_some("signal", Some(signal));
     Ok(change(&link.send(call).await?))
 }
 
