@@ -4,6 +4,8 @@
 //! - [`fanout`]: the one envelope of every call that reaches several hosts.
 //! - [`causes`]: why a call failed, below the words "transport error".
 //! - [`client`]: a connection to `wharfd` over a unix socket, TCP or TLS.
+//! - [`settings`]: the settings of a container and their keys in the Engine's JSON.
+//! - [`reflect`]: messages by the names of their fields.
 //! - [`DESCRIPTORS`]: the contract itself, with comments and options, for reflection.
 
 pub mod causes;
@@ -11,6 +13,8 @@ pub mod causes;
 pub mod client;
 pub mod fanout;
 mod redact;
+pub mod reflect;
+pub mod settings;
 
 /// The generated code of package `wharf.v1`.
 #[allow(clippy::all, clippy::needless_pass_by_value, missing_docs)]

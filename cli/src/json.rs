@@ -2,31 +2,18 @@
 //!
 //! Fields without presence are always included, even if empty, so that scripts can rely on them.
 
-use std::sync::LazyLock;
-
 use prost::Message;
-use prost_reflect::{
-    DescriptorPool, DynamicMessage, MessageDescriptor, ReflectMessage, SerializeOptions,
-};
+use prost_reflect::{MessageDescriptor, ReflectMessage, SerializeOptions};
 use serde_json::{Map, Value};
 use tonic_types::pb;
+pub use wharf::reflect::descriptor;
+use wharf::reflect::dynamic;
 
 use crate::status::{ErrorText, is_ok};
 
-static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
-    DescriptorPool::decode(wharf::DESCRIPTORS).expect("the descriptors of this program are valid")
-});
-
-/// The descriptor of a message.
-pub fn descriptor<M: prost::Name>() -> MessageDescriptor {
-    POOL.get_message_by_name(&M::full_name())
-        .expect("every message of the contract is among its descriptors")
-}
-
 /// The JSON of a message.
 pub fn message<M: Message + prost::Name>(message: &M) -> Map<String, Value> {
-    let dynamic = DynamicMessage::decode(descriptor::<M>(), message.encode_to_vec().as_slice())
-        .expect("what was just encoded can be decoded");
+    let dynamic = dynamic(message);
     let options = SerializeOptions::new().skip_default_fields(false);
     match dynamic.serialize_with_options(serde_json::value::Serializer, &options) {
         Ok(Value::Object(mut object)) => {

@@ -37,6 +37,7 @@ mod spec;
 mod status;
 mod table;
 mod targets;
+mod template;
 mod view;
 
 use std::cell::RefCell;

@@ -138,7 +138,7 @@ pub fn printable(text: &str) -> String {
 }
 
 /// The same, without trimming.
-fn blanked(text: &str) -> String {
+pub fn blanked(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             _ if c.is_control() => ' ',

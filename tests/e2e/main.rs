@@ -5,6 +5,7 @@ mod containers;
 mod contract;
 mod create;
 mod create_flags;
+mod create_settings;
 mod credentials;
 mod durability;
 mod generations;

@@ -12,6 +12,7 @@ use crate::fanout::{self, Observer, Opening};
 use crate::json;
 use crate::printer::{Format, Printer, escaped};
 use crate::report::{self, failed_of, host_failed, outcome_error, status_error};
+use crate::template::Template;
 
 /// Arguments of `wharf inspect`.
 #[derive(clap::Args)]
@@ -61,10 +62,20 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         Kind::Container => container::inspect::run(app, args.container).await,
         Kind::Image => {
             let which = args.container.which;
-            let args = image::inspect::Args { images: which.containers, targets: which.targets };
+            let format = args.container.format;
+            let args =
+                image::inspect::Args { images: which.containers, format, targets: which.targets };
             image::inspect::run(app, args).await
         }
     }
+}
+
+/// Refuses a template beside another format.
+pub fn check_format(app: &App, template: Option<&Template>) -> Result<(), Failure> {
+    if template.is_some() && app.printer.format != Format::Table {
+        return Err(Failure::usage("--format and -o exclude each other"));
+    }
+    Ok(())
 }
 
 /// Reads calls and prints the inspected objects.
@@ -72,10 +83,12 @@ pub async fn show<M: FanoutResponse>(
     app: &App,
     connection: &Connection,
     calls: Vec<Opening<M>>,
+    template: Option<Template>,
     extract: impl FnMut(M::Event) -> Answer,
 ) -> Result<(), Failure> {
+    let printer = &app.printer;
     let mut inspection =
-        Inspection { printer: &app.printer, extract, found: Vec::new(), failed: Vec::new() };
+        Inspection { printer, template, extract, found: Vec::new(), failed: Vec::new() };
     let report = fanout::read(calls, connection.timeout(), &mut inspection).await;
     if report.calls.iter().any(|call| call.hosts.is_some()) {
         inspection.print();
@@ -85,6 +98,7 @@ pub async fn show<M: FanoutResponse>(
 
 struct Inspection<'a, F> {
     printer: &'a Printer,
+    template: Option<Template>,
     extract: F,
     found: Vec<(String, String, Value)>,
     failed: Vec<String>,
@@ -93,6 +107,12 @@ struct Inspection<'a, F> {
 impl<F> Inspection<'_, F> {
     fn print(&mut self) {
         self.found.sort_by(|left, right| (&left.0, &left.1).cmp(&(&right.0, &right.1)));
+        if let Some(template) = &self.template {
+            for (_, _, value) in &self.found {
+                self.printer.text(&template.render(value));
+            }
+            return;
+        }
         match self.printer.format {
             Format::Json => {}
             Format::Name => {

@@ -24,7 +24,7 @@ use crate::args::Command;
 use crate::exit::Failure;
 use crate::fanout::{self, Observer, Opening};
 use crate::report;
-use crate::report::listing::{Listing, View};
+use crate::report::listing::{Listing, Look, View};
 use crate::targets::{ContainerCall, named};
 
 /// A call to open: `call!(connection, containers.list_containers, message)`.
@@ -104,7 +104,24 @@ where
     I: IntoIterator<Item = V>,
     F: FnMut(&str, M::Event) -> I,
 {
-    let mut listing = Listing::new(&app.printer, Timestamp::now(), extract);
+    list_as(app, Look::default(), connection, calls, extract).await
+}
+
+/// As [`list`], in another form.
+pub async fn list_as<M, V, I, F>(
+    app: &App,
+    look: Look,
+    connection: &Connection,
+    calls: Vec<Opening<M>>,
+    extract: F,
+) -> Result<(), Failure>
+where
+    M: FanoutResponse,
+    V: View,
+    I: IntoIterator<Item = V>,
+    F: FnMut(&str, M::Event) -> I,
+{
+    let mut listing = Listing::new(&app.printer, look, Timestamp::now(), extract);
     let report = fanout::read(calls, connection.timeout(), &mut listing).await;
     // A refused call has nothing to show, not even the title line of a table.
     if report.was_begun() {

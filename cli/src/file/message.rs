@@ -144,6 +144,7 @@ fn single(node: &Node, field: &FieldDescriptor) -> Result<Field, Problem> {
             }
         },
         Kind::Uint32 => Field::U32(text.parse().map_err(|_| number())?),
+        Kind::Int32 => Field::I32(text.parse().map_err(|_| number())?),
         Kind::Int64 if is_size(field) => {
             let size = values::bytes_or_unlimited(text);
             Field::I64(size.map_err(|error| node.at.problem(error))?)

@@ -95,7 +95,7 @@ fn of_single(field: &FieldDescriptor) -> Value {
         Kind::Enum(choices) => json!({"enum": names(&choices)}),
         Kind::Bool => json!({"type": "boolean"}),
         Kind::Int64 if is_size(field) => json!({"type": ["integer", "string"]}),
-        Kind::Int64 => json!({"type": "integer"}),
+        Kind::Int32 | Kind::Int64 => json!({"type": "integer"}),
         Kind::Uint32 => json!({"type": "integer", "minimum": 0}),
         _ => json!({"type": SCALARS}),
     }

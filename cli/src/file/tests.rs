@@ -164,6 +164,21 @@ fn every_key_has_its_line_in_the_document() {
 }
 
 #[test]
+fn every_kind_of_a_setting_is_read() {
+    let text = "container: web\nset:\n  oom_score_adj: -500\n  networks:\n  - name: front\n    gateway_priority: 2\n  memory_reservation_bytes: 64m\n  empty: [dns]\n";
+    let set = spec(text).set.unwrap();
+    assert_eq!(set.oom_score_adj, Some(-500));
+    assert_eq!(
+        (set.networks[0].name.as_str(), set.networks[0].gateway_priority),
+        ("front", Some(2))
+    );
+    assert_eq!(
+        (set.memory_reservation_bytes, &set.empty[..]),
+        (Some(64 << 20), &["dns".to_owned()][..])
+    );
+}
+
+#[test]
 fn the_example_is_read() {
     let spec = spec(include_str!("../../../examples/rollout.yaml"));
     assert_eq!(spec.container, "web");

@@ -6,14 +6,18 @@
 
 use jiff::Timestamp;
 use prost::Name;
+use serde_json::Value;
 use wharf::v1::HostOutcome;
 
 use super::{host_failed, outcome_error};
+use crate::exit::Failure;
 use crate::fanout::Observer;
 use crate::json;
 use crate::printer::{Format, Printer, width};
 use crate::status::ErrorText;
 use crate::table::{self, Column};
+use crate::template::{Template, aligned};
+use crate::view::short_id;
 
 /// Ticks, of about one second, that a table waits for late hosts.
 const PATIENCE: u32 = 2;
@@ -30,17 +34,57 @@ pub trait View: prost::Message + Name {
     /// The name of the item, for `-o name`.
     fn names(&self) -> Vec<String>;
 
-    /// The short ID, if `--quiet` shows nothing else.
-    const QUIET_ID: Option<fn(&Self) -> String> = None;
+    /// The column that has the short ID, and the whole one. Where there is one, `--quiet` shows
+    /// nothing else.
+    const ID: Option<(usize, fn(&Self) -> &str)> = None;
+
+    /// What docker's templates call the columns, then what [`Self::more`] has.
+    const FIELDS: &'static [&'static str] = &[];
+
+    /// What templates can show besides the columns.
+    fn more(&self) -> Vec<Value> {
+        Vec::new()
+    }
 
     /// Whether the rows of a host are sorted; otherwise they keep their order.
     const SORTED: bool = true;
+}
+
+/// How a listing is shown.
+#[derive(Default)]
+pub struct Look {
+    /// By a template.
+    pub template: Option<Template>,
+    /// With whole IDs and cells.
+    pub full: bool,
+    /// A column that is shown although it is a wide one.
+    pub column: Option<&'static str>,
+}
+
+impl Look {
+    /// Refuses a template that does not fit.
+    pub fn check<V: View>(&self, printer: &Printer) -> Result<(), Failure> {
+        let Some(template) = &self.template else { return Ok(()) };
+        if printer.format != Format::Table {
+            return Err(Failure::usage("--format and -o exclude each other"));
+        }
+        let known = |field: &&str| *field == "Host" || V::FIELDS.contains(field);
+        match template.fields().into_iter().find(|field| !known(field)) {
+            None => Ok(()),
+            Some(field) => Err(Failure::Usage(format!(
+                "--format: there is no field .{}; there are .Host, .{}",
+                field.escape_debug(),
+                V::FIELDS.join(", .")
+            ))),
+        }
+    }
 }
 
 /// Collects items and prints them.
 pub struct Listing<'a, V, F> {
     printer: &'a Printer,
     extract: F,
+    look: Look,
     now: Timestamp,
     begun: bool,
     answered: bool,
@@ -57,10 +101,11 @@ pub struct Listing<'a, V, F> {
 
 impl<'a, V: View, F> Listing<'a, V, F> {
     /// `extract` takes the items out of a payload. Ages are relative to `now`.
-    pub fn new(printer: &'a Printer, now: Timestamp, extract: F) -> Self {
+    pub fn new(printer: &'a Printer, look: Look, now: Timestamp, extract: F) -> Self {
         Self {
             printer,
             extract,
+            look,
             now,
             begun: false,
             answered: false,
@@ -93,11 +138,13 @@ impl<'a, V: View, F> Listing<'a, V, F> {
         self.names.sort();
         self.ids.sort();
         let format = self.printer.format;
-        if format == Format::Name {
+        if self.look.template.is_some() {
+            self.flush_template();
+        } else if format == Format::Name {
             for (host, name) in self.names.drain(..) {
                 self.printer.data(&format!("{host}/{name}"));
             }
-        } else if self.printer.quiet && V::QUIET_ID.is_some() && format == Format::Table {
+        } else if self.printer.quiet && V::ID.is_some() && format == Format::Table {
             self.ids.drain(..).for_each(|(_, id)| self.printer.data(&id));
         } else if format != Format::Json {
             self.flush_table(format == Format::Wide);
@@ -108,13 +155,32 @@ impl<'a, V: View, F> Listing<'a, V, F> {
         }
     }
 
+    fn flush_template(&mut self) {
+        let Some(template) = &self.look.template else { return };
+        let rendered = |row: &Vec<String>| row.last().cloned().unwrap_or_default();
+        let mut lines: Vec<String> = self.rows.drain(..).map(|row| rendered(&row)).collect();
+        if template.table && !self.header_done {
+            let titles = ["HOST".to_owned()].into_iter();
+            let titles = titles.chain(V::COLUMNS.iter().map(|column| column.title.to_owned()));
+            let more = V::FIELDS.iter().skip(V::COLUMNS.len()).map(|field| field.to_uppercase());
+            lines.insert(0, template.render(&fields::<V>(titles.chain(more).map(Value::from))));
+        }
+        self.header_done = true;
+        let lines = if template.table { aligned(&lines) } else { lines };
+        lines.iter().for_each(|line| self.printer.text(line));
+    }
+
     /// Rows that were already printed take part in the layout, so that the columns stay aligned.
     fn flush_table(&mut self, wide: bool) {
         if self.rows.is_empty() && (self.header_done || !self.answered) {
             return;
         }
-        let columns: Vec<Column> =
+        let mut columns: Vec<Column> =
             [Column::new("HOST")].iter().chain(V::COLUMNS).copied().collect();
+        for column in &mut columns {
+            column.wide &= self.look.column != Some(column.title);
+            column.shrinks &= !self.look.full;
+        }
         let before = match self.printed.len() {
             0 if !self.header_done => 0,
             _ => table::render(&columns, &self.printed, wide, width()).len(),
@@ -124,6 +190,12 @@ impl<'a, V: View, F> Listing<'a, V, F> {
         lines.iter().skip(before).for_each(|line| self.printer.data(line));
         self.header_done = true;
     }
+}
+
+/// What a template sees of a row.
+fn fields<V: View>(values: impl Iterator<Item = Value>) -> Value {
+    let names = ["Host"].iter().chain(V::FIELDS).map(|name| (*name).to_owned());
+    Value::Object(names.zip(values).collect())
 }
 
 impl<V, E, F, I> Observer<E> for Listing<'_, V, F>
@@ -144,12 +216,20 @@ where
             }
             self.new_items = true;
             for mut row in item.rows(self.now) {
+                if let (Some((column, id)), true) = (V::ID, self.look.full) {
+                    row[column] = id(&item).to_owned();
+                }
                 row.insert(0, host.to_owned());
+                if let Some(template) = &self.look.template {
+                    let cells = row.iter().map(|cell| Value::from(cell.as_str()));
+                    row.push(template.render(&fields::<V>(cells.chain(item.more()))));
+                }
                 self.rows.push(row);
             }
             let pair = |name| (host.to_owned(), name);
             self.names.extend(item.names().into_iter().map(pair));
-            self.ids.extend(V::QUIET_ID.map(|id| id(&item)).map(pair));
+            let id = |id: &str| if self.look.full { id.to_owned() } else { short_id(id) };
+            self.ids.extend(V::ID.map(|(_, full)| id(full(&item))).map(pair));
         }
     }
 

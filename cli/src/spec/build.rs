@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use wharf::v1::{ContainerSpec, HealthCheck};
 
-use super::files;
 use super::flags::ContainerFlags;
+use super::{files, networks};
 use crate::duration;
 use crate::exit::Failure;
 
@@ -20,23 +20,36 @@ impl ContainerFlags {
         read: impl Fn(&Path) -> std::io::Result<Vec<u8>>,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<ContainerSpec, Failure> {
+        let mut empty = Vec::new();
+        // An empty text is a value that was given.
+        let mut text = |field: &str, flag: Option<String>| {
+            if flag.as_deref() == Some("") {
+                empty.push(field.to_owned());
+            }
+            flag.unwrap_or_default()
+        };
+        let health_check = self.health_check()?;
+        let (network, networks) =
+            networks::attachments(self.network, self.ip, self.ip6, self.mac_address)
+                .map_err(Failure::Usage)?;
         Ok(ContainerSpec {
             env: environment(&self.env, &self.env_file, &read, &variable)?,
             labels: labels(&self.label, &self.label_file, &read)?,
-            health_check: self.health_check()?,
+            health_check,
             security_opt: security_options(self.security_opt, &read)?,
             image,
             command,
             entrypoint: self.entrypoint.into_iter().collect(),
-            user: self.user,
-            working_dir: absolute("--workdir", self.workdir)?,
-            hostname: self.hostname,
-            domainname: self.domainname,
+            user: text("user", self.user),
+            working_dir: absolute("--workdir", text("working_dir", self.workdir))?,
+            hostname: text("hostname", self.hostname),
+            domainname: text("domainname", self.domainname),
             ports: self.publish.into_iter().flatten().collect(),
             expose: self.expose.into_iter().flatten().collect(),
             volumes: self.volume,
             mounts: self.mount,
-            network: self.network,
+            network,
+            networks,
             network_aliases: self.network_alias,
             restart_policy: self.restart,
             cap_add: self.cap_add,
@@ -44,33 +57,46 @@ impl ContainerFlags {
             privileged: self.privileged,
             memory_bytes: self.memory,
             memory_swap_bytes: self.memory_swap,
+            memory_reservation_bytes: self.memory_reservation,
+            oom_score_adj: self.oom_score_adj,
             nano_cpus: self.cpus,
             cpu_shares: self.cpu_shares,
-            cpuset_cpus: self.cpuset_cpus,
+            cpu_quota: self.cpu_quota,
+            cpu_period: self.cpu_period,
+            cpuset_cpus: text("cpuset_cpus", self.cpuset_cpus),
             pids_limit: self.pids_limit,
             init: self.init,
             auto_remove: self.rm,
             ulimits: self.ulimit,
-            log_driver: self.log_driver,
+            log_driver: text("log_driver", self.log_driver),
             log_options: self.log_opt.into_iter().collect(),
             dns: self.dns.iter().map(ToString::to_string).collect(),
+            dns_search: self.dns_search,
+            dns_options: self.dns_option,
             extra_hosts: self.add_host,
             tmpfs: self.tmpfs.into_iter().collect(),
             read_only: self.read_only,
             devices: self.device,
-            stop_signal: self.stop_signal,
+            device_requests: self.gpus.into_iter().collect(),
+            runtime: text("runtime", self.runtime),
+            annotations: self.annotation.into_iter().collect(),
+            stop_signal: text("stop_signal", self.stop_signal),
             stop_timeout: self
                 .stop_timeout
                 .map(|s| duration::to_proto(Duration::from_secs(s.into()))),
             tty: self.tty,
             open_stdin: self.interactive,
-            pid_mode: self.pid,
-            ipc_mode: self.ipc,
+            pid_mode: text("pid_mode", self.pid),
+            ipc_mode: text("ipc_mode", self.ipc),
+            userns_mode: text("userns_mode", self.userns),
+            cgroupns_mode: text("cgroupns_mode", self.cgroupns),
+            cgroup_parent: text("cgroup_parent", self.cgroup_parent),
             sysctls: self.sysctl.into_iter().collect(),
             shm_size_bytes: self.shm_size,
             publish_all_ports: self.publish_all,
             group_add: self.group_add,
             volumes_from: self.volumes_from,
+            empty,
         })
     }
 
@@ -260,6 +286,11 @@ mod tests {
     #[test]
     fn what_is_not_given_is_not_set() {
         assert_eq!(spec(&[]).unwrap(), ContainerSpec::default());
+        let found = spec(&["--user", "", "-h", "", "--ipc", "private"]).unwrap();
+        assert_eq!(
+            (found.empty, found.ipc_mode.as_str()),
+            (vec!["user".into(), "hostname".into()], "private")
+        );
         let spec = spec(&["--entrypoint", "", "--privileged=false", "--rm"]).unwrap();
         assert_eq!(spec.entrypoint, [""]);
         assert_eq!((spec.privileged, spec.auto_remove), (Some(false), Some(true)));

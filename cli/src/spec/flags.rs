@@ -5,9 +5,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use wharf::v1::{Mount, PortMapping, RestartPolicy, Ulimit};
+use wharf::v1::{DeviceRequest, Mount, NetworkAttachment, PortMapping, RestartPolicy, Ulimit};
 
-use super::{mounts, ports, values};
+use super::{mounts, networks, ports, values};
 use crate::duration;
 
 /// `--help` of a verb whose `-h` is the host name, as in docker.
@@ -18,7 +18,8 @@ pub struct HelpFlag {
     help: Option<bool>,
 }
 
-/// The flags. An unset flag keeps the value of the body, the image, or the Engine.
+/// The flags. Unset ones leave what the body, the image or the Engine says; an empty text sets a
+/// setting to empty.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Container")]
 pub struct ContainerFlags {
@@ -28,7 +29,7 @@ pub struct ContainerFlags {
     /// File of environment variables, one per line
     #[arg(long, value_name = "FILE")]
     pub env_file: Vec<PathBuf>,
-    /// Label of the container
+    /// Label of the container of the container
     #[arg(long, value_name = "KEY[=VALUE]")]
     pub label: Vec<String>,
     /// File of labels, one per line
@@ -55,27 +56,37 @@ pub struct ContainerFlags {
     /// Mount the volumes of another container: NAME[:ro]
     #[arg(long, value_name = "CONTAINER")]
     pub volumes_from: Vec<String>,
-    /// Network: bridge, host, none, container:NAME, or the name of a network
-    #[arg(
-        long,
-        visible_alias = "net",
-        value_name = "NETWORK",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub network: String,
+    /// Network: bridge, host, none, container:NAME, or the name of a network; repeat for further networks. Settings of one:
+    /// name=NETWORK[,alias=…][,ip=…][,ip6=…][,mac-address=…][,gw-priority=…][,driver-opt=KEY=VALUE]
+    #[arg(long, visible_alias = "net", value_name = "NETWORK", value_parser = networks::network)]
+    pub network: Vec<NetworkAttachment>,
     /// Additional name in the network
     #[arg(long, alias = "net-alias", value_name = "NAME")]
     pub network_alias: Vec<String>,
+    /// IPv4 address in the main network
+    #[arg(long, value_name = "ADDRESS")]
+    pub ip: Option<std::net::Ipv4Addr>,
+    /// IPv6 address in the main network
+    #[arg(long, value_name = "ADDRESS")]
+    pub ip6: Option<std::net::Ipv6Addr>,
+    /// MAC address in the main network
+    #[arg(long, value_name = "ADDRESS")]
+    pub mac_address: Option<String>,
     /// Host name in the container
-    #[arg(short = 'h', long, value_name = "NAME", default_value = "", hide_default_value = true)]
-    pub hostname: String,
+    #[arg(short = 'h', long, value_name = "NAME")]
+    pub hostname: Option<String>,
     /// Domain name in the container
-    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
-    pub domainname: String,
+    #[arg(long, value_name = "NAME")]
+    pub domainname: Option<String>,
     /// DNS server
     #[arg(long, value_name = "ADDRESS")]
     pub dns: Vec<std::net::IpAddr>,
+    /// Search domain of name resolution
+    #[arg(long, value_name = "DOMAIN")]
+    pub dns_search: Vec<String>,
+    /// Option of the resolver, such as ndots:2
+    #[arg(long, alias = "dns-opt", value_name = "OPTION")]
+    pub dns_option: Vec<String>,
     /// Entry for /etc/hosts: NAME:ADDRESS
     #[arg(long, value_name = "NAME:ADDRESS", value_parser = values::extra_host)]
     pub add_host: Vec<String>,
@@ -89,20 +100,32 @@ pub struct ContainerFlags {
     #[arg(long, value_name = "PROGRAM")]
     pub entrypoint: Option<String>,
     /// User: NAME|UID[:GROUP|GID]
-    #[arg(short, long, default_value = "", hide_default_value = true)]
-    pub user: String,
+    #[arg(short, long)]
+    pub user: Option<String>,
     /// Additional group
     #[arg(long, value_name = "GROUP")]
     pub group_add: Vec<String>,
     /// Working directory
-    #[arg(short, long, value_name = "PATH", default_value = "", hide_default_value = true)]
-    pub workdir: String,
+    #[arg(short, long, value_name = "PATH")]
+    pub workdir: Option<String>,
     /// Memory limit, such as 512m
     #[arg(short, long, value_name = "BYTES", value_parser = values::bytes, allow_negative_numbers = true)]
     pub memory: Option<i64>,
     /// Limit of memory and swap together; -1 for unlimited swap
     #[arg(long, value_name = "BYTES", value_parser = values::bytes_or_unlimited, allow_negative_numbers = true)]
     pub memory_swap: Option<i64>,
+    /// Soft limit of memory, such as 256m
+    #[arg(long, value_name = "BYTES", value_parser = values::bytes, allow_negative_numbers = true)]
+    pub memory_reservation: Option<i64>,
+    /// Adjustment of the out-of-memory score, -1000 to 1000
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pub oom_score_adj: Option<i32>,
+    /// Processor time per period in microseconds; -1: no limit
+    #[arg(long, value_name = "MICROSECONDS", allow_negative_numbers = true)]
+    pub cpu_quota: Option<i64>,
+    /// Length of the period of --cpu-quota in microseconds
+    #[arg(long, value_name = "MICROSECONDS", allow_negative_numbers = true)]
+    pub cpu_period: Option<i64>,
     /// Number of CPUs, such as 1.5
     #[arg(long, value_name = "COUNT", value_parser = values::nano_cpus, allow_negative_numbers = true)]
     pub cpus: Option<i64>,
@@ -110,8 +133,8 @@ pub struct ContainerFlags {
     #[arg(short, long, value_name = "WEIGHT", allow_negative_numbers = true)]
     pub cpu_shares: Option<i64>,
     /// CPUs to run on, such as 0-2,5
-    #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
-    pub cpuset_cpus: String,
+    #[arg(long, value_name = "LIST")]
+    pub cpuset_cpus: Option<String>,
     /// Maximum number of processes; -1 for unlimited
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     pub pids_limit: Option<i64>,
@@ -154,6 +177,15 @@ pub struct ContainerFlags {
     /// Device: /dev/HOST[:/dev/CONTAINER[:rwm]]
     #[arg(long, value_name = "DEVICE")]
     pub device: Vec<String>,
+    /// GPUs: all, a number, or [driver=…][,count=…][,"device=0,2"][,"capabilities=…"]
+    #[arg(long, value_name = "GPUS", value_parser = values::gpus)]
+    pub gpus: Option<DeviceRequest>,
+    /// OCI runtime
+    #[arg(long, value_name = "NAME")]
+    pub runtime: Option<String>,
+    /// Annotation for the OCI runtime
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::key_value)]
+    pub annotation: Vec<(String, String)>,
     /// Security option, such as no-new-privileges; seccomp=FILE reads a file of this machine
     #[arg(long, value_name = "OPTION")]
     pub security_opt: Vec<String>,
@@ -170,23 +202,32 @@ pub struct ContainerFlags {
     #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     pub interactive: Option<bool>,
     /// Log driver
-    #[arg(long, value_name = "DRIVER", default_value = "", hide_default_value = true)]
-    pub log_driver: String,
+    #[arg(long, value_name = "DRIVER")]
+    pub log_driver: Option<String>,
     /// Option of the log driver
     #[arg(long, value_name = "KEY=VALUE", value_parser = values::key_value)]
     pub log_opt: Vec<(String, String)>,
     /// Signal that stops the container
-    #[arg(long, value_name = "SIGNAL", default_value = "", hide_default_value = true)]
-    pub stop_signal: String,
+    #[arg(long, value_name = "SIGNAL")]
+    pub stop_signal: Option<String>,
     /// Seconds between the stop signal and SIGKILL
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub stop_timeout: Option<u32>,
     /// Process namespace: host or container:NAME
-    #[arg(long, value_name = "MODE", default_value = "", hide_default_value = true)]
-    pub pid: String,
+    #[arg(long, value_name = "MODE")]
+    pub pid: Option<String>,
     /// IPC namespace: private, shareable, host, container:NAME, or none
-    #[arg(long, value_name = "MODE", default_value = "", hide_default_value = true)]
-    pub ipc: String,
+    #[arg(long, value_name = "MODE")]
+    pub ipc: Option<String>,
+    /// User namespace: host switches off the remapping of the Engine
+    #[arg(long, value_name = "MODE")]
+    pub userns: Option<String>,
+    /// Control group namespace: private or host
+    #[arg(long, value_name = "MODE")]
+    pub cgroupns: Option<String>,
+    /// Parent control group
+    #[arg(long, value_name = "PATH")]
+    pub cgroup_parent: Option<String>,
     /// Kernel parameter of the container's namespaces
     #[arg(long, value_name = "KEY=VALUE", value_parser = values::key_value)]
     pub sysctl: Vec<(String, String)>,

@@ -2,7 +2,7 @@
 //! [`body::read`].
 //!
 //! - [`flags`]: the flags of `create` and `run`; [`build`]: the `ContainerSpec` they make.
-//! - [`values`], [`ports`], [`mounts`], [`files`]: the syntax of single values and files.
+//! - [`values`], [`ports`], [`mounts`], [`networks`], [`files`]: the syntax of single values and files.
 //! - [`body`]: the Engine's own JSON.
 
 pub mod body;
@@ -10,5 +10,6 @@ pub mod build;
 pub mod files;
 pub mod flags;
 pub mod mounts;
+pub mod networks;
 pub mod ports;
 pub mod values;

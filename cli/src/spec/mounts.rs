@@ -111,7 +111,7 @@ fn check(mount: &Mount) -> Result<(), &'static str> {
 }
 
 /// Splits at commas like CSV: a quoted field may contain commas, and two quotes are one.
-fn fields(text: &str) -> Result<Vec<String>, String> {
+pub(super) fn fields(text: &str) -> Result<Vec<String>, String> {
     let mut fields = Vec::new();
     let mut characters = text.chars().peekable();
     loop {

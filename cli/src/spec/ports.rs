@@ -1,4 +1,7 @@
 //! Published and exposed ports: `[IP:][HOST_PORT[-END]:]PORT[-END][/PROTOCOL]`. Pure.
+//!
+//! Two ranges are published port by port. A range of the host for one port is handed on: the Engine
+//! takes a free port of it.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -39,11 +42,16 @@ pub fn publish(text: &str) -> Result<Vec<PortMapping>, String> {
         protocol: protocol.to_owned(),
         host_ip: host_ip.to_owned(),
         host_port,
+        host_port_end: 0,
     };
     if host_ports.is_empty() {
         return Ok(container.map(|port| mapping(port, 0)).collect());
     }
     let host_ports = range(host_ports).map_err(|problem| invalid(&problem))?;
+    if container.clone().count() == 1 && host_ports.start() < host_ports.end() {
+        let free = mapping(*container.start(), *host_ports.start());
+        return Ok(vec![PortMapping { host_port_end: *host_ports.end(), ..free }]);
+    }
     if host_ports.clone().count() != container.clone().count() {
         return Err(invalid("the two ranges differ in length"));
     }
@@ -86,6 +94,7 @@ mod tests {
             protocol: protocol.into(),
             host_ip: host_ip.into(),
             host_port,
+            host_port_end: 0,
         }
     }
 
@@ -114,6 +123,12 @@ mod tests {
     }
 
     #[test]
+    fn one_port_gets_a_free_one_of_a_range() {
+        let expected = PortMapping { host_port_end: 8002, ..mapping("127.0.0.1", 8000, 80, "udp") };
+        assert_eq!(publish("127.0.0.1:8000-8002:80/udp"), Ok(vec![expected]));
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         for (text, problem) in [
             ("", "not a port"),
@@ -124,7 +139,7 @@ mod tests {
             ("999.0.0.1:80:80", "not an IP"),
             ("127.0.0.1:80", "after an address"),
             ("8000-8002:80-81", "differ in length"),
-            ("8000-8002:80", "differ in length"),
+            ("8000:80-82", "differ in length"),
             ("82-80", "descending"),
         ] {
             let error = publish(text).unwrap_err();

@@ -1,6 +1,8 @@
 //! Single values: sizes, CPUs, limits, policies. Pure; used as clap's value parsers.
 
-use wharf::v1::{RestartPolicy, Ulimit};
+use wharf::v1::{DeviceRequest, RestartPolicy, Ulimit};
+
+use super::mounts::fields;
 
 /// `512m`, `1.5g`, `1024`: bytes with docker's binary units b, k, m, g, t, p.
 pub fn bytes(text: &str) -> Result<i64, String> {
@@ -98,7 +100,43 @@ pub fn key_value(text: &str) -> Result<(String, String), String> {
 pub fn extra_host(text: &str) -> Result<String, String> {
     let at = text.find(['=', ':']).filter(|at| *at > 0 && *at + 1 < text.len());
     let at = at.ok_or_else(|| format!("\"{text}\" is not NAME:ADDRESS"))?;
-    Ok(format!("{}:{}", &text[..at], &text[at + 1..]))
+    let address = &text[at + 1..];
+    let bare = address.strip_prefix('[').and_then(|address| address.strip_suffix(']'));
+    Ok(format!("{}:{}", &text[..at], bare.unwrap_or(address)))
+}
+
+/// `all`, a number, or `driver=…,count=…,device=…,capabilities=…`, as docker's `--gpus`.
+pub fn gpus(text: &str) -> Result<DeviceRequest, String> {
+    let invalid = |problem: String| format!("\"{text}\" are not GPUs: {problem}");
+    let count = |text: &str| match text {
+        "all" => Ok(-1),
+        text => text.parse().map_err(|_| invalid(format!("\"{text}\" is not all or a number"))),
+    };
+    let list = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
+    let mut request = DeviceRequest::default();
+    for field in fields(text).map_err(invalid)? {
+        match field.split_once('=') {
+            None => request.count = count(&field)?,
+            Some(("count", value)) => request.count = count(value)?,
+            Some(("driver", value)) => request.driver = value.to_owned(),
+            Some(("device", value)) => request.device_ids = list(value),
+            Some(("capabilities", value)) => request.capabilities = list(value),
+            Some(("options", value)) => {
+                for option in value.split(',') {
+                    let (key, value) = option.split_once('=').unwrap_or((option, ""));
+                    request.options.insert(key.to_owned(), value.to_owned());
+                }
+            }
+            Some((other, _)) => return Err(invalid(format!("\"{other}\" is not understood"))),
+        }
+    }
+    if request.count == 0 && request.device_ids.is_empty() {
+        request.count = 1;
+    }
+    if !request.capabilities.iter().any(|capability| capability == "gpu") {
+        request.capabilities.push("gpu".to_owned());
+    }
+    Ok(request)
 }
 
 /// `/run[:rw,size=64m]`.
@@ -176,8 +214,24 @@ mod tests {
         assert!(key_value("=b").is_err() && key_value("a").is_err());
         assert_eq!(extra_host("db=10.0.0.1").as_deref(), Ok("db:10.0.0.1"));
         assert_eq!(extra_host("db:::1").as_deref(), Ok("db:::1"));
+        assert_eq!(extra_host("db:[::1]").as_deref(), Ok("db:::1"));
         assert!(extra_host("db").is_err() && extra_host("db:").is_err());
         assert_eq!(tmpfs("/run:rw,size=64m"), Ok(("/run".into(), "rw,size=64m".into())));
         assert!(tmpfs("run").is_err());
+    }
+
+    #[test]
+    fn gpus_as_docker_writes_them() {
+        let gpu = || vec!["gpu".to_owned()];
+        let all = DeviceRequest { count: -1, capabilities: gpu(), ..DeviceRequest::default() };
+        assert_eq!(gpus("all"), Ok(all));
+        let two = gpus("driver=nvidia,\"device=0,2\",\"capabilities=compute,utility\"").unwrap();
+        assert_eq!((two.driver.as_str(), two.count), ("nvidia", 0));
+        assert_eq!(two.device_ids, ["0", "2"]);
+        assert_eq!(two.capabilities, ["compute", "utility", "gpu"]);
+        assert_eq!(gpus("driver=nvidia").unwrap().count, 1);
+        for text in ["", "some", "count=x", "speed=1"] {
+            assert!(gpus(text).is_err(), "{text}");
+        }
     }
 }

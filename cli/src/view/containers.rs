@@ -1,6 +1,7 @@
 //! Containers in a listing.
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use wharf::v1::{Container, ContainerPort};
 
 use super::{labels, short_id, units};
@@ -21,7 +22,28 @@ impl View for Container {
         Column::new("LABELS").wide().shrinks(),
     ];
 
-    const QUIET_ID: Option<fn(&Self) -> String> = Some(|item| short_id(&item.id));
+    const ID: Option<(usize, fn(&Self) -> &str)> = Some((1, |item| &item.id));
+
+    const FIELDS: &'static [&'static str] = &[
+        "Names",
+        "ID",
+        "Image",
+        "RunningFor",
+        "Status",
+        "Ports",
+        "Command",
+        "Networks",
+        "Size",
+        "Labels",
+        "State",
+        "CreatedAt",
+        "Label",
+    ];
+
+    fn more(&self) -> Vec<Value> {
+        let created = units::rfc3339(self.created_at.as_ref());
+        vec![self.state.as_str().into(), created.into(), json!(self.labels)]
+    }
 
     fn rows(&self, now: Timestamp) -> Vec<Vec<String>> {
         let size = match (self.size_bytes, self.root_size_bytes) {

@@ -1,6 +1,7 @@
 //! Images in a listing: one row for every name.
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use wharf::v1::Image;
 
 use super::{labels, short_id, units};
@@ -22,7 +23,24 @@ impl View for Image {
         Column::new("LABELS").wide().shrinks(),
     ];
 
-    const QUIET_ID: Option<fn(&Self) -> String> = Some(|item| short_id(&item.id));
+    const ID: Option<(usize, fn(&Self) -> &str)> = Some((2, |item| &item.id));
+
+    const FIELDS: &'static [&'static str] = &[
+        "Repository",
+        "Tag",
+        "ID",
+        "CreatedSince",
+        "Size",
+        "Digest",
+        "Containers",
+        "Labels",
+        "CreatedAt",
+        "Label",
+    ];
+
+    fn more(&self) -> Vec<Value> {
+        vec![units::rfc3339(self.created_at.as_ref()).into(), json!(self.labels)]
+    }
 
     fn rows(&self, now: Timestamp) -> Vec<Vec<String>> {
         let mut names: Vec<(String, String)> = self

@@ -167,7 +167,8 @@ fn run_sends_dockers_flags_and_prints_where_the_container_is() {
             container_port: 80,
             protocol: "udp".into(),
             host_ip: "127.0.0.1".into(),
-            host_port: 8080
+            host_port: 8080,
+            ..Default::default()
         }
     );
     assert_eq!((spec.memory_bytes, spec.nano_cpus), (Some(512 << 20), Some(1_500_000_000)));

@@ -147,10 +147,11 @@ impl ContainerService for Containers {
             request,
             "StopContainers",
             stop_containers_response,
-            |violations, message: &v1::StopContainersRequest| {
+            |violations: &mut Violations, message: &v1::StopContainersRequest| {
                 let timeout =
                     convert::whole_seconds(violations, "timeout", message.timeout.as_ref());
-                Action::Stop { timeout }
+                let signal = actions::signal(violations, &message.signal);
+                Action::Stop { timeout, signal }
             }
         )
     }
@@ -164,10 +165,11 @@ impl ContainerService for Containers {
             request,
             "RestartContainers",
             restart_containers_response,
-            |violations, message: &v1::RestartContainersRequest| {
+            |violations: &mut Violations, message: &v1::RestartContainersRequest| {
                 let timeout =
                     convert::whole_seconds(violations, "timeout", message.timeout.as_ref());
-                Action::Restart { timeout }
+                let signal = actions::signal(violations, &message.signal);
+                Action::Restart { timeout, signal }
             }
         )
     }

@@ -4,26 +4,14 @@
 //! what the Engine would silently ignore is refused. Called by the container service.
 
 use serde_json::Value;
+use wharf::settings::Rule;
 use wharf::v1::UpdateContainersRequest;
 
 use super::create::document::{ENGINE_JSON, Section, parse};
-use super::create::resources::Limits;
+use super::create::resources::check_together;
 use super::create::restart::restart_policy;
+use super::create::table;
 use super::violation::{FieldViolation, Violations};
-
-/// Keys of the body that are read or merged into.
-const KEYS: [&str; 10] = [
-    "RestartPolicy",
-    "Memory",
-    "MemorySwap",
-    "MemoryReservation",
-    "NanoCpus",
-    "CpuShares",
-    "CpusetCpus",
-    "PidsLimit",
-    "CpuPeriod",
-    "CpuQuota",
-];
 
 /// The Engine's body for a change of existing containers, or all problems of the request. Does not
 /// check the hosts and the names of the containers.
@@ -31,20 +19,18 @@ pub fn update_body(request: &UpdateContainersRequest) -> Result<Value, Vec<Field
     let mut violations = Violations::default();
     let parsed = parse(request.engine.as_ref(), &mut violations);
     let body_usable = parsed.is_some();
-    let mut body = Section::new("", parsed.unwrap_or_default(), &KEYS, &mut violations);
+    let keys = table::keys(wharf::settings::Section::Host, &[]);
+    let mut body = Section::new("", parsed.unwrap_or_default(), &keys, &mut violations);
 
-    let limits = Limits {
-        prefix: "",
-        update: true,
-        memory: request.memory_bytes,
-        memory_swap: request.memory_swap_bytes,
-        memory_reservation: request.memory_reservation_bytes,
-        nano_cpus: request.nano_cpus,
-        cpu_shares: request.cpu_shares,
-        cpuset_cpus: &request.cpuset_cpus,
-        pids_limit: request.pids_limit,
-    };
-    limits.apply(&mut body, &mut violations);
+    let settings = table::read(request, "", &mut violations);
+    for (setting, value) in &settings {
+        // For a new container it means "no limit"; here the Engine would ignore it silently.
+        if *value == 0 && matches!(setting.rule, Rule::Number { least, .. } if least > 0) {
+            violations.add(setting.field, "0 changes nothing on an update; leave it unset");
+        }
+        body.set(setting.key, value.clone());
+    }
+    check_together(&settings, "", true, &body, &mut violations);
     if let Some(policy) = &request.restart_policy {
         if let Some(policy) = restart_policy(policy, "restart_policy", &mut violations) {
             body.set("RestartPolicy", policy);

@@ -35,6 +35,11 @@ impl Violations {
         value.map_err(|found| self.0.extend(found)).ok()
     }
 
+    /// How many were found so far.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// The value if nothing was found.
     pub fn or<T>(self, value: T) -> Result<T, Vec<FieldViolation>> {
         if self.0.is_empty() { Ok(value) } else { Err(self.0) }

@@ -36,7 +36,7 @@ use serde_json::Value;
 pub use error::{EngineError, ErrorKind};
 pub use files::raise_file_limit;
 pub use inspection::{ContainerFacts, Inspection, RestartPolicy};
-pub use needs::unsupported;
+pub use needs::{MANY_ENDPOINTS, in_form_of, split_endpoints, unsupported};
 pub use types::{
     ApiVersion, Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created,
     EngineDocument, FileChange, FileChangeKind, Filters, HistoryLayer, ImageListing, ImageRemoval,
@@ -145,6 +145,19 @@ pub trait Engine: Send + Sync + 'static {
     /// `POST /containers/{id}/restart`; `timeout` as for a stop.
     async fn restart_container(&self, container: &ContainerRef, timeout: Option<i64>)
     -> Result<()>;
+    /// As a stop, or a restart, with another signal than the container's own. API 1.42 and later;
+    /// [`ErrorKind::Unsupported`] before, where the Engine would ignore it.
+    async fn stop_with_signal(
+        &self,
+        container: &ContainerRef,
+        restart: bool,
+        timeout: Option<i64>,
+        signal: &str,
+    ) -> Result<Change> {
+        let _ = (container, restart, timeout, signal);
+        let message = "a signal for a stop is not known here";
+        Err(EngineError::new(ErrorKind::Unsupported, "POST /containers/{id}/stop", message))
+    }
     /// `POST /containers/{id}/kill`; `None` is SIGKILL.
     async fn kill_container(&self, container: &ContainerRef, signal: Option<&str>) -> Result<()>;
     /// `POST /containers/{id}/pause`.

@@ -46,6 +46,55 @@ const NO_MAC_ADDRESS: ApiVersion = ApiVersion::new(1, 52);
 /// From here on a port with an empty list of bindings is not published.
 const NO_EMPTY_BINDINGS: ApiVersion = ApiVersion::new(1, 53);
 
+/// From here on a creation takes all endpoints, and the address of a network card is theirs.
+pub const MANY_ENDPOINTS: ApiVersion = ApiVersion::new(1, 44);
+
+/// The body in the form that this version takes: before endpoints had addresses of network cards, that
+/// of the main network was the container's, and the Engine's own network needed no endpoint.
+#[must_use]
+pub fn in_form_of(version: ApiVersion, mut body: Value) -> Value {
+    let mode = main_network(&body);
+    if version < MANY_ENDPOINTS
+        && let Some(endpoints) = endpoints(&mut body)
+    {
+        let main = endpoints.get_mut(&mode).and_then(Value::as_object_mut);
+        let address = main.and_then(|main| main.shift_remove("MacAddress")).filter(is_set);
+        let own = |name: &str| matches!(name, "bridge" | "default");
+        endpoints.retain(|name, endpoint| !own(name) || is_set(endpoint));
+        if let Some(address) = address {
+            body["MacAddress"] = address;
+        }
+    }
+    body
+}
+
+/// The body as it is sent, and the endpoints to connect after it by the names of their networks:
+/// before [`MANY_ENDPOINTS`] a creation takes that of its main network only.
+#[must_use]
+pub fn split_endpoints(version: ApiVersion, mut body: Value) -> (Value, Vec<(String, Value)>) {
+    let mode = main_network(&body);
+    let mut others = Vec::new();
+    if version < MANY_ENDPOINTS
+        && let Some(endpoints) = endpoints(&mut body)
+        && (endpoints.len() > 1 || !endpoints.contains_key(&mode))
+    {
+        let own = endpoints.shift_remove(&mode).map(|own| (mode, own));
+        others = std::mem::take(endpoints).into_iter().collect();
+        endpoints.extend(own);
+    }
+    (body, others)
+}
+
+/// The network that a creation joins whatever endpoints it lists, as the body names it.
+fn main_network(body: &Value) -> String {
+    let mode = body["HostConfig"]["NetworkMode"].as_str().filter(|mode| !mode.is_empty());
+    mode.unwrap_or("default").to_owned()
+}
+
+fn endpoints(body: &mut Value) -> Option<&mut serde_json::Map<String, Value>> {
+    body.get_mut("NetworkingConfig")?.get_mut("EndpointsConfig")?.as_object_mut()
+}
+
 /// The settings of a body that the Engine would refuse or drop in this version of the API, one
 /// sentence each; empty if it supports all known settings.
 #[must_use]
@@ -188,5 +237,32 @@ mod tests {
         assert!(lines(&body, 52)[0].contains("EndpointsConfig"), "{:?}", lines(&body, 52));
         assert_eq!(lines(&body, 52).len(), 1);
         assert!(lines(&body, 53)[1].contains("write [{}] for the port 80/tcp"));
+    }
+
+    #[test]
+    fn a_body_gets_the_form_of_its_version() {
+        let body = json!({
+            "HostConfig": {"NetworkMode": "front"},
+            "NetworkingConfig": {"EndpointsConfig": {
+                "back": {"Aliases": ["db"]}, "front": {"MacAddress": "02:00:00:00:00:01"},
+            }},
+        });
+        let old = in_form_of(ApiVersion::new(1, 43), body.clone());
+        assert_eq!(old["MacAddress"], "02:00:00:00:00:01");
+        assert_eq!(lines(&old, 43), [""; 0]);
+        let (sent, others) = split_endpoints(ApiVersion::new(1, 43), old);
+        assert_eq!(sent["NetworkingConfig"]["EndpointsConfig"], json!({"front": {}}));
+        assert_eq!(others, [("back".to_owned(), json!({"Aliases": ["db"]}))]);
+
+        let version = ApiVersion::new(1, 44);
+        let new = in_form_of(version, body.clone());
+        assert_eq!(split_endpoints(version, new), (body, Vec::new()));
+
+        // The Engine's own network goes without saying.
+        let own = json!({"NetworkingConfig": {"EndpointsConfig": {"default": {
+            "MacAddress": "02:00:00:00:00:01"}}}});
+        let old = in_form_of(ApiVersion::new(1, 41), own);
+        assert_eq!(old["MacAddress"], "02:00:00:00:00:01");
+        assert_eq!(old["NetworkingConfig"]["EndpointsConfig"], json!({}));
     }
 }

@@ -22,7 +22,6 @@ mod health;
 mod identity;
 mod image_defaults;
 mod joined;
-mod json;
 mod labels;
 mod mac;
 mod mask;
@@ -54,11 +53,9 @@ pub use super::model::names::OWN_LABELS;
 use super::facts::{HostFacts, OldContainer};
 use super::model::{OldFacts, Order, Trouble};
 use super::spec::{AnonymousVolumes, Change, Dependents, OrderPreference, Policy};
+use crate::body::json;
 use crate::domain::Reason;
-use crate::engine::{ApiVersion, CLIENT_MAX, ErrorKind, unsupported};
-
-/// From here on a creation takes all endpoints, and the address of a network card is theirs.
-const MANY_ENDPOINTS: ApiVersion = ApiVersion::new(1, 44);
+use crate::engine::{CLIENT_MAX, ErrorKind, MANY_ENDPOINTS, in_form_of, unsupported};
 
 /// Options of the operator besides the change itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -335,6 +332,7 @@ impl Made {
             return Err(notes.refusals);
         }
         let Self { body, joins, diff, lost_paths, order, dependents, inherited_volumes } = self;
+        let body = in_form_of(host.api_version, body);
         let mut unknown = unsupported(&body, host.api_version);
         if host.api_version < CLIENT_MAX {
             // An Engine also accepts what it shows in its highest version: podman reports an old

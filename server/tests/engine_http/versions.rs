@@ -1,9 +1,10 @@
 //! The negotiation of the API version.
 
 use serde_json::json;
+use wharf_server::domain::ContainerRef;
 use wharf_server::engine::{ContainerListing, ErrorKind};
 
-use crate::server::{Request, Server, Step, answer, ping, refusal, whole};
+use crate::server::{Request, Server, Step, answer, empty, ping, refusal, whole};
 
 /// A server that speaks versions up to `max` from `min`, as Engines refuse others.
 async fn engine(max: &'static str, min: &'static str) -> Server {
@@ -65,6 +66,66 @@ async fn what_the_engine_does_not_know_is_refused_before_it_is_sent() {
         "an image as a mount at \"/models\" requires API version 1.48, but this Engine uses 1.47";
     assert!(error.message.contains(expected), "{error}");
     assert!(!server.lines().iter().any(|line| line.contains("create")), "{:?}", server.lines());
+}
+
+#[tokio::test]
+async fn a_signal_for_a_stop_is_sent_to_engines_that_know_it() {
+    let web = ContainerRef::parse("web").unwrap();
+    let old = engine("1.41", "1.24").await;
+    for restart in [false, true] {
+        let stop = old.client().stop_with_signal(&web, restart, None, "SIGINT").await;
+        let error = stop.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unsupported);
+        assert!(error.message.contains("a signal for a stop needs API version 1.42"), "{error}");
+    }
+    assert!(!old.lines().iter().any(|line| line.starts_with("POST")), "{:?}", old.lines());
+    let new = engine("1.42", "1.24").await;
+    let client = new.client();
+    client.stop_with_signal(&web, false, None, "SIGINT").await.unwrap();
+    client.stop_with_signal(&web, true, Some(5), "9").await.unwrap();
+    let expected = [
+        "POST /v1.42/containers/web/stop?signal=SIGINT",
+        "POST /v1.42/containers/web/restart?t=5&signal=9",
+    ];
+    assert_eq!(new.lines()[new.lines().len() - 2..], expected);
+}
+
+#[tokio::test]
+async fn networks_that_a_creation_cannot_take_are_connected_after_it() {
+    let body = json!({
+        "Image": "app", "HostConfig": {"NetworkMode": "front"},
+        "NetworkingConfig": {"EndpointsConfig": {
+            "back": {"Aliases": ["db"]}, "front": {"MacAddress": "02:00:00:00:00:01"},
+        }},
+    });
+    let server = Server::engine(|request| match request.target.as_str() {
+        "/v1.41/containers/create" => answer(201, r#"{"Id":"4bc","Warnings":null}"#),
+        "/v1.41/networks/back/connect" => empty(200),
+        _ => empty(500),
+    })
+    .await;
+    server.client().create_container(None, None, &body).await.unwrap();
+    let sent: Vec<serde_json::Value> = server
+        .requests()
+        .iter()
+        .map(|request| serde_json::from_str(&request.body).unwrap())
+        .collect();
+    let expected = json!({
+        "Image": "app", "MacAddress": "02:00:00:00:00:01", "HostConfig": {"NetworkMode": "front"},
+        "NetworkingConfig": {"EndpointsConfig": {"front": {}}},
+    });
+    assert_eq!(sent[0], expected);
+    assert_eq!(sent[1], json!({"Container": "4bc", "EndpointConfig": {"Aliases": ["db"]}}));
+
+    // A failure names what is left.
+    let server = Server::engine(|request| match request.target.as_str() {
+        "/v1.41/containers/create" => answer(201, r#"{"Id":"4bc","Warnings":null}"#),
+        _ => refusal(404, "network back not found"),
+    })
+    .await;
+    let error = server.client().create_container(None, None, &body).await.unwrap_err();
+    let expected = "created as 4bc, which stays, and not connected to back: network back not found";
+    assert_eq!(error.message, expected);
 }
 
 #[tokio::test]

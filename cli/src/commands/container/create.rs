@@ -1,6 +1,9 @@
 //! `wharf create` and `wharf run`.
 
-use std::path::PathBuf;
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use wharf::v1::create_container_response::Event;
 use wharf::v1::{CreateContainerRequest, CreatedContainer, PullPolicy};
@@ -63,6 +66,9 @@ struct What {
     /// JSON body of the Engine's POST /containers/create; - reads stdin
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Write the IDs of the containers to FILE, one per line; FILE must not exist
+    #[arg(long, value_name = "FILE")]
+    cidfile: Option<PathBuf>,
     /// When to pull the image
     #[arg(long, value_enum, default_value_t = Pull::Missing)]
     pull: Pull,
@@ -155,16 +161,32 @@ async fn send(app: &App, what: What, start: bool) -> Result<(), Failure> {
         start,
         credentials,
     };
+    let mut file = what.cidfile.as_deref().map(new_file).transpose()?;
+    let ids = RefCell::new(String::new());
     let connection = app.connect().await?;
     let calls = vec![call!(connection, containers.create_container, request)];
     let mut transfers = Transfers::new(&app.printer, |event| match event {
         Event::Progress(progress) => Some(Step::Progress(progress)),
-        Event::Container(container) => Some(Step::Result(container)),
+        Event::Container(container) => {
+            *ids.borrow_mut() += &format!("{}\n", container.id);
+            Some(Step::Result(container))
+        }
         _ => None,
     });
     let report = fanout::read(calls, connection.timeout(), &mut transfers).await;
     transfers.finish();
+    if let (Some(file), Some(path)) = (&mut file, &what.cidfile) {
+        // As docker's, without an end of line where it is one.
+        file.write_all(ids.borrow().trim_end().as_bytes())
+            .map_err(|error| Failure::Usage(format!("cannot write {}: {error}", path.display())))?;
+    }
     report::finish(&app.printer, &report)
+}
+
+/// Refuses a file that is there: its container would be forgotten.
+fn new_file(path: &Path) -> Result<File, Failure> {
+    File::create_new(path)
+        .map_err(|error| Failure::Usage(format!("cannot create {}: {error}", path.display())))
 }
 
 impl Transferred for CreatedContainer {

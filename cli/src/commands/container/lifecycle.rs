@@ -31,6 +31,9 @@ pub struct StopArgs {
     /// Seconds between the stop signal and SIGKILL [default: the container's own, or 10]
     #[arg(short = 't', long = "time", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     time: Option<Duration>,
+    /// Signal instead of the container's own; Engine API 1.42 and later
+    #[arg(short, long, value_name = "SIGNAL", default_value = "", hide_default_value = true)]
+    signal: String,
     #[command(flatten)]
     which: Which,
 }
@@ -42,6 +45,9 @@ pub struct RestartArgs {
     /// Seconds between the stop signal and SIGKILL [default: the container's own, or 10]
     #[arg(short = 't', long = "time", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     time: Option<Duration>,
+    /// Signal instead of the container's own; Engine API 1.42 and later
+    #[arg(short, long, value_name = "SIGNAL", default_value = "", hide_default_value = true)]
+    signal: String,
     #[command(flatten)]
     which: Which,
 }
@@ -114,7 +120,7 @@ pub async fn stop(app: &App, args: StopArgs) -> Result<(), Failure> {
         app,
         args.which,
         stop_containers,
-        StopContainersRequest { timeout: timeout },
+        StopContainersRequest { timeout: timeout, signal: args.signal.clone() },
         stop_containers_response,
         "not running"
     )
@@ -127,7 +133,7 @@ pub async fn restart(app: &App, args: RestartArgs) -> Result<(), Failure> {
         app,
         args.which,
         restart_containers,
-        RestartContainersRequest { timeout: timeout },
+        RestartContainersRequest { timeout: timeout, signal: args.signal.clone() },
         restart_containers_response,
         "unchanged"
     )

@@ -1,12 +1,14 @@
 //! `wharf ps`.
 
-use wharf::v1::ListContainersRequest;
 use wharf::v1::list_containers_response::Event;
+use wharf::v1::{Container, ListContainersRequest};
 
 use crate::app::App;
-use crate::commands::{call, filters, list};
+use crate::commands::{call, filters, list_as};
 use crate::exit::Failure;
+use crate::report::listing::Look;
 use crate::targets::{Access, TargetArgs};
+use crate::template::Template;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,6 +33,12 @@ pub struct Args {
     /// Include sizes; slow
     #[arg(short, long)]
     size: bool,
+    /// Show whole IDs and cells
+    #[arg(long)]
+    no_trunc: bool,
+    /// Show by a template, such as '{{.Host}} {{.Names}}'; docs/cli.md says what it can have
+    #[arg(long, value_name = "TEMPLATE", value_parser = Template::parse)]
+    format: Option<Template>,
     /// With -o json: include the Engine's own JSON
     #[arg(long)]
     engine_json: bool,
@@ -40,6 +48,8 @@ pub struct Args {
 
 /// Lists containers.
 pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
+    let look = Look { template: args.format, full: args.no_trunc, ..Look::default() };
+    look.check::<Container>(&app.printer)?;
     let targets = app.targets(&args.targets);
     let request = ListContainersRequest {
         targets: Some(targets.select(Access::Read)?),
@@ -52,7 +62,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     };
     let connection = app.connect().await?;
     let calls = vec![call!(connection, containers.list_containers, request)];
-    list(app, &connection, calls, |_, event| match event {
+    list_as(app, look, &connection, calls, |_, event| match event {
         Event::Batch(batch) => batch.containers,
         _ => Vec::new(),
     })

@@ -8,6 +8,7 @@ use crate::commands::{call, inspect};
 use crate::exit::Failure;
 use crate::json;
 use crate::targets::{Access, TargetArgs};
+use crate::template::Template;
 
 /// Arguments of `wharf image inspect`.
 #[derive(clap::Args)]
@@ -16,12 +17,16 @@ pub struct Args {
     /// Images by reference or ID
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<String>,
+    /// Show by a template, such as '{{.Host}} {{.Id}}'; docs/cli.md says what it can have
+    #[arg(short, long, value_name = "TEMPLATE", value_parser = Template::parse)]
+    pub format: Option<Template>,
     #[command(flatten)]
     pub targets: TargetArgs,
 }
 
 /// Shows images.
 pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
+    inspect::check_format(app, args.format.as_ref())?;
     let targets = app.targets(&args.targets);
     let request = InspectImagesRequest {
         targets: Some(targets.select(Access::Read)?),
@@ -30,7 +35,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     };
     let connection = app.connect().await?;
     let calls = vec![call!(connection, images.inspect_images, request)];
-    inspect::show(app, &connection, calls, |event| match event {
+    inspect::show(app, &connection, calls, args.format, |event| match event {
         Event::Image(image) => inspect::Answer::Details(inspect::Details {
             name: image.name.clone(),
             engine: image.engine.clone(),

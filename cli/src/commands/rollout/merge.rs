@@ -1,63 +1,71 @@
 //! Settings from flags over those of a file. Pure.
 
-use prost::Message;
-use wharf::v1::{ContainerSpec, PortMapping};
+use prost_reflect::{DynamicMessage, ReflectMessage, Value};
+use wharf::reflect::dynamic;
+use wharf::settings::{Name, SETTINGS, Shape};
+use wharf::v1::ContainerSpec;
 
-/// `base` with the settings of `flags`. Entries of environment, ports, volumes, mounts, and limits
-/// replace the entry with the same key; every other list replaces the whole list.
-pub fn settings(mut base: ContainerSpec, flags: &ContainerSpec) -> ContainerSpec {
-    base.env.retain(|entry| !flags.env.iter().any(|flag| variable(flag) == variable(entry)));
-    base.ports.retain(|port| !flags.ports.iter().any(|flag| port_key(flag) == port_key(port)));
-    base.volumes.retain(|it| !flags.volumes.iter().any(|flag| target(flag) == target(it)));
-    base.mounts.retain(|it| !flags.mounts.iter().any(|flag| flag.target == it.target));
-    base.ulimits.retain(|it| !flags.ulimits.iter().any(|flag| flag.name == it.name));
-    let lists = [
-        (&mut base.command, &flags.command),
-        (&mut base.entrypoint, &flags.entrypoint),
-        (&mut base.expose, &flags.expose),
-        (&mut base.network_aliases, &flags.network_aliases),
-        (&mut base.cap_add, &flags.cap_add),
-        (&mut base.cap_drop, &flags.cap_drop),
-        (&mut base.dns, &flags.dns),
-        (&mut base.extra_hosts, &flags.extra_hosts),
-        (&mut base.security_opt, &flags.security_opt),
-        (&mut base.devices, &flags.devices),
-        (&mut base.group_add, &flags.group_add),
-        (&mut base.volumes_from, &flags.volumes_from),
-    ];
-    for (list, flags) in lists {
-        if !flags.is_empty() {
-            list.clear();
+/// `base` with what `flags` set, as the table of settings says: entries with a name replace the one of
+/// that name and keep the others, everything else replaces what is there.
+pub fn settings(base: ContainerSpec, flags: &ContainerSpec) -> ContainerSpec {
+    let (mut base, set_empty, flags) = (dynamic(&base), flags.empty.clone(), dynamic(flags));
+    let descriptor = flags.descriptor();
+    for field in &set_empty {
+        base.clear_field_by_name(field);
+    }
+    for setting in SETTINGS {
+        let Some(field) = descriptor.get_field_by_name(setting.field) else { continue };
+        if !flags.has_field(&field) {
+            continue;
+        }
+        let new = flags.get_field(&field).into_owned();
+        match (setting.shape, base.get_field_mut(&field), new) {
+            (Shape::Keyed(by), Value::List(old), Value::List(new)) => {
+                let names: Vec<String> = new.iter().map(|entry| name(by, entry)).collect();
+                old.retain(|entry| !names.contains(&name(by, entry)));
+                old.extend(new);
+            }
+            (Shape::Map, Value::Map(old), Value::Map(new)) => old.extend(new),
+            (Shape::Fields, Value::Message(old), Value::Message(new)) => {
+                for (field, value) in new.fields() {
+                    old.set_field(&field, value.clone());
+                }
+            }
+            (_, old, new) => *old = new,
         }
     }
-    if let (Some(check), Some(flags)) = (&mut base.health_check, &flags.health_check)
-        && !flags.test.is_empty()
-    {
-        check.test.clear();
+    let mut merged: ContainerSpec = base.transcode_to().expect("it is the same message");
+    merged.empty.retain(|field| !flags.has_field_by_name(field) && !set_empty.contains(field));
+    merged.empty.extend(set_empty);
+    merged
+}
+
+/// What an entry of a list is called.
+fn name(by: Name, entry: &Value) -> String {
+    let field = |message: &DynamicMessage, name: &str| {
+        message.get_field_by_name(name).map(|value| match &*value {
+            Value::String(text) => text.clone(),
+            value => value.to_string(),
+        })
+    };
+    match (by, entry) {
+        (_, Value::String(text)) => Some(by.of(text)),
+        (Name::Member(key), Value::Message(entry)) => field(entry, &key.to_ascii_lowercase()),
+        (Name::Target, Value::Message(entry)) => field(entry, "target").map(|path| by.of(&path)),
+        (Name::Port, Value::Message(entry)) => {
+            let protocol = field(entry, "protocol").filter(|protocol| !protocol.is_empty());
+            let protocol = protocol.unwrap_or_else(|| "tcp".to_owned());
+            field(entry, "container_port").map(|port| format!("{port}/{protocol}"))
+        }
+        _ => None,
     }
-    // What protobuf does with two messages in a row: set values win, lists follow, maps join.
-    base.merge(flags.encode_to_vec().as_slice()).expect("what was just encoded can be decoded");
-    base
-}
-
-fn variable(entry: &str) -> &str {
-    entry.split('=').next().unwrap_or_default()
-}
-
-fn port_key(port: &PortMapping) -> (u32, &str) {
-    let protocol = if port.protocol.is_empty() { "tcp" } else { port.protocol.as_str() };
-    (port.container_port, protocol)
-}
-
-/// The path in the container: `/data`, `data:/data` and `data:/data:ro` have one.
-fn target(volume: &str) -> &str {
-    let mut parts = volume.split(':');
-    let first = parts.next().unwrap_or_default();
-    parts.next().unwrap_or(first)
+    .unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use wharf::v1::RestartPolicy;
+
     use super::*;
 
     fn list(texts: &[&str]) -> Vec<String> {
@@ -89,5 +97,32 @@ mod tests {
         assert_eq!(merged.command, ["check"]);
         assert_eq!((merged.labels["a"].as_str(), merged.labels["b"].as_str()), ("file", "flag"));
         assert_eq!((merged.memory_bytes, merged.user.as_str()), (Some(2), "web"));
+    }
+
+    #[test]
+    fn the_latest_word_on_empty_counts() {
+        let base = ContainerSpec {
+            user: "web".into(),
+            empty: list(&["dns", "hostname"]),
+            ..Default::default()
+        };
+        let flags = ContainerSpec {
+            dns: list(&["10.0.0.1"]),
+            empty: list(&["user", "hostname"]),
+            ..Default::default()
+        };
+        let merged = settings(base, &flags);
+        assert_eq!((merged.user.as_str(), merged.dns), ("", list(&["10.0.0.1"])));
+        assert_eq!(merged.empty, ["user", "hostname"]);
+    }
+
+    #[test]
+    fn a_restart_policy_replaces_the_whole_one() {
+        let policy = |name: &str, maximum_retry_count| ContainerSpec {
+            restart_policy: Some(RestartPolicy { name: name.into(), maximum_retry_count }),
+            ..Default::default()
+        };
+        // `always` with three retries is refused.
+        assert_eq!(settings(policy("on-failure", 3), &policy("always", 0)), policy("always", 0));
     }
 }

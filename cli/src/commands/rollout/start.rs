@@ -84,8 +84,9 @@ pub struct RestartArgs {
 }
 
 #[derive(clap::Args)]
-// Two flags have this name; the policy's keeps it.
+// Of two that are called so, that of the rollout keeps the name.
 #[command(mut_arg("stop_timeout", |flag| flag.long("container-stop-timeout")))]
+#[command(mut_arg("annotation", |flag| flag.long("container-annotation")))]
 struct What {
     /// Name of the container, the same on every host
     #[arg(value_name = "CONTAINER")]

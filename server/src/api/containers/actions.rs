@@ -24,10 +24,10 @@ const STOP_MARGIN: Duration = Duration::from_secs(30);
 pub enum Action {
     /// Start it.
     Start,
-    /// Stop it after a grace period in seconds.
-    Stop { timeout: Option<i64> },
+    /// Stop it after a grace period in seconds; `None` is its own signal.
+    Stop { timeout: Option<i64>, signal: Option<String> },
     /// Stop and start it.
-    Restart { timeout: Option<i64> },
+    Restart { timeout: Option<i64>, signal: Option<String> },
     /// Send it a signal; `None` is SIGKILL.
     Kill { signal: Option<String> },
     /// Freeze it.
@@ -83,7 +83,9 @@ impl Action {
         match self {
             Self::Kill { .. } | Self::Pause | Self::Unpause => QUICK,
             Self::Start | Self::Remove { .. } => SLOW,
-            Self::Stop { timeout } | Self::Restart { timeout } => SLOW.max(stop_time(*timeout)),
+            Self::Stop { timeout, .. } | Self::Restart { timeout, .. } => {
+                SLOW.max(stop_time(*timeout))
+            }
         }
     }
 
@@ -103,13 +105,24 @@ impl Action {
         let (engine, target) = (&call.engine, &found.reference);
         let changed = match self {
             Self::Start => engine.start_container(target).await? == Change::Made,
-            Self::Stop { timeout } => {
+            Self::Stop { timeout, signal } => {
                 call.allow_at_least(stop_time(timeout.or(found.stop_timeout)));
-                engine.stop_container(target, *timeout).await? == Change::Made
+                let stopped = match signal {
+                    None => engine.stop_container(target, *timeout).await?,
+                    Some(signal) => {
+                        engine.stop_with_signal(target, false, *timeout, signal).await?
+                    }
+                };
+                stopped == Change::Made
             }
-            Self::Restart { timeout } => {
+            Self::Restart { timeout, signal } => {
                 call.allow_at_least(stop_time(timeout.or(found.stop_timeout)));
-                engine.restart_container(target, *timeout).await?;
+                match signal {
+                    None => engine.restart_container(target, *timeout).await?,
+                    Some(signal) => {
+                        engine.stop_with_signal(target, true, *timeout, signal).await?;
+                    }
+                }
                 true
             }
             Self::Kill { signal } => {

@@ -4,49 +4,16 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use wharf::v1::ContainerSpec;
+use wharf::v1::{ContainerSpec, DeviceRequest};
 
 use super::{Draft, checks};
-use crate::body::violation::Violations;
 use crate::domain::quoted;
 
 pub(super) fn apply(spec: &ContainerSpec, draft: &mut Draft) {
-    for (key, value) in [
-        ("Privileged", spec.privileged),
-        ("ReadonlyRootfs", spec.read_only),
-        ("Init", spec.init),
-        ("AutoRemove", spec.auto_remove),
-    ] {
-        if let Some(value) = value {
-            draft.host.set(key, value);
-        }
-    }
-    for (field, key, list) in
-        [("spec.cap_add", "CapAdd", &spec.cap_add), ("spec.cap_drop", "CapDrop", &spec.cap_drop)]
-    {
-        capabilities(field, list, &mut draft.violations);
-        if !list.is_empty() {
-            draft.host.set(key, list.as_slice());
-        }
-    }
-    checks::names("spec.group_add", &spec.group_add, &mut draft.violations);
-    if !spec.group_add.is_empty() {
-        draft.host.set("GroupAdd", spec.group_add.as_slice());
-    }
     security_options(&spec.security_opt, draft);
-    modes(spec, draft);
     kernel_parameters(&spec.sysctls, draft);
     devices(&spec.devices, draft);
-}
-
-fn capabilities(field: &str, list: &[String], violations: &mut Violations) {
-    for (index, name) in list.iter().enumerate() {
-        let shaped = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
-        if name.is_empty() || !name.bytes().all(shaped) {
-            let problem = format!("{} is not a capability; write NET_ADMIN or ALL", quoted(name));
-            violations.add(format!("{field}[{index}]"), problem);
-        }
-    }
+    device_requests(&spec.device_requests, draft);
 }
 
 fn security_options(options: &[String], draft: &mut Draft) {
@@ -88,45 +55,16 @@ fn security_options(options: &[String], draft: &mut Draft) {
     }
 }
 
-fn modes(spec: &ContainerSpec, draft: &mut Draft) {
-    const PID: [&str; 1] = ["host"];
-    const IPC: [&str; 4] = ["private", "shareable", "host", "none"];
-    for (field, key, mode, words) in [
-        ("spec.pid_mode", "PidMode", &spec.pid_mode, PID.as_slice()),
-        ("spec.ipc_mode", "IpcMode", &spec.ipc_mode, IPC.as_slice()),
-    ] {
-        if mode.is_empty() {
-            continue;
-        }
-        if !words.contains(&mode.as_str()) && !checks::is_container_mode(mode) {
-            let (mode, words) = (quoted(mode), words.join(", "));
-            let problem = format!("{mode} is not a mode; write {words} or container:NAME");
-            draft.violations.add(field, problem);
-        }
-        draft.host.set(key, mode.as_str());
-    }
-}
-
 fn kernel_parameters(sysctls: &BTreeMap<String, String>, draft: &mut Draft) {
-    if sysctls.is_empty() {
-        return;
-    }
     let host_network = draft.host.text("NetworkMode") == Some("host");
-    let violations = &mut draft.violations;
-    for (key, value) in sysctls {
+    for key in sysctls.keys() {
         let field = format!("spec.sysctls[{}]", quoted(key));
         if !is_namespaced(key) {
             let problem = "is not a kernel parameter of a container; use net.*, fs.mqueue.*, or the message, semaphore, and memory limits of kernel.*";
-            violations.add(field.as_str(), problem);
+            draft.violations.add(field, problem);
         } else if host_network && key.starts_with("net.") {
             let problem = "cannot be set in network \"host\", where it would change the host";
-            violations.add(field.as_str(), problem);
-        }
-        checks::text(&field, value, violations);
-    }
-    if let Some(object) = draft.host.object("Sysctls", &[], violations) {
-        for (key, value) in sysctls {
-            object.insert(key.clone(), value.as_str().into());
+            draft.violations.add(field, problem);
         }
     }
 }
@@ -185,4 +123,39 @@ fn parse_device(text: &str) -> Result<(&str, &str, &str), String> {
         return Err(format!("{} is not a permission; write one or more of rwm", quoted(access)));
     }
     Ok((host, container, access))
+}
+
+/// In the form in which docker sends and shows them.
+fn device_requests(requests: &[DeviceRequest], draft: &mut Draft) {
+    for (index, request) in requests.iter().enumerate() {
+        let field = format!("spec.device_requests[{index}]");
+        let named = !request.device_ids.is_empty();
+        let problem = match request.count {
+            0 if !named => Some("names no device; set count or device_ids"),
+            count if count != 0 && named => {
+                Some("cannot go with device_ids; leave one of them out")
+            }
+            count if count < -1 => Some("must be -1 for all, or a number of devices"),
+            _ => None,
+        };
+        if let Some(problem) = problem {
+            draft.violations.add(format!("{field}.count"), problem);
+        }
+        if request.capabilities.is_empty() {
+            draft.violations.add(format!("{field}.capabilities"), "is missing, such as gpu");
+        }
+    }
+    let body = |request: &DeviceRequest| {
+        let ids = Some(&request.device_ids).filter(|ids| !ids.is_empty());
+        json!({
+            "Driver": request.driver,
+            "Count": request.count,
+            "DeviceIDs": ids,
+            "Capabilities": [request.capabilities],
+            "Options": request.options,
+        })
+    };
+    if !requests.is_empty() {
+        draft.host.set("DeviceRequests", requests.iter().map(body).collect::<Vec<_>>());
+    }
 }

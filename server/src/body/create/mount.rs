@@ -36,13 +36,6 @@ pub(super) fn parse_bind(text: &str) -> Result<(String, bool), String> {
     Ok((target, false))
 }
 
-/// The target of a bind of the body, which is not checked otherwise.
-pub(super) fn target_of(bind: &str) -> Option<&str> {
-    let mut parts = bind.split(':');
-    let first = parts.next()?;
-    Some(parts.next().unwrap_or(first))
-}
-
 fn check_mode(mode: &str, is_path: bool) -> Result<(), String> {
     let mut kinds = Vec::new();
     for word in mode.split(',') {

@@ -1,32 +1,34 @@
-//! The network of a container: ports, the network itself, its aliases, name resolution.
+//! The networks of a container, its names and addresses in them, and its ports.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Map, Value, json};
-use wharf::v1::{ContainerSpec, PortMapping};
+use wharf::settings::Rule;
+use wharf::v1::{ContainerSpec, NetworkAttachment, PortMapping};
 
-use super::document::object_in;
+use super::document::{Section, object_in};
 use super::{Draft, checks};
+use crate::body::unset::is_bridge;
 use crate::body::violation::Violations;
 use crate::domain::quoted;
 
 pub(super) fn apply(spec: &ContainerSpec, draft: &mut Draft) {
     network(spec, draft);
     ports(spec, draft);
-    if let Some(publish) = spec.publish_all_ports {
-        draft.host.set("PublishAllPorts", publish);
-    }
-    name_service(spec, draft);
 }
 
 fn network(spec: &ContainerSpec, draft: &mut Draft) {
-    if !spec.network.is_empty() {
-        let network = &spec.network;
-        checks::text("spec.network", network, &mut draft.violations);
-        if network.starts_with("container:") && !checks::is_container_mode(network) {
+    let first = || spec.networks.first().filter(|_| draft.host.text("NetworkMode").is_none());
+    let network = match spec.network.as_str() {
+        "" => first().map_or_else(String::new, |network| network.name.clone()),
+        network => network.to_owned(),
+    };
+    if !network.is_empty() {
+        checks::rule(Rule::Text, "spec.network", &network.as_str().into(), &mut draft.violations);
+        if network.starts_with("container:") && !checks::is_container_mode(&network) {
             let problem =
-                format!("{} contains no container name; write container:NAME", quoted(network));
+                format!("{} contains no container name; write container:NAME", quoted(&network));
             draft.violations.add("spec.network", problem);
         }
         let before = draft.host.text("NetworkMode").unwrap_or_default().to_owned();
@@ -35,9 +37,133 @@ fn network(spec: &ContainerSpec, draft: &mut Draft) {
             leave(&before, draft);
         }
     }
+    attachments(&spec.networks, draft);
     if !spec.network_aliases.is_empty() {
         aliases(&spec.network_aliases, draft);
     }
+}
+
+/// The endpoints of the networks, each with what its entry sets over what the body has.
+fn attachments(networks: &[NetworkAttachment], draft: &mut Draft) {
+    if networks.is_empty() {
+        return;
+    }
+    let mode = draft.host.text("NetworkMode").unwrap_or("default").to_owned();
+    let Draft { top, violations, .. } = draft;
+    if has_no_endpoints(&mode) {
+        let problem =
+            format!("cannot be joined beside network {}; leave out one of the two", quoted(&mode));
+        return violations.add("spec.networks", problem);
+    }
+    // An empty name is the main network, and that has two names where it is the Engine's own.
+    let name_of = |network: &NetworkAttachment| match network.name.as_str() {
+        "" => mode.clone(),
+        name if is_bridge(name) && is_bridge(&mode) => mode.clone(),
+        name => name.to_owned(),
+    };
+    for (index, network) in networks.iter().enumerate() {
+        let field = format!("spec.networks[{index}]");
+        let (name, before) = (name_of(network), violations.count());
+        check_attachment(&name, network, &field, violations);
+        if networks[..index].iter().any(|other| name_of(other) == name) {
+            violations.add(format!("{field}.name"), format!("{} is there twice", quoted(&name)));
+        }
+        if violations.count() == before
+            && let Some(endpoint) = endpoint(top, &name, violations)
+        {
+            attach(network, endpoint, violations);
+        }
+    }
+    // From API 1.44 on the Engine joins what is listed, and nothing else.
+    endpoint(top, &mode, violations);
+}
+
+fn check_attachment(
+    name: &str,
+    network: &NetworkAttachment,
+    field: &str,
+    violations: &mut Violations,
+) {
+    if name.contains('\0') || has_no_endpoints(name) {
+        let problem = format!("{} is not a network that can be joined", quoted(name));
+        violations.add(format!("{field}.name"), problem);
+    }
+    alias_names(&format!("{field}.aliases"), &network.aliases, violations);
+    for (key, set) in [
+        ("aliases", !network.aliases.is_empty()),
+        ("ipv4_address", !network.ipv4_address.is_empty()),
+        ("ipv6_address", !network.ipv6_address.is_empty()),
+    ] {
+        if set && is_bridge(name) {
+            let problem = format!(
+                "works in user-defined networks only, not in {}; leave it out",
+                quoted(name)
+            );
+            violations.add(format!("{field}.{key}"), problem);
+        }
+    }
+    for (key, address, good) in [
+        ("ipv4_address", &network.ipv4_address, network.ipv4_address.parse::<Ipv4Addr>().is_ok()),
+        ("ipv6_address", &network.ipv6_address, network.ipv6_address.parse::<Ipv6Addr>().is_ok()),
+        ("mac_address", &network.mac_address, is_mac_address(&network.mac_address)),
+    ] {
+        if !address.is_empty() && !good {
+            let kind = ["an IPv4 address", "an IPv6 address", "a MAC address"];
+            let kind = kind[usize::from(key != "ipv4_address") + usize::from(key == "mac_address")];
+            violations.add(format!("{field}.{key}"), format!("{} is not {kind}", quoted(address)));
+        }
+    }
+}
+
+fn attach(
+    network: &NetworkAttachment,
+    endpoint: &mut Map<String, Value>,
+    violations: &mut Violations,
+) {
+    let mut set = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            endpoint.insert(key.to_owned(), value);
+        }
+    };
+    let text = |text: &String| (!text.is_empty()).then(|| text.as_str().into());
+    set("Aliases", (!network.aliases.is_empty()).then(|| network.aliases.as_slice().into()));
+    set("MacAddress", text(&network.mac_address));
+    set("GwPriority", network.gateway_priority.map(Value::from));
+    let options = network.driver_options.iter();
+    let options = options.map(|(key, value)| (key.clone(), value.as_str().into()));
+    let addresses = [
+        ("IPv4Address", text(&network.ipv4_address)),
+        ("IPv6Address", text(&network.ipv6_address)),
+    ];
+    let addresses = addresses.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    for (key, new) in [
+        ("DriverOpts", options.collect::<Map<String, Value>>()),
+        ("IPAMConfig", addresses.collect()),
+    ] {
+        if !new.is_empty()
+            && let Some(object) = object_in(endpoint, key, key, &[], violations)
+        {
+            object.extend(new);
+        }
+    }
+}
+
+fn is_mac_address(text: &str) -> bool {
+    let pair = |part: &str| part.len() == 2 && part.bytes().all(|it| it.is_ascii_hexdigit());
+    text.split(':').count() == 6 && text.split(':').all(pair)
+}
+
+/// The endpoint of a network in the body, made where there is none.
+fn endpoint<'a>(
+    top: &'a mut Section,
+    network: &str,
+    violations: &mut Violations,
+) -> Option<&'a mut Map<String, Value>> {
+    let path = "NetworkingConfig.EndpointsConfig";
+    let keys = ["Aliases", "DriverOpts", "GwPriority", "IPAMConfig", "MacAddress"];
+    let networking = top.object("NetworkingConfig", &["EndpointsConfig"], violations)?;
+    let endpoints = object_in(networking, "EndpointsConfig", path, &[], violations)?;
+    object_in(endpoints, network, &format!("{path}.{network}"), &keys, violations)
 }
 
 /// Removes the body's settings for its own network, which the spec has replaced. Otherwise, the
@@ -56,34 +182,33 @@ fn leave(network: &str, draft: &mut Draft) {
 }
 
 fn aliases(aliases: &[String], draft: &mut Draft) {
-    let violations = &mut draft.violations;
-    for (index, alias) in aliases.iter().enumerate() {
-        let odd = |letter: char| letter.is_whitespace() || letter.is_control();
-        if alias.is_empty() || alias.contains(odd) {
-            let problem = format!("{} is not a name; use no spaces", quoted(alias));
-            violations.add(format!("spec.network_aliases[{index}]"), problem);
-        }
-    }
-    let network = draft.host.text("NetworkMode").unwrap_or("default").to_owned();
-    if !is_user_network(&network) {
+    let Draft { top, host, violations, .. } = draft;
+    alias_names("spec.network_aliases", aliases, violations);
+    let network = host.text("NetworkMode").unwrap_or("default");
+    if has_no_endpoints(network) || is_bridge(network) {
         let problem = format!(
             "names work only in user-defined networks, not in {}; set `network` to one",
-            quoted(&network)
+            quoted(network)
         );
         return violations.add("spec.network_aliases", problem);
     }
-    let path = "NetworkingConfig.EndpointsConfig";
-    if let Some(networking) = draft.top.object("NetworkingConfig", &["EndpointsConfig"], violations)
-        && let Some(endpoints) = object_in(networking, "EndpointsConfig", path, &[], violations)
-        && let Some(endpoint) =
-            object_in(endpoints, &network, &format!("{path}.{network}"), &["Aliases"], violations)
-    {
+    if let Some(endpoint) = endpoint(top, network, violations) {
         endpoint.insert("Aliases".to_owned(), aliases.into());
     }
 }
 
-fn is_user_network(network: &str) -> bool {
-    !matches!(network, "host" | "none" | "bridge" | "default") && !network.starts_with("container:")
+fn alias_names(field: &str, aliases: &[String], violations: &mut Violations) {
+    let odd = |letter: char| letter.is_whitespace() || letter.is_control();
+    for (index, alias) in aliases.iter().enumerate() {
+        if alias.is_empty() || alias.contains(odd) {
+            let problem = format!("{} is not a name; use no spaces", quoted(alias));
+            violations.add(format!("{field}[{index}]"), problem);
+        }
+    }
+}
+
+fn has_no_endpoints(network: &str) -> bool {
+    matches!(network, "host" | "none") || network.starts_with("container:")
 }
 
 fn ports(spec: &ContainerSpec, draft: &mut Draft) {
@@ -150,6 +275,16 @@ fn bindings(
             let problem = format!("{} is not a port from 1 to 65535, or 0", port.host_port);
             violations.add(format!("{field}.host_port"), problem);
         }
+        let range = port.host_port_end != 0;
+        if range && !(port.host_port.saturating_add(1)..=65535).contains(&port.host_port_end)
+            || range && port.host_port == 0
+        {
+            let problem = format!(
+                "{} does not end a range that begins with {}",
+                port.host_port_end, port.host_port
+            );
+            violations.add(format!("{field}.host_port_end"), problem);
+        }
         if !is_protocol(protocol) {
             let problem = format!("{} is not tcp, udp, or sctp", quoted(protocol));
             violations.add(format!("{field}.protocol"), problem);
@@ -158,7 +293,7 @@ fn bindings(
             let problem = format!("{} is not an IP address", quoted(&port.host_ip));
             violations.add(format!("{field}.host_ip"), problem);
         }
-        if port.host_port != 0 {
+        if port.host_port != 0 && !range {
             let holders = taken.entry((port.host_port, protocol)).or_default();
             let same = |ip: &str| ip == port.host_ip || ip.is_empty() || port.host_ip.is_empty();
             if let Some((_, other)) = holders.iter().find(|(ip, _)| same(ip)) {
@@ -174,6 +309,7 @@ fn bindings(
         let key = format!("{}/{protocol}", port.container_port);
         let host_port = match port.host_port {
             0 => String::new(),
+            first if range => format!("{first}-{}", port.host_port_end),
             number => number.to_string(),
         };
         if !bindings.contains_key(&key) {
@@ -215,32 +351,4 @@ fn port_key(text: &str) -> Option<String> {
 
 fn is_protocol(text: &str) -> bool {
     matches!(text, "tcp" | "udp" | "sctp")
-}
-
-fn name_service(spec: &ContainerSpec, draft: &mut Draft) {
-    for (index, server) in spec.dns.iter().enumerate() {
-        if server.parse::<IpAddr>().is_err() {
-            let problem = format!("{} is not an IP address", quoted(server));
-            draft.violations.add(format!("spec.dns[{index}]"), problem);
-        }
-    }
-    for (index, line) in spec.extra_hosts.iter().enumerate() {
-        let good = line.split_once(':').is_some_and(|(name, address)| {
-            let odd = |letter: char| letter.is_whitespace() || letter.is_control();
-            let known = address == "host-gateway" || address.parse::<IpAddr>().is_ok();
-            !name.is_empty() && !name.contains(odd) && known
-        });
-        if !good {
-            let problem = format!(
-                "{} is not an entry for /etc/hosts; write NAME:ADDRESS, where ADDRESS is an IP address or host-gateway",
-                quoted(line)
-            );
-            draft.violations.add(format!("spec.extra_hosts[{index}]"), problem);
-        }
-    }
-    for (key, list) in [("Dns", &spec.dns), ("ExtraHosts", &spec.extra_hosts)] {
-        if !list.is_empty() {
-            draft.host.set(key, list.as_slice());
-        }
-    }
 }

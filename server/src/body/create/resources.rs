@@ -1,6 +1,7 @@
 //! Resource limits of a container, for a new one and for an update.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use wharf::settings::Setting;
 use wharf::v1::{ContainerSpec, Ulimit};
 
 use super::Draft;
@@ -8,152 +9,65 @@ use super::document::{Section, object_in};
 use crate::body::violation::Violations;
 use crate::domain::quoted;
 
-/// Minimum memory that the Engine accepts (6 MiB since 20.10, 4 before).
-const LEAST_MEMORY: i64 = 6 * 1024 * 1024;
-/// A hundredth of a processor: the kernel refuses less, and only when the container starts.
-const LEAST_NANO_CPUS: i64 = 10_000_000;
+/// Settings that were set, in the Engine's form.
+type Settings = [(&'static Setting, Value)];
 
-/// The limits that can be changed on an existing container. `None` and empty keep the body's.
-#[derive(Debug, Default)]
-pub(in crate::body) struct Limits<'a> {
-    /// The prefix of the field names: `spec.` or nothing.
-    pub prefix: &'a str,
-    /// Whether an existing container is changed. There, the Engine treats 0 as "unchanged" and
-    /// silently ignores it; for a new container, it means "unlimited".
-    pub update: bool,
-    /// Bytes.
-    pub memory: Option<i64>,
-    /// Bytes, with the memory; -1: no limit.
-    pub memory_swap: Option<i64>,
-    /// Bytes.
-    pub memory_reservation: Option<i64>,
-    /// Billionths of a processor.
-    pub nano_cpus: Option<i64>,
-    /// Weight.
-    pub cpu_shares: Option<i64>,
-    /// Such as `0-2,5`.
-    pub cpuset_cpus: &'a str,
-    /// Processes; -1: no limit.
-    pub pids_limit: Option<i64>,
-}
-
-impl Limits<'_> {
-    /// Sets the limits, and checks them together with those of the body.
-    pub(in crate::body) fn apply(&self, section: &mut Section, violations: &mut Violations) {
-        let memory = (LEAST_MEMORY..=i64::MAX, "must be at least 6291456 (6 MiB)");
-        let swap = (1..=i64::MAX, "must be -1 for unlimited, or a number of bytes");
-        let processors = (
-            LEAST_NANO_CPUS..=i64::MAX,
-            "must be at least 10000000, a hundredth of a CPU; 1000000000 is one CPU",
-        );
-        // Outside this range, the kernel silently uses the nearest value.
-        let shares = (2..=262_144, "must be from 2 to 262144");
-        for (field, key, value, (range, problem)) in [
-            ("memory_bytes", "Memory", self.memory, memory.clone()),
-            ("memory_swap_bytes", "MemorySwap", self.memory_swap, swap),
-            ("memory_reservation_bytes", "MemoryReservation", self.memory_reservation, memory),
-            ("nano_cpus", "NanoCpus", self.nano_cpus, processors),
-            ("cpu_shares", "CpuShares", self.cpu_shares, shares),
-        ] {
-            let Some(value) = value else { continue };
-            let unlimited_swap = key == "MemorySwap" && value == -1;
-            if value == 0 && self.update {
-                violations.add(self.path(field), "0 has no effect on an update; don't set it");
-            } else if value != 0 && !unlimited_swap && !range.contains(&value) {
-                violations.add(self.path(field), problem);
-            }
-            section.set(key, value);
-        }
-        if let Some(limit) = self.pids_limit {
-            if limit < -1 {
-                let problem = "must be -1 for unlimited, or a number of processes";
-                violations.add(self.path("pids_limit"), problem);
-            }
-            section.set("PidsLimit", limit);
-        }
-        if !self.cpuset_cpus.is_empty() {
-            if !is_cpu_list(self.cpuset_cpus) {
-                let list = quoted(self.cpuset_cpus);
-                let problem = format!("{list} is not a list of CPUs; write a list such as 0-2,5");
-                violations.add(self.path("cpuset_cpus"), problem);
-            }
-            section.set("CpusetCpus", self.cpuset_cpus);
-        }
-        self.check_together(section, violations);
-    }
-
-    fn check_together(&self, section: &Section, violations: &mut Violations) {
-        let memory = section.integer("Memory");
-        let swap = section.integer("MemorySwap");
-        let reservation = section.integer("MemoryReservation");
-        if self.memory_swap.is_some() && swap > 0 && memory == 0 && !self.update {
-            violations.add(
-                self.path("memory_swap_bytes"),
-                "requires a memory limit, because it is the limit of memory and swap together",
-            );
-        }
-        if (self.memory.is_some() || self.memory_swap.is_some())
-            && memory > 0
-            && (1..memory).contains(&swap)
-        {
-            let field =
-                if self.memory_swap.is_some() { "memory_swap_bytes" } else { "memory_bytes" };
-            violations.add(
-                self.path(field),
-                format!("the limit of memory and swap ({swap}) is lower than the memory limit ({memory})"),
-            );
-        }
-        if (self.memory.is_some() || self.memory_reservation.is_some())
-            && memory > 0
-            && reservation > memory
-        {
-            let field = match self.memory_reservation {
-                Some(_) => "memory_reservation_bytes",
-                None => "memory_bytes",
-            };
-            violations.add(
-                self.path(field),
-                format!(
-                    "the soft limit ({reservation}) is higher than the memory limit ({memory})"
-                ),
-            );
-        }
-        if self.nano_cpus.is_some_and(|cpus| cpus > 0) {
-            for key in ["CpuPeriod", "CpuQuota"] {
-                if section.integer(key) > 0 {
-                    violations.add(
-                        self.path("nano_cpus"),
-                        format!("conflicts with {key} of the body; remove one of them"),
-                    );
-                }
-            }
-        }
-    }
-
-    fn path(&self, field: &str) -> String {
-        format!("{}{field}", self.prefix)
-    }
-}
-
-pub(super) fn apply(spec: &ContainerSpec, draft: &mut Draft) {
-    let limits = Limits {
-        prefix: "spec.",
-        update: false,
-        memory: spec.memory_bytes,
-        memory_swap: spec.memory_swap_bytes,
-        memory_reservation: None,
-        nano_cpus: spec.nano_cpus,
-        cpu_shares: spec.cpu_shares,
-        cpuset_cpus: &spec.cpuset_cpus,
-        pids_limit: spec.pids_limit,
+/// Refuses limits of which one contradicts another. `section` is what came out, with what the body
+/// had; `update` whether a container that exists is changed.
+pub(in crate::body) fn check_together(
+    settings: &Settings,
+    prefix: &str,
+    update: bool,
+    section: &Section,
+    violations: &mut Violations,
+) {
+    // The first of the fields that was set; one that was not set is not to blame.
+    let culprit = |fields: &[&'static str]| {
+        let set = |field: &&str| settings.iter().any(|(setting, _)| setting.field == *field);
+        fields.iter().copied().find(set).map(|field| format!("{prefix}{field}"))
     };
-    limits.apply(&mut draft.host, &mut draft.violations);
-    if let Some(size) = spec.shm_size_bytes {
-        if size < 0 {
-            draft.violations.add("spec.shm_size_bytes", "must not be negative; 0 is the default");
-        }
-        draft.host.set("ShmSize", size);
+    let memory = section.integer("Memory");
+    let swap = section.integer("MemorySwap");
+    let reservation = section.integer("MemoryReservation");
+    if let Some(field) = culprit(&["memory_swap_bytes"])
+        && swap > 0
+        && memory == 0
+        && !update
+    {
+        violations.add(field, "needs a memory limit too: it is memory and swap together");
     }
+    if let Some(field) = culprit(&["memory_swap_bytes", "memory_bytes"])
+        && (1..memory).contains(&swap)
+    {
+        violations.add(
+            field,
+            format!(
+                "the limit of memory and swap ({swap}) is lower than the memory limit ({memory})"
+            ),
+        );
+    }
+    if let Some(field) = culprit(&["memory_reservation_bytes", "memory_bytes"])
+        && memory > 0
+        && reservation > memory
+    {
+        violations.add(
+            field,
+            format!("the soft limit ({reservation}) is higher than the memory limit ({memory})"),
+        );
+    }
+    for (key, setting) in [("CpuPeriod", "cpu_period"), ("CpuQuota", "cpu_quota")] {
+        if let Some(field) = culprit(&["nano_cpus", setting])
+            && section.integer("NanoCpus") > 0
+            && section.integer(key) > 0
+        {
+            let problem = format!("NanoCpus cannot go with {key}; leave one of them out");
+            violations.add(field, problem);
+        }
+    }
+}
+
+pub(super) fn apply(spec: &ContainerSpec, settings: &Settings, draft: &mut Draft) {
+    check_together(settings, "spec.", false, &draft.host, &mut draft.violations);
     ulimits(&spec.ulimits, draft);
     log(spec, draft);
 }
@@ -237,14 +151,4 @@ fn log(spec: &ContainerSpec, draft: &mut Draft) {
             options.insert(key.clone(), value.as_str().into());
         }
     }
-}
-
-fn is_cpu_list(text: &str) -> bool {
-    let number = |digits: &str| digits.parse::<u16>().ok().filter(|_| !digits.starts_with('+'));
-    text.split(',').all(|part| match part.split_once('-') {
-        None => number(part).is_some(),
-        Some((first, last)) => {
-            matches!((number(first), number(last)), (Some(a), Some(b)) if a <= b)
-        }
-    })
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
+use wharf::settings::target;
 use wharf::v1::ContainerSpec;
 
 use super::document::lookup;
@@ -44,16 +45,6 @@ pub(super) fn apply(spec: &ContainerSpec, draft: &mut Draft) {
     if !entries.places.is_empty() {
         take_away(&entries.fields, draft);
         put(entries.places, draft);
-    }
-    for (index, source) in spec.volumes_from.iter().enumerate() {
-        if !is_volumes_from(source) {
-            let problem =
-                format!("{} contains no container name; write NAME or NAME:ro", quoted(source));
-            draft.violations.add(format!("spec.volumes_from[{index}]"), problem);
-        }
-    }
-    if !spec.volumes_from.is_empty() {
-        draft.host.set("VolumesFrom", spec.volumes_from.as_slice());
     }
 }
 
@@ -99,11 +90,11 @@ fn entries(spec: &ContainerSpec, violations: &mut Violations) -> Entries {
 fn take_away(targets: &BTreeMap<String, String>, draft: &mut Draft) {
     let taken = |path: &str| path.starts_with('/') && targets.contains_key(&checks::clean(path));
     if let Some(Value::Array(binds)) = draft.host.get_mut("Binds") {
-        binds.retain(|bind| !bind.as_str().and_then(mount::target_of).is_some_and(taken));
+        binds.retain(|bind| !bind.as_str().is_some_and(|bind| taken(target(bind))));
     }
     if let Some(Value::Array(mounts)) = draft.host.get_mut("Mounts") {
-        let target = |mount: &Map<String, Value>| lookup(mount, "Target")?.as_str().map(taken);
-        mounts.retain(|mount| mount.as_object().and_then(target) != Some(true));
+        let at = |mount: &Map<String, Value>| lookup(mount, "Target")?.as_str().map(taken);
+        mounts.retain(|mount| mount.as_object().and_then(at) != Some(true));
     }
     if let Some(Value::Object(tmpfs)) = draft.host.get_mut("Tmpfs") {
         tmpfs.retain(|path, _| !taken(path));
@@ -139,10 +130,4 @@ fn put(places: Vec<Place>, draft: &mut Draft) {
             }
         }
     }
-}
-
-fn is_volumes_from(text: &str) -> bool {
-    let (name, mode) = text.split_once(':').unwrap_or((text, "rw"));
-    let good_mode = mode.split(',').all(|word| matches!(word, "ro" | "rw" | "z" | "Z"));
-    crate::domain::ContainerRef::parse(name).is_ok() && good_mode
 }

@@ -1,12 +1,14 @@
-//! What a request becomes: the merge here, what is refused in [`refusals`], and for all inputs
-//! in [`properties`].
+//! What a request becomes: the merge here, the table of settings in [`table_of_settings`], what is refused in
+//! [`refusals`], and for all inputs in [`properties`].
 
 mod properties;
 mod refusals;
+mod table_of_settings;
 
 use serde_json::{Value, json};
 use wharf::v1::{
-    ContainerSpec, EngineJson, HealthCheck, Mount, PortMapping, RestartPolicy, Ulimit,
+    ContainerSpec, DeviceRequest, EngineJson, HealthCheck, Mount, NetworkAttachment, PortMapping,
+    RestartPolicy, Ulimit,
 };
 
 use super::*;
@@ -59,7 +61,7 @@ fn a_spec_alone_is_enough() {
 
 #[test]
 fn every_field_of_the_spec_reaches_the_body() {
-    let spec = ContainerSpec {
+    let mut spec = ContainerSpec {
         image: "registry.example.com:5000/team/app:v2".into(),
         command: texts(&["serve", ""]),
         entrypoint: texts(&["/init", "-v"]),
@@ -115,10 +117,43 @@ fn every_field_of_the_spec_reaches_the_body() {
         publish_all_ports: Some(true),
         group_add: texts(&["video"]),
         volumes_from: texts(&["data:ro"]),
+        empty: Vec::new(),
+        networks: vec![
+            NetworkAttachment { mac_address: "02:42:0a:00:00:05".into(), ..Default::default() },
+            NetworkAttachment {
+                name: "back".into(),
+                aliases: texts(&["db"]),
+                ipv4_address: "10.0.0.5".into(),
+                ipv6_address: "fd00::5".into(),
+                gateway_priority: Some(-1),
+                driver_options: map(&[("a", "b")]),
+                ..Default::default()
+            },
+        ],
+        device_requests: vec![DeviceRequest {
+            count: -1,
+            capabilities: texts(&["gpu"]),
+            ..Default::default()
+        }],
+        runtime: "runc".into(),
+        annotations: map(&[("org.example", "1")]),
+        dns_search: texts(&["example.com"]),
+        dns_options: texts(&["ndots:2"]),
+        cgroup_parent: "/slice".into(),
+        cpu_quota: Some(-1),
+        cpu_period: Some(100_000),
+        memory_reservation_bytes: Some(32 << 20),
+        userns_mode: "host".into(),
+        cgroupns_mode: "private".into(),
+        oom_score_adj: Some(-500),
     };
+    // Processors in two ways at once are refused, and so are tested apart.
+    let two_ways = container_body(Some(&spec), None).unwrap_err();
+    assert_eq!(two_ways[0].field, "spec.nano_cpus");
+    spec.nano_cpus = None;
     let body = container_body(Some(&spec), None).unwrap();
-    let host = json!({
-        "Memory": 67_108_864, "MemorySwap": -1, "NanoCpus": 1_500_000_000, "CpuShares": 512,
+    let mut host = json!({
+        "Memory": 67_108_864, "MemorySwap": -1, "CpuShares": 512,
         "PidsLimit": -1, "CpusetCpus": "0-2,5", "ShmSize": 1_048_576,
         "Ulimits": [{"Name": "nofile", "Soft": 1024, "Hard": -1}],
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m"}},
@@ -144,6 +179,17 @@ fn every_field_of_the_spec_reaches_the_body() {
         ],
         "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3},
     });
+    // More than one `json!` takes.
+    let more = json!({
+        "DeviceRequests": [{"Driver": "", "Count": -1, "DeviceIDs": null,
+            "Capabilities": [["gpu"]], "Options": {}}],
+        "Runtime": "runc", "Annotations": {"org.example": "1"},
+        "DnsSearch": ["example.com"], "DnsOptions": ["ndots:2"],
+        "CgroupParent": "/slice", "CpuQuota": -1, "CpuPeriod": 100_000,
+        "MemoryReservation": 33_554_432, "UsernsMode": "host", "CgroupnsMode": "private",
+        "OomScoreAdj": -500,
+    });
+    host.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let expected = json!({
         "Image": "registry.example.com:5000/team/app:v2",
         "Cmd": ["serve", ""],
@@ -162,7 +208,13 @@ fn every_field_of_the_spec_reaches_the_body() {
             "Test": ["CMD", "true"], "Interval": 5_000_000_000_i64, "Timeout": 1_500_000,
             "StartPeriod": 0, "StartInterval": 1_000_000_000, "Retries": 4,
         },
-        "NetworkingConfig": {"EndpointsConfig": {"front": {"Aliases": ["web"]}}},
+        "NetworkingConfig": {"EndpointsConfig": {
+            "front": {"Aliases": ["web"], "MacAddress": "02:42:0a:00:00:05"},
+            "back": {
+                "Aliases": ["db"], "GwPriority": -1, "DriverOpts": {"a": "b"},
+                "IPAMConfig": {"IPv4Address": "10.0.0.5", "IPv6Address": "fd00::5"},
+            },
+        }},
         "ExposedPorts": {"80/tcp": {}, "53/udp": {}},
         "Volumes": {"/cache": {}},
         "HostConfig": host,
@@ -231,6 +283,7 @@ fn ports_replace_by_port_and_protocol() {
         protocol: protocol.into(),
         host_ip: host_ip.into(),
         host_port,
+        host_port_end: 0,
     };
     let spec = ContainerSpec {
         ports: vec![

@@ -20,11 +20,13 @@ use crate::engine::wire::{
 use crate::engine::{
     ApiVersion, Change, ContainerExit, ContainerListing, ContainerSummary, Created, EngineDocument,
     EngineError, ErrorKind, FileChange, Filters, Inspection, Listing, ProcessTable,
-    PrunedContainers, Result, WaitCondition, unsupported,
+    PrunedContainers, Result, WaitCondition, in_form_of, split_endpoints, unsupported,
 };
 
 /// The API version that brought `platform` to creations.
 const PLATFORM_SINCE: ApiVersion = ApiVersion::new(1, 41);
+/// The API version that brought `signal` to stops. Older Engines ignore it.
+const SIGNAL_SINCE: ApiVersion = ApiVersion::new(1, 42);
 /// The API version that brought conditions to waits. Older Engines ignore them.
 const CONDITION_SINCE: ApiVersion = ApiVersion::new(1, 30);
 /// How often to check a removal in progress: initial and maximum delay.
@@ -52,16 +54,32 @@ pub(super) async fn create(
         link.require(&CREATE_CONTAINER, PLATFORM_SINCE, "a container for a platform").await?;
     }
     let agreed = link.negotiated(&CREATE_CONTAINER).await?;
-    let unknown = unsupported(body, agreed.version);
+    let body = in_form_of(agreed.version, body.clone());
+    let unknown = unsupported(&body, agreed.version);
     if agreed.is_exact && !unknown.is_empty() {
         let message = format!("{}; remove it, or upgrade the Engine", unknown.join("; "));
         return Err(EngineError::new(ErrorKind::Unsupported, CREATE_CONTAINER.name, message));
     }
+    let (body, others) = split_endpoints(agreed.version, body);
     let call = Call::new(&CREATE_CONTAINER, &["containers", "create"])
         .with_some("name", name.map(ContainerName::as_str))
         .with_some("platform", platform)
         .with_json(body.to_string());
-    Ok(link.send(call).await?.json::<Creation>().await?.into())
+    let created: Created = link.send(call).await?.json::<Creation>().await?.into();
+    for (network, endpoint) in others {
+        let id = created.id.as_str();
+        let container = ContainerRef::parse(id)
+            .map_err(|error| bad_answer(&CREATE_CONTAINER, &error.to_string()))?;
+        connect(link, &network, &container, &endpoint).await.map_err(|mut error| {
+            let short = id.get(..12).unwrap_or(id);
+            error.message = format!(
+                "created as {short}, which stays, and not connected to {network}: {}",
+                error.message
+            );
+            error
+        })?;
+    }
+    Ok(created)
 }
 
 pub(super) async fn inspect(
@@ -114,6 +132,22 @@ pub(super) async fn stop(
 ) -> Result<Change> {
     let call = on(&STOP_CONTAINER, container, &["stop"])
         .with_some("t", timeout.map(|seconds| seconds.to_string()));
+    Ok(change(&link.send(call).await?))
+}
+
+pub(super) async fn stop_with(
+    link: &Arc<Link>,
+    container: &ContainerRef,
+    restart: bool,
+    timeout: Option<i64>,
+    signal: &str,
+) -> Result<Change> {
+    let (operation, verb) =
+        if restart { (&RESTART_CONTAINER, "restart") } else { (&STOP_CONTAINER, "stop") };
+    link.require(operation, SIGNAL_SINCE, "a signal for a stop").await?;
+    let call = on(operation, container, &[verb])
+        .with_some("t", timeout.map(|seconds| seconds.to_string()))
+        .with_some("signal", Some(signal));
     Ok(change(&link.send(call).await?))
 }
 

@@ -168,6 +168,16 @@ impl Engine for HttpEngine {
         containers::stop(&self.link, container, timeout).await
     }
 
+    async fn stop_with_signal(
+        &self,
+        container: &ContainerRef,
+        restart: bool,
+        timeout: Option<i64>,
+        signal: &str,
+    ) -> Result<Change> {
+        containers::stop_with(&self.link, container, restart, timeout, signal).await
+    }
+
     async fn restart_container(
         &self,
         container: &ContainerRef,

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use wharf::settings::Section;
 
-use super::Notes;
 use super::identity::NOT_WITH_SHARED_NETWORK;
 use super::json::{entries, is_empty, items, text, texts};
 use super::networks::is_bridge;
 use super::storage::{bind_target, clean};
+use super::{Notes, settings};
 use crate::domain::{Reason, quoted};
 
 /// Checks a body as it would be sent.
@@ -26,13 +27,8 @@ fn shared_network(body: &Value, notes: &mut Notes) {
     }
     let set = |key: &&str| !is_empty(&body[*key]) || !is_empty(&host_config[*key]);
     for key in NOT_WITH_SHARED_NETWORK.iter().filter(|key| set(key)) {
-        let setting = match *key {
-            "ExposedPorts" => "expose",
-            "PortBindings" => "ports",
-            "Hostname" => "hostname",
-            "Domainname" => "domainname",
-            other => other,
-        };
+        let section = if is_empty(&body[*key]) { Section::Host } else { Section::Body };
+        let setting = settings::name(section, key);
         notes.refuse(
             Reason::InvalidField,
             format!(

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::json::{Object, entries, get, is_empty, object_of, text, texts};
 use super::{MANY_ENDPOINTS, Notes, Options, mac};
+pub(super) use crate::body::unset::is_bridge;
 use crate::domain::{Reason, quoted};
 use crate::engine::{ApiVersion, Inspection, NetworkSummary};
 use crate::rollout::facts::HostFacts;
@@ -86,11 +87,6 @@ pub(super) fn refuse_missing(body: &Value, host: &HostFacts, notes: &mut Notes) 
             missing(name, notes);
         }
     }
-}
-
-/// Whether it is the Engine's own network.
-pub(super) fn is_bridge(name: &str) -> bool {
-    matches!(name, "bridge" | "default" | "")
 }
 
 /// Whether a container of this mode has no endpoints of its own.
@@ -243,7 +239,7 @@ fn card_address(config: &mut Object, endpoints: &mut Object, own: &str, api_vers
     }
 }
 
-/// C10: `net.ipv4.conf.eth0.x` is refused as a parameter of the container; the endpoint has it,,
+/// C10: `net.ipv4.conf.eth0.x` is refused as a parameter of the container; the endpoint has it,,,,
 /// with `IFNAME` for the interface.
 fn card_parameters(
     host_config: &mut Object,

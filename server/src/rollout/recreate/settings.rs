@@ -5,54 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::json::{entries, is_empty, items, text, texts};
-use super::storage::{bind_target, clean};
+use wharf::settings::{self, Name, Section, Shape};
 
-/// Keys of the body and of its `HostConfig` under another name than their own.
-const NAMES: [(&str, &str); 42] = [
-    ("AutoRemove", "auto_remove"),
-    ("CapAdd", "cap_add"),
-    ("CapDrop", "cap_drop"),
-    ("Cmd", "command"),
-    ("CpuShares", "cpu_shares"),
-    ("CpusetCpus", "cpuset_cpus"),
-    ("Devices", "devices"),
-    ("Dns", "dns"),
-    ("Domainname", "domainname"),
-    ("Entrypoint", "entrypoint"),
-    ("ExposedPorts", "expose"),
-    ("ExtraHosts", "extra_hosts"),
-    ("GroupAdd", "group_add"),
-    ("Healthcheck", "health_check"),
-    ("Hostname", "hostname"),
-    ("Image", "image"),
-    ("Init", "init"),
-    ("IpcMode", "ipc_mode"),
-    ("Labels", "labels"),
-    ("Links", "links"),
-    ("Memory", "memory_bytes"),
-    ("MemorySwap", "memory_swap_bytes"),
-    ("NanoCpus", "nano_cpus"),
-    ("NetworkMode", "network"),
-    ("OpenStdin", "open_stdin"),
-    ("PidMode", "pid_mode"),
-    ("PidsLimit", "pids_limit"),
-    ("PortBindings", "ports"),
-    ("Privileged", "privileged"),
-    ("PublishAllPorts", "publish_all_ports"),
-    ("ReadonlyRootfs", "read_only"),
-    ("RestartPolicy", "restart_policy"),
-    ("SecurityOpt", "security_opt"),
-    ("ShmSize", "shm_size_bytes"),
-    ("StopSignal", "stop_signal"),
-    ("StopTimeout", "stop_timeout"),
-    ("Sysctls", "sysctls"),
-    ("Tmpfs", "tmpfs"),
-    ("Tty", "tty"),
-    ("User", "user"),
-    ("VolumesFrom", "volumes_from"),
-    ("WorkingDir", "working_dir"),
-];
+use super::json::{entries, is_empty, items, text, texts};
+use crate::body::unset::entry_name;
 
 /// Keys for which the empty value has a meaning.
 const EMPTY_COUNTS: [&str; 7] = [
@@ -67,120 +23,108 @@ const EMPTY_COUNTS: [&str; 7] = [
 
 /// The settings by name. Values are the Engine's JSON, normalized if it has several forms.
 pub(super) fn of(body: &Value) -> BTreeMap<String, Value> {
-    let mut settings = BTreeMap::new();
+    let mut found = BTreeMap::new();
     for (key, value) in entries(body) {
         match key.as_str() {
             "HostConfig" => {
                 for (key, value) in entries(value) {
-                    add(&mut settings, "HostConfig.", key, value);
+                    add(&mut found, Section::Host, key, value);
                 }
             }
             "NetworkingConfig" => {
                 for (name, endpoint) in entries(&value["EndpointsConfig"]) {
-                    settings.insert(format!("networks.{name}"), json!({}));
+                    found.insert(format!("networks.{name}"), json!({}));
                     for (key, value) in entries(endpoint).filter(|(_, value)| !is_empty(value)) {
-                        settings.insert(format!("networks.{name}.{key}"), value.clone());
+                        found.insert(format!("networks.{name}.{key}"), value.clone());
                     }
                 }
             }
-            _ => add(&mut settings, "", key, value),
+            _ => add(&mut found, Section::Body, key, value),
         }
     }
-    settings
+    found
 }
 
-fn add(settings: &mut BTreeMap<String, Value>, section: &str, key: &str, value: &Value) {
+fn add(found: &mut BTreeMap<String, Value>, section: Section, key: &str, value: &Value) {
     let counts = EMPTY_COUNTS.contains(&key) && !value.is_null();
     if is_empty(value) && !counts {
         return;
     }
     let name = name(section, key);
+    let shape = settings::by_key(section, key).map(|setting| setting.shape);
     let mut put = |entry: &str, value: Value| {
-        settings.insert(format!("{name}.{entry}"), value);
+        found.insert(format!("{name}.{entry}"), value);
     };
-    match key {
-        "Env" => {
+    match (key, shape, value) {
+        ("Env", ..) => {
             for entry in texts(value) {
                 let (variable, value) = entry.split_once('=').unwrap_or((entry, ""));
                 put(variable, value.into());
             }
         }
-        "Volumes" => {
+        ("Volumes", ..) => {
             for (path, _) in entries(value) {
-                settings.insert(format!("volumes.{}", clean(path)), "anonymous".into());
+                found.insert(format!("volumes.{}", settings::clean(path)), "anonymous".into());
             }
         }
-        "Binds" => {
-            for bind in texts(value) {
-                settings.insert(format!("volumes.{}", bind_target(bind)), bind.into());
-            }
-        }
-        "Mounts" => {
-            for mount in items(value) {
-                let target = clean(text(&mount["Target"]));
-                settings.insert(format!("mounts.{target}"), without_empty(mount));
-            }
-        }
-        "Ulimits" => {
-            for limit in items(value) {
-                put(text(&limit["Name"]), without_empty(limit));
-            }
-        }
-        "PortBindings" => {
+        ("PortBindings", ..) => {
             for (port, bindings) in entries(value) {
                 put(port, bindings_text(bindings));
             }
         }
-        "ExposedPorts" => {
+        ("ExposedPorts", ..) => {
             for (port, _) in entries(value) {
                 put(port, json!({}));
             }
         }
-        "LogConfig" => {
+        ("LogConfig", ..) => {
             if !is_empty(&value["Type"]) {
-                settings.insert("log_driver".to_owned(), value["Type"].clone());
+                found.insert(name, value["Type"].clone());
             }
             for (option, value) in entries(&value["Config"]) {
-                settings.insert(format!("log_options.{option}"), value.clone());
+                found.insert(format!("log_options.{option}"), value.clone());
             }
         }
-        "RestartPolicy" => {
+        ("RestartPolicy", ..) => {
             let policy = restart_policy(value);
             if policy != "no" {
-                settings.insert(name, policy.into());
+                found.insert(name, policy.into());
             }
         }
-        "CapAdd" | "CapDrop" => {
-            let mut list: Vec<String> = texts(value).map(super::unset::capability).collect();
-            list.sort();
-            settings.insert(name, list.into());
-        }
-        "Links" => {
+        ("Links", ..) => {
             let mut list: Vec<String> = texts(value).map(super::identity::link).collect();
             list.sort();
-            settings.insert(name, list.into());
+            found.insert(name, list.into());
         }
-        _ => match value {
-            Value::Object(object) => {
-                for (entry, value) in object {
-                    put(entry, value.clone());
-                }
+        (_, Some(Shape::List(Name::Capability)), _) => {
+            let mut list: Vec<String> =
+                texts(value).map(|text| Name::Capability.of(text)).collect();
+            list.sort();
+            found.insert(name, list.into());
+        }
+        (_, Some(Shape::Keyed(by)), Value::Array(list)) => {
+            for entry in list {
+                put(&entry_name(by, entry), without_empty(entry));
             }
-            value => {
-                settings.insert(name, value.clone());
+        }
+        (_, _, Value::Object(object)) => {
+            for (entry, value) in object {
+                put(entry, value.clone());
             }
-        },
+        }
+        _ => {
+            found.insert(name, value.clone());
+        }
     }
 }
 
-fn name(section: &str, key: &str) -> String {
-    match key {
-        "Env" => "env".to_owned(),
-        "Ulimits" => "ulimits".to_owned(),
-        _ => NAMES
-            .iter()
-            .find(|(own, _)| *own == key)
-            .map_or_else(|| format!("{section}{key}"), |(_, name)| (*name).to_owned()),
+/// The name of a setting that is a key of the Engine: its own, where the contract has no other.
+pub(super) fn name(section: Section, key: &str) -> String {
+    match (settings::by_key(section, key), section, key) {
+        (Some(setting), ..) => setting.field.to_owned(),
+        (None, Section::Host, "Links") => "links".to_owned(),
+        (None, Section::Host, key) => format!("HostConfig.{key}"),
+        (None, _, key) => key.to_owned(),
     }
 }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+pub(super) use wharf::settings::{clean, target as bind_target};
+
 use super::json::{Object, entries, get, is_empty, items, object_of, text, texts};
 use super::{Notes, Options};
 use crate::engine::{FileChange, FileChangeKind, Inspection};
@@ -134,19 +136,6 @@ pub(super) fn warn_of_lost_files(old: &OldContainer, notes: &mut Notes) -> Vec<S
 /// Whether a path is that of a directory or in it.
 fn below(path: &str, top: &str) -> bool {
     path == top || path.strip_prefix(top).is_some_and(|rest| rest.starts_with('/'))
-}
-
-/// The Engine's spelling of a path, as far as slashes at its end go.
-pub(super) fn clean(path: &str) -> &str {
-    let trimmed = path.trim_end_matches('/');
-    if trimmed.is_empty() { "/" } else { trimmed }
-}
-
-/// The target of a bind in docker's syntax; a text without a colon is a target.
-pub(super) fn bind_target(bind: &str) -> &str {
-    let mut parts = bind.split(':');
-    let first = parts.next().unwrap_or_default();
-    clean(parts.next().unwrap_or(first))
 }
 
 fn lost_files<'a>(changes: &'a [FileChange], targets: &[&str]) -> Vec<&'a str> {

@@ -25,7 +25,10 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 fn key() -> impl Strategy<Value = String> {
-    let known = KEYS.iter().chain(&HOST_KEYS).map(ToString::to_string).collect::<Vec<_>>();
+    let [body, host] =
+        [(settings::Section::Body, &KEYS[..]), (settings::Section::Host, &HOST_KEYS)]
+            .map(|(section, more)| table::keys(section, more));
+    let known = body.iter().chain(&host).map(ToString::to_string).collect::<Vec<_>>();
     let nested = ["Target", "EndpointsConfig", "Config", "Type", "Name", "Test", "80/tcp", "/a"];
     prop_oneof![
         4 => prop::sample::select(known),
@@ -46,6 +49,7 @@ fn spec() -> impl Strategy<Value = ContainerSpec> {
             protocol,
             host_ip: String::new(),
             host_port: host_port.into(),
+            host_port_end: 0,
         };
         ports.into_iter().map(port).collect::<Vec<_>>()
     });

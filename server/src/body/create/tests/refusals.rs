@@ -373,3 +373,99 @@ fn restart_policies() {
     let no = ContainerSpec { restart_policy: policy("no", 0), auto_remove: Some(true), ..spec() };
     assert!(container_body(Some(&no), None).is_ok());
 }
+
+#[test]
+fn names_of_empty_settings() {
+    for (name, word) in [
+        ("image", "needs an image"),
+        ("networks", "needs the name"),
+        ("dsn", "did you mean \"dns\""),
+        ("env.A", "without an entry"),
+        ("user", "set too"),
+    ] {
+        let spec = ContainerSpec { empty: texts(&["dns", name]), user: "web".into(), ..spec() };
+        let found = container_body(Some(&spec), None).unwrap_err();
+        assert_eq!((found.len(), found[0].field.as_str()), (1, "spec.empty[1]"), "{name}");
+        assert!(found[0].description.contains(word), "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn attachments() {
+    let network = |name: &str| NetworkAttachment { name: name.into(), ..Default::default() };
+    let good = NetworkAttachment { ipv4_address: "10.0.0.5".into(), ..network("a") };
+    refused(|s| s.networks = vec![network("host")], &["spec.networks"]);
+    refused(|s| (s.network, s.networks) = ("none".into(), vec![good.clone()]), &["spec.networks"]);
+    for (attachment, field) in [
+        (network("container:x"), "name"),
+        (network("front"), "name"),
+        (NetworkAttachment { ipv4_address: "fd00::1".into(), ..network("b") }, "ipv4_address"),
+        (NetworkAttachment { ipv6_address: "10.0.0.1".into(), ..network("b") }, "ipv6_address"),
+        (NetworkAttachment { mac_address: "02:42:0a:00:00".into(), ..network("b") }, "mac_address"),
+        (NetworkAttachment { aliases: texts(&["a b"]), ..network("b") }, "aliases[0]"),
+        (
+            NetworkAttachment { ipv4_address: "10.0.0.5".into(), ..network("bridge") },
+            "ipv4_address",
+        ),
+    ] {
+        refused(
+            |s| {
+                s.network = "front".into();
+                s.networks = vec![network(""), good.clone(), attachment];
+            },
+            &[&format!("spec.networks[2].{field}")],
+        );
+    }
+}
+
+#[test]
+fn host_names_are_those_that_the_engine_takes() {
+    // Engine 20.10 starts containers with all of these, and truncates no host name.
+    for host in ["-a_b-", "a/b", "web.example.com", "日本"] {
+        let spec = ContainerSpec { hostname: host.into(), ..spec() };
+        assert!(container_body(Some(&spec), None).is_ok(), "{host}");
+    }
+    let long = ContainerSpec { domainname: "abcdefghi.".repeat(12), ..spec() };
+    assert!(container_body(Some(&long), None).is_ok());
+    refused(|s| s.domainname = "x".repeat(254), &["spec.domainname"]);
+}
+
+#[test]
+fn what_rows_of_the_table_refuse() {
+    refused(|s| s.cpu_quota = Some(999), &["spec.cpu_quota"]);
+    refused(|s| s.cpu_period = Some(1_000_001), &["spec.cpu_period"]);
+    refused(|s| (s.nano_cpus, s.cpu_quota) = (Some(1 << 30), Some(5000)), &["spec.nano_cpus"]);
+    refused(
+        |s| (s.memory_bytes, s.memory_reservation_bytes) = (Some(8 << 20), Some(9 << 20)),
+        &["spec.memory_reservation_bytes"],
+    );
+    refused(|s| s.oom_score_adj = Some(1001), &["spec.oom_score_adj"]);
+    refused(|s| s.cgroupns_mode = "shareable".into(), &["spec.cgroupns_mode"]);
+    refused(|s| s.dns_search = texts(&[""]), &["spec.dns_search[0]"]);
+    let port = |host_port, host_port_end| PortMapping {
+        container_port: 80,
+        host_port,
+        host_port_end,
+        ..Default::default()
+    };
+    for (first, last) in [(0, 5), (5, 5), (6, 5), (5, 70_000)] {
+        refused(|s| s.ports = vec![port(first, last)], &["spec.ports[0].host_port_end"]);
+    }
+    let gpu = |count, ids: &[&str], capabilities: &[&str]| DeviceRequest {
+        count,
+        device_ids: texts(ids),
+        capabilities: texts(capabilities),
+        ..Default::default()
+    };
+    for (request, field) in [
+        (gpu(0, &[], &["gpu"]), "count"),
+        (gpu(-2, &[], &["gpu"]), "count"),
+        (gpu(1, &["0"], &["gpu"]), "count"),
+        (gpu(1, &[], &[]), "capabilities"),
+    ] {
+        refused(
+            |s| s.device_requests = vec![request],
+            &[&format!("spec.device_requests[0].{field}")],
+        );
+    }
+}
