@@ -102,15 +102,15 @@ fn check_attachment(
             violations.add(format!("{field}.{key}"), problem);
         }
     }
-    for (key, address, good) in [
-        ("ipv4_address", &network.ipv4_address, network.ipv4_address.parse::<Ipv4Addr>().is_ok()),
-        ("ipv6_address", &network.ipv6_address, network.ipv6_address.parse::<Ipv6Addr>().is_ok()),
-        ("mac_address", &network.mac_address, is_mac_address(&network.mac_address)),
+    let NetworkAttachment { ipv4_address, ipv6_address, mac_address, .. } = network;
+    for (key, kind, address, good) in [
+        ("ipv4_address", "IPv4", ipv4_address, ipv4_address.parse::<Ipv4Addr>().is_ok()),
+        ("ipv6_address", "IPv6", ipv6_address, ipv6_address.parse::<Ipv6Addr>().is_ok()),
+        ("mac_address", "MAC", mac_address, is_mac_address(mac_address)),
     ] {
         if !address.is_empty() && !good {
-            let kind = ["an IPv4 address", "an IPv6 address", "a MAC address"];
-            let kind = kind[usize::from(key != "ipv4_address") + usize::from(key == "mac_address")];
-            violations.add(format!("{field}.{key}"), format!("{} is not {kind}", quoted(address)));
+            let problem = format!("{} is not an address of the kind {kind}", quoted(address));
+            violations.add(format!("{field}.{key}"), problem);
         }
     }
 }
