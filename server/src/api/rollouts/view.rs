@@ -213,7 +213,6 @@ impl View {
             log_tail: failure.map(|failure| failure.log_tail.clone()).unwrap_or_default(),
             warnings: known.differences.clone(),
             not_started: self.is_not_started(host, standing),
-            ..v1::RolloutStep::default()
         })
     }
 
