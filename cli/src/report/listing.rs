@@ -22,6 +22,9 @@ use crate::view::short_id;
 /// Ticks, of about one second, that a table waits for late hosts.
 const PATIENCE: u32 = 2;
 
+/// The whole ID of an item.
+pub type Id<T> = fn(&T) -> &str;
+
 /// How a listing shows a message.
 pub trait View: prost::Message + Name {
     /// All columns after HOST, including wide ones.
@@ -36,7 +39,7 @@ pub trait View: prost::Message + Name {
 
     /// The column that has the short ID, and the whole one. Where there is one, `--quiet` shows
     /// nothing else.
-    const ID: Option<(usize, fn(&Self) -> &str)> = None;
+    const ID: Option<(usize, Id<Self>)> = None;
 
     /// What docker's templates call the columns, then what [`Self::more`] has.
     const FIELDS: &'static [&'static str] = &[];

@@ -56,7 +56,8 @@ fn remove_all(body: &mut Object, setting: &Setting) -> bool {
                 .and_then(|host| host.get("PortBindings")?.as_object())
                 .map(|ports| ports.keys().cloned().collect())
                 .unwrap_or_default();
-            ports.iter().fold(false, |any, port| remove_entry(body, setting, port) || any)
+            // Each of them, also after the first that was there.
+            ports.iter().filter(|port| remove_entry(body, setting, port)).count() > 0
         }
         "volumes" => body.shift_remove("Volumes").is_some(),
         "memory_bytes" => {

@@ -7,8 +7,8 @@ use wharf::v1::ContainerSpec;
 
 /// `base` with what `flags` set, as the table of settings says: entries with a name replace the one of
 /// that name and keep the others, everything else replaces what is there.
-pub fn settings(base: ContainerSpec, flags: &ContainerSpec) -> ContainerSpec {
-    let (mut base, set_empty, flags) = (dynamic(&base), flags.empty.clone(), dynamic(flags));
+pub fn settings(base: &ContainerSpec, flags: &ContainerSpec) -> ContainerSpec {
+    let (mut base, set_empty, flags) = (dynamic(base), flags.empty.clone(), dynamic(flags));
     let descriptor = flags.descriptor();
     for field in &set_empty {
         base.clear_field_by_name(field);
@@ -91,7 +91,7 @@ mod tests {
             memory_bytes: Some(2),
             ..Default::default()
         };
-        let merged = settings(base, &flags);
+        let merged = settings(&base, &flags);
         assert_eq!(merged.env, ["A=file", "B=flag"]);
         assert_eq!(merged.volumes, ["/cache", "new:/data:ro"]);
         assert_eq!(merged.command, ["check"]);
@@ -111,7 +111,7 @@ mod tests {
             empty: list(&["user", "hostname"]),
             ..Default::default()
         };
-        let merged = settings(base, &flags);
+        let merged = settings(&base, &flags);
         assert_eq!((merged.user.as_str(), merged.dns), ("", list(&["10.0.0.1"])));
         assert_eq!(merged.empty, ["user", "hostname"]);
     }
@@ -123,6 +123,6 @@ mod tests {
             ..Default::default()
         };
         // `always` with three retries is refused.
-        assert_eq!(settings(policy("on-failure", 3), &policy("always", 0)), policy("always", 0));
+        assert_eq!(settings(&policy("on-failure", 3), &policy("always", 0)), policy("always", 0));
     }
 }

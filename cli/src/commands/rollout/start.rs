@@ -319,14 +319,14 @@ fn spec(app: &App, what: What) -> Result<RolloutSpec, Failure> {
     match &mut spec.whole {
         Some(whole) => {
             let base = whole.spec.take().unwrap_or_default();
-            whole.spec = Some(merge::settings(base, &settings));
+            whole.spec = Some(merge::settings(&base, &settings));
             if let Some(path) = &what.engine {
                 whole.engine = Some(body::read(path).map(Body::into_engine_json)?);
             }
         }
         None if has_settings => {
             let base = spec.set.take().unwrap_or_default();
-            spec.set = Some(merge::settings(base, &settings));
+            spec.set = Some(merge::settings(&base, &settings));
         }
         None => {}
     }

@@ -276,9 +276,9 @@ fn bindings(
             violations.add(format!("{field}.host_port"), problem);
         }
         let range = port.host_port_end != 0;
-        if range && !(port.host_port.saturating_add(1)..=65535).contains(&port.host_port_end)
-            || range && port.host_port == 0
-        {
+        let ends_range = port.host_port > 0
+            && (port.host_port.saturating_add(1)..=65535).contains(&port.host_port_end);
+        if range && !ends_range {
             let problem = format!(
                 "{} does not end a range that begins with {}",
                 port.host_port_end, port.host_port
