@@ -41,7 +41,7 @@ enum Verdict {
     Wait(String),
     /// Restarted by a restarting Engine or by a person: earlier checks no longer count, but it is
     /// not a failure.
-    Anew(String),
+    Restarted(String),
     /// It will not become healthy.
     Bad(String),
 }
@@ -78,7 +78,7 @@ impl Run<'_> {
             let good = matches!(verdict, Verdict::Good(_));
             let saw = match verdict {
                 Verdict::Bad(saw) => return Err(failed(saw)),
-                Verdict::Good(saw) | Verdict::Wait(saw) | Verdict::Anew(saw) => saw,
+                Verdict::Good(saw) | Verdict::Wait(saw) | Verdict::Restarted(saw) => saw,
             };
             if good != self.state.good_since.is_some() {
                 let since = good.then_some(now);
@@ -109,7 +109,7 @@ impl Run<'_> {
         loop {
             let asked = self.task.clock.now();
             match self.verdict(&reference, &gate, &mut run).await? {
-                Verdict::Good(_) | Verdict::Anew(_) => {}
+                Verdict::Good(_) | Verdict::Restarted(_) => {}
                 Verdict::Wait(saw) | Verdict::Bad(saw) => {
                     return Err(failed(format!(
                         "it passed the gate but became unhealthy again: {saw}"
@@ -137,7 +137,7 @@ impl Run<'_> {
             let saw = match self.verdict(&reference, &Gate::Auto, &mut run).await? {
                 Verdict::Good(_) => return Ok(()),
                 Verdict::Bad(saw) => return Err(failed(format!("the old container: {saw}"))),
-                Verdict::Wait(saw) | Verdict::Anew(saw) => saw,
+                Verdict::Wait(saw) | Verdict::Restarted(saw) => saw,
             };
             let now = self.task.clock.now();
             if now >= deadline {
@@ -309,7 +309,7 @@ fn not_running(facts: &ContainerFacts, run: &mut RunOf) -> Option<Verdict> {
         Some(first) if facts.started_at.as_ref() != Some(first) => {
             // If it had ended by itself, the Engine would have counted a restart.
             run.started_at.clone_from(&facts.started_at);
-            Some(Verdict::Anew("it was restarted".to_owned()))
+            Some(Verdict::Restarted("it was restarted".to_owned()))
         }
         Some(_) => None,
         None => {

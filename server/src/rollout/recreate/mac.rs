@@ -22,7 +22,7 @@ const DRIVERS: [&str; 3] = ["bridge", "macvlan", "overlay"];
 #[derive(Debug, PartialEq, Eq)]
 enum Address {
     /// The operator's.
-    Asked,
+    Explicit,
     /// The Engine's, or there is none.
     Generated,
     /// Unknown.
@@ -46,7 +46,7 @@ pub(super) fn asked_for(
         return None;
     }
     match of(endpoint, network, inspect, host) {
-        Address::Asked => Some(get(&object_of(endpoint), "MacAddress").clone()),
+        Address::Explicit => Some(get(&object_of(endpoint), "MacAddress").clone()),
         Address::Generated => None,
         Address::Unclear => {
             let shown = text(&endpoint["MacAddress"]);
@@ -72,14 +72,14 @@ fn of(
         // is stopped.
         return match (inspect.status == Status::Created, address.is_empty()) {
             (true, true) => Address::Generated,
-            (true, false) => Address::Asked,
+            (true, false) => Address::Explicit,
             (false, _) => Address::Unclear,
         };
     }
     let Some(bytes) = bytes(address) else { return Address::Generated };
     let universal = bytes[0] & 2 == 0;
     if universal {
-        return Address::Asked;
+        return Address::Explicit;
     }
     if !network.is_some_and(|network| DRIVERS.contains(&network.driver.as_str())) {
         return Address::Unclear;
@@ -87,7 +87,7 @@ fn of(
     let ipv4 = text(&endpoint["IPAddress"]).parse::<std::net::Ipv4Addr>();
     match ipv4.map(|ipv4| ipv4.octets()) {
         Ok([a, b, c, d]) if bytes == [2, 0x42, a, b, c, d] => Address::Generated,
-        Ok(_) if host.api_version <= FROM_IPV4 => Address::Asked,
+        Ok(_) if host.api_version <= FROM_IPV4 => Address::Explicit,
         _ => Address::Unclear,
     }
 }

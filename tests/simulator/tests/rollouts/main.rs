@@ -4,25 +4,26 @@
 //!
 //! ```text
 //! world      hosts, journal, and a process that can be killed
-//! recorder        the journal, watched and cut
-//! oracle     what must be so at the end
+//! recorder   the journal, watched and cut
+//! oracle     the conditions at the end
 //! kill_sweep every point of every kind of work
-//! persisted  what many kills must not start again
-//! newer      pulling what a name stands for by now
+//! persisted  state that many kills must not reset
+//! newer      pulling the image that a name now points to
 //! versions   whole rollouts with every version of the Engine API
-//! pulls      what is found, and lost, while images come to the hosts
+//! pulls      problems found while hosts pull images
 //! retries    what a second attempt finds and leaves
-//! downtime   what is asked while nothing answers
-//! late       answers that come late, and what they prove
-//! steering   what is stored when a steering call returns
+//! downtime   the calls while nothing answers
+//! late       late responses, and what they prove
+//! steering   the stored state when a command returns
 //! seeds      random runs
-//! planted    bugs that must be found; sloppy has them
-//! orders     several orders at once, through the service that callers meet
+//! planted    planted bugs that must be found; faulty_engine has them
+//! orders     several orders at the same time, through the gRPC service
 //! on_disk    some of it with the real store
 //! fleet      two hundred hosts
 //! ```
 
 mod downtime;
+mod faulty_engine;
 mod fleet;
 mod kill_sweep;
 mod late;
@@ -36,7 +37,6 @@ mod pulls;
 mod recorder;
 mod retries;
 mod seeds;
-mod sloppy;
 mod steering;
 mod versions;
 mod world;

@@ -3,11 +3,11 @@
 use wharf_server::rollout::spec::{Policy, Stopped};
 use wharf_simulator::Operation;
 
+use crate::faulty_engine::{Bug, FaultyEngine, Names};
 use crate::kill_sweep::{At, Scenario, simulate};
 use crate::oracle::{ending, wrongs};
 use crate::persisted::{budget, gate, progress, restless};
 use crate::recorder::{Forgets, Side};
-use crate::sloppy::{Bug, Names, Sloppy};
 use crate::world::{Cut, New, Old, Setting, World, policy, rolls_back};
 
 fn upgrade(new: New) -> Scenario {
@@ -17,7 +17,7 @@ fn upgrade(new: New) -> Scenario {
 fn plant(world: &World, bug: Bug) {
     let names = Names::default();
     world.wrap(std::sync::Arc::new(move |inner| {
-        std::sync::Arc::new(Sloppy { inner, bug, names: names.clone() })
+        std::sync::Arc::new(FaultyEngine { inner, bug, names: names.clone() })
     }));
 }
 

@@ -1,8 +1,8 @@
 //! A world to roll out in: model hosts, a journal, and a process that drives a rollout and can
 //! be killed. Time is the paused clock of tokio.
 
-mod furniture;
 mod hosts;
+mod setup;
 mod watch;
 
 use std::cell::Cell;
@@ -31,8 +31,8 @@ use wharf_simulator::{MemoryJournal, PowerState, Registries, SimEngine, SimHost}
 
 use crate::recorder::Recorder;
 
-pub use furniture::{Hangs, New, Old, Setting, furnished, hangs, publish};
 pub use hosts::{SimHosts, Wrap};
+pub use setup::{Hangs, New, Old, Setting, hangs, publish, set_up};
 pub use watch::{Cut, Watch};
 
 /// The container that is upgraded.
@@ -113,12 +113,12 @@ impl World {
 
     pub async fn with_journal(settings: &[Setting], journal: Arc<dyn Journal>) -> Self {
         let registries = Registries::default();
-        furniture::publish(&registries);
+        setup::publish(&registries);
         let mut engines = BTreeMap::new();
         let mut by_name = BTreeMap::new();
         for (number, setting) in settings.iter().enumerate() {
             let name = host(number);
-            let engine = furniture::furnished(&name, setting, &registries).await;
+            let engine = setup::set_up(&name, setting, &registries).await;
             engines.insert(name.clone(), engine);
             by_name.insert(name, *setting);
         }

@@ -15,7 +15,7 @@ use wharf_simulator::{Call, Operation, Plan, PowerState, Registries, SimEngine};
 use super::ledger::Ledger;
 use super::rare::Rare;
 use super::server::Server;
-use crate::world::{Setting, furnished, host, keep, publish};
+use crate::world::{Setting, host, keep, publish, set_up};
 
 /// What happens to a call, if anything.
 pub type Chaos = Box<dyn FnMut(&HostName, &Call) -> Option<Plan> + Send>;
@@ -43,7 +43,7 @@ impl Site {
         let mut keepers = JoinSet::new();
         for (number, setting) in settings.iter().enumerate() {
             let name = host(number);
-            let engine = furnished(&name, setting, &registries).await;
+            let engine = set_up(&name, setting, &registries).await;
             keepers.spawn(keep(engine.host().clone()));
             let id = engine.host().with(|model, _| {
                 model.container(crate::world::TARGET).map(|container| container.id.clone())

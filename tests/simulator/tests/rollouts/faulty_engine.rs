@@ -29,13 +29,13 @@ pub enum Bug {
 /// Names by ID, as they were first seen by any client of a host.
 pub type Names = Arc<Mutex<BTreeMap<String, String>>>;
 
-pub struct Sloppy {
+pub struct FaultyEngine {
     pub inner: SimEngine,
     pub bug: Bug,
     pub names: Names,
 }
 
-impl Sloppy {
+impl FaultyEngine {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -66,7 +66,7 @@ impl Sloppy {
 }
 
 #[async_trait]
-impl Engine for Sloppy {
+impl Engine for FaultyEngine {
     async fn ping(&self) -> Result<Ping> {
         self.inner.ping().await
     }

@@ -114,7 +114,7 @@ pub fn publish(registries: &Registries) {
 }
 
 /// An Engine with the old image and containers.
-pub async fn furnished(name: &HostName, setting: &Setting, registries: &Registries) -> SimEngine {
+pub async fn set_up(name: &HostName, setting: &Setting, registries: &Registries) -> SimEngine {
     let mut options = EngineOptions::for_api(name.as_str(), ApiVersion::new(1, setting.api));
     architecture(setting.new).clone_into(&mut options.architecture);
     let sim = SimHost::new(options, registries.clone());
