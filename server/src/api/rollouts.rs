@@ -23,6 +23,7 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
+use wharf::contract;
 use wharf::v1;
 use wharf::v1::rollout_service_server::RolloutService;
 
@@ -35,7 +36,6 @@ use super::claims::{Claim, Claims, reused};
 use super::convert;
 use super::edge::{Edge, ResponseStream};
 use super::problem::{Finish, Problem};
-use super::requests::WriteRequest;
 use super::transfer;
 use crate::body::violation::Violations;
 use crate::domain::{ImageReference, Reason, RegistryLogin, quoted};
@@ -193,9 +193,8 @@ impl RolloutService for RolloutApi {
             control: Control::Pause,
             credentials: None,
         };
-        let path = "/wharf.v1.RolloutService/PauseRollout";
         let wrap = |rollout| v1::PauseRolloutResponse { rollout: Some(rollout) };
-        Ok(Response::new(self.steer(path, &request, control_request, wrap).await?))
+        self.steer(&request, control_request, wrap).await
     }
 
     async fn resume_rollout(
@@ -209,9 +208,8 @@ impl RolloutService for RolloutApi {
             control: Control::Resume { retry_failed: message.retry_failed },
             credentials: message.credentials.clone(),
         };
-        let path = "/wharf.v1.RolloutService/ResumeRollout";
         let wrap = |rollout| v1::ResumeRolloutResponse { rollout: Some(rollout) };
-        Ok(Response::new(self.steer(path, &request, control_request, wrap).await?))
+        self.steer(&request, control_request, wrap).await
     }
 
     async fn abort_rollout(
@@ -225,9 +223,8 @@ impl RolloutService for RolloutApi {
             control: Control::Abort,
             credentials: None,
         };
-        let path = "/wharf.v1.RolloutService/AbortRollout";
         let wrap = |rollout| v1::AbortRolloutResponse { rollout: Some(rollout) };
-        Ok(Response::new(self.steer(path, &request, control_request, wrap).await?))
+        self.steer(&request, control_request, wrap).await
     }
 
     async fn promote_rollout(
@@ -241,9 +238,8 @@ impl RolloutService for RolloutApi {
             control: Control::Promote,
             credentials: None,
         };
-        let path = "/wharf.v1.RolloutService/PromoteRollout";
         let wrap = |rollout| v1::PromoteRolloutResponse { rollout: Some(rollout) };
-        Ok(Response::new(self.steer(path, &request, control_request, wrap).await?))
+        self.steer(&request, control_request, wrap).await
     }
 
     async fn undo_rollout(
@@ -331,13 +327,12 @@ impl RolloutApi {
     }
 
     /// Does what is wished for, once.
-    async fn steer<T: WriteRequest, R: Message + Default + 'static>(
+    async fn steer<T: contract::Request>(
         &self,
-        path: &'static str,
         request: &Request<T>,
         control_request: ControlRequest,
-        wrap: fn(v1::Rollout) -> R,
-    ) -> Result<R, Problem> {
+        wrap: fn(v1::Rollout) -> T::Response,
+    ) -> Result<Response<T::Response>, Status> {
         let (principal, subject) = (Principal::of(request), Subject::of(request));
         let ControlRequest { id, expected, control, credentials } = control_request;
         subject.say(format_args!("rollout={} {control:?}", quoted(&id)));
@@ -354,7 +349,7 @@ impl RolloutApi {
             done.map_err(trouble::problem).map_err(|problem| trouble::after(again, problem))?;
             Ok(wrap(api.reads.view(id).await?.summary()))
         };
-        self.edge.once(path, principal, request.get_ref(), work).await
+        self.edge.once(request, work).await
     }
 
     /// The ID of a new rollout. With a request ID it follows from that, so that a retry finds

@@ -1,26 +1,28 @@
 //! The calls about containers.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use async_trait::async_trait;
+use serde_json::Value;
 use tokio::time::sleep;
 
-use super::link::{Answer, Call, Link, bad_answer};
+use super::link::Call;
+use super::opened::{Answer, bad_answer};
+use super::{HttpEngine, command};
 use crate::domain::{ContainerName, ContainerRef};
 use crate::engine::operation::{
-    CONNECT_NETWORK, CONTAINER_CHANGES, CREATE_CONTAINER, INSPECT_CONTAINER, KILL_CONTAINER,
-    LIST_CONTAINERS, LIST_PROCESSES, Operation, PAUSE_CONTAINER, PRUNE_CONTAINERS,
-    REMOVE_CONTAINER, RENAME_CONTAINER, RESTART_CONTAINER, START_CONTAINER, STOP_CONTAINER,
-    UNPAUSE_CONTAINER, UPDATE_CONTAINER, WAIT_CONTAINER,
+    CONTAINER_CHANGES, CREATE_CONTAINER, INSPECT_CONTAINER, KILL_CONTAINER, LIST_CONTAINERS,
+    LIST_PROCESSES, Operation, PAUSE_CONTAINER, PRUNE_CONTAINERS, REMOVE_CONTAINER,
+    RENAME_CONTAINER, RESTART_CONTAINER, START_CONTAINER, STOP_CONTAINER, UNPAUSE_CONTAINER,
+    UPDATE_CONTAINER, WAIT_CONTAINER,
 };
 use crate::engine::wire::{
     ChangeItem, ContainerItem, ContainerPrune, ContainerState, Creation, Top, Update, Wait,
 };
 use crate::engine::{
-    ApiVersion, Change, ContainerExit, ContainerListing, ContainerSummary, Created, EngineDocument,
-    EngineError, ErrorKind, FileChange, Filters, Listing, ProcessTable, PrunedContainers, Result,
-    WaitCondition, unsupported,
+    ApiVersion, Change, CommandResult, ContainerEngine, ContainerExit, ContainerListing,
+    ContainerSummary, Created, EngineDocument, EngineError, ErrorKind, FileChange, Filters,
+    Listing, ProcessTable, PrunedContainers, Result, WaitCondition, unsupported,
 };
 
 /// The API version that brought `platform` to creations.
@@ -30,215 +32,215 @@ const CONDITION_SINCE: ApiVersion = ApiVersion::new(1, 30);
 /// How often a removal that is under way is looked after: at first, and at most.
 const REMOVAL_POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(800));
 
-pub(super) async fn list(
-    link: &Arc<Link>,
-    listing: &ContainerListing,
-) -> Result<Listing<ContainerSummary>> {
-    let call = Call::new(&LIST_CONTAINERS, &["containers", "json"])
-        .with_flag("all", listing.all)
-        .with_flag("size", listing.size)
-        .with_some("limit", (listing.limit > 0).then(|| listing.limit.to_string()))
-        .with_filters(&listing.filters);
-    link.list::<ContainerItem, _>(call, listing.keep_json).await
-}
-
-pub(super) async fn create(
-    link: &Arc<Link>,
-    name: Option<&ContainerName>,
-    platform: Option<&str>,
-    body: &Value,
-) -> Result<Created> {
-    if platform.is_some() {
-        link.require(&CREATE_CONTAINER, PLATFORM_SINCE, "a container for a platform").await?;
+#[async_trait]
+impl ContainerEngine for HttpEngine {
+    async fn list_containers(
+        &self,
+        listing: &ContainerListing,
+    ) -> Result<Listing<ContainerSummary>> {
+        let call = Call::new(&LIST_CONTAINERS, &["containers", "json"])
+            .with_flag("all", listing.all)
+            .with_flag("size", listing.size)
+            .with_some("limit", (listing.limit > 0).then(|| listing.limit.to_string()))
+            .with_filters(&listing.filters);
+        self.link.list::<ContainerItem, _>(call, listing.keep_json).await
     }
-    let agreed = link.negotiated(&CREATE_CONTAINER).await?;
-    let unknown = unsupported(body, agreed.version);
-    if agreed.is_exact && !unknown.is_empty() {
-        let message = format!("{}; leave it out, or upgrade the Engine", unknown.join("; "));
-        return Err(EngineError::new(ErrorKind::Unsupported, CREATE_CONTAINER.name, message));
+
+    async fn create_container(
+        &self,
+        name: Option<&ContainerName>,
+        platform: Option<&str>,
+        body: &Value,
+    ) -> Result<Created> {
+        if platform.is_some() {
+            self.link
+                .require(&CREATE_CONTAINER, PLATFORM_SINCE, "a container for a platform")
+                .await?;
+        }
+        let agreed = self.link.negotiated(&CREATE_CONTAINER).await?;
+        let unknown = unsupported(body, agreed.version);
+        if agreed.is_exact && !unknown.is_empty() {
+            let message = format!("{}; leave it out, or upgrade the Engine", unknown.join("; "));
+            return Err(EngineError::new(ErrorKind::Unsupported, CREATE_CONTAINER.name, message));
+        }
+        let call = Call::new(&CREATE_CONTAINER, &["containers", "create"])
+            .with_some("name", name.map(ContainerName::as_str))
+            .with_some("platform", platform)
+            .with_json(body.to_string());
+        Ok(self.link.send(call).await?.json::<Creation>().await?.into())
     }
-    let call = Call::new(&CREATE_CONTAINER, &["containers", "create"])
-        .with_some("name", name.map(ContainerName::as_str))
-        .with_some("platform", platform)
-        .with_json(body.to_string());
-    Ok(link.send(call).await?.json::<Creation>().await?.into())
-}
 
-pub(super) async fn inspect(
-    link: &Arc<Link>,
-    container: &ContainerRef,
-    size: bool,
-) -> Result<EngineDocument> {
-    let call = on(&INSPECT_CONTAINER, container, &["json"]).with_flag("size", size);
-    let document = link.document(call).await?;
-    // Its ID is what callers act on from now on.
-    match document.parse::<ContainerState>() {
-        Ok(_) => Ok(document),
-        Err(error) => Err(bad_answer(&INSPECT_CONTAINER, &error.to_string())),
-    }
-}
-
-pub(super) async fn inspect_as_of(
-    link: &Arc<Link>,
-    container: &ContainerRef,
-    version: ApiVersion,
-) -> Result<EngineDocument> {
-    let spoken = link.negotiated(&INSPECT_CONTAINER).await?;
-    if spoken.version <= version {
-        return inspect(link, container, false).await;
-    }
-    link.document_as_of(on(&INSPECT_CONTAINER, container, &["json"]), version).await
-}
-
-pub(super) async fn start(link: &Arc<Link>, container: &ContainerRef) -> Result<Change> {
-    // Without a body: Engines take one for the configuration of the host.
-    Ok(change(&link.send(on(&START_CONTAINER, container, &["start"])).await?))
-}
-
-pub(super) async fn stop(
-    link: &Arc<Link>,
-    container: &ContainerRef,
-    timeout: Option<i64>,
-) -> Result<Change> {
-    let call = on(&STOP_CONTAINER, container, &["stop"])
-        .with_some("t", timeout.map(|seconds| seconds.to_string()));
-    Ok(change(&link.send(call).await?))
-}
-
-pub(super) async fn restart(
-    link: &Arc<Link>,
-    container: &ContainerRef,
-    timeout: Option<i64>,
-) -> Result<()> {
-    let call = on(&RESTART_CONTAINER, container, &["restart"])
-        .with_some("t", timeout.map(|seconds| seconds.to_string()));
-    link.send(call).await.map(drop)
-}
-
-pub(super) async fn kill(
-    link: &Arc<Link>,
-    container: &ContainerRef,
-    signal: Option<&str>,
-) -> Result<()> {
-    link.send(on(&KILL_CONTAINER, container, &["kill"]).with_some("signal", signal)).await.map(drop)
-}
-
-pub(super) async fn pause(link: &Arc<Link>, container: &ContainerRef) -> Result<Change> {
-    let call = on(&PAUSE_CONTAINER, container, &["pause"]);
-    unless(link, call, container, |found| found.state.paused).await
-}
-
-pub(super) async fn unpause(link: &Arc<Link>, container: &ContainerRef) -> Result<Change> {
-    let call = on(&UNPAUSE_CONTAINER, container, &["unpause"]);
-    unless(link, call, container, |found| found.state.running && !found.state.paused).await
-}
-
-pub(super) async fn rename(
-    link: &Arc<Link>,
-    container: &ContainerRef,
-    name: &ContainerName,
-) -> Result<Change> {
-    let call = on(&RENAME_CONTAINER, container, &["rename"]).with("name", name.as_str());
-    unless(link, call, container, |found| found.name.trim_start_matches('/') == name.as_str()).await
-}
-
-pub(super) async fn update(
-    link: &Arc<Link>,
-    container: &ContainerRef,
-    body: &Value,
-) -> Result<Vec<String>> {
-    let call = on(&UPDATE_CONTAINER, container, &["update"]).with_json(body.to_string());
-    Ok(link.send(call).await?.json::<Update>().await?.warnings)
-}
-
-pub(super) async fn wait(
-    link: &Arc<Link>,
-    container: &ContainerRef,
-    condition: WaitCondition,
-) -> Result<ContainerExit> {
-    let condition = match condition {
-        WaitCondition::NotRunning => None,
-        WaitCondition::NextExit => Some("next-exit"),
-        WaitCondition::Removed => Some("removed"),
-    };
-    if condition.is_some() {
-        link.require(&WAIT_CONTAINER, CONDITION_SINCE, "a wait with a condition").await?;
-    }
-    let call = on(&WAIT_CONTAINER, container, &["wait"]).with_some("condition", condition);
-    Ok(link.send(call).await?.json::<Wait>().await?.into())
-}
-
-pub(super) async fn processes(
-    link: &Arc<Link>,
-    container: &ContainerRef,
-    ps_args: Option<&str>,
-) -> Result<ProcessTable> {
-    let call = on(&LIST_PROCESSES, container, &["top"]).with_some("ps_args", ps_args);
-    Ok(link.send(call).await?.json::<Top>().await?.into())
-}
-
-pub(super) async fn changes(link: &Arc<Link>, container: &ContainerRef) -> Result<Vec<FileChange>> {
-    let call = on(&CONTAINER_CHANGES, container, &["changes"]);
-    Ok(link.list::<ChangeItem, _>(call, false).await?.items)
-}
-
-/// Removes a container. Where someone else is removing it already, waits until that is done.
-pub(super) async fn remove(
-    link: &Arc<Link>,
-    container: &ContainerRef,
-    force: bool,
-    remove_volumes: bool,
-) -> Result<()> {
-    let call = |container: &ContainerRef| {
-        on(&REMOVE_CONTAINER, container, &[])
-            .with_flag("force", force)
-            .with_flag("v", remove_volumes)
-    };
-    match link.send(call(container)).await {
-        Err(error) if error.kind == ErrorKind::RemovalInProgress => {}
-        result => return result.map(drop),
-    }
-    // From here on by ID: once it is gone, its name may be that of another container.
-    let id = match state(link, container).await {
-        Ok(found) => ContainerRef::parse(&found.id)
-            .map_err(|error| bad_answer(&INSPECT_CONTAINER, &error.to_string()))?,
-        Err(error) if error.kind == ErrorKind::ContainerNotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let (mut pause, longest) = REMOVAL_POLL;
-    loop {
-        sleep(pause).await;
-        match link.send(call(&id)).await {
-            Ok(_) => return Ok(()),
-            Err(error) => match error.kind {
-                ErrorKind::ContainerNotFound => return Ok(()),
-                ErrorKind::RemovalInProgress => pause = (pause * 2).min(longest),
-                _ => return Err(error),
-            },
+    async fn inspect_container(
+        &self,
+        container: &ContainerRef,
+        size: bool,
+    ) -> Result<EngineDocument> {
+        let call = on(&INSPECT_CONTAINER, container, &["json"]).with_flag("size", size);
+        let document = self.link.document(call).await?;
+        // Its ID is what callers act on from now on.
+        match document.parse::<ContainerState>() {
+            Ok(_) => Ok(document),
+            Err(error) => Err(bad_answer(&INSPECT_CONTAINER, &error.to_string())),
         }
     }
-}
 
-pub(super) async fn connect(
-    link: &Arc<Link>,
-    network: &str,
-    container: &ContainerRef,
-    endpoint: &Value,
-) -> Result<Change> {
-    let body = json!({ "Container": container.as_str(), "EndpointConfig": endpoint });
-    let call =
-        Call::new(&CONNECT_NETWORK, &["networks", network, "connect"]).with_json(body.to_string());
-    let Err(error) = link.send(call).await else { return Ok(Change::Made) };
-    // "endpoint with name web already exists in network front", as 403 or 500.
-    if error.message.contains("already exists in network") {
-        return Ok(Change::Already);
+    async fn inspect_container_as_of(
+        &self,
+        container: &ContainerRef,
+        version: ApiVersion,
+    ) -> Result<EngineDocument> {
+        let spoken = self.link.negotiated(&INSPECT_CONTAINER).await?;
+        if spoken.version <= version {
+            return self.inspect_container(container, false).await;
+        }
+        self.link.document_as_of(on(&INSPECT_CONTAINER, container, &["json"]), version).await
     }
-    Err(error)
-}
 
-pub(super) async fn prune(link: &Arc<Link>, filters: &Filters) -> Result<PrunedContainers> {
-    let call = Call::new(&PRUNE_CONTAINERS, &["containers", "prune"]).with_filters(filters);
-    Ok(link.send(call).await?.json::<ContainerPrune>().await?.into())
+    async fn start_container(&self, container: &ContainerRef) -> Result<Change> {
+        // Without a body: Engines take one for the configuration of the host.
+        Ok(change(&self.link.send(on(&START_CONTAINER, container, &["start"])).await?))
+    }
+
+    async fn stop_container(
+        &self,
+        container: &ContainerRef,
+        timeout: Option<i64>,
+    ) -> Result<Change> {
+        let call = on(&STOP_CONTAINER, container, &["stop"])
+            .with_some("t", timeout.map(|seconds| seconds.to_string()));
+        Ok(change(&self.link.send(call).await?))
+    }
+
+    async fn restart_container(
+        &self,
+        container: &ContainerRef,
+        timeout: Option<i64>,
+    ) -> Result<()> {
+        let call = on(&RESTART_CONTAINER, container, &["restart"])
+            .with_some("t", timeout.map(|seconds| seconds.to_string()));
+        self.link.send(call).await.map(drop)
+    }
+
+    async fn kill_container(&self, container: &ContainerRef, signal: Option<&str>) -> Result<()> {
+        self.link
+            .send(on(&KILL_CONTAINER, container, &["kill"]).with_some("signal", signal))
+            .await
+            .map(drop)
+    }
+
+    async fn pause_container(&self, container: &ContainerRef) -> Result<Change> {
+        let call = on(&PAUSE_CONTAINER, container, &["pause"]);
+        self.unless(call, container, |found| found.state.paused).await
+    }
+
+    async fn unpause_container(&self, container: &ContainerRef) -> Result<Change> {
+        let call = on(&UNPAUSE_CONTAINER, container, &["unpause"]);
+        self.unless(call, container, |found| found.state.running && !found.state.paused).await
+    }
+
+    async fn rename_container(
+        &self,
+        container: &ContainerRef,
+        name: &ContainerName,
+    ) -> Result<Change> {
+        let call = on(&RENAME_CONTAINER, container, &["rename"]).with("name", name.as_str());
+        self.unless(call, container, |found| found.name.trim_start_matches('/') == name.as_str())
+            .await
+    }
+
+    async fn update_container(
+        &self,
+        container: &ContainerRef,
+        body: &Value,
+    ) -> Result<Vec<String>> {
+        let call = on(&UPDATE_CONTAINER, container, &["update"]).with_json(body.to_string());
+        Ok(self.link.send(call).await?.json::<Update>().await?.warnings)
+    }
+
+    async fn wait_container(
+        &self,
+        container: &ContainerRef,
+        condition: WaitCondition,
+    ) -> Result<ContainerExit> {
+        let condition = match condition {
+            WaitCondition::NotRunning => None,
+            WaitCondition::NextExit => Some("next-exit"),
+            WaitCondition::Removed => Some("removed"),
+        };
+        if condition.is_some() {
+            self.link.require(&WAIT_CONTAINER, CONDITION_SINCE, "a wait with a condition").await?;
+        }
+        let call = on(&WAIT_CONTAINER, container, &["wait"]).with_some("condition", condition);
+        Ok(self.link.send(call).await?.json::<Wait>().await?.into())
+    }
+
+    async fn list_processes(
+        &self,
+        container: &ContainerRef,
+        ps_args: Option<&str>,
+    ) -> Result<ProcessTable> {
+        let call = on(&LIST_PROCESSES, container, &["top"]).with_some("ps_args", ps_args);
+        Ok(self.link.send(call).await?.json::<Top>().await?.into())
+    }
+
+    async fn container_changes(&self, container: &ContainerRef) -> Result<Vec<FileChange>> {
+        let call = on(&CONTAINER_CHANGES, container, &["changes"]);
+        Ok(self.link.list::<ChangeItem, _>(call, false).await?.items)
+    }
+
+    // Removes a container. Where someone else is removing it already, waits until that is done.
+    async fn remove_container(
+        &self,
+        container: &ContainerRef,
+        force: bool,
+        remove_volumes: bool,
+    ) -> Result<()> {
+        let call = |container: &ContainerRef| {
+            on(&REMOVE_CONTAINER, container, &[])
+                .with_flag("force", force)
+                .with_flag("v", remove_volumes)
+        };
+        match self.link.send(call(container)).await {
+            Err(error) if error.kind == ErrorKind::RemovalInProgress => {}
+            result => return result.map(drop),
+        }
+        // From here on by ID: once it is gone, its name may be that of another container.
+        let id = match self.state(container).await {
+            Ok(found) => ContainerRef::parse(&found.id)
+                .map_err(|error| bad_answer(&INSPECT_CONTAINER, &error.to_string()))?,
+            Err(error) if error.kind == ErrorKind::ContainerNotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let (mut pause, longest) = REMOVAL_POLL;
+        loop {
+            sleep(pause).await;
+            match self.link.send(call(&id)).await {
+                Ok(_) => return Ok(()),
+                Err(error) => match error.kind {
+                    ErrorKind::ContainerNotFound => return Ok(()),
+                    ErrorKind::RemovalInProgress => pause = (pause * 2).min(longest),
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+
+    async fn prune_containers(&self, filters: &Filters) -> Result<PrunedContainers> {
+        let call = Call::new(&PRUNE_CONTAINERS, &["containers", "prune"]).with_filters(filters);
+        Ok(self.link.send(call).await?.json::<ContainerPrune>().await?.into())
+    }
+
+    async fn run_in_container(
+        &self,
+        container: &ContainerRef,
+        command: &[String],
+    ) -> Result<CommandResult> {
+        command::run(&self.link, container, command).await
+    }
+
+    async fn log_tail(&self, container: &ContainerRef, lines: u32) -> Result<Vec<String>> {
+        command::log_tail(&self.link, container, lines).await
+    }
 }
 
 fn on(operation: &'static Operation, container: &ContainerRef, rest: &[&str]) -> Call {
@@ -251,27 +253,29 @@ fn change(answer: &Answer) -> Change {
     if answer.status == http::StatusCode::NOT_MODIFIED { Change::Already } else { Change::Made }
 }
 
-/// Makes a call that fails where nothing is to be done, and looks then whether that is why:
-/// the statuses and texts for it differ between Engines.
-async fn unless(
-    link: &Arc<Link>,
-    call: Call,
-    container: &ContainerRef,
-    is_so: impl Fn(&ContainerState) -> bool,
-) -> Result<Change> {
-    let Err(error) = link.send(call).await else { return Ok(Change::Made) };
-    let refused = matches!(
-        error.kind,
-        ErrorKind::BadRequest | ErrorKind::Conflict | ErrorKind::NameInUse | ErrorKind::Engine
-    );
-    if refused && state(link, container).await.is_ok_and(|found| is_so(&found)) {
-        Ok(Change::Already)
-    } else {
-        Err(error)
+impl HttpEngine {
+    /// Makes a call that fails where nothing is to be done, and looks then whether that is why:
+    /// the statuses and texts for it differ between Engines.
+    async fn unless(
+        &self,
+        call: Call,
+        container: &ContainerRef,
+        is_so: impl Fn(&ContainerState) -> bool,
+    ) -> Result<Change> {
+        let Err(error) = self.link.send(call).await else { return Ok(Change::Made) };
+        let refused = matches!(
+            error.kind,
+            ErrorKind::BadRequest | ErrorKind::Conflict | ErrorKind::NameInUse | ErrorKind::Engine
+        );
+        if refused && self.state(container).await.is_ok_and(|found| is_so(&found)) {
+            Ok(Change::Already)
+        } else {
+            Err(error)
+        }
     }
-}
 
-async fn state(link: &Arc<Link>, container: &ContainerRef) -> Result<ContainerState> {
-    let found = inspect(link, container, false).await?;
-    found.parse().map_err(|error| bad_answer(&INSPECT_CONTAINER, &error.to_string()))
+    async fn state(&self, container: &ContainerRef) -> Result<ContainerState> {
+        let found = self.inspect_container(container, false).await?;
+        found.parse().map_err(|error| bad_answer(&INSPECT_CONTAINER, &error.to_string()))
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use super::link::bad_answer;
+use super::opened::bad_answer;
 use crate::engine::list::{ListDecoder, ListError, ListItem};
 use crate::engine::operation::Operation;
 use crate::engine::{EngineError, ErrorKind, Result};

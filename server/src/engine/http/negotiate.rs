@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
-use super::link::{Answer, Call, Link, bad_answer};
+use super::link::{Call, Link};
+use super::opened::{Answer, bad_answer};
 use crate::engine::operation::{self, Operation};
 use crate::engine::version::{CLIENT_MIN, choose_version, needs_minimum};
 use crate::engine::{ApiVersion, EngineError, ErrorKind, Result, wire};
@@ -116,7 +117,7 @@ async fn negotiate(link: Arc<Link>) -> Result<Negotiated> {
     result
 }
 
-async fn ask(link: &Link) -> Result<Negotiated> {
+async fn ask(link: &Arc<Link>) -> Result<Negotiated> {
     let (max, is_exact) = ask_maximum(link).await?;
     let min = if needs_minimum(max) { ask_minimum(link, max).await? } else { None };
     match choose_version(max, min) {
@@ -131,7 +132,7 @@ async fn ask(link: &Link) -> Result<Negotiated> {
 
 /// The highest version, from the header of `/_ping`, the one path that needs no version; and whether
 /// it says which settings are known.
-async fn ask_maximum(link: &Link) -> Result<(Option<ApiVersion>, bool)> {
+async fn ask_maximum(link: &Arc<Link>) -> Result<(Option<ApiVersion>, bool)> {
     let is_exact = |answer: &Answer| !is_podman(answer);
     let head = Call::new(&operation::PING_HEAD, &["_ping"]);
     match link.send_with(&head, None).await {
@@ -157,7 +158,7 @@ async fn ask_maximum(link: &Link) -> Result<(Option<ApiVersion>, bool)> {
 }
 
 /// The lowest version, asked with the Engine's own highest, which it cannot refuse.
-async fn ask_minimum(link: &Link, max: Option<ApiVersion>) -> Result<Option<ApiVersion>> {
+async fn ask_minimum(link: &Arc<Link>, max: Option<ApiVersion>) -> Result<Option<ApiVersion>> {
     let call = Call::new(&operation::VERSION, &["version"]);
     let answer = link.send_with(&call, Some(max.unwrap_or(CLIENT_MIN))).await?;
     let versions: wire::Versions = answer.json().await?;

@@ -1,7 +1,7 @@
 //! What must be so when all callers were answered and every rollout rests, and what was reached.
 
 use wharf_server::domain::{HostName, ImageName, ImageReference};
-use wharf_server::engine::Engine;
+use wharf_server::engine::ImageEngine;
 use wharf_server::rollout::model::{
     Control, Event, HostEnd, HostEvent, HostPlan, Phase, RolloutId, Step, TargetKind,
 };

@@ -1,0 +1,150 @@
+//! The answer to a call from the moment its head is there. Short answers are read whole, up to
+//! their caps; of streams the reader takes chunk after chunk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, StatusCode, Version};
+use reqwest::Response;
+use serde::de::DeserializeOwned;
+
+use super::answers::Share;
+use super::intake::Intake;
+use super::lanes::Ticket;
+use super::link::Link;
+use super::transport::{Phase, transport_error};
+use crate::engine::operation::{Access, Operation};
+use crate::engine::{ApiVersion, EngineError, ErrorKind, Result, wire};
+
+/// Answers above this size are parsed on a thread of their own, so that a huge one of one host
+/// does not hold back the others: parsing takes some 3 ms a megabyte.
+const PARSED_IN_PLACE: usize = 1 << 20;
+
+/// An answer with a status of success, or 304, of which the body is still to be read.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) link: Arc<Link>,
+    pub(super) ticket: Arc<Ticket>,
+    pub(super) operation: &'static Operation,
+    /// The version it was asked with.
+    pub(super) version: Option<ApiVersion>,
+    /// From the first byte of the request to the head of the answer.
+    pub(super) latency: Duration,
+    pub(super) response: Response,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(super) struct Answer<B = Vec<u8>> {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: B,
+    /// The version it was asked with.
+    pub(super) version: Option<ApiVersion>,
+    /// From the first byte of the request to the head of the answer.
+    pub(super) latency: Duration,
+    /// Whether a connection was opened for it.
+    pub(super) connected: bool,
+    pub(super) operation: &'static Operation,
+    /// Given back once the answer is read.
+    share: Share,
+}
+
+impl Opened {
+    /// The next bytes of the body; `None` at its end.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        let chunk = self.link.in_time(self.operation, self.response.chunk()).await?;
+        let chunk = chunk.map_err(|error| {
+            let Link { address, security, .. } = &*self.link;
+            transport_error(self.operation, address, *security, Phase::Body, &error)
+        })?;
+        if chunk.is_none() && self.stays_open() {
+            self.ticket.whole();
+        }
+        Ok(chunk)
+    }
+
+    /// Reads the body up to its cap.
+    pub(super) async fn read<B: Intake>(mut self, mut body: B) -> Result<Answer<B>> {
+        let operation = self.operation;
+        let failed = |kind, message| EngineError::new(kind, operation.name, message);
+        let too_large = || {
+            let cap = operation.cap;
+            let message = format!("the answer is larger than the {cap} bytes that are accepted");
+            failed(ErrorKind::AnswerTooLarge, message)
+        };
+        if self.response.content_length().is_some_and(|length| length > operation.cap as u64) {
+            return Err(too_large());
+        }
+        let mut length = 0;
+        let mut share = self.link.answers.share();
+        while let Some(chunk) = self.chunk().await? {
+            length += chunk.len();
+            if length > operation.cap {
+                return Err(too_large());
+            }
+            // A write is done, and its short answer must be read.
+            if operation.access == Access::Read {
+                let grown = share.grow(body.memory() + chunk.len()).await;
+                grown.map_err(|error| failed(ErrorKind::AnswerMemory, error.to_string()))?;
+            }
+            body.take(operation, &chunk)?;
+        }
+        let Self { version, latency, response, ticket, .. } = self;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let connected = ticket.connected();
+        Ok(Answer { status, headers, body, version, latency, connected, operation, share })
+    }
+
+    /// Whether the answer says where its body ends. One that ends with the connection may have
+    /// been cut anywhere.
+    pub(super) fn has_an_end(&self) -> bool {
+        let headers = self.response.headers();
+        headers.contains_key(TRANSFER_ENCODING) || headers.contains_key(CONTENT_LENGTH)
+    }
+
+    /// Whether the connection can serve another call after this answer.
+    fn stays_open(&self) -> bool {
+        let mut options = self.response.headers().get_all(CONNECTION).iter();
+        let closes = options.any(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+        self.response.version() == Version::HTTP_11 && !closes
+    }
+}
+
+impl Answer {
+    /// The body as text.
+    pub(super) fn into_text(self) -> Result<String> {
+        let operation = self.operation;
+        String::from_utf8(self.body).map_err(|_| bad_answer(operation, "it is not UTF-8"))
+    }
+
+    /// Reads the body as one JSON value.
+    pub(super) async fn json<T: DeserializeOwned + Send + 'static>(self) -> Result<T> {
+        let operation = self.operation;
+        let Self { body, share, .. } = self;
+        let text = String::from_utf8(body).map_err(|_| bad_answer(operation, "it is not UTF-8"))?;
+        let read = move |text: &str| {
+            // Until it is parsed, whoever waits for that.
+            let _share = share;
+            wire::parse(text)
+        };
+        let parsed = if text.len() <= PARSED_IN_PLACE {
+            read(&text)
+        } else {
+            let parsing = tokio::task::spawn_blocking(move || read(&text));
+            parsing.await.map_err(|_| bad_answer(operation, "it could not be read"))?
+        };
+        parsed.map_err(|error| bad_answer(operation, &error.to_string()))
+    }
+}
+
+/// An answer that is not what the Engine API says.
+pub(super) fn bad_answer(operation: &Operation, problem: &str) -> EngineError {
+    EngineError::new(
+        ErrorKind::BadAnswer,
+        operation.name,
+        format!("the answer is not what an Engine says: {problem}"),
+    )
+}
