@@ -6,7 +6,9 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor, Value};
+use prost_reflect::{
+    DescriptorPool, EnumValueDescriptor, MessageDescriptor, MethodDescriptor, Value,
+};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -104,7 +106,7 @@ fn of_method(method: &MethodDescriptor) -> Result<String, Error> {
     };
     let roles = pool.get_enum_by_name("wharf.v1.Role").ok_or("no enum Role")?;
     let role = option("required_role")?.as_enum_number().and_then(|role| roles.get_value(role));
-    let role = match role.as_ref().map(|role| role.name()) {
+    let role = match role.as_ref().map(EnumValueDescriptor::name) {
         Some("ROLE_READER") => "Reader",
         Some("ROLE_OPERATOR") => "Operator",
         Some("ROLE_ADMIN") => "Admin",

@@ -297,5 +297,4 @@ pub fn engine_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D
 }
 
 #[cfg(test)]
-#[path = "wire/tests.rs"]
 mod tests;
