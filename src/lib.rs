@@ -1,6 +1,7 @@
 //! Wharf's API for Rust: the types of `proto/wharf/v1`, and a client.
 //!
 //! - [`v1`]: the generated messages, clients and servers.
+//! - [`contract`]: its methods, and what all requests and responses of a kind have.
 //! - [`fanout`]: the one envelope of every call that reaches several hosts.
 //! - [`causes`]: why a call failed, below the words "transport error".
 //! - [`client`]: a connection to `wharfd` over a unix socket, TCP or TLS.
@@ -11,6 +12,7 @@
 pub mod causes;
 #[cfg(feature = "client")]
 pub mod client;
+pub mod contract;
 pub mod fanout;
 mod redact;
 pub mod reflect;

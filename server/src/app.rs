@@ -139,6 +139,7 @@ impl Server {
         .await?;
         let routes = routes(&edge, &rollouts, journal)?.add_service(health_service);
         let mut listeners = JoinSet::new();
+        let methods = Arc::new(Methods::load());
         let calls = CallLimit::new(config.limits.max_calls_per_caller);
         let count =
             |tcp| config.listen.iter().filter(|at| matches!(at, Listen::Tcp { .. }) == tcp).count();
@@ -147,6 +148,7 @@ impl Server {
             let configured = config.limits.max_connections;
             let most = listener::share(files, is_tcp, count(is_tcp), configured);
             let admission = Admission {
+                methods: Arc::clone(&methods),
                 web: web_access(&config, listen),
                 connections: Connections::new(most, &config.limits),
                 calls: calls.clone(),
@@ -260,6 +262,7 @@ fn web_access(config: &Config, listen: &Listen) -> WebAccess {
 
 /// Authentication and limits for callers of one listener.
 struct Admission {
+    methods: Arc<Methods>,
     web: WebAccess,
     connections: Connections,
     calls: CallLimit,
@@ -280,7 +283,7 @@ fn serve(
         .accept_http1(true)
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .max_concurrent_streams(admission.limits.max_streams_per_connection);
-    let Admission { web, connections, calls, limits } = admission;
+    let Admission { methods, web, connections, calls, limits } = admission;
     let credentials = match (&listener, access) {
         (Listener::Unix(..), _) => auth::Access::UnixSocket,
         (Listener::Tcp(_), Access::Secured { identity, tokens }) => {
@@ -314,11 +317,11 @@ fn serve(
         .layer(connections.clone())
         .layer(tower::util::option_layer(web.cors()))
         .layer(GrpcWebLayer::new())
-        .layer(AuthLayer::new(Arc::new(Methods::load()), credentials, web))
+        .layer(AuthLayer::new(Arc::clone(&methods), credentials, web))
         .layer(calls)
         // Inside, so that the log of calls has this end too.
         .layer(DeadlineLayer)
-        .layer(IncomingLayer::load())
+        .layer(IncomingLayer(methods))
         .add_routes(routes);
     let name = listener.to_string();
     Ok(async move {
@@ -338,16 +341,8 @@ fn serve(
 
 async fn announce(health: &HealthReporter, status: tonic_health::ServingStatus) {
     // The empty name means the whole server.
-    for service in [
-        "",
-        "wharf.v1.HostService",
-        "wharf.v1.ImageService",
-        "wharf.v1.ContainerService",
-        "wharf.v1.RegistryService",
-        "wharf.v1.RolloutService",
-        "wharf.v1.SystemService",
-    ] {
-        health.set_service_status(service, status).await;
+    for service in [""].iter().chain(wharf::contract::SERVICES) {
+        health.set_service_status(*service, status).await;
     }
 }
 

@@ -107,18 +107,14 @@ pub fn select_problem(error: &SelectError) -> Problem {
     Problem::new(reason, error.to_string())
 }
 
-/// Containers by name or ID, at least one, without duplicates.
-pub fn container_refs(
-    violations: &mut Violations,
-    field: &str,
-    names: &[String],
-) -> Vec<ContainerRef> {
-    each_name(violations, field, names, ContainerRef::parse)
+/// The field `containers`: names or IDs, at least one, without duplicates.
+pub fn container_refs(violations: &mut Violations, names: &[String]) -> Vec<ContainerRef> {
+    each_name(violations, "containers", names, ContainerRef::parse)
 }
 
-/// Images by reference or ID, at least one, without duplicates.
-pub fn image_names(violations: &mut Violations, field: &str, names: &[String]) -> Vec<ImageName> {
-    each_name(violations, field, names, ImageName::parse)
+/// The field `images`: references or IDs, at least one, without duplicates.
+pub fn image_names(violations: &mut Violations, names: &[String]) -> Vec<ImageName> {
+    each_name(violations, "images", names, ImageName::parse)
 }
 
 fn each_name<T: PartialEq, E: fmt::Display>(

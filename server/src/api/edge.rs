@@ -1,18 +1,20 @@
 //! Shared by all services: from a request to its hosts, and from the work on them to the response
 //! stream.
 
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::Either;
 use futures_util::{Stream, StreamExt};
-use prost::Message;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
+use wharf::contract::{self, FanoutRequest};
 use wharf::fanout::FanoutResponse;
 use wharf::v1;
 
@@ -21,10 +23,9 @@ use super::audit::Subject;
 use super::auth::Principal;
 use super::convert;
 use super::deadline::work_deadline;
-use super::methods::{Method, Methods};
 use super::operations::{Identified, Operations, Resumed};
-use super::problem::Problem;
-use super::requests::{FanoutRequest, WriteRequest};
+use super::problem::{Finish, Problem};
+use crate::body::violation::Violations;
 use crate::domain::{Host, HostName};
 use crate::fleet::fanout::{self, FanoutOptions, HostCall};
 use crate::fleet::inventory::{Inventory, Snapshot};
@@ -35,6 +36,12 @@ use crate::store::Store;
 
 /// The answer of a fan-out.
 pub type ResponseStream<R> = Pin<Box<dyn Stream<Item = Result<R, Status>> + Send>>;
+
+/// What the hosts of a fan-out say before their outcomes.
+pub type EventOf<T> = <<T as contract::Request>::Response as FanoutResponse>::Event;
+
+/// How a handler of a fan-out answers.
+pub type Answered<T> = Result<Response<ResponseStream<<T as contract::Request>::Response>>, Status>;
 
 /// Maximum time that work continues after its caller stopped waiting. Engines that hang longer do
 /// not recover; a stop with a longer grace period is an exception.
@@ -63,15 +70,14 @@ pub struct Edge {
     pub default_max_parallel: usize,
     /// When the process started.
     pub started_at: SystemTime,
-    methods: Methods,
     operations: Operations,
 }
 
-/// A checked fan-out, ready to start.
+/// A checked fan-out, ready to start. `T` is its request.
 #[derive(Debug)]
-pub struct FanoutCall {
-    path: &'static str,
-    method: Method,
+pub struct FanoutCall<T> {
+    request: PhantomData<fn(T)>,
+    method: contract::Method,
     principal: Principal,
     subject: Subject,
     selection: Selection,
@@ -100,7 +106,6 @@ impl Edge {
             stopping,
             default_max_parallel,
             started_at: SystemTime::now(),
-            methods: Methods::load(),
         }
     }
 
@@ -109,14 +114,12 @@ impl Edge {
     /// `default_timeout` is that of the method for one host; `None` is none.
     pub fn accept<T: FanoutRequest>(
         &self,
-        path: &'static str,
         request: &Request<T>,
         default_timeout: Option<Duration>,
-    ) -> Result<FanoutCall, Problem> {
-        let message = request.get_ref();
-        let method = self.method(path)?;
+    ) -> Result<FanoutCall<T>, Problem> {
+        let (message, method) = (request.get_ref(), T::METHOD);
         let settings = convert::fanout_options(message.fanout())?;
-        let request_id = convert::request_id(message.request_id())?;
+        let write = self.identified(request)?;
         let selection = convert::selection(message.targets())?;
         let options = FanoutOptions {
             host_timeout: settings.host_timeout.or(default_timeout),
@@ -125,47 +128,47 @@ impl Edge {
             detached: method.mutates,
             background_limit: BACKGROUND_LIMIT,
         };
-        let principal = Principal::of(request);
         Ok(FanoutCall {
-            path,
+            request: PhantomData,
             method,
             subject: Subject::of(request),
             selection,
             options,
             allow_partial: settings.allow_partial.unwrap_or(!method.mutates),
             operation_id: Uuid::new_v4(),
-            write: request_id.map(|id| Identified {
-                id,
-                principal: principal.clone(),
-                path,
-                request_sha256: self.operations.digest(path, message),
-                repeatable: method.repeatable,
-            }),
-            principal,
+            write,
+            principal: Principal::of(request),
         })
+    }
+
+    /// The write that a request is, where it has an ID.
+    fn identified<T: contract::Request>(
+        &self,
+        request: &Request<T>,
+    ) -> Result<Option<Identified>, Problem> {
+        let (message, method) = (request.get_ref(), T::METHOD);
+        Ok(convert::request_id(message.request_id())?.map(|id| Identified {
+            id,
+            principal: Principal::of(request),
+            path: method.path,
+            request_sha256: self.operations.digest(method.path, message),
+            repeatable: method.repeatable,
+        }))
     }
 
     /// Does a write that is not about hosts. It continues if the caller disconnects, and with a
     /// request ID it is done once: `work` learns whether an earlier attempt may already have done
     /// it.
-    pub async fn once<T, R, F>(
+    pub async fn once<T, F>(
         &self,
-        path: &'static str,
-        principal: Principal,
-        message: &T,
+        request: &Request<T>,
         work: impl FnOnce(bool) -> F + Send + 'static,
-    ) -> Result<R, Problem>
+    ) -> Result<Response<T::Response>, Status>
     where
-        T: WriteRequest,
-        R: Message + Default + 'static,
-        F: Future<Output = Result<R, Problem>> + Send + 'static,
+        T: contract::Request,
+        F: Future<Output = Result<T::Response, Problem>> + Send + 'static,
     {
-        let repeatable = self.method(path)?.repeatable;
-        let request_id = convert::request_id(message.request_id())?;
-        let write = request_id.map(|id| {
-            let request_sha256 = self.operations.digest(path, message);
-            Identified { id, principal, path, request_sha256, repeatable }
-        });
+        let write = self.identified(request)?;
         let operations = self.operations.clone();
         let done = self.background.spawn(async move {
             match write {
@@ -173,13 +176,7 @@ impl Edge {
                 None => work(false).await,
             }
         });
-        done.await.map_err(|error| Problem::internal(&error))?
-    }
-
-    fn method(&self, path: &str) -> Result<Method, Problem> {
-        self.methods.get(path).ok_or_else(|| {
-            Problem::invalid_field("method", format!("{path} is not in the contract"))
-        })
+        Ok(Response::new(done.await.map_err(|error| Problem::internal(&error))??))
     }
 
     /// The hosts of a selection, sorted by name.
@@ -187,37 +184,48 @@ impl Edge {
         choose(&convert::selection(targets)?, &self.inventory.snapshot())
     }
 
-    /// Does `work` on every host of the call and returns the stream with the envelope.
-    pub async fn run<R, W, F>(
+    /// Does `work` on every host that the request is for, and answers with the envelope around
+    /// it. `order` is what the hosts are to do, as it was checked.
+    pub async fn each_host<T, O, W, F>(
         &self,
-        call: FanoutCall,
+        request: &Request<T>,
+        default_timeout: Option<Duration>,
+        order: O,
         work: W,
-    ) -> Result<Response<ResponseStream<R>>, Status>
+    ) -> Answered<T>
     where
-        R: FanoutResponse,
-        R::Event: Clone + Sync,
-        W: Fn(HostCall<R::Event>) -> F + Send + Sync + 'static,
+        T: FanoutRequest,
+        O: Send + Sync + 'static,
+        W: Fn(HostCall<EventOf<T>>, Arc<O>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<Done, HostError>> + Send + 'static,
+    {
+        self.run(self.accept(request, default_timeout)?, order, work).await
+    }
+
+    /// The same for a call that was accepted.
+    pub async fn run<T, O, W, F>(&self, call: FanoutCall<T>, order: O, work: W) -> Answered<T>
+    where
+        T: FanoutRequest,
+        O: Send + Sync + 'static,
+        W: Fn(HostCall<EventOf<T>>, Arc<O>) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Done, HostError>> + Send + 'static,
     {
         let snapshot = self.inventory.snapshot();
         let select = || choose(&call.selection, &snapshot);
         let resumed = match &call.write {
-            Some(write) => self.operations.resume::<R>(write, &snapshot, select).await?,
+            Some(write) => self.operations.resume::<T::Response>(write, &snapshot, select).await?,
             None => Resumed::fresh(select()?),
         };
         let Resumed { recorder, names, recorded, hosts } = resumed;
         call.log(&names);
         let answer = call.answer(names);
-        let work = move |call: HostCall<R::Event>| {
-            let recorder = recorder.clone();
-            match recorder {
-                Some(recorder) => {
-                    let (call, recorder) = recorder.for_host::<R>(call);
-                    let work = work(call);
-                    futures_util::future::Either::Left(recorder.record(work))
-                }
-                None => futures_util::future::Either::Right(work(call)),
+        let order = Arc::new(order);
+        let work = move |call: HostCall<EventOf<T>>| match recorder.clone() {
+            Some(recorder) => {
+                let (call, recorder) = recorder.for_host::<T::Response>(call);
+                Either::Left(recorder.record(work(call, Arc::clone(&order))))
             }
+            None => Either::Right(work(call, Arc::clone(&order))),
         };
         let live =
             fanout::start(hosts, call.options, Arc::clone(&self.pool), &self.background, work);
@@ -226,6 +234,18 @@ impl Edge {
             .boxed();
         Ok(Response::new(Box::pin(answer.stream(parts, self.stopping.clone()))))
     }
+}
+
+/// What a request asks for, once it is checked. `read` notes all that is wrong, and has a value
+/// where nothing is.
+pub fn checked<T, O>(
+    request: &Request<T>,
+    read: impl FnOnce(&mut Violations, &T) -> Option<O>,
+) -> Result<O, Problem> {
+    let mut violations = Violations::default();
+    let order = read(&mut violations, request.get_ref());
+    violations.finish()?;
+    order.ok_or_else(|| Problem::invalid_field("request", "must be complete"))
 }
 
 fn choose(selection: &Selection, snapshot: &Snapshot) -> Result<Vec<Arc<Host>>, Problem> {
@@ -239,7 +259,7 @@ pub fn some(names: impl ExactSizeIterator<Item = String>) -> String {
     if more == 0 { list } else { format!("{list},+{more}") }
 }
 
-impl FanoutCall {
+impl<T> FanoutCall<T> {
     /// Work in progress stops if the caller disconnects.
     #[must_use]
     pub fn cancelled_with_caller(mut self, cancelled: bool) -> Self {
@@ -264,7 +284,7 @@ impl FanoutCall {
     }
 
     fn log(&self, names: &[HostName]) {
-        let (method, hosts, operation) = (self.path, names.len(), self.operation_id);
+        let (method, hosts, operation) = (self.method.path, names.len(), self.operation_id);
         let list = some(names.iter().map(ToString::to_string));
         self.subject.say(format_args!("hosts={list} operation={operation}"));
         let principal = &self.principal;

@@ -11,9 +11,9 @@ mod tests;
 use std::collections::HashMap;
 use std::fmt;
 
-use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
+use super::encoded::{Malformed, Reader, Value};
 use crate::body::violation::FieldViolation;
 
 /// The limits of a field.
@@ -98,6 +98,12 @@ struct Seen {
 /// The walk is over: the message is broken, or enough was found.
 struct Stop;
 
+impl From<Malformed> for Stop {
+    fn from(_: Malformed) -> Self {
+        Self
+    }
+}
+
 /// The path of a field in the request.
 struct Path<'a> {
     parent: Option<&'a Path<'a>>,
@@ -114,17 +120,16 @@ impl Walk {
         map: Option<Limit>,
         seen: &mut Seen,
         parent: Option<&Path<'_>>,
-        mut rest: &[u8],
+        encoded: &[u8],
     ) -> Result<(), Stop> {
-        while !rest.is_empty() {
-            let (number, wire_type) = decode_key(&mut rest).map_err(|_| Stop)?;
-            if wire_type == WireType::StartGroup {
-                // The contract has no groups, and the decoder skips unknown ones.
-                let context = DecodeContext::default();
-                skip_field(wire_type, number, &mut rest, context).map_err(|_| Stop)?;
-                continue;
-            }
-            let value = value(wire_type, &mut rest)?;
+        let mut left = Reader(encoded);
+        while !left.is_empty() {
+            let (number, form) = left.key()?;
+            let value = match left.value(number, form)? {
+                Value::Bytes(bytes) => Some(bytes),
+                Value::Number(_) | Value::Fixed => None,
+                Value::Group => continue,
+            };
             let Some(field) = message.get_field(number) else { continue };
             let limit = map.unwrap_or_else(|| limit(&field));
             let mut path = Path { parent, name: field.name(), index: None };
@@ -178,24 +183,6 @@ impl fmt::Display for Path<'_> {
             None => Ok(()),
         }
     }
-}
-
-/// Reads the value of a field; its bytes if it has a length.
-fn value<'a>(wire_type: WireType, rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Stop> {
-    let length = match wire_type {
-        WireType::Varint => {
-            decode_varint(rest).map_err(|_| Stop)?;
-            return Ok(None);
-        }
-        WireType::ThirtyTwoBit => 4,
-        WireType::SixtyFourBit => 8,
-        WireType::LengthDelimited => decode_varint(rest).map_err(|_| Stop)?,
-        WireType::StartGroup | WireType::EndGroup => return Err(Stop),
-    };
-    let length = usize::try_from(length).map_err(|_| Stop)?;
-    let (value, after) = rest.split_at_checked(length).ok_or(Stop)?;
-    *rest = after;
-    Ok((wire_type == WireType::LengthDelimited).then_some(value))
 }
 
 /// The entries in one value of a repeated field: numbers may be packed.

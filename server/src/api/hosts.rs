@@ -13,9 +13,8 @@ use wharf::v1::add_host_request::Tls;
 use wharf::v1::host_service_server::HostService;
 
 use super::audit::Subject;
-use super::auth::Principal;
 use super::convert;
-use super::edge::{Edge, ResponseStream, some};
+use super::edge::{Edge, ResponseStream, checked, some};
 use super::problem::Finish;
 use super::problem::Problem;
 use super::size::{FRAME, FULL};
@@ -63,20 +62,18 @@ impl HostService for Hosts {
         &self,
         request: Request<v1::AddHostRequest>,
     ) -> Result<Response<v1::AddHostResponse>, Status> {
-        let (principal, subject) = (Principal::of(&request), Subject::of(&request));
-        let message = request.into_inner();
-        subject.say(format_args!("host={}", quoted(&message.name)));
-        let new = new_host(message.clone())?;
+        let subject = Subject::of(&request);
+        subject.say(format_args!("host={}", quoted(&request.get_ref().name)));
+        let new = new_host(request.get_ref().clone())?;
         let edge = Arc::clone(&self.edge);
-        let path = "/wharf.v1.HostService/AddHost";
-        let done = self.edge.once(path, principal, &message, move |_| async move {
+        let work = move |_| async move {
             let added = edge.inventory.add(new, SystemTime::now()).await;
             let host = added.map_err(|error| inventory_problem(&error))?;
             subject.say(format_args!("host={} address={}", host.name, host.address));
             let snapshot = edge.inventory.snapshot();
             Ok(v1::AddHostResponse { host: Some(view(&host, &snapshot)) })
-        });
-        Ok(Response::new(done.await?))
+        };
+        self.edge.once(&request, work).await
     }
 
     async fn get_host(
@@ -135,26 +132,25 @@ impl HostService for Hosts {
         &self,
         request: Request<v1::UpdateHostLabelsRequest>,
     ) -> Result<Response<v1::UpdateHostLabelsResponse>, Status> {
-        let (principal, subject) = (Principal::of(&request), Subject::of(&request));
-        let request = request.into_inner();
-        let mut violations = Violations::default();
-        let set = violations.check("set", Labels::from_pairs(&request.set)).unwrap_or_default();
-        let mut remove = Vec::new();
-        for (index, key) in request.remove.iter().enumerate() {
-            remove.extend(violations.check(&format!("remove[{index}]"), LabelKey::parse(key)));
-        }
-        for key in remove.iter().filter(|key| set.get(key.as_str()).is_some()) {
-            violations.add("remove", format!("must not contain {key}, which is also in `set`"));
-        }
-        if request.set.is_empty() && request.remove.is_empty() {
-            violations.add("set", "must not be empty unless `remove` has a label");
-        }
-        violations.finish()?;
-        convert::selection(request.targets.as_ref())?;
+        let subject = Subject::of(&request);
+        let (set, remove) = checked(&request, |violations, message| {
+            let set = violations.check("set", Labels::from_pairs(&message.set)).unwrap_or_default();
+            let mut remove = Vec::new();
+            for (index, key) in message.remove.iter().enumerate() {
+                remove.extend(violations.check(&format!("remove[{index}]"), LabelKey::parse(key)));
+            }
+            for key in remove.iter().filter(|key| set.get(key.as_str()).is_some()) {
+                violations.add("remove", format!("must not contain {key}, which is also in `set`"));
+            }
+            if message.set.is_empty() && message.remove.is_empty() {
+                violations.add("set", "must not be empty unless `remove` has a label");
+            }
+            Some((set, remove))
+        })?;
+        let targets = request.get_ref().targets.clone();
+        convert::selection(targets.as_ref())?;
         let edge = Arc::clone(&self.edge);
-        let targets = request.targets.clone();
-        let path = "/wharf.v1.HostService/UpdateHostLabels";
-        let done = self.edge.once(path, principal, &request, move |_| async move {
+        let work = move |_| async move {
             // Only after the record was read: completed work stands, even if the labels that
             // selected the hosts have changed.
             let hosts = edge.select(targets.as_ref())?;
@@ -165,31 +161,29 @@ impl HostService for Hosts {
             let snapshot = edge.inventory.snapshot();
             let hosts = hosts.iter().map(|host| view(host, &snapshot)).collect();
             Ok(v1::UpdateHostLabelsResponse { hosts })
-        });
-        Ok(Response::new(done.await?))
+        };
+        self.edge.once(&request, work).await
     }
 
     async fn remove_host(
         &self,
         request: Request<v1::RemoveHostRequest>,
     ) -> Result<Response<v1::RemoveHostResponse>, Status> {
-        let (principal, subject) = (Principal::of(&request), Subject::of(&request));
-        let request = request.into_inner();
-        subject.say(format_args!("host={}", quoted(&request.name)));
-        let name = HostName::parse(&request.name)
+        let message = request.get_ref();
+        Subject::of(&request).say(format_args!("host={}", quoted(&message.name)));
+        let name = HostName::parse(&message.name)
             .map_err(|error| Problem::invalid_field("name", error))?;
         let edge = Arc::clone(&self.edge);
-        let allow_missing = request.allow_missing;
-        let path = "/wharf.v1.HostService/RemoveHost";
-        let done = self.edge.once(path, principal, &request, move |again| async move {
+        let allow_missing = message.allow_missing;
+        let work = move |again: bool| async move {
             let removed = edge.inventory.remove(name.clone()).await;
             let removed = removed.map_err(|error| inventory_problem(&error))?;
             if !removed && !allow_missing && !again {
                 return Err(not_found(&name));
             }
             Ok(v1::RemoveHostResponse {})
-        });
-        Ok(Response::new(done.await?))
+        };
+        self.edge.once(&request, work).await
     }
 
     async fn check_hosts(
@@ -197,22 +191,17 @@ impl HostService for Hosts {
         request: Request<v1::CheckHostsRequest>,
     ) -> Result<Response<Self::CheckHostsStream>, Status> {
         use v1::check_hosts_response::Event;
-        let call = self.edge.accept("/wharf.v1.HostService/CheckHosts", &request, Some(CHECK))?;
-        let service = self.clone();
         self.edge
-            .run(call, move |call| {
-                let service = service.clone();
-                async move {
-                    let version = call.engine.version().await?;
-                    let info = call.engine.info().await?;
-                    // Last, when the connection is open for certain.
-                    let ping = call.engine.ping().await?;
-                    let mut status = system_views::host_status(&info, &version)?;
-                    status.latency = prost_types::Duration::try_from(ping.latency).ok();
-                    status.warnings = service.same_engine(call.host_name(), &status.engine_id);
-                    call.emit(Event::Status(status)).await;
-                    Ok(Done::UNCHANGED)
-                }
+            .each_host(&request, Some(CHECK), self.clone(), |call, service| async move {
+                let version = call.engine.version().await?;
+                let info = call.engine.info().await?;
+                // Last, when the connection is open for certain.
+                let ping = call.engine.ping().await?;
+                let mut status = system_views::host_status(&info, &version)?;
+                status.latency = prost_types::Duration::try_from(ping.latency).ok();
+                status.warnings = service.same_engine(call.host_name(), &status.engine_id);
+                call.emit(Event::Status(status)).await;
+                Ok(Done::UNCHANGED)
             })
             .await
     }

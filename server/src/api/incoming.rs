@@ -8,7 +8,6 @@
 //! of gRPC-Web, which converts its calls to gRPC. Messages that the server refuses anyway pass
 //! unchanged: those larger than the decoder's limit, compressed ones, and invalid ones.
 
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,12 +15,12 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use prost_reflect::{DescriptorPool, MessageDescriptor};
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
 use super::field_limits::violations;
+use super::methods::{Method, Methods};
 use super::problem::Problem;
 use super::unknown::{self, Unknown, What};
 use crate::body::violation::FieldViolation;
@@ -32,71 +31,22 @@ const HEAD: usize = 5;
 /// Maximum message size, tonic's default.
 const LONGEST: usize = 4 << 20;
 
-/// Changes nothing, but predicts a call that does: it must know the same fields.
-const PLANS: &str = "/wharf.v1.RolloutService/PlanRollout";
-
-/// The request type of a method.
-#[derive(Debug, Clone)]
-pub struct Method {
-    /// Its request.
-    pub message: MessageDescriptor,
-    /// Whether all fields of a request must be known.
-    pub strict: bool,
-}
-
-/// The methods of the contract, by their paths.
-#[derive(Debug)]
-pub struct Requests(pub HashMap<String, Method>);
-
-impl Requests {
-    /// Reads the descriptors that are compiled in.
-    ///
-    /// # Panics
-    /// When they are not valid, which the tests of this crate rule out.
-    pub fn load() -> Self {
-        let pool = DescriptorPool::decode(wharf::DESCRIPTORS).expect("valid descriptors");
-        let option = pool.get_extension_by_name("wharf.v1.mutates").expect("an option");
-        let mut requests = HashMap::new();
-        for service in pool.services().filter(|service| service.package_name() == "wharf.v1") {
-            for method in service.methods() {
-                let path = format!("/{}/{}", service.full_name(), method.name());
-                let mutates = method.options().get_extension(&option).as_bool() == Some(true);
-                let strict = mutates || path == PLANS;
-                requests.insert(path, Method { message: method.input(), strict });
-            }
-        }
-        Self(requests)
-    }
-
-    /// The request type of a method; `None` if it is not in the contract.
-    pub fn get(&self, path: &str) -> Option<&Method> {
-        self.0.get(path)
-    }
-}
-
 /// Puts the checks around services.
 #[derive(Debug, Clone)]
-pub struct IncomingLayer(Arc<Requests>);
+pub struct IncomingLayer(pub Arc<Methods>);
 
 /// Lets only requests through that pass the checks.
 #[derive(Debug, Clone)]
 pub struct Incoming<S> {
     inner: S,
-    requests: Arc<Requests>,
-}
-
-impl IncomingLayer {
-    /// The checks of the contract.
-    pub fn load() -> Self {
-        Self(Arc::new(Requests::load()))
-    }
+    methods: Arc<Methods>,
 }
 
 impl<S> Layer<S> for IncomingLayer {
     type Service = Incoming<S>;
 
     fn layer(&self, inner: S) -> Incoming<S> {
-        Incoming { inner, requests: Arc::clone(&self.0) }
+        Incoming { inner, methods: Arc::clone(&self.0) }
     }
 }
 
@@ -115,7 +65,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Some(method) = self.requests.get(request.uri().path()).cloned() else {
+        let Some(method) = self.methods.get(request.uri().path()).cloned() else {
             return Box::pin(self.inner.call(request));
         };
         // The ready service handles this call, the clone waits for the next one.
@@ -190,27 +140,4 @@ fn problem(found: Unknown) -> Problem {
         problem = problem.with("message", message).with("number", number.to_string());
     }
     problem
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_call_that_changes_something_has_one_message() {
-        let pool = DescriptorPool::decode(wharf::DESCRIPTORS).unwrap();
-        let requests = Requests::load();
-        let is_strict = |path: &str| requests.get(path).is_some_and(|method| method.strict);
-        let strict = requests.0.values().filter(|method| method.strict).count();
-        assert!(strict > 25, "{strict}");
-        assert!(is_strict(PLANS));
-        assert!(!is_strict("/wharf.v1.SystemService/GetServerInfo"));
-        for service in pool.services() {
-            for method in service.methods() {
-                let path = format!("/{}/{}", service.full_name(), method.name());
-                // All messages of a stream would have to be checked.
-                assert!(!is_strict(&path) || !method.is_client_streaming(), "{path}");
-            }
-        }
-    }
 }

@@ -4,9 +4,16 @@
 //! In a retry with the same request ID, items with a valid result are not touched again: their
 //! results are repeated in their positions.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use futures_util::StreamExt;
+use tonic::Request;
+use wharf::contract::FanoutRequest;
+use wharf::fanout::ItemEvent;
 use wharf::v1;
 
+use super::edge::{Answered, Edge, EventOf};
 use super::problem::Problem;
 use super::replay::{self, Standing};
 use super::table::host_problem;
@@ -26,50 +33,47 @@ pub struct ItemDone {
     pub changed: bool,
 }
 
-/// An event that may be the result of one item.
-pub trait ItemEvent: Clone {
-    /// The result.
-    fn item(&self) -> Option<&v1::ItemResult>;
-}
-
-macro_rules! item_events {
-    ($($module:ident),* $(,)?) => {$(
-        impl ItemEvent for v1::$module::Event {
-            fn item(&self) -> Option<&v1::ItemResult> {
-                match self {
-                    Self::Item(item) => Some(item),
-                    _ => None,
-                }
+impl Edge {
+    /// Does `act` on every item on every host that the request is for; the answer has a result
+    /// for each.
+    pub async fn each_item<T, I, O, A, F>(
+        &self,
+        request: &Request<T>,
+        default_timeout: Option<Duration>,
+        items: Vec<I>,
+        order: O,
+        act: A,
+    ) -> Answered<T>
+    where
+        T: FanoutRequest,
+        EventOf<T>: ItemEvent,
+        I: Clone + ToString + Send + Sync + 'static,
+        O: Send + Sync + 'static,
+        A: Fn(Arc<HostCall<EventOf<T>>>, I, Arc<O>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<ItemDone, HostError>> + Send + 'static,
+    {
+        let (act, order) = (Arc::new(act), Arc::new(order));
+        self.each_host(request, default_timeout, items, move |call, items| {
+            let (act, order) = (Arc::clone(&act), Arc::clone(&order));
+            async move {
+                let call = Arc::new(call);
+                let act = |item| act(Arc::clone(&call), item, Arc::clone(&order));
+                on_host(&call, &items, act).await
             }
-        }
-    )*};
+        })
+        .await
+    }
 }
 
-item_events! {
-    inspect_containers_response,
-    inspect_images_response,
-    kill_containers_response,
-    pause_containers_response,
-    remove_containers_response,
-    remove_images_response,
-    rename_container_response,
-    restart_containers_response,
-    start_containers_response,
-    stop_containers_response,
-    unpause_containers_response,
-    update_containers_response,
-    wait_containers_response,
-}
-
-/// Applies `act` to every item and emits a result for each.
-pub async fn each_item<P: ItemEvent, T, F>(
+/// Applies `act` to every item of one host and emits a result for each.
+async fn on_host<P, I, F>(
     call: &HostCall<P>,
-    items: &[T],
-    wrap: impl Fn(v1::ItemResult) -> P,
-    act: impl Fn(T) -> F,
+    items: &[I],
+    act: impl Fn(I) -> F,
 ) -> Result<Done, HostError>
 where
-    T: Clone + ToString,
+    P: ItemEvent + Clone,
+    I: Clone + ToString,
     F: Future<Output = Result<ItemDone, HostError>>,
 {
     for event in call.earlier().iter().filter(|event| event.item().is_none()) {
@@ -98,7 +102,7 @@ where
         let result = match result {
             Ok(item) => {
                 tally.recount(&item);
-                call.emit(wrap(item)).await;
+                call.emit(P::of_item(item)).await;
                 continue;
             }
             Err(result) => result,
@@ -109,7 +113,8 @@ where
         };
         let id = result.as_ref().map_or_else(|_| String::new(), |done| done.id.clone());
         let changed = tally.count(result);
-        call.emit(wrap(v1::ItemResult { name, id, changed, status: Some(status) })).await;
+        let item = v1::ItemResult { name, id, changed, status: Some(status) };
+        call.emit(P::of_item(item)).await;
     }
     tally.outcome()
 }

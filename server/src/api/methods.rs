@@ -1,30 +1,30 @@
-//! The properties of methods in the contract: role, whether they change anything, whether they can
-//! be repeated. Read from the descriptors, so that a method without a role is refused for everyone.
+//! The methods of the contract by path: who may call them, and what their requests look like, for
+//! the layers that see a call before it is decoded. A path that is not here cannot be called.
 
 use std::collections::HashMap;
 
-use prost_reflect::{DescriptorPool, MethodDescriptor, Value};
+use prost_reflect::{DescriptorPool, MessageDescriptor};
+use wharf::contract::{METHODS, Request};
 use wharf::v1;
 
 use crate::domain::Role;
 
-/// `google.protobuf.MethodOptions.IdempotencyLevel.IDEMPOTENCY_UNKNOWN`, its default.
-const IDEMPOTENCY_UNKNOWN: i32 = 0;
-
-/// The properties of one method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// One method.
+#[derive(Debug, Clone)]
 pub struct Method {
     /// The minimum role.
     pub role: Role,
     /// Whether it changes something on a host or in the server.
     pub mutates: bool,
-    /// Whether repeating it is harmless (`idempotency_level` other than unknown).
-    pub repeatable: bool,
+    /// Whether all that a request says must be known here.
+    pub strict: bool,
+    /// Its request.
+    pub message: MessageDescriptor,
 }
 
 /// All methods by path, such as `/wharf.v1.HostService/ListHosts`.
 #[derive(Debug, Clone)]
-pub struct Methods(HashMap<String, Method>);
+pub struct Methods(pub HashMap<&'static str, Method>);
 
 impl Methods {
     /// Reads the descriptors that are compiled in.
@@ -34,43 +34,26 @@ impl Methods {
     #[must_use]
     pub fn load() -> Self {
         let pool = DescriptorPool::decode(wharf::DESCRIPTORS).expect("valid descriptors");
-        let methods = pool.services().flat_map(|service| {
-            let service_name = service.full_name().to_owned();
-            let methods: Vec<_> = service.methods().collect();
-            methods.into_iter().filter_map(move |method| {
-                let path = format!("/{service_name}/{}", method.name());
-                Some((path, read(&method)?))
-            })
-        });
-        Self(methods.collect())
+        // Changes nothing, and says what a call that does would do: it knows what that one knows.
+        let plans = v1::PlanRolloutRequest::METHOD.path;
+        let method = |method: &wharf::contract::Method| Method {
+            role: match method.role {
+                v1::Role::Reader => Role::Reader,
+                v1::Role::Operator => Role::Operator,
+                v1::Role::Admin | v1::Role::Unspecified => Role::Admin,
+            },
+            mutates: method.mutates,
+            strict: method.mutates || method.path == plans,
+            message: pool.get_message_by_name(method.request).expect("the message of a method"),
+        };
+        Self(METHODS.iter().map(|it| (it.path, method(it))).collect())
     }
 
-    /// The method of a path; `None` if the contract has none with a role.
+    /// The method of a path; `None` if the contract has none.
     #[must_use]
-    pub fn get(&self, path: &str) -> Option<Method> {
-        self.0.get(path).copied()
+    pub fn get(&self, path: &str) -> Option<&Method> {
+        self.0.get(path)
     }
-}
-
-/// `None` if the method has no role.
-fn read(method: &MethodDescriptor) -> Option<Method> {
-    let pool = method.parent_pool();
-    let options = method.options();
-    let role_option = pool.get_extension_by_name("wharf.v1.required_role")?;
-    let mutates_option = pool.get_extension_by_name("wharf.v1.mutates")?;
-    let role = options.get_extension(&role_option).as_enum_number()?;
-    let role = match v1::Role::try_from(role).ok()? {
-        v1::Role::Unspecified => return None,
-        v1::Role::Reader => Role::Reader,
-        v1::Role::Operator => Role::Operator,
-        v1::Role::Admin => Role::Admin,
-    };
-    let mutates = options.get_extension(&mutates_option).as_bool()?;
-    let level = match options.get_field_by_name("idempotency_level").as_deref() {
-        Some(Value::EnumNumber(number)) => *number,
-        _ => 0,
-    };
-    Some(Method { role, mutates, repeatable: level != IDEMPOTENCY_UNKNOWN })
 }
 
 #[cfg(test)]
@@ -95,10 +78,33 @@ mod tests {
     #[test]
     fn options_are_read() {
         let methods = Methods::load();
-        let list = methods.get("/wharf.v1.ContainerService/ListContainers").unwrap();
-        assert_eq!(list, Method { role: Role::Reader, mutates: false, repeatable: true });
-        let kill = methods.get("/wharf.v1.ContainerService/KillContainers").unwrap();
-        assert_eq!(kill, Method { role: Role::Operator, mutates: true, repeatable: false });
-        assert_eq!(methods.get("/wharf.v1.HostService/Nonsense"), None);
+        let read = |path: &str, repeatable: bool| {
+            let method = methods.get(path).unwrap();
+            (method.role, method.mutates, repeatable)
+        };
+        let list = v1::ListContainersRequest::METHOD;
+        assert_eq!(read(list.path, list.repeatable), (Role::Reader, false, true));
+        let kill = v1::KillContainersRequest::METHOD;
+        assert_eq!(kill.path, "/wharf.v1.ContainerService/KillContainers");
+        assert_eq!(read(kill.path, kill.repeatable), (Role::Operator, true, false));
+        assert!(methods.get("/wharf.v1.HostService/Nonsense").is_none());
+    }
+
+    #[test]
+    fn every_call_that_changes_something_has_one_message() {
+        let pool = DescriptorPool::decode(wharf::DESCRIPTORS).unwrap();
+        let methods = Methods::load();
+        let is_strict = |path: &str| methods.get(path).is_some_and(|method| method.strict);
+        let strict = methods.0.values().filter(|method| method.strict).count();
+        assert!(strict > 25, "{strict}");
+        assert!(is_strict("/wharf.v1.RolloutService/PlanRollout"));
+        assert!(!is_strict("/wharf.v1.SystemService/GetServerInfo"));
+        for service in pool.services() {
+            for method in service.methods() {
+                let path = format!("/{}/{}", service.full_name(), method.name());
+                // All messages of a stream would have to be looked at.
+                assert!(!is_strict(&path) || !method.is_client_streaming(), "{path}");
+            }
+        }
     }
 }

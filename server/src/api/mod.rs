@@ -18,6 +18,7 @@ pub mod containers;
 pub mod convert;
 pub mod deadline;
 pub mod edge;
+mod encoded;
 pub mod field_limits;
 #[cfg(test)]
 mod fuzz;
@@ -31,7 +32,6 @@ pub mod origin;
 pub mod problem;
 pub mod registries;
 pub mod replay;
-pub mod requests;
 pub mod response_recorder;
 pub mod rollouts;
 pub mod size;

@@ -106,10 +106,7 @@ impl Operations {
             Some(names) => names,
             None => select()?.iter().map(|host| host.name.clone()).collect(),
         };
-        let earlier = match earlier {
-            Some(earlier) => Some(earlier),
-            None => self.begin(write).await?,
-        };
+        let earlier = self.begin(write, earlier).await?;
         if first {
             let hosts = names.iter().map(ToString::to_string).collect();
             let started = v1::FanoutStarted { hosts, ..Default::default() };
@@ -148,10 +145,8 @@ impl Operations {
         F: Future<Output = Result<R, Problem>>,
     {
         let _claim = self.claims.claim(write.id).await?;
-        let earlier = match self.earlier(&write).await? {
-            Some(earlier) => Some(earlier),
-            None => self.begin(&write).await?,
-        };
+        let earlier = self.earlier(&write).await?;
+        let earlier = self.begin(&write, earlier).await?;
         let again = match earlier.as_ref().and_then(|earlier| earlier.hosts.get(CALL)) {
             Some(HostProgress::Done(said)) => {
                 return R::decode(said.as_slice()).map_err(|error| Problem::internal(&error));
@@ -195,8 +190,15 @@ impl Operations {
         }
     }
 
-    /// Records a write that was not recorded before.
-    async fn begin(&self, write: &Identified) -> Result<Option<StoredOperation>, Problem> {
+    /// Records a write that was not recorded before, and gives what is recorded of it.
+    async fn begin(
+        &self,
+        write: &Identified,
+        earlier: Option<StoredOperation>,
+    ) -> Result<Option<StoredOperation>, Problem> {
+        if earlier.is_some() {
+            return Ok(earlier);
+        }
         let (request_id, principal) = (write.id.to_string(), write.principal.to_string());
         let new = NewOperation {
             request_id: &request_id,

@@ -8,7 +8,6 @@ use wharf::v1;
 use wharf::v1::registry_service_server::RegistryService;
 
 use super::audit::Subject;
-use super::auth::Principal;
 use super::convert;
 use super::edge::{Edge, ResponseStream};
 use super::problem::Finish;
@@ -35,13 +34,11 @@ impl RegistryService for Registries {
         &self,
         request: Request<v1::LoginRequest>,
     ) -> Result<Response<v1::LoginResponse>, Status> {
-        let (principal, subject) = (Principal::of(&request), Subject::of(&request));
-        let request = request.into_inner();
-        let login = given_login(request.credentials.as_ref())?;
+        let subject = Subject::of(&request);
+        let login = given_login(request.get_ref().credentials.as_ref())?;
         subject.say(format_args!("registry={}", login.registry()));
-        let (service, on) = (self.clone(), request.host.clone());
-        let path = "/wharf.v1.RegistryService/Login";
-        let done = self.0.once(path, principal, &request, move |_| async move {
+        let (service, on) = (self.clone(), request.get_ref().host.clone());
+        let work = move |_| async move {
             let (host, answer) = service.check_somewhere(&login, &on).await?;
             let login = match answer.identity_token {
                 Some(token) => login.with_identity_token(token),
@@ -58,28 +55,26 @@ impl RegistryService for Registries {
                 }),
                 host: host.to_string(),
             })
-        });
-        Ok(Response::new(done.await?))
+        };
+        self.0.once(&request, work).await
     }
 
     async fn logout(
         &self,
         request: Request<v1::LogoutRequest>,
     ) -> Result<Response<v1::LogoutResponse>, Status> {
-        let principal = Principal::of(&request);
         let registry = RegistryHost::parse(&request.get_ref().registry)
             .map_err(|error| Problem::invalid_field("registry", error))?;
         Subject::of(&request).say(format_args!("registry={registry}"));
         let store = self.0.store.clone();
-        let path = "/wharf.v1.RegistryService/Logout";
-        let done = self.0.once(path, principal, request.get_ref(), move |again| async move {
+        let work = move |again: bool| async move {
             let removed = store.remove_login(&registry).await;
             if !removed.map_err(|error| store_problem(&error))? && !again {
                 return Err(not_kept(&registry));
             }
             Ok(v1::LogoutResponse {})
-        });
-        Ok(Response::new(done.await?))
+        };
+        self.0.once(&request, work).await
     }
 
     async fn list_logins(
@@ -101,20 +96,16 @@ impl RegistryService for Registries {
         request: Request<v1::CheckLoginRequest>,
     ) -> Result<Response<Self::CheckLoginStream>, Status> {
         use v1::check_login_response::Event;
-        let login = Arc::new(self.given_or_kept(request.get_ref().credentials.as_ref()).await?);
-        let call = self.0.accept("/wharf.v1.RegistryService/CheckLogin", &request, Some(CHECK))?;
-        self.0
-            .run(call, move |call| {
-                let login = Arc::clone(&login);
-                async move {
-                    let checked = call.engine.check_login(&login).await;
-                    let LoginAnswer { status, .. } =
-                        checked.map_err(|error| HostError::at_registry(login.registry(), error))?;
-                    call.emit(Event::Check(v1::LoginCheck { status })).await;
-                    Ok(Done::UNCHANGED)
-                }
-            })
-            .await
+        let login = self.given_or_kept(request.get_ref().credentials.as_ref()).await?;
+        let edge = &self.0;
+        edge.each_host(&request, Some(CHECK), login, |call, login| async move {
+            let checked = call.engine.check_login(&login).await;
+            let LoginAnswer { status, .. } =
+                checked.map_err(|error| HostError::at_registry(login.registry(), error))?;
+            call.emit(Event::Check(v1::LoginCheck { status })).await;
+            Ok(Done::UNCHANGED)
+        })
+        .await
     }
 }
 

@@ -22,6 +22,7 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
+use wharf::contract;
 use wharf::v1;
 use wharf::v1::rollout_service_server::RolloutService;
 
@@ -34,7 +35,6 @@ use super::claims::{Claim, Claims, reused};
 use super::convert;
 use super::edge::{Edge, ResponseStream};
 use super::problem::{Finish, Problem};
-use super::requests::WriteRequest;
 use super::transfer;
 use crate::body::violation::Violations;
 use crate::domain::{ImageReference, RegistryLogin, quoted};
@@ -186,42 +186,42 @@ impl RolloutService for RolloutApi {
         &self,
         request: Request<v1::PauseRolloutRequest>,
     ) -> Result<Response<v1::PauseRolloutResponse>, Status> {
-        let (path, message) = ("/wharf.v1.RolloutService/PauseRollout", request.get_ref());
+        let message = request.get_ref();
         let asked = ControlRequest::new(&message.id, message.expected_revision, Control::Pause);
         let wrap = |rollout| v1::PauseRolloutResponse { rollout: Some(rollout) };
-        Ok(Response::new(self.steer(path, &request, asked, wrap).await?))
+        self.steer(&request, asked, wrap).await
     }
 
     async fn resume_rollout(
         &self,
         request: Request<v1::ResumeRolloutRequest>,
     ) -> Result<Response<v1::ResumeRolloutResponse>, Status> {
-        let (path, message) = ("/wharf.v1.RolloutService/ResumeRollout", request.get_ref());
+        let message = request.get_ref();
         let control = Control::Resume { retry_failed: message.retry_failed };
         let asked = ControlRequest::new(&message.id, message.expected_revision, control);
         let asked = ControlRequest { credentials: message.credentials.clone(), ..asked };
         let wrap = |rollout| v1::ResumeRolloutResponse { rollout: Some(rollout) };
-        Ok(Response::new(self.steer(path, &request, asked, wrap).await?))
+        self.steer(&request, asked, wrap).await
     }
 
     async fn abort_rollout(
         &self,
         request: Request<v1::AbortRolloutRequest>,
     ) -> Result<Response<v1::AbortRolloutResponse>, Status> {
-        let (path, message) = ("/wharf.v1.RolloutService/AbortRollout", request.get_ref());
+        let message = request.get_ref();
         let asked = ControlRequest::new(&message.id, message.expected_revision, Control::Abort);
         let wrap = |rollout| v1::AbortRolloutResponse { rollout: Some(rollout) };
-        Ok(Response::new(self.steer(path, &request, asked, wrap).await?))
+        self.steer(&request, asked, wrap).await
     }
 
     async fn promote_rollout(
         &self,
         request: Request<v1::PromoteRolloutRequest>,
     ) -> Result<Response<v1::PromoteRolloutResponse>, Status> {
-        let (path, message) = ("/wharf.v1.RolloutService/PromoteRollout", request.get_ref());
+        let message = request.get_ref();
         let asked = ControlRequest::new(&message.id, message.expected_revision, Control::Promote);
         let wrap = |rollout| v1::PromoteRolloutResponse { rollout: Some(rollout) };
-        Ok(Response::new(self.steer(path, &request, asked, wrap).await?))
+        self.steer(&request, asked, wrap).await
     }
 
     async fn undo_rollout(
@@ -313,13 +313,12 @@ impl RolloutApi {
     }
 
     /// Carries out the command, once.
-    async fn steer<T: WriteRequest, R: Message + Default + 'static>(
+    async fn steer<T: contract::Request>(
         &self,
-        path: &'static str,
         request: &Request<T>,
         control_request: ControlRequest,
-        wrap: fn(v1::Rollout) -> R,
-    ) -> Result<R, Problem> {
+        wrap: fn(v1::Rollout) -> T::Response,
+    ) -> Result<Response<T::Response>, Status> {
         let (principal, subject) = (Principal::of(request), Subject::of(request));
         let ControlRequest { id, expected, control, credentials } = control_request;
         subject.say(format_args!("rollout={} {control:?}", quoted(&id)));
@@ -336,7 +335,7 @@ impl RolloutApi {
             done.map_err(trouble::problem).map_err(|problem| trouble::after(again, problem))?;
             Ok(wrap(api.reads.view(id).await?.summary()))
         };
-        self.edge.once(path, principal, request.get_ref(), work).await
+        self.edge.once(request, work).await
     }
 
     /// The ID of a new rollout. It is derived from the request ID, if any, so that a retry finds

@@ -49,15 +49,13 @@ impl SystemService for System {
         request: Request<v1::GetEngineVersionRequest>,
     ) -> Result<Response<Self::GetEngineVersionStream>, Status> {
         use v1::get_engine_version_response::Event;
-        let call =
-            self.0.accept("/wharf.v1.SystemService/GetEngineVersion", &request, Some(QUICK))?;
-        self.0
-            .run(call, |call| async move {
-                let version = system_views::engine_version(call.engine.version().await?)?;
-                call.emit(Event::Version(version)).await;
-                Ok(Done::UNCHANGED)
-            })
-            .await
+        let edge = &self.0;
+        edge.each_host(&request, Some(QUICK), (), |call, _| async move {
+            let version = system_views::engine_version(call.engine.version().await?)?;
+            call.emit(Event::Version(version)).await;
+            Ok(Done::UNCHANGED)
+        })
+        .await
     }
 
     async fn get_engine_info(
@@ -65,14 +63,13 @@ impl SystemService for System {
         request: Request<v1::GetEngineInfoRequest>,
     ) -> Result<Response<Self::GetEngineInfoStream>, Status> {
         use v1::get_engine_info_response::Event;
-        let call = self.0.accept("/wharf.v1.SystemService/GetEngineInfo", &request, Some(QUICK))?;
-        self.0
-            .run(call, |call| async move {
-                let info = system_views::engine_info(call.engine.info().await?)?;
-                call.emit(Event::Info(info)).await;
-                Ok(Done::UNCHANGED)
-            })
-            .await
+        let edge = &self.0;
+        edge.each_host(&request, Some(QUICK), (), |call, _| async move {
+            let info = system_views::engine_info(call.engine.info().await?)?;
+            call.emit(Event::Info(info)).await;
+            Ok(Done::UNCHANGED)
+        })
+        .await
     }
 
     async fn get_disk_usage(
@@ -80,14 +77,12 @@ impl SystemService for System {
         request: Request<v1::GetDiskUsageRequest>,
     ) -> Result<Response<Self::GetDiskUsageStream>, Status> {
         use v1::get_disk_usage_response::Event;
-        let call =
-            self.0.accept("/wharf.v1.SystemService/GetDiskUsage", &request, Some(DISK_USAGE))?;
-        self.0
-            .run(call, |call| async move {
-                let usage = system_views::disk_usage(call.engine.disk_usage().await?)?;
-                call.emit(Event::Usage(usage)).await;
-                Ok(Done::UNCHANGED)
-            })
-            .await
+        let edge = &self.0;
+        edge.each_host(&request, Some(DISK_USAGE), (), |call, _| async move {
+            let usage = system_views::disk_usage(call.engine.disk_usage().await?)?;
+            call.emit(Event::Usage(usage)).await;
+            Ok(Done::UNCHANGED)
+        })
+        .await
     }
 }

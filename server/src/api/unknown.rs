@@ -8,6 +8,8 @@ use std::fmt;
 
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
+use super::encoded::{Malformed, Reader, Value};
+
 /// Maximum nesting to check. The decoder refuses deeper messages.
 const DEEPEST: usize = 100;
 
@@ -41,9 +43,14 @@ pub enum What {
 
 /// Why a walk ended early.
 enum Stop {
-    /// Not a valid message; the decoder reports the problem.
     Malformed,
     Unknown(What),
+}
+
+impl From<Malformed> for Stop {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
 }
 
 /// The first unknown part of an encoded message. Also `None` for an invalid message, which the
@@ -69,13 +76,13 @@ fn walk(
     path: &mut Vec<FieldDescriptor>,
 ) -> Result<(), Stop> {
     let mut left = Reader(encoded);
-    while !left.0.is_empty() {
-        let (number, wire) = left.key()?;
+    while !left.is_empty() {
+        let (number, form) = left.key()?;
         let Some(field) = message.get_field(number) else {
             let message = message.full_name().to_owned();
             return Err(Stop::Unknown(What::Field { message, number }));
         };
-        let value = left.value(wire)?;
+        let value = left.value(number, form)?;
         match (field.kind(), value) {
             (Kind::Message(inner), Value::Bytes(bytes)) if path.len() < DEEPEST => {
                 path.push(field);
@@ -111,67 +118,12 @@ fn known(values: &EnumDescriptor, value: Value<'_>) -> Result<(), Stop> {
         Value::Number(value) => check(value),
         Value::Bytes(packed) => {
             let mut left = Reader(packed);
-            while !left.0.is_empty() {
+            while !left.is_empty() {
                 check(left.varint()?)?;
             }
             Ok(())
         }
-        Value::Fixed => Err(Stop::Malformed),
-    }
-}
-
-/// The encoded value of a field.
-#[derive(Clone, Copy)]
-enum Value<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-    /// 32 or 64 bits, which are not checked here.
-    Fixed,
-}
-
-/// The rest of an encoded message.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    /// Number and wire type of the next field.
-    fn key(&mut self) -> Result<(u32, u64), Stop> {
-        let key = u32::try_from(self.varint()?).map_err(|_| Stop::Malformed)?;
-        match key >> 3 {
-            0 => Err(Stop::Malformed),
-            number => Ok((number, u64::from(key & 7))),
-        }
-    }
-
-    fn value(&mut self, wire: u64) -> Result<Value<'a>, Stop> {
-        match wire {
-            0 => self.varint().map(Value::Number),
-            1 => self.take(8).map(|_| Value::Fixed),
-            2 => {
-                let length = usize::try_from(self.varint()?).map_err(|_| Stop::Malformed)?;
-                self.take(length).map(Value::Bytes)
-            }
-            5 => self.take(4).map(|_| Value::Fixed),
-            // Groups, which proto3 does not have.
-            _ => Err(Stop::Malformed),
-        }
-    }
-
-    fn varint(&mut self) -> Result<u64, Stop> {
-        let mut value = 0;
-        for place in 0..10 {
-            let byte = self.take(1)?[0];
-            value |= u64::from(byte & 0x7f) << (7 * place);
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(Stop::Malformed)
-    }
-
-    fn take(&mut self, length: usize) -> Result<&'a [u8], Stop> {
-        let (taken, left) = self.0.split_at_checked(length).ok_or(Stop::Malformed)?;
-        self.0 = left;
-        Ok(taken)
+        Value::Fixed | Value::Group => Err(Stop::Malformed),
     }
 }
 

@@ -52,9 +52,14 @@ use crate::domain::{ContainerName, ContainerRef, ImageName, ImageReference, Regi
 /// The result of a call on an Engine.
 pub type Result<T> = std::result::Result<T, EngineError>;
 
-/// A Docker Engine. One method for each call of the Engine API that Wharf uses.
+/// A Docker Engine: one method for each call of the Engine API that Wharf uses, by subject.
+pub trait Engine: SystemEngine + ImageEngine + ContainerEngine + NetworkEngine {}
+
+impl<T: SystemEngine + ImageEngine + ContainerEngine + NetworkEngine> Engine for T {}
+
+/// The Engine itself.
 #[async_trait]
-pub trait Engine: Send + Sync + 'static {
+pub trait SystemEngine: Send + Sync + 'static {
     /// `GET /_ping`: whether the Engine answers, and the API version spoken with it.
     async fn ping(&self) -> Result<Ping>;
     /// `GET /version`.
@@ -65,7 +70,11 @@ pub trait Engine: Send + Sync + 'static {
     async fn disk_usage(&self) -> Result<EngineDocument>;
     /// `POST /auth`: whether the registry accepts the credentials. The Engine stores nothing.
     async fn check_login(&self, login: &RegistryLogin) -> Result<LoginAnswer>;
+}
 
+/// Images on the host, and on their way from and to registries.
+#[async_trait]
+pub trait ImageEngine: Send + Sync + 'static {
     /// `GET /images/json`.
     async fn list_images(&self, listing: &ImageListing) -> Result<Listing<ImageSummary>>;
     /// `GET /images/{name}/json`.
@@ -104,7 +113,17 @@ pub trait Engine: Send + Sync + 'static {
     ) -> Result<ImageRemoval>;
     /// `POST /images/prune`.
     async fn prune_images(&self, filters: &Filters) -> Result<PrunedImages>;
+    /// `GET /distribution/{name}/json`: the current digest of a reference in its registry.
+    async fn resolve_image(
+        &self,
+        reference: &ImageReference,
+        login: Option<&RegistryLogin>,
+    ) -> Result<RemoteImage>;
+}
 
+/// Containers.
+#[async_trait]
+pub trait ContainerEngine: Send + Sync + 'static {
     /// `GET /containers/json`.
     async fn list_containers(
         &self,
@@ -194,16 +213,6 @@ pub trait Engine: Send + Sync + 'static {
         force: bool,
         remove_volumes: bool,
     ) -> Result<()>;
-    /// `GET /networks`.
-    async fn list_networks(&self) -> Result<Listing<NetworkSummary>>;
-    /// `POST /networks/{id}/connect`: `endpoint` is the Engine's own JSON of the endpoint.
-    /// [`Change::Already`] if the container is in the network.
-    async fn connect_network(
-        &self,
-        network: &str,
-        container: &ContainerRef,
-        endpoint: &Value,
-    ) -> Result<Change>;
     /// `POST /containers/{id}/exec` and related calls: runs a command to its end. It cannot be
     /// stopped from here; dropping the future leaves it running.
     async fn run_in_container(
@@ -214,12 +223,21 @@ pub trait Engine: Send + Sync + 'static {
     /// `GET /containers/{id}/logs`: the last lines of both streams, oldest first; a line is
     /// truncated after 4096 bytes. Empty if the log driver does not support reading.
     async fn log_tail(&self, container: &ContainerRef, lines: u32) -> Result<Vec<String>>;
-    /// `GET /distribution/{name}/json`: the current digest of a reference in its registry.
-    async fn resolve_image(
-        &self,
-        reference: &ImageReference,
-        login: Option<&RegistryLogin>,
-    ) -> Result<RemoteImage>;
     /// `POST /containers/prune`.
     async fn prune_containers(&self, filters: &Filters) -> Result<PrunedContainers>;
+}
+
+/// Networks.
+#[async_trait]
+pub trait NetworkEngine: Send + Sync + 'static {
+    /// `GET /networks`.
+    async fn list_networks(&self) -> Result<Listing<NetworkSummary>>;
+    /// `POST /networks/{id}/connect`: `endpoint` is the Engine's own JSON of the endpoint.
+    /// [`Change::Already`] if the container is in the network.
+    async fn connect_network(
+        &self,
+        network: &str,
+        container: &ContainerRef,
+        endpoint: &Value,
+    ) -> Result<Change>;
 }

@@ -82,6 +82,11 @@ impl Operation {
         Self { cap, ..self }
     }
 
+    /// Whether it reports its progress, on which it may stand still.
+    pub(super) fn is_transfer(&self) -> bool {
+        self.subject == Subject::Transfer && self.access == Access::Write
+    }
+
     /// The HTTP method, which is the start of the name.
     pub(super) fn method(&self) -> &'static str {
         self.name.split(' ').next().unwrap_or(self.name)

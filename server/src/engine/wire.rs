@@ -3,23 +3,16 @@
 //! Engines of different ages leave fields out or send null for them, so every field may be
 //! either. Pure; private to the Engine client, which hands on the types of [`super::types`].
 
-use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
+mod items;
 
 use serde::de::{Deserializer, Error, IgnoredAny};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::list::ListItem;
+pub(super) use self::items::{ChangeItem, ContainerItem, HistoryItem, ImageItem, NetworkItem};
 use super::{
-    ContainerExit, ContainerSummary, Created, FileChange, FileChangeKind, HistoryLayer,
-    ImageRemoval, ImageSummary, LoginAnswer, NetworkSummary, Port, ProcessTable, PrunedContainers,
-    PrunedImages,
+    ContainerExit, Created, ImageRemoval, LoginAnswer, ProcessTable, PrunedContainers, PrunedImages,
 };
 use crate::domain::{Secret, is_engine_id, quoted};
-
-/// Times that an Engine can mean, in Unix seconds: 1970, where 0 and Go's zero time, the year 1,
-/// stand for "not set", to the year 9999.
-const TIMES: RangeInclusive<i64> = 1..=253_402_300_799;
 
 /// Reads a whole answer of one JSON value.
 pub(super) fn parse<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
@@ -30,223 +23,6 @@ pub(super) fn parse<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
 pub(super) fn check_object(text: &str) -> Result<(), String> {
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| error.to_string())?;
     if text.trim_start().starts_with('{') { Ok(()) } else { Err("not a JSON object".to_owned()) }
-}
-
-impl ListItem for ContainerSummary {
-    fn keep_json(&mut self, json: String) {
-        self.json = Some(json);
-    }
-
-    fn memory(&self) -> usize {
-        let own = [&self.id, &self.image, &self.image_id, &self.command, &self.state, &self.status];
-        let ports = self.ports.iter().flat_map(|port| [&port.protocol, &port.ip]);
-        size_of::<Self>()
-            + texts(own)
-            + texts(self.names.iter().chain(&self.networks))
-            + texts(ports)
-            + texts(self.labels.iter().flat_map(|(key, value)| [key, value]))
-    }
-}
-
-impl ListItem for ImageSummary {
-    fn keep_json(&mut self, json: String) {
-        self.json = Some(json);
-    }
-
-    fn memory(&self) -> usize {
-        size_of::<Self>()
-            + texts([&self.id])
-            + texts(self.repo_tags.iter().chain(&self.repo_digests))
-            + texts(self.labels.iter().flat_map(|(key, value)| [key, value]))
-    }
-}
-
-impl ListItem for NetworkSummary {
-    fn memory(&self) -> usize {
-        size_of::<Self>() + texts([&self.id, &self.name, &self.driver, &self.scope])
-    }
-}
-
-impl ListItem for FileChange {
-    fn memory(&self) -> usize {
-        size_of::<Self>() + texts([&self.path])
-    }
-}
-
-/// The memory of texts, with what the allocator and the map or list around them take of each.
-fn texts<'a>(texts: impl IntoIterator<Item = &'a String>) -> usize {
-    const AROUND: usize = 48;
-    texts.into_iter().map(|text| text.len() + AROUND).sum()
-}
-
-/// `GET /containers/json`, one item.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct ContainerItem {
-    #[serde(deserialize_with = "engine_id")]
-    id: String,
-    #[serde(default, deserialize_with = "null_to_default")]
-    names: Vec<String>,
-    #[serde(default, deserialize_with = "null_to_default")]
-    image: String,
-    #[serde(default, rename = "ImageID", deserialize_with = "null_to_default")]
-    image_id: String,
-    #[serde(default, deserialize_with = "null_to_default")]
-    command: String,
-    created: Option<i64>,
-    #[serde(default, deserialize_with = "null_to_default")]
-    state: String,
-    #[serde(default, deserialize_with = "null_to_default")]
-    status: String,
-    #[serde(default, deserialize_with = "null_to_default")]
-    ports: Vec<PortItem>,
-    #[serde(default, deserialize_with = "null_to_default")]
-    labels: BTreeMap<String, String>,
-    #[serde(default, deserialize_with = "null_to_default")]
-    network_settings: NetworkSettings,
-    #[serde(default, deserialize_with = "null_to_default")]
-    size_rw: i64,
-    #[serde(default, deserialize_with = "null_to_default")]
-    size_root_fs: i64,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct NetworkItem {
-    #[serde(default, deserialize_with = "null_to_default")]
-    id: String,
-    #[serde(default, deserialize_with = "null_to_default")]
-    name: String,
-    #[serde(default, deserialize_with = "null_to_default")]
-    driver: String,
-    #[serde(default, deserialize_with = "null_to_default")]
-    scope: String,
-}
-
-impl From<NetworkItem> for NetworkSummary {
-    fn from(item: NetworkItem) -> Self {
-        Self { id: item.id, name: item.name, driver: item.driver, scope: item.scope }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct PortItem {
-    #[serde(default, deserialize_with = "null_to_default")]
-    private_port: i64,
-    #[serde(default, deserialize_with = "null_to_default")]
-    public_port: i64,
-    #[serde(default, rename = "Type", deserialize_with = "null_to_default")]
-    protocol: String,
-    #[serde(default, rename = "IP", deserialize_with = "null_to_default")]
-    ip: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase")]
-struct NetworkSettings {
-    // A map that is ordered by name, so the names come out sorted.
-    #[serde(default, deserialize_with = "null_to_default")]
-    networks: BTreeMap<String, IgnoredAny>,
-}
-
-impl From<ContainerItem> for ContainerSummary {
-    fn from(item: ContainerItem) -> Self {
-        let bare = |name: String| name.strip_prefix('/').map(str::to_owned).unwrap_or(name);
-        // The name that is no link has no second slash: links are "/other/alias".
-        let mut names: Vec<String> = item.names.into_iter().map(bare).collect();
-        names.sort_by_key(|name| name.contains('/'));
-        Self {
-            id: item.id,
-            names,
-            image: item.image,
-            image_id: item.image_id,
-            command: item.command,
-            created: set_time(item.created),
-            state: item.state,
-            status: item.status,
-            ports: item.ports.into_iter().map(Into::into).collect(),
-            labels: item.labels,
-            networks: item.network_settings.networks.into_keys().collect(),
-            size_rw: item.size_rw,
-            size_root_fs: item.size_root_fs,
-            json: None,
-        }
-    }
-}
-
-impl From<PortItem> for Port {
-    fn from(item: PortItem) -> Self {
-        Self {
-            private: u16::try_from(item.private_port).unwrap_or(0),
-            public: u16::try_from(item.public_port).unwrap_or(0),
-            protocol: item.protocol,
-            ip: item.ip,
-        }
-    }
-}
-
-/// `GET /images/json`, one item.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct ImageItem {
-    #[serde(default, deserialize_with = "null_to_default")]
-    id: String,
-    #[serde(default, deserialize_with = "null_to_default")]
-    repo_tags: Vec<String>,
-    #[serde(default, deserialize_with = "null_to_default")]
-    repo_digests: Vec<String>,
-    created: Option<i64>,
-    #[serde(default, deserialize_with = "null_to_default")]
-    size: i64,
-    #[serde(default, deserialize_with = "null_to_default")]
-    labels: BTreeMap<String, String>,
-    containers: Option<i64>,
-}
-
-impl From<ImageItem> for ImageSummary {
-    fn from(item: ImageItem) -> Self {
-        Self {
-            id: item.id,
-            repo_tags: named(item.repo_tags),
-            repo_digests: named(item.repo_digests),
-            created: set_time(item.created),
-            size: item.size,
-            labels: item.labels,
-            containers: item.containers.unwrap_or(-1).max(-1),
-            json: None,
-        }
-    }
-}
-
-/// `GET /images/{name}/history`, one item.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct HistoryItem {
-    #[serde(default, deserialize_with = "null_to_default")]
-    id: String,
-    created: Option<i64>,
-    #[serde(default, deserialize_with = "null_to_default")]
-    created_by: String,
-    #[serde(default, deserialize_with = "null_to_default")]
-    size: i64,
-    #[serde(default, deserialize_with = "null_to_default")]
-    comment: String,
-    #[serde(default, deserialize_with = "null_to_default")]
-    tags: Vec<String>,
-}
-
-impl From<HistoryItem> for HistoryLayer {
-    fn from(item: HistoryItem) -> Self {
-        Self {
-            id: item.id,
-            created: set_time(item.created),
-            created_by: item.created_by,
-            size: item.size,
-            comment: item.comment,
-            tags: named(item.tags),
-        }
-    }
 }
 
 /// One entry of what the removal of an image removed.
@@ -362,27 +138,6 @@ pub(super) struct Top {
 impl From<Top> for ProcessTable {
     fn from(answer: Top) -> Self {
         Self { titles: answer.titles, processes: answer.processes }
-    }
-}
-
-/// `GET /containers/{id}/changes`, one item.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct ChangeItem {
-    #[serde(default, deserialize_with = "null_to_default")]
-    path: String,
-    #[serde(default, deserialize_with = "null_to_default")]
-    kind: i64,
-}
-
-impl From<ChangeItem> for FileChange {
-    fn from(item: ChangeItem) -> Self {
-        let kind = match item.kind {
-            1 => FileChangeKind::Added,
-            2 => FileChangeKind::Deleted,
-            _ => FileChangeKind::Modified,
-        };
-        Self { kind, path: item.path }
     }
 }
 
@@ -520,17 +275,6 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// The names that are names: an untagged image has `<none>:<none>`.
-fn named(mut names: Vec<String>) -> Vec<String> {
-    names.retain(|name| !name.contains("<none>"));
-    names
-}
-
-/// The time, where it is one: neither the Engine's "not set" nor a number that no calendar has.
-fn set_time(seconds: Option<i64>) -> Option<i64> {
-    seconds.filter(|seconds| TIMES.contains(seconds))
-}
-
 /// Reads an ID. What is none would be shown to people, and stand in the path of the next call.
 pub fn engine_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let id = String::deserialize(deserializer)?;
@@ -545,5 +289,4 @@ pub fn engine_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D
 }
 
 #[cfg(test)]
-#[path = "wire/tests.rs"]
 mod tests;

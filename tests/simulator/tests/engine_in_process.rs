@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 use wharf_server::domain::{ContainerName, ContainerRef, ImageReference};
-use wharf_server::engine::{Change, ContainerListing, Engine, ErrorKind, ProgressSink, Transfer};
+use wharf_server::engine::{
+    Change, ContainerEngine, ContainerListing, ErrorKind, ImageEngine, ProgressSink, SystemEngine,
+    Transfer,
+};
 use wharf_simulator::model::Status;
 use wharf_simulator::{
     Behaviour, EngineOptions, Fault, ImageContent, Operation, Outcome, Plan, Registries, SimEngine,

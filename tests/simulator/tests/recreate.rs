@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use wharf_server::domain::{ContainerName, ContainerRef};
-use wharf_server::engine::{ApiVersion, Engine};
+use wharf_server::engine::{ApiVersion, ContainerEngine};
 use wharf_server::rollout::facts::gather;
 use wharf_server::rollout::recreate::{Options, compare, recreate};
 use wharf_server::rollout::spec::{Change, Policy};

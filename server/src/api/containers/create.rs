@@ -1,6 +1,5 @@
 //! Creates a container: pulls if requested, creates, starts if requested.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -9,12 +8,10 @@ use wharf::v1;
 use wharf::v1::create_container_response::Event;
 
 use super::views;
-use crate::api::edge::{Edge, FanoutCall, TRANSFER_LIMIT};
-use crate::api::problem::Finish;
+use crate::api::edge::{Edge, FanoutCall, TRANSFER_LIMIT, checked};
 use crate::api::problem::Problem;
 use crate::api::transfer::{self, PullOrder};
 use crate::body::create::container_body;
-use crate::body::violation::Violations;
 use crate::domain::{ContainerName, ContainerRef, ImageName};
 use crate::engine::{Created, EngineError, ErrorKind};
 use crate::fleet::fanout::HostCall;
@@ -39,37 +36,35 @@ pub struct CreateOrder {
 pub async fn accept(
     edge: &Edge,
     request: &Request<v1::CreateContainerRequest>,
-) -> Result<(FanoutCall, Arc<CreateOrder>), Problem> {
+) -> Result<(FanoutCall<v1::CreateContainerRequest>, CreateOrder), Problem> {
     let message = request.get_ref();
-    let mut violations = Violations::default();
-    let name = match message.name.as_str() {
-        "" => None,
-        name => violations.check("name", ContainerName::parse(name)),
-    };
-    let platform = transfer::platform(&mut violations, &message.platform);
-    let pull = v1::PullPolicy::try_from(message.pull);
-    let pull = violations.check("pull", pull.map_err(|_| "must be a PullPolicy"));
-    let body = violations.take(container_body(message.spec.as_ref(), message.engine.as_ref()));
-    let image = body.as_ref().and_then(|body| {
-        let image = body.get("Image").and_then(Value::as_str).unwrap_or_default();
-        violations.check("spec.image", ImageName::parse(image))
-    });
-    violations.finish()?;
-
-    let pull = pull.unwrap_or_default();
+    let (name, platform, pull, body, image) = checked(request, |violations, message| {
+        let name = match message.name.as_str() {
+            "" => None,
+            name => violations.check("name", ContainerName::parse(name)),
+        };
+        let platform = transfer::platform(violations, &message.platform);
+        let pull = v1::PullPolicy::try_from(message.pull);
+        let pull = violations.check("pull", pull.map_err(|_| "must be a PullPolicy"));
+        let body = violations.take(container_body(message.spec.as_ref(), message.engine.as_ref()));
+        let image = body.as_ref().and_then(|body| {
+            let image = body.get("Image").and_then(Value::as_str).unwrap_or_default();
+            violations.check("spec.image", ImageName::parse(image))
+        });
+        Some((name, platform, pull?, body?, image?))
+    })?;
     let pulls = matches!(pull, v1::PullPolicy::Missing | v1::PullPolicy::Always);
     let mut order = None;
-    if let Some(reference) = image.as_ref().and_then(ImageName::reference) {
+    if let Some(reference) = image.reference() {
         let reference = reference.clone().with_default_tag();
         let login = transfer::login_for(edge, &reference, message.credentials.as_ref()).await?;
         order = Some(PullOrder { reference, platform: platform.clone(), login });
     }
     let timeout = (!pulls).then_some(CREATE);
-    let call = edge.accept("/wharf.v1.ContainerService/CreateContainer", request, timeout)?;
+    let call = edge.accept(request, timeout)?;
     let call = if pulls { call.background_limit(TRANSFER_LIMIT) } else { call };
-    let body = body.unwrap_or_default();
     let order = CreateOrder { name, platform, body, start: message.start, pull, order };
-    Ok((call, Arc::new(order)))
+    Ok((call, order))
 }
 
 impl CreateOrder {

@@ -7,7 +7,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MapKey, ReflectMessage, Valu
 use wharf::v1;
 
 use super::*;
-use crate::api::incoming::Requests;
+use crate::api::methods::Methods;
 
 /// A field of a request, by the fields that lead to it.
 type Way = Vec<FieldDescriptor>;
@@ -79,7 +79,7 @@ fn too_long(message: &DynamicMessage) -> Vec<String> {
 #[test]
 fn every_text_and_every_repeated_field_of_every_request_has_a_limit() {
     let (mut texts, mut repeated) = (0, 0);
-    for (path, method) in Requests::load().0 {
+    for (path, method) in Methods::load().0 {
         let message = method.message;
         let mut found = Vec::new();
         ways(&message, &Way::new(), &mut found);
@@ -126,7 +126,7 @@ fn every_text_and_every_repeated_field_of_every_request_has_a_limit() {
 fn the_table_names_fields_of_requests_and_stands_in_the_documentation() {
     let documented = include_str!("../../../../docs/api.md");
     let mut of_requests = BTreeSet::new();
-    for method in Requests::load().0.values() {
+    for method in Methods::load().0.values() {
         let message = &method.message;
         let mut found = Vec::new();
         ways(message, &Way::new(), &mut found);
@@ -160,7 +160,7 @@ fn every_method_takes_one_message() {
 }
 
 fn list() -> MessageDescriptor {
-    Requests::load().get("/wharf.v1.ContainerService/ListContainers").unwrap().message.clone()
+    Methods::load().get("/wharf.v1.ContainerService/ListContainers").unwrap().message.clone()
 }
 
 #[test]

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::link::{Call, Link, bad_answer, stays_open};
-use super::transport::{Phase, transport_error};
+use super::link::{Call, Link, bad_answer};
 use crate::domain::ContainerRef;
 use crate::engine::frames::{last_frames, without_frames};
 use crate::engine::operation::{CONTAINER_LOGS, CREATE_EXEC, INSPECT_EXEC, START_EXEC};
@@ -82,40 +81,18 @@ pub(super) async fn log_tail(
 
 /// The end of an answer that is a stream of frames.
 async fn tail(link: &Arc<Link>, call: &Call, keep: usize) -> Result<Vec<u8>> {
-    let operation = call.operation;
-    let version = link.negotiated(operation).await?.version;
-    link.lanes
-        .run(operation, async |ticket| {
-            let mut response = link.head(call, Some(version)).await?;
-            ticket.served();
-            let stays_open = stays_open(&response);
-            let mut bytes = Vec::new();
-            loop {
-                match response.chunk().await {
-                    Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
-                    Ok(None) => break,
-                    Err(error) => {
-                        let (address, security) = (&link.address, link.security);
-                        return Err(transport_error(
-                            operation,
-                            address,
-                            security,
-                            Phase::Body,
-                            &error,
-                        ));
-                    }
-                }
-                if bytes.len() > keep + SLACK {
-                    bytes = last_frames(&bytes, keep);
-                }
+    link.open(call, |mut opened| async move {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = opened.chunk().await? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > keep + SLACK {
+                bytes = last_frames(&bytes, keep);
             }
-            if stays_open {
-                ticket.whole();
-            }
-            let mut plain = without_frames(&bytes);
-            let surplus = plain.len().saturating_sub(keep);
-            plain.drain(..surplus);
-            Ok(plain)
-        })
-        .await
+        }
+        let mut plain = without_frames(&bytes);
+        let surplus = plain.len().saturating_sub(keep);
+        plain.drain(..surplus);
+        Ok(plain)
+    })
+    .await
 }

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde_json::Value;
 
-use super::link::{Call, Link, bad_answer, is_podman};
+use super::link::bad_answer;
+use super::link::{Call, Link, is_podman};
 use super::system::document_of;
-use crate::domain::{ImageName, ImageReference};
+use super::{HttpEngine, transfer};
+use crate::domain::{ImageName, ImageReference, RegistryLogin};
 use crate::engine::operation::{
     IMAGE_HISTORY, INSPECT_IMAGE, INSPECT_IMAGE_OF_PODMAN, LIST_IMAGES, Operation, PRUNE_IMAGES,
     REMOVE_IMAGE, TAG_IMAGE,
@@ -15,25 +18,115 @@ use crate::engine::wire::{
     self, HistoryItem, ImageFacts, ImageItem, ImageManifests, ImagePrune, RemovalItem,
 };
 use crate::engine::{
-    ApiVersion, Change, EngineDocument, EngineError, ErrorKind, Filters, HistoryLayer,
-    ImageListing, ImageRemoval, ImageSummary, Listing, PrunedImages, Result,
+    ApiVersion, Change, EngineDocument, EngineError, ErrorKind, Filters, HistoryLayer, ImageEngine,
+    ImageListing, ImageRemoval, ImageSummary, Listing, ProgressSink, PrunedImages, Pulled, Pushed,
+    RemoteImage, Result,
 };
 
-pub(super) async fn list(
-    link: &Arc<Link>,
-    listing: &ImageListing,
-) -> Result<Listing<ImageSummary>> {
-    let call = Call::new(&LIST_IMAGES, &["images", "json"])
-        .with_flag("all", listing.all)
-        .with_filters(&listing.filters);
-    link.list::<ImageItem, _>(call, listing.keep_json).await
-}
+#[async_trait]
+impl ImageEngine for HttpEngine {
+    async fn list_images(&self, listing: &ImageListing) -> Result<Listing<ImageSummary>> {
+        let call = Call::new(&LIST_IMAGES, &["images", "json"])
+            .with_flag("all", listing.all)
+            .with_filters(&listing.filters);
+        self.link.list::<ImageItem, _>(call, listing.keep_json).await
+    }
 
-pub(super) async fn inspect(link: &Arc<Link>, image: &ImageName) -> Result<EngineDocument> {
-    let answer = link.send(on(&INSPECT_IMAGE, image, &["json"])).await?;
-    let podman = is_podman(&answer);
-    let document = document_of(answer)?;
-    if podman { with_health_check(link, image, document).await } else { Ok(document) }
+    async fn inspect_image(&self, image: &ImageName) -> Result<EngineDocument> {
+        let answer = self.link.send(on(&INSPECT_IMAGE, image, &["json"])).await?;
+        let podman = is_podman(&answer);
+        let document = document_of(answer)?;
+        if podman { with_health_check(&self.link, image, document).await } else { Ok(document) }
+    }
+
+    async fn image_manifest(&self, image: &ImageName) -> Result<Option<String>> {
+        let agreed = self.link.negotiated(&INSPECT_IMAGE).await?;
+        if agreed.version < ApiVersion::new(1, 48) {
+            return Ok(None);
+        }
+        let call = on(&INSPECT_IMAGE, image, &["json"]).with_flag("manifests", true);
+        let found: ImageManifests = self.link.send(call).await?.json().await?;
+        Ok(found.own())
+    }
+
+    async fn image_history(&self, image: &ImageName) -> Result<Vec<HistoryLayer>> {
+        let answer = self.link.send(on(&IMAGE_HISTORY, image, &["history"])).await?;
+        let items: Option<Vec<HistoryItem>> = answer.json().await?;
+        Ok(items.unwrap_or_default().into_iter().map(Into::into).collect())
+    }
+
+    // Tags an image. Looks first: the Engine does not say whether the name was there.
+    async fn tag_image(&self, source: &ImageName, target: &ImageReference) -> Result<Change> {
+        if target.digest().is_some() {
+            let message = format!(
+                "{target} has a digest, which cannot be given to an image; write it without"
+            );
+            return Err(EngineError::new(ErrorKind::BadRequest, TAG_IMAGE.name, message));
+        }
+        let target = target.clone().with_default_tag();
+        let found = self
+            .inspect_image(source)
+            .await
+            .map_err(|error| EngineError { operation: TAG_IMAGE.name, ..error })?;
+        let facts: ImageFacts =
+            found.parse().map_err(|error| bad_answer(&INSPECT_IMAGE, &error.to_string()))?;
+        // Compared as references: Docker writes "app:v1" where Podman has docker.io/library/app:v1.
+        let is_target =
+            |name: &String| ImageReference::parse(name).is_ok_and(|name| name == target);
+        if facts.repo_tags.iter().any(is_target) {
+            return Ok(Change::Already);
+        }
+        let call = on(&TAG_IMAGE, source, &["tag"])
+            .with("repo", target.repository())
+            .with_some("tag", target.tag());
+        self.link.send(call).await?;
+        Ok(Change::Made)
+    }
+
+    async fn remove_image(
+        &self,
+        image: &ImageName,
+        force: bool,
+        keep_parents: bool,
+    ) -> Result<ImageRemoval> {
+        let call = on(&REMOVE_IMAGE, image, &[])
+            .with_flag("force", force)
+            .with_flag("noprune", keep_parents);
+        let items: Option<Vec<RemovalItem>> = self.link.send(call).await?.json().await?;
+        Ok(wire::removal(items))
+    }
+
+    async fn prune_images(&self, filters: &Filters) -> Result<PrunedImages> {
+        let call = Call::new(&PRUNE_IMAGES, &["images", "prune"]).with_filters(filters);
+        Ok(self.link.send(call).await?.json::<ImagePrune>().await?.into())
+    }
+
+    async fn pull_image(
+        &self,
+        reference: &ImageReference,
+        platform: Option<&str>,
+        login: Option<&RegistryLogin>,
+        progress: &ProgressSink,
+    ) -> Result<Pulled> {
+        transfer::pull(self, reference, platform, login, progress).await
+    }
+
+    async fn push_image(
+        &self,
+        reference: &ImageReference,
+        login: Option<&RegistryLogin>,
+        progress: &ProgressSink,
+    ) -> Result<Pushed> {
+        transfer::push(&self.link, reference, login, progress).await
+    }
+
+    async fn resolve_image(
+        &self,
+        reference: &ImageReference,
+        login: Option<&RegistryLogin>,
+    ) -> Result<RemoteImage> {
+        transfer::resolve(&self.link, reference, login).await
+    }
 }
 
 /// Adds the health check of the image, which Podman has in its own inspection only.
@@ -52,69 +145,6 @@ async fn with_health_check(
     }
     config["Healthcheck"] = check.clone();
     Ok(EngineDocument { json: json.to_string(), ..document })
-}
-
-pub(super) async fn manifest(link: &Arc<Link>, image: &ImageName) -> Result<Option<String>> {
-    let agreed = link.negotiated(&INSPECT_IMAGE).await?;
-    if agreed.version < ApiVersion::new(1, 48) {
-        return Ok(None);
-    }
-    let call = on(&INSPECT_IMAGE, image, &["json"]).with_flag("manifests", true);
-    let found: ImageManifests = link.send(call).await?.json().await?;
-    Ok(found.own())
-}
-
-pub(super) async fn history(link: &Arc<Link>, image: &ImageName) -> Result<Vec<HistoryLayer>> {
-    let answer = link.send(on(&IMAGE_HISTORY, image, &["history"])).await?;
-    let items: Option<Vec<HistoryItem>> = answer.json().await?;
-    Ok(items.unwrap_or_default().into_iter().map(Into::into).collect())
-}
-
-/// Tags an image. Checks first: the Engine does not report whether the name already existed.
-pub(super) async fn tag(
-    link: &Arc<Link>,
-    source: &ImageName,
-    target: &ImageReference,
-) -> Result<Change> {
-    if target.digest().is_some() {
-        let message = format!(
-            "{target} has a digest, which cannot be assigned to an image; remove the digest"
-        );
-        return Err(EngineError::new(ErrorKind::BadRequest, TAG_IMAGE.name, message));
-    }
-    let target = target.clone().with_default_tag();
-    let found = inspect(link, source)
-        .await
-        .map_err(|error| EngineError { operation: TAG_IMAGE.name, ..error })?;
-    let facts: ImageFacts =
-        found.parse().map_err(|error| bad_answer(&INSPECT_IMAGE, &error.to_string()))?;
-    // Compared as references: Docker writes "app:v1" where Podman has docker.io/library/app:v1.
-    let is_target = |name: &String| ImageReference::parse(name).is_ok_and(|name| name == target);
-    if facts.repo_tags.iter().any(is_target) {
-        return Ok(Change::Already);
-    }
-    let call = on(&TAG_IMAGE, source, &["tag"])
-        .with("repo", target.repository())
-        .with_some("tag", target.tag());
-    link.send(call).await?;
-    Ok(Change::Made)
-}
-
-pub(super) async fn remove(
-    link: &Arc<Link>,
-    image: &ImageName,
-    force: bool,
-    keep_parents: bool,
-) -> Result<ImageRemoval> {
-    let call =
-        on(&REMOVE_IMAGE, image, &[]).with_flag("force", force).with_flag("noprune", keep_parents);
-    let items: Option<Vec<RemovalItem>> = link.send(call).await?.json().await?;
-    Ok(wire::removal(items))
-}
-
-pub(super) async fn prune(link: &Arc<Link>, filters: &Filters) -> Result<PrunedImages> {
-    let call = Call::new(&PRUNE_IMAGES, &["images", "prune"]).with_filters(filters);
-    Ok(link.send(call).await?.json::<ImagePrune>().await?.into())
 }
 
 /// A call on an image. Like in Docker's own client, the path contains the name with its slashes:

@@ -1,37 +1,31 @@
-//! The connection to one Engine: sends calls with the negotiated version, reads responses up to
-//! their limits, and classifies failures. Called by the files of this folder that implement the
-//! calls.
+//! The way to one Engine: sends calls with the negotiated version, opens their answers, and
+//! classifies what went wrong. Called by the files of this folder that know what the calls mean.
 
-mod intake;
 mod negotiate;
+mod opened;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, StatusCode};
 use reqwest::Response;
-use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 use url::Url;
 
-use super::answers::{AnswerMemory, Share};
+use super::answers::AnswerMemory;
 use super::lanes::{Lanes, Ticket};
 use super::path;
 use super::transport::{Phase, Security, doubtful, transport_error};
 use crate::domain::HostAddress;
 use crate::engine::classify::{Complaint, classify};
-use crate::engine::operation::{Access, ERROR_CAP, Operation};
-use crate::engine::{ApiVersion, EngineError, ErrorKind, Result, registry_auth, wire};
+use crate::engine::operation::{ERROR_CAP, Operation};
+use crate::engine::{ApiVersion, EngineError, ErrorKind, Result, registry_auth};
 
-use intake::Intake;
-
-pub(super) use intake::list_error;
 pub(super) use negotiate::{VersionCell, is_podman, maximum_of};
+pub(super) use opened::{Answer, Opened, bad_answer, list_error};
 
-/// Responses above this size are parsed in a separate thread, so that a huge response of one host
-/// does not delay the others: parsing takes about 3 ms per megabyte.
-const PARSED_IN_PLACE: usize = 1 << 20;
 /// Idle connections to keep for each host.
 pub(super) const IDLE_CONNECTIONS: usize = 4;
 
@@ -62,23 +56,6 @@ pub(super) struct Call {
     query: Vec<(&'static str, String)>,
     body: Option<Bytes>,
     registry_auth: Option<HeaderValue>,
-}
-
-/// A whole answer with a status of success, or 304.
-#[derive(Debug)]
-pub(super) struct Answer<B = Vec<u8>> {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: B,
-    /// The API version of the request.
-    pub(super) version: Option<ApiVersion>,
-    /// From the first byte of the request to the head of the answer.
-    pub(super) latency: Duration,
-    /// Whether a connection was opened for it.
-    pub(super) connected: bool,
-    pub(super) operation: &'static Operation,
-    /// Released once the response is read.
-    share: Share,
 }
 
 impl Call {
@@ -139,83 +116,52 @@ impl Call {
     }
 }
 
-impl Answer {
-    /// The body as text.
-    pub(super) fn into_text(self) -> Result<String> {
-        let operation = self.operation;
-        String::from_utf8(self.body).map_err(|_| bad_answer(operation, "not UTF-8"))
-    }
-
-    /// Reads the body as one JSON value.
-    pub(super) async fn json<T: DeserializeOwned + Send + 'static>(self) -> Result<T> {
-        let operation = self.operation;
-        let Self { body, share, .. } = self;
-        let text = String::from_utf8(body).map_err(|_| bad_answer(operation, "not UTF-8"))?;
-        let read = move |text: &str| {
-            // Until it is parsed, for everyone who waits for it.
-            let _share = share;
-            wire::parse(text)
-        };
-        let parsed = if text.len() <= PARSED_IN_PLACE {
-            read(&text)
-        } else {
-            let parsing = tokio::task::spawn_blocking(move || read(&text));
-            parsing.await.map_err(|_| bad_answer(operation, "it could not be read"))?
-        };
-        parsed.map_err(|error| bad_answer(operation, &error.to_string()))
-    }
-}
-
-/// A response that does not conform to the Engine API.
-pub(super) fn bad_answer(operation: &Operation, problem: &str) -> EngineError {
-    EngineError::new(
-        ErrorKind::BadAnswer,
-        operation.name,
-        format!("the response is not valid for a Docker Engine: {problem}"),
-    )
-}
-
 impl Link {
     /// Makes a call with one response, in the negotiated version.
     pub(super) async fn send(self: &Arc<Self>, call: Call) -> Result<Answer> {
-        self.send_into(call, Vec::new).await
+        self.open(&call, |opened| opened.read(Vec::new())).await
     }
 
-    /// The same, with a body read by what `intake` creates.
-    pub(super) async fn send_into<B: Intake>(
+    /// Makes a call with one response, with the given version or without one.
+    pub(super) async fn send_with(
         self: &Arc<Self>,
-        call: Call,
-        intake: impl Fn() -> B + Send + Sync,
-    ) -> Result<Answer<B>> {
+        call: &Call,
+        version: Option<ApiVersion>,
+    ) -> Result<Answer> {
+        self.open_with(call, version, |opened| opened.read(Vec::new())).await
+    }
+
+    /// Makes any call, in the negotiated version: `read` takes its answer in as it comes.
+    pub(super) async fn open<T, F>(
+        self: &Arc<Self>,
+        call: &Call,
+        read: impl Fn(Opened) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
         let spoken = self.negotiated(call.operation).await?.version;
-        match self.exchange(&call, Some(spoken), intake()).await {
+        match self.open_with(call, Some(spoken), &read).await {
             // The Engine was replaced by another version. It refused before it did anything.
             Err(error) if error.kind == ErrorKind::NoCommonApiVersion => {
                 let spoken = self.negotiate_again(call.operation, spoken).await?.version;
-                self.exchange(&call, Some(spoken), intake()).await
+                self.open_with(call, Some(spoken), &read).await
             }
             result => result,
         }
     }
 
-    /// Makes a call with one response, with the given version or without one.
-    pub(super) async fn send_with(
-        &self,
+    async fn open_with<T, F>(
+        self: &Arc<Self>,
         call: &Call,
         version: Option<ApiVersion>,
-    ) -> Result<Answer> {
-        self.exchange(call, version, Vec::new()).await
-    }
-
-    async fn exchange<B: Intake>(
-        &self,
-        call: &Call,
-        version: Option<ApiVersion>,
-        intake: B,
-    ) -> Result<Answer<B>> {
-        let operation = call.operation;
+        read: impl FnOnce(Opened) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
         self.lanes
-            .run(operation, async |ticket: Arc<Ticket>| {
+            .run(call.operation, async |ticket: Arc<Ticket>| {
                 let mut begun = Instant::now();
                 let mut response = self.head(call, version).await;
                 // An idle connection may have been closed from the other end unnoticed. For a
@@ -229,27 +175,35 @@ impl Link {
                     response = self.head(call, version).await;
                     attempts += 1;
                 }
-                let response = response?;
-                let latency = begun.elapsed();
+                let (response, latency) = (response?, begun.elapsed());
                 ticket.served();
-                let (status, headers) = (response.status(), response.headers().clone());
-                let stays_open = stays_open(&response);
-                let (body, share) = self.body(operation, response, intake).await?;
-                if stays_open {
-                    ticket.whole();
-                }
-                let connected = ticket.connected();
-                Ok(Answer { status, headers, body, version, latency, connected, operation, share })
+                let (link, operation) = (Arc::clone(self), call.operation);
+                read(Opened { link, ticket, operation, version, latency, response }).await
             })
             .await
     }
 
+    /// Waits for what the Engine sends next; in a transfer for no longer than it may stand still.
+    pub(super) async fn in_time<T>(
+        &self,
+        operation: &Operation,
+        next: impl Future<Output = T>,
+    ) -> Result<T> {
+        if !operation.is_transfer() {
+            return Ok(next.await);
+        }
+        timeout(self.stall, next).await.map_err(|_| {
+            let message = format!("the Engine reported nothing for {:?}", self.stall);
+            EngineError::new(ErrorKind::TransferStalled, operation.name, message)
+        })
+    }
+
     /// Sends the request and returns the response with its head: a success or 304.
-    pub(super) async fn head(&self, call: &Call, version: Option<ApiVersion>) -> Result<Response> {
+    async fn head(&self, call: &Call, version: Option<ApiVersion>) -> Result<Response> {
         let operation = call.operation;
         let begun = Instant::now();
         let request = self.request(call, version)?;
-        let sent = self.client.execute(request).await;
+        let sent = self.in_time(operation, self.client.execute(request)).await?;
         let elapsed = begun.elapsed();
         let response = sent.map_err(|error| {
             let phase = Phase::Head;
@@ -298,52 +252,6 @@ impl Link {
         Ok(request)
     }
 
-    /// Reads a body up to its cap.
-    async fn body<B: Intake>(
-        &self,
-        operation: &Operation,
-        mut response: Response,
-        mut body: B,
-    ) -> Result<(B, Share)> {
-        let cap = operation.cap;
-        let too_large = || {
-            let message = format!("the response is larger than the limit of {cap} bytes");
-            EngineError::new(ErrorKind::AnswerTooLarge, operation.name, message)
-        };
-        if response.content_length().is_some_and(|length| length > cap as u64) {
-            return Err(too_large());
-        }
-        let mut length = 0;
-        let mut share = self.answers.share();
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if length + chunk.len() > cap => return Err(too_large()),
-                Ok(Some(chunk)) => {
-                    // A write is done, and its short answer must be read.
-                    if operation.access == Access::Read {
-                        share.grow(body.memory() + chunk.len()).await.map_err(|error| {
-                            let kind = ErrorKind::AnswerMemory;
-                            EngineError::new(kind, operation.name, error.to_string())
-                        })?;
-                    }
-                    length += chunk.len();
-                    body.take(operation, &chunk)?;
-                }
-                Ok(None) => return Ok((body, share)),
-                Err(error) => {
-                    let phase = Phase::Body;
-                    return Err(transport_error(
-                        operation,
-                        &self.address,
-                        self.security,
-                        phase,
-                        &error,
-                    ));
-                }
-            }
-        }
-    }
-
     /// The error that an answer without success is.
     async fn refusal(&self, operation: &Operation, mut response: Response) -> EngineError {
         let status = response.status().as_u16();
@@ -373,21 +281,4 @@ impl Link {
         };
         EngineError::new(kind, operation.name, message).with_status(status)
     }
-}
-
-/// Whether the connection can serve another call after this answer.
-pub(super) fn stays_open(response: &Response) -> bool {
-    let closes = response
-        .headers()
-        .get_all(CONNECTION)
-        .iter()
-        .any(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
-    response.version() == Version::HTTP_11 && !closes
-}
-
-/// Whether the response defines the end of its body. One that ends with the connection may be
-/// truncated.
-pub(super) fn has_an_end(response: &Response) -> bool {
-    let headers = response.headers();
-    headers.contains_key(TRANSFER_ENCODING) || headers.contains_key(CONTENT_LENGTH)
 }

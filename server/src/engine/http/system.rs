@@ -2,72 +2,75 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 
-use super::link::{Answer, Call, Link, bad_answer, list_error, maximum_of};
+use super::HttpEngine;
+use super::link::{Answer, Opened, bad_answer, list_error};
+use super::link::{Call, Link, maximum_of};
 use crate::domain::RegistryLogin;
 use crate::engine::list::{ListDecoder, ListItem};
-use crate::engine::operation::{DISK_USAGE, INFO, LIST_NETWORKS, LOGIN, Operation, PING, VERSION};
+use crate::engine::operation::{DISK_USAGE, INFO, LOGIN, Operation, PING, VERSION};
 use crate::engine::{
-    ApiVersion, EngineDocument, EngineError, ErrorKind, Listing, LoginAnswer, NetworkSummary, Ping,
-    Result, registry_auth, wire,
+    ApiVersion, EngineDocument, EngineError, ErrorKind, Listing, LoginAnswer, Ping, Result,
+    SystemEngine, registry_auth, wire,
 };
 
-pub(super) async fn ping(link: &Arc<Link>) -> Result<Ping> {
-    let mut agreed = link.negotiated(&PING).await?;
-    let call = Call::new(&PING, &["_ping"]);
-    let mut answer = link.send_with(&call, None).await?;
-    if answer.connected {
-        // That measured the opening of a connection.
-        answer = link.send_with(&call, None).await?;
+#[async_trait]
+impl SystemEngine for HttpEngine {
+    async fn ping(&self) -> Result<Ping> {
+        let mut agreed = self.link.negotiated(&PING).await?;
+        let call = Call::new(&PING, &["_ping"]);
+        let mut answer = self.link.send_with(&call, None).await?;
+        if answer.connected {
+            // That measured the opening of a connection.
+            answer = self.link.send_with(&call, None).await?;
+        }
+        if let Some(max) = maximum_of(&answer)?
+            && agreed.max != Some(max)
+        {
+            agreed = self.link.negotiate_again(&PING, agreed.version).await?;
+        }
+        Ok(Ping {
+            api_version: agreed.version,
+            max_api_version: agreed.max,
+            min_api_version: agreed.min,
+            latency: answer.latency,
+        })
     }
-    if let Some(max) = maximum_of(&answer)?
-        && agreed.max != Some(max)
-    {
-        agreed = link.negotiate_again(&PING, agreed.version).await?;
+
+    async fn version(&self) -> Result<EngineDocument> {
+        let document = self.link.document(Call::new(&VERSION, &["version"])).await?;
+        let min = document.parse::<wire::Versions>().ok().and_then(|versions| versions.min);
+        if let Some(min) = min.and_then(|text| text.parse().ok()) {
+            self.link.version.learn_minimum(min);
+        }
+        Ok(document)
     }
-    Ok(Ping {
-        api_version: agreed.version,
-        max_api_version: agreed.max,
-        min_api_version: agreed.min,
-        latency: answer.latency,
-    })
-}
 
-pub(super) async fn version(link: &Arc<Link>) -> Result<EngineDocument> {
-    let document = link.document(Call::new(&VERSION, &["version"])).await?;
-    let min = document.parse::<wire::Versions>().ok().and_then(|versions| versions.min);
-    if let Some(min) = min.and_then(|text| text.parse().ok()) {
-        link.version.learn_minimum(min);
+    async fn info(&self) -> Result<EngineDocument> {
+        self.link.document(Call::new(&INFO, &["info"])).await
     }
-    Ok(document)
-}
 
-pub(super) async fn info(link: &Arc<Link>) -> Result<EngineDocument> {
-    link.document(Call::new(&INFO, &["info"])).await
-}
-
-pub(super) async fn disk_usage(link: &Arc<Link>) -> Result<EngineDocument> {
-    // From 1.52 on, the items are only included on request; older Engines ignore the parameter.
-    link.document(Call::new(&DISK_USAGE, &["system", "df"]).with_flag("verbose", true)).await
-}
-
-pub(super) async fn networks(link: &Arc<Link>) -> Result<Listing<NetworkSummary>> {
-    let call = Call::new(&LIST_NETWORKS, &["networks"]);
-    link.list::<wire::NetworkItem, _>(call, false).await
-}
-
-pub(super) async fn check_login(link: &Arc<Link>, login: &RegistryLogin) -> Result<LoginAnswer> {
-    let call = Call::new(&LOGIN, &["auth"]).with_json(registry_auth::body(login));
-    let answer = link.send(call).await.map_err(|error| EngineError {
-        message: registry_auth::redact(error.message, Some(login)),
-        ..error
-    })?;
-    if answer.body.is_empty() {
-        // 204: accepted, with nothing to store.
-        return Ok(LoginAnswer { status: "Login Succeeded".to_owned(), identity_token: None });
+    async fn disk_usage(&self) -> Result<EngineDocument> {
+        // From 1.52 on, the items are only included on request; older Engines ignore the parameter.
+        self.link
+            .document(Call::new(&DISK_USAGE, &["system", "df"]).with_flag("verbose", true))
+            .await
     }
-    Ok(answer.json::<wire::Login>().await?.into())
+
+    async fn check_login(&self, login: &RegistryLogin) -> Result<LoginAnswer> {
+        let call = Call::new(&LOGIN, &["auth"]).with_json(registry_auth::body(login));
+        let answer = self.link.send(call).await.map_err(|error| EngineError {
+            message: registry_auth::redact(error.message, Some(login)),
+            ..error
+        })?;
+        if answer.body.is_empty() {
+            // 204: accepted, with nothing to store.
+            return Ok(LoginAnswer { status: "Login Succeeded".to_owned(), identity_token: None });
+        }
+        Ok(answer.json::<wire::Login>().await?.into())
+    }
 }
 
 impl Link {
@@ -96,7 +99,8 @@ impl Link {
         W: DeserializeOwned + Into<T>,
         T: ListItem + Send,
     {
-        let answer = self.send_into(call, || ListDecoder::<W, T>::new(keep_json)).await?;
+        let read = |opened: Opened| opened.read(ListDecoder::<W, T>::new(keep_json));
+        let answer = self.open(&call, read).await?;
         let (operation, api_version) = (answer.operation, spoken(&answer));
         let items = answer.body.finish().map_err(|error| list_error(operation, error))?;
         Ok(Listing { items, api_version })

@@ -1,26 +1,22 @@
 //! Pulls and pushes: JSON lines under status 200, in which a failure is one line among
 //! others.
 //!
-//! A transfer succeeded only if the status is a success, every line is JSON and none reports an
+//! A transfer succeeded only if the status is a success, every line is JSON and none reports an an
 //! error, the response is complete according to its framing, and (for a pull) the image exists.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use reqwest::Response;
-use tokio::time::timeout;
-
-use super::images;
-use super::link::{Call, Link, bad_answer, has_an_end, stays_open};
-use super::transport::{Phase, transport_error};
+use super::HttpEngine;
+use super::link::{Call, Link};
+use super::link::{Opened, bad_answer};
 use crate::domain::{Digest, ImageName, ImageReference, RegistryLogin};
 use crate::engine::classify::classify_line;
 use crate::engine::lines::{LineDecoder, LineTooLong};
 use crate::engine::operation::{INSPECT_DISTRIBUTION, LINE_CAP, Operation, PULL_IMAGE, PUSH_IMAGE};
 use crate::engine::progress::{Progress, Step};
 use crate::engine::{
-    ApiVersion, EngineDocument, EngineError, ErrorKind, Platform, ProgressSink, Pulled, Pushed,
-    RemoteImage, Result, registry_auth, wire,
+    ApiVersion, EngineDocument, EngineError, ErrorKind, ImageEngine, Platform, ProgressSink,
+    Pulled, Pushed, RemoteImage, Result, registry_auth, wire,
 };
 
 /// The API version that brought `platform` to pulls.
@@ -29,7 +25,7 @@ const PLATFORM_SINCE: ApiVersion = ApiVersion::new(1, 32);
 const DISTRIBUTION_SINCE: ApiVersion = ApiVersion::new(1, 30);
 
 pub(super) async fn pull(
-    link: &Arc<Link>,
+    engine: &HttpEngine,
     reference: &ImageReference,
     platform: Option<&str>,
     login: Option<&RegistryLogin>,
@@ -37,7 +33,7 @@ pub(super) async fn pull(
 ) -> Result<Pulled> {
     check_login(&PULL_IMAGE, reference, login)?;
     if platform.is_some() {
-        link.require(&PULL_IMAGE, PLATFORM_SINCE, "a pull for a platform").await?;
+        engine.link.require(&PULL_IMAGE, PLATFORM_SINCE, "a pull for a platform").await?;
     }
     let parameters = reference.engine_pull_params();
     let mut call = Call::new(&PULL_IMAGE, &["images", "create"])
@@ -47,8 +43,8 @@ pub(super) async fn pull(
     if login.is_some() {
         call = call.with_registry_auth(registry_auth::header(login));
     }
-    let end = link.transfer(&call, login, progress).await?;
-    let image = arrived(link, reference).await?;
+    let end = transfer(&engine.link, &call, login, progress).await?;
+    let image = arrived(engine, reference).await?;
     if let Some(platform) = platform {
         check_platform(&image, platform)?;
     }
@@ -77,7 +73,7 @@ pub(super) async fn push(
     let call = Call::new(&PUSH_IMAGE, &segments)
         .with("tag", reference.tag().unwrap_or("latest"))
         .with_registry_auth(registry_auth::header(login));
-    let end = link.transfer(&call, login, progress).await?;
+    let end = transfer(link, &call, login, progress).await?;
     Ok(Pushed { digest: end.digest(), size: end.pushed_size().unwrap_or(0) })
 }
 
@@ -109,90 +105,46 @@ pub(super) async fn resolve(
     Ok(RemoteImage { digest, platforms })
 }
 
-impl Link {
-    /// Makes a call with progress lines as response, and reads it to its end.
-    async fn transfer(
-        self: &Arc<Self>,
-        call: &Call,
-        login: Option<&RegistryLogin>,
-        sink: &ProgressSink,
-    ) -> Result<Progress> {
-        let redacted = |error: EngineError| EngineError {
-            message: registry_auth::redact(error.message, login),
-            ..error
-        };
-        let spoken = self.negotiated(call.operation).await?.version;
-        let result = match self.transfer_with(call, spoken, sink).await {
-            Err(error) if error.kind == ErrorKind::NoCommonApiVersion => {
-                let spoken = self.negotiate_again(call.operation, spoken).await?.version;
-                self.transfer_with(call, spoken, sink).await
-            }
-            result => result,
-        };
-        result.map_err(redacted)
-    }
+/// Makes a call with progress lines as response, and reads it to its end.
+async fn transfer(
+    link: &Arc<Link>,
+    call: &Call,
+    login: Option<&RegistryLogin>,
+    sink: &ProgressSink,
+) -> Result<Progress> {
+    let progress = link.open(call, |opened| read_progress(opened, sink)).await;
+    progress.map_err(|error| EngineError {
+        message: registry_auth::redact(error.message, login),
+        ..error
+    })
+}
 
-    async fn transfer_with(
-        &self,
-        call: &Call,
-        version: ApiVersion,
-        sink: &ProgressSink,
-    ) -> Result<Progress> {
-        let operation = call.operation;
-        self.lanes
-            .run(operation, async |ticket| {
-                let head = timeout(self.stall, self.head(call, Some(version))).await;
-                let response = head.map_err(|_| stalled(operation, self.stall))??;
-                ticket.served();
-                let stays_open = stays_open(&response);
-                let progress = self.read_progress(operation, response, sink).await?;
-                if stays_open {
-                    ticket.whole();
-                }
-                Ok(progress)
-            })
-            .await
+async fn read_progress(mut opened: Opened, sink: &ProgressSink) -> Result<Progress> {
+    let (operation, report) = (opened.operation, opened.link.report);
+    let mut decoder = LineDecoder::new(LINE_CAP);
+    let mut progress = Progress::default();
+    let mut read = |line: &[u8]| match progress.read(line) {
+        Ok(Step::Moved) => {
+            sink.send_replace(progress.transfer());
+            Ok(())
+        }
+        Ok(Step::Failed(message)) => Err(Broken::Reported(message)),
+        Err(error) => Err(Broken::NoJson(error.to_string())),
+    };
+    let mut left = report;
+    while let Some(chunk) = opened.chunk().await? {
+        left = left.checked_sub(chunk.len() as u64).ok_or_else(|| {
+            let message = format!("the Engine reported more than {report} bytes of it");
+            EngineError::new(ErrorKind::AnswerTooLarge, operation.name, message)
+        })?;
+        decoder.push(&chunk, &mut read).map_err(|broken| broken.into_error(operation))?;
     }
-
-    async fn read_progress(
-        &self,
-        operation: &Operation,
-        mut response: Response,
-        sink: &ProgressSink,
-    ) -> Result<Progress> {
-        let has_an_end = has_an_end(&response);
-        let mut decoder = LineDecoder::new(LINE_CAP);
-        let mut progress = Progress::default();
-        let mut read = |line: &[u8]| match progress.read(line) {
-            Ok(Step::Moved) => {
-                sink.send_replace(progress.transfer());
-                Ok(())
-            }
-            Ok(Step::Failed(message)) => Err(Broken::Reported(message)),
-            Err(error) => Err(Broken::NoJson(error.to_string())),
-        };
-        let mut left = self.report;
-        loop {
-            let chunk = timeout(self.stall, response.chunk()).await;
-            let chunk = chunk.map_err(|_| stalled(operation, self.stall))?.map_err(|error| {
-                let phase = Phase::Body;
-                transport_error(operation, &self.address, self.security, phase, &error)
-            })?;
-            let Some(chunk) = chunk else { break };
-            left = left.checked_sub(chunk.len() as u64).ok_or_else(|| {
-                let message =
-                    format!("the Engine reported more than {} bytes of progress", self.report);
-                EngineError::new(ErrorKind::AnswerTooLarge, operation.name, message)
-            })?;
-            decoder.push(&chunk, &mut read).map_err(|broken| broken.into_error(operation))?;
-        }
-        decoder.finish(&mut read).map_err(|broken| broken.into_error(operation))?;
-        if has_an_end {
-            Ok(progress)
-        } else {
-            let message = "the response ended with the connection and may be incomplete; check for an HTTP/1.0 proxy";
-            Err(EngineError::new(failed(operation), operation.name, message))
-        }
+    decoder.finish(&mut read).map_err(|broken| broken.into_error(operation))?;
+    if opened.has_an_end() {
+        Ok(progress)
+    } else {
+        let message = "the response ended with the connection and may be incomplete; check for an HTTP/1.0 proxy";
+        Err(EngineError::new(failed(operation), operation.name, message))
     }
 }
 
@@ -225,8 +177,8 @@ impl Broken {
 
 /// Checks whether the image exists; one that was pulled by digest also gets its tag, which the
 /// Engine does not set in that case.
-async fn arrived(link: &Arc<Link>, reference: &ImageReference) -> Result<EngineDocument> {
-    look(link, reference).await.map_err(|error| match error.kind {
+async fn arrived(engine: &HttpEngine, reference: &ImageReference) -> Result<EngineDocument> {
+    look(engine, reference).await.map_err(|error| match error.kind {
         // Not IMAGE_NOT_FOUND, which would mean that the registry does not have it.
         ErrorKind::ImageNotFound => EngineError::new(
             ErrorKind::PullFailed,
@@ -237,10 +189,10 @@ async fn arrived(link: &Arc<Link>, reference: &ImageReference) -> Result<EngineD
     })
 }
 
-async fn look(link: &Arc<Link>, reference: &ImageReference) -> Result<EngineDocument> {
+async fn look(engine: &HttpEngine, reference: &ImageReference) -> Result<EngineDocument> {
     let Some(digest) = reference.digest() else {
         let name = ImageName::Reference(reference.clone().with_default_tag());
-        return images::inspect(link, &name).await;
+        return engine.inspect_image(&name).await;
     };
     let by_digest = format!("{}@{digest}", reference.repository());
     let by_digest = ImageName::parse(&by_digest)
@@ -248,9 +200,9 @@ async fn look(link: &Arc<Link>, reference: &ImageReference) -> Result<EngineDocu
     if let Some(tag) = reference.tag() {
         let tagged =
             reference.with_tag(tag).map_err(|error| bad_answer(&PULL_IMAGE, &error.to_string()))?;
-        images::tag(link, &by_digest, &tagged).await?;
+        engine.tag_image(&by_digest, &tagged).await?;
     }
-    images::inspect(link, &by_digest).await
+    engine.inspect_image(&by_digest).await
 }
 
 /// Credentials are sent only to their own registry.
@@ -323,11 +275,6 @@ fn canonical(name: &str) -> &str {
 
 fn failed(operation: &Operation) -> ErrorKind {
     if *operation == PUSH_IMAGE { ErrorKind::PushFailed } else { ErrorKind::PullFailed }
-}
-
-fn stalled(operation: &Operation, stall: Duration) -> EngineError {
-    let message = format!("the Engine reported no progress for {stall:?}");
-    EngineError::new(ErrorKind::TransferStalled, operation.name, message)
 }
 
 #[cfg(test)]

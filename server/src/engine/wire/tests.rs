@@ -1,5 +1,6 @@
 use super::*;
 use crate::engine::list::parse_list;
+use crate::engine::{ContainerSummary, ImageSummary, Port};
 
 #[test]
 fn a_container_with_nulls_everywhere_is_read() {

@@ -66,7 +66,7 @@ impl FaultyEngine {
 }
 
 #[async_trait]
-impl Engine for FaultyEngine {
+impl SystemEngine for FaultyEngine {
     async fn ping(&self) -> Result<Ping> {
         self.inner.ping().await
     }
@@ -82,6 +82,10 @@ impl Engine for FaultyEngine {
     async fn check_login(&self, login: &RegistryLogin) -> Result<LoginAnswer> {
         self.inner.check_login(login).await
     }
+}
+
+#[async_trait]
+impl ImageEngine for FaultyEngine {
     async fn list_images(&self, listing: &ImageListing) -> Result<Listing<ImageSummary>> {
         self.inner.list_images(listing).await
     }
@@ -125,6 +129,17 @@ impl Engine for FaultyEngine {
     async fn prune_images(&self, filters: &Filters) -> Result<PrunedImages> {
         self.inner.prune_images(filters).await
     }
+    async fn resolve_image(
+        &self,
+        reference: &ImageReference,
+        login: Option<&RegistryLogin>,
+    ) -> Result<RemoteImage> {
+        self.inner.resolve_image(reference, login).await
+    }
+}
+
+#[async_trait]
+impl ContainerEngine for FaultyEngine {
     async fn list_containers(
         &self,
         listing: &ContainerListing,
@@ -234,17 +249,6 @@ impl Engine for FaultyEngine {
     ) -> Result<()> {
         self.inner.remove_container(&self.called(container), force, remove_volumes).await
     }
-    async fn list_networks(&self) -> Result<Listing<NetworkSummary>> {
-        self.inner.list_networks().await
-    }
-    async fn connect_network(
-        &self,
-        network: &str,
-        container: &ContainerRef,
-        endpoint: &Value,
-    ) -> Result<Change> {
-        self.inner.connect_network(network, container, endpoint).await
-    }
     async fn run_in_container(
         &self,
         container: &ContainerRef,
@@ -255,14 +259,22 @@ impl Engine for FaultyEngine {
     async fn log_tail(&self, container: &ContainerRef, lines: u32) -> Result<Vec<String>> {
         self.inner.log_tail(container, lines).await
     }
-    async fn resolve_image(
-        &self,
-        reference: &ImageReference,
-        login: Option<&RegistryLogin>,
-    ) -> Result<RemoteImage> {
-        self.inner.resolve_image(reference, login).await
-    }
     async fn prune_containers(&self, filters: &Filters) -> Result<PrunedContainers> {
         self.inner.prune_containers(filters).await
+    }
+}
+
+#[async_trait]
+impl NetworkEngine for FaultyEngine {
+    async fn list_networks(&self) -> Result<Listing<NetworkSummary>> {
+        self.inner.list_networks().await
+    }
+    async fn connect_network(
+        &self,
+        network: &str,
+        container: &ContainerRef,
+        endpoint: &Value,
+    ) -> Result<Change> {
+        self.inner.connect_network(network, container, endpoint).await
     }
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
-use super::{Answer, Call, Link, bad_answer};
+use super::{Answer, bad_answer};
+use super::{Call, Link};
 use crate::engine::operation::{self, Operation};
 use crate::engine::version::{CLIENT_MIN, choose_version, needs_minimum};
 use crate::engine::{ApiVersion, EngineError, ErrorKind, Result, wire};
@@ -119,7 +120,7 @@ async fn negotiate(link: Arc<Link>) -> Result<Negotiated> {
     result
 }
 
-async fn ask(link: &Link) -> Result<Negotiated> {
+async fn ask(link: &Arc<Link>) -> Result<Negotiated> {
     let (max, is_exact) = ask_maximum(link).await?;
     let min = if needs_minimum(max) { ask_minimum(link, max).await? } else { None };
     match choose_version(max, min) {
@@ -134,7 +135,7 @@ async fn ask(link: &Link) -> Result<Negotiated> {
 
 /// The highest version, from the header of `/_ping`, the only path without a version; and whether
 /// it says which settings are supported.
-async fn ask_maximum(link: &Link) -> Result<(Option<ApiVersion>, bool)> {
+async fn ask_maximum(link: &Arc<Link>) -> Result<(Option<ApiVersion>, bool)> {
     let is_exact = |answer: &Answer| !is_podman(answer);
     let head = Call::new(&operation::PING_HEAD, &["_ping"]);
     match link.send_with(&head, None).await {
@@ -160,7 +161,7 @@ async fn ask_maximum(link: &Link) -> Result<(Option<ApiVersion>, bool)> {
 }
 
 /// The lowest version, queried with the Engine's own highest, which it cannot refuse.
-async fn ask_minimum(link: &Link, max: Option<ApiVersion>) -> Result<Option<ApiVersion>> {
+async fn ask_minimum(link: &Arc<Link>, max: Option<ApiVersion>) -> Result<Option<ApiVersion>> {
     let call = Call::new(&operation::VERSION, &["version"]);
     let answer = link.send_with(&call, Some(max.unwrap_or(CLIENT_MIN))).await?;
     let versions: wire::Versions = answer.json().await?;

@@ -2,7 +2,7 @@
 //! that were reached.
 
 use wharf_server::domain::{HostName, ImageName, ImageReference};
-use wharf_server::engine::Engine;
+use wharf_server::engine::ImageEngine;
 use wharf_server::rollout::model::{
     Control, Event, HostEnd, HostEvent, HostPlan, Phase, RolloutId, Step, TargetKind,
 };

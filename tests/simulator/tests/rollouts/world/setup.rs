@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use wharf_server::domain::{ContainerName, ContainerRef, HostName};
-use wharf_server::engine::{ApiVersion, Engine};
+use wharf_server::engine::{ApiVersion, ContainerEngine, NetworkEngine};
 use wharf_simulator::model::{HealthScript, ImageBuilder};
 use wharf_simulator::{
     Behaviour, EngineOptions, ImageContent, Registries, SimEngine, SimHost, SimRegistry,
