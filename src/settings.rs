@@ -127,7 +127,7 @@ const MEMORY: Rule = number(6 * 1024 * 1024, &[0], "must be at least 6291456 (6 
 /// Outside this range, the kernel silently uses the nearest value.
 const SHARES: Rule = between(2, 262_144, &[0], "must be from 2 to 262144");
 
-/// Every setting, in the order of the contract.
+/// Every setting, in the order in which violations are told.
 pub const SETTINGS: &[Setting] = &[
     row("image", Body, "Image", One, Rule::Own),
     row("command", Body, "Cmd", Words, Rule::Text),
@@ -157,9 +157,9 @@ pub const SETTINGS: &[Setting] = &[
         One,
         number(1, &[0, -1], "must be -1 for no limit, or a number of bytes"),
     ),
+    row("memory_reservation_bytes", Host, "MemoryReservation", One, MEMORY),
     row("nano_cpus", Host, "NanoCpus", One, CPUS),
     row("cpu_shares", Host, "CpuShares", One, SHARES),
-    row("cpuset_cpus", Host, "CpusetCpus", One, Rule::CpuList),
     row(
         "pids_limit",
         Host,
@@ -167,6 +167,7 @@ pub const SETTINGS: &[Setting] = &[
         One,
         number(-1, &[], "must be -1 for no limit, or a number of processes"),
     ),
+    row("cpuset_cpus", Host, "CpusetCpus", One, Rule::CpuList),
     row("health_check", Body, "Healthcheck", Fields, Rule::Own),
     row("init", Host, "Init", One, Rule::Any),
     row("auto_remove", Host, "AutoRemove", One, Rule::Any),
@@ -216,7 +217,6 @@ pub const SETTINGS: &[Setting] = &[
         One,
         between(1000, 1_000_000, &[0], "must be from 1000 to 1000000 microseconds"),
     ),
-    row("memory_reservation_bytes", Host, "MemoryReservation", One, MEMORY),
     row("userns_mode", Host, "UsernsMode", One, Rule::Text),
     row("cgroupns_mode", Host, "CgroupnsMode", One, Rule::Word(&["host", "private"])),
     row(

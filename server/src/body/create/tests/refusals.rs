@@ -379,7 +379,7 @@ fn names_of_empty_settings() {
     for (name, word) in [
         ("image", "needs an image"),
         ("networks", "needs the name"),
-        ("dsn", "did you mean \"dns\""),
+        ("dsn", "did you mean"),
         ("env.A", "without an entry"),
         ("user", "set too"),
     ] {
