@@ -59,8 +59,9 @@ pub fn in_form_of(version: ApiVersion, mut body: Value) -> Value {
     {
         let main = endpoints.get_mut(&mode).and_then(Value::as_object_mut);
         let address = main.and_then(|main| main.shift_remove("MacAddress")).filter(is_set);
+        // The mode says that it is joined, unless another network is the main one.
         let own = |name: &str| matches!(name, "bridge" | "default");
-        endpoints.retain(|name, endpoint| !own(name) || is_set(endpoint));
+        endpoints.retain(|name, endpoint| !own(&mode) || !own(name) || is_set(endpoint));
         if let Some(address) = address {
             body["MacAddress"] = address;
         }

@@ -426,7 +426,7 @@ async fn a_newer_schema_is_refused() {
     store.close().await;
     drop(store);
     let text = refusal(&options(directory.path())).await;
-    assert!(text.contains("newer wharfd (schema 900, this one knows "), "{text}");
+    assert!(text.contains("newer wharfd (schema 900, this one supports "), "{text}");
 }
 
 #[tokio::test]

@@ -196,7 +196,7 @@ async fn what_an_engine_is_too_old_for_is_not_sent() {
     let error = engine.create_container(None, Some("linux/amd64"), &json!({})).await.unwrap_err();
     assert_eq!(
         error.message,
-        "a container for a platform needs API version 1.41, and the Engine speaks 1.24"
+        "a container for a platform requires API version 1.41, but the Engine supports 1.24"
     );
     assert!(server.requests().is_empty());
 }

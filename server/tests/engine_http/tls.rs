@@ -181,7 +181,7 @@ async fn an_expired_certificate_is_called_expired_with_its_date() {
     let server = serve(&authority.server("127.0.0.1"), Some(&authority));
     for (years, expected) in [
         ((2001, 2003), "the client certificate of this host expired on 2003-01-01T00:00:00Z"),
-        ((2090, 2091), "given for this host is not valid before 2090-01-01T00:00:00Z"),
+        ((2090, 2091), "client certificate of this host is not valid before 2090-01-01T00:00:00Z"),
     ] {
         let usage = ExtendedKeyUsagePurpose::ClientAuth;
         let leaf = authority.leaf_of("wharfd", usage, years);

@@ -195,7 +195,7 @@ async fn a_pull_whose_image_is_not_there_afterwards_is_a_failure() {
     .await;
     let error = pull(&server, "app:v1", None, None).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::PullFailed);
-    assert!(error.message.contains("not there"), "{error}");
+    assert!(error.message.contains("does not exist"), "{error}");
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ async fn a_signal_for_a_stop_is_sent_to_engines_that_know_it() {
         let stop = old.client().stop_with_signal(&web, restart, None, "SIGINT").await;
         let error = stop.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unsupported);
-        assert!(error.message.contains("a signal for a stop needs API version 1.42"), "{error}");
+        assert!(error.message.contains("a signal for a stop requires API version 1.42"), "{error}");
     }
     assert!(!old.lines().iter().any(|line| line.starts_with("POST")), "{:?}", old.lines());
     let new = engine("1.42", "1.24").await;
@@ -124,7 +124,7 @@ async fn networks_that_a_creation_cannot_take_are_connected_after_it() {
     })
     .await;
     let error = server.client().create_container(None, None, &body).await.unwrap_err();
-    let expected = "created as 4bc, which stays, and not connected to back: network back not found";
+    let expected = "container 4bc was created and stays, but cannot be connected to back: network back not found";
     assert_eq!(error.message, expected);
 }
 

@@ -94,7 +94,7 @@ async fn a_write_that_timed_out_goes_on_and_says_so() {
     assert_eq!(started.failure(), (Code::DeadlineExceeded, "HOST_TIMEOUT".to_owned()));
     let refused = started.refused(&name(0));
     assert_eq!(refused.reason, "HOST_TIMEOUT");
-    assert!(refused.message.contains("goes on"), "{}", refused.message);
+    assert!(refused.message.contains("continues there"), "{}", refused.message);
     fleet.host(0).host().set_hung(false);
     until("the container runs", || fleet.host(0).counters.count(Operation::Start) == 1).await;
 }

@@ -29,7 +29,7 @@ async fn a_request_beyond_its_limits_touches_no_host() {
     let answer = containers.list_containers(list(Some(targets))).await;
     assert_eq!(
         refused(answer),
-        invalid("targets.labels: must be at most 4096 bytes, and has 2800012")
+        invalid("targets.labels: must be at most 4096 bytes, but has 2800012")
     );
     let selector = vec!["place"; 65].join(",");
     let targets =

@@ -76,8 +76,8 @@ fn hosts_are_chosen_sorted_and_once() {
 #[test]
 fn nothing_chosen_is_never_everything() {
     for (selection, expected) in [
-        (Selection::default(), "no hosts are chosen"),
-        (selection(by_name(&[]), &[]), "no hosts are chosen"),
+        (Selection::default(), "no hosts selected"),
+        (selection(by_name(&[]), &[]), "no hosts selected"),
         (selection(by_name(&["web1", "wbe2"]), &[]), "no such host: wbe2 (did you mean web2?)"),
         (selection(by_name(&["unlike"]), &[]), "no such host: unlike"),
         (selection(Targets::All, &["WEB9"]), "no such host: WEB9 (did you mean web1?)"),

@@ -377,8 +377,8 @@ fn restart_policies() {
 #[test]
 fn names_of_empty_settings() {
     for (name, word) in [
-        ("image", "needs an image"),
-        ("networks", "needs the name"),
+        ("image", "requires an image"),
+        ("networks", "requires the name"),
         ("dsn", "did you mean"),
         ("env.A", "without an entry"),
         ("user", "set too"),

@@ -180,7 +180,7 @@ fn the_policy_says_what_happens_to_a_container_that_is_not_running() {
     assert!(risks.iter().any(|risk| risk.contains("nothing verifies")), "{risks:?}");
     let plan = planned(&with(Stopped::Skip), &down()).unwrap();
     assert!(matches!(plan.hosts["a"].kind, TargetKind::Skip { .. }));
-    assert_eq!(plan.warnings, ["left out: a"]);
+    assert_eq!(plan.warnings, ["skipped: a"]);
     let refused = planned(&with(Stopped::Refuse), &down()).unwrap_err();
     let refused: Vec<_> = refused.iter().map(|it| it.reason).collect();
     assert_eq!(refused, [Reason::RolloutContainerStopped]);
