@@ -1,6 +1,7 @@
 //! The real binary against a scripted server on a unix socket: what it sends, what it prints on
 //! which stream, and how it ends.
 
+mod advice;
 mod context;
 mod hosts;
 mod input;
