@@ -4,6 +4,9 @@
 //! makes such a call do less, such as `dry_run`; to pass it over is to do what the caller did not ask
 //! for. docs/api.md tells callers of it.
 //!
+//! It also limits the time for that message: a body that never ends would keep its call, and on HTTP/1.1
+//! its connection, for ever.
+//!
 //! It stands behind [`super::auth`], so that nobody makes the server read for nothing, and behind the
 //! layer of gRPC-Web, whose calls have become those of gRPC by then. Let through as they are, because
 //! the server refuses them itself: a message that is larger than the server decodes, one that is
@@ -13,11 +16,13 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use prost_reflect::{DescriptorPool, MessageDescriptor};
+use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
@@ -32,6 +37,9 @@ use crate::domain::Reason;
 const HEAD: usize = 5;
 /// Longest message, as tonic has it by default.
 const LONGEST: usize = 4 << 20;
+
+/// Methods outside of the contract that take one message, and of everybody: those of health.
+const HEALTH: &str = "/grpc.health.v1.Health/";
 
 /// Changes nothing, and says what a call that does would do: it knows what that one knows.
 const PLANS: &str = "/wharf.v1.RolloutService/PlanRollout";
@@ -77,19 +85,22 @@ impl Requests {
 
 /// Puts the checks around services.
 #[derive(Debug, Clone)]
-pub struct IncomingLayer(Arc<Requests>);
+pub struct IncomingLayer {
+    requests: Arc<Requests>,
+    time: Duration,
+}
 
 /// Lets only requests through that pass the checks.
 #[derive(Debug, Clone)]
 pub struct Incoming<S> {
     inner: S,
-    requests: Arc<Requests>,
+    checks: IncomingLayer,
 }
 
 impl IncomingLayer {
-    /// The checks of the contract.
-    pub fn load() -> Self {
-        Self(Arc::new(Requests::load()))
+    /// The checks of the contract, and the time in which a request must have come as a whole.
+    pub fn load(time: Duration) -> Self {
+        Self { requests: Arc::new(Requests::load()), time }
     }
 }
 
@@ -97,7 +108,7 @@ impl<S> Layer<S> for IncomingLayer {
     type Service = Incoming<S>;
 
     fn layer(&self, inner: S) -> Incoming<S> {
-        Incoming { inner, requests: Arc::clone(&self.0) }
+        Incoming { inner, checks: self.clone() }
     }
 }
 
@@ -116,15 +127,18 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Some(method) = self.requests.get(request.uri().path()).cloned() else {
+        let path = request.uri().path();
+        let method = self.checks.requests.get(path).cloned();
+        if method.is_none() && !path.starts_with(HEALTH) {
             return Box::pin(self.inner.call(request));
-        };
+        }
+        let time = self.checks.time;
         // The one that is ready goes with this call, the clone waits for the next.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
         Box::pin(async move {
             let (head, body) = request.into_parts();
-            match checked(&method, body).await {
+            match checked(method.as_ref(), body, time).await {
                 Ok(body) => {
                     let body = Body::new(Full::new(body));
                     inner.call(Request::from_parts(head, body)).await
@@ -136,10 +150,10 @@ where
 }
 
 /// The one message of a request as it came.
-async fn checked(method: &Method, body: Body) -> Result<Bytes, Status> {
-    let body = first_message(body).await?;
+async fn checked(method: Option<&Method>, body: Body, time: Duration) -> Result<Bytes, Status> {
+    let body = timeout(time, first_message(body)).await.map_err(|_| incomplete(time))??;
     // What is compressed is refused by the services, and so is what is cut or too long.
-    if let Some((&[0, ..], encoded)) = body.split_first_chunk::<HEAD>() {
+    if let (Some(method), Some((&[0, ..], encoded))) = (method, body.split_first_chunk::<HEAD>()) {
         let found = violations(&method.message, encoded);
         if !found.is_empty() {
             return Err(Problem::invalid(found).into());
@@ -181,6 +195,17 @@ fn end(head: &[u8; HEAD]) -> usize {
     }
 }
 
+/// The answer to a request that did not come as a whole.
+fn incomplete(time: Duration) -> Problem {
+    Problem::new(
+        Reason::DeadlineExceeded,
+        format!(
+            "the request was not complete after {} s, and nothing was done; send it whole, and end its body",
+            time.as_secs()
+        ),
+    )
+}
+
 /// The answer to a request that is not understood as a whole.
 fn problem(found: Unknown) -> Problem {
     let description = format!("{}; remove it, or use a server that supports it", found.what);
@@ -195,7 +220,42 @@ fn problem(found: Unknown) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+    use tonic::Code;
+    use tower::service_fn;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_never_ends_is_given_up() {
+        let serve = service_fn(|_: Request<Body>| async {
+            let answer: Response<Body> = Status::ok("").into_http();
+            Ok::<_, Infallible>(answer)
+        });
+        let mut service = IncomingLayer::load(Duration::from_secs(60)).layer(serve);
+        let methods = ["/wharf.v1.HostService/ListHosts", "/grpc.health.v1.Health/Check"];
+        for (path, whole) in methods.iter().flat_map(|path| [(*path, true), (*path, false)]) {
+            let frames = futures_util::stream::iter([Ok::<_, Status>(Frame::data(
+                Bytes::from_static(if whole { &[0; 5] } else { &[0] }),
+            ))]);
+            let body = if whole {
+                Body::new(StreamBody::new(frames))
+            } else {
+                let rest = futures_util::stream::pending();
+                Body::new(StreamBody::new(futures_util::StreamExt::chain(frames, rest)))
+            };
+            let request = Request::post(path).body(body).unwrap();
+            let asked = service.call(request);
+            // Much more than it has, and no time at all where the clock is paused.
+            let answer = timeout(Duration::from_secs(3600), asked).await.expect(path).unwrap();
+            let code = Code::from_bytes(answer.headers()["grpc-status"].as_bytes());
+            let expected = if whole { Code::Ok } else { Code::DeadlineExceeded };
+            assert_eq!(code, expected, "{path}: {answer:?}");
+        }
+    }
 
     #[test]
     fn every_call_that_changes_something_has_one_message() {

@@ -47,6 +47,12 @@ pub trait Rollouts: Send + Sync + 'static {
         login: Option<Arc<RegistryLogin>>,
     ) -> Result<(), RolloutError>;
 
+    /// Why a rollout that has not ended stands still, where its journal failed. Not in the journal,
+    /// of course.
+    fn stuck(&self, _id: RolloutId) -> Option<Arc<JournalError>> {
+        None
+    }
+
     /// Where pulls stand, as they go on. Not in the journal.
     fn pulls(&self) -> broadcast::Receiver<PullProgress>;
 }
