@@ -74,6 +74,15 @@ impl Printer {
         self.text(&if self.is_json() { escaped(line) } else { blanked(line) });
     }
 
+    /// Data that says what a command has changed. If stdout is lost, it goes to stderr, because a
+    /// user who learns only of the full disk might start the change a second time.
+    pub fn result(&self, line: &str) {
+        self.data(line);
+        if self.lost.borrow().is_some() {
+            self.stderr(line);
+        }
+    }
+
     /// Data of several lines, unchanged: without text from hosts, or already escaped.
     pub fn text(&self, text: &str) {
         if self.closed.get() {

@@ -32,13 +32,12 @@ impl<'a> Peer<'a> {
 
 /// Explains a failed connection attempt.
 pub fn cannot_connect(peer: &Peer<'_>, error: &(dyn Error + 'static)) -> String {
-    let reason = match find::<rustls::Error>(error) {
-        Some(tls) => tls_reason(peer, tls),
-        None => format!(
+    let reason = tls_problem(peer, error).unwrap_or_else(|| {
+        format!(
             "{}; start wharfd, or specify another server with --server, --context, or WHARF_SERVER",
             innermost(error)
-        ),
-    };
+        )
+    });
     format!("cannot reach wharfd at {}: {reason}", peer.address)
 }
 
@@ -48,8 +47,8 @@ pub fn connection_broke(peer: &Peer<'_>, status: &Status) -> Option<String> {
     // Only an error that tonic derives from a connection has a source.
     let error = status.source()?;
     let broke = format!("the connection to wharfd at {} broke", peer.address);
-    Some(match find::<rustls::Error>(error) {
-        Some(tls) => format!("{broke}: {}", tls_reason(peer, tls)),
+    Some(match tls_problem(peer, error) {
+        Some(reason) => format!("{broke}: {reason}"),
         // An HTTP/2 connection counts as established before the server has sent anything.
         None if peer.address.starts_with("tcp://") => format!(
             "{broke}: {}; if that port uses TLS, write https:// instead of tcp://",
@@ -57,6 +56,40 @@ pub fn connection_broke(peer: &Peer<'_>, status: &Status) -> Option<String> {
         ),
         None => format!("{broke}: {}", innermost(error)),
     })
+}
+
+/// The problem with TLS, and what to do; `None` if nothing suggests one.
+fn tls_problem(peer: &Peer<'_>, error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(tls) = find::<rustls::Error>(error) {
+        return Some(tls_reason(peer, tls));
+    }
+    // With TLS 1.3, the server checks the client certificate after the client considers the
+    // connection established. Of its alert, HTTP/2 keeps only the text, and nothing if the end of
+    // the connection overtakes the alert.
+    let text = innermost(error);
+    if text.starts_with("received fatal alert") {
+        return Some(certificate_refused(peer, &text));
+    }
+    let problem = own_certificate_problem(peer).filter(|_| peer.address.starts_with("https://"))?;
+    Some(format!("{text}; the client certificate {problem}; {RENEW}"))
+}
+
+/// What to do about a client certificate.
+const RENEW: &str = "renew it (--tls-cert, or tls_cert in the context)";
+
+/// The server has sent an alert because of the client certificate.
+fn certificate_refused(peer: &Peer<'_>, said: &str) -> String {
+    if let Some(problem) = own_certificate_problem(peer) {
+        return format!("it refuses the client certificate, which {problem}; {RENEW}");
+    }
+    let which = match peer.certificate {
+        Some(_) => {
+            "it refuses the client certificate; use one that a CA of its --tls-client-ca signed for \
+             client authentication"
+        }
+        None => "it may require a client certificate",
+    };
+    format!("{said}; {which}: --tls-cert FILE --tls-key FILE before the verb, or in the context")
 }
 
 /// The problem, and what to do.
@@ -86,18 +119,7 @@ fn tls_reason(peer: &Peer<'_>, error: &rustls::Error) -> String {
              the verb"
         }
         InvalidCertificate(_) => "renew its certificate, or correct this machine's clock",
-        AlertReceived(_) => match own_certificate_problem(peer) {
-            Some(problem) => {
-                return format!(
-                    "it refuses the client certificate, which {problem}; renew it (--tls-cert, or \
-                     tls_cert in the context)"
-                );
-            }
-            None => {
-                "it refuses the client certificate or requires one: --tls-cert FILE --tls-key FILE \
-                 before the verb, or in the context"
-            }
-        },
+        AlertReceived(_) => return certificate_refused(peer, &error.to_string()),
         InvalidMessage(_) => "that port does not use TLS; write tcp:// instead of https://",
         _ => "check --tls-ca, --tls-cert and --tls-key",
     };
@@ -160,6 +182,22 @@ mod tests {
         assert!(connection_broke(&peer("https://a:1"), &status).unwrap().contains("--tls-cert"));
     }
 
+    /// What is left of an alert that comes after the handshake: HTTP/2 keeps its text.
+    #[test]
+    fn an_alert_without_its_type_is_known_by_its_text() {
+        let pem = rcgen::generate_simple_self_signed(["ann".to_owned()]).unwrap().cert.pem();
+        for alert in ["UnknownCA", "UnsupportedCertificate"] {
+            let text = format!("received fatal alert: {alert}");
+            let mut status = Status::unknown("h2 protocol error: error reading a body");
+            status.set_source(Arc::new(io::Error::other(text)));
+            let shown = Peer { certificate: Some(&pem), ..peer("https://a:1") };
+            let line = connection_broke(&shown, &status).unwrap();
+            assert!(line.contains(alert) && line.contains("signed for client auth"), "{line}");
+            let line = connection_broke(&peer("https://a:1"), &status).unwrap();
+            assert!(line.contains("it may require a client certificate: --tls-cert"), "{line}");
+        }
+    }
+
     #[test]
     fn what_the_server_itself_says_is_left_alone() {
         assert_eq!(
@@ -200,7 +238,11 @@ mod tests {
         for (from, until, expected) in [
             (2001, 2003, "which expired on 2003-01-01T00:00:00Z"),
             (2040, 2041, "which is not valid before 2040-01-01T00:00:00Z"),
-            (2001, 2041, "refuses the client certificate or requires one"),
+            (
+                2001,
+                2041,
+                "it refuses the client certificate; use one that a CA of its --tls-client-ca",
+            ),
         ] {
             let pem = certificate(from, until);
             let shown = Peer { certificate: Some(&pem), ..peer("https://a:1") };

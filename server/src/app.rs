@@ -321,7 +321,7 @@ fn serve(
         .layer(calls)
         // Inside, so that the log of calls has this end too.
         .layer(DeadlineLayer)
-        .layer(IncomingLayer(methods))
+        .layer(IncomingLayer::new(methods, limits.first_request_timeout))
         .add_routes(routes);
     let name = listener.to_string();
     Ok(async move {

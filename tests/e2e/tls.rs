@@ -1,6 +1,7 @@
 //! TLS on both sides of `wharfd`: to the Engines, and for its own callers with their roles.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::Context;
@@ -125,6 +126,7 @@ async fn callers_over_tls_have_roles() -> anyhow::Result<()> {
     let write = |name: &str, text: &str| -> anyhow::Result<String> {
         let path = directory.path().join(name);
         fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         Ok(path.display().to_string())
     };
     let authority = Authority::create()?;

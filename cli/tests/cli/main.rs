@@ -1,6 +1,7 @@
 //! The real binary against a scripted server on a unix socket: requests, output on both streams,
 //! and exit status.
 
+mod advice;
 mod context;
 mod hosts;
 mod input;

@@ -4,6 +4,9 @@
 //! that makes such a call do less, such as `dry_run`; ignoring it would do what the caller did not
 //! request. docs/api.md describes this for callers.
 //!
+//! It also limits the time for that message: a body that never ends would keep its call, and on HTTP/1.1
+//! its connection, forever.
+//!
 //! It runs behind [`super::auth`], so that unknown callers cannot cause work, and behind the layer
 //! of gRPC-Web, which converts its calls to gRPC. Messages that the server refuses anyway pass
 //! unchanged: those larger than the decoder's limit, compressed ones, and invalid ones.
@@ -11,10 +14,12 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
+use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
@@ -31,22 +36,35 @@ const HEAD: usize = 5;
 /// Maximum message size, tonic's default.
 const LONGEST: usize = 4 << 20;
 
+/// Methods outside of the contract that take one message, and that everybody may call: those of health.
+const HEALTH: &str = "/grpc.health.v1.Health/";
+
 /// Puts the checks around services.
 #[derive(Debug, Clone)]
-pub struct IncomingLayer(pub Arc<Methods>);
+pub struct IncomingLayer {
+    methods: Arc<Methods>,
+    time: Duration,
+}
+
+impl IncomingLayer {
+    /// The checks of the contract, and the time within which a request must be complete.
+    pub fn new(methods: Arc<Methods>, time: Duration) -> Self {
+        Self { methods, time }
+    }
+}
 
 /// Lets only requests through that pass the checks.
 #[derive(Debug, Clone)]
 pub struct Incoming<S> {
     inner: S,
-    methods: Arc<Methods>,
+    checks: IncomingLayer,
 }
 
 impl<S> Layer<S> for IncomingLayer {
     type Service = Incoming<S>;
 
     fn layer(&self, inner: S) -> Incoming<S> {
-        Incoming { inner, methods: Arc::clone(&self.0) }
+        Incoming { inner, checks: self.clone() }
     }
 }
 
@@ -65,15 +83,18 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Some(method) = self.methods.get(request.uri().path()).cloned() else {
+        let path = request.uri().path();
+        let method = self.checks.methods.get(path).cloned();
+        if method.is_none() && !path.starts_with(HEALTH) {
             return Box::pin(self.inner.call(request));
-        };
+        }
+        let time = self.checks.time;
         // The ready service handles this call, the clone waits for the next one.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
         Box::pin(async move {
             let (head, body) = request.into_parts();
-            match checked(&method, body).await {
+            match checked(method.as_ref(), body, time).await {
                 Ok(body) => {
                     let body = Body::new(Full::new(body));
                     inner.call(Request::from_parts(head, body)).await
@@ -85,10 +106,10 @@ where
 }
 
 /// The one message of a request as received.
-async fn checked(method: &Method, body: Body) -> Result<Bytes, Status> {
-    let body = first_message(body).await?;
+async fn checked(method: Option<&Method>, body: Body, time: Duration) -> Result<Bytes, Status> {
+    let body = timeout(time, first_message(body)).await.map_err(|_| incomplete(time))??;
     // The services refuse compressed, incomplete, and oversized messages.
-    if let Some((&[0, ..], encoded)) = body.split_first_chunk::<HEAD>() {
+    if let (Some(method), Some((&[0, ..], encoded))) = (method, body.split_first_chunk::<HEAD>()) {
         let found = violations(&method.message, encoded);
         if !found.is_empty() {
             return Err(Problem::invalid(found).into());
@@ -130,6 +151,17 @@ fn end(head: &[u8; HEAD]) -> usize {
     }
 }
 
+/// The answer to a request that did not come as a whole.
+fn incomplete(time: Duration) -> Problem {
+    Problem::new(
+        Reason::DeadlineExceeded,
+        format!(
+            "the request was not complete after {} s, and nothing was done; send it whole, and end its body",
+            time.as_secs()
+        ),
+    )
+}
+
 /// The answer to a request that is not understood as a whole.
 fn problem(found: Unknown) -> Problem {
     let description = format!("{}; remove it, or use a server that supports it", found.what);
@@ -140,4 +172,45 @@ fn problem(found: Unknown) -> Problem {
         problem = problem.with("message", message).with("number", number.to_string());
     }
     problem
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+    use tonic::Code;
+    use tower::service_fn;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_never_ends_is_given_up() {
+        let serve = service_fn(|_: Request<Body>| async {
+            let answer: Response<Body> = Status::ok("").into_http();
+            Ok::<_, Infallible>(answer)
+        });
+        let mut service =
+            IncomingLayer::new(Arc::new(Methods::load()), Duration::from_secs(60)).layer(serve);
+        let methods = ["/wharf.v1.HostService/ListHosts", "/grpc.health.v1.Health/Check"];
+        for (path, whole) in methods.iter().flat_map(|path| [(*path, true), (*path, false)]) {
+            let frames = futures_util::stream::iter([Ok::<_, Status>(Frame::data(
+                Bytes::from_static(if whole { &[0; 5] } else { &[0] }),
+            ))]);
+            let body = if whole {
+                Body::new(StreamBody::new(frames))
+            } else {
+                let rest = futures_util::stream::pending();
+                Body::new(StreamBody::new(futures_util::StreamExt::chain(frames, rest)))
+            };
+            let request = Request::post(path).body(body).unwrap();
+            let asked = service.call(request);
+            // Much more than it has, and no time at all where the clock is paused.
+            let answer = timeout(Duration::from_secs(3600), asked).await.expect(path).unwrap();
+            let code = Code::from_bytes(answer.headers()["grpc-status"].as_bytes());
+            let expected = if whole { Code::Ok } else { Code::DeadlineExceeded };
+            assert_eq!(code, expected, "{path}: {answer:?}");
+        }
+    }
 }

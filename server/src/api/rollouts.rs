@@ -154,7 +154,10 @@ impl RolloutService for RolloutApi {
     ) -> Result<Response<v1::GetRolloutResponse>, Status> {
         let message = request.get_ref();
         let id = self.reads.resolve(&message.id).await?;
-        let (rollout, next_page_token) = self.reads.page(id, &message.page_token).await?;
+        let (mut rollout, next_page_token) = self.reads.page(id, &message.page_token).await?;
+        if let Some(error) = self.rollouts.stuck(id) {
+            rollout.reason = Some(trouble::stuck(&error));
+        }
         let rollout = Some(rollout);
         Ok(Response::new(v1::GetRolloutResponse { rollout, next_page_token }))
     }
@@ -176,7 +179,8 @@ impl RolloutService for RolloutApi {
             id => Some(self.reads.view(self.reads.resolve(id).await?).await?.id()),
         };
         let pulls = message.progress.then(|| self.rollouts.pulls());
-        let watch_request = watch::WatchRequest { id, after: message.after, pulls };
+        let rollouts = Some(Arc::clone(&self.rollouts));
+        let watch_request = watch::WatchRequest { id, after: message.after, pulls, rollouts };
         let journal = Arc::clone(&self.reads.journal);
         let stream = watch::stream(journal, watch_request, self.edge.stopping.clone()).await?;
         Ok(Response::new(Box::pin(stream)))

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use tracing::level_filters::LevelFilter;
 
@@ -63,7 +64,7 @@ impl Settings {
             None => Vec::new(),
             Some(given) => {
                 let place = format!("{}: {}", given.by, given.value.display());
-                tokens::parse(&read(given)?)
+                tokens::parse(&read(given)?, is_exposed(&given.value))
                     .map_err(|problem| ConfigError::value(place, problem))?
             }
         };
@@ -127,6 +128,11 @@ impl Settings {
             ConfigError::value(format!("{}: {}", given.by, given.value.display()), error)
         })
     }
+}
+
+/// Whether every user of the machine can read the file.
+fn is_exposed(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
 }
 
 fn read(given: &Given<PathBuf>) -> Result<String, ConfigError> {

@@ -17,7 +17,7 @@ pub struct Limits {
     pub max_calls_per_caller: usize,
     /// For the first bytes of a connection, and for TLS; 10 s by default.
     pub handshake_timeout: Duration,
-    /// For the first request of a TCP connection; 60 s by default.
+    /// For the first request of a TCP connection, and for the body of every request; 60 s by default.
     pub first_request_timeout: Duration,
     /// Memory for responses of Engines, in bytes; 512 MiB by default.
     pub answer_memory: usize,

@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use clap::{CommandFactory, Parser};
 
@@ -13,6 +14,7 @@ impl Files {
         let directory = tempfile::tempdir().unwrap();
         for (name, content) in files {
             fs::write(directory.path().join(name), content).unwrap();
+            set_mode(&directory.path().join(name), 0o600);
         }
         Self(directory)
     }
@@ -24,6 +26,10 @@ impl Files {
     fn hosts(&self) -> Result<FileHosts, ConfigError> {
         load_hosts(&self.0.path().join("wharfd.toml"))
     }
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
 fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -209,6 +215,33 @@ fn tcp_needs_tls_and_a_credential_or_a_plain_word() {
 }
 
 #[test]
+fn tokens_that_every_user_of_the_machine_can_read_are_refused() {
+    let (certificate, key) = certificate_and_key();
+    let digest = format!("# hashed\nci:operator:{}", "0a".repeat(32));
+    let plain = format!("{digest}\nann:admin:correct-horse-battery");
+    let files = Files::new(&[
+        ("cert.pem", &certificate),
+        ("key.pem", &key),
+        ("plain", &plain),
+        ("hashed", &digest),
+    ]);
+    let (cert, key) = (files.path("cert.pem"), files.path("key.pem"));
+    let read = |name: &str, mode: u32| {
+        let path = files.path(name);
+        set_mode(Path::new(&path), mode);
+        load(&["--tls-cert", &cert, "--tls-key", &key, "--token-file", &path], &[])
+    };
+    for (name, mode) in [("plain", 0o600), ("plain", 0o640), ("hashed", 0o644)] {
+        read(name, mode).unwrap_or_else(|error| panic!("{name} {mode:o}: {error}"));
+    }
+    for mode in [0o644, 0o604] {
+        let text = refusal(read("plain", mode));
+        assert!(text.contains("plain: line 3: the token of ann is not hashed"), "{text}");
+        assert!(text.contains("chmod o-r") && !text.contains("horse"), "{text}");
+    }
+}
+
+#[test]
 fn hosts_and_groups_are_read() {
     let (certificate, key) = certificate_and_key();
     let files = Files::new(&[
@@ -270,7 +303,11 @@ fn mistakes_in_the_file_have_line_and_column() {
         ("[[host]]\naddress = 'unix:///a'", ":1:1:", "missing field `name`"),
         ("[[host]]\nname = 'a b'\naddress = 'unix:///a'", ":1:1:", "\"a b\" is not a host name"),
         ("\n[[host]]\nname = 'a'\naddress = '10.0.0.5:2375'", ":2:1:", "host a: address: "),
-        ("[[host]]\nname = 'a'\naddress = 'tcp://10.0.0.5'", ":1:1:", "allow it with `insecure`"),
+        (
+            "[[host]]\nname = 'a'\naddress = 'tcp://10.0.0.5'",
+            ":1:1:",
+            "allow it with `insecure` (on the command line: --insecure)",
+        ),
         (&with("labels = { '-x' = 'y' }"), ":1:1:", "host a: labels: \"-x\" is not a label key"),
         (&with(host), ":4:1:", "duplicate name"),
         (&with("tls = 'prod'"), ":1:1:", "\"prod\" is not a certificate group of this file"),

@@ -1,7 +1,7 @@
 //! The file of tokens: lines of `name:role:token` or `name:role:SHA256-OF-TOKEN`. Read by
 //! `settings` at start.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use sha2::{Digest, Sha256};
@@ -26,19 +26,27 @@ impl fmt::Debug for Token {
 }
 
 /// Reads the lines, without empty lines and those that begin with `#`. An error has the line and
-/// its problem, without the token.
-pub(super) fn parse(text: &str) -> Result<Vec<Token>, String> {
+/// its problem, without the token. `exposed` says that every user of the machine can
+/// read the file, which is harmless only where all tokens are hashed.
+pub(super) fn parse(text: &str, exposed: bool) -> Result<Vec<Token>, String> {
     let mut names = BTreeSet::new();
+    let mut bearers = BTreeMap::new();
     let mut tokens = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let token = parse_line(line).map_err(|problem| format!("line {}: {problem}", index + 1))?;
-        if !names.insert(token.name.clone()) {
-            let name = quoted(&token.name);
-            return Err(format!("line {}: duplicate name {name}; rename one", index + 1));
+        let at = |problem: String| format!("line {}: {problem}", index + 1);
+        let token = parse_line(line, exposed).map_err(at)?;
+        let Token { name, sha256, .. } = &token;
+        if !names.insert(name.clone()) {
+            return Err(at(format!("duplicate name {}; rename one", quoted(name))));
+        }
+        if let Some(other) = bearers.insert(*sha256, name.clone()) {
+            return Err(at(format!(
+                "{name} has the same token as {other}; generate another with `openssl rand -hex 32`"
+            )));
         }
         tokens.push(token);
     }
@@ -48,7 +56,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Token>, String> {
     Ok(tokens)
 }
 
-fn parse_line(line: &str) -> Result<Token, String> {
+fn parse_line(line: &str, exposed: bool) -> Result<Token, String> {
     /// What nobody guesses: 16 characters of base64 are 96 bits.
     const SHORTEST: usize = 16;
     let mut parts = line.splitn(3, ':');
@@ -72,6 +80,11 @@ fn parse_line(line: &str) -> Result<Token, String> {
         }
         None if !secret.bytes().all(|byte| byte.is_ascii_graphic()) => {
             return Err(format!("the token of {name} contains spaces or non-ASCII characters"));
+        }
+        None if exposed => {
+            return Err(format!(
+                "the token of {name} is not hashed, and every user of this machine can read the file; run `chmod o-r` on it, or write the token's SHA-256"
+            ));
         }
         None => Sha256::digest(secret).into(),
     };
@@ -99,12 +112,13 @@ mod tests {
         let token = "correct-horse-battery";
         let digest: String =
             Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect();
-        let text = format!("# for people\nann:admin:{token}\n\n ci:operator:{digest} \n");
-        let tokens = parse(&text).unwrap();
-        assert_eq!((&*tokens[0].name, tokens[0].role), ("ann", Role::Admin));
-        assert_eq!((&*tokens[1].name, tokens[1].role), ("ci", Role::Operator));
-        assert_eq!(tokens[0].sha256, tokens[1].sha256);
-        assert!(!format!("{tokens:?}").contains("horse"));
+        let read = |line: &str| parse(&format!("# for people\n\n {line} \n"), false).unwrap();
+        let (plain, hashed) =
+            (read(&format!("ann:admin:{token}")), read(&format!("ci:operator:{digest}")));
+        assert_eq!((&*plain[0].name, plain[0].role), ("ann", Role::Admin));
+        assert_eq!((&*hashed[0].name, hashed[0].role), ("ci", Role::Operator));
+        assert_eq!(plain[0].sha256, hashed[0].sha256);
+        assert!(!format!("{plain:?}").contains("horse"));
     }
 
     #[test]
@@ -123,8 +137,12 @@ mod tests {
                 "a:admin:correct-horse-battery\na:reader:correct-horse-batterz",
                 "line 2: duplicate name",
             ),
+            (
+                "a:reader:correct-horse-battery\nb:admin:correct-horse-battery",
+                "line 2: b has the same token as a",
+            ),
         ] {
-            let problem = parse(text).unwrap_err();
+            let problem = parse(text, false).unwrap_err();
             assert!(problem.contains(expected), "{text:?}: {problem}");
             assert!(!problem.contains("horse"), "{problem}");
         }

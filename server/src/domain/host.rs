@@ -65,7 +65,7 @@ pub struct InvalidHostName(String);
 pub enum HostError {
     /// Plain TCP to another machine.
     #[error(
-        "{0} is plain TCP to another machine, and anyone who can read or alter that traffic is root there; add TLS certificates, or allow it with `insecure`"
+        "{0} is plain TCP to another machine, and anyone who can read or alter that traffic is root there; add TLS certificates, or allow it with `insecure` (on the command line: --insecure)"
     )]
     PlainTcp(HostAddress),
     /// TLS material for a unix socket.

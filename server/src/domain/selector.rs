@@ -50,8 +50,8 @@ impl LabelSelector {
         if text.len() > LONGEST {
             return Err(SelectorError {
                 position: LONGEST,
-                found: format!("a selector of {} bytes", text.len()),
-                expected: format!("at most {LONGEST} bytes"),
+                found: format!("{} more bytes", text.len() - LONGEST),
+                expected: format!("the end: a selector has at most {LONGEST} bytes"),
             });
         }
         let mut parser = Parser { tokens: tokens(text), next: 0, end: text.len() };
@@ -62,8 +62,8 @@ impl LabelSelector {
                 (position, Token::Comma) if requirements.len() == MOST_TERMS => {
                     return Err(SelectorError {
                         position,
-                        found: format!("more than {MOST_TERMS} terms"),
-                        expected: format!("at most {MOST_TERMS}"),
+                        found: "another term".to_owned(),
+                        expected: format!("the end: a selector has at most {MOST_TERMS} terms"),
                     });
                 }
                 (_, Token::Comma) => requirements.push(parser.requirement()?),

@@ -47,6 +47,12 @@ pub trait Rollouts: Send + Sync + 'static {
         login: Option<Arc<RegistryLogin>>,
     ) -> Result<(), RolloutError>;
 
+    /// Why a rollout that has not ended makes no progress, if its journal failed. Not in the journal, of
+    /// course.
+    fn stuck(&self, _id: RolloutId) -> Option<Arc<JournalError>> {
+        None
+    }
+
     /// Progress of pulls. Not in the journal.
     fn pulls(&self) -> broadcast::Receiver<PullProgress>;
 }

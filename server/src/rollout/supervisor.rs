@@ -43,6 +43,8 @@ const RETRY: Duration = Duration::from_secs(10);
 pub struct Supervisor {
     shared: Shared,
     handles: Arc<Mutex<HashMap<RolloutId, Handle>>>,
+    /// Those without a driver at the moment, and why.
+    stuck: Arc<Mutex<HashMap<RolloutId, Arc<JournalError>>>>,
     tasks: TaskTracker,
     /// Receives the rollouts that have ended.
     ended: mpsc::Sender<RolloutId>,
@@ -71,9 +73,10 @@ impl Supervisor {
         let (pulls, _) = broadcast::channel(PULL_REPORTS);
         let shared = Shared { journal, hosts, clock, epoch, pulls, stopping };
         let (ended, heard) = mpsc::channel(ENDINGS);
-        let (handles, tasks, sweep_lock) = (Arc::default(), TaskTracker::new(), Arc::default());
+        let (handles, stuck, sweep_lock) = (Arc::default(), Arc::default(), Arc::default());
+        let tasks = TaskTracker::new();
         let sweeper = Sweeper::new(shared.clone(), Arc::clone(&sweep_lock), heard, history);
-        let supervisor = Self { shared, handles, tasks, ended, sweep_lock };
+        let supervisor = Self { shared, handles, stuck, tasks, ended, sweep_lock };
         supervisor.tasks.spawn(sweeper.run());
         for id in supervisor.shared.journal.open().await? {
             tracing::info!(rollout = %id, "resumed");
@@ -98,6 +101,7 @@ impl Supervisor {
             }
             Err(error) => {
                 tracing::error!(rollout = %id, error = &error as &dyn std::error::Error, "cannot start the driver");
+                self.is_stuck(id, error);
             }
         }
     }
@@ -121,6 +125,7 @@ impl Supervisor {
                 }
                 Err(error) => {
                     tracing::error!(rollout = %id, error = &error as &dyn std::error::Error, "the driver ended early");
+                    self.is_stuck(id, error);
                 }
             }
             driver = loop {
@@ -131,10 +136,12 @@ impl Supervisor {
                 match self.load(id).await {
                     Ok((driver, handle)) => {
                         self.handles().insert(id, handle);
+                        self.why_stuck().remove(&id);
                         break driver;
                     }
                     Err(error) => {
                         tracing::error!(rollout = %id, error = &error as &dyn std::error::Error, "cannot continue");
+                        self.is_stuck(id, error);
                     }
                 }
             };
@@ -225,6 +232,18 @@ impl Supervisor {
         Ok(())
     }
 
+    fn is_stuck(&self, id: RolloutId, error: DriverError) {
+        let why = match error {
+            DriverError::Journal(error) => error,
+            illegal @ DriverError::Illegal(_) => JournalError::Store(Box::new(illegal)),
+        };
+        self.why_stuck().insert(id, Arc::new(why));
+    }
+
+    fn why_stuck(&self) -> MutexGuard<'_, HashMap<RolloutId, Arc<JournalError>>> {
+        self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn handles(&self) -> MutexGuard<'_, HashMap<RolloutId, Handle>> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -293,6 +312,10 @@ impl Rollouts for Supervisor {
             }
             None => Err(RolloutError::Ended(id)),
         }
+    }
+
+    fn stuck(&self, id: RolloutId) -> Option<Arc<JournalError>> {
+        self.why_stuck().get(&id).cloned()
     }
 
     fn pulls(&self) -> broadcast::Receiver<PullProgress> {

@@ -58,13 +58,13 @@ pub enum StoreError {
     },
     /// The database is gone or has no content, but not the rest of the store.
     #[error(
-        "{path}: {state}, but {beside} exists; restore a backup of the database, or move {} away to start with an empty store",
+        "{path}: {state}, but {beside} exists; restore a backup of the database and of the wharf.db-wal beside it, or move {} away to start with an empty store",
         if *.exists { format!("both {} and {}", .path.display(), .beside.display()) } else { .beside.display().to_string() }
     )]
     DatabaseLost {
         /// The database.
         path: PathBuf,
-        /// Whether the file exists, and then has no content.
+        /// Whether the file exists, and then has no content or no tables.
         exists: bool,
         /// The problem, as text.
         state: &'static str,

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use super::tests::{at, host, login, material, name, open, options, refusal};
@@ -184,6 +184,65 @@ async fn a_log_of_writes_without_its_database_is_not_deleted() {
     let mut kept = String::new();
     fs::File::open(&log).unwrap().read_to_string(&mut kept).unwrap();
     assert_eq!(kept, "not empty");
+}
+
+/// Copies files of a store while it is open, as `kill -9` leaves them behind.
+fn copy(from: &Path, files: &[&str]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for file in files {
+        fs::copy(from.join(file), directory.path().join(file)).unwrap();
+    }
+    directory
+}
+
+#[tokio::test]
+async fn hosts_logins_and_rollouts_outlast_the_log_of_writes() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    let epoch = store.take_over().await.unwrap();
+    add(&store, "web1").await.unwrap();
+    store.put_login(&login("docker.io", "x"), at(1)).await.unwrap();
+    store.create(epoch, super::tests::rollout(1, "web", "alpha", &[])).await.unwrap();
+    for log in ["missing", "damaged"] {
+        let copy = copy(directory.path(), &["wharf.db", "secret.key"]);
+        if log == "damaged" {
+            fs::write(copy.path().join("wharf.db-wal"), [0xee; 8192]).unwrap();
+        }
+        let store = open(copy.path()).await;
+        assert_eq!(store.hosts().await.unwrap().len(), 1, "{log}");
+        assert_eq!(store.logins().await.unwrap().len(), 1, "{log}");
+        assert_eq!(store.list().await.unwrap().len(), 1, "{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_without_tables_is_not_taken_for_a_new_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(directory.path().join("wharf.db"))
+        .create_if_missing(true)
+        .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal);
+    let pool = SqlitePool::connect_with(database).await.unwrap();
+    // What a first start leaves behind that was killed.
+    open(copy(directory.path(), &["wharf.db"]).path()).await;
+
+    // A `wharfd` that never copied its log of writes had all tables in there.
+    super::migrations::migrator().run(&pool).await.unwrap();
+    let key = directory.path().join("secret.key");
+    fs::write(&key, [7; 32]).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    for log in ["missing", "damaged"] {
+        let copy = copy(directory.path(), &["wharf.db", "secret.key"]);
+        let path = copy.path().join("wharf.db-wal");
+        if log == "damaged" {
+            fs::write(&path, [0xee; 8192]).unwrap();
+        }
+        let text = refusal(&options(copy.path())).await;
+        assert!(text.contains("wharf.db: has no tables, but") && text.contains("secret.key"));
+        assert!(text.contains("put back a copy"), "{log}: {text}");
+        assert_eq!(log == "damaged", fs::read(&path).is_ok_and(|kept| kept == [0xee; 8192]));
+    }
+    open(copy(directory.path(), &["wharf.db", "wharf.db-wal", "secret.key"]).path()).await;
 }
 
 #[tokio::test]

@@ -117,7 +117,9 @@ impl Store {
             .map_err(&failed)?;
         }
         write_labels(&mut transaction, &host.name, &host.labels).await.map_err(&failed)?;
-        transaction.commit().await.map_err(&failed)
+        transaction.commit().await.map_err(&failed)?;
+        self.checkpoint().await;
+        Ok(())
     }
 
     /// Replaces the labels of several hosts, all or none. Names that are not there are left out.
@@ -135,7 +137,9 @@ impl Store {
                 .map_err(&failed)?;
             write_labels(&mut transaction, name, labels).await.map_err(&failed)?;
         }
-        transaction.commit().await.map_err(&failed)
+        transaction.commit().await.map_err(&failed)?;
+        self.checkpoint().await;
+        Ok(())
     }
 
     /// Removes a host with all its data; false if it does not exist.
@@ -145,6 +149,7 @@ impl Store {
             .execute(self.pool())
             .await
             .map_err(self.failed("remove a host"))?;
+        self.checkpoint().await;
         Ok(removed.rows_affected() > 0)
     }
 

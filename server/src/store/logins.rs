@@ -34,6 +34,7 @@ impl Store {
         .execute(self.pool())
         .await
         .map_err(self.failed("keep a login"))?;
+        self.checkpoint().await;
         Ok(())
     }
 
@@ -76,6 +77,7 @@ impl Store {
             .execute(self.pool())
             .await
             .map_err(self.failed("remove a login"))?;
+        self.checkpoint().await;
         Ok(removed.rows_affected() > 0)
     }
 

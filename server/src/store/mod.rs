@@ -82,6 +82,17 @@ impl Store {
         self.shared.pool.close().await;
     }
 
+    /// Copies what was committed from the log of writes into `wharf.db`, so that it outlasts the loss
+    /// of that log, for instance in a copy of `wharf.db` alone. For what is written rarely and cannot
+    /// be found again. SQLite does it by itself only once the log has some megabytes.
+    async fn checkpoint(&self) {
+        let pragma = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)");
+        if let Err(error) = pragma.execute(self.pool()).await {
+            // The commit is safe in the log.
+            tracing::warn!("{}", self.failed("copy its log of writes into wharf.db")(error));
+        }
+    }
+
     /// For `map_err`: SQLite refused to do `action`.
     fn failed(&self, action: &'static str) -> impl Fn(sqlx::Error) -> StoreError + use<> {
         StoreError::database(Arc::clone(&self.shared.directory), action)

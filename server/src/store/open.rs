@@ -39,7 +39,7 @@ pub(super) async fn open(options: &StoreOptions) -> Result<Store, StoreError> {
     let path = directory.join("wharf.db");
     let key_path = options.secret_key_file.clone().unwrap_or_else(|| directory.join("secret.key"));
     check_files(&path, &key_path)?;
-    let pool = open_database(&path).await?;
+    let pool = open_database(&path, &key_path).await?;
     migrate(&pool, &path).await?;
     let opening = Opening { pool: &pool, directory: directory.as_path().into() };
     let sealer = opening.sealer(&key_path).await?;
@@ -48,7 +48,9 @@ pub(super) async fn open(options: &StoreOptions) -> Result<Store, StoreError> {
     let directory = opening.directory;
     let reader = open_reader(&path).await?;
     let shared = Shared { pool, reader, directory, sealer, epoch, revisions, _lock: lock };
-    Ok(Store { shared: Arc::new(shared) })
+    let store = Store { shared: Arc::new(shared) };
+    store.checkpoint().await;
+    Ok(store)
 }
 
 fn create_directory(path: &Path) -> Result<(), StoreError> {
@@ -122,29 +124,53 @@ fn check_files(database: &Path, key: &Path) -> Result<(), StoreError> {
             return Err(StoreError::SymbolicLink { path: path.to_owned() });
         }
     }
-    let length = |path: &Path| fs::metadata(path).map(|metadata| metadata.len()).ok();
-    let lost = |exists, state, beside: &Path| {
-        let (path, beside) = (database.to_owned(), beside.to_owned());
-        Err(StoreError::DatabaseLost { path, exists, state, beside })
-    };
-    let is_filled = |path: &Path| length(path).is_some_and(|length| length > 0);
     match length(database) {
         // SQLite deletes the log of a database without content.
-        Some(0) if is_filled(&log) => lost(true, "is empty", &log),
-        None if is_filled(&log) => lost(false, "missing", &log),
+        Some(0) if is_filled(&log) => Err(lost(database, Some("is empty"), &log)),
+        None if is_filled(&log) => Err(lost(database, None, &log)),
         // The key is created after the database, so a first start that was killed cannot leave this
         // state. Without a database, the key may have been put there in advance.
-        Some(0) if is_filled(key) => lost(true, "is empty", key),
+        Some(0) if is_filled(key) => Err(lost(database, Some("is empty"), key)),
         _ => Ok(()),
     }
 }
 
-async fn open_database(path: &Path) -> Result<SqlitePool, StoreError> {
+fn length(path: &Path) -> Option<u64> {
+    fs::metadata(path).map(|metadata| metadata.len()).ok()
+}
+
+fn is_filled(path: &Path) -> bool {
+    length(path).is_some_and(|length| length > 0)
+}
+
+/// `state` is what is wrong with a database that is there.
+fn lost(database: &Path, state: Option<&'static str>, beside: &Path) -> StoreError {
+    let (path, beside) = (database.to_owned(), beside.to_owned());
+    let (exists, state) = (state.is_some(), state.unwrap_or("missing"));
+    StoreError::DatabaseLost { path, exists, state, beside }
+}
+
+/// Refuses a database without tables beside a key, as after the loss of a log of writes that had
+/// them all. Read-only, so that SQLite does not delete a damaged log, which somebody may mend.
+async fn check_tables(database: &Path, key: &Path) -> Result<(), StoreError> {
+    if !is_filled(database) || !is_filled(key) {
+        return Ok(());
+    }
+    // What cannot be read is explained by whoever opens it to write.
+    let Ok(pool) = open_reader(database).await else { return Ok(()) };
+    let tables: Result<i64, sqlx::Error> =
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_master").fetch_one(&pool).await;
+    pool.close().await;
+    if matches!(tables, Ok(0)) { Err(lost(database, Some("has no tables"), key)) } else { Ok(()) }
+}
+
+async fn open_database(path: &Path, key: &Path) -> Result<SqlitePool, StoreError> {
     create_private(path).map_err(|source| StoreError::File {
         path: path.to_owned(),
         action: "open the database",
         source,
     })?;
+    check_tables(path, key).await?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)

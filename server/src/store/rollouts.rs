@@ -60,6 +60,7 @@ impl Journal for Store {
         let revision = push(self, &mut transaction, id, &record).await?;
         transaction.commit().await.map_err(&failed)?;
         self.announce(revision);
+        self.checkpoint().await;
         Ok(revision)
     }
 

@@ -134,8 +134,9 @@ async fn all_who_wait_for_a_connection_learn_that_there_is_none() {
         let error = error.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unreachable);
         assert_eq!(error.operation, "GET /containers/json");
-        let expected =
-            format!("{text} refused the connection; check that the Engine is running and listens there");
+        let expected = format!(
+            "{text} refused the connection; check that the Engine is running and listens there"
+        );
         assert_eq!(error.message, expected);
     }
 }
@@ -208,7 +209,10 @@ async fn a_unix_socket_is_spoken_to_and_missed() {
     let engine = connector.engine(&address, None).unwrap();
     let error = engine.ping().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unreachable);
-    assert_eq!(error.message, format!("the socket {text} does not exist; check that the Engine is running"));
+    assert_eq!(
+        error.message,
+        format!("the socket {text} does not exist; check that the Engine is running")
+    );
 
     let listener = tokio::net::UnixListener::bind(&path).unwrap();
     let accepting = tokio::spawn(async move {

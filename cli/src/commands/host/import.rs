@@ -23,7 +23,8 @@ add its socket with wharf host add local unix:///var/run/docker.sock.
 
 Examples:
   wharf host import --dry-run
-  wharf host import prod-1 prod-2 --label env=prod";
+  wharf host import prod-1 prod-2 --label env=prod
+  wharf host import prod+1 --name prod1";
 
 /// Arguments of `wharf host import`.
 #[derive(clap::Args)]
@@ -32,6 +33,9 @@ pub struct Args {
     /// Only these contexts, all of which must be usable [default: all usable contexts]
     #[arg(value_name = "CONTEXT")]
     names: Vec<String>,
+    /// Name of the host, if it must differ from the name of the one context
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// Label for every added host; can be repeated
     #[arg(long = "label", value_name = "KEY=VALUE")]
     labels: Vec<String>,
@@ -65,12 +69,15 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         app.printer.note(&format!("no Docker contexts in {}", directory.display()));
         return Ok(());
     }
+    if let (Some(_), [_, _, ..] | []) = (&args.name, contexts.as_slice()) {
+        return Err(Failure::usage("--name is for one context; specify the context to import"));
+    }
     // A named context that cannot become a host is a failure. Without names, contexts that cannot
     // become hosts are skipped.
     let named = !args.names.is_empty();
     let (mut requests, mut failed) = (Vec::new(), false);
     for context in contexts {
-        match plan(&context) {
+        match plan(&context, args.name.as_deref()) {
             Ok(planned) => requests.push(AddHostRequest {
                 labels: labels.clone(),
                 insecure: args.insecure,
@@ -175,7 +182,7 @@ fn read_all(directory: &Path) -> Result<Vec<DockerContext>, Failure> {
 }
 
 /// The request for a context, or why there is none.
-fn plan(context: &DockerContext) -> Result<AddHostRequest, String> {
+fn plan(context: &DockerContext, name: Option<&str>) -> Result<AddHostRequest, String> {
     let scheme = context.address.split_once("://").map_or("", |(scheme, _)| scheme);
     match scheme {
         "unix" | "tcp" => {}
@@ -188,8 +195,10 @@ fn plan(context: &DockerContext) -> Result<AddHostRequest, String> {
                     wharf host add NAME ADDRESS --tls-ca FILE"
             .to_owned());
     }
-    let name = sanitize(&context.name)
-        .ok_or("the context's name has no letter or digit, so it cannot become a host name")?;
+    let name = name.map(str::to_owned).or_else(|| sanitize(&context.name)).ok_or(
+        "the context's name has no letter or digit, so it cannot become a host name; specify one \
+         with --name",
+    )?;
     let file = |name: &str| Some(context.tls_directory.join(name)).filter(|path| path.is_file());
     let (ca, certificate, key) = (file("ca.pem"), file("cert.pem"), file("key.pem"));
     let tls = add::material(ca.as_deref(), certificate.as_deref(), key.as_deref())
@@ -245,11 +254,12 @@ mod tests {
             contexts.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),
             ["far", "loose", "prod+1"]
         );
-        assert!(plan(&contexts[0]).unwrap_err().contains("ssh://"));
-        assert!(plan(&contexts[1]).unwrap_err().contains("--tls-ca"));
-        let planned = plan(&contexts[2]).unwrap();
+        assert!(plan(&contexts[0], None).unwrap_err().contains("ssh://"));
+        assert!(plan(&contexts[1], None).unwrap_err().contains("--tls-ca"));
+        let planned = plan(&contexts[2], None).unwrap();
         assert_eq!((planned.name.as_str(), planned.address.as_str()), ("prod-1", "tcp://a:2375"));
         assert_eq!(planned.tls, None);
+        assert_eq!(plan(&contexts[2], Some("office")).unwrap().name, "office");
     }
 
     #[test]
@@ -265,10 +275,12 @@ mod tests {
         let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         fs::write(tls.join("ca.pem"), pem).unwrap();
         let contexts = read_all(directory.path()).unwrap();
-        let Some(Tls::TlsMaterial(material)) = plan(&contexts[0]).unwrap().tls else { panic!() };
+        let Some(Tls::TlsMaterial(material)) = plan(&contexts[0], None).unwrap().tls else {
+            panic!()
+        };
         assert_eq!(material.ca_pem, pem);
         fs::write(tls.join("ca.pem"), "nonsense").unwrap();
-        assert!(plan(&contexts[0]).unwrap_err().contains("ca.pem"));
+        assert!(plan(&contexts[0], None).unwrap_err().contains("ca.pem"));
     }
 
     #[test]

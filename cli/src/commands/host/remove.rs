@@ -2,11 +2,13 @@
 
 use wharf::v1::RemoveHostRequest;
 
-use crate::app::App;
+use crate::app::{App, Connection};
 use crate::commands::request_id;
+use crate::commands::rollout::open_rollout;
 use crate::exit::Failure;
 use crate::report::host_failed;
 use crate::status::ErrorText;
+use crate::view::rollouts::short;
 
 /// Arguments of `wharf host rm`.
 #[derive(clap::Args)]
@@ -33,10 +35,12 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         };
         let mut client = connection.hosts();
         match connection.unary(request, async |request| client.remove_host(request).await).await {
-            Ok(_) if app.printer.is_json() => {
-                app.printer.data(&crate::json::line(&name, serde_json::Map::new()));
+            Ok(_) => {
+                let json = app.printer.is_json();
+                let line = json.then(|| crate::json::line(&name, serde_json::Map::new()));
+                app.printer.data(line.as_deref().unwrap_or(&name));
+                warn_of_rollout(app, &connection, &name).await;
             }
-            Ok(_) => app.printer.data(&name),
             Err(Failure::Refused(status)) if !single => {
                 failed = true;
                 host_failed(&app.printer, &name, &ErrorText::of_status(&status));
@@ -45,4 +49,16 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         }
     }
     if failed { Err(Failure::Hosts) } else { Ok(()) }
+}
+
+/// Warns of a rollout that cannot reach the host any more. The host is removed, so a failure to
+/// find out is none of the command.
+async fn warn_of_rollout(app: &App, connection: &Connection, name: &str) {
+    if let Ok(Some(open)) = open_rollout(connection, "", name).await {
+        let (id, container) = (short(&open.id), &open.container);
+        app.printer.warning(&format!(
+            "{name}: rollout {id} of container {container} has not ended and cannot reach the host \
+             any more; add the host again, or run: wharf rollout abort {id}"
+        ));
+    }
 }

@@ -233,7 +233,7 @@ fn finish(app: &App, rollout: &Rollout) -> Result<(), Failure> {
                 lines.iter().for_each(|line| printer.data(line));
                 printer.data("");
             }
-            printer.data(&sentence);
+            printer.result(&sentence);
         }
     }
     if is_complete(rollout) { Ok(()) } else { Err(Failure::Hosts) }

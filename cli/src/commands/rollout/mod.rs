@@ -24,7 +24,7 @@ use wharf::v1::{GetRolloutRequest, ListRolloutsRequest, Rollout, RolloutState};
 use crate::app::{App, Connection};
 use crate::exit::Failure;
 use crate::file;
-use crate::view::rollouts::is_over;
+use crate::view::rollouts::{is_over, short};
 
 /// A plan queries every host, some more than once; a host that doesn't answer uses up its time
 /// limit.
@@ -127,6 +127,15 @@ async fn resolve(connection: &Connection, given: &str, newest: Newest) -> Result
     if let Some(rollout) = found {
         return Ok(rollout.id);
     }
+    if newest == Newest::Undoable
+        && let Some(open) = open_rollout(connection, given, "").await?
+    {
+        let id = short(&open.id);
+        return Err(Failure::Usage(format!(
+            "rollout {id} of container \"{}\" has not ended; to undo what it has changed, first run: wharf rollout abort {id}",
+            given.escape_debug()
+        )));
+    }
     // As in docker, a name takes precedence over the first digits of an ID.
     if is_hex && (8..32).contains(&digits) {
         return Ok(given.to_owned());
@@ -140,6 +149,22 @@ async fn resolve(connection: &Connection, given: &str, newest: Newest) -> Result
     let hint = if is_hex { "; an ID needs at least 8 digits" } else { "" };
     let given = given.escape_debug();
     Err(Failure::Usage(format!("container \"{given}\" has {which}{hint}; see: wharf rollout ls")))
+}
+
+/// The newest rollout that has not ended, of this container and with this host; empty: any.
+pub async fn open_rollout(
+    connection: &Connection,
+    container: &str,
+    host: &str,
+) -> Result<Option<Rollout>, Failure> {
+    let states = states(|state| !is_over(state));
+    let (container, host) = (container.to_owned(), host.to_owned());
+    let request =
+        ListRolloutsRequest { page_size: 1, container, host, states, ..Default::default() };
+    let mut rollouts = connection.rollouts();
+    let answer =
+        connection.unary(request, async |request| rollouts.list_rollouts(request).await).await?;
+    Ok(answer.rollouts.into_iter().next())
 }
 
 /// The numbers of the states that match.

@@ -8,14 +8,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use wharf::v1::watch_rollouts_response::Event;
 use wharf::v1::{
-    HostState, PauseCause, Rollout, RolloutStep, TransferProgress, WatchRolloutsResponse,
+    HostState, PauseCause, Rollout, RolloutState, RolloutStep, TransferProgress,
+    WatchRolloutsResponse,
 };
 
 use crate::json;
 use crate::printer::{Format, Printer, width};
 use crate::progress;
 use crate::view::rollout_hosts::{self, Space};
-use crate::view::rollouts::{change_lines, headline, short, warnings};
+use crate::view::rollouts::{change_lines, headline, is_over, reason, short, warnings};
 
 /// Lines of the terminal that stay free for earlier output.
 const SPARE_LINES: u16 = 2;
@@ -156,6 +157,12 @@ impl<'a> Screen<'a> {
         let before = std::mem::take(&mut self.rollout);
         let moved = headline(&before) != headline(&rollout);
         self.waits_for_somebody(&before, &rollout);
+        // A rollout that is paused or has ended is explained at the end.
+        let why = reason(&rollout);
+        let goes_on = rollout.state() != RolloutState::Paused && !is_over(rollout.state());
+        if goes_on && !why.is_empty() && why != reason(&before) {
+            self.printer.warning(&why);
+        }
         let Rollout { policy, plan, steps, .. } = before;
         self.rollout = Rollout { policy, plan, steps, ..rollout };
         if moved {

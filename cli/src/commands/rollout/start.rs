@@ -181,15 +181,15 @@ pub async fn begun(
     match app.printer.format {
         Format::Json => {
             let line = serde_json::Value::Object(json::message(&rollout));
-            app.printer.data(&line.to_string());
+            app.printer.result(&line.to_string());
         }
-        Format::Name => app.printer.data(&rollout.id),
+        Format::Name => app.printer.result(&rollout.id),
         Format::Table | Format::Wide if is_over(rollout.state()) => {
-            app.printer.data(&format!("{}: {}", short(&rollout.id), conclusion(&rollout)));
+            app.printer.result(&format!("{}: {}", short(&rollout.id), conclusion(&rollout)));
         }
         Format::Table | Format::Wide => {
             let id = short(&rollout.id);
-            app.printer.data(&format!("{id}: {}", headline(&rollout)));
+            app.printer.result(&format!("{id}: {}", headline(&rollout)));
             app.printer.note(&format!("to follow it, run: wharf rollout watch {id}"));
         }
     }

@@ -1,7 +1,8 @@
 //! `wharf rollout pause`, `resume`, `promote` and `abort`.
 
 use wharf::v1::{
-    AbortRolloutRequest, PauseRolloutRequest, PromoteRolloutRequest, ResumeRolloutRequest, Rollout,
+    AbortRolloutRequest, PauseCause, PauseRolloutRequest, PromoteRolloutRequest,
+    ResumeRolloutRequest, Rollout,
 };
 
 use super::{Newest, follow, get, missing_rollout, resolve, settle};
@@ -14,6 +15,7 @@ use crate::printer::Format;
 use crate::view::rollouts::{headline, is_over, short};
 
 const RESUME: &str = "to resume it, run: wharf rollout resume";
+const PROMOTE: &str = "to continue after the canary, run: wharf rollout promote";
 const FOLLOW: &str = "to follow it, run: wharf rollout watch";
 
 /// An open rollout.
@@ -140,17 +142,22 @@ pub async fn abort(app: &App, args: AbortArgs) -> Result<(), Failure> {
 }
 
 /// `then` is what to do next. It depends on the verb, not on the state of the rollout: when the
-/// server answers, the request is stored but not yet carried out.
+/// server answers, the request is stored but not yet carried out. Only a pause may have found that
+/// the rollout already waits for something that `resume` does not give.
 fn print_next(app: &App, rollout: &Rollout, then: &str) {
+    let then = match rollout.pause_cause() {
+        PauseCause::Promotion if then == RESUME => PROMOTE,
+        _ => then,
+    };
     match app.printer.format {
         Format::Json => {
             let line = serde_json::Value::Object(json::message(rollout));
-            app.printer.data(&line.to_string());
+            app.printer.result(&line.to_string());
         }
-        Format::Name => app.printer.data(&rollout.id),
+        Format::Name => app.printer.result(&rollout.id),
         Format::Table | Format::Wide => {
             let id = short(&rollout.id);
-            app.printer.data(&format!("{id}: {}", headline(rollout)));
+            app.printer.result(&format!("{id}: {}", headline(rollout)));
             if !is_over(rollout.state()) {
                 app.printer.note(&format!("{then} {id}"));
             }

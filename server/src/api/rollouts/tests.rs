@@ -9,6 +9,7 @@ mod story;
 mod watching;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{FutureExt, StreamExt};
 use tempfile::TempDir;
@@ -28,7 +29,7 @@ use crate::fleet::inventory::{Inventory, NewHost, NewTls, Snapshot};
 use crate::fleet::pool::{Connector, EnginePool};
 use crate::memory_journal::MemoryJournal;
 use crate::rollout::control::effect;
-use crate::rollout::journal::{NewRollout, NewSecret};
+use crate::rollout::journal::{JournalError, NewRollout, NewSecret};
 use crate::rollout::model::{
     Epoch, Event, HostEnd, HostEvent, Millis, PauseCause, Phase, Plan, Record, Trouble, Work,
 };
@@ -44,6 +45,8 @@ struct RecordingRollouts {
     planned: Arc<Semaphore>,
     /// Hears of a plan that may not.
     waits: Arc<Notify>,
+    /// Whether its journal fails.
+    stuck: Arc<AtomicBool>,
 }
 
 struct World {
@@ -52,6 +55,7 @@ struct World {
     stopping: CancellationToken,
     planned: Arc<Semaphore>,
     waits: Arc<Notify>,
+    stuck: Arc<AtomicBool>,
     _directory: TempDir,
 }
 
@@ -132,6 +136,11 @@ impl Rollouts for RecordingRollouts {
         Ok(())
     }
 
+    fn stuck(&self, _: RolloutId) -> Option<Arc<JournalError>> {
+        let stuck = self.stuck.load(Ordering::Relaxed);
+        stuck.then(|| Arc::new(JournalError::Store("the disk is full".into())))
+    }
+
     fn pulls(&self) -> broadcast::Receiver<PullProgress> {
         self.pulls.subscribe()
     }
@@ -196,14 +205,16 @@ impl World {
         let edge = Edge::new(inventory, pool, store, 8, stopping.clone());
         let journal = MemoryJournal::new(Uuid::from_u128(7));
         let (planned, waits) = (Arc::new(Semaphore::new(1000)), Arc::<Notify>::default());
+        let stuck = Arc::new(AtomicBool::new(false));
         let rollouts = RecordingRollouts {
             journal: journal.clone(),
             pulls: broadcast::channel(8).0,
             planned: Arc::clone(&planned),
             waits: Arc::clone(&waits),
+            stuck: Arc::clone(&stuck),
         };
         let api = RolloutApi::new(Arc::new(edge), Arc::new(journal.clone()), Arc::new(rollouts));
-        Self { api, journal, stopping, planned, waits, _directory: directory }
+        Self { api, journal, stopping, planned, waits, stuck, _directory: directory }
     }
 
     async fn create(&self, message: v1::CreateRolloutRequest) -> Result<v1::Rollout, Status> {

@@ -91,6 +91,13 @@ pub fn journal_problem(error: &JournalError) -> Problem {
     }
 }
 
+/// Why a rollout stands still although its state says that it goes on.
+pub fn stuck(error: &JournalError) -> pb::Status {
+    let Problem { reason, message, .. } = journal_problem(error);
+    let message = format!("the rollout stands still until this is solved: {message}");
+    status(&Trouble { reason, message }, None)
+}
+
 /// The response if there is no such rollout.
 pub fn not_found(id: &str) -> Problem {
     let message = format!("no rollout {id}; to list rollouts, run `wharf rollout ls`");

@@ -17,13 +17,13 @@ use wharf::v1;
 use wharf::v1::watch_rollouts_response::Event;
 
 use super::snapshot::Snapshot;
-use super::trouble::{journal_problem, not_found};
+use super::trouble::{self, journal_problem, not_found};
 use super::view::View;
 use crate::api::problem::Problem;
 use crate::domain::Reason;
 use crate::rollout::journal::{Entry, Journal};
 use crate::rollout::model::{Event as Recorded, Revision, RolloutId};
-use crate::rollout::requests::PullProgress;
+use crate::rollout::requests::{PullProgress, Rollouts};
 
 /// Silence after which a heartbeat is sent; below the idle limits of common proxies.
 const HEARTBEAT_AFTER: Duration = Duration::from_secs(15);
@@ -42,6 +42,8 @@ pub struct WatchRequest {
     pub after: Option<v1::WatchCursor>,
     /// Progress of pulls, if requested.
     pub pulls: Option<broadcast::Receiver<PullProgress>>,
+    /// Know which rollouts stand still, of which the journal says nothing.
+    pub rollouts: Option<Arc<dyn Rollouts>>,
 }
 
 struct Watcher {
@@ -58,6 +60,7 @@ struct Watcher {
     ready: VecDeque<(Option<Revision>, Event)>,
     changes: watch::Receiver<Revision>,
     pulls: Option<broadcast::Receiver<PullProgress>>,
+    rollouts: Option<Arc<dyn Rollouts>>,
     stopping: CancellationToken,
     /// Time of the last message: events of other rollouts don't count.
     told_at: Instant,
@@ -98,6 +101,7 @@ pub async fn stream(
         ready: VecDeque::new(),
         changes,
         pulls: request.pulls,
+        rollouts: request.rollouts,
         stopping,
         told_at: Instant::now(),
         over: false,
@@ -164,7 +168,10 @@ impl Watcher {
                 Woken::Changed => {}
                 Woken::Pull(pull) => self.tell(Event::PullProgress(progress(&pull))),
                 Woken::Silence => match self.forgotten().await {
-                    Ok(None) => self.tell(Event::Heartbeat(v1::Heartbeat {})),
+                    Ok(None) => {
+                        let stuck = self.stuck().map(Event::Rollout);
+                        self.tell(stuck.unwrap_or(Event::Heartbeat(v1::Heartbeat {})));
+                    }
                     Ok(Some(id)) => return self.fail(not_found(&id.to_string())),
                     Err(problem) => return self.fail(problem),
                 },
@@ -238,7 +245,15 @@ impl Watcher {
         Ok(())
     }
 
-    /// The followed rollout, if it ended and was deleted before a slow reader got its end.
+    /// The followed rollout, if it stands still, with the reason.
+    fn stuck(&self) -> Option<v1::Rollout> {
+        let id = self.id?;
+        let error = self.rollouts.as_ref()?.stuck(id)?;
+        let reason = Some(trouble::stuck(&error));
+        Some(v1::Rollout { reason, ..self.views.get(&id)?.summary() })
+    }
+
+    /// The rollout that is followed, where it ended and was deleted before a slow reader got its end.
     async fn forgotten(&self) -> Result<Option<RolloutId>, Problem> {
         let Some(id) = self.id else { return Ok(None) };
         let first = self.journal.after(Revision(0), Some(id), 1).await;

@@ -120,8 +120,11 @@ fn a_selector_that_is_too_long_or_has_too_many_terms_is_refused() {
     let fitting = vec!["a"; MOST_TERMS].join(",");
     assert!(LabelSelector::parse(&fitting).is_ok());
     let error = LabelSelector::parse(&format!("{fitting},b")).unwrap_err();
-    assert_eq!((error.position, &*error.expected), (fitting.len(), "at most 64"), "{error}");
+    assert_eq!(
+        error.to_string(),
+        "label selector: at byte 127: found another term, expected the end: a selector has at most 64 terms"
+    );
     let long = format!("a in ({})", "b,".repeat(1_400_000));
     let error = LabelSelector::parse(&long).unwrap_err();
-    assert_eq!(error.expected, "at most 4096 bytes", "{error}");
+    assert!(error.expected.ends_with("at most 4096 bytes"), "{error}");
 }

@@ -164,8 +164,8 @@ async fn of_later_versions() -> Option<String> {
     let body =
         tonic::body::Body::new(http_body_util::Full::new(bytes::Bytes::copy_from_slice(&message)));
     let request = HttpRequest::post("/wharf.v1.RolloutService/CreateRollout").body(body).unwrap();
-    let response =
-        IncomingLayer(Arc::new(Methods::load())).layer(inner).call(request).await.unwrap();
+    let checks = IncomingLayer::new(Arc::new(Methods::load()), std::time::Duration::from_secs(60));
+    let response = checks.layer(inner).call(request).await.unwrap();
     Status::from_header_map(response.headers()).map(read)
 }
 

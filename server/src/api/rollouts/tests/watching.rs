@@ -92,3 +92,22 @@ async fn a_watch_of_all_hears_of_new_rollouts() {
     assert_eq!((end.code(), reason(&end).as_str()), (Code::Unavailable, "SERVER_STOPPING"));
     assert!(watch.next().await.is_none());
 }
+
+#[tokio::test]
+async fn one_that_stands_still_is_told_with_the_reason() {
+    let world = World::new().await;
+    let rollout = world.create(request("web")).await.unwrap();
+    let mut watch = world.watch(&rollout.id, None).await;
+    watch.next().await.unwrap().unwrap();
+    world.stuck.store(true, Ordering::Relaxed);
+    let get = v1::GetRolloutRequest { id: rollout.id, ..Default::default() };
+    let got = world.api.get_rollout(Request::new(get)).await.unwrap().into_inner().rollout;
+    // The silence after which a caller is told that nothing happens.
+    tokio::time::pause();
+    let told = watch.next().await.unwrap().unwrap();
+    let Some(WatchEvent::Rollout(told)) = told.event else { panic!("{told:?}") };
+    for rollout in [got.unwrap(), told] {
+        let message = rollout.reason.unwrap().message;
+        assert!(message.starts_with("the rollout stands still until this is solved"), "{message}");
+    }
+}

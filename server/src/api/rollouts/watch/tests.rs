@@ -106,7 +106,7 @@ impl Scene {
 
     async fn watch(&self, number: Option<u128>, progress: bool) -> Messages {
         let pulls = progress.then(|| self.pulls.subscribe());
-        let request = WatchRequest { id: number.map(id), after: None, pulls };
+        let request = WatchRequest { id: number.map(id), after: None, pulls, rollouts: None };
         let journal = Arc::new(self.journal.clone());
         let stream = stream(journal, request, self.stopping.clone()).await;
         let mut messages: Messages = Box::pin(stream.unwrap_or_else(|_| panic!("it is refused")));
