@@ -20,6 +20,9 @@ pub use plan::{
     DependentPlan, HostPlan, OldFacts, Order, Plan, PlannedImage, RestartPolicy, TargetKind,
 };
 
+/// The label of a container that names the rollout that made it.
+pub const ROLLOUT_LABEL: &str = "io.wharf.rollout.id";
+
 /// A point in time: Unix milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Millis(pub u64);

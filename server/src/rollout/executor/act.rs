@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::compare::check_networks;
-use super::look::{ROLLOUT_LABEL, SHA_LABEL, TWIN_LABEL};
+use super::look::{SHA_LABEL, TWIN_LABEL};
 use super::{CALL, LOG_LINES, NewBody, Run, StepError};
 use crate::domain::{ContainerName, ContainerRef, ImageName, Reason};
 use crate::engine::{EngineError, ErrorKind};
-use crate::rollout::model::{RestartPolicy, Step, TargetKind, Trouble};
+use crate::rollout::model::{ROLLOUT_LABEL, RestartPolicy, Step, TargetKind, Trouble};
 use crate::rollout::recreate::{self, complete, compose_image};
 use crate::rollout::spec::AnonymousVolumes;
 use crate::rollout::step::{ContainerFacts, Observed};

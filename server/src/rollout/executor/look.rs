@@ -8,14 +8,12 @@ use super::{CALL, Run};
 use crate::domain::ContainerRef;
 use crate::engine::{EngineDocument, EngineError, ErrorKind, null_to_default};
 use crate::rollout::facts::as_docker;
-use crate::rollout::model::{RestartPolicy, TargetKind};
+use crate::rollout::model::{ROLLOUT_LABEL, RestartPolicy, TargetKind};
 use crate::rollout::step::{ContainerFacts, Health, Observed, Status};
 
 /// The label of a twin, besides that of the rollout, with the same value: the rollout's ID, which
 /// no image can have in a label of its own.
 pub(super) const TWIN_LABEL: &str = "io.wharf.rollout.twin";
-/// The label that names the rollout.
-pub(super) const ROLLOUT_LABEL: &str = "io.wharf.rollout.id";
 /// The label that identifies the body a container was made from.
 pub(super) const SHA_LABEL: &str = "io.wharf.rollout.spec-sha";
 

@@ -62,6 +62,9 @@ fn one(
     let Ok(name) = ContainerName::parse(&facts.name) else {
         return refuse("its name is not valid".to_owned());
     };
+    if let Some(problem) = recreate::names::too_long(&facts.name) {
+        return Err(vec![Trouble::new(Reason::InvalidField, problem)]);
+    }
     if recreate::is_paused(&dependent.inspect) {
         return refuse("it is paused; unpause it".to_owned());
     }
@@ -186,6 +189,16 @@ mod tests {
         // What ended with an error is not started, and so has nothing to prove.
         let ended = json!({"Status": "exited", "Running": false, "ExitCode": 1});
         assert_eq!(said(json!({}), &ended, &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn one_whose_name_leaves_no_room_is_refused() {
+        let target = bodies::old(json!({}), Value::Null);
+        let mut side = side(json!({}), &json!({}));
+        side.inspect["Name"] = format!("/{}", "s".repeat(250)).into();
+        let rollout = RolloutId(Uuid::from_u128(7));
+        let planned = plan(&target, &[side], &bodies::host(41), rollout);
+        assert!(planned.err().unwrap()[0].message.contains("at most 242 characters"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Notes;
 use super::json::text;
-use crate::domain::Reason;
+use crate::domain::{ContainerName, Reason};
 use crate::rollout::facts::HostFacts;
 
 /// The name of the new container until it takes the place of the old one.
@@ -42,6 +42,20 @@ pub fn target_of(name: &str) -> Option<&str> {
     ours.then_some(target)
 }
 
+/// Why no rollout can replace the container of a name: the names that it would have meanwhile, which
+/// are all of one length, would be too long.
+#[must_use]
+pub fn too_long(target: &str) -> Option<String> {
+    let longest = ContainerName::LONGEST - candidate("", "00000000").len();
+    (target.len() > longest).then(|| {
+        format!(
+            "a rollout needs names such as NAME.new-1a2b3c4d, which would be longer than {} \
+             characters here: rename the container to at most {longest} characters",
+            ContainerName::LONGEST
+        )
+    })
+}
+
 /// Which of the names that a rollout needs are taken by containers on the host: name and ID.
 #[must_use]
 pub fn taken(host: &HostFacts, target: &str, rollout: &str) -> Vec<(String, String)> {
@@ -62,5 +76,22 @@ pub(super) fn refuse_retained(inspect: &Value, notes: &mut Notes) {
                 "{name} was left by a rollout of {target}; specify {target}, or undo that rollout"
             ),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_leaves_room_for_those_of_a_rollout() {
+        for (length, fits) in [(2, true), (242, true), (243, false), (255, false)] {
+            let target = "n".repeat(length);
+            let made = [candidate, backup, reject].map(|name| name(&target, "1a2b3c4d"));
+            assert!(made.iter().all(|it| ContainerName::parse(it).is_ok() == fits), "{length}");
+            assert_eq!(too_long(&target).is_none(), fits, "{length}");
+        }
+        let why = too_long(&"n".repeat(250)).unwrap();
+        assert!(why.contains("at most 242") && !why.contains("nnn"), "{why}");
     }
 }

@@ -11,10 +11,12 @@
 //! newer      pulling what a name stands for by now
 //! versions   whole rollouts with every version of the Engine API
 //! pulls      what is found, and lost, while images come to the hosts
+//! refused    what no plan takes on
 //! retries    what a second attempt finds and leaves
 //! downtime   what is asked while nothing answers
 //! late       answers that come late, and what they prove
 //! steering   what is stored when a steering call returns
+//! ended      old containers that end by themselves
 //! seeds      random runs
 //! planted    bugs that must be found; sloppy has them
 //! orders     several orders at once, through the service that callers meet
@@ -23,6 +25,7 @@
 //! ```
 
 mod downtime;
+mod ended;
 mod fleet;
 mod kill_sweep;
 mod late;
@@ -33,6 +36,7 @@ mod orders;
 mod persisted;
 mod planted;
 mod pulls;
+mod refused;
 mod retries;
 mod seeds;
 mod sloppy;
