@@ -230,7 +230,7 @@ pub fn conclusion(rollout: &Rollout) -> String {
             "{subject} failed with {on_new}{because}; to see why, run: wharf rollout show {id}{undo_hint}"
         ),
         RolloutState::RolledBack => format!(
-            "{subject} was rolled back; every host runs its previous container{because}; to see more, run: wharf rollout show {id}"
+            "{subject} was rolled back; every host that it changed is as it was before{because}; to see more, run: wharf rollout show {id}"
         ),
         RolloutState::Aborted => format!(
             "{subject} was aborted with {on_new}{because}; to see more, run: wharf rollout show {id}{undo_hint}"
@@ -405,6 +405,7 @@ mod tests {
             conclusion(&rollout(RolloutState::Succeeded)),
             "web to app:v2 succeeded on 3 hosts; to undo it, run: wharf rollout undo 1a2b3c4d"
         );
+        assert!(conclusion(&rollout(RolloutState::RolledBack)).contains("host that it changed is"));
         let paused = Rollout { counts: None, ..rollout(RolloutState::Paused) };
         assert!(!conclusion(&paused).contains("--retry-failed"), "nothing failed");
         let aborted = Rollout { counts: None, ..rollout(RolloutState::Aborted) };

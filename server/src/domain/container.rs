@@ -34,6 +34,9 @@ pub struct InvalidContainerName(String);
 pub struct InvalidContainerRef(String);
 
 impl ContainerName {
+    /// Characters of the longest name.
+    pub const LONGEST: usize = LONGEST;
+
     /// Checks a name for a new container.
     pub fn parse(text: &str) -> Result<Self, InvalidContainerName> {
         if text.len() >= 2 && is_engine_name(text) {

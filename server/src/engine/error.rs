@@ -22,6 +22,9 @@ pub struct EngineError {
     pub http_status: Option<u16>,
     /// The Engine's own message, or the problem of the connection. Never a secret.
     pub message: String,
+    /// Whether a transfer ended with its connection, and not by what the Engine said of it: begun
+    /// again, it may succeed.
+    pub is_interrupted: bool,
 }
 
 /// The kinds of failure that callers distinguish.
@@ -138,7 +141,14 @@ impl EngineError {
     /// An error without an HTTP answer.
     pub fn new(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
         let message = shortened(&message.into(), LONGEST_MESSAGE);
-        Self { kind, operation, http_status: None, message }
+        Self { kind, operation, http_status: None, message, is_interrupted: false }
+    }
+
+    /// The same, of a transfer that ended with its connection.
+    #[must_use]
+    pub fn interrupted(mut self) -> Self {
+        self.is_interrupted = true;
+        self
     }
 
     /// An error with the status of the answer.

@@ -51,6 +51,9 @@ const MOST_FAILURES_BACK: u32 = 3;
 /// For calls that an Engine answers immediately. Taking longer means that it hangs.
 const CALL: Duration = Duration::from_secs(30);
 
+/// How often a pull whose connection breaks is begun again at once.
+const PULLS_AGAIN: u32 = 3;
+
 /// Steps during the downtime whose effect every observation shows: their completion is stored
 /// together with the next intent, which saves a disk flush each. If it is lost in a crash, the
 /// observation shows it.
@@ -202,6 +205,15 @@ impl HostRun<'_> {
             };
             let seen = match looked {
                 Ok(seen) => seen,
+                Err(error) if never_asks(&error) => {
+                    let trouble = self.target.trouble(&error);
+                    if !self.is_untouched() || direction != Direction::Forward {
+                        return self.end(HostEnd::NeedsAttention { trouble }).await;
+                    }
+                    let log_tail = Vec::new();
+                    self.target.held.push(HostEvent::Failed { step: None, trouble, log_tail });
+                    return self.end(HostEnd::Unchanged).await;
+                }
                 Err(error) => {
                     let trouble = self.target.trouble(&error);
                     let is_silent = silent_since.get_or_insert(asked).elapsed() >= PATIENCE;
@@ -373,18 +385,25 @@ impl<'a> Run<'a> {
     }
 }
 
+/// Whether a question was not sent, and never will be, because it makes no sense: the host is not
+/// silent, and waiting for it would not help.
+fn never_asks(error: &EngineError) -> bool {
+    error.kind == ErrorKind::BadRequest && error.http_status.is_none()
+}
+
 /// Whether an error leaves the result of a call unknown, or means that the call was not made.
 fn is_lost(error: &EngineError) -> bool {
-    matches!(
-        error.kind,
-        ErrorKind::Unreachable
-            | ErrorKind::NoResources
-            | ErrorKind::ConnectionLost
-            | ErrorKind::ResultUnknown
-            | ErrorKind::Unavailable
-            | ErrorKind::RemovalInProgress
-            | ErrorKind::BadAnswer
-    )
+    error.is_interrupted
+        || matches!(
+            error.kind,
+            ErrorKind::Unreachable
+                | ErrorKind::NoResources
+                | ErrorKind::ConnectionLost
+                | ErrorKind::ResultUnknown
+                | ErrorKind::Unavailable
+                | ErrorKind::RemovalInProgress
+                | ErrorKind::BadAnswer
+        )
 }
 
 fn reference(container: &Option<ContainerFacts>, what: &str) -> Result<ContainerRef, StepError> {

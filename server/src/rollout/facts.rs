@@ -46,4 +46,19 @@ pub struct HostFacts {
     pub unread: Vec<String>,
     /// Whether the Engine cannot change the restart policy of a container: Podman before 5.1.
     pub fixed_restart_policies: bool,
+    /// Containers that rollouts made, of any `wharfd`.
+    pub made: Vec<MadeContainer>,
+    /// The clock of the host, in Unix seconds; `None` where the Engine does not say.
+    pub now: Option<i64>,
+}
+
+/// A container that a rollout made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeContainer {
+    /// Its name.
+    pub name: String,
+    /// The rollout, as its label has it.
+    pub rollout: String,
+    /// When it was made, in Unix seconds of its host.
+    pub created: i64,
 }

@@ -7,6 +7,7 @@
 mod active;
 mod dependents;
 mod fleet;
+mod foreign;
 mod found;
 mod gather;
 mod host;
@@ -17,10 +18,12 @@ mod sealed;
 mod undo;
 
 use super::hosts::Hosts;
-use super::journal::NewSecret;
+use super::journal::{Journal, NewSecret};
 use super::model::Plan;
-use super::requests::{Order, RolloutError};
+use super::recreate::names;
+use super::requests::{Order, Refusal, RolloutError};
 use super::spec::Change;
+use crate::domain::Reason;
 
 pub use active::refuse_active;
 pub(super) use host::no_health_check;
@@ -36,7 +39,16 @@ pub struct Planned {
 }
 
 /// Plans a rollout.
-pub async fn plan(hosts: &dyn Hosts, order: &Order) -> Result<Planned, RolloutError> {
+pub async fn plan(
+    hosts: &dyn Hosts,
+    journal: &dyn Journal,
+    order: &Order,
+) -> Result<Planned, RolloutError> {
+    if let Some(message) = names::too_long(order.spec.container.as_str()) {
+        let refusal = Refusal { host: None, reason: Reason::InvalidField, message };
+        return Err(RolloutError::PlanRefused(vec![refusal]));
+    }
+    let known = foreign::known(journal).await?;
     let names: Vec<_> = order.hosts.iter().map(|host| host.name.clone()).collect();
     let image = order.spec.change.image.as_ref();
     let mut asked = gather::ask(hosts, &names, &order.spec.container, image).await;
@@ -57,5 +69,5 @@ pub async fn plan(hosts: &dyn Hosts, order: &Order) -> Result<Planned, RolloutEr
         None => None,
         Some(reference) => Some(resolve::resolve(hosts, order, reference, &asked).await?),
     };
-    found::plan(order, is_restart, image, asked).map_err(RolloutError::PlanRefused)
+    found::plan(order, is_restart, image, asked, &known).map_err(RolloutError::PlanRefused)
 }

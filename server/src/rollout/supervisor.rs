@@ -157,7 +157,8 @@ impl Supervisor {
     /// A plan of containers that no other rollout is changing.
     async fn planned(&self, order: &Order) -> Result<Planned, RolloutError> {
         self.refuse_active(order).await?;
-        let planned = plan::plan(&*self.shared.hosts, order).await;
+        let Shared { hosts, journal, .. } = &self.shared;
+        let planned = plan::plan(&**hosts, &**journal, order).await;
         if planned.is_err() {
             // The obstacle may be the work of a rollout that has just started.
             self.refuse_active(order).await?;

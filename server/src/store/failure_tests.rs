@@ -239,7 +239,7 @@ async fn a_database_without_tables_is_not_taken_for_a_new_store() {
         }
         let text = refusal(&options(copy.path())).await;
         assert!(text.contains("wharf.db: has no tables, but") && text.contains("secret.key"));
-        assert!(text.contains("put back a copy"), "{log}: {text}");
+        assert!(text.contains("restore a backup"), "{log}: {text}");
         assert_eq!(log == "damaged", fs::read(&path).is_ok_and(|kept| kept == [0xee; 8192]));
     }
     open(copy(directory.path(), &["wharf.db", "wharf.db-wal", "secret.key"]).path()).await;

@@ -151,6 +151,7 @@ async fn failures_in_a_stream_are_failures() {
         let server = engine(line(text)).await;
         let error = pull(&server, "app", None, None).await.unwrap_err();
         assert_eq!(error.kind, expected, "{text}: {error}");
+        assert!(!error.is_interrupted, "the Engine said so: {error}");
         assert_eq!(server.requests().len(), 1, "a pull that failed is not looked for");
     }
 }
@@ -166,6 +167,7 @@ async fn a_stream_without_its_end_is_a_failure() {
     let server = engine(cut).await;
     let error = pull(&server, "app:v1", None, None).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::PullFailed, "{error}");
+    assert!(error.is_interrupted, "begun again, it may succeed: {error}");
     let server = engine(cut).await;
     assert_eq!(push(&server, "app:v1", None).await.unwrap_err().kind, ErrorKind::PushFailed);
     // Before the first byte.

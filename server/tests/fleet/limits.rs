@@ -55,7 +55,7 @@ async fn a_request_beyond_its_limits_touches_no_host() {
     let answer = containers.create_container(request).await;
     assert_eq!(
         refused(answer),
-        invalid("spec.env[1]: must be at most 131072 bytes, and has 131074")
+        invalid("spec.env[1]: must be at most 131072 bytes, but has 131074")
     );
 
     // What is longer than any message is refused by its length.

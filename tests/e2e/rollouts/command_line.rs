@@ -121,7 +121,10 @@ async fn the_exit_status_and_the_last_line_say_how_it_ended() -> anyhow::Result<
     let start = [&["start", &scene.name, "--image", &image][..], &careful].concat();
     for (action, said) in [
         ("pause", "is paused with 0 of 3 hosts on the new version (1 host failed"),
-        ("rollback", "was rolled back; every host runs its previous container (1 host failed"),
+        (
+            "rollback",
+            "was rolled back; every host that it changed is as it was before (1 host failed",
+        ),
         ("abort", "was aborted with 0 of 3 hosts on the new version"),
         ("continue", "failed with 0 of 3 hosts on the new version, because 3 hosts are not on"),
     ] {

@@ -165,9 +165,19 @@ impl Drop for Guard<'_> {
 }
 
 fn lost(operation: Operation) -> EngineError {
-    let kind =
-        if operation.is_write() { ErrorKind::ResultUnknown } else { ErrorKind::ConnectionLost };
-    EngineError::new(kind, operation.name(), "the connection broke before the response")
+    let kind = match operation {
+        // As the client has it: the Engine cancels a transfer whose caller is gone.
+        Operation::Pull => ErrorKind::PullFailed,
+        Operation::Push => ErrorKind::PushFailed,
+        write if write.is_write() => ErrorKind::ResultUnknown,
+        _ => ErrorKind::ConnectionLost,
+    };
+    let error =
+        EngineError::new(kind, operation.name(), "the connection broke before the response");
+    match kind {
+        ErrorKind::PullFailed | ErrorKind::PushFailed => error.interrupted(),
+        _ => error,
+    }
 }
 
 /// Sleeps only where there is something to sleep: even an empty sleep lets others run first.

@@ -115,6 +115,8 @@ pub(super) fn transport_error(
 
 /// A failure after the request may have been sent: `kind` for reads, and for writes the doubt.
 pub(super) fn doubtful(operation: &Operation, kind: ErrorKind, message: String) -> EngineError {
+    let is_interrupted =
+        operation.subject == Subject::Transfer && kind == ErrorKind::ConnectionLost;
     let (kind, message) = match (operation.subject, operation.access) {
         (_, Access::Read) => (kind, message),
         (Subject::Transfer, _) if *operation == operation::PUSH_IMAGE => {
@@ -126,7 +128,7 @@ pub(super) fn doubtful(operation: &Operation, kind: ErrorKind, message: String) 
             (ErrorKind::ResultUnknown, format!("{message}; the result is unknown"))
         }
     };
-    EngineError::new(kind, operation.name, message)
+    EngineError { is_interrupted, ..EngineError::new(kind, operation.name, message) }
 }
 
 /// The exhausted resource of this process or machine, if that is why there is no connection.
@@ -249,6 +251,16 @@ pub(super) fn innermost(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_transfer_that_ended_with_its_connection_is_interrupted() {
+        let is =
+            |operation: &Operation, kind| doubtful(operation, kind, String::new()).is_interrupted;
+        assert!(is(&operation::PULL_IMAGE, ErrorKind::ConnectionLost));
+        assert!(is(&operation::PUSH_IMAGE, ErrorKind::ConnectionLost));
+        assert!(!is(&operation::PULL_IMAGE, ErrorKind::BadAnswer));
+        assert!(!is(&operation::INSPECT_IMAGE, ErrorKind::ConnectionLost));
+    }
 
     #[test]
     fn what_this_machine_lacks_is_not_the_fault_of_the_host() {

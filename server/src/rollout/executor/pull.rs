@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{BACKOFF, CALL, PATIENCE, Run, StepError, Stopped, Task};
+use super::{BACKOFF, CALL, PATIENCE, PULLS_AGAIN, Run, StepError, Stopped, Task};
 use crate::domain::{ImageName, ImageReference, Reason, RegistryLogin};
 use crate::engine::{EngineDocument, EngineError, ErrorKind, Transfer, null_to_default};
 use crate::rollout::model::{HostEnd, HostEvent, Trouble};
@@ -27,13 +27,19 @@ struct Image {
 impl Run<'_> {
     /// Gets the image. Changes nothing on a host that does not answer.
     pub(super) async fn pull(&mut self) -> Result<(), Stopped> {
-        let (mut wait, mut lost) = (BACKOFF.0, None);
+        let (mut wait, mut lost, mut interrupted) = (BACKOFF.0, None, 0);
         loop {
             match self.fetch().await {
                 Ok(()) => return self.end(HostEnd::Pulled).await,
                 Err(StepError::Stopped) => return Err(Stopped),
                 Err(StepError::Lost(trouble)) => {
-                    if lost.get_or_insert_with(Instant::now).elapsed() >= PATIENCE {
+                    if trouble.reason == Reason::PullFailed {
+                        // The host answered, maybe for long, until the connection broke.
+                        interrupted += 1;
+                        lost = None;
+                    }
+                    let is_silent = lost.get_or_insert_with(Instant::now).elapsed() >= PATIENCE;
+                    if is_silent || interrupted > PULLS_AGAIN {
                         return self.note(HostEvent::Unreachable { trouble }).await;
                     }
                     tracing::info!(host = %self.task.host, error = %trouble.message, "pulling again");

@@ -1,16 +1,18 @@
 //! The questions to an Engine.
 
 use std::collections::BTreeMap;
+use std::time::UNIX_EPOCH;
 
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::Value;
 
-use super::{HostFacts, OldContainer};
+use super::{HostFacts, MadeContainer, OldContainer};
 use crate::domain::{ContainerName, ContainerRef, ImageName};
 use crate::engine::{
-    ApiVersion, ContainerFacts, ContainerListing, Engine, EngineDocument, EngineError, ErrorKind,
-    Inspection, NetworkSummary, Platform, Result, podman,
+    ApiVersion, ContainerFacts, ContainerListing, ContainerSummary, Engine, EngineDocument,
+    EngineError, ErrorKind, Inspection, NetworkSummary, Platform, Result, podman,
 };
+use crate::rollout::model::ROLLOUT_LABEL;
 
 /// The last version in which the settings of a container show an explicit MAC address.
 const SHOWS_MAC_ADDRESS: ApiVersion = ApiVersion::new(1, 51);
@@ -43,7 +45,10 @@ pub async fn gather(engine: &dyn Engine, target: &ContainerName) -> Result<Facts
         Some(inspect) => Some(old_container(engine, inspect, api_version).await?),
         None => None,
     };
-    let (containers, unread) = containers(engine).await?;
+    let listing = ContainerListing { all: true, ..ContainerListing::default() };
+    let listed = engine.list_containers(&listing).await?.items;
+    let made = listed.iter().filter_map(made).collect();
+    let (containers, unread) = containers(engine, listed).await?;
     let host = HostFacts {
         fixed_restart_policies: podman::has_fixed_restart_policies(&info),
         api_version,
@@ -57,6 +62,8 @@ pub async fn gather(engine: &dyn Engine, target: &ContainerName) -> Result<Facts
         networks,
         containers,
         unread,
+        made,
+        now: unix_seconds(&text("SystemTime")),
     };
     Ok(Facts { old, host })
 }
@@ -150,11 +157,37 @@ async fn networks(engine: &dyn Engine) -> Result<Vec<NetworkSummary>> {
     Ok(networks)
 }
 
-/// All containers, sorted by ID, and those that could not be read.
-async fn containers(engine: &dyn Engine) -> Result<(Vec<ContainerFacts>, Vec<String>)> {
-    let listing = ContainerListing { all: true, ..ContainerListing::default() };
-    let listed = engine.list_containers(&listing).await?;
-    let inspections = stream::iter(listed.items)
+/// The container, if a rollout made it.
+fn made(summary: &ContainerSummary) -> Option<MadeContainer> {
+    Some(MadeContainer {
+        name: summary.names.first()?.clone(),
+        rollout: summary.labels.get(ROLLOUT_LABEL)?.clone(),
+        created: summary.created?,
+    })
+}
+
+/// A time as Engines write that of their host: RFC 3339, with the offset of its time zone.
+fn unix_seconds(time: &str) -> Option<i64> {
+    let (local, offset) = match time.strip_suffix('Z') {
+        Some(local) => (local, 0),
+        None => {
+            let (local, offset) = time.split_at_checked(time.len().checked_sub(6)?)?;
+            let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+            let seconds = hours.parse::<i64>().ok()? * 3600 + minutes.parse::<i64>().ok()? * 60;
+            (local, if offset.starts_with('-') { -seconds } else { seconds })
+        }
+    };
+    let local = humantime::parse_rfc3339(&format!("{local}Z")).ok()?;
+    let local = local.duration_since(UNIX_EPOCH).ok()?.as_secs();
+    Some(i64::try_from(local).ok()? - offset)
+}
+
+/// All containers of a list, sorted by ID, and those that could not be read.
+async fn containers(
+    engine: &dyn Engine,
+    listed: Vec<ContainerSummary>,
+) -> Result<(Vec<ContainerFacts>, Vec<String>)> {
+    let inspections = stream::iter(listed)
         .map(|summary| async move {
             let inspect = match ContainerRef::parse(&summary.id) {
                 Ok(id) => found(engine.inspect_container(&id, false).await),
@@ -202,4 +235,24 @@ fn read(document: &EngineDocument) -> Result<Value> {
     document.parse().map_err(|error| {
         EngineError::new(ErrorKind::BadAnswer, "reading an inspection", error.to_string())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unix_seconds;
+
+    #[test]
+    fn the_clock_of_a_host_is_read_in_every_time_zone() {
+        for time in [
+            "2026-11-27T03:19:09Z",
+            "2026-11-27T03:19:09.123456789Z",
+            "2026-11-27T05:19:09.123456789+02:00",
+            "2026-11-26T21:49:09-05:30",
+        ] {
+            assert_eq!(unix_seconds(time), Some(1_795_749_549), "{time}");
+        }
+        for text in ["", "now", "2026-11-27", "+02:00", "2026-11-27T05:19:09+xx:00"] {
+            assert_eq!(unix_seconds(text), None, "{text}");
+        }
+    }
 }

@@ -61,6 +61,9 @@ fn one(
     let Ok(name) = ContainerName::parse(&facts.name) else {
         return refuse("its name is not valid".to_owned());
     };
+    if let Some(problem) = recreate::names::too_long(&facts.name) {
+        return Err(vec![Trouble::new(Reason::InvalidField, problem)]);
+    }
     if facts.paused {
         return refuse("it is paused; unpause it".to_owned());
     }
@@ -185,6 +188,19 @@ mod tests {
         // A container that ended with an error is not started, and so has no gate to pass.
         let ended = json!({"Status": "exited", "Running": false, "ExitCode": 1});
         assert_eq!(said(json!({}), &ended, &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn one_whose_name_leaves_no_room_is_refused() {
+        let target = bodies::old(json!({}), Value::Null);
+        let name = format!("/{}", "s".repeat(250));
+        let own = json!({
+            "Id": "d".repeat(64), "Name": name, "HostConfig": {"VolumesFrom": ["web"]},
+        });
+        let side = bodies::old(own, Value::Null);
+        let rollout = RolloutId(Uuid::from_u128(7));
+        let planned = plan(&target, &[side], &bodies::host(41), rollout);
+        assert!(planned.err().unwrap()[0].message.contains("at most 242 characters"));
     }
 
     #[test]

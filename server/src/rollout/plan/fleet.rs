@@ -62,21 +62,30 @@ pub(super) fn plan(input: &Input<'_>) -> Result<Plan, Vec<Refusal>> {
 
 fn too_many_silent(input: &Input<'_>) -> Option<Refusal> {
     let policy = input.policy;
-    let silent: Vec<_> = input
-        .hosts
-        .iter()
-        .filter(|(_, facts)| matches!(facts, Found::Silent(_)))
-        .map(|(name, _)| name.to_string())
-        .collect();
+    let mut any_answered = false;
+    let mut silent = Vec::new();
+    for (name, facts) in input.hosts {
+        match facts {
+            Found::Silent(trouble) if host::is_answer(trouble) => {
+                any_answered = true;
+                silent.push(format!("{name} ({})", trouble.message));
+            }
+            Found::Silent(_) => silent.push(name.to_string()),
+            _ => {}
+        }
+    }
     let allowed = policy.max_unreachable.budget(input.hosts.len());
     let counts = policy.on_unreachable == OnUnreachable::Skip && silent.len() > allowed;
     counts.then(|| {
-        let how_many = match silent.len() {
-            1 => "1 host doesn't answer".to_owned(),
-            many => format!("{many} hosts don't answer"),
+        let how_many = match (silent.len(), any_answered) {
+            (1, false) => "1 host doesn't answer".to_owned(),
+            (1, true) => "1 host can't be queried".to_owned(),
+            (many, false) => format!("{many} hosts don't answer"),
+            (many, true) => format!("{many} hosts don't answer or can't be queried"),
         };
+        let what = if any_answered { "repair them" } else { "make them reachable" };
         let message = format!(
-            "{how_many}, but max_unreachable allows {allowed}: {}; make them reachable, exclude them, or raise max_unreachable",
+            "{how_many}, but max_unreachable allows {allowed}: {}; {what}, exclude them, or raise max_unreachable",
             first_of(&silent)
         );
         Refusal { host: None, reason: Reason::RolloutTooManyUnreachable, message }

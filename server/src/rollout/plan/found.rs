@@ -1,6 +1,6 @@
 //! What is found on each host, and what would take the place of its container. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::gather::Asked;
 use super::host::{Found, NewContainer, Present, Replacement};
 use super::resolve::Resolved;
 use super::sealed::{self, WayBack, body, seal};
-use super::{Planned, dependents, fleet};
+use super::{Planned, dependents, fleet, foreign};
 use crate::domain::{ContainerName, HostName, Reason};
 use crate::engine::Platform;
 use crate::rollout::facts::{Facts, OldContainer};
@@ -25,9 +25,10 @@ pub(super) fn plan(
     is_restart: bool,
     image: Option<Resolved>,
     asked: Vec<Asked>,
+    known: &BTreeSet<String>,
 ) -> Result<Planned, Vec<Refusal>> {
     let (image, platforms) = image.map_or((None, Vec::new()), |it| (Some(it.image), it.platforms));
-    let draft = Draft { order, is_restart, image: image.as_ref(), platforms: &platforms };
+    let draft = Draft { order, is_restart, image: image.as_ref(), platforms: &platforms, known };
     let mut drafts = Drafts::default();
     for asked in asked {
         let found = match &asked.facts {
@@ -90,6 +91,8 @@ struct Draft<'a> {
     image: Option<&'a PlannedImage>,
     /// Its platform.
     platforms: &'a [Platform],
+    /// The rollouts of this store.
+    known: &'a BTreeSet<String>,
 }
 
 /// What takes the place of a container, what is sealed of it, and what is made anew with it.
@@ -106,6 +109,9 @@ impl Draft<'_> {
                 Trouble::new(Reason::NameInUse, message)
             };
             return Found::Refused(taken.iter().map(trouble).collect()).into();
+        }
+        if let Some(trouble) = foreign::at_work(&facts.host, container, self.known) {
+            return Found::Refused(vec![trouble]).into();
         }
         let Some(old) = &facts.old else {
             return self.missing(asked, facts).unwrap_or_else(|them| Found::Refused(them).into());

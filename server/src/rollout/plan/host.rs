@@ -10,7 +10,7 @@ use crate::rollout::spec::{Gate, OnUnreachable, Policy, Stopped};
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "one for each host of a plan, which is made once")]
 pub(super) enum Found {
-    /// It does not answer.
+    /// It does not answer, or fails to answer one of the questions of the plan.
     Silent(Trouble),
     /// Its container already has the wanted image and settings.
     Current,
@@ -85,15 +85,18 @@ pub(super) fn plan(
 ) -> Result<HostPlan, Vec<Trouble>> {
     match found {
         Found::Silent(trouble) => match policy.on_unreachable {
-            OnUnreachable::Skip => Ok(HostPlan::skipped(format!("no answer: {}", trouble.message))),
-            OnUnreachable::Wait | OnUnreachable::Fail => Err(vec![Trouble {
-                reason: trouble.reason,
-                message: format!(
-                    "{}; make it reachable, or exclude it, or set \
-                     on_unreachable to skip and max_unreachable",
+            OnUnreachable::Skip => {
+                let what = if is_answer(trouble) { "the query failed" } else { "no answer" };
+                Ok(HostPlan::skipped(format!("{what}: {}", trouble.message)))
+            }
+            OnUnreachable::Wait | OnUnreachable::Fail => {
+                let what = if is_answer(trouble) { "repair the host" } else { "make it reachable" };
+                let message = format!(
+                    "{}; {what}, or exclude it, or set on_unreachable to skip and max_unreachable",
                     trouble.message
-                ),
-            }]),
+                );
+                Err(vec![Trouble { reason: trouble.reason, message }])
+            }
         },
         Found::Current => Ok(HostPlan::skipped("already on this version".to_owned())),
         Found::Refused(troubles) => Err(troubles.clone()),
@@ -103,6 +106,18 @@ pub(super) fn plan(
         Found::Missing { new: Some(new) } => alone(policy, new),
         Found::Present(present) => replaced(name, policy, present),
     }
+}
+
+/// Whether the host answered, with an error of its own.
+pub(super) fn is_answer(trouble: &Trouble) -> bool {
+    !matches!(
+        trouble.reason,
+        Reason::HostUnreachable
+            | Reason::HostTimeout
+            | Reason::HostConnectionLost
+            | Reason::HostTlsFailed
+            | Reason::ServerExhausted
+    )
 }
 
 /// Why a container without a health check cannot pass a gate that uses it.

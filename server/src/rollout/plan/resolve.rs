@@ -63,6 +63,10 @@ pub(super) async fn resolve(
     if order.spec.policy.pull == PullWhen::Never || (named.is_some() && everywhere) {
         return Ok(planned(named, Vec::new()));
     }
+    // Nobody can ask the registry; each host has its own reason, and the plan is refused with those.
+    if asked.iter().all(|it| it.facts.is_err()) {
+        return Ok(planned(named, Vec::new()));
+    }
     let mut last = None;
     // An Engine without this API, such as Podman, says nothing about the image.
     let mut cannot_tell = true;

@@ -58,8 +58,10 @@ impl View<'_> {
         if !standing.restart.same_as(&old.restart) {
             return Next::Do(Step::UnfenceOld);
         }
+        // One that nobody touched may be down all the same: it ended, or its Engine did, while the
+        // new one was at its gate. Its start counts as a touch, so it is gated and ends as restored.
         if old.running
-            && (rolling_back || self.was_touched())
+            && (rolling_back || self.was_touched() || !standing.running)
             && let Some(next) = self.revive(standing)
         {
             return next;

@@ -24,6 +24,8 @@ pub enum Bug {
     StartsAll,
     /// The Engine joins none of the networks that a creation names.
     LosesNetworks,
+    /// The name of a rejected container is too long to be asked for.
+    LongNames,
 }
 
 /// Names by ID, as they were first seen by any client of a host.
@@ -168,6 +170,10 @@ impl ContainerEngine for FaultyEngine {
         if self.bug == Bug::NoLook && container.as_str().contains(".new-") {
             let message = "not checked";
             return Err(EngineError::new(ErrorKind::ContainerNotFound, "planted", message));
+        }
+        if self.bug == Bug::LongNames && container.as_str().contains(".bad-") {
+            let message = "not the name of a container";
+            return Err(EngineError::new(ErrorKind::BadRequest, "planted", message));
         }
         let mut found = self.inner.inspect_container(container, size).await?;
         self.remember(&found);

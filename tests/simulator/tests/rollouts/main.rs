@@ -11,10 +11,12 @@
 //! newer      pulling the image that a name now points to
 //! versions   whole rollouts with every version of the Engine API
 //! pulls      problems found while hosts pull images
+//! refused    what no plan takes on
 //! retries    what a second attempt finds and leaves
 //! downtime   the calls while nothing answers
 //! late       late responses, and what they prove
 //! steering   the stored state when a command returns
+//! ended      old containers that end by themselves
 //! seeds      random runs
 //! planted    planted bugs that must be found; faulty_engine has them
 //! orders     several orders at the same time, through the gRPC service
@@ -23,6 +25,7 @@
 //! ```
 
 mod downtime;
+mod ended;
 mod faulty_engine;
 mod fleet;
 mod kill_sweep;
@@ -35,6 +38,7 @@ mod persisted;
 mod planted;
 mod pulls;
 mod recorder;
+mod refused;
 mod retries;
 mod seeds;
 mod steering;

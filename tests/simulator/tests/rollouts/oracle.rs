@@ -7,6 +7,7 @@ use wharf_server::rollout::model::Names;
 use wharf_server::rollout::model::{Event, HostEnd, HostEvent, HostPlan, Record, TargetKind, Work};
 use wharf_server::rollout::spec::Gate;
 use wharf_server::rollout::state::RolloutState;
+use wharf_simulator::Operation;
 use wharf_simulator::model::Container;
 
 use crate::world::{Hangs, New, Old, SECOND_NETWORK, TARGET, World, hangs, rollout_id};
@@ -64,7 +65,12 @@ pub fn wrongs(world: &World) -> Vec<String> {
                 host.nothing_lost(&mut say);
                 say(format!("needs attention: {}", trouble.message));
             }
-            _ => host.on_old(&mut say),
+            end => {
+                host.on_old(&mut say);
+                if *end == Some(HostEnd::Unchanged) && known.attempt <= 1 && host.was_started() {
+                    say("it ended as unchanged and its old container was started".to_owned());
+                }
+            }
         }
         let neighbour = world.engines[name].host().with(|model, _| {
             model.container("web2").is_some_and(|it| it.state.status.has_process())
@@ -219,6 +225,18 @@ impl HostView<'_> {
         if self.found.len() != expected {
             say(format!("{} containers and not {expected}", self.found.len()));
         }
+    }
+
+    /// Whether the first rollout of the world started the old container.
+    fn was_started(&self) -> bool {
+        let Some(old) = self.plan.old.as_ref().filter(|_| self.world.id == rollout_id(0)) else {
+            return false;
+        };
+        self.world.watch().writes.iter().any(|write| {
+            write.host == *self.name
+                && write.operation == Operation::Start
+                && write.subject == old.id
+        })
     }
 
     fn no_leftovers(&self, say: &mut dyn FnMut(String)) {

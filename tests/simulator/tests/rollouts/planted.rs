@@ -137,3 +137,22 @@ fn a_container_that_lost_its_network_is_never_called_good() {
         assert_eq!(wrongs(&world), [""; 0]);
     });
 }
+
+/// No host is silent that was not asked.
+#[test]
+fn a_question_that_cannot_be_asked_is_no_silence() {
+    simulate(async {
+        let scenario = upgrade(New::Good);
+        let world = scenario.run_with(None, |world| plant(world, Bug::LongNames)).await;
+        assert_eq!(wrongs(&world), [""; 0]);
+        let ending = ending(&world);
+        assert_eq!(ending.phase, "Paused(Budget)");
+        assert!(ending.hosts.values().all(|host| host.end == "Unchanged"), "{ending:?}");
+        let seen = world.recorder.seen();
+        let state = seen.state.as_ref().expect("a rollout");
+        let reason = |host: &wharf_server::rollout::state::HostState| {
+            host.failure.as_ref().map(|failure| failure.trouble.reason.as_str())
+        };
+        assert!(state.hosts.values().all(|it| reason(it) == Some("ENGINE_BAD_REQUEST")));
+    });
+}

@@ -1,5 +1,7 @@
 //! Problems found, and losses, while hosts pull images: before a container is touched.
 
+use std::time::Duration;
+
 use wharf_server::rollout::model::{HostEnd, HostEvent, Phase};
 use wharf_server::rollout::spec::{Amount, Gate, OnUnreachable, Policy};
 use wharf_simulator::{Fault, Operation, Plan};
@@ -40,6 +42,44 @@ fn a_call_that_is_lost_leaves_no_host_out() {
             let ending = ending(&world);
             assert_eq!(ending.phase, "Succeeded", "{lossy:?}");
             assert!(ending.hosts.values().all(|host| host.end == "Committed"), "{ending:?}");
+        });
+    }
+}
+
+/// Each pull goes on for longer than a host may be silent.
+#[test]
+fn pulls_whose_connection_breaks_after_a_while_are_begun_again() {
+    simulate(async {
+        let mut world = World::new(&[Setting::default()]).await;
+        world.order(upgrade(), skips()).await;
+        let mut breaks = 0;
+        world.watch().chaos = Some(Box::new(move |_, call| {
+            breaks += usize::from(call.operation == Operation::Pull);
+            let hits = call.operation == Operation::Pull && breaks <= 3;
+            let before = Duration::from_secs(60);
+            hits.then(|| Plan { before, fault: Some(Fault::LoseRequest), ..Plan::default() })
+        }));
+        world.settle().await;
+        assert_eq!(wrongs(&world), Vec::<String>::new());
+        assert_eq!(ending(&world).phase, "Succeeded");
+    });
+}
+
+#[test]
+fn an_engine_that_is_started_again_during_a_pull_is_asked_again() {
+    for fault in [Fault::CrashBefore, Fault::CrashAfter] {
+        simulate(async {
+            let mut world = World::new(&[Setting::default()]).await;
+            world.order(upgrade(), policy()).await;
+            let mut crashes = 0;
+            world.watch().chaos = Some(Box::new(move |_, call| {
+                crashes += usize::from(call.operation == Operation::Pull);
+                let hits = call.operation == Operation::Pull && crashes == 1;
+                hits.then(|| Plan { fault: Some(fault.clone()), ..Plan::default() })
+            }));
+            world.settle().await;
+            assert_eq!(wrongs(&world), Vec::<String>::new());
+            assert_eq!(ending(&world).phase, "Succeeded");
         });
     }
 }

@@ -16,9 +16,10 @@ use wharf_server::rollout::spec::{
 };
 use wharf_simulator::{Call, Fault, Operation, Plan, PowerState};
 
+use crate::ended::killer;
 use crate::kill_sweep::simulate;
 use crate::oracle::wrongs;
-use crate::world::{New, Old, Rest, Setting, World, host, policy, upgrade, whole};
+use crate::world::{Chaos, New, Old, Rest, Setting, World, host, policy, upgrade, whole};
 
 /// Numbers that follow from a seed (SplitMix64).
 #[derive(Clone)]
@@ -75,7 +76,7 @@ fn run(seed: u64) -> Trace {
         let mut world = World::new(&settings).await;
         world.order(if creates { whole() } else { upgrade() }, policy).await;
         let crashes = settings.iter().all(|setting| setting.old != Old::AutoRemove);
-        world.watch().chaos = Some(Box::new(chaos(random.clone(), crashes)));
+        world.watch().chaos = Some(trouble(&world, random.clone(), crashes));
         random.next();
         act(&mut world, &mut random).await;
         world.calm().await;
@@ -87,7 +88,7 @@ fn run(seed: u64) -> Trace {
         if succeeded && good && !creates && wrongs.is_empty() {
             // The way back of it, with as much trouble.
             world.order_undo(some_policy(&mut random)).await;
-            world.watch().chaos = Some(Box::new(chaos(random.clone(), crashes)));
+            world.watch().chaos = Some(trouble(&world, random.clone(), crashes));
             random.next();
             act(&mut world, &mut random).await;
             world.calm().await;
@@ -249,6 +250,23 @@ fn some_policy(random: &mut Random) -> Policy {
         stopped: random.pick(&[Stopped::Start, Stopped::Start, Stopped::Keep]),
         ..policy()
     }
+}
+
+/// Faults of calls, and old containers that end.
+fn trouble(world: &World, random: Random, crashes: bool) -> Chaos {
+    let mut ends = random.clone().fork();
+    // One with auto-remove would be gone.
+    let mut left = if crashes { ends.below(3) } else { 0 };
+    let mut end_old = killer(world, move |_, _| {
+        let now = left > 0 && ends.one_in(12);
+        left -= u64::from(now);
+        now
+    });
+    let mut chaos = chaos(random, crashes);
+    Box::new(move |host, call| {
+        end_old(host, call);
+        chaos(host, call)
+    })
 }
 
 /// Faults, at most a few a run, so that the three attempts of a way back are enough.

@@ -33,7 +33,7 @@ use crate::recorder::Recorder;
 
 pub use hosts::{SimHosts, Wrap};
 pub use setup::{Hangs, New, Old, Setting, hangs, publish, set_up};
-pub use watch::{Cut, Watch};
+pub use watch::{Chaos, Cut, Watch};
 
 /// The container that is upgraded.
 pub const TARGET: &str = "web";
@@ -154,6 +154,22 @@ impl World {
 
     /// Plans a rollout and writes it down. It is started by [`World::boot`].
     pub async fn order(&mut self, change: Change, policy: Policy) {
+        let planned = self.planned(&self.recorder, &self.asked(change, policy.clone())).await;
+        let planned = planned.unwrap_or_else(|error| panic!("the plan is refused: {error}"));
+        self.write_down(planned, policy, None).await;
+    }
+
+    /// A plan beside what is in a journal.
+    pub async fn planned(
+        &self,
+        journal: &dyn Journal,
+        order: &Order,
+    ) -> Result<Planned, RolloutError> {
+        plan::plan(&*self.hosts, journal, order).await
+    }
+
+    /// The order of a rollout on all hosts.
+    pub fn asked(&self, change: Change, policy: Policy) -> Order {
         let hosts = self.engines.keys().map(|name| {
             Arc::new(Host {
                 name: name.clone(),
@@ -167,18 +183,15 @@ impl World {
             })
         });
         let container = ContainerName::parse(TARGET).expect("a name");
-        let order = Order {
+        Order {
             id: self.id,
-            spec: RolloutSpec { container, change, policy: policy.clone() },
+            spec: RolloutSpec { container, change, policy },
             hosts: hosts.collect(),
             login: None,
             by: "anna".to_owned(),
             request: RequestText("{}".to_owned()),
             terms: Terms::default(),
-        };
-        let planned = plan::plan(&*self.hosts, &order).await;
-        let planned = planned.unwrap_or_else(|error| panic!("the plan is refused: {error}"));
-        self.write_down(planned, policy, None).await;
+        }
     }
 
     /// Plans the way back of the rollout that has ended, and writes it down.

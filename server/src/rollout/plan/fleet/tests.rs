@@ -258,6 +258,26 @@ fn hosts_that_do_not_answer_are_skipped_up_to_a_number() {
 }
 
 #[test]
+fn a_host_that_answers_with_an_error_is_told_with_that_error() {
+    let said = "GET /networks: boom";
+    let fails = || Found::Silent(Trouble::new(Reason::EngineError, said));
+    let lone = planned(&Policy::default(), &fleet([("a", fails())])).unwrap_err();
+    assert!(lone[0].message.starts_with(said), "{lone:?}");
+    assert!(!lone[0].message.contains("reachable,"), "it is reachable: {lone:?}");
+    assert_eq!(reasons(lone), [Reason::EngineError]);
+    let skip = |allowed| Policy {
+        on_unreachable: OnUnreachable::Skip,
+        max_unreachable: Amount::Count(allowed),
+        ..Policy::default()
+    };
+    let hosts = fleet([("a", fails()), ("b", silent()), ("c", there(|_| {}))]);
+    let message = &planned(&skip(1), &hosts).unwrap_err()[0].message;
+    assert!(message.contains("can't be queried") && message.contains(said), "{message}");
+    let reason = format!("the query failed: {said}");
+    assert_eq!(planned(&skip(2), &hosts).unwrap().hosts["a"].kind, TargetKind::Skip { reason });
+}
+
+#[test]
 fn a_rollout_that_would_do_nothing_is_refused() {
     let hosts = fleet([("a", Found::Missing { new: None })]);
     let refusals = planned(&Policy::default(), &hosts).unwrap_err();

@@ -56,6 +56,8 @@ pub fn host(api: u16) -> HostFacts {
         containers: vec![ContainerFacts::read(&container(json!({})))],
         unread: Vec::new(),
         fixed_restart_policies: false,
+        made: Vec::new(),
+        now: None,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::super::*;
 use super::model::*;
+use crate::engine::inspection::Status;
 use crate::rollout::model::Order;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -288,4 +289,20 @@ fn a_failure_before_the_old_one_stops_removes_the_candidate_only() {
     let mut run = Run::new(&plan, Host::before(&plan));
     assert_eq!(run.finish(Direction::Forward, &[(0, Fault::FailAfter)]), HostEnd::Unchanged);
     assert_eq!(run.steps, [Step::Create, Step::RemoveNew]);
+}
+
+#[test]
+fn an_old_container_that_ends_while_the_new_one_is_proven_is_started_again() {
+    let plan = plan(TargetKind::Replace, Order::StartFirst, true, false);
+    let mut run = Run::new(&plan, Host::before(&plan));
+    for step in [Step::Create, Step::StartNew, Step::Gate] {
+        run.host.act(&plan, step);
+        run.progress.intended.insert(step);
+        run.progress.done(step, None);
+    }
+    run.host.set(OLD, Status::Exited);
+    let end = run.finish(Direction::Restore, &[]);
+    assert_eq!(run.steps, [Step::StopNew, Step::StartOld, Step::GateOld, Step::RemoveNew]);
+    assert_eq!(end, HostEnd::Restored);
+    assert_end(&run, &end, "the old one had ended");
 }

@@ -178,6 +178,8 @@ fn every_combination_has_an_answer_that_loses_nothing() {
                     let standing = standing.unwrap();
                     assert_eq!(standing.name, "web", "{direction:?} {seen:?}");
                     assert!(standing.restart.same_as(&old.restart), "{direction:?} {seen:?}");
+                    let is_up = standing.running || !old.running;
+                    assert!(is_up, "it ran and is down: {direction:?} {seen:?}");
                 }
             }
             Next::Attention(trouble) => assert!(!trouble.message.contains('\n')),
