@@ -182,7 +182,7 @@ async fn devices_are_requested_and_settings_made_empty() -> anyhow::Result<()> {
     let annotated =
         ["create", "-H", "gamma", "--name", &name, "--annotation", "a=b", "--network=none", &image];
     let refused = world.cli.run(&annotated).await?.expect(1)?;
-    assert!(refused.stderr.contains("annotations needs API version 1.43"), "{refused:?}");
+    assert!(refused.stderr.contains("annotations requires API version 1.43"), "{refused:?}");
     assert_eq!(world.engines()[2].container(&name).await?, None);
     Ok(())
 }
