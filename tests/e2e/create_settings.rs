@@ -79,7 +79,7 @@ async fn settings_come_out_in_the_inspection() -> anyhow::Result<()> {
         "--cgroupns",
         "private",
         "--oom-score-adj",
-        "-500",
+        "500",
         "-p",
         "127.0.0.1:28000-28100:80",
         "-h",
@@ -111,7 +111,7 @@ async fn settings_come_out_in_the_inspection() -> anyhow::Result<()> {
         ("/HostConfig/MemoryReservation", json!(64 << 20)),
         ("/HostConfig/UsernsMode", json!("host")),
         ("/HostConfig/CgroupnsMode", json!("private")),
-        ("/HostConfig/OomScoreAdj", json!(-500)),
+        ("/HostConfig/OomScoreAdj", json!(500)),
     ] {
         assert_eq!(found.pointer(pointer), Some(&value), "{pointer}");
     }
@@ -122,7 +122,7 @@ async fn settings_come_out_in_the_inspection() -> anyhow::Result<()> {
     // A template of docker shows what was set, with the host.
     let target = format!("gamma/{name}");
     let shown = ["inspect", "-f", "{{.Host}} {{.HostConfig.OomScoreAdj}}", &target];
-    assert_eq!(cli.run(&shown).await?.expect(0)?.stdout, "gamma -500\n");
+    assert_eq!(cli.run(&shown).await?.expect(0)?.stdout, "gamma 500\n");
     let filter = format!("name={name}");
     let listed = ["ps", "-f", &filter, "--no-trunc", "--format", "{{.Host}}/{{.Names}} {{.ID}}"];
     let expected = format!("{target} {}\n", found["Id"].as_str().unwrap_or_default());

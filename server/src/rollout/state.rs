@@ -90,6 +90,8 @@ pub struct HostState {
     pub since: Option<Millis>,
     /// What the steps need from the journal.
     pub progress: HostProgress,
+    /// The new container of an earlier attempt; one that continues with it does not record it again.
+    pub earlier_new_id: Option<String>,
     /// Whether the current work failed and restores the old container.
     pub restoring: bool,
     /// Differences of the new container from the requested settings, one line each.

@@ -44,7 +44,7 @@ async fn hosts_that_are_on_the_version_already_are_a_success() -> anyhow::Result
     let mut plan = start.clone();
     plan[0] = "plan";
     let plan = bench.cli(&plan).await?.expect(0)?;
-    let line = "nothing would be changed: all 3 hosts are already on this version";
+    let line = "nothing to change: all 3 hosts are already on this version";
     assert!(plan.stdout.contains(line), "{plan:?}");
 
     // A change of settings alone is done once as well.

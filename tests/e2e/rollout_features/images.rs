@@ -134,7 +134,7 @@ async fn c34_an_image_for_other_machines_is_found_before_anything_is_touched() -
     make_foreign(&repository, "v2").await?;
     let refused = bench.begin(bench.spec(&reference)).await.err().context("it is for others")?;
     assert_eq!(reason(&refused), "PLAN_REFUSED");
-    let line = format!("alpha, beta: {reference} is for linux/riscv64 and not for linux/");
+    let line = format!("alpha, beta: {reference} is for linux/riscv64, not for linux/");
     assert!(refused.message().contains(&line), "{}", refused.message());
     assert_eq!(bench.current().await?, before);
 

@@ -84,8 +84,8 @@ async fn c14_they_are_made_anew_with_it_and_the_undo_makes_them_anew_again() -> 
     let plan = stage.plan(v2, recreate(quick())).await?;
     assert_eq!(plan.dependents, [never.clone(), side.clone(), store.clone()]);
     let told = |line: &str| plan.risks.iter().any(|risk| risk == line);
-    assert!(told(&format!("{side} hangs on it and is stopped, made anew and started with it")));
-    assert!(told(&format!("{never} hangs on it and is made anew with it")), "{:?}", plan.risks);
+    assert!(told(&format!("{side} depends on it and is stopped, recreated, and started with it")));
+    assert!(told(&format!("{never} depends on it and is recreated with it")), "{:?}", plan.risks);
 
     let done = stage.roll(v2, recreate(quick())).await?;
     assert_eq!(states(&done), (RolloutState::Succeeded, HostState::Updated), "{done:#?}");

@@ -113,7 +113,7 @@ async fn c27_one_that_was_stopped_is_skipped_or_refused_on_demand() -> anyhow::R
     let (stage, v2, old) = scene_stopped().await?;
     for action in [StoppedAction::Skip, StoppedAction::Refuse] {
         let said = stage.refusals(&v2, stopped(action, quick())).await?;
-        let expected = format!("{} is not running, and stopped is", stage.scene.name);
+        let expected = format!("{} is not running, and `stopped` is", stage.scene.name);
         assert!(said.contains(&expected), "{action:?}: {said}");
     }
     let now = stage.current().await?;

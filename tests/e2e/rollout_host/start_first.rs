@@ -154,7 +154,7 @@ async fn names_in_networks_are_shared_only_where_start_first_was_asked_for() -> 
     });
     stage.scene.run(body).await?;
     // The Engine cannot withhold a name from a container that is in the network already.
-    let words = format!("its name shop in the network {network} would lead to both");
+    let words = format!("its name shop in the network {network} would resolve to both");
     let auto = stage.plan(&v2, order(RolloutOrder::Auto, quick())).await?;
     assert_eq!(auto.order(), RolloutOrder::StopFirst, "{auto:#?}");
     assert!(auto.risks.iter().any(|risk| risk.contains(&words)), "{:?}", auto.risks);

@@ -126,7 +126,7 @@ async fn the_exit_status_and_the_last_line_say_how_it_ended() -> anyhow::Result<
             "was rolled back; every host that it changed is as it was before (1 host failed",
         ),
         ("abort", "was aborted with 0 of 3 hosts on the new version"),
-        ("continue", "failed with 0 of 3 hosts on the new version, because 3 hosts are not on"),
+        ("continue", "failed with 0 of 3 hosts on the new version (3 hosts are not on"),
     ] {
         let arguments = [&start[..], &["--on-failure", action]].concat();
         let output = scene.cli(&arguments).await?.expect(1)?;

@@ -57,7 +57,7 @@ async fn a_standstill_pauses_the_rollout_and_hosts_at_work_come_to_their_end() -
     let rollout = scene.until(&id, "the pause", paused).await?;
     assert_eq!(rollout.pause_cause(), PauseCause::Progress, "{}", told(&rollout));
     let why = rollout.reason.as_ref().context("a reason")?;
-    assert_eq!(why.message, "no host was finished for 2 seconds");
+    assert_eq!(why.message, "no host finished for 2 seconds");
     scene.put(&HOSTS, "open")?;
     let rollout = scene.end(&id).await?;
     assert_eq!(rollout.pause_cause(), PauseCause::Progress, "{}", told(&rollout));

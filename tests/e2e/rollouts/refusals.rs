@@ -145,7 +145,7 @@ async fn the_command_line_names_the_thing_and_the_way_out() -> anyhow::Result<()
     let name = scene.name.as_str();
     let start = ["start", name, "-A"];
     let cases: [(&[&str], &[&str]); 19] = [
-        (&[], &["nothing to change was given", "wharf rollout restart"]),
+        (&[], &["specify at least one change", "wharf rollout restart"]),
         (&["--image", &image, "--max-parallel", "101%"], &["spec.policy.max_parallel", "101%"]),
         (&["--image", &image, "--batches", "50%,10%,100%"], &["spec.policy.batches[1]", "rise"]),
         (&["--image", &image, "--health", "tcp"], &["spec.policy.probe.port"]),

@@ -188,7 +188,7 @@ impl View {
         let dependent = known.step_of.and_then(|number| planned.dependents.get(number));
         let new_id = match &planned.kind {
             TargetKind::Adopt { id, .. } => Some(id).filter(|_| known.attempt > 0),
-            _ => known.progress.new_id.as_ref(),
+            _ => known.progress.new_id.as_ref().or(known.earlier_new_id.as_ref()),
         };
         let failure = known.failure.as_ref();
         let failed_step = failure.and_then(|failure| failure.step);

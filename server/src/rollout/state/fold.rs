@@ -192,6 +192,7 @@ impl HostState {
         let keeps_ids = matches!(work, Work::Watch | Work::RollBack | Work::Clear);
         let known = std::mem::take(&mut self.progress);
         let dependents = std::mem::take(&mut self.dependents);
+        self.earlier_new_id = known.new_id.clone().or(self.earlier_new_id.take());
         self.progress = HostProgress {
             new_id: known.new_id.filter(|_| keeps_ids),
             // If it replaced the old one in a failed attempt, the next attempt replaces it.
