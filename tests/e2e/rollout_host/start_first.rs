@@ -160,7 +160,7 @@ async fn names_in_networks_are_shared_only_where_start_first_was_asked_for() -> 
     assert!(auto.risks.iter().any(|risk| risk.contains(&words)), "{:?}", auto.risks);
     let wished = stage.plan(&v2, first(quick())).await?;
     assert_eq!(wished.order(), RolloutOrder::StartFirst, "{wished:#?}");
-    let told = format!("the name shop in the network {network} leads to the old and the new");
+    let told = format!("the name shop in the network {network} resolves to both containers");
     assert!(wished.risks.iter().any(|risk| risk.contains(&told)), "{:?}", wished.risks);
 
     // At the gate the name leads to both; afterwards to the new one alone.

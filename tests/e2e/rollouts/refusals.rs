@@ -147,7 +147,7 @@ async fn the_command_line_names_the_thing_and_the_way_out() -> anyhow::Result<()
     let cases: [(&[&str], &[&str]); 19] = [
         (&[], &["specify at least one change", "wharf rollout restart"]),
         (&["--image", &image, "--max-parallel", "101%"], &["spec.policy.max_parallel", "101%"]),
-        (&["--image", &image, "--batches", "50%,10%,100%"], &["spec.policy.batches[1]", "rise"]),
+        (&["--image", &image, "--batches", "50%,10%,100%"], &["spec.policy.batches[1]", "increase"]),
         (&["--image", &image, "--health", "tcp"], &["spec.policy.probe.port"]),
         (&["--image", &image, "--health", "good"], &["--health", "docker", "running"]),
         (&["--image", &image, "--healthy-deadline", "5s"], &["spec.policy.healthy_deadline"]),
@@ -174,7 +174,7 @@ async fn the_command_line_names_the_thing_and_the_way_out() -> anyhow::Result<()
     refused(&scene, &["start", "-A", "--image", &image], &["container"]).await?;
     refused(&scene, &["show", name], &[name, "wharf rollout ls"]).await?;
     refused(&scene, &["resume", "0123abcd"], &["0123abcd", "wharf rollout ls"]).await?;
-    refused(&scene, &["pause", name], &[name, "not ended"]).await?;
+    refused(&scene, &["pause", name], &[name, "no open rollout"]).await?;
     assert_eq!(scene.alone().await?, before);
 
     let arguments = [&["start", name, "--image", &image][..], &QUICK].concat();
