@@ -147,7 +147,10 @@ async fn the_command_line_names_the_thing_and_the_way_out() -> anyhow::Result<()
     let cases: [(&[&str], &[&str]); 19] = [
         (&[], &["specify at least one change", "wharf rollout restart"]),
         (&["--image", &image, "--max-parallel", "101%"], &["spec.policy.max_parallel", "101%"]),
-        (&["--image", &image, "--batches", "50%,10%,100%"], &["spec.policy.batches[1]", "increase"]),
+        (
+            &["--image", &image, "--batches", "50%,10%,100%"],
+            &["spec.policy.batches[1]", "increase"],
+        ),
         (&["--image", &image, "--health", "tcp"], &["spec.policy.probe.port"]),
         (&["--image", &image, "--health", "good"], &["--health", "docker", "running"]),
         (&["--image", &image, "--healthy-deadline", "5s"], &["spec.policy.healthy_deadline"]),
