@@ -172,3 +172,10 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_repository_named_like_the_algorithm_of_ids_is_not_shortened_to_an_id() {
+    let name = ImageName::parse("docker.io/library/sha256:a").unwrap();
+    assert!(name.reference().is_some());
+    assert_eq!(ImageName::parse(&name.to_string()), Ok(name));
+}
