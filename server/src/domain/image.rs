@@ -160,8 +160,9 @@ impl ImageReference {
             Some(official) if !official.contains('/') => official,
             _ => &self.path,
         };
-        // With a tag, `sha256` would read as an ID.
-        let is_id = is_full_id(short) || short == "sha256";
+        // `sha256` with a hexadecimal tag would read as an ID.
+        let is_id =
+            is_full_id(short) || (short == "sha256" && self.tag().is_some_and(is_lower_hex));
         let reads_back = split_domain(short).0.is_none() && !is_id;
         if reads_back { short.to_owned() } else { format!("docker.io/{}", self.path) }
     }
