@@ -121,12 +121,13 @@ fn of_method(method: &MethodDescriptor) -> Result<String, Error> {
     Ok(format!(
         "impl Request for v1::{name} {{\n    type Response = v1::{response};\n    \
          const METHOD: Method = Method {{ path: {path:?}, request: {full:?}, role: v1::Role::{role}, \
-         mutates: {mutates}, repeatable: {repeatable} }};\n    \
+         mutates: {mutates}, repeatable: {repeatable}, streamed: {streamed} }};\n    \
          fn request_id(&self) -> &str {{ {id} }}\n}}\n",
         name = request.name(),
         response = response.name(),
         path = format!("/{}/{}", method.parent_service().full_name(), method.name()),
         full = request.full_name(),
+        streamed = method.is_client_streaming(),
     ))
 }
 

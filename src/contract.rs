@@ -17,6 +17,8 @@ pub struct Method {
     pub mutates: bool,
     /// Whether repeating it does no harm (`idempotency_level` other than unknown).
     pub repeatable: bool,
+    /// Whether a request is a stream of messages.
+    pub streamed: bool,
 }
 
 /// The request of a method.

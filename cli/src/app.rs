@@ -8,6 +8,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 use wharf::client::Bearer;
 use wharf::v1::container_service_client::ContainerServiceClient;
+use wharf::v1::exec_service_client::ExecServiceClient;
 use wharf::v1::host_service_client::HostServiceClient;
 use wharf::v1::image_service_client::ImageServiceClient;
 use wharf::v1::registry_service_client::RegistryServiceClient;
@@ -100,6 +101,7 @@ macro_rules! clients {
 impl Connection {
     clients! {
         containers: ContainerServiceClient,
+        exec: ExecServiceClient,
         images: ImageServiceClient,
         hosts: HostServiceClient,
         registries: RegistryServiceClient,

@@ -118,6 +118,8 @@ pub enum Command {
     Create(container::create::CreateArgs),
     /// Create a container and start it
     Run(container::create::RunArgs),
+    /// Run a command in running containers
+    Exec(container::exec::Args),
     /// Start containers
     Start(container::lifecycle::StartArgs),
     /// Stop containers
@@ -177,6 +179,9 @@ impl Command {
             | Self::Restart(_)
             | Self::Container(container::Command::Stop(_) | container::Command::Restart(_)) => {
                 "work in progress continues"
+            }
+            Self::Exec(_) | Self::Container(container::Command::Exec(_)) => {
+                "commands in progress continue"
             }
             _ => return None,
         };

@@ -5,7 +5,7 @@
 //!   output could not be written.
 //! - 2: wrong usage, no connection, or the server refused the whole request; nothing was done.
 //! - 130: ended by Ctrl-C.
-//! - `wait` returns the exit status of the one container it waited for.
+//! - `wait` and `exec` return the exit status of the one container or command.
 
 use std::process::ExitCode;
 
@@ -26,8 +26,8 @@ pub enum Failure {
     Hosts,
     /// The output could not be written.
     Output(String),
-    /// The exit status of the awaited container.
-    Container(u8),
+    /// The exit status of the one container or command.
+    Command(u8),
     /// Ctrl-C. Contains what the user should know, such as which work continues.
     Interrupted(Option<String>),
 }
@@ -46,7 +46,7 @@ impl Failure {
             }
             Self::Refused(status) => ErrorText::of_status(status).lines(),
             Self::Interrupted(hint) => hint.iter().cloned().collect(),
-            Self::Hosts | Self::Container(_) => Vec::new(),
+            Self::Hosts | Self::Command(_) => Vec::new(),
         }
     }
 
@@ -60,7 +60,7 @@ impl Failure {
             Self::Usage(_) | Self::Connection(_) => 2,
             Self::Refused(status) => refusal(status),
             Self::Hosts | Self::Output(_) => 1,
-            Self::Container(status) => *status,
+            Self::Command(status) => *status,
             Self::Interrupted(_) => 130,
         }
     }
@@ -69,6 +69,15 @@ impl Failure {
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         Self::Refused(Box::new(status))
+    }
+}
+
+/// An exit code that an Engine reports, as an exit status of this program, which has eight bits;
+/// never 0 for another code.
+pub fn status_of(exit_code: i64) -> u8 {
+    match exit_code {
+        0 => 0,
+        code => u8::try_from(code & 0xff).unwrap_or(1).max(1),
     }
 }
 

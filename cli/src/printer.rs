@@ -100,6 +100,25 @@ impl Printer {
         });
     }
 
+    /// Output of a command in a container, as it is: the user asked for this one.
+    pub fn raw(&self, bytes: &[u8], is_error: bool) {
+        if is_error {
+            // A closed stderr leaves nowhere to report an error.
+            let _ = io::stderr().lock().write_all(bytes);
+            return;
+        }
+        if self.closed.get() {
+            return;
+        }
+        let mut stdout = io::stdout().lock();
+        if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            self.closed.set(true);
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                self.lost.replace(Some(error));
+            }
+        }
+    }
+
     /// A note on stderr; not with `--quiet`.
     pub fn note(&self, line: &str) {
         if !self.quiet {

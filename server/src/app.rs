@@ -26,6 +26,7 @@ use crate::api::call_limit::CallLimit;
 use crate::api::containers::Containers;
 use crate::api::deadline::DeadlineLayer;
 use crate::api::edge::Edge;
+use crate::api::exec::Exec;
 use crate::api::hosts::Hosts;
 use crate::api::images::Images;
 use crate::api::incoming::IncomingLayer;
@@ -231,6 +232,7 @@ fn routes(
         .add_service(v1::container_service_server::ContainerServiceServer::new(Containers(
             Arc::clone(edge),
         )))
+        .add_service(v1::exec_service_server::ExecServiceServer::new(Exec(Arc::clone(edge))))
         .add_service(v1::registry_service_server::RegistryServiceServer::new(Registries(
             Arc::clone(edge),
         )))

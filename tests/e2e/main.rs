@@ -8,6 +8,7 @@ mod create_flags;
 mod create_settings;
 mod credentials;
 mod durability;
+mod exec;
 mod generations;
 mod hosts;
 mod images;

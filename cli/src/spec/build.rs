@@ -125,10 +125,11 @@ impl ContainerFlags {
     }
 }
 
-type Read<'a> = &'a dyn Fn(&Path) -> std::io::Result<Vec<u8>>;
+/// Reads a file.
+pub type Read<'a> = &'a dyn Fn(&Path) -> std::io::Result<Vec<u8>>;
 
 /// Files first, then flags: for each name, only the last entry is kept.
-fn environment(
+pub fn environment(
     flags: &[String],
     paths: &[PathBuf],
     read: Read<'_>,

@@ -44,8 +44,13 @@ const PROFILES: Limit = Limit { bytes: 1 << 20, ..DEFAULT };
 /// As much as the inspection of a container may have.
 const ENGINE_JSON: Limit = Limit { bytes: 3 << 20, ..DEFAULT };
 
+/// Of standard input, in one message.
+const INPUT: Limit = Limit { bytes: 1 << 20, ..DEFAULT };
+
 /// The fields that need more than the default. They are also listed in docs/api.md.
-pub const OTHERS: [(&str, Limit); 18] = [
+pub const OTHERS: [(&str, Limit); 21] = [
+    ("CommandSpec.command", ARGUMENTS),
+    ("CommandSpec.env", ARGUMENTS),
     ("ContainerSpec.command", ARGUMENTS),
     ("ContainerSpec.entrypoint", ARGUMENTS),
     ("ContainerSpec.env", ARGUMENTS),
@@ -54,6 +59,7 @@ pub const OTHERS: [(&str, Limit); 18] = [
     ("ContainerSpec.ports", PORTS),
     ("ContainerSpec.security_opt", PROFILES),
     ("EngineJson.json", ENGINE_JSON),
+    ("ExecRequest.stdin", INPUT),
     ("HealthCheck.test", ARGUMENTS),
     ("HostNames.names", HOSTS),
     ("HostSelector.exclude", HOSTS),

@@ -1,15 +1,17 @@
-//! Checks the one message of each unary request before it is decoded: whether its fields are within
+//! Checks each message of a request before it is decoded: whether its fields are within
 //! their limits ([`super::field_limits`]), and, for a call that changes something, whether this
 //! server knows all of its fields (`unknown.rs`). A later version of the contract may have a field
 //! that makes such a call do less, such as `dry_run`; ignoring it would do what the caller did not
 //! request. docs/api.md describes this for callers.
 //!
-//! It also limits the time for that message: a body that never ends would keep its call, and on HTTP/1.1
+//! It also limits the time for the first message: a body that never ends would keep its call, and on HTTP/1.1
 //! its connection, forever.
 //!
 //! It runs behind [`super::auth`], so that unknown callers cannot cause work, and behind the layer
 //! of gRPC-Web, which converts its calls to gRPC. Messages that the server refuses anyway pass
 //! unchanged: those larger than the decoder's limit, compressed ones, and invalid ones.
+
+mod messages;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -94,6 +96,10 @@ where
         let mut inner = std::mem::replace(&mut self.inner, next);
         Box::pin(async move {
             let (head, body) = request.into_parts();
+            if let Some(method) = method.as_ref().filter(|method| method.streamed) {
+                let body = messages::checked(method.clone(), body, time);
+                return inner.call(Request::from_parts(head, body)).await;
+            }
             match checked(method.as_ref(), body, time).await {
                 Ok(body) => {
                     let body = Body::new(Full::new(body));
@@ -108,19 +114,24 @@ where
 /// The one message of a request as received.
 async fn checked(method: Option<&Method>, body: Body, time: Duration) -> Result<Bytes, Status> {
     let body = timeout(time, first_message(body)).await.map_err(|_| incomplete(time))??;
-    // The services refuse compressed, incomplete, and oversized messages.
-    if let (Some(method), Some((&[0, ..], encoded))) = (method, body.split_first_chunk::<HEAD>()) {
-        let found = violations(&method.message, encoded);
-        if !found.is_empty() {
-            return Err(Problem::invalid(found).into());
-        }
-        if method.strict
-            && let Some(found) = unknown::find(&method.message, encoded)
-        {
-            return Err(problem(found).into());
-        }
+    if let Some(method) = method {
+        check(method, &body)?;
     }
     Ok(body)
+}
+
+/// Checks one message with its head. The services refuse compressed, incomplete, and oversized
+/// ones.
+fn check(method: &Method, message: &[u8]) -> Result<(), Problem> {
+    let Some((&[0, ..], encoded)) = message.split_first_chunk::<HEAD>() else { return Ok(()) };
+    let found = violations(&method.message, encoded);
+    if !found.is_empty() {
+        return Err(Problem::invalid(found));
+    }
+    match unknown::find(&method.message, encoded) {
+        Some(found) if method.strict => Err(problem(found)),
+        _ => Ok(()),
+    }
 }
 
 /// Reads up to the end of the first message: no method accepts another one. For an oversized

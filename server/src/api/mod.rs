@@ -1,8 +1,8 @@
 //! The gRPC edge: from messages to checked values, from the fleet's outcomes to messages.
 //!
 //! - [`edge`]: shared by all services; [`answer`]: the envelope of a fan-out.
-//! - One file a service: [`hosts`], [`images`], [`containers`], [`rollouts`], [`registries`],
-//!   [`system`].
+//! - One file a service: [`hosts`], [`images`], [`containers`], [`exec`], [`rollouts`],
+//!   [`registries`], [`system`].
 //! - [`convert`]: requests in; [`views`]: answers out.
 //! - [`table`]: the one table from cause to gRPC code; [`problem`]: how errors are sent.
 //! - [`auth`]: authentication and authorization, with the roles in the contract ([`methods`]);
@@ -19,6 +19,7 @@ pub mod convert;
 pub mod deadline;
 pub mod edge;
 mod encoded;
+pub mod exec;
 pub mod field_limits;
 #[cfg(test)]
 mod fuzz;

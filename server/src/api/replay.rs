@@ -76,6 +76,7 @@ fn may_have_been_done(reason: Reason) -> bool {
         | R::EngineBadAnswer
         | R::EngineAnswerTooLarge
         | R::EngineError
+        | R::CommandFailed
         | R::Internal
         | R::SomeItemsFailed
         | R::SomeHostsFailed

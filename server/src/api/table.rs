@@ -29,6 +29,10 @@ pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
             }
             problem
         }
+        HostError::CommandFailed { exit_code } => {
+            Problem::new(Reason::CommandFailed, error.to_string())
+                .with("exit_code", exit_code.to_string())
+        }
         HostError::Earlier(message) => Problem::new(Reason::EngineError, message),
         HostError::Refused(message) => Problem::new(Reason::EngineBadRequest, message),
         HostError::Items { failed, total, .. } => {

@@ -176,6 +176,8 @@ reasons! {
     RemovalInProgress = "REMOVAL_IN_PROGRESS" Aborted retry 1,
     /// Running, not running, or in use.
     EngineConflict = "ENGINE_CONFLICT" FailedPrecondition,
+    /// A command in a container did not exit with 0.
+    CommandFailed = "COMMAND_FAILED" FailedPrecondition,
     /// The Engine failed.
     EngineError = "ENGINE_ERROR" Unknown,
     /// The Engine cannot do that.

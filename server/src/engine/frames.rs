@@ -1,8 +1,67 @@
 //! The frames in which an Engine sends stdout and stderr of a container without a terminal:
 //! `[stream, 0, 0, 0, length]` and that many bytes. Pure.
 
+use bytes::{Bytes, BytesMut};
+
 /// Bytes of a frame's head.
 const HEAD: usize = 8;
+
+/// The stream of a process that wrote something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Output of a process. A long frame of the Engine comes in several pieces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Where the process wrote it.
+    pub stream: OutputStream,
+    /// Never empty.
+    pub data: Bytes,
+}
+
+/// Reads a stream of frames as it comes. Bytes that are no frame are standard output, from there
+/// on: some Engines report an error without a frame.
+#[derive(Debug)]
+pub(super) struct FrameDecoder {
+    stream: OutputStream,
+    /// Bytes of the current frame that have not come.
+    left: usize,
+    plain: bool,
+}
+
+impl Default for FrameDecoder {
+    fn default() -> Self {
+        Self { stream: OutputStream::Stdout, left: 0, plain: false }
+    }
+}
+
+impl FrameDecoder {
+    /// Takes the next output from the received bytes; `None` if more must be received.
+    pub(super) fn next(&mut self, received: &mut BytesMut) -> Option<Frame> {
+        while self.left == 0 && !self.plain {
+            let head: &[u8; HEAD] = received.first_chunk()?;
+            let [stream @ 0..=2, 0, 0, 0, a, b, c, d] = *head else {
+                self.plain = true;
+                self.stream = OutputStream::Stdout;
+                break;
+            };
+            self.stream = if stream == 2 { OutputStream::Stderr } else { OutputStream::Stdout };
+            self.left = u32::from_be_bytes([a, b, c, d]) as usize;
+            let _ = received.split_to(HEAD);
+        }
+        if received.is_empty() {
+            return None;
+        }
+        let length = if self.plain { received.len() } else { self.left.min(received.len()) };
+        self.left = self.left.saturating_sub(length);
+        Some(Frame { stream: self.stream, data: received.split_to(length).freeze() })
+    }
+}
 
 /// The bytes of both streams without the frames. An incomplete frame is used as far as it goes;
 /// bytes without frames, as with a terminal, are unchanged.
@@ -52,6 +111,38 @@ mod tests {
     fn frame(stream: u8, content: &str) -> Vec<u8> {
         let length = u32::try_from(content.len()).unwrap().to_be_bytes();
         [&[stream, 0, 0, 0][..], &length, content.as_bytes()].concat()
+    }
+
+    #[test]
+    fn frames_are_read_however_they_are_cut() {
+        let whole =
+            [frame(1, "out\n"), frame(2, ""), frame(2, "error\n"), frame(1, "end")].concat();
+        for size in 1..=whole.len() {
+            let (mut decoder, mut received) = (FrameDecoder::default(), BytesMut::new());
+            let (mut out, mut error) = (Vec::new(), Vec::new());
+            for chunk in whole.chunks(size) {
+                received.extend_from_slice(chunk);
+                while let Some(Frame { stream, data }) = decoder.next(&mut received) {
+                    assert!(!data.is_empty());
+                    match stream {
+                        OutputStream::Stdout => out.extend_from_slice(&data),
+                        OutputStream::Stderr => error.extend_from_slice(&data),
+                    }
+                }
+            }
+            assert_eq!((&*out, &*error), (&b"out\nend"[..], &b"error\n"[..]), "{size}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_frame_is_output() {
+        let mut received = BytesMut::from(&[&frame(2, "a")[..], b"no such file"].concat()[..]);
+        let mut decoder = FrameDecoder::default();
+        let mut next = || decoder.next(&mut received);
+        assert_eq!(next().unwrap().stream, OutputStream::Stderr);
+        let rest = next().unwrap();
+        assert_eq!((rest.stream, &*rest.data), (OutputStream::Stdout, &b"no such file"[..]));
+        assert_eq!(next(), None);
     }
 
     #[test]

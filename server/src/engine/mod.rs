@@ -13,6 +13,7 @@
 
 mod classify;
 mod error;
+mod exec;
 mod files;
 mod frames;
 #[cfg(test)]
@@ -34,7 +35,9 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 pub use error::{EngineError, ErrorKind};
+pub use exec::{ExecSession, ExecSpec, SessionInput, SessionOutput, TerminalSize};
 pub use files::raise_file_limit;
+pub use frames::{Frame, OutputStream};
 pub use inspection::{ContainerFacts, Inspection, RestartPolicy};
 pub use needs::{MANY_ENDPOINTS, in_form_of, split_endpoints, unsupported};
 pub use types::{
@@ -53,9 +56,12 @@ use crate::domain::{ContainerName, ContainerRef, ImageName, ImageReference, Regi
 pub type Result<T> = std::result::Result<T, EngineError>;
 
 /// A Docker Engine: one method for each call of the Engine API that Wharf uses, by subject.
-pub trait Engine: SystemEngine + ImageEngine + ContainerEngine + NetworkEngine {}
+pub trait Engine:
+    SystemEngine + ImageEngine + ContainerEngine + ExecEngine + NetworkEngine
+{
+}
 
-impl<T: SystemEngine + ImageEngine + ContainerEngine + NetworkEngine> Engine for T {}
+impl<T: SystemEngine + ImageEngine + ContainerEngine + ExecEngine + NetworkEngine> Engine for T {}
 
 /// The Engine itself.
 #[async_trait]
@@ -225,6 +231,29 @@ pub trait ContainerEngine: Send + Sync + 'static {
     async fn log_tail(&self, container: &ContainerRef, lines: u32) -> Result<Vec<String>>;
     /// `POST /containers/prune`.
     async fn prune_containers(&self, filters: &Filters) -> Result<PrunedContainers>;
+}
+
+/// Commands in containers, with their streams.
+#[async_trait]
+pub trait ExecEngine: Send + Sync + 'static {
+    /// `POST /containers/{id}/exec` and `POST /exec/{id}/start`: starts a command and connects to
+    /// its streams. It cannot be stopped from here.
+    async fn start_exec(&self, container: &ContainerRef, spec: &ExecSpec) -> Result<ExecSession> {
+        let _ = (container, spec);
+        let message = "sessions are not known here";
+        Err(EngineError::new(ErrorKind::Unsupported, "POST /exec/{id}/start", message))
+    }
+    /// `POST /exec/{id}/resize`.
+    async fn resize_exec(&self, id: &str, size: TerminalSize) -> Result<()> {
+        let _ = (id, size);
+        Ok(())
+    }
+    /// `GET /exec/{id}/json`: the exit code after the end of the output; `None` if the command is
+    /// still running, so that the connection was lost.
+    async fn exec_exit_code(&self, id: &str) -> Result<Option<i64>> {
+        let _ = id;
+        Ok(None)
+    }
 }
 
 /// Networks.

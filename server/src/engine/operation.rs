@@ -164,6 +164,8 @@ pub(super) const CREATE_EXEC: Operation =
 pub(super) const START_EXEC: Operation =
     Operation::new("POST /exec/{id}/start", Container, Write).endless();
 pub(super) const INSPECT_EXEC: Operation = Operation::new("GET /exec/{id}/json", Container, Read);
+pub(super) const RESIZE_EXEC: Operation =
+    Operation::new("POST /exec/{id}/resize", Container, Write);
 pub(super) const CONTAINER_LOGS: Operation =
     Operation::new("GET /containers/{id}/logs", Container, Read).long();
 // The Engine queries the registry.

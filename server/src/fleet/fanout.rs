@@ -166,6 +166,11 @@ impl<P> HostCall<P> {
         if let Some(observe) = &self.observe {
             observe(&payload);
         }
+        self.emit_unrecorded(payload).await;
+    }
+
+    /// The same for a payload that a retry of the call does not repeat.
+    pub async fn emit_unrecorded(&self, payload: P) {
         let Some(sender) = self.sender.upgrade() else { return };
         let event = HostEvent::Payload(self.host.name.clone(), payload);
         let event = match sender.try_send(event) {
@@ -183,7 +188,7 @@ impl<P> HostCall<P> {
         }
     }
 
-    /// Lets `observe` see every payload except those that may be lost.
+    /// Lets `observe` see every payload except those that may be lost or are not recorded.
     #[must_use]
     pub fn with_observer(mut self, observe: impl Fn(&P) + Send + Sync + 'static) -> Self {
         self.observe = Some(Box::new(observe));

@@ -63,6 +63,12 @@ pub enum HostError {
     /// Something changed before a later part of the work failed.
     #[error("{0}")]
     Partly(EngineError),
+    /// A command ran and did not exit with 0.
+    #[error("the command exited with {exit_code}")]
+    CommandFailed {
+        /// Its exit code.
+        exit_code: i32,
+    },
     /// The recorded result of an earlier call with this request ID.
     #[error("{0}")]
     Earlier(String),
@@ -95,7 +101,10 @@ impl HostError {
     /// Whether something is known to have changed nevertheless.
     #[must_use]
     pub fn changed(&self) -> bool {
-        matches!(self, Self::Partly(_) | Self::Items { changed: true, .. })
+        matches!(
+            self,
+            Self::Partly(_) | Self::CommandFailed { .. } | Self::Items { changed: true, .. }
+        )
     }
 
     /// The error of a call that involves `registry`.

@@ -7,6 +7,7 @@ mod backpressure;
 mod cancellation;
 mod deadlines;
 mod envelope;
+mod exec;
 mod faults;
 mod limits;
 mod negotiation;

@@ -121,12 +121,14 @@ async fn every_call_that_changes_something_is_done_once_under_its_id() {
     of_containers(&fleet, &mut done).await;
     of_images(&fleet, &mut done).await;
     of_rollouts(&fleet, &mut done).await;
+    of_commands(&fleet, &mut done).await;
 
     let pool = DescriptorPool::decode(wharf::DESCRIPTORS).unwrap();
     let mutates = pool.get_extension_by_name("wharf.v1.mutates").unwrap();
     let mut methods = BTreeSet::new();
     for service in pool.services().filter(|service| service.package_name() == "wharf.v1") {
-        for method in service.methods() {
+        // A session in a container cannot be repeated.
+        for method in service.methods().filter(|method| !method.is_client_streaming()) {
             if method.options().get_extension(&mutates).as_bool() == Some(true) {
                 let path = format!("{}/{}", service.name(), method.name());
                 assert!(method.input().get_field_by_name("request_id").is_some(), "{path}");
@@ -451,4 +453,23 @@ async fn a_rollout_whose_caller_stopped_waiting_is_made_once() {
     let list = v1::ListRolloutsRequest::default();
     let all = fleet.rollouts().list_rollouts(list).await.unwrap().into_inner();
     assert_eq!(all.rollouts.len(), containers);
+}
+
+async fn of_commands(fleet: &Fleet, done: &mut BTreeSet<&'static str>) {
+    let create = v1::CreateContainerRequest {
+        targets: at(&[0]),
+        name: "commands".to_owned(),
+        spec: Some(v1::ContainerSpec { image: IMAGE.to_owned(), ..Default::default() }),
+        start: true,
+        ..Default::default()
+    };
+    let created = Answer::of(fleet.containers().create_container(create)).await;
+    assert!(created.status.is_ok(), "{:?}", created.status);
+    let command = ["exit", "0"].map(str::to_owned).to_vec();
+    let request = v1::RunCommandRequest {
+        container: "commands".to_owned(),
+        command: Some(v1::CommandSpec { command, ..Default::default() }),
+        ..Default::default()
+    };
+    twice_on_a_host!(done, fleet, exec, run_command, "ExecService/RunCommand", request);
 }

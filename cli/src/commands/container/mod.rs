@@ -2,6 +2,7 @@
 
 pub mod changes;
 pub mod create;
+pub mod exec;
 pub mod inspect;
 pub mod lifecycle;
 pub mod list;
@@ -27,6 +28,8 @@ pub enum Command {
     Create(create::CreateArgs),
     /// Create a container and start it
     Run(create::RunArgs),
+    /// Run a command in running containers
+    Exec(exec::Args),
     /// Start containers
     Start(lifecycle::StartArgs),
     /// Stop containers
@@ -64,6 +67,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Ls(args) => list::run(app, args).await,
         Command::Create(args) => create::create(app, args).await,
         Command::Run(args) => create::run(app, args).await,
+        Command::Exec(args) => exec::run(app, args).await,
         Command::Start(args) => lifecycle::start(app, args).await,
         Command::Stop(args) => lifecycle::stop(app, args).await,
         Command::Restart(args) => lifecycle::restart(app, args).await,

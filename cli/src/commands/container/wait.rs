@@ -6,7 +6,7 @@ use wharf::v1::{ContainerExit, HostOutcome, WaitCondition, WaitContainersRequest
 use super::Which;
 use crate::app::App;
 use crate::commands::call;
-use crate::exit::Failure;
+use crate::exit::{Failure, status_of};
 use crate::fanout::{self, Observer};
 use crate::json;
 use crate::printer::Printer;
@@ -100,10 +100,7 @@ impl Exits<'_> {
 
     fn end(&self) -> Result<(), Failure> {
         match &*self.codes {
-            // An exit status has eight bits; the Engine reports no more either.
-            [code] if self.single() && *code != 0 => {
-                Err(Failure::Container(u8::try_from(*code & 0xff).unwrap_or(1).max(1)))
-            }
+            [code] if self.single() && *code != 0 => Err(Failure::Command(status_of(*code))),
             codes if codes.iter().any(|code| *code != 0) => Err(Failure::Hosts),
             _ => Ok(()),
         }

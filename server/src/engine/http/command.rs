@@ -23,9 +23,9 @@ const LINE_KEPT: usize = 4096;
 const SLACK: usize = 64 << 10;
 
 #[derive(Deserialize)]
-struct Made {
+pub(super) struct Made {
     #[serde(rename = "Id", deserialize_with = "engine_id")]
-    id: String,
+    pub(super) id: String,
 }
 
 #[derive(Deserialize)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
 use http::{HeaderValue, Method, StatusCode};
 use reqwest::Response;
 use tokio::time::timeout;
@@ -56,6 +56,7 @@ pub(super) struct Call {
     query: Vec<(&'static str, String)>,
     body: Option<Bytes>,
     registry_auth: Option<HeaderValue>,
+    upgrade: bool,
 }
 
 impl Call {
@@ -66,6 +67,7 @@ impl Call {
             query: Vec::new(),
             body: None,
             registry_auth: None,
+            upgrade: false,
         }
     }
 
@@ -106,6 +108,12 @@ impl Call {
     /// Sends a JSON text.
     pub(super) fn with_json(mut self, json: String) -> Self {
         self.body = Some(json.into());
+        self
+    }
+
+    /// Asks the Engine to turn the connection into a stream in both directions.
+    pub(super) fn with_upgrade(mut self) -> Self {
+        self.upgrade = true;
         self
     }
 
@@ -216,7 +224,8 @@ impl Link {
                     operation = operation.name, host = %self.address,
                     status = status.as_u16(), ?elapsed, "answered"
                 );
-                if status.is_success() || status == StatusCode::NOT_MODIFIED {
+                let switched = call.upgrade && status == StatusCode::SWITCHING_PROTOCOLS;
+                if status.is_success() || status == StatusCode::NOT_MODIFIED || switched {
                     Ok(response)
                 } else {
                     Err(self.refusal(operation, response).await)
@@ -245,6 +254,11 @@ impl Link {
             let json = HeaderValue::from_static("application/json");
             request.headers_mut().insert(CONTENT_TYPE, json);
             *request.body_mut() = Some(body.clone().into());
+        }
+        if call.upgrade {
+            let headers = request.headers_mut();
+            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(UPGRADE, HeaderValue::from_static("tcp"));
         }
         if let Some(header) = &call.registry_auth {
             request.headers_mut().insert(registry_auth::HEADER, header.clone());

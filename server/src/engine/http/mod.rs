@@ -3,7 +3,7 @@
 //! ```text
 //! HttpConnector  makes and shares clients
 //! HttpEngine     the trait, a file for each subject
-//!   system, images, containers, networks    what a call means
+//!   system, images, containers, exec, networks    what a call means
 //!   transfer, command                       calls whose answers are streams
 //!     link       sends it, opens the answer, classifies failures
 //!       opened      reads the answer, whole or chunk by chunk
@@ -15,6 +15,7 @@ mod answers;
 mod command;
 mod connector;
 mod containers;
+mod exec;
 mod images;
 mod lanes;
 mod link;

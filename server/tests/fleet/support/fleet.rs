@@ -12,6 +12,7 @@ use tonic::transport::Channel;
 use tracing::level_filters::LevelFilter;
 use wharf::client::Target;
 use wharf::v1::container_service_client::ContainerServiceClient;
+use wharf::v1::exec_service_client::ExecServiceClient;
 use wharf::v1::host_service_client::HostServiceClient;
 use wharf::v1::image_service_client::ImageServiceClient;
 use wharf::v1::registry_service_client::RegistryServiceClient;
@@ -195,6 +196,10 @@ impl Fleet {
         super::Answer::of(self.containers().list_containers(super::list(super::all())))
             .await
             .all_succeeded();
+    }
+
+    pub fn exec(&self) -> ExecServiceClient<Channel> {
+        ExecServiceClient::new(self.channel.clone())
     }
 
     pub fn containers(&self) -> ContainerServiceClient<Channel> {

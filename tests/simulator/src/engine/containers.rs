@@ -5,8 +5,8 @@ use serde_json::Value;
 use wharf_server::domain::{ContainerName, ContainerRef};
 use wharf_server::engine::{
     ApiVersion, Change, CommandResult, ContainerEngine, ContainerExit, ContainerListing,
-    ContainerSummary, Created, EngineDocument, EngineError, ErrorKind, FileChange, Listing,
-    ProcessTable, PrunedContainers, Result, WaitCondition, unsupported,
+    ContainerSummary, Created, EngineDocument, EngineError, ErrorKind, ExecEngine, FileChange,
+    Listing, ProcessTable, PrunedContainers, Result, WaitCondition, unsupported,
 };
 
 use super::{SimEngine, filters};
@@ -256,3 +256,6 @@ impl ContainerEngine for SimEngine {
         .await
     }
 }
+
+/// Sessions are only simulated over HTTP.
+impl ExecEngine for SimEngine {}

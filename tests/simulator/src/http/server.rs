@@ -223,7 +223,8 @@ async fn connection(host: Arc<HttpHost>, stream: Stream) {
     };
     let mut power = host.host.watch_power();
     let seen = host.host.power().crashes;
-    let serving = http1::Builder::new().serve_connection(TokioIo::new(wire), service);
+    let serving =
+        http1::Builder::new().serve_connection(TokioIo::new(wire), service).with_upgrades();
     tokio::select! {
         // How a connection ends is the client's to tell.
         _ = serving => {}

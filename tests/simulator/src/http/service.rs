@@ -8,7 +8,10 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 use wharf_server::engine::ApiVersion;
 
 use super::counters::InFlight;
@@ -30,9 +33,10 @@ const TEXT: &str = "text/plain; charset=utf-8";
 pub(super) async fn serve(
     host: Arc<HttpHost>,
     control: Control,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     control.clear();
+    let connection = hyper::upgrade::on(&mut request);
     let (head, body) = request.into_parts();
     let routed = route(head.method.as_str(), head.uri.path(), head.uri.query());
     let in_flight = host.counters.request(routed.operation);
@@ -61,7 +65,7 @@ pub(super) async fn serve(
         Err(late) => late,
     };
     let options = host.host().with(|model, _| model.options().clone());
-    let method = head.method;
+    let method = head.method.clone();
     let reply = match check(&options, &method, &routed) {
         Ok((version, operation)) => dispatch(host.host(), version, operation, &routed, &extras)
             .await
@@ -77,6 +81,10 @@ pub(super) async fn serve(
         }
         Reply::Text(status, text) => {
             plain(&control, status, TEXT, Bytes::from(text), fault, in_flight).await
+        }
+        Reply::Frames(bytes) if head.headers.contains_key(header::UPGRADE) => {
+            in_flight.whole();
+            hijacked(connection, bytes)
         }
         Reply::Frames(bytes) => {
             plain(&control, 200, RAW_STREAM, bytes.into(), fault, in_flight).await
@@ -160,6 +168,21 @@ async fn plain(
     }
     in_flight.whole();
     whole(status, content_type, bytes)
+}
+
+/// Gives the connection up to the streams of a process, which has ended already.
+fn hijacked(connection: OnUpgrade, output: Vec<u8>) -> Response<Body> {
+    tokio::spawn(async move {
+        let Ok(connection) = connection.await else { return };
+        let mut connection = TokioIo::new(connection);
+        // The client may have gone away.
+        let _ = connection.write_all(&output).await;
+        let _ = connection.shutdown().await;
+    });
+    let mut response = whole(101, RAW_STREAM, Bytes::new());
+    set(&mut response, "connection", "Upgrade");
+    set(&mut response, "upgrade", "tcp");
+    response
 }
 
 fn transfer(

@@ -270,6 +270,8 @@ impl ContainerEngine for FaultyEngine {
     }
 }
 
+impl ExecEngine for FaultyEngine {}
+
 #[async_trait]
 impl NetworkEngine for FaultyEngine {
     async fn list_networks(&self) -> Result<Listing<NetworkSummary>> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode, Version};
-use reqwest::Response;
+use reqwest::{Response, Upgraded};
 use serde::de::DeserializeOwned;
 
 use super::Link;
@@ -69,6 +69,17 @@ impl Opened {
             self.ticket.whole();
         }
         Ok(chunk)
+    }
+
+    /// The connection as a stream in both directions.
+    pub(in crate::engine::http) async fn upgrade(self) -> Result<Upgraded> {
+        if self.response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(bad_answer(self.operation, "it did not switch to a stream"));
+        }
+        let Link { address, security, .. } = &*self.link;
+        self.response.upgrade().await.map_err(|error| {
+            transport_error(self.operation, address, *security, Phase::Body, &error)
+        })
     }
 
     /// Reads the body up to its cap.

@@ -1,0 +1,131 @@
+//! An interactive command: standard input to the server, its output to this terminal.
+
+use std::io::Read;
+
+use futures_util::stream;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tonic::Streaming;
+use wharf::v1::exec_request::Event as Sent;
+use wharf::v1::exec_response::Event;
+use wharf::v1::{CloseStdin, ExecRequest, ExecResponse, ExecStart, OutputStream};
+
+use super::detach::{DetachKeys, Detector, Typed};
+use super::terminal::{self, RawMode};
+use crate::app::{App, Connection};
+use crate::exit::{Failure, status_of};
+use crate::printer::Printer;
+
+/// Pieces of input that may wait for the server.
+const WAITING: usize = 8;
+/// Bytes of standard input in one message.
+const PIECE: usize = 64 << 10;
+
+/// Runs the command to its end, or until the user detaches.
+pub async fn run(
+    app: &App,
+    connection: &Connection,
+    mut start: ExecStart,
+    keys: DetachKeys,
+) -> Result<(), Failure> {
+    let (tty, stdin) = (start.tty, start.stdin);
+    start.size = terminal::size().filter(|_| tty);
+    let place = format!("{}/{}", start.host, start.container);
+    let (requests, mut waiting) = mpsc::channel::<ExecRequest>(WAITING);
+    let message = |event| ExecRequest { event: Some(event) };
+    // There is room.
+    let _ = requests.try_send(message(Sent::Start(start)));
+    let body = stream::poll_fn(move |context| waiting.poll_recv(context));
+    let mut responses = connection.exec().exec(connection.request(body)).await?.into_inner();
+    let _raw = (tty && stdin).then(RawMode::enter).flatten();
+    let (detach, detached) = oneshot::channel();
+    if stdin {
+        let detector = tty.then(|| keys.detector());
+        let requests = requests.clone();
+        // A thread of its own: a read of a terminal cannot be cancelled, and nobody waits for it.
+        std::thread::spawn(move || read_input(&requests, detector, detach));
+    } else {
+        let _ = requests.try_send(message(Sent::CloseStdin(CloseStdin {})));
+        // Never detached.
+        std::mem::forget(detach);
+    }
+    let resize = async {
+        let Ok(mut changes) = signal(SignalKind::window_change()) else {
+            return std::future::pending().await;
+        };
+        loop {
+            changes.recv().await;
+            if let Some(size) = terminal::size().filter(|_| tty) {
+                let _ = requests.send(message(Sent::Resize(size))).await;
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        status = print(&app.printer, &mut responses) => match status? {
+            0 => Ok(()),
+            status => Err(Failure::Command(status)),
+        },
+        Ok(()) = detached => {
+            app.printer.note(&format!("\r\ndetached from {place}; the command continues"));
+            Ok(())
+        }
+        () = resize => Ok(()),
+    }
+}
+
+/// Prints the output, up to the exit status of the command.
+async fn print(printer: &Printer, responses: &mut Streaming<ExecResponse>) -> Result<u8, Failure> {
+    while let Some(response) = responses.message().await? {
+        match response.event {
+            Some(Event::Output(output)) => {
+                printer.raw(&output.data, output.stream() == OutputStream::Stderr);
+            }
+            Some(Event::Exited(exit)) => return Ok(status_of(exit.exit_code.into())),
+            Some(Event::Started(_) | Event::Heartbeat(_)) | None => {}
+        }
+    }
+    Err(Failure::Connection(
+        "the server ended the session before the command did; the command may still be running"
+            .to_owned(),
+    ))
+}
+
+/// Sends standard input until its end, or until the user detaches.
+fn read_input(
+    requests: &mpsc::Sender<ExecRequest>,
+    mut detector: Option<Detector>,
+    detach: oneshot::Sender<()>,
+) {
+    let mut piece = vec![0; PIECE];
+    let send = |event| requests.blocking_send(ExecRequest { event: Some(event) }).is_ok();
+    loop {
+        // An error of standard input is its end.
+        let length = std::io::stdin().read(&mut piece).unwrap_or(0);
+        if length == 0 {
+            send(Sent::CloseStdin(CloseStdin {}));
+            // Only the keys detach.
+            std::mem::forget(detach);
+            return;
+        }
+        let typed = match &mut detector {
+            Some(detector) => detector.take(&piece[..length]),
+            None => Typed::Input(piece[..length].to_vec()),
+        };
+        match typed {
+            Typed::Input(input) if input.is_empty() => {}
+            Typed::Input(input) => {
+                if !send(Sent::Stdin(input)) {
+                    return;
+                }
+            }
+            Typed::Detach(input) => {
+                if !input.is_empty() {
+                    send(Sent::Stdin(input));
+                }
+                let _ = detach.send(());
+                return;
+            }
+        }
+    }
+}
