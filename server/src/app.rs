@@ -105,6 +105,8 @@ impl Server {
         }
         let pool = Arc::new(EnginePool::new(HttpHosts(HttpConnector::new(ConnectorSettings {
             answer_memory: config.limits.answer_memory,
+            ssh_directory: config.store.data_dir.join("ssh"),
+            ssh_handshakes: config.limits.ssh_handshakes,
             ..ConnectorSettings::default()
         }))));
         let stopping = CancellationToken::new();

@@ -24,6 +24,7 @@ mod rollout_host;
 mod rollouts;
 mod rollouts_kill;
 mod shutdown;
+mod ssh;
 mod support;
 mod testbed_works;
 mod tls;

@@ -87,6 +87,11 @@ fn may_have_been_done(reason: Reason) -> bool {
         // Nothing was sent, or only a read.
         R::HostUnreachable
         | R::HostTlsFailed
+        | R::SshHostKeyChanged
+        | R::SshHostKeyUnknown
+        | R::SshPermissionDenied
+        | R::SshNotInstalled
+        | R::SshSocketUnavailable
         | R::HostConnectionLost
         | R::HostSkipped
         | R::EngineApiVersion

@@ -21,7 +21,9 @@ mod selector;
 mod text;
 mod tls;
 
-pub use address::{AddressError, HostAddress, TcpAddress, TcpHost, Transport, UnixPath};
+pub use address::{
+    AddressError, HostAddress, SshAddress, TcpAddress, TcpHost, Transport, UnixPath,
+};
 pub use annotations::{Annotations, InvalidAnnotation};
 pub use container::{ContainerName, ContainerRef, InvalidContainerName, InvalidContainerRef};
 pub use host::{Host, HostError, HostName, HostSource, HostTls, InvalidHostName};

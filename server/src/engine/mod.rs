@@ -26,6 +26,7 @@ mod operation;
 pub mod podman;
 mod progress;
 mod registry_auth;
+mod ssh;
 mod types;
 mod version;
 mod wire;

@@ -143,10 +143,7 @@ impl Lanes {
             state.returning_until = Some(Instant::now() + RETURN);
         }
         if let Err(error) = result
-            && matches!(
-                error.kind,
-                ErrorKind::Unreachable | ErrorKind::NoResources | ErrorKind::Tls
-            )
+            && (error.kind.is_without_connection() || error.kind == ErrorKind::Tls)
             && error.http_status.is_none()
         {
             state.failures += 1;

@@ -9,6 +9,7 @@
 //!       opened      reads the answer, whole or chunk by chunk
 //!       negotiate   API version, once for each host
 //!       lanes       which calls go at the same time, over which connection
+//!       tunnel      waits for the way over ssh
 //! ```
 
 mod answers;
@@ -24,6 +25,7 @@ pub mod probe;
 mod system;
 mod transfer;
 mod transport;
+mod tunnel;
 
 use std::sync::Arc;
 

@@ -208,9 +208,7 @@ async fn containers(
             Ok(Some(facts)) => containers.push(facts),
             Ok(None) => {}
             // The whole host is gone.
-            Err(error) if matches!(error.kind, ErrorKind::Unreachable | ErrorKind::NoResources) => {
-                return Err(error);
-            }
+            Err(error) if error.kind.is_without_connection() => return Err(error),
             Err(_) => unread.push(id),
         }
     }
