@@ -61,8 +61,7 @@ impl Said {
     pub(super) async fn at_the_end(&self) -> String {
         let mut reader = self.0.subscribe();
         let _ = timeout(Duration::from_secs(1), reader.wait_for(|text| text.has_ended)).await;
-        let kept = String::from_utf8_lossy(&reader.borrow().bytes).into_owned();
-        kept
+        String::from_utf8_lossy(&reader.borrow().bytes).into_owned()
     }
 
     /// Why a connection was refused after `begun`, if ssh says so within `limit`.
@@ -73,8 +72,7 @@ impl Said {
         };
         let waited = reader.wait_for(|text| text.has_ended || refusal(text).is_some());
         let _ = timeout(limit, waited).await;
-        let refused = refusal(&reader.borrow());
-        refused
+        refusal(&reader.borrow())
     }
 }
 
