@@ -10,6 +10,7 @@ use wharf::client::Bearer;
 use wharf::v1::container_service_client::ContainerServiceClient;
 use wharf::v1::host_service_client::HostServiceClient;
 use wharf::v1::image_service_client::ImageServiceClient;
+use wharf::v1::log_service_client::LogServiceClient;
 use wharf::v1::registry_service_client::RegistryServiceClient;
 use wharf::v1::rollout_service_client::RolloutServiceClient;
 use wharf::v1::system_service_client::SystemServiceClient;
@@ -100,6 +101,7 @@ macro_rules! clients {
 impl Connection {
     clients! {
         containers: ContainerServiceClient,
+        logs: LogServiceClient,
         images: ImageServiceClient,
         hosts: HostServiceClient,
         registries: RegistryServiceClient,

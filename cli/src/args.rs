@@ -18,6 +18,7 @@ Examples:
   wharf pull -l env=prod registry/app:v2    pull on some hosts, in parallel
   wharf run -d -H web1,web2 --name web -p 80:8080 registry/app:v2
   wharf stop web1/web web2/web              containers as HOST/CONTAINER
+  wharf logs -f -l role=web web             one log of many hosts
   wharf rollout start web --image registry/app:v2 -l role=web
   wharf ps -A -o json | jq -r .name
 
@@ -136,6 +137,8 @@ pub enum Command {
     Update(container::update::Args),
     /// Wait until containers stop, and print their exit statuses
     Wait(container::wait::Args),
+    /// Show the logs of containers, also of many hosts as one stream
+    Logs(container::logs::Args),
     /// Remove containers
     Rm(container::remove::Args),
     /// Show the Engine's details of containers or images

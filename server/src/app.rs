@@ -29,6 +29,7 @@ use crate::api::edge::Edge;
 use crate::api::hosts::Hosts;
 use crate::api::images::Images;
 use crate::api::incoming::IncomingLayer;
+use crate::api::logs::Logs;
 use crate::api::methods::Methods;
 use crate::api::origin::WebAccess;
 use crate::api::registries::Registries;
@@ -231,6 +232,7 @@ fn routes(
         .add_service(v1::container_service_server::ContainerServiceServer::new(Containers(
             Arc::clone(edge),
         )))
+        .add_service(v1::log_service_server::LogServiceServer::new(Logs(Arc::clone(edge))))
         .add_service(v1::registry_service_server::RegistryServiceServer::new(Registries(
             Arc::clone(edge),
         )))

@@ -3,6 +3,7 @@
 pub mod containers;
 pub mod hosts;
 pub mod images;
+pub mod log_text;
 pub mod plans;
 pub mod rollout_hosts;
 pub mod rollouts;

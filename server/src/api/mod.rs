@@ -1,8 +1,8 @@
 //! The gRPC edge: from messages to checked values, from the fleet's outcomes to messages.
 //!
 //! - [`edge`]: shared by all services; [`answer`]: the envelope of a fan-out.
-//! - One file a service: [`hosts`], [`images`], [`containers`], [`rollouts`], [`registries`],
-//!   [`system`].
+//! - One file a service: [`hosts`], [`images`], [`containers`], [`logs`], [`rollouts`],
+//!   [`registries`], [`system`].
 //! - [`convert`]: requests in; [`views`]: answers out.
 //! - [`table`]: the one table from cause to gRPC code; [`problem`]: how errors are sent.
 //! - [`auth`]: authentication and authorization, with the roles in the contract ([`methods`]);
@@ -26,6 +26,7 @@ pub mod hosts;
 pub mod images;
 pub mod incoming;
 pub mod items;
+pub mod logs;
 pub mod methods;
 pub mod operations;
 pub mod origin;

@@ -21,6 +21,7 @@ pub mod http;
 pub mod inspection;
 mod lines;
 mod list;
+mod logs;
 mod needs;
 mod operation;
 pub mod podman;
@@ -36,6 +37,7 @@ use serde_json::Value;
 pub use error::{EngineError, ErrorKind};
 pub use files::raise_file_limit;
 pub use inspection::{ContainerFacts, Inspection, RestartPolicy};
+pub use logs::{LogBatch, LogQuery, LogSink, LogSource, LogTime};
 pub use needs::{MANY_ENDPOINTS, in_form_of, split_endpoints, unsupported};
 pub use types::{
     ApiVersion, Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created,
@@ -223,6 +225,15 @@ pub trait ContainerEngine: Send + Sync + 'static {
     /// `GET /containers/{id}/logs`: the last lines of both streams, oldest first; a line is
     /// truncated after 4096 bytes. Empty if the log driver does not support reading.
     async fn log_tail(&self, container: &ContainerRef, lines: u32) -> Result<Vec<String>>;
+    /// `GET /containers/{id}/logs`: reads a log and gives its entries to `sink`, up to its end; with
+    /// [`LogQuery::follow`], up to the end of the container. The first batch may be empty, and comes
+    /// as soon as the log is open. Waits while the sink is full, and ends early once it is closed. [`ErrorKind::Unsupported`] if the log driver cannot be read.
+    async fn read_logs(
+        &self,
+        container: &ContainerRef,
+        query: &LogQuery,
+        sink: &LogSink,
+    ) -> Result<()>;
     /// `POST /containers/prune`.
     async fn prune_containers(&self, filters: &Filters) -> Result<PrunedContainers>;
 }

@@ -63,6 +63,9 @@ pub(super) enum Pace {
     Long,
     /// The Engine answers when something has happened, possibly never: a wait.
     Endless,
+    /// The answer is a stream that is followed, possibly for days, and there may be one for each
+    /// container of the host.
+    Followed,
 }
 
 impl Operation {
@@ -76,6 +79,10 @@ impl Operation {
 
     const fn endless(self) -> Self {
         Self { pace: Pace::Endless, ..self }
+    }
+
+    const fn followed(self) -> Self {
+        Self { pace: Pace::Followed, ..self }
     }
 
     const fn cap(self, cap: usize) -> Self {
@@ -166,6 +173,8 @@ pub(super) const START_EXEC: Operation =
 pub(super) const INSPECT_EXEC: Operation = Operation::new("GET /exec/{id}/json", Container, Read);
 pub(super) const CONTAINER_LOGS: Operation =
     Operation::new("GET /containers/{id}/logs", Container, Read).long();
+pub(super) const FOLLOW_LOGS: Operation =
+    Operation::new("GET /containers/{id}/logs", Container, Read).followed();
 // The Engine queries the registry.
 pub(super) const INSPECT_DISTRIBUTION: Operation =
     Operation::new("GET /distribution/{name}/json", Transfer, Read).long();

@@ -9,6 +9,7 @@ mod deadlines;
 mod envelope;
 mod faults;
 mod limits;
+mod logs;
 mod negotiation;
 mod parallel;
 mod plans;

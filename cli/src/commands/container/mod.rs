@@ -5,6 +5,7 @@ pub mod create;
 pub mod inspect;
 pub mod lifecycle;
 pub mod list;
+pub mod logs;
 pub mod prune;
 pub mod remove;
 pub mod rename;
@@ -45,6 +46,8 @@ pub enum Command {
     Update(update::Args),
     /// Wait until containers stop, and print their exit statuses
     Wait(wait::Args),
+    /// Show the logs of containers
+    Logs(logs::Args),
     /// Remove containers
     Rm(remove::Args),
     /// Show the Engine's details of containers
@@ -73,6 +76,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Rename(args) => rename::run(app, args).await,
         Command::Update(args) => update::run(app, args).await,
         Command::Wait(args) => wait::run(app, args).await,
+        Command::Logs(args) => logs::run(app, args).await,
         Command::Rm(args) => remove::run(app, args).await,
         Command::Inspect(args) => inspect::run(app, args).await,
         Command::Top(args) => top::run(app, args).await,

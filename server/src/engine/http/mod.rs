@@ -4,7 +4,7 @@
 //! HttpConnector  makes and shares clients
 //! HttpEngine     the trait, a file for each subject
 //!   system, images, containers, networks    what a call means
-//!   transfer, command                       calls whose answers are streams
+//!   transfer, command, logs                 calls whose answers are streams
 //!     link       sends it, opens the answer, classifies failures
 //!       opened      reads the answer, whole or chunk by chunk
 //!       negotiate   API version, once for each host
@@ -18,6 +18,7 @@ mod containers;
 mod images;
 mod lanes;
 mod link;
+mod logs;
 mod networks;
 mod path;
 pub mod probe;

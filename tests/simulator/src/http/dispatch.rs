@@ -1,5 +1,7 @@
 //! A call to the model, with the parameters of a request. Knows nothing about HTTP except statuses.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use serde_json::{Value, json};
@@ -7,8 +9,9 @@ use wharf_server::engine::{ApiVersion, Change, ErrorKind, WaitCondition};
 
 use super::reply::{Reply, frame};
 use super::route::Routed;
+use crate::follow::Following;
 use crate::host::SimHost;
-use crate::model::{Filters, ListQuery, Refusal, RegistryAuth, parse_json};
+use crate::model::{Filters, ListQuery, LogQuery, Refusal, RegistryAuth, log_time, parse_json};
 use crate::operation::Operation;
 
 /// What of a request matters besides its path.
@@ -23,7 +26,7 @@ pub(super) struct Extras {
 
 /// Does what is asked.
 pub(super) async fn dispatch(
-    host: &SimHost,
+    host: &Arc<SimHost>,
     version: ApiVersion,
     operation: Operation,
     routed: &Routed,
@@ -162,6 +165,18 @@ pub(super) async fn dispatch(
             Ok(Reply::Frames(frame(&output)))
         }
         Operation::InspectExec => host.with(|model, _| model.inspect_exec(name)).map(ok),
+        Operation::Logs if routed.flag("timestamps") => {
+            let query = LogQuery {
+                since: log_time(routed.text("since"))?,
+                until: log_time(routed.text("until"))?,
+                // The Engine takes a text that is no number as all.
+                tail: routed.text("tail").parse().ok(),
+                stdout: routed.flag("stdout"),
+                stderr: routed.flag("stderr"),
+            };
+            Following::new(Arc::clone(host), name, query, routed.flag("follow"))
+                .map(|log| Reply::Log(Box::new(log)))
+        }
         Operation::Logs => {
             let tail = integer(routed, "tail").ok().flatten().unwrap_or(i64::MAX);
             let lines = host.with(|model, _| model.log_tail(name))?;

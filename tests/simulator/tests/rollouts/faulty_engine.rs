@@ -265,6 +265,14 @@ impl ContainerEngine for FaultyEngine {
     async fn log_tail(&self, container: &ContainerRef, lines: u32) -> Result<Vec<String>> {
         self.inner.log_tail(container, lines).await
     }
+    async fn read_logs(
+        &self,
+        container: &ContainerRef,
+        query: &LogQuery,
+        sink: &LogSink,
+    ) -> Result<()> {
+        self.inner.read_logs(container, query, sink).await
+    }
     async fn prune_containers(&self, filters: &Filters) -> Result<PrunedContainers> {
         self.inner.prune_containers(filters).await
     }
