@@ -233,6 +233,9 @@ fn by_text(operation: &Operation, text: &str) -> Option<ErrorKind> {
         || (has("network ") && has(" not found"))
     {
         Some(ErrorKind::NetworkNotFound)
+    } else if has("log driver") && has("cannot read logs") {
+        // Podman, where Docker answers 501.
+        Some(ErrorKind::Unsupported)
     } else if any(&["no such volume", "volume not found"]) {
         Some(ErrorKind::VolumeNotFound)
     } else if operation.subject == Subject::Container

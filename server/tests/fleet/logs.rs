@@ -22,6 +22,7 @@ struct Known {
     texts: BTreeMap<String, String>,
     after: BTreeMap<String, v1::LogPosition>,
     gaps: Vec<(String, bool)>,
+    begun: usize,
     replaced: Vec<String>,
     items: Vec<(String, i32)>,
 }
@@ -37,7 +38,8 @@ impl Known {
                 let place = format!("{host}/{}", chunk.container_id);
                 self.after.insert(place, chunk.position.unwrap());
             }
-            Event::Container(container) if !container.replaces.is_empty() => {
+            Event::Container(container) if container.replaces.is_empty() => self.begun += 1,
+            Event::Container(container) => {
                 self.replaced.push(format!("{host}/{}", container.name));
             }
             Event::Gap(gap) => self.gaps.push((host.to_owned(), gap.away.is_some())),
@@ -284,6 +286,8 @@ async fn five_hundred_followed_logs_do_not_keep_a_list_waiting() {
     let request = v1::StreamLogsRequest { containers, ..follow(all(), "c0") };
     let mut reader: LogReader = Reader::begin(logs(&fleet, request)).await;
     let counters = &fleet.host(0).counters;
+    let mut known = Known::default();
+    known.until(&mut reader, |it| it.begun == LOGS).await;
     until("all are followed", || {
         counters.count(Operation::Logs) == LOGS as u64
             && counters.snapshot().in_flight == LOGS as u64
@@ -294,7 +298,6 @@ async fn five_hundred_followed_logs_do_not_keep_a_list_waiting() {
     }
     assert_eq!(counters.snapshot().in_flight, LOGS as u64, "they are still followed");
     write(&fleet, 0, "c499", 0, 1);
-    let mut known = Known::default();
     known.until(&mut reader, |it| it.has(&format!("{}/c499", name(0)), 1)).await;
     drop(reader);
     until("the Engine is let go of", || counters.snapshot().in_flight == 0).await;

@@ -20,6 +20,8 @@ const GATHER: Duration = Duration::from_millis(20);
 const SILENCE: Duration = Duration::from_secs(120);
 /// Logs of one host to open at the same time: other calls take turns with them.
 pub const OPENING: usize = 8;
+/// How long the opening of a log may delay that of others. Podman says nothing before the first line.
+const OPENED: Duration = Duration::from_millis(500);
 
 /// How far the reading of a log has come.
 #[derive(Debug)]
@@ -47,7 +49,7 @@ impl HostLogs {
         let (engine, id) = (self.engine(), container.clone());
         let reading = tokio::spawn(async move { engine.read_logs(&id, &query, &sink).await });
         let reading = AbortOnDropHandle::new(reading);
-        let mut opening = Some(opening);
+        let (mut opening, opened) = (Some(opening), Instant::now() + OPENED);
         let mut repeats = Repeats::of(chunks.position());
         let (mut ready, mut anything) = (Vec::new(), false);
         let mut due: Option<Instant> = None;
@@ -73,6 +75,7 @@ impl HostLogs {
                     }
                     silent_until = Instant::now() + SILENCE;
                 }
+                () = sleep_until(opened), if opening.is_some() => drop(opening.take()),
                 () = wait => {
                     if due.is_none() {
                         let result = Err(HostError::Timeout { budget: SILENCE, goes_on: false });
