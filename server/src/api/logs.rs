@@ -2,6 +2,7 @@
 //!
 //! - [`order`]: the request, checked; pure.
 //! - [`host`]: the logs of one host: which containers, what becomes of them, a host that is away.
+//! - [`outbox`]: messages of one host to the caller.
 //! - [`reader`]: one log, from the Engine to chunks.
 //! - [`position`]: places in a log, and what was read before; pure.
 //! - [`chunks`]: entries to whole lines; pure.
@@ -10,6 +11,7 @@
 mod chunks;
 mod host;
 mod order;
+mod outbox;
 mod position;
 mod reader;
 mod successor;

@@ -14,15 +14,14 @@ use wharf::v1::stream_logs_response::Event;
 
 use super::chunks::Chunks;
 use super::order::{Order, Start, Which};
+use super::outbox::Outbox;
 use super::position::Position;
-use super::reader::{OPENING, Read};
+use super::reader::{OPENING, Read, read_log};
 use super::successor::{self, Next};
 use crate::api::items::{ItemDone, Tally, item_problem};
 use crate::api::table::host_problem;
 use crate::domain::ContainerRef;
-use crate::engine::{
-    ContainerListing, Engine, EngineError, ErrorKind, Filters, Inspection, LogTime,
-};
+use crate::engine::{ContainerListing, EngineError, ErrorKind, Filters, Inspection, LogTime};
 use crate::fleet::fanout::HostCall;
 use crate::fleet::{Done, HostError};
 
@@ -37,10 +36,8 @@ const CLOCKS: Duration = Duration::from_secs(1);
 
 /// The logs of one host.
 pub struct HostLogs {
-    call: HostCall<Event>,
+    out: Outbox,
     order: Arc<Order>,
-    /// One message of a host waits for the caller at a time, so that every host has its turn.
-    turn: Mutex<()>,
     opening: Semaphore,
     /// How often the host came back. The lock is held by the one who waits for it.
     returns: AtomicU64,
@@ -61,14 +58,13 @@ struct Target {
 impl HostLogs {
     /// For one call on one host.
     pub fn new(call: HostCall<Event>, order: Arc<Order>) -> Self {
-        let (turn, away) = (Mutex::default(), Mutex::default());
         let (opening, returns) = (Semaphore::new(OPENING), AtomicU64::new(0));
-        Self { call, order, turn, opening, returns, away }
+        Self { out: Outbox::new(call), order, opening, returns, away: Mutex::default() }
     }
 
     /// Reads all logs to their ends.
     pub async fn read(&self) -> Result<Done, HostError> {
-        let mut after = self.order.after(self.call.host_name());
+        let mut after = self.order.after(self.out.call.host_name());
         let found = loop {
             let returns = self.returns();
             match self.find(&after).await {
@@ -102,25 +98,14 @@ impl HostLogs {
             let result = result.map_err(with_advice);
             let status = match &result {
                 Ok(_) => tonic_types::pb::Status::default(),
-                Err(error) => item_problem(&self.call, &given, error).to_proto(),
+                Err(error) => item_problem(&self.out.call, &given, error).to_proto(),
             };
             let id = result.as_ref().map_or_else(|_| String::new(), |done| done.id.clone());
             tally.count(result);
             let item = v1::ItemResult { name: given, id, changed: false, status: Some(status) };
-            self.emit(Event::Item(item)).await;
+            self.out.emit(Event::Item(item)).await;
         }
         tally.outcome()
-    }
-
-    /// The Engine of the host.
-    pub fn engine(&self) -> Arc<dyn Engine> {
-        Arc::clone(&self.call.engine)
-    }
-
-    /// Sends a message when it is the turn of the host.
-    pub async fn emit(&self, event: Event) {
-        let _turn = self.turn.lock().await;
-        self.call.emit(event).await;
     }
 
     /// The requested containers, and those that were read before and have been replaced since. A host
@@ -220,7 +205,7 @@ impl HostLogs {
             let next = self.to_its_end(&target, start, &mut chunks).await?;
             let mut ready = Vec::new();
             chunks.finish(&mut ready);
-            self.send(&target.id, &target.name, &mut ready).await;
+            self.out.send(&target.id, &target.name, &mut ready).await;
             let Some(successor) = next else {
                 return Ok(ItemDone { id: target.id.to_string(), changed: false });
             };
@@ -244,7 +229,7 @@ impl HostLogs {
             name: target.name.clone(),
             replaces: replaces.to_owned(),
         };
-        self.emit(Event::Container(container)).await;
+        self.out.emit(Event::Container(container)).await;
     }
 
     /// Reads one log until there is no more of it. Returns the container to continue with.
@@ -258,7 +243,7 @@ impl HostLogs {
             let (returns, begun) = (self.returns(), Instant::now());
             let query = self.order.query(start, self.order.follow);
             let Read { anything, result } =
-                self.read_log(&target.id, &target.name, query, chunks, &self.opening).await;
+                read_log(&self.out, &target.id, &target.name, query, chunks, &self.opening).await;
             if chunks.position() != Position::default() {
                 start = Start::After(chunks.position());
             }
@@ -332,11 +317,11 @@ impl HostLogs {
         if self.returns() != returns {
             return Ok(());
         }
-        let status = Some(host_problem(self.call.host_name(), error).to_proto());
-        self.emit(Event::Gap(v1::LogGap { status: status.clone(), away: None })).await;
+        let status = Some(host_problem(self.out.call.host_name(), error).to_proto());
+        self.out.emit(Event::Gap(v1::LogGap { status: status.clone(), away: None })).await;
         let (begun, (mut delay, longest)) = (Instant::now(), RETRY);
         loop {
-            match timeout(QUICK, self.call.engine.ping()).await {
+            match timeout(QUICK, self.out.call.engine.ping()).await {
                 Ok(Ok(_)) => break,
                 Ok(Err(error)) if !is_away_kind(error.kind) => return Err(error.into()),
                 Ok(Err(_)) | Err(_) => sleep(delay).await,
@@ -345,7 +330,7 @@ impl HostLogs {
         }
         let away = prost_types::Duration::try_from(begun.elapsed()).ok();
         self.returns.fetch_add(1, Ordering::AcqRel);
-        self.emit(Event::Gap(v1::LogGap { status, away })).await;
+        self.out.emit(Event::Gap(v1::LogGap { status, away })).await;
         Ok(())
     }
 
@@ -354,7 +339,7 @@ impl HostLogs {
     }
 
     async fn inspect(&self, container: &ContainerRef) -> Result<Inspection, HostError> {
-        let document = quick(self.call.engine.inspect_container(container, false)).await?;
+        let document = quick(self.out.call.engine.inspect_container(container, false)).await?;
         Ok(Inspection::read(&document)?)
     }
 
@@ -363,7 +348,7 @@ impl HostLogs {
         filters: Filters,
     ) -> Result<Vec<crate::engine::ContainerSummary>, HostError> {
         let listing = ContainerListing { all: true, filters, ..ContainerListing::default() };
-        Ok(quick(self.call.engine.list_containers(&listing)).await?.items)
+        Ok(quick(self.out.call.engine.list_containers(&listing)).await?.items)
     }
 }
 
