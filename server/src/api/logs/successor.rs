@@ -41,7 +41,7 @@ pub fn next(
         return Next::Same;
     }
     let mut longest = Duration::ZERO;
-    if found.is_some_and(|found| restarts(found)) {
+    if found.is_some_and(restarts) {
         longest = RESTART;
     }
     let Some(name) = name else { return Next::Wait(longest) };
