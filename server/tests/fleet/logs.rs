@@ -191,7 +191,7 @@ async fn a_container_is_followed_into_the_one_that_replaces_it() {
     write(&fleet, 0, "c0", 3, 6);
     known.until(&mut reader, |it| it.has(&place, 6)).await;
     known.check(&place, 6);
-    assert_eq!(known.replaced, [place.clone()]);
+    assert_eq!(known.replaced, [place]);
     // Nothing replaces this one.
     host.with(|model, now| model.kill(now, "c0", None).unwrap());
     let answer = reader.finish().await;
