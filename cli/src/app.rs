@@ -10,9 +10,11 @@ use wharf::client::Bearer;
 use wharf::v1::container_service_client::ContainerServiceClient;
 use wharf::v1::host_service_client::HostServiceClient;
 use wharf::v1::image_service_client::ImageServiceClient;
+use wharf::v1::network_service_client::NetworkServiceClient;
 use wharf::v1::registry_service_client::RegistryServiceClient;
 use wharf::v1::rollout_service_client::RolloutServiceClient;
 use wharf::v1::system_service_client::SystemServiceClient;
+use wharf::v1::volume_service_client::VolumeServiceClient;
 
 use crate::exit::Failure;
 use crate::printer::Printer;
@@ -102,9 +104,11 @@ impl Connection {
         containers: ContainerServiceClient,
         images: ImageServiceClient,
         hosts: HostServiceClient,
+        networks: NetworkServiceClient,
         registries: RegistryServiceClient,
         rollouts: RolloutServiceClient,
         system: SystemServiceClient,
+        volumes: VolumeServiceClient,
     }
 
     /// `--timeout`, if it was given.

@@ -30,10 +30,12 @@ use crate::api::hosts::Hosts;
 use crate::api::images::Images;
 use crate::api::incoming::IncomingLayer;
 use crate::api::methods::Methods;
+use crate::api::networks::Networks;
 use crate::api::origin::WebAccess;
 use crate::api::registries::Registries;
 use crate::api::rollouts::RolloutApi;
 use crate::api::system::System;
+use crate::api::volumes::Volumes;
 use crate::config::{Access, Config, ConfigFile, Limits, Listen};
 use crate::domain::{Host, UnixPath};
 use crate::engine::http::{ConnectorSettings, HttpConnector};
@@ -231,6 +233,10 @@ fn routes(
         .add_service(v1::container_service_server::ContainerServiceServer::new(Containers(
             Arc::clone(edge),
         )))
+        .add_service(v1::network_service_server::NetworkServiceServer::new(Networks(Arc::clone(
+            edge,
+        ))))
+        .add_service(v1::volume_service_server::VolumeServiceServer::new(Volumes(Arc::clone(edge))))
         .add_service(v1::registry_service_server::RegistryServiceServer::new(Registries(
             Arc::clone(edge),
         )))

@@ -3,6 +3,7 @@
 pub mod containers;
 pub mod hosts;
 pub mod images;
+pub mod networks;
 pub mod plans;
 pub mod rollout_hosts;
 pub mod rollouts;

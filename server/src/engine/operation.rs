@@ -45,6 +45,10 @@ pub(super) enum Subject {
     Container,
     /// A container that is to be created.
     Creation,
+    /// A network.
+    Network,
+    /// A volume.
+    Volume,
 }
 
 /// Whether a call changes anything on the host.
@@ -87,6 +91,11 @@ impl Operation {
         self.subject == Subject::Transfer && self.access == Access::Write
     }
 
+    /// Whether it is about networks, also where a missing thing is a container.
+    pub(super) fn is_of_networks(&self) -> bool {
+        self.name.contains(" /networks")
+    }
+
     /// The HTTP method, which is the start of the name.
     pub(super) fn method(&self) -> &'static str {
         self.name.split(' ').next().unwrap_or(self.name)
@@ -94,7 +103,7 @@ impl Operation {
 }
 
 use Access::{Read, Write};
-use Subject::{Container, Creation, Image, Login, System, Transfer};
+use Subject::{Container, Creation, Image, Login, Network, System, Transfer, Volume};
 
 pub(super) const PING_HEAD: Operation = Operation::new("HEAD /_ping", System, Read);
 pub(super) const PING: Operation = Operation::new("GET /_ping", System, Read);
@@ -156,8 +165,29 @@ pub(super) const CONTAINER_CHANGES: Operation =
     Operation::new("GET /containers/{id}/changes", Container, Read).cap(LIST_CAP);
 pub(super) const LIST_NETWORKS: Operation =
     Operation::new("GET /networks", System, Read).cap(LIST_CAP);
+pub(super) const INSPECT_NETWORK: Operation =
+    Operation::new("GET /networks/{id}", Network, Read).cap(INSPECT_CAP);
+// Drivers may ask other machines, and configure the kernel.
+pub(super) const CREATE_NETWORK: Operation =
+    Operation::new("POST /networks/create", Network, Write).long();
+pub(super) const REMOVE_NETWORK: Operation =
+    Operation::new("DELETE /networks/{id}", Network, Write).long();
+pub(super) const PRUNE_NETWORKS: Operation =
+    Operation::new("POST /networks/prune", System, Write).long().cap(LIST_CAP);
 pub(super) const CONNECT_NETWORK: Operation =
     Operation::new("POST /networks/{id}/connect", Container, Write);
+pub(super) const DISCONNECT_NETWORK: Operation =
+    Operation::new("POST /networks/{id}/disconnect", Container, Write);
+pub(super) const LIST_VOLUMES: Operation =
+    Operation::new("GET /volumes", System, Read).cap(LIST_CAP);
+pub(super) const INSPECT_VOLUME: Operation =
+    Operation::new("GET /volumes/{name}", Volume, Read).cap(INSPECT_CAP);
+pub(super) const CREATE_VOLUME: Operation =
+    Operation::new("POST /volumes/create", Volume, Write).long();
+pub(super) const REMOVE_VOLUME: Operation =
+    Operation::new("DELETE /volumes/{name}", Volume, Write).long();
+pub(super) const PRUNE_VOLUMES: Operation =
+    Operation::new("POST /volumes/prune", System, Write).long().cap(LIST_CAP);
 pub(super) const CREATE_EXEC: Operation =
     Operation::new("POST /containers/{id}/exec", Container, Write);
 // The answer lasts as long as the command.

@@ -69,5 +69,5 @@ fn every_fan_out_has_the_same_numbers() {
             count += 1;
         }
     }
-    assert_eq!(count, 29, "a new one is counted here");
+    assert_eq!(count, 41, "a new one is counted here");
 }

@@ -13,6 +13,7 @@ mod negotiation;
 mod parallel;
 mod plans;
 mod repeats;
+mod resources;
 mod secrets;
 mod sizes;
 mod status;

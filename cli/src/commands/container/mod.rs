@@ -13,7 +13,7 @@ pub mod update;
 pub mod wait;
 
 use crate::app::{App, Connection};
-use crate::commands::verify_hosts;
+use crate::commands::{connect_for, one_call};
 use crate::exit::Failure;
 use crate::targets::{Access, ContainerCall, TargetArgs};
 
@@ -98,12 +98,8 @@ impl Which {
         app: &App,
         access: Access,
     ) -> Result<(Connection, Vec<ContainerCall>), Failure> {
-        let calls = app.targets(&self.targets).container_calls(&self.containers, access)?;
-        let connection = app.connect().await?;
-        if access == Access::Write {
-            verify_hosts(&connection, &calls).await?;
-        }
-        Ok((connection, calls))
+        let targets = app.targets(&self.targets);
+        connect_for(app, &targets, "container", &self.containers, access).await
     }
 }
 
@@ -121,12 +117,7 @@ impl WhichOne {
     /// The one call: its hosts and the container.
     fn call(&self, app: &App, access: Access) -> Result<ContainerCall, Failure> {
         let targets = app.targets(&self.targets);
-        if self.container.contains('/') && !targets.is_empty() {
-            return Err(Failure::usage(
-                "the container already names its host; omit either HOST/ or -H, -l, and -A",
-            ));
-        }
-        let mut calls = targets.container_calls(std::slice::from_ref(&self.container), access)?;
-        Ok(calls.remove(0))
+        let (targets, container) = one_call(&targets, "container", &self.container, access)?;
+        Ok(ContainerCall { targets, containers: vec![container] })
     }
 }

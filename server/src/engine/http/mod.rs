@@ -3,7 +3,8 @@
 //! ```text
 //! HttpConnector  makes and shares clients
 //! HttpEngine     the trait, a file for each subject
-//!   system, images, containers, networks    what a call means
+//!   system, images, containers, networks,
+//!   volumes                                 what a call means
 //!   transfer, command                       calls whose answers are streams
 //!     link       sends it, opens the answer, classifies failures
 //!       opened      reads the answer, whole or chunk by chunk
@@ -24,6 +25,7 @@ pub mod probe;
 mod system;
 mod transfer;
 mod transport;
+mod volumes;
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! The calls of rollouts: networks, commands in containers, logs, digests.
 
 use serde_json::json;
-use wharf_server::engine::{ApiVersion, ErrorKind};
+use wharf_server::engine::{ApiVersion, ErrorKind, NetworkListing};
 
 use super::world::{World, image_reference, kind, progress, reference};
 
@@ -15,7 +15,7 @@ super::cases![
 ];
 
 async fn the_networks_of_a_host_are_told(world: &World<'_>) {
-    let networks = world.engine.list_networks().await.unwrap().items;
+    let networks = world.engine.list_networks(&NetworkListing::default()).await.unwrap().items;
     for (name, driver) in [("host", "host"), ("none", "null")] {
         let found = networks.iter().find(|network| network.name == name).expect(name);
         assert_eq!((found.driver.as_str(), found.scope.as_str()), (driver, "local"));

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use wharf_server::engine::{ApiVersion, Change, ErrorKind, WaitCondition};
 
 use super::reply::{Reply, frame};
+use super::resources::{networks, volumes};
 use super::route::Routed;
 use crate::host::SimHost;
 use crate::model::{Filters, ListQuery, Refusal, RegistryAuth, parse_json};
@@ -135,19 +136,21 @@ pub(super) async fn dispatch(
             let (force, volumes) = (routed.flag("force"), routed.flag("v"));
             host.remove(name, force, volumes).await.map(done)
         }
-        Operation::ListNetworks => {
-            Ok(ok(host.with(|model, _| Value::Array(model.list_networks()))))
-        }
+        Operation::ListNetworks
+        | Operation::InspectNetwork
+        | Operation::CreateNetwork
+        | Operation::RemoveNetwork
+        | Operation::PruneNetworks
+        | Operation::ConnectNetwork
+        | Operation::DisconnectNetwork => networks(host, operation, routed, extras),
+        Operation::ListVolumes
+        | Operation::InspectVolume
+        | Operation::CreateVolume
+        | Operation::RemoveVolume
+        | Operation::PruneVolumes => volumes(host, version, operation, routed, extras),
         Operation::PruneContainers => {
             let filters = filters()?;
             host.with(|model, _| model.prune_containers(&filters)).map(ok)
-        }
-        Operation::ConnectNetwork => {
-            must_be_json(extras)?;
-            let body = parse_json(&extras.body)?;
-            let container = body["Container"].as_str().unwrap_or_default();
-            host.with(|model, _| model.connect_network(name, container, &body["EndpointConfig"]))
-                .map(|()| Reply::Status(200))
         }
         Operation::Exec => {
             must_be_json(extras)?;
@@ -197,7 +200,7 @@ fn integer(routed: &Routed, key: &str) -> Result<Option<i64>, Refusal> {
     }
 }
 
-fn must_be_json(extras: &Extras) -> Result<(), Refusal> {
+pub(super) fn must_be_json(extras: &Extras) -> Result<(), Refusal> {
     let content_type = &extras.content_type;
     if content_type.split(';').next().is_some_and(|kind| kind.trim() == "application/json") {
         return Ok(());

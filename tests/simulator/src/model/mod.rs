@@ -18,6 +18,7 @@ mod list;
 mod lookup;
 mod mounts;
 mod network;
+mod network_calls;
 mod options;
 mod process;
 mod reference;
@@ -29,6 +30,7 @@ mod system;
 mod time;
 mod transfer;
 mod update;
+mod volume_calls;
 
 #[cfg(test)]
 mod tests;
@@ -84,6 +86,17 @@ pub struct Volume {
     pub created: Time,
     /// Whether nobody named it.
     pub anonymous: bool,
+    /// Options of the driver.
+    pub options: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Volume {
+    /// A volume that a container brought with it.
+    pub(crate) fn new(created: Time, anonymous: bool) -> Self {
+        Self { created, anonymous, options: BTreeMap::new(), labels: BTreeMap::new() }
+    }
 }
 
 impl Model {

@@ -47,10 +47,15 @@ impl Model {
             let container = &container.name;
             let message =
                 format!("endpoint with name {container} already exists in network {name}");
-            return Err(Refusal::new(403, ErrorKind::Forbidden, message));
+            return Err(Refusal::new(403, ErrorKind::Conflict, message));
         }
         let fixed: Option<String> = fixed;
-        added.address = Some(self.address(&name, fixed.as_deref())?);
+        let address = self.address(&name, fixed.as_deref());
+        let taken = |refusal: Refusal| match refusal.status {
+            403 => Refusal { kind: ErrorKind::Conflict, ..refusal },
+            _ => refusal,
+        };
+        added.address = Some(address.map_err(taken)?);
         self.at(&id).endpoints.insert(name, added);
         Ok(())
     }
