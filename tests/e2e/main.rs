@@ -11,6 +11,7 @@ mod durability;
 mod generations;
 mod hosts;
 mod images;
+mod networks_volumes;
 mod other_clients;
 mod partial_failure;
 mod pressure;

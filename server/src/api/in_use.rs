@@ -5,6 +5,7 @@ use crate::fleet::HostError;
 use crate::fleet::fanout::HostCall;
 
 use super::edge::some;
+use crate::domain::{ContainerRef, quoted};
 
 /// The error of a removal that containers prevent, with their names and the way out. `filter` is the
 /// Engine's name for "containers with this one", and `value` which one it is.
@@ -33,7 +34,11 @@ async fn users<P>(call: &HostCall<P>, filter: &str, value: &str) -> Vec<String> 
     let Ok(found) = call.engine.list_containers(&listing).await else { return Vec::new() };
     let runs =
         |it: &&ContainerSummary| matches!(it.state.as_str(), "running" | "paused" | "restarting");
-    let name = |it: &ContainerSummary| it.names.first().unwrap_or(&it.id).clone();
+    let name = |it: &ContainerSummary| {
+        let name = it.names.first().unwrap_or(&it.id);
+        // What an Engine sends may be anything.
+        if ContainerRef::parse(name).is_ok() { name.clone() } else { quoted(name) }
+    };
     let mut names: Vec<String> = found.items.iter().filter(runs).map(name).collect();
     if names.is_empty() || filter == "volume" {
         names = found.items.iter().map(name).collect();

@@ -132,7 +132,7 @@ impl NetworkService for Networks {
                     let way_out = |user: &str| {
                         format!(
                             "remove the containers, or run `wharf network disconnect {host}/{} {user}`",
-                            found.name
+                            found.shown
                         )
                     };
                     Err(with_users(&call, ("network", &found.id), way_out, error).await)
@@ -198,6 +198,7 @@ impl NetworkService for Networks {
 struct Found {
     id: String,
     name: String,
+    shown: NetworkRef,
     reference: NetworkRef,
 }
 
@@ -207,6 +208,8 @@ impl Found {
         let reference = NetworkRef::parse(&network.id).map_err(|error| {
             EngineError::new(ErrorKind::BadAnswer, "GET /networks/{id}", error.to_string())
         })?;
-        Ok(Self { id: network.id, name: network.name, reference })
+        // For commands in messages; what an Engine sends may be anything.
+        let shown = NetworkRef::parse(&network.name).unwrap_or_else(|_| reference.clone());
+        Ok(Self { id: network.id, name: network.name, shown, reference })
     }
 }

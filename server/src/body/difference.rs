@@ -61,7 +61,8 @@ fn shown(value: &Value) -> Option<String> {
         Value::Null => None,
         Value::String(text) if text.is_empty() => None,
         Value::String(text) => Some(plain(text)),
-        other => Some(other.to_string()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        other => Some(quoted(&other.to_string())),
     }
 }
 
@@ -75,7 +76,7 @@ fn plain(text: &str) -> String {
 }
 
 fn quoted_value(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), quoted)
+    value.as_str().map_or_else(|| quoted(&value.to_string()), quoted)
 }
 
 #[cfg(test)]

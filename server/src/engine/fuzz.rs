@@ -196,6 +196,38 @@ fn fuzz_small_answers() {
 }
 
 #[test]
+fn fuzz_networks_and_volumes() {
+    let seeds = [
+        r#"{"Id":"aa","Name":"front","Driver":"bridge","Internal":true,"Labels":{"a":"b"},"IPAM":{"Driver":"default","Config":[{"Subnet":"10.1.0.0/16","Gateway":"10.1.0.1","AuxiliaryAddresses":{"r":"10.1.0.2"}}]},"Containers":{"bb":{"Name":"web","IPv4Address":"10.1.0.3/16"}},"Options":null}"#,
+        r#"{"Volumes":[{"Name":"data","Driver":"local","Options":null,"Labels":{"a":"b"}},{"Name":"x"}],"Warnings":null}"#,
+        r#"{"Name":"data","Driver":"local","Mountpoint":"/x","Scope":"local","CreatedAt":"2024-01-01T00:00:00Z"}"#,
+        r#"{"NetworksDeleted":["front"]}"#,
+        r#"{"VolumesDeleted":["data"],"SpaceReclaimed":-5}"#,
+        r#"{"Id":"aa","Warning":["one",""]}"#,
+    ];
+    check!().for_each(|bytes: &[u8]| {
+        let text = edited_text(bytes, &seeds);
+        let version = ApiVersion::new(1, 41);
+        let plain = super::volumes_of(&text, version, false).ok();
+        let kept = super::volumes_of(&text, version, true).ok();
+        assert_eq!(plain.is_some(), kept.is_some());
+        for volume in kept.iter().flat_map(|list| &list.volumes.items) {
+            let json = volume.json.clone().expect("it is kept");
+            let again = EngineDocument { json: json.clone(), api_version: version };
+            let again = super::volume_of(&again).expect("it was read before");
+            assert_eq!(*volume, super::VolumeSummary { json: Some(json), ..again });
+        }
+        if let Ok(created) = parse::<wire::NetworkCreation>(&text) {
+            let created = super::Created::from(created);
+            assert!(is_hex(&created.id) && created.warnings.iter().all(|it| !it.is_empty()));
+        }
+        let _ = parse::<wire::NetworkPrune>(&text);
+        let _ = parse::<wire::VolumePrune>(&text).map(super::PrunedVolumes::from);
+        let _ = super::network_of(&EngineDocument { json: text, api_version: version });
+    });
+}
+
+#[test]
 fn fuzz_classification() {
     let seeds = [
         r#"{"message":"No such container: web"}"#,

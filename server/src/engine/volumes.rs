@@ -25,7 +25,9 @@ pub fn is_pruned(volume: &VolumeSummary, filters: &Filters) -> bool {
         None => volume.labels.contains_key(wanted),
     };
     let of = |key: &str| filters.get(key).into_iter().flatten();
-    is_anonymous(volume) && of("label").all(has) && !of("label!").any(has)
+    // Engines leave what another driver, or an option of the driver, stands for.
+    let plain = volume.driver == "local" && volume.options.is_empty();
+    plain && is_anonymous(volume) && of("label").all(has) && !of("label!").any(has)
 }
 
 /// Whether nobody named it: the Engine generates 64 hexadecimal digits.
@@ -41,7 +43,12 @@ mod tests {
 
     fn volume(name: &str, labels: &[(&str, &str)]) -> VolumeSummary {
         let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        VolumeSummary { name: name.to_owned(), labels: labels.collect(), ..Default::default() }
+        VolumeSummary {
+            name: name.to_owned(),
+            driver: "local".to_owned(),
+            labels: labels.collect(),
+            ..Default::default()
+        }
     }
 
     fn filters(entries: &[(&str, &str)]) -> Filters {
@@ -60,6 +67,17 @@ mod tests {
         for name in ["data", &hex[1..], &hex.to_uppercase(), &"g".repeat(64)] {
             assert!(!is_pruned(&volume(name, &[]), &none), "{name}");
         }
+    }
+
+    #[test]
+    fn volumes_with_options_and_those_of_other_drivers_stay() {
+        let plain = volume(&"0a".repeat(32), &[]);
+        let with_option = [("type".to_owned(), "nfs".to_owned())].into();
+        let with_option = VolumeSummary { options: with_option, ..plain.clone() };
+        let of_driver = VolumeSummary { driver: "sshfs".to_owned(), ..plain.clone() };
+        let none = filters(&[]);
+        assert!(is_pruned(&plain, &none));
+        assert!(!is_pruned(&with_option, &none) && !is_pruned(&of_driver, &none));
     }
 
     #[test]

@@ -47,6 +47,8 @@ macro_rules! twice_on_a_host {
     }};
 }
 
+mod resources;
+
 fn id() -> String {
     Uuid::new_v4().to_string()
 }
@@ -120,7 +122,7 @@ async fn every_call_that_changes_something_is_done_once_under_its_id() {
     of_hosts_and_registries(&fleet, &mut done).await;
     of_containers(&fleet, &mut done).await;
     of_images(&fleet, &mut done).await;
-    of_networks_and_volumes(&fleet, &mut done).await;
+    resources::of_networks_and_volumes(&fleet, &mut done).await;
     of_rollouts(&fleet, &mut done).await;
 
     let pool = DescriptorPool::decode(wharf::DESCRIPTORS).unwrap();
@@ -304,71 +306,6 @@ async fn of_images(fleet: &Fleet, done: &mut BTreeSet<&'static str>) {
     twice_on_a_host!(done, fleet, images, remove_images, "ImageService/RemoveImages", request);
     let request = v1::PruneImagesRequest::default();
     twice_on_a_host!(done, fleet, images, prune_images, "ImageService/PruneImages", request);
-}
-
-async fn of_networks_and_volumes(fleet: &Fleet, done: &mut BTreeSet<&'static str>) {
-    let front = || "front".to_owned();
-    let request = v1::CreateNetworkRequest { name: front(), ..Default::default() };
-    twice_on_a_host!(
-        done,
-        fleet,
-        networks,
-        create_network,
-        "NetworkService/CreateNetwork",
-        request
-    );
-    let network = v1::NetworkAttachment { name: front(), ..Default::default() };
-    let request = v1::ConnectNetworkRequest {
-        network: Some(network),
-        container: "c1".to_owned(),
-        ..Default::default()
-    };
-    twice_on_a_host!(
-        done,
-        fleet,
-        networks,
-        connect_network,
-        "NetworkService/ConnectNetwork",
-        request
-    );
-    let request = v1::DisconnectNetworkRequest {
-        network: front(),
-        container: "c1".to_owned(),
-        ..Default::default()
-    };
-    twice_on_a_host!(
-        done,
-        fleet,
-        networks,
-        disconnect_network,
-        "NetworkService/DisconnectNetwork",
-        request
-    );
-    let request = v1::RemoveNetworksRequest { networks: vec![front()], ..Default::default() };
-    twice_on_a_host!(
-        done,
-        fleet,
-        networks,
-        remove_networks,
-        "NetworkService/RemoveNetworks",
-        request
-    );
-    let request = v1::PruneNetworksRequest::default();
-    twice_on_a_host!(
-        done,
-        fleet,
-        networks,
-        prune_networks,
-        "NetworkService/PruneNetworks",
-        request
-    );
-    let request = v1::CreateVolumeRequest { name: "data".to_owned(), ..Default::default() };
-    twice_on_a_host!(done, fleet, volumes, create_volume, "VolumeService/CreateVolume", request);
-    let request =
-        v1::RemoveVolumesRequest { volumes: vec!["data".to_owned()], ..Default::default() };
-    twice_on_a_host!(done, fleet, volumes, remove_volumes, "VolumeService/RemoveVolumes", request);
-    let request = v1::PruneVolumesRequest::default();
-    twice_on_a_host!(done, fleet, volumes, prune_volumes, "VolumeService/PruneVolumes", request);
 }
 
 async fn of_rollouts(fleet: &Fleet, done: &mut BTreeSet<&'static str>) {

@@ -8,7 +8,7 @@ use crate::api::edge::some;
 use crate::api::in_use::differs;
 use crate::api::views::parse;
 use crate::body::network::network_differences;
-use crate::domain::NetworkRef;
+use crate::domain::{NetworkRef, is_engine_id, quoted};
 use crate::engine::{EngineError, ErrorKind, NetworkListing};
 use crate::fleet::fanout::HostCall;
 use crate::fleet::{Done, HostError};
@@ -64,7 +64,10 @@ async fn existing(
         [] => Ok(None),
         [id] => Ok(Some(id.clone())),
         _ => {
-            let short = |id: &String| id.chars().take(12).collect();
+            let short = |id: &String| match id.get(..12) {
+                Some(short) if is_engine_id(short) => short.to_owned(),
+                _ => quoted(id),
+            };
             let message = format!(
                 "the host has {} networks named {name}: {}; remove all but one by ID",
                 ids.len(),

@@ -290,6 +290,13 @@ async fn a_prune_keeps_volumes_with_names_unless_told_otherwise(world: &World<'_
     let labels = json!({&label: "", "keep": "no"});
     let named = json!({"Name": world.name("data"), "Labels": labels});
     engine.create_volume(&named).await.unwrap();
+    // One with options stays, as it may stand for what is elsewhere.
+    let special = json!({
+        "Name": world.name("special"),
+        "Labels": labels,
+        "DriverOpts": {"type": "tmpfs", "device": "tmpfs"},
+    });
+    engine.create_volume(&special).await.unwrap();
     let anonymous = json!({"Labels": labels});
     let anonymous = volume_of(&engine.create_volume(&anonymous).await.unwrap()).unwrap().name;
     let mut others = mine.clone();
@@ -299,6 +306,7 @@ async fn a_prune_keeps_volumes_with_names_unless_told_otherwise(world: &World<'_
     assert_eq!(engine.prune_volumes(&mine, false).await.unwrap().names, [anonymous]);
     assert!(engine.prune_volumes(&mine, false).await.unwrap().names.is_empty());
     assert_eq!(engine.prune_volumes(&mine, true).await.unwrap().names, [world.name("data")]);
+    engine.remove_volume(&volume_name(&world.name("special")), false).await.expect("it is there");
 }
 
 async fn a_driver_that_is_not_there_is_unsupported(world: &World<'_>) {

@@ -94,6 +94,7 @@ impl Model {
         let all = version.minor < MARKED || filters.flag("all")? == Some(true);
         let goes = |(name, volume): &(&String, &Volume)| {
             (all || volume.anonymous)
+                && volume.options.is_empty()
                 && self.volume_users(name).is_empty()
                 && filters.labels_match(&volume.labels_for(version))
         };
