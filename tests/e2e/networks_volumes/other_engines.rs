@@ -8,7 +8,7 @@ use super::mine::{Mine, own};
 use crate::support::Server;
 use crate::support::kinds::on_engines;
 
-on_engines!(networks_and_volumes_on_other_engines: newer);
+on_engines!(networks_and_volumes_on_other_engines: docker26 = Docker26, docker28 = Docker28);
 
 async fn networks_and_volumes_on_other_engines(kind: EngineKind) -> anyhow::Result<()> {
     let engine = Engine::shared(kind).await?.context("the kind is available")?;
@@ -49,6 +49,7 @@ async fn networks_and_volumes_on_other_engines(kind: EngineKind) -> anyhow::Resu
     let run = ["run", "-d", "-A", "--name", &web, "--network", &front, "-v", &volume, &image];
     cli.run(&run).await?.expect(0)?;
     let refused = cli.run(&["network", "rm", "-A", &front]).await?.expect(1)?;
+    assert!(refused.stderr.contains("ENGINE_CONFLICT"), "{refused:?}");
     assert!(refused.stderr.contains(&format!("used by {web}; ")), "{refused:?}");
     let refused = cli.run(&["volume", "rm", "-A", "-f", &data]).await?.expect(1)?;
     assert!(refused.stderr.contains(&format!("used by {web}; ")), "{refused:?}");

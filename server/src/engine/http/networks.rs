@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::HttpEngine;
-use super::link::Call;
+use super::link::{Call, is_podman};
 use crate::domain::{ContainerRef, NetworkRef};
 use crate::engine::operation::{
     CONNECT_NETWORK, CREATE_NETWORK, DISCONNECT_NETWORK, INSPECT_NETWORK, LIST_NETWORKS,
@@ -12,8 +12,8 @@ use crate::engine::operation::{
 };
 use crate::engine::wire::{NetworkCreation, NetworkItem, NetworkPrune};
 use crate::engine::{
-    Change, Created, EngineDocument, Filters, Listing, NetworkEngine, NetworkListing,
-    NetworkSummary, Result,
+    Change, Created, EngineDocument, EngineError, ErrorKind, Filters, Listing, NetworkEngine,
+    NetworkListing, NetworkSummary, Result,
 };
 
 #[async_trait]
@@ -35,7 +35,14 @@ impl NetworkEngine for HttpEngine {
 
     async fn remove_network(&self, network: &NetworkRef) -> Result<()> {
         let call = Call::new(&REMOVE_NETWORK, &["networks", network.as_str()]);
-        self.link.send(call).await.map(drop)
+        let answer = self.link.send(call).await?;
+        // Podman 4 answers with success even if the network is in use, and leaves it.
+        if is_podman(&answer) && self.inspect_network(network).await.is_ok() {
+            let message =
+                "the Engine reports success, but the network is still there; it may be in use";
+            return Err(EngineError::new(ErrorKind::Conflict, REMOVE_NETWORK.name, message));
+        }
+        Ok(())
     }
 
     async fn prune_networks(&self, filters: &Filters) -> Result<Vec<String>> {

@@ -30,7 +30,7 @@ impl Model {
                     wanted == (network.user_defined() && self.users(network).next().is_none())
                 })
         };
-        Ok(self.networks.iter().filter(matches).map(|it| network_json(it, json!({}))).collect())
+        Ok(self.networks.iter().filter(matches).map(|it| network_json(it, &json!({}))).collect())
     }
 
     /// `GET /networks/{id}`.
@@ -46,7 +46,7 @@ impl Model {
             (id.to_owned(), json)
         };
         let containers: Map<String, Value> = self.users(network).map(endpoint).collect();
-        Ok(network_json(network, containers.into()))
+        Ok(network_json(network, &containers.into()))
     }
 
     /// `POST /networks/create`; gives the ID.
@@ -178,7 +178,7 @@ impl Network {
     }
 }
 
-fn network_json(network: &Network, containers: Value) -> Value {
+fn network_json(network: &Network, containers: &Value) -> Value {
     let wanted = &network.wanted;
     let flag = |key: &str| wanted[key] == true;
     let map = |value: &Value| if value.is_object() { value.clone() } else { json!({}) };
