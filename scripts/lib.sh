@@ -63,8 +63,14 @@ install_engine() {
         say "masking docker-registry.service: the tests start registries of their own"
         as_root ln -s /dev/null /etc/systemd/system/docker-registry.service
     fi
+    if [ -d /run/systemd/system ] && ! command -v sshd >/dev/null &&
+        [ ! -e /etc/systemd/system/ssh.service ]; then
+        # The same goes for a server that accepts logins.
+        say "masking ssh.service: the tests start servers of their own"
+        as_root ln -s /dev/null /etc/systemd/system/ssh.service
+    fi
     # A busybox that is not static does not run in an image that holds nothing else.
-    apt_install docker.io docker-registry busybox-static apache2-utils
+    apt_install docker.io docker-registry busybox-static apache2-utils openssh-server openssh-client
 }
 
 # buf, from npm.

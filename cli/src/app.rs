@@ -11,9 +11,12 @@ use wharf::v1::container_service_client::ContainerServiceClient;
 use wharf::v1::exec_service_client::ExecServiceClient;
 use wharf::v1::host_service_client::HostServiceClient;
 use wharf::v1::image_service_client::ImageServiceClient;
+use wharf::v1::log_service_client::LogServiceClient;
+use wharf::v1::network_service_client::NetworkServiceClient;
 use wharf::v1::registry_service_client::RegistryServiceClient;
 use wharf::v1::rollout_service_client::RolloutServiceClient;
 use wharf::v1::system_service_client::SystemServiceClient;
+use wharf::v1::volume_service_client::VolumeServiceClient;
 
 use crate::exit::Failure;
 use crate::printer::Printer;
@@ -102,11 +105,14 @@ impl Connection {
     clients! {
         containers: ContainerServiceClient,
         exec: ExecServiceClient,
+        logs: LogServiceClient,
         images: ImageServiceClient,
         hosts: HostServiceClient,
+        networks: NetworkServiceClient,
         registries: RegistryServiceClient,
         rollouts: RolloutServiceClient,
         system: SystemServiceClient,
+        volumes: VolumeServiceClient,
     }
 
     /// `--timeout`, if it was given.

@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    completion, container, context, host, image, inspect, login, man, registry, rollout, system,
+    completion, container, context, host, image, inspect, login, man, network, registry, rollout,
+    system, volume,
 };
 use crate::duration::{self, Deadline};
 use crate::exit::Failure;
@@ -18,6 +19,7 @@ Examples:
   wharf pull -l env=prod registry/app:v2    pull on some hosts, in parallel
   wharf run -d -H web1,web2 --name web -p 80:8080 registry/app:v2
   wharf stop web1/web web2/web              containers as HOST/CONTAINER
+  wharf logs -f -l role=web web             one log of many hosts
   wharf rollout start web --image registry/app:v2 -l role=web
   wharf ps -A -o json | jq -r .name
 
@@ -44,7 +46,7 @@ pub struct Arguments {
         hide_possible_values = false
     )]
     pub output: Format,
-    /// Suppress progress and notes; ps and images print only IDs
+    /// Suppress progress and notes; ps, images, network ls, and volume ls print only IDs
     #[arg(short, long, global = true, help_heading = "Output")]
     pub quiet: bool,
     /// Deadline of each call to the server, such as 30s or 5m [default: none for calls on hosts,
@@ -92,6 +94,12 @@ pub enum Command {
     /// Containers: ls, create, run, start, stop, rm, prune, and more
     #[command(subcommand)]
     Container(container::Command),
+    /// Networks: ls, create, inspect, rm, prune, connect, disconnect
+    #[command(subcommand)]
+    Network(Box<network::Command>),
+    /// Volumes: ls, create, inspect, rm, prune
+    #[command(subcommand)]
+    Volume(volume::Command),
     /// Rolling upgrades: start, plan, ls, show, watch, pause, resume, promote, abort, undo
     #[command(subcommand)]
     Rollout(Box<rollout::Command>),
@@ -138,9 +146,11 @@ pub enum Command {
     Update(container::update::Args),
     /// Wait until containers stop, and print their exit statuses
     Wait(container::wait::Args),
+    /// Show the logs of containers, also of many hosts as one stream
+    Logs(container::logs::Args),
     /// Remove containers
     Rm(container::remove::Args),
-    /// Show the Engine's details of containers or images
+    /// Show the Engine's details of containers, images, networks, or volumes
     Inspect(inspect::Args),
     /// Show the processes of a container
     Top(container::top::Args),

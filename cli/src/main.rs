@@ -8,7 +8,7 @@
 //! ```
 //!
 //! - [`args`]: the command line as typed; [`commands`]: one file for each verb.
-//! - [`targets`], [`spec`], [`duration`]: convert arguments to parts of a request; pure.
+//! - [`targets`], [`spec`], [`duration`], [`moment`]: convert arguments to parts of a request; pure.
 //! - [`file`]: converts a rollout file (YAML) to a message; pure except for reading.
 //! - [`server`], [`contexts`], [`credentials`]: files and environment of the user.
 //! - [`fanout`], [`report`], [`progress`]: read and print the responses of many hosts.
@@ -28,6 +28,7 @@ mod file;
 #[cfg(test)]
 mod fuzz;
 mod json;
+mod moment;
 mod printer;
 mod progress;
 mod reach;

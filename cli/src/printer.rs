@@ -23,6 +23,15 @@ pub enum Format {
     Name,
 }
 
+/// A stream of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
 /// Writes to stdout and stderr.
 pub struct Printer {
     /// Format of the data.
@@ -33,7 +42,9 @@ pub struct Printer {
     pub bars: MultiProgress,
     closed: Cell<bool>,
     lost: RefCell<Option<io::Error>>,
-    colour: bool,
+    /// Whether they are terminals, by [`Stream`].
+    terminals: [bool; 2],
+    may_colour: bool,
 }
 
 impl Printer {
@@ -49,7 +60,8 @@ impl Printer {
             bars: MultiProgress::new(),
             closed: Cell::new(false),
             lost: RefCell::new(None),
-            colour: io::stderr().is_terminal() && !set("NO_COLOR") && !dumb,
+            terminals: [io::stdout().is_terminal(), io::stderr().is_terminal()],
+            may_colour: !set("NO_COLOR") && !dumb,
         }
     }
 
@@ -85,12 +97,16 @@ impl Printer {
 
     /// Data of several lines, unchanged: without text from hosts, or already escaped.
     pub fn text(&self, text: &str) {
+        self.bytes(format!("{text}\n").as_bytes());
+    }
+
+    fn bytes(&self, bytes: &[u8]) {
         if self.closed.get() {
             return;
         }
         self.bars.suspend(|| {
             let mut stdout = io::stdout().lock();
-            let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n"));
+            let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
             if let Err(error) = written {
                 self.closed.set(true);
                 if error.kind() != io::ErrorKind::BrokenPipe {
@@ -100,22 +116,24 @@ impl Printer {
         });
     }
 
-    /// Output of a command in a container, as it is: the user asked for this one.
-    pub fn raw(&self, bytes: &[u8], is_error: bool) {
-        if is_error {
-            // A closed stderr leaves nowhere to report an error.
-            let _ = io::stderr().lock().write_all(bytes);
-            return;
-        }
-        if self.closed.get() {
-            return;
-        }
-        let mut stdout = io::stdout().lock();
-        if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-            self.closed.set(true);
-            if error.kind() != io::ErrorKind::BrokenPipe {
-                self.lost.replace(Some(error));
-            }
+    /// Whether the stream is a terminal.
+    pub fn is_terminal(&self, stream: Stream) -> bool {
+        self.terminals[stream as usize]
+    }
+
+    /// Whether colours may be used on the stream.
+    pub fn has_colour(&self, stream: Stream) -> bool {
+        self.may_colour && self.is_terminal(stream)
+    }
+
+    /// Bytes that are written as they are, such as lines of a log.
+    pub fn raw(&self, stream: Stream, bytes: &[u8]) {
+        match stream {
+            Stream::Stdout => self.bytes(bytes),
+            Stream::Stderr => self.bars.suspend(|| {
+                // A closed stderr leaves nowhere to report an error.
+                let _ = io::stderr().lock().write_all(bytes);
+            }),
         }
     }
 
@@ -155,7 +173,11 @@ impl Printer {
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[1;{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.has_colour(Stream::Stderr) {
+            format!("\x1b[1;{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 

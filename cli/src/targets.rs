@@ -46,7 +46,7 @@ pub enum Access {
     Write,
 }
 
-/// One call of a command: these containers on these hosts.
+/// One call of a command: these containers, or other things with names, on these hosts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContainerCall {
     /// The hosts.
@@ -112,10 +112,11 @@ impl TargetArgs {
         }
     }
 
-    /// The calls for containers that may be given as HOST/CONTAINER. No host has two calls
-    /// unless hosts are chosen by label and named as well.
-    pub fn container_calls(
+    /// The calls for containers that may be given as HOST/CONTAINER, or for other things: `what` is
+    /// what they are. No host has two calls unless hosts are chosen by label and named as well.
+    pub fn calls(
         &self,
+        what: &str,
         given: &[String],
         access: Access,
     ) -> Result<Vec<ContainerCall>, Failure> {
@@ -123,12 +124,14 @@ impl TargetArgs {
         let mut everywhere: Vec<String> = Vec::new();
         for name in given {
             match name.split_once('/') {
-                None if name.is_empty() => return Err(Failure::usage("a container name is empty")),
+                None if name.is_empty() => {
+                    return Err(Failure::Usage(format!("a {what} name is empty")));
+                }
                 None => push_new(&mut everywhere, name),
                 Some((host, container)) => {
                     if host.is_empty() || container.is_empty() || container.contains('/') {
                         return Err(Failure::Usage(format!(
-                            "\"{}\" is not a container; write NAME or HOST/NAME",
+                            "\"{}\" is not a {what}; write NAME or HOST/NAME",
                             name.escape_debug()
                         )));
                     }
@@ -146,9 +149,9 @@ impl TargetArgs {
             )));
         }
         if everywhere.is_empty() && !self.is_empty() {
-            return Err(Failure::usage(
-                "every container already names its host; remove either -H, -l, -A, and --exclude, or the HOST/ before the containers",
-            ));
+            return Err(Failure::Usage(format!(
+                "every {what} already names its host; remove either -H, -l, -A, and --exclude, or the HOST/ before the {what}s"
+            )));
         }
         // With hosts selected by name, merge the calls to one per host.
         if !by_host.is_empty() && !everywhere.is_empty() && !self.host.is_empty() {
@@ -255,12 +258,12 @@ mod tests {
         let none = TargetArgs::default();
         let given = strings(&["web1/web", "web2/web", "db/pg", "db/pg"]);
         assert_eq!(
-            none.container_calls(&given, Access::Write).unwrap(),
+            none.calls("container", &given, Access::Write).unwrap(),
             [call(&["db"], &["pg"]), call(&["web1", "web2"], &["web"])]
         );
         let mixed = strings(&["web", "b/extra"]);
         assert_eq!(
-            hosts(&["a", "b"]).container_calls(&mixed, Access::Write).unwrap(),
+            hosts(&["a", "b"]).calls("container", &mixed, Access::Write).unwrap(),
             [call(&["a"], &["web"]), call(&["b"], &["extra", "web"])]
         );
     }
@@ -269,7 +272,7 @@ mod tests {
     fn an_unqualified_name_needs_hosts_although_another_is_qualified() {
         let given = strings(&["web1/web", "web"]);
         let Err(Failure::Usage(message)) =
-            TargetArgs::default().container_calls(&given, Access::Write)
+            TargetArgs::default().calls("container", &given, Access::Write)
         else {
             panic!()
         };
@@ -287,7 +290,7 @@ mod tests {
             (excluding(TargetArgs::default(), "a"), vec!["a/web"]),
             (excluding(everywhere, "b"), vec!["web", "b/web"]),
         ] {
-            let result = targets.container_calls(&strings(&given), Access::Write);
+            let result = targets.calls("container", &strings(&given), Access::Write);
             assert!(matches!(result, Err(Failure::Usage(_))), "{targets:?} {given:?}");
         }
     }
@@ -295,7 +298,7 @@ mod tests {
     #[test]
     fn what_is_neither_name_nor_host_and_name_is_refused() {
         for wrong in ["/web", "web1/", "a/b/c", ""] {
-            let result = hosts(&["a"]).container_calls(&strings(&[wrong]), Access::Read);
+            let result = hosts(&["a"]).calls("container", &strings(&[wrong]), Access::Read);
             assert!(matches!(result, Err(Failure::Usage(_))), "{wrong}");
         }
     }

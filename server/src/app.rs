@@ -30,11 +30,14 @@ use crate::api::exec::Exec;
 use crate::api::hosts::Hosts;
 use crate::api::images::Images;
 use crate::api::incoming::IncomingLayer;
+use crate::api::logs::Logs;
 use crate::api::methods::Methods;
+use crate::api::networks::Networks;
 use crate::api::origin::WebAccess;
 use crate::api::registries::Registries;
 use crate::api::rollouts::RolloutApi;
 use crate::api::system::System;
+use crate::api::volumes::Volumes;
 use crate::config::{Access, Config, ConfigFile, Limits, Listen};
 use crate::domain::{Host, UnixPath};
 use crate::engine::http::{ConnectorSettings, HttpConnector};
@@ -106,6 +109,8 @@ impl Server {
         }
         let pool = Arc::new(EnginePool::new(HttpHosts(HttpConnector::new(ConnectorSettings {
             answer_memory: config.limits.answer_memory,
+            ssh_directory: config.store.data_dir.join("ssh"),
+            ssh_handshakes: config.limits.ssh_handshakes,
             ..ConnectorSettings::default()
         }))));
         let stopping = CancellationToken::new();
@@ -233,6 +238,11 @@ fn routes(
             Arc::clone(edge),
         )))
         .add_service(v1::exec_service_server::ExecServiceServer::new(Exec(Arc::clone(edge))))
+        .add_service(v1::log_service_server::LogServiceServer::new(Logs(Arc::clone(edge))))
+        .add_service(v1::network_service_server::NetworkServiceServer::new(Networks(Arc::clone(
+            edge,
+        ))))
+        .add_service(v1::volume_service_server::VolumeServiceServer::new(Volumes(Arc::clone(edge))))
         .add_service(v1::registry_service_server::RegistryServiceServer::new(Registries(
             Arc::clone(edge),
         )))

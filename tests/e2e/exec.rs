@@ -11,7 +11,7 @@ use wharf::v1::exec_request::Event as Sent;
 use wharf::v1::exec_response::Event as Answered;
 use wharf::v1::run_command_response::Event;
 use wharf::v1::{
-    CloseStdin, CommandSpec, ExecRequest, ExecResponse, ExecStart, OutputStream, RunCommandRequest,
+    CloseStdin, CommandSpec, ExecRequest, ExecResponse, ExecStart, OutputSource, RunCommandRequest,
     StopContainersRequest, TerminalSize,
 };
 
@@ -31,7 +31,7 @@ fn told(payloads: &[(String, Event)], host: &str) -> (String, String, Option<i32
     let (mut out, mut error, mut code) = (Vec::new(), Vec::new(), None);
     for (_, event) in payloads.iter().filter(|(name, _)| name == host) {
         match event {
-            Event::Output(output) if output.stream() == OutputStream::Stderr => {
+            Event::Output(output) if output.source() == OutputSource::Stderr => {
                 error.extend_from_slice(&output.data);
             }
             Event::Output(output) => out.extend_from_slice(&output.data),

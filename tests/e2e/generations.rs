@@ -4,5 +4,5 @@ mod compose;
 mod inspection;
 mod podman;
 mod recreate;
-mod stage;
+pub mod stage;
 mod testbed_works;

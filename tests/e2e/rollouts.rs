@@ -13,7 +13,7 @@ mod gates;
 mod history;
 mod keeping;
 mod refusals;
-mod scene;
+pub mod scene;
 mod steering;
 mod terms;
 mod undo;

@@ -4,6 +4,7 @@
 //! ```text
 //! fleet ──> engine, registry        the fixture that the tests of one process share
 //! engine ─> kind, tls, image        one Engine: containerd and dockerd, or podman
+//! sshd                              a server for logins, and the configuration of its client
 //! wharfd, cli                       the real binaries of this workspace
 //!    └────> daemon ──> run ──> sweep
 //! ```
@@ -27,6 +28,7 @@ pub mod poll;
 pub mod process;
 pub mod registry;
 pub mod run;
+pub mod sshd;
 pub mod sweep;
 pub mod tls;
 pub mod tools;
@@ -40,6 +42,7 @@ pub use kind::EngineKind;
 pub use poll::{LIMIT, eventually};
 pub use registry::{Registry, registry_auth};
 pub use reqwest::Method;
+pub use sshd::Sshd;
 pub use wharfd::{Wharfd, WharfdOptions};
 
 /// A name that no other test uses, such as `web-3f2a9c41`: tests that share an Engine must not

@@ -68,6 +68,21 @@ pub fn is_stopped(pid: u32) -> bool {
     })
 }
 
+/// The processes that this one has started and that have not ended.
+pub fn children(parent: u32) -> Vec<ProcessId> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid: &u32| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
+            fields.split(' ').nth(1).is_some_and(|it| it.parse() == Ok(parent))
+        })
+        .filter_map(ProcessId::of)
+        .collect()
+}
+
 /// All processes that run one of `programs` with an argument that names something below
 /// `directory`.
 pub fn find(programs: &[&str], directory: &Path) -> Vec<ProcessId> {

@@ -27,7 +27,7 @@ pub const ROOT_MARKER: &str = "/run/wharf-testbed";
 
 /// What the testbed starts, and what those start with the directory among their arguments.
 const PROGRAMS: &[&str] =
-    &["dockerd", "containerd", "docker-registry", "wharfd", "runc", "podman", "conmon"];
+    &["dockerd", "containerd", "docker-registry", "wharfd", "runc", "podman", "conmon", "sshd"];
 
 /// The lock that the reaper of a run holds.
 const LOCK: &str = "reaper.lock";

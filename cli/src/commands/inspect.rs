@@ -6,7 +6,7 @@ use wharf::fanout::FanoutResponse;
 use wharf::v1::{EngineJson, HostOutcome, ItemResult};
 
 use crate::app::{App, Connection};
-use crate::commands::{container, image};
+use crate::commands::{container, image, network, volume};
 use crate::exit::Failure;
 use crate::fanout::{self, Observer, Opening};
 use crate::json;
@@ -34,6 +34,10 @@ enum Kind {
     Container,
     /// Images
     Image,
+    /// Networks
+    Network,
+    /// Volumes
+    Volume,
 }
 
 /// One inspected object.
@@ -56,7 +60,7 @@ pub enum Answer {
     Other,
 }
 
-/// Shows containers or images.
+/// Shows objects of any kind.
 pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     match args.kind {
         Kind::Container => container::inspect::run(app, args.container).await,
@@ -66,6 +70,16 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
             let args =
                 image::inspect::Args { images: which.containers, format, targets: which.targets };
             image::inspect::run(app, args).await
+        }
+        Kind::Network => {
+            let container::inspect::Args { which, format, .. } = args.container;
+            let (networks, targets) = (which.containers, which.targets);
+            network::inspect::run(app, network::inspect::Args { networks, format, targets }).await
+        }
+        Kind::Volume => {
+            let container::inspect::Args { which, format, .. } = args.container;
+            let (volumes, targets) = (which.containers, which.targets);
+            volume::inspect::run(app, volume::inspect::Args { volumes, format, targets }).await
         }
     }
 }

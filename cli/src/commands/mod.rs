@@ -8,16 +8,18 @@ pub mod image;
 pub mod inspect;
 pub mod login;
 pub mod man;
+pub mod network;
 pub mod registry;
 pub mod rollout;
 pub mod system;
+pub mod volume;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use wharf::fanout::FanoutResponse;
 use wharf::v1::host_selector::Selection;
-use wharf::v1::{Filter, ListHostsRequest};
+use wharf::v1::{Filter, HostSelector, ListHostsRequest};
 
 use crate::app::{App, Connection};
 use crate::args::Command;
@@ -25,7 +27,7 @@ use crate::exit::Failure;
 use crate::fanout::{self, Observer, Opening};
 use crate::report;
 use crate::report::listing::{Listing, Look, View};
-use crate::targets::{ContainerCall, named};
+use crate::targets::{Access, ContainerCall, TargetArgs, named};
 
 /// A call to open: `call!(connection, containers.list_containers, message)`.
 macro_rules! call {
@@ -45,6 +47,8 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Host(command) => host::run(app, command).await,
         Command::Image(command) => image::run(app, command).await,
         Command::Container(command) => container::run(app, command).await,
+        Command::Network(command) => network::run(app, *command).await,
+        Command::Volume(command) => volume::run(app, command).await,
         Command::Rollout(command) => rollout::run(app, *command).await,
         Command::Registry(command) => registry::run(app, command).await,
         Command::Context(command) => context::run(app, command),
@@ -66,6 +70,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Rename(args) => container::rename::run(app, args).await,
         Command::Update(args) => container::update::run(app, args).await,
         Command::Wait(args) => container::wait::run(app, args).await,
+        Command::Logs(args) => container::logs::run(app, args).await,
         Command::Rm(args) => container::remove::run(app, args).await,
         Command::Inspect(args) => inspect::run(app, args).await,
         Command::Top(args) => container::top::run(app, args).await,
@@ -152,6 +157,40 @@ pub async fn verify_hosts(connection: &Connection, calls: &[ContainerCall]) -> R
         ListHostsRequest { page_size: 1, targets: Some(named(names)), ..Default::default() };
     let mut hosts = connection.hosts();
     connection.unary(request, async |request| hosts.list_hosts(request).await).await.map(drop)
+}
+
+/// The connection, and the calls for things that may be given as HOST/NAME; usage is checked before
+/// the connection is made. `what` is what they are, such as "volume".
+pub async fn connect_for(
+    app: &App,
+    targets: &TargetArgs,
+    what: &str,
+    names: &[String],
+    access: Access,
+) -> Result<(Connection, Vec<ContainerCall>), Failure> {
+    let calls = targets.calls(what, names, access)?;
+    let connection = app.connect().await?;
+    if access == Access::Write {
+        verify_hosts(&connection, &calls).await?;
+    }
+    Ok((connection, calls))
+}
+
+/// The hosts and the bare name of one thing that may be given as HOST/NAME.
+pub fn one_call(
+    targets: &TargetArgs,
+    what: &str,
+    name: &str,
+    access: Access,
+) -> Result<(HostSelector, String), Failure> {
+    if name.contains('/') && !targets.is_empty() {
+        return Err(Failure::Usage(format!(
+            "the {what} already names its host; omit either HOST/ or -H, -l, and -A"
+        )));
+    }
+    let mut calls = targets.calls(what, &[name.to_owned()], access)?;
+    let call = calls.remove(0);
+    Ok((call.targets, call.containers.into_iter().next().unwrap_or_default()))
 }
 
 /// Filters as typed, `KEY=VALUE` each; values of the same key are grouped.

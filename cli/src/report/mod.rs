@@ -2,10 +2,12 @@
 //!
 //! - [`listing`]: reads that fill a table.
 //! - [`actions`]: writes on containers and images by name.
+//! - [`logs`]: logs of containers.
 //! - [`transfers`]: pull, push, and create, with progress.
 
 pub mod actions;
 pub mod listing;
+pub mod logs;
 pub mod transfers;
 
 use tonic::Code;

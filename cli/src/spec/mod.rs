@@ -2,7 +2,8 @@
 //! [`body::read`].
 //!
 //! - [`flags`]: the flags of `create` and `run`; [`build`]: the `ContainerSpec` they make.
-//! - [`values`], [`ports`], [`mounts`], [`networks`], [`files`]: the syntax of single values and files.
+//! - [`values`], [`ports`], [`mounts`], [`networks`], [`files`]: the syntax of single values and files;
+//!   [`pools`]: the addresses of a network.
 //! - [`body`]: the Engine's own JSON.
 
 pub mod body;
@@ -11,5 +12,6 @@ pub mod files;
 pub mod flags;
 pub mod mounts;
 pub mod networks;
+pub mod pools;
 pub mod ports;
 pub mod values;

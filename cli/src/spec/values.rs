@@ -88,6 +88,15 @@ pub fn ulimit(text: &str) -> Result<Ulimit, String> {
     Ok(Ulimit { name: name.to_owned(), soft, hard })
 }
 
+/// `KEY` or `KEY=VALUE`, as docker has it for labels and options of drivers.
+pub fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    if key.is_empty() {
+        return Err(format!("\"{text}\" is not KEY or KEY=VALUE"));
+    }
+    Ok((key.to_owned(), value.to_owned()))
+}
+
 /// `KEY=VALUE` with a key.
 pub fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -212,6 +221,9 @@ mod tests {
     fn pairs_hosts_and_tmpfs() {
         assert_eq!(key_value("a=b=c"), Ok(("a".into(), "b=c".into())));
         assert!(key_value("=b").is_err() && key_value("a").is_err());
+        assert_eq!(key_and_value("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert_eq!(key_and_value("a"), Ok(("a".into(), String::new())));
+        assert!(key_and_value("=b").is_err() && key_and_value("").is_err());
         assert_eq!(extra_host("db=10.0.0.1").as_deref(), Ok("db:10.0.0.1"));
         assert_eq!(extra_host("db:::1").as_deref(), Ok("db:::1"));
         assert_eq!(extra_host("db:[::1]").as_deref(), Ok("db:::1"));

@@ -3,6 +3,8 @@
 pub mod containers;
 pub mod hosts;
 pub mod images;
+pub mod log_text;
+pub mod networks;
 pub mod plans;
 pub mod rollout_hosts;
 pub mod rollouts;

@@ -12,7 +12,8 @@ use super::problem::Finish;
 use super::problem::Problem;
 use crate::body::violation::Violations;
 use crate::domain::{
-    ContainerRef, HostName, ImageName, LabelSelector, Reason, RegistryHost, RegistryLogin, Secret,
+    ContainerRef, HostName, ImageName, LabelSelector, NetworkRef, Reason, RegistryHost,
+    RegistryLogin, Secret, VolumeName,
 };
 use crate::engine::{EngineDocument, Filters};
 use crate::fleet::select::{SelectError, Selection, Targets};
@@ -115,6 +116,16 @@ pub fn container_refs(violations: &mut Violations, names: &[String]) -> Vec<Cont
 /// The field `images`: references or IDs, at least one, without duplicates.
 pub fn image_names(violations: &mut Violations, names: &[String]) -> Vec<ImageName> {
     each_name(violations, "images", names, ImageName::parse)
+}
+
+/// The field `networks`: names or IDs, at least one, without duplicates.
+pub fn network_refs(violations: &mut Violations, names: &[String]) -> Vec<NetworkRef> {
+    each_name(violations, "networks", names, NetworkRef::parse)
+}
+
+/// The field `volumes`: names, at least one, without duplicates.
+pub fn volume_names(violations: &mut Violations, names: &[String]) -> Vec<VolumeName> {
+    each_name(violations, "volumes", names, VolumeName::parse)
 }
 
 fn each_name<T: PartialEq, E: fmt::Display>(

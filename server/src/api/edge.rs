@@ -267,6 +267,13 @@ impl<T> FanoutCall<T> {
         self
     }
 
+    /// Works on all hosts at the same time: for streams that do not end by themselves.
+    #[must_use]
+    pub fn all_at_once(mut self) -> Self {
+        self.options.max_parallel = usize::MAX;
+        self
+    }
+
     /// Maximum time that work continues without a caller.
     #[must_use]
     pub fn background_limit(mut self, limit: Duration) -> Self {

@@ -14,7 +14,7 @@ use wharf::v1::run_command_response::Event;
 use super::edge::{Edge, ResponseStream, TRANSFER_LIMIT, checked};
 use crate::body::violation::Violations;
 use crate::domain::{ContainerRef, quoted};
-use crate::engine::{Engine, EngineError, ErrorKind, ExecSession, ExecSpec, Frame, OutputStream};
+use crate::engine::{Engine, EngineError, ErrorKind, ExecSession, ExecSpec, Frame, OutputSource};
 use crate::fleet::fanout::HostCall;
 use crate::fleet::{Done, HostError};
 
@@ -103,12 +103,12 @@ async fn exit_code(engine: &dyn Engine, id: &str) -> Result<i32, EngineError> {
 }
 
 /// Some output as sent.
-fn output(Frame { stream, data }: Frame) -> v1::CommandOutput {
-    let stream = match stream {
-        OutputStream::Stdout => v1::OutputStream::Stdout,
-        OutputStream::Stderr => v1::OutputStream::Stderr,
+fn output(Frame { source, data }: Frame) -> v1::CommandOutput {
+    let source = match source {
+        OutputSource::Stdout => v1::OutputSource::Stdout,
+        OutputSource::Stderr => v1::OutputSource::Stderr,
     };
-    v1::CommandOutput { stream: stream.into(), data: data.into() }
+    v1::CommandOutput { source: source.into(), data: data.into() }
 }
 
 /// Checks a command. `field` is its field in the request.

@@ -33,6 +33,8 @@ pub const DEFAULT: Limit = Limit { bytes: 4 << 10, entries: 1000 };
 const ARGUMENTS: Limit = Limit { bytes: 128 << 10, entries: 10_000 };
 /// Maximum number of hosts in one call: as many as it can contact at the same time.
 const HOSTS: Limit = Limit { entries: 10_000, ..DEFAULT };
+/// One for each container whose log is read.
+const POSITIONS: Limit = Limit { entries: 10_000, ..DEFAULT };
 /// One for each port that there is.
 const PORTS: Limit = Limit { entries: 65_536, ..DEFAULT };
 const CERTIFICATE: Limit = Limit { bytes: 256 << 10, ..DEFAULT };
@@ -48,7 +50,7 @@ const ENGINE_JSON: Limit = Limit { bytes: 3 << 20, ..DEFAULT };
 const INPUT: Limit = Limit { bytes: 1 << 20, ..DEFAULT };
 
 /// The fields that need more than the default. They are also listed in docs/api.md.
-pub const OTHERS: [(&str, Limit); 21] = [
+pub const OTHERS: [(&str, Limit); 22] = [
     ("CommandSpec.command", ARGUMENTS),
     ("CommandSpec.env", ARGUMENTS),
     ("ContainerSpec.command", ARGUMENTS),
@@ -67,6 +69,7 @@ pub const OTHERS: [(&str, Limit); 21] = [
     ("RegistryCredentials.password", PASSWORD),
     ("RolloutPolicy.drain", ARGUMENTS),
     ("RolloutPolicy.verify", ARGUMENTS),
+    ("StreamLogsRequest.after", POSITIONS),
     ("TlsMaterial.ca_pem", CERTIFICATE),
     ("TlsMaterial.certificate_pem", CERTIFICATE),
     ("TlsMaterial.private_key_pem", CERTIFICATE),

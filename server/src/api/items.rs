@@ -130,6 +130,11 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// For so many items.
+    pub fn of(total: usize) -> Self {
+        Self { total, ..Self::default() }
+    }
+
     /// Adds a result and returns whether it changed anything.
     pub fn count(&mut self, result: Result<ItemDone, HostError>) -> bool {
         match result {

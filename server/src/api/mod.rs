@@ -1,8 +1,8 @@
 //! The gRPC edge: from messages to checked values, from the fleet's outcomes to messages.
 //!
 //! - [`edge`]: shared by all services; [`answer`]: the envelope of a fan-out.
-//! - One file a service: [`hosts`], [`images`], [`containers`], [`exec`], [`rollouts`],
-//!   [`registries`], [`system`].
+//! - One file a service: [`hosts`], [`images`], [`containers`], [`exec`], [`logs`], [`networks`],
+//!   [`volumes`], [`rollouts`], [`registries`], [`system`].
 //! - [`convert`]: requests in; [`views`]: answers out.
 //! - [`table`]: the one table from cause to gRPC code; [`problem`]: how errors are sent.
 //! - [`auth`]: authentication and authorization, with the roles in the contract ([`methods`]);
@@ -25,14 +25,18 @@ pub mod field_limits;
 mod fuzz;
 pub mod hosts;
 pub mod images;
+mod in_use;
 pub mod incoming;
 pub mod items;
+pub mod logs;
 pub mod methods;
+pub mod networks;
 pub mod operations;
 pub mod origin;
 pub mod problem;
 pub mod registries;
 pub mod replay;
+mod resource_views;
 pub mod response_recorder;
 pub mod rollouts;
 pub mod size;
@@ -43,3 +47,4 @@ pub mod throttle;
 pub mod transfer;
 mod unknown;
 pub mod views;
+pub mod volumes;

@@ -88,6 +88,11 @@ fn may_have_been_done(reason: Reason) -> bool {
         // Nothing was sent, or only a read.
         R::HostUnreachable
         | R::HostTlsFailed
+        | R::SshHostKeyChanged
+        | R::SshHostKeyUnknown
+        | R::SshPermissionDenied
+        | R::SshNotInstalled
+        | R::SshSocketUnavailable
         | R::HostConnectionLost
         | R::HostSkipped
         | R::EngineApiVersion
@@ -131,13 +136,14 @@ mod tests {
     use crate::api::problem::Problem;
 
     /// The reasons for which a retry repeats the first result. All others are tried again.
-    const STAND: [Reason; 10] = [
+    const STAND: [Reason; 11] = [
         Reason::HostTimeout,
         Reason::ResultUnknown,
         Reason::EngineBadAnswer,
         Reason::EngineAnswerTooLarge,
         Reason::EngineError,
         Reason::Internal,
+        Reason::CommandFailed,
         Reason::SomeHostsFailed,
         Reason::AllHostsFailed,
         Reason::ServerStopping,

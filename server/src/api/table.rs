@@ -136,6 +136,12 @@ fn hint(kind: ErrorKind) -> &'static str {
             "raise the limits of wharfd, such as LimitNOFILE of its systemd unit; nothing was sent to the host"
         }
         Kind::Tls => "",
+        // Theirs say what to do, too.
+        Kind::SshHostKeyChanged
+        | Kind::SshHostKeyUnknown
+        | Kind::SshPermissionDenied
+        | Kind::SshNotInstalled
+        | Kind::SshSocketUnavailable => "",
         Kind::ConnectionLost => "retry",
         Kind::ResultUnknown => "the result is unknown; check the host before you retry",
         Kind::BadAnswer => "check that the address is that of a Docker Engine",

@@ -147,7 +147,7 @@ pub fn parse<T: for<'de> Deserialize<'de>>(
 
 /// A message that no client can receive is an error of the host, and must not end the whole
 /// response.
-fn fits<T: Message>(
+pub fn fits<T: Message>(
     items: &[T],
     operation: &'static str,
     what: &str,
@@ -206,7 +206,8 @@ fn container(container: ContainerSummary, version: ApiVersion) -> v1::Container 
     }
 }
 
-fn kept_json(json: String, version: ApiVersion) -> v1::EngineJson {
+/// The Engine's own JSON of an item of a list.
+pub fn kept_json(json: String, version: ApiVersion) -> v1::EngineJson {
     v1::EngineJson { json, api_version: version.to_string() }
 }
 

@@ -41,7 +41,7 @@ impl Hosts for FleetHosts {
         })?;
         self.pool
             .engine(known)
-            .map_err(|error| Trouble { reason: Reason::HostTlsFailed, message: error.to_string() })
+            .map_err(|error| Trouble { reason: error.kind.reason(), message: error.to_string() })
     }
 
     fn published_at(&self, host: &HostName) -> Option<String> {
@@ -50,6 +50,7 @@ impl Hosts for FleetHosts {
             HostAddress::Tcp(address) => {
                 Some(address.host().to_string().trim_matches(['[', ']']).to_owned())
             }
+            HostAddress::Ssh(address) => Some(address.destination()),
         }
     }
 

@@ -16,7 +16,7 @@ mod health;
 mod image;
 mod isolation;
 mod mount;
-mod network;
+pub(in crate::body) mod network;
 mod process;
 pub(in crate::body) mod resources;
 pub(in crate::body) mod restart;

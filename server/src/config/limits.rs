@@ -21,6 +21,8 @@ pub struct Limits {
     pub first_request_timeout: Duration,
     /// Memory for responses of Engines, in bytes; 512 MiB by default.
     pub answer_memory: usize,
+    /// Logins over ssh at the same time; 8 by default.
+    pub ssh_handshakes: usize,
 }
 
 /// `[limits]` as written.
@@ -33,6 +35,7 @@ pub(super) struct Table {
     handshake_timeout_seconds: Option<i64>,
     first_request_timeout_seconds: Option<i64>,
     answer_memory_mib: Option<i64>,
+    ssh_handshakes: Option<i64>,
 }
 
 impl Default for Limits {
@@ -44,6 +47,7 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(10),
             first_request_timeout: Duration::from_secs(60),
             answer_memory: 512 << 20,
+            ssh_handshakes: 8,
         }
     }
 }
@@ -74,6 +78,7 @@ impl Table {
             86_400,
         )?;
         let memory = number("answer_memory_mib", self.answer_memory_mib, 512, 1 << 20)?;
+        let ssh = number("ssh_handshakes", self.ssh_handshakes, 8, 1000)?;
         Ok(Limits {
             max_connections: size(connections),
             max_streams_per_connection: number(
@@ -86,6 +91,7 @@ impl Table {
             handshake_timeout: seconds(handshake),
             first_request_timeout: seconds(request),
             answer_memory: size(memory) << 20,
+            ssh_handshakes: size(ssh),
         })
     }
 }

@@ -372,7 +372,7 @@ fn the_example_loads_and_has_every_key() {
         fs::write(files.path("tls") + "/" + key, key_pem).unwrap();
     }
     let config = load(&["--config", &files.path("wharfd.toml")], &[]).unwrap();
-    assert_eq!(config.hosts.hosts.len(), 4);
+    assert_eq!(config.hosts.hosts.len(), 5);
     assert!(matches!(config.access, Access::Secured { .. }), "{:?}", config.access);
 
     let keys: toml::Table = example.parse().unwrap();

@@ -4,18 +4,24 @@
 //! IP addresses, and take user names, paths and queries that would go somewhere else than the
 //! operator believes. Called by the configuration, the API and the store.
 
+mod ssh;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+pub use ssh::SshAddress;
+
 use super::text::{alphanumeric_or, begins_alphanumeric, ends_alphanumeric, quoted, text_value};
 
-/// Where an Engine listens. `ssh` is to become a third kind.
+/// Where an Engine listens.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HostAddress {
     /// A unix socket of this machine, `unix:///path`.
     Unix(UnixPath),
     /// `tcp://host:port`, plain or with TLS.
     Tcp(TcpAddress),
+    /// `ssh://[user@]host[:port][/path]`, a unix socket of another machine over ssh.
+    Ssh(SshAddress),
 }
 
 /// The absolute path of a unix socket, at most 107 bytes, without control characters.
@@ -51,7 +57,7 @@ pub enum Transport {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// No text at all.
-    #[error("the address is empty; write unix:///PATH or tcp://HOST:PORT")]
+    #[error("the address is empty; write ssh://USER@HOST, unix:///PATH, or tcp://HOST:PORT")]
     Empty,
     /// Text without `://`.
     #[error("{} has no scheme; write {suggestion}", quoted(.address))]
@@ -72,15 +78,22 @@ pub enum AddressError {
         /// `http` or `https`.
         scheme: &'static str,
     },
-    /// `ssh://`.
+    /// An `ssh://` address with a part that is refused.
+    #[error("{}: {problem}", quoted(.address))]
+    Ssh {
+        /// The text.
+        address: String,
+        /// The problem and the remedy.
+        problem: &'static str,
+    },
+    /// A password in an `ssh://` address, which is therefore not shown.
     #[error(
-        "{}: ssh:// is not supported yet; use tcp:// with TLS, or forward the socket with ssh and use unix://",
-        quoted(.0)
+        "an ssh:// address cannot contain a password; write ssh://USER@HOST, and let the user of wharfd log in with a key, from its files or its ssh-agent"
     )]
-    Ssh(String),
+    SshPassword,
     /// Any other scheme.
     #[error(
-        "{} has an unsupported scheme; write unix:///PATH or tcp://HOST:PORT",
+        "{} has an unsupported scheme; write ssh://USER@HOST, unix:///PATH, or tcp://HOST:PORT",
         quoted(.0)
     )]
     UnknownScheme(String),
@@ -123,7 +136,8 @@ pub enum AddressError {
 }
 
 impl HostAddress {
-    /// Reads `unix:///PATH` or `tcp://HOST[:PORT]`. Without a port it is that of `transport`.
+    /// Reads `unix:///PATH`, `tcp://HOST[:PORT]`, or `ssh://[USER@]HOST[:PORT][/PATH]`. Without a
+    /// port, that of TCP is the one of `transport`.
     pub fn parse(text: &str, transport: Transport) -> Result<Self, AddressError> {
         if text.is_empty() {
             return Err(AddressError::Empty);
@@ -134,7 +148,7 @@ impl HostAddress {
                 suggestion: if text.starts_with('/') {
                     format!("unix://{}", escaped(text))
                 } else {
-                    "tcp://HOST:PORT or unix:///PATH".to_owned()
+                    "ssh://USER@HOST, tcp://HOST:PORT, or unix:///PATH".to_owned()
                 },
             });
         };
@@ -145,7 +159,7 @@ impl HostAddress {
             "tcp" => parse_tcp(text, rest, transport).map(Self::Tcp),
             "http" => Err(AddressError::Web { address: text.to_owned(), scheme: "http" }),
             "https" => Err(AddressError::Web { address: text.to_owned(), scheme: "https" }),
-            "ssh" => Err(AddressError::Ssh(text.to_owned())),
+            "ssh" => ssh::parse(text, rest).map(Self::Ssh),
             _ => Err(AddressError::UnknownScheme(text.to_owned())),
         }
     }
@@ -155,14 +169,15 @@ impl HostAddress {
         match self {
             Self::Unix(_) => true,
             Self::Tcp(tcp) => tcp.is_loopback(),
+            Self::Ssh(_) => false,
         }
     }
 
-    /// Whether a plain connection to this address is acceptable: always to this machine, but to
-    /// another one only with `insecure`, because anyone who can read or alter that traffic is root
+    /// Whether a connection without TLS to this address is acceptable: always to this machine and
+    /// over ssh, but over TCP to another one only with `insecure`, because anyone who can read or alter that traffic is root
     /// there.
     pub fn may_be_plain(&self, insecure: bool) -> bool {
-        insecure || self.is_local()
+        insecure || self.is_local() || matches!(self, Self::Ssh(_))
     }
 }
 
@@ -171,6 +186,7 @@ impl fmt::Display for HostAddress {
         match self {
             Self::Unix(path) => write!(formatter, "unix://{path}"),
             Self::Tcp(tcp) => write!(formatter, "tcp://{tcp}"),
+            Self::Ssh(ssh) => write!(formatter, "ssh://{ssh}"),
         }
     }
 }
@@ -277,18 +293,17 @@ fn parse_tcp(text: &str, rest: &str, transport: Transport) -> Result<TcpAddress,
     })?;
     let port = match port {
         None => transport.default_port(),
-        // `parse` accepts a sign, which no port has.
-        Some(digits) => match digits.parse::<u16>() {
-            Ok(port) if port > 0 && digits.bytes().all(|byte| byte.is_ascii_digit()) => port,
-            _ => {
-                return Err(AddressError::Port {
-                    address: text.to_owned(),
-                    port: digits.to_owned(),
-                });
-            }
-        },
+        Some(digits) => parse_port(text, digits)?,
     };
     Ok(TcpAddress { host, port })
+}
+
+fn parse_port(text: &str, digits: &str) -> Result<u16, AddressError> {
+    // `parse` accepts a sign, which no port has.
+    match digits.parse::<u16>() {
+        Ok(port) if port > 0 && digits.bytes().all(|byte| byte.is_ascii_digit()) => Ok(port),
+        _ => Err(AddressError::Port { address: text.to_owned(), port: digits.to_owned() }),
+    }
 }
 
 /// A host name as resolvers accept it, with the underscore that people use in practice. A name

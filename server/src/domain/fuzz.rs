@@ -92,7 +92,12 @@ fn fuzz_names() {
 
 #[test]
 fn fuzz_host_address() {
-    let seeds = ["unix:///run/docker.sock", "tcp://[fe80::1]:2376", "https://node-1.example.com"];
+    let seeds = [
+        "unix:///run/docker.sock",
+        "tcp://[fe80::1]:2376",
+        "https://node-1.example.com",
+        "ssh://ann@web1:22/run/d.sock",
+    ];
     check!().for_each(|bytes: &[u8]| {
         let text = edited_text(bytes, &seeds);
         for transport in [Transport::Plain, Transport::Tls] {

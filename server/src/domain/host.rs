@@ -71,16 +71,22 @@ pub enum HostError {
     /// TLS material for a unix socket.
     #[error("{0} is a unix socket, which does not use TLS; remove the certificates")]
     TlsOnUnixSocket(HostAddress),
+    /// TLS material for ssh.
+    #[error(
+        "{0} is secured by ssh, and the socket there does not use TLS; remove the certificates"
+    )]
+    TlsOverSsh(HostAddress),
 }
 
 impl Host {
     /// Checks that address and security match: plain TCP leaves this machine only with `insecure`,
-    /// and a unix socket uses no TLS.
+    /// and a unix socket, here or over ssh, uses no TLS.
     pub fn check(&self) -> Result<(), HostError> {
         match (&self.address, &self.tls) {
             (HostAddress::Unix(_), Some(_)) => {
                 Err(HostError::TlsOnUnixSocket(self.address.clone()))
             }
+            (HostAddress::Ssh(_), Some(_)) => Err(HostError::TlsOverSsh(self.address.clone())),
             (address, None) if !address.may_be_plain(self.insecure) => {
                 Err(HostError::PlainTcp(address.clone()))
             }
@@ -163,6 +169,9 @@ mod tests {
         assert!(host("unix:///run/docker.sock", false, false).check().is_ok());
         let refused = host("tcp://10.0.0.5:2375", false, false).check().unwrap_err();
         assert!(refused.to_string().contains("`insecure`"), "{refused}");
+        assert!(host("ssh://10.0.0.5", false, false).check().is_ok());
+        let refused = host("ssh://10.0.0.5", true, false).check().unwrap_err();
+        assert!(refused.to_string().contains("secured by ssh"), "{refused}");
         let refused = host("unix:///run/docker.sock", true, false).check().unwrap_err();
         assert!(refused.to_string().contains("does not use TLS"), "{refused}");
     }

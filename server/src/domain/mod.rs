@@ -13,6 +13,7 @@ mod fuzz;
 mod host;
 mod image;
 mod labels;
+mod network;
 mod reason;
 mod registry;
 mod role;
@@ -21,12 +22,15 @@ mod selector;
 mod text;
 mod tls;
 
-pub use address::{AddressError, HostAddress, TcpAddress, TcpHost, Transport, UnixPath};
+pub use address::{
+    AddressError, HostAddress, SshAddress, TcpAddress, TcpHost, Transport, UnixPath,
+};
 pub use annotations::{Annotations, InvalidAnnotation};
 pub use container::{ContainerName, ContainerRef, InvalidContainerName, InvalidContainerRef};
 pub use host::{Host, HostError, HostName, HostSource, HostTls, InvalidHostName};
 pub use image::{Digest, ImageName, ImageReference, InvalidImage, PullParameters};
 pub use labels::{InvalidLabel, LabelKey, LabelValue, Labels};
+pub use network::{InvalidNetwork, InvalidVolume, NetworkRef, VolumeName};
 pub use reason::Reason;
 pub use registry::{Credential, InvalidLogin, InvalidRegistry, RegistryHost, RegistryLogin};
 pub use role::{InvalidRole, Role};

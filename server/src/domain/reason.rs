@@ -138,6 +138,16 @@ reasons! {
     ServerExhausted = "SERVER_EXHAUSTED" ResourceExhausted,
     /// TLS could not be set up.
     HostTlsFailed = "HOST_TLS_FAILED" FailedPrecondition,
+    /// The host key of the sshd differs from the known one.
+    SshHostKeyChanged = "SSH_HOST_KEY_CHANGED" FailedPrecondition,
+    /// The host key of the sshd is not known.
+    SshHostKeyUnknown = "SSH_HOST_KEY_UNKNOWN" FailedPrecondition,
+    /// The sshd refuses the login.
+    SshPermissionDenied = "SSH_PERMISSION_DENIED" PermissionDenied,
+    /// The server's machine has no program `ssh`.
+    SshNotInstalled = "SSH_NOT_INSTALLED" FailedPrecondition,
+    /// The login works, but the Engine's socket cannot be reached through it.
+    SshSocketUnavailable = "SSH_SOCKET_UNAVAILABLE" Unavailable,
     /// The connection of a read broke.
     HostConnectionLost = "HOST_CONNECTION_LOST" Unavailable retry 1,
     /// The time for the host is spent.

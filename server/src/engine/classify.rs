@@ -83,6 +83,10 @@ fn by_status(operation: &Operation, status: u16, complaint: &Complaint, text: &s
         }),
         401 | 403 if has("reserved name") => ErrorKind::BadRequest,
         401 | 403 if has("authorization denied by plugin") => ErrorKind::Forbidden,
+        // A network refuses what cannot be: it is in use, predefined, or an address is taken.
+        403 if operation.is_of_networks() && complaint.from_engine => {
+            by_text(operation, text).unwrap_or(ErrorKind::Conflict)
+        }
         401 | 403 => match operation.subject {
             Subject::Transfer | Subject::Login => ErrorKind::RegistryAuthRequired,
             _ => ErrorKind::Forbidden,
@@ -233,8 +237,15 @@ fn by_text(operation: &Operation, text: &str) -> Option<ErrorKind> {
         || (has("network ") && has(" not found"))
     {
         Some(ErrorKind::NetworkNotFound)
+    } else if has("log driver") && has("cannot read logs") {
+        // Podman, where Docker answers 501.
+        Some(ErrorKind::Unsupported)
     } else if any(&["no such volume", "volume not found"]) {
         Some(ErrorKind::VolumeNotFound)
+    } else if matches!(operation.subject, Subject::Network | Subject::Volume)
+        && let Some(kind) = of_networks_and_volumes(text)
+    {
+        Some(kind)
     } else if operation.subject == Subject::Container
         && any(&[
             "is not running",
@@ -262,6 +273,35 @@ fn by_text(operation: &Operation, text: &str) -> Option<ErrorKind> {
     }
 }
 
+/// What Docker and Podman say of networks and volumes.
+fn of_networks_and_volumes(text: &str) -> Option<ErrorKind> {
+    let any = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
+    if any(&["plugin"]) && any(&["not found", "missing"]) || text.contains("unsupported driver") {
+        // "could not find plugin x in v1 plugin registry: plugin not found"
+        Some(ErrorKind::Unsupported)
+    } else if any(&[
+        "has active endpoints",
+        "network is being used",
+        "volume is in use",
+        "volume is being used",
+        "is ambiguous",
+        "pre-defined network",
+        "predefined",
+        "cannot be removed",
+        "overlap",
+        "already used on the host",
+    ]) {
+        Some(ErrorKind::Conflict)
+    } else if any(&["already exists", "already used", "must be unique", "is already in use"]) {
+        Some(ErrorKind::NameInUse)
+    } else if any(&["invalid argument", "invalid subnet", "invalid network"]) {
+        // Podman reports them as 500.
+        Some(ErrorKind::BadRequest)
+    } else {
+        None
+    }
+}
+
 /// The subject of a 404 without a specific text.
 fn missing(operation: &Operation, complaint: &Complaint) -> ErrorKind {
     if !complaint.from_engine {
@@ -272,6 +312,8 @@ fn missing(operation: &Operation, complaint: &Complaint) -> ErrorKind {
         Subject::System | Subject::Login => ErrorKind::EndpointNotFound,
         Subject::Image | Subject::Transfer | Subject::Creation => ErrorKind::ImageNotFound,
         Subject::Container => ErrorKind::ContainerNotFound,
+        Subject::Network => ErrorKind::NetworkNotFound,
+        Subject::Volume => ErrorKind::VolumeNotFound,
     }
 }
 
@@ -288,6 +330,12 @@ impl EngineError {
     /// network front", as 403 or 500.
     pub(super) fn is_connected_already(&self) -> bool {
         self.message.contains("already exists in network")
+    }
+
+    /// Whether a container is not in the network that it is to be taken from: "container web is not
+    /// connected to network front".
+    pub(super) fn is_not_connected(&self) -> bool {
+        self.message.contains("is not connected to")
     }
 }
 

@@ -75,6 +75,16 @@ pub enum ErrorKind {
     NoResources,
     /// TLS failed: bad chain, wrong name, client certificate refused or missing.
     Tls,
+    /// The host key of the sshd differs from the known one. Nothing was sent.
+    SshHostKeyChanged,
+    /// The host key of the sshd is not known. Nothing was sent.
+    SshHostKeyUnknown,
+    /// The sshd refuses the login. Nothing was sent.
+    SshPermissionDenied,
+    /// There is no program `ssh`. Nothing was sent.
+    SshNotInstalled,
+    /// The sshd cannot, or may not, connect to the Engine's socket. Nothing was sent.
+    SshSocketUnavailable,
     /// The response of a read is missing or incomplete.
     ConnectionLost,
     /// A write was sent, but no response arrived: the result is unknown.
@@ -95,7 +105,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 35] = [
         Self::BadRequest,
         Self::Forbidden,
         Self::RegistryAuthRequired,
@@ -118,6 +128,11 @@ impl ErrorKind {
         Self::Unreachable,
         Self::NoResources,
         Self::Tls,
+        Self::SshHostKeyChanged,
+        Self::SshHostKeyUnknown,
+        Self::SshPermissionDenied,
+        Self::SshNotInstalled,
+        Self::SshSocketUnavailable,
         Self::ConnectionLost,
         Self::ResultUnknown,
         Self::BadAnswer,
@@ -160,6 +175,22 @@ impl EngineError {
 }
 
 impl ErrorKind {
+    /// Whether there was no connection, so that nothing was sent. It may be there later: the host is
+    /// silent, and did not refuse anything.
+    #[must_use]
+    pub fn is_without_connection(self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable
+                | Self::NoResources
+                | Self::SshHostKeyChanged
+                | Self::SshHostKeyUnknown
+                | Self::SshPermissionDenied
+                | Self::SshNotInstalled
+                | Self::SshSocketUnavailable
+        )
+    }
+
     /// The reason for this kind in docs/errors.md.
     #[must_use]
     pub fn reason(self) -> Reason {
@@ -184,6 +215,11 @@ impl ErrorKind {
             Self::Unreachable => Reason::HostUnreachable,
             Self::NoResources => Reason::ServerExhausted,
             Self::Tls => Reason::HostTlsFailed,
+            Self::SshHostKeyChanged => Reason::SshHostKeyChanged,
+            Self::SshHostKeyUnknown => Reason::SshHostKeyUnknown,
+            Self::SshPermissionDenied => Reason::SshPermissionDenied,
+            Self::SshNotInstalled => Reason::SshNotInstalled,
+            Self::SshSocketUnavailable => Reason::SshSocketUnavailable,
             Self::ConnectionLost => Reason::HostConnectionLost,
             Self::ResultUnknown => Reason::ResultUnknown,
             Self::BadAnswer => Reason::EngineBadAnswer,

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
-use super::frames::{Frame, FrameDecoder, OutputStream};
+use super::frames::{Frame, FrameDecoder, OutputSource};
 
 /// Bytes to read at once, and so the longest piece of output.
 const READ_SIZE: usize = 32 << 10;
@@ -111,7 +111,7 @@ impl SessionOutput {
             None if self.received.is_empty() => None,
             None => {
                 let data: Bytes = self.received.split().freeze();
-                Some(Frame { stream: OutputStream::Stdout, data })
+                Some(Frame { source: OutputSource::Stdout, data })
             }
         }
     }

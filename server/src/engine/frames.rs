@@ -6,10 +6,10 @@ use bytes::{Bytes, BytesMut};
 /// Bytes of a frame's head.
 const HEAD: usize = 8;
 
-/// The stream of a process that wrote something.
+/// The output to which a container or a command wrote something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutputStream {
-    /// Standard output.
+pub enum OutputSource {
+    /// Standard output; all output of a terminal.
     Stdout,
     /// Standard error.
     Stderr,
@@ -19,7 +19,7 @@ pub enum OutputStream {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     /// Where the process wrote it.
-    pub stream: OutputStream,
+    pub source: OutputSource,
     /// Never empty.
     pub data: Bytes,
 }
@@ -28,7 +28,7 @@ pub struct Frame {
 /// on: some Engines report an error without a frame.
 #[derive(Debug)]
 pub(super) struct FrameDecoder {
-    stream: OutputStream,
+    source: OutputSource,
     /// Bytes of the current frame that have not come.
     left: usize,
     plain: bool,
@@ -36,7 +36,7 @@ pub(super) struct FrameDecoder {
 
 impl Default for FrameDecoder {
     fn default() -> Self {
-        Self { stream: OutputStream::Stdout, left: 0, plain: false }
+        Self { source: OutputSource::Stdout, left: 0, plain: false }
     }
 }
 
@@ -47,10 +47,10 @@ impl FrameDecoder {
             let head: &[u8; HEAD] = received.first_chunk()?;
             let [stream @ 0..=2, 0, 0, 0, a, b, c, d] = *head else {
                 self.plain = true;
-                self.stream = OutputStream::Stdout;
+                self.source = OutputSource::Stdout;
                 break;
             };
-            self.stream = if stream == 2 { OutputStream::Stderr } else { OutputStream::Stdout };
+            self.source = if stream == 2 { OutputSource::Stderr } else { OutputSource::Stdout };
             self.left = u32::from_be_bytes([a, b, c, d]) as usize;
             let _ = received.split_to(HEAD);
         }
@@ -59,7 +59,7 @@ impl FrameDecoder {
         }
         let length = if self.plain { received.len() } else { self.left.min(received.len()) };
         self.left = self.left.saturating_sub(length);
-        Some(Frame { stream: self.stream, data: received.split_to(length).freeze() })
+        Some(Frame { source: self.source, data: received.split_to(length).freeze() })
     }
 }
 
@@ -122,11 +122,11 @@ mod tests {
             let (mut out, mut error) = (Vec::new(), Vec::new());
             for chunk in whole.chunks(size) {
                 received.extend_from_slice(chunk);
-                while let Some(Frame { stream, data }) = decoder.next(&mut received) {
+                while let Some(Frame { source, data }) = decoder.next(&mut received) {
                     assert!(!data.is_empty());
-                    match stream {
-                        OutputStream::Stdout => out.extend_from_slice(&data),
-                        OutputStream::Stderr => error.extend_from_slice(&data),
+                    match source {
+                        OutputSource::Stdout => out.extend_from_slice(&data),
+                        OutputSource::Stderr => error.extend_from_slice(&data),
                     }
                 }
             }
@@ -139,9 +139,9 @@ mod tests {
         let mut received = BytesMut::from(&[&frame(2, "a")[..], b"no such file"].concat()[..]);
         let mut decoder = FrameDecoder::default();
         let mut next = || decoder.next(&mut received);
-        assert_eq!(next().unwrap().stream, OutputStream::Stderr);
+        assert_eq!(next().unwrap().source, OutputSource::Stderr);
         let rest = next().unwrap();
-        assert_eq!((rest.stream, &*rest.data), (OutputStream::Stdout, &b"no such file"[..]));
+        assert_eq!((rest.source, &*rest.data), (OutputSource::Stdout, &b"no such file"[..]));
         assert_eq!(next(), None);
     }
 

@@ -9,12 +9,13 @@ use super::error::shortened;
 use super::frames::{last_frames, without_frames};
 use super::lines::{LineDecoder, LineTooLong};
 use super::list::{ListDecoder, parse_list};
+use super::logs::decoder::LogDecoder;
 use super::operation::{self, Operation};
 use super::progress::{Progress, Step};
 use super::registry_auth;
 use super::version::{choose_version, needs_minimum};
 use super::wire::{self, parse};
-use super::{ApiVersion, ContainerSummary, EngineDocument, ImageSummary, NetworkSummary};
+use super::{ApiVersion, ContainerSummary, EngineDocument, ImageSummary, LogBatch, NetworkSummary};
 use crate::domain::{RegistryHost, RegistryLogin, Secret};
 
 #[test]
@@ -34,6 +35,33 @@ fn fuzz_frames() {
             kept = last_frames(&kept, keep);
             assert!(kept.len() <= keep + 8, "{} bytes of {keep}", kept.len());
         }
+    });
+}
+
+#[test]
+fn fuzz_logs() {
+    let time = "2026-01-01T00:00:01.000000001Z";
+    let frames = format!("\u{1}\0\0\0\0\0\0\u{24}{time} line\n\u{2}\0\0\0\0\0\0\u{22}{time} no\n");
+    let lines = format!("{time} line\r\n{time} a long{time} one\n2026-01-01T00:00:00+02:00 x");
+    check!().for_each(|bytes: &[u8]| {
+        let (size, bytes) = bytes.split_first().map_or((1, bytes), |(size, rest)| (*size, rest));
+        let bytes = edited(bytes, &[&frames, &lines]);
+        let decode = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+            let (mut decoder, mut batch) = (LogDecoder::default(), LogBatch::default());
+            for piece in pieces {
+                let before = batch.entries().count();
+                if let Err(problem) = decoder.push(piece, &mut batch) {
+                    return (batch, Some(problem));
+                }
+                assert!(batch.entries().count() >= before);
+            }
+            decoder.finish(&mut batch);
+            (batch, None)
+        };
+        let (whole, problem) = decode(&mut std::iter::once(&bytes[..]));
+        assert!(whole.entries().map(|(_, _, bytes)| bytes.len()).sum::<usize>() <= bytes.len());
+        let (pieces, same) = decode(&mut bytes.chunks(usize::from(size).max(1)));
+        assert_eq!((whole, problem), (pieces, same), "the pieces that arrive are not entries");
     });
 }
 
@@ -192,6 +220,38 @@ fn fuzz_small_answers() {
         let document = EngineDocument { json: text, api_version: ApiVersion::new(1, 41) };
         let _ = document.parse::<wire::ImageFacts>();
         let _ = super::Inspection::read(&document);
+    });
+}
+
+#[test]
+fn fuzz_networks_and_volumes() {
+    let seeds = [
+        r#"{"Id":"aa","Name":"front","Driver":"bridge","Internal":true,"Labels":{"a":"b"},"IPAM":{"Driver":"default","Config":[{"Subnet":"10.1.0.0/16","Gateway":"10.1.0.1","AuxiliaryAddresses":{"r":"10.1.0.2"}}]},"Containers":{"bb":{"Name":"web","IPv4Address":"10.1.0.3/16"}},"Options":null}"#,
+        r#"{"Volumes":[{"Name":"data","Driver":"local","Options":null,"Labels":{"a":"b"}},{"Name":"x"}],"Warnings":null}"#,
+        r#"{"Name":"data","Driver":"local","Mountpoint":"/x","Scope":"local","CreatedAt":"2024-01-01T00:00:00Z"}"#,
+        r#"{"NetworksDeleted":["front"]}"#,
+        r#"{"VolumesDeleted":["data"],"SpaceReclaimed":-5}"#,
+        r#"{"Id":"aa","Warning":["one",""]}"#,
+    ];
+    check!().for_each(|bytes: &[u8]| {
+        let text = edited_text(bytes, &seeds);
+        let version = ApiVersion::new(1, 41);
+        let plain = super::volumes_of(&text, version, false).ok();
+        let kept = super::volumes_of(&text, version, true).ok();
+        assert_eq!(plain.is_some(), kept.is_some());
+        for volume in kept.iter().flat_map(|list| &list.volumes.items) {
+            let json = volume.json.clone().expect("it is kept");
+            let again = EngineDocument { json: json.clone(), api_version: version };
+            let again = super::volume_of(&again).expect("it was read before");
+            assert_eq!(*volume, super::VolumeSummary { json: Some(json), ..again });
+        }
+        if let Ok(created) = parse::<wire::NetworkCreation>(&text) {
+            let created = super::Created::from(created);
+            assert!(is_hex(&created.id) && created.warnings.iter().all(|it| !it.is_empty()));
+        }
+        let _ = parse::<wire::NetworkPrune>(&text);
+        let _ = parse::<wire::VolumePrune>(&text).map(super::PrunedVolumes::from);
+        let _ = super::network_of(&EngineDocument { json: text, api_version: version });
     });
 }
 

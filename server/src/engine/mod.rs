@@ -22,13 +22,16 @@ pub mod http;
 pub mod inspection;
 mod lines;
 mod list;
+mod logs;
 mod needs;
 mod operation;
 pub mod podman;
 mod progress;
 mod registry_auth;
+mod ssh;
 mod types;
 mod version;
+pub mod volumes;
 mod wire;
 
 use async_trait::async_trait;
@@ -37,31 +40,38 @@ use serde_json::Value;
 pub use error::{EngineError, ErrorKind};
 pub use exec::{ExecSession, ExecSpec, SessionInput, SessionOutput, TerminalSize};
 pub use files::raise_file_limit;
-pub use frames::{Frame, OutputStream};
+pub use frames::{Frame, OutputSource};
 pub use inspection::{ContainerFacts, Inspection, RestartPolicy};
+pub use logs::{LogBatch, LogQuery, LogSink, LogTime};
 pub use needs::{MANY_ENDPOINTS, in_form_of, split_endpoints, unsupported};
 pub use types::{
     ApiVersion, Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created,
     EngineDocument, FileChange, FileChangeKind, Filters, HistoryLayer, ImageListing, ImageRemoval,
-    ImageSummary, Listing, LoginAnswer, NetworkSummary, Ping, Platform, Port, ProcessTable,
-    ProgressSink, PrunedContainers, PrunedImages, Pulled, Pushed, RemoteImage, Transfer,
-    WaitCondition,
+    ImageSummary, Listing, LoginAnswer, NetworkEndpoint, NetworkListing, NetworkPool,
+    NetworkSummary, Ping, Platform, Port, ProcessTable, ProgressSink, PrunedContainers,
+    PrunedImages, PrunedVolumes, Pulled, Pushed, RemoteImage, Transfer, VolumeList, VolumeListing,
+    VolumeSummary, WaitCondition,
 };
 pub use version::{CLIENT_MAX, CLIENT_MIN};
-pub use wire::null_to_default;
+pub use wire::{network_of, null_to_default, volume_of, volumes_of};
 
-use crate::domain::{ContainerName, ContainerRef, ImageName, ImageReference, RegistryLogin};
+use crate::domain::{
+    ContainerName, ContainerRef, ImageName, ImageReference, NetworkRef, RegistryLogin, VolumeName,
+};
 
 /// The result of a call on an Engine.
 pub type Result<T> = std::result::Result<T, EngineError>;
 
 /// A Docker Engine: one method for each call of the Engine API that Wharf uses, by subject.
 pub trait Engine:
-    SystemEngine + ImageEngine + ContainerEngine + ExecEngine + NetworkEngine
+    SystemEngine + ImageEngine + ContainerEngine + ExecEngine + NetworkEngine + VolumeEngine
 {
 }
 
-impl<T: SystemEngine + ImageEngine + ContainerEngine + ExecEngine + NetworkEngine> Engine for T {}
+impl<T> Engine for T where
+    T: SystemEngine + ImageEngine + ContainerEngine + ExecEngine + NetworkEngine + VolumeEngine
+{
+}
 
 /// The Engine itself.
 #[async_trait]
@@ -229,6 +239,15 @@ pub trait ContainerEngine: Send + Sync + 'static {
     /// `GET /containers/{id}/logs`: the last lines of both streams, oldest first; a line is
     /// truncated after 4096 bytes. Empty if the log driver does not support reading.
     async fn log_tail(&self, container: &ContainerRef, lines: u32) -> Result<Vec<String>>;
+    /// `GET /containers/{id}/logs`: reads a log and gives its entries to `sink`, up to its end; with
+    /// [`LogQuery::follow`], up to the end of the container. The first batch may be empty, and comes
+    /// as soon as the log is open. Waits while the sink is full, and ends early once it is closed. [`ErrorKind::Unsupported`] if the log driver cannot be read.
+    async fn read_logs(
+        &self,
+        container: &ContainerRef,
+        query: &LogQuery,
+        sink: &LogSink,
+    ) -> Result<()>;
     /// `POST /containers/prune`.
     async fn prune_containers(&self, filters: &Filters) -> Result<PrunedContainers>;
 }
@@ -260,7 +279,15 @@ pub trait ExecEngine: Send + Sync + 'static {
 #[async_trait]
 pub trait NetworkEngine: Send + Sync + 'static {
     /// `GET /networks`.
-    async fn list_networks(&self) -> Result<Listing<NetworkSummary>>;
+    async fn list_networks(&self, listing: &NetworkListing) -> Result<Listing<NetworkSummary>>;
+    /// `GET /networks/{id}`. A name that several networks have is [`ErrorKind::Conflict`].
+    async fn inspect_network(&self, network: &NetworkRef) -> Result<EngineDocument>;
+    /// `POST /networks/create`. `body` is the Engine's own JSON.
+    async fn create_network(&self, body: &Value) -> Result<Created>;
+    /// `DELETE /networks/{id}`. [`ErrorKind::Conflict`] if containers use it.
+    async fn remove_network(&self, network: &NetworkRef) -> Result<()>;
+    /// `POST /networks/prune`: the names of what was removed.
+    async fn prune_networks(&self, filters: &Filters) -> Result<Vec<String>>;
     /// `POST /networks/{id}/connect`: `endpoint` is the Engine's own JSON of the endpoint.
     /// [`Change::Already`] if the container is in the network.
     async fn connect_network(
@@ -269,4 +296,30 @@ pub trait NetworkEngine: Send + Sync + 'static {
         container: &ContainerRef,
         endpoint: &Value,
     ) -> Result<Change>;
+    /// `POST /networks/{id}/disconnect`. [`Change::Already`] if the container is not in the network.
+    async fn disconnect_network(
+        &self,
+        network: &str,
+        container: &ContainerRef,
+        force: bool,
+    ) -> Result<Change>;
+}
+
+/// Volumes.
+#[async_trait]
+pub trait VolumeEngine: Send + Sync + 'static {
+    /// `GET /volumes`.
+    async fn list_volumes(&self, listing: &VolumeListing) -> Result<VolumeList>;
+    /// `GET /volumes/{name}`.
+    async fn inspect_volume(&self, volume: &VolumeName) -> Result<EngineDocument>;
+    /// `POST /volumes/create`: the volume. The Engine returns an existing one of the name, whatever
+    /// its options and labels. `body` is the Engine's own JSON.
+    async fn create_volume(&self, body: &Value) -> Result<EngineDocument>;
+    /// `DELETE /volumes/{name}`. [`ErrorKind::Conflict`] if containers use it. With `force`, a missing
+    /// one is no error.
+    async fn remove_volume(&self, volume: &VolumeName, force: bool) -> Result<()>;
+    /// `POST /volumes/prune`: removes unused volumes; named ones only with `all`, for every version of
+    /// the Engine API. Engines before 1.42 remove named ones, too; there, the unnamed ones are removed
+    /// one after the other. The filters are `label` and `label!`.
+    async fn prune_volumes(&self, filters: &Filters, all: bool) -> Result<PrunedVolumes>;
 }

@@ -45,6 +45,10 @@ pub(super) enum Subject {
     Container,
     /// A container that is to be created.
     Creation,
+    /// A network.
+    Network,
+    /// A volume.
+    Volume,
 }
 
 /// Whether a call changes anything on the host.
@@ -63,6 +67,9 @@ pub(super) enum Pace {
     Long,
     /// The Engine answers when something has happened, possibly never: a wait.
     Endless,
+    /// The answer is a stream that is followed, possibly for days, and there may be one for each
+    /// container of the host.
+    Followed,
 }
 
 impl Operation {
@@ -78,6 +85,10 @@ impl Operation {
         Self { pace: Pace::Endless, ..self }
     }
 
+    const fn followed(self) -> Self {
+        Self { pace: Pace::Followed, ..self }
+    }
+
     const fn cap(self, cap: usize) -> Self {
         Self { cap, ..self }
     }
@@ -87,6 +98,11 @@ impl Operation {
         self.subject == Subject::Transfer && self.access == Access::Write
     }
 
+    /// Whether it is about networks, also where a missing thing is a container.
+    pub(super) fn is_of_networks(&self) -> bool {
+        self.name.contains(" /networks")
+    }
+
     /// The HTTP method, which is the start of the name.
     pub(super) fn method(&self) -> &'static str {
         self.name.split(' ').next().unwrap_or(self.name)
@@ -94,7 +110,7 @@ impl Operation {
 }
 
 use Access::{Read, Write};
-use Subject::{Container, Creation, Image, Login, System, Transfer};
+use Subject::{Container, Creation, Image, Login, Network, System, Transfer, Volume};
 
 pub(super) const PING_HEAD: Operation = Operation::new("HEAD /_ping", System, Read);
 pub(super) const PING: Operation = Operation::new("GET /_ping", System, Read);
@@ -156,8 +172,29 @@ pub(super) const CONTAINER_CHANGES: Operation =
     Operation::new("GET /containers/{id}/changes", Container, Read).cap(LIST_CAP);
 pub(super) const LIST_NETWORKS: Operation =
     Operation::new("GET /networks", System, Read).cap(LIST_CAP);
+pub(super) const INSPECT_NETWORK: Operation =
+    Operation::new("GET /networks/{id}", Network, Read).cap(INSPECT_CAP);
+// Drivers may ask other machines, and configure the kernel.
+pub(super) const CREATE_NETWORK: Operation =
+    Operation::new("POST /networks/create", Network, Write).long();
+pub(super) const REMOVE_NETWORK: Operation =
+    Operation::new("DELETE /networks/{id}", Network, Write).long();
+pub(super) const PRUNE_NETWORKS: Operation =
+    Operation::new("POST /networks/prune", System, Write).long().cap(LIST_CAP);
 pub(super) const CONNECT_NETWORK: Operation =
     Operation::new("POST /networks/{id}/connect", Container, Write);
+pub(super) const DISCONNECT_NETWORK: Operation =
+    Operation::new("POST /networks/{id}/disconnect", Container, Write);
+pub(super) const LIST_VOLUMES: Operation =
+    Operation::new("GET /volumes", System, Read).cap(LIST_CAP);
+pub(super) const INSPECT_VOLUME: Operation =
+    Operation::new("GET /volumes/{name}", Volume, Read).cap(INSPECT_CAP);
+pub(super) const CREATE_VOLUME: Operation =
+    Operation::new("POST /volumes/create", Volume, Write).long();
+pub(super) const REMOVE_VOLUME: Operation =
+    Operation::new("DELETE /volumes/{name}", Volume, Write).long();
+pub(super) const PRUNE_VOLUMES: Operation =
+    Operation::new("POST /volumes/prune", System, Write).long().cap(LIST_CAP);
 pub(super) const CREATE_EXEC: Operation =
     Operation::new("POST /containers/{id}/exec", Container, Write);
 // The answer lasts as long as the command.
@@ -168,6 +205,8 @@ pub(super) const RESIZE_EXEC: Operation =
     Operation::new("POST /exec/{id}/resize", Container, Write);
 pub(super) const CONTAINER_LOGS: Operation =
     Operation::new("GET /containers/{id}/logs", Container, Read).long();
+pub(super) const FOLLOW_LOGS: Operation =
+    Operation::new("GET /containers/{id}/logs", Container, Read).followed();
 // The Engine queries the registry.
 pub(super) const INSPECT_DISTRIBUTION: Operation =
     Operation::new("GET /distribution/{name}/json", Transfer, Read).long();

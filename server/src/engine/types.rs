@@ -240,7 +240,16 @@ pub struct Port {
     pub ip: String,
 }
 
-/// A network of a list.
+/// Which networks to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkListing {
+    /// The Engine's filters.
+    pub filters: Filters,
+    /// Keep the Engine's JSON of each item.
+    pub keep_json: bool,
+}
+
+/// A network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NetworkSummary {
     /// Full ID.
@@ -251,6 +260,104 @@ pub struct NetworkSummary {
     pub driver: String,
     /// `local`, `swarm` or `global`.
     pub scope: String,
+    /// RFC 3339; empty if the Engine does not report it.
+    pub created: String,
+    /// No way out of the host.
+    pub internal: bool,
+    /// Open to standalone containers, in a Swarm.
+    pub attachable: bool,
+    /// With IPv6.
+    pub ipv6: bool,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Options of the driver.
+    pub options: BTreeMap<String, String>,
+    /// What assigns its addresses.
+    pub ipam_driver: String,
+    /// Its ranges of addresses.
+    pub pools: Vec<NetworkPool>,
+    /// The running containers in it; inspections have them, lists of newer Engines don't.
+    pub endpoints: Vec<NetworkEndpoint>,
+    /// The Engine's JSON, if requested.
+    pub json: Option<String>,
+}
+
+/// A range of addresses of a network. Empty texts: not set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkPool {
+    /// CIDR.
+    pub subnet: String,
+    /// Address.
+    pub gateway: String,
+    /// CIDR.
+    pub ip_range: String,
+    /// Addresses that are not assigned, by name.
+    pub auxiliary: BTreeMap<String, String>,
+}
+
+/// A container in a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkEndpoint {
+    /// ID of the container.
+    pub container_id: String,
+    /// Name of the container.
+    pub name: String,
+    /// With the length of the prefix.
+    pub ipv4: String,
+    /// With the length of the prefix.
+    pub ipv6: String,
+    /// MAC address.
+    pub mac: String,
+}
+
+/// Which volumes to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VolumeListing {
+    /// The Engine's filters.
+    pub filters: Filters,
+    /// Keep the Engine's JSON of each item.
+    pub keep_json: bool,
+}
+
+/// A volume.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VolumeSummary {
+    /// Its name, which is its only ID.
+    pub name: String,
+    /// Such as `local`.
+    pub driver: String,
+    /// Path on the host.
+    pub mountpoint: String,
+    /// `local` or `global`.
+    pub scope: String,
+    /// RFC 3339; empty if the Engine does not report it.
+    pub created: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Options of the driver.
+    pub options: BTreeMap<String, String>,
+    /// The Engine's JSON, if requested.
+    pub json: Option<String>,
+}
+
+/// The volumes of a host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VolumeList {
+    /// The volumes.
+    pub volumes: Listing<VolumeSummary>,
+    /// Such as of a driver that did not answer.
+    pub warnings: Vec<String>,
+}
+
+/// Result of a prune of volumes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PrunedVolumes {
+    /// Names.
+    pub names: Vec<String>,
+    /// Freed bytes, if known.
+    pub space_reclaimed: Option<u64>,
+    /// What ended it early, after some were removed.
+    pub failure: Option<super::EngineError>,
 }
 
 /// A container that was created.

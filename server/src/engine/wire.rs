@@ -4,11 +4,14 @@
 //! either. Pure; private to the Engine client, which hands on the types of [`super::types`].
 
 mod items;
+mod resources;
 
 use serde::de::{Deserializer, Error, IgnoredAny};
 use serde::{Deserialize, de::DeserializeOwned};
 
-pub(super) use self::items::{ChangeItem, ContainerItem, HistoryItem, ImageItem, NetworkItem};
+pub(super) use self::items::{ChangeItem, ContainerItem, HistoryItem, ImageItem};
+pub(super) use self::resources::{NetworkCreation, NetworkItem, NetworkPrune, VolumePrune};
+pub use self::resources::{network_of, volume_of, volumes_of};
 use super::{
     ContainerExit, Created, ImageRemoval, LoginAnswer, ProcessTable, PrunedContainers, PrunedImages,
 };

@@ -394,11 +394,10 @@ fn never_asks(error: &EngineError) -> bool {
 /// Whether an error leaves the result of a call unknown, or means that the call was not made.
 fn is_lost(error: &EngineError) -> bool {
     error.is_interrupted
+        || error.kind.is_without_connection()
         || matches!(
             error.kind,
-            ErrorKind::Unreachable
-                | ErrorKind::NoResources
-                | ErrorKind::ConnectionLost
+            ErrorKind::ConnectionLost
                 | ErrorKind::ResultUnknown
                 | ErrorKind::Unavailable
                 | ErrorKind::RemovalInProgress

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::Context;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -44,7 +45,7 @@ async fn one_host_is_like_docker_and_several_have_their_names() -> anyhow::Resul
         world.cli.run(&["exec", "-l", "tier=db", "-o", "json", &name, "cat", "/version"]).await?;
     let lines = output.expect(0)?.json_lines()?;
     let expected = [
-        json!({"host": "gamma", "stream": "stdout", "line": "v1"}),
+        json!({"host": "gamma", "source": "stdout", "line": "v1"}),
         json!({"host": "gamma", "exitCode": 0}),
     ];
     assert_eq!(lines, expected);
@@ -95,6 +96,8 @@ async fn a_shell_on_a_terminal() -> anyhow::Result<()> {
     let path = ptsname(&master, Vec::new())?;
     let path = path.to_str()?;
     let terminal = || File::options().read(true).write(true).open(path);
+    // Without it, the terminal would end with the first process that has it.
+    let _kept = terminal()?;
     let shell = |more: &[&str]| -> anyhow::Result<tokio::process::Child> {
         let arguments = [&["exec", "-it"], more].concat();
         let mut command = world.cli.command(&arguments)?;
@@ -115,7 +118,7 @@ async fn a_shell_on_a_terminal() -> anyhow::Result<()> {
     let mut until = async |text: &str| -> anyhow::Result<()> {
         let mut all = String::new();
         while !all.contains(text) {
-            let next = tokio::time::timeout(testbed::LIMIT, seen.recv()).await;
+            let next = tokio::time::timeout(Duration::from_secs(60), seen.recv()).await;
             let piece = next.with_context(|| all.clone())?.context("the terminal is closed")?;
             all.push_str(&String::from_utf8_lossy(&piece));
         }
@@ -124,9 +127,8 @@ async fn a_shell_on_a_terminal() -> anyhow::Result<()> {
 
     let one = format!("alpha/{name}");
     let mut child = shell(&[&one, "sh"])?;
-    typing.write_all(b"busybox stty size; echo one-$((40 + 2))\n")?;
-    until("33 101").await?;
-    until("one-42").await?;
+    typing.write_all(b"echo size-$(busybox stty size)\n")?;
+    until("size-33 101").await?;
     // Ctrl-C is a key of the command, not of wharf.
     typing.write_all(b"sh -c 'echo zero-$((40 + 2)); sleep 1000'\n")?;
     until("zero-42").await?;

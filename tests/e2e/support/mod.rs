@@ -18,9 +18,11 @@ use wharf::v1::exec_service_client::ExecServiceClient;
 use wharf::v1::host_selector::Selection;
 use wharf::v1::host_service_client::HostServiceClient;
 use wharf::v1::image_service_client::ImageServiceClient;
+use wharf::v1::network_service_client::NetworkServiceClient;
 use wharf::v1::registry_service_client::RegistryServiceClient;
 use wharf::v1::rollout_service_client::RolloutServiceClient;
 use wharf::v1::system_service_client::SystemServiceClient;
+use wharf::v1::volume_service_client::VolumeServiceClient;
 use wharf::v1::{AddHostRequest, AllHosts, HostNames, HostSelector, RegistryCredentials};
 
 pub use answer::{collect, reason};
@@ -118,6 +120,14 @@ impl Server {
 
     pub fn images(&self) -> ImageServiceClient<Channel> {
         ImageServiceClient::new(self.0.clone())
+    }
+
+    pub fn networks(&self) -> NetworkServiceClient<Channel> {
+        NetworkServiceClient::new(self.0.clone())
+    }
+
+    pub fn volumes(&self) -> VolumeServiceClient<Channel> {
+        VolumeServiceClient::new(self.0.clone())
     }
 
     pub fn hosts(&self) -> HostServiceClient<Channel> {

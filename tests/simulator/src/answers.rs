@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use wharf_server::engine::{
-    ContainerSummary, HistoryLayer, ImageRemoval, ImageSummary, NetworkSummary, Port, Pushed,
-    Transfer,
+    ContainerSummary, HistoryLayer, ImageRemoval, ImageSummary, Port, Pushed, Transfer,
 };
 
 use crate::model::Step;
@@ -52,15 +51,6 @@ pub(crate) fn container(item: &Value, keep_json: bool) -> ContainerSummary {
         size_rw: item["SizeRw"].as_i64().unwrap_or(0),
         size_root_fs: item["SizeRootFs"].as_i64().unwrap_or(0),
         json: keep_json.then(|| item.to_string()),
-    }
-}
-
-pub(crate) fn network(item: &Value) -> NetworkSummary {
-    NetworkSummary {
-        id: text(&item["Id"]),
-        name: text(&item["Name"]),
-        driver: text(&item["Driver"]),
-        scope: text(&item["Scope"]),
     }
 }
 

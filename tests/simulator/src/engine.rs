@@ -4,6 +4,7 @@ mod containers;
 mod images;
 mod networks;
 mod system;
+mod volumes;
 
 use std::sync::Arc;
 

@@ -17,6 +17,7 @@ mod attempt;
 mod calls;
 pub mod contract;
 mod engine;
+mod follow;
 mod host;
 pub mod http;
 mod journal;

@@ -63,8 +63,28 @@ pub enum Operation {
     PruneContainers,
     /// `GET /networks`.
     ListNetworks,
+    /// `GET /networks/{id}`.
+    InspectNetwork,
+    /// `POST /networks/create`.
+    CreateNetwork,
+    /// `DELETE /networks/{id}`.
+    RemoveNetwork,
+    /// `POST /networks/prune`.
+    PruneNetworks,
     /// `POST /networks/{id}/connect`.
     ConnectNetwork,
+    /// `POST /networks/{id}/disconnect`.
+    DisconnectNetwork,
+    /// `GET /volumes`.
+    ListVolumes,
+    /// `GET /volumes/{name}`.
+    InspectVolume,
+    /// `POST /volumes/create`.
+    CreateVolume,
+    /// `DELETE /volumes/{name}`.
+    RemoveVolume,
+    /// `POST /volumes/prune`.
+    PruneVolumes,
     /// `POST /containers/{id}/exec`; in process, with what follows.
     Exec,
     /// `POST /exec/{id}/start`.
@@ -111,7 +131,17 @@ impl Operation {
             Self::Remove => "DELETE /containers/{id}",
             Self::PruneContainers => "POST /containers/prune",
             Self::ListNetworks => "GET /networks",
+            Self::InspectNetwork => "GET /networks/{id}",
+            Self::CreateNetwork => "POST /networks/create",
+            Self::RemoveNetwork => "DELETE /networks/{id}",
+            Self::PruneNetworks => "POST /networks/prune",
             Self::ConnectNetwork => "POST /networks/{id}/connect",
+            Self::DisconnectNetwork => "POST /networks/{id}/disconnect",
+            Self::ListVolumes => "GET /volumes",
+            Self::InspectVolume => "GET /volumes/{name}",
+            Self::CreateVolume => "POST /volumes/create",
+            Self::RemoveVolume => "DELETE /volumes/{name}",
+            Self::PruneVolumes => "POST /volumes/prune",
             Self::Exec => "POST /containers/{id}/exec",
             Self::StartExec => "POST /exec/{id}/start",
             Self::InspectExec => "GET /exec/{id}/json",
@@ -138,6 +168,9 @@ impl Operation {
                 | Self::Top
                 | Self::Changes
                 | Self::ListNetworks
+                | Self::InspectNetwork
+                | Self::ListVolumes
+                | Self::InspectVolume
                 | Self::InspectExec
                 | Self::Logs
                 | Self::Distribution

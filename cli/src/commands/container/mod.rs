@@ -6,6 +6,7 @@ pub mod exec;
 pub mod inspect;
 pub mod lifecycle;
 pub mod list;
+pub mod logs;
 pub mod prune;
 pub mod remove;
 pub mod rename;
@@ -14,7 +15,7 @@ pub mod update;
 pub mod wait;
 
 use crate::app::{App, Connection};
-use crate::commands::verify_hosts;
+use crate::commands::{connect_for, one_call};
 use crate::exit::Failure;
 use crate::targets::{Access, ContainerCall, TargetArgs};
 
@@ -48,6 +49,8 @@ pub enum Command {
     Update(update::Args),
     /// Wait until containers stop, and print their exit statuses
     Wait(wait::Args),
+    /// Show the logs of containers
+    Logs(logs::Args),
     /// Remove containers
     Rm(remove::Args),
     /// Show the Engine's details of containers
@@ -77,6 +80,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Rename(args) => rename::run(app, args).await,
         Command::Update(args) => update::run(app, args).await,
         Command::Wait(args) => wait::run(app, args).await,
+        Command::Logs(args) => logs::run(app, args).await,
         Command::Rm(args) => remove::run(app, args).await,
         Command::Inspect(args) => inspect::run(app, args).await,
         Command::Top(args) => top::run(app, args).await,
@@ -102,12 +106,8 @@ impl Which {
         app: &App,
         access: Access,
     ) -> Result<(Connection, Vec<ContainerCall>), Failure> {
-        let calls = app.targets(&self.targets).container_calls(&self.containers, access)?;
-        let connection = app.connect().await?;
-        if access == Access::Write {
-            verify_hosts(&connection, &calls).await?;
-        }
-        Ok((connection, calls))
+        let targets = app.targets(&self.targets);
+        connect_for(app, &targets, "container", &self.containers, access).await
     }
 }
 
@@ -125,12 +125,7 @@ impl WhichOne {
     /// The one call: its hosts and the container.
     fn call(&self, app: &App, access: Access) -> Result<ContainerCall, Failure> {
         let targets = app.targets(&self.targets);
-        if self.container.contains('/') && !targets.is_empty() {
-            return Err(Failure::usage(
-                "the container already names its host; omit either HOST/ or -H, -l, and -A",
-            ));
-        }
-        let mut calls = targets.container_calls(std::slice::from_ref(&self.container), access)?;
-        Ok(calls.remove(0))
+        let (targets, container) = one_call(&targets, "container", &self.container, access)?;
+        Ok(ContainerCall { targets, containers: vec![container] })
     }
 }

@@ -17,9 +17,14 @@ const EXAMPLES: &str = "\
 The host is added even if it doesn't answer; in that case, a warning is printed. To check it again,
 run wharf host check. To correct an address, run wharf host rm NAME and add the host again.
 
+With ssh://, wharfd runs ssh as its own user, with the configuration, keys or agent, and known_hosts
+of that user; there is no prompt, so log in once by hand. Without a PATH, the socket on the host is
+/var/run/docker.sock.
+
 Examples:
+  wharf host add web1 ssh://root@web1.example.com --label role=web
   wharf host add local unix:///var/run/docker.sock
-  wharf host add web1 tcp://10.0.0.1:2376 --label env=prod \\
+  wharf host add web2 tcp://10.0.0.1:2376 --label env=prod \\
         --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem";
 
 /// Arguments of `wharf host add`.
@@ -28,7 +33,7 @@ Examples:
 pub struct Args {
     /// Name of the host: a-z A-Z 0-9 . _ -
     name: String,
-    /// Address of its Engine: unix:///PATH or tcp://HOST:PORT
+    /// Address of its Engine: ssh://[USER@]HOST[:PORT][/PATH], unix:///PATH, or tcp://HOST:PORT
     address: String,
     /// Label; can be repeated
     #[arg(long = "label", value_name = "KEY=VALUE")]

@@ -18,8 +18,8 @@ use crate::report::host_failed;
 use crate::status::ErrorText;
 
 const EXAMPLES: &str = "\
-Contexts with ssh:// addresses are not supported yet. The context \"default\" is not stored in a file;
-add its socket with wharf host add local unix:///var/run/docker.sock.
+A context with an ssh:// address becomes a host that wharfd reaches over ssh, as the user that wharfd
+runs as. The context \"default\" is not stored in a file; add its socket with wharf host add local unix:///var/run/docker.sock.
 
 Examples:
   wharf host import --dry-run
@@ -185,10 +185,11 @@ fn read_all(directory: &Path) -> Result<Vec<DockerContext>, Failure> {
 fn plan(context: &DockerContext, name: Option<&str>) -> Result<AddHostRequest, String> {
     let scheme = context.address.split_once("://").map_or("", |(scheme, _)| scheme);
     match scheme {
-        "unix" | "tcp" => {}
-        "ssh" => return Err("ssh:// is not supported yet".to_owned()),
+        "unix" | "tcp" | "ssh" => {}
         "" => return Err("the context has no Docker address".to_owned()),
-        other => return Err(format!("{other}:// is not supported; use unix:// or tcp://")),
+        other => {
+            return Err(format!("{other}:// is not supported; use ssh://, unix://, or tcp://"));
+        }
     }
     if context.skip_verify {
         return Err("it does not verify the Engine's certificate; give its CA: \
@@ -254,7 +255,8 @@ mod tests {
             contexts.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),
             ["far", "loose", "prod+1"]
         );
-        assert!(plan(&contexts[0], None).unwrap_err().contains("ssh://"));
+        let over_ssh = plan(&contexts[0], None).unwrap();
+        assert_eq!((over_ssh.address.as_str(), over_ssh.tls), ("ssh://u@b", None));
         assert!(plan(&contexts[1], None).unwrap_err().contains("--tls-ca"));
         let planned = plan(&contexts[2], None).unwrap();
         assert_eq!((planned.name.as_str(), planned.address.as_str()), ("prod-1", "tcp://a:2375"));

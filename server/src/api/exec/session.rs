@@ -25,7 +25,7 @@ use crate::api::problem::{Finish, Problem};
 use crate::api::table::host_problem;
 use crate::body::violation::Violations;
 use crate::domain::{ContainerRef, HostName, Reason, quoted};
-use crate::engine::{Engine, EngineError, ExecSession, ExecSpec, SessionInput, TerminalSize};
+use crate::engine::{Engine, ExecSession, ExecSpec, SessionInput, TerminalSize};
 use crate::fleet::HostError;
 
 /// Pieces of output that may wait for the caller.

@@ -78,6 +78,18 @@ fn attachments(networks: &[NetworkAttachment], draft: &mut Draft) {
     endpoint(top, &mode, violations);
 }
 
+/// The Engine's JSON of an endpoint that is added to an existing container.
+pub(in crate::body) fn attachment_body(
+    network: &NetworkAttachment,
+    field: &str,
+    violations: &mut Violations,
+) -> Map<String, Value> {
+    let mut endpoint = Map::new();
+    check_attachment(&network.name, network, field, violations);
+    attach(network, &mut endpoint, violations);
+    endpoint
+}
+
 fn check_attachment(
     name: &str,
     network: &NetworkAttachment,

@@ -34,7 +34,6 @@ fn each_mistake_has_its_own_answer() {
         ("/run/docker.sock", "write unix:///run/docker.sock"),
         ("http://10.0.0.5:2375", "write tcp://HOST:PORT"),
         ("https://web1", "begins with https://"),
-        ("ssh://root@web1", "not supported yet"),
         ("npipe:////./pipe/docker_engine", "unsupported scheme"),
         ("tcp://root:secret@web1", "user or password"),
         ("tcp://web1:2375/v1.41", "only tcp://"),
@@ -71,7 +70,7 @@ fn each_mistake_has_its_own_answer() {
 }
 
 #[test]
-fn plain_connections_stay_on_this_machine() {
+fn connections_without_tls_stay_on_this_machine_or_go_over_ssh() {
     for (text, local) in [
         ("unix:///run/docker.sock", true),
         ("tcp://localhost:1", true),
@@ -82,6 +81,7 @@ fn plain_connections_stay_on_this_machine() {
         ("tcp://0.0.0.0:1", false),
         ("tcp://localhost.example.com:1", false),
         ("tcp://[fd00::1]:1", false),
+        ("ssh://web1", true),
     ] {
         let address = HostAddress::parse(text, Transport::Plain).unwrap();
         assert_eq!(address.may_be_plain(false), local, "{text}");

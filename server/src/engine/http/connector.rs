@@ -2,10 +2,11 @@
 //!
 //! A client costs memory and, with certificates, time; connections are pooled within one. So
 //! all hosts over plain TCP share one, hosts with the same certificates share one, and each
-//! unix socket has a small one of its own.
+//! unix socket, also one over ssh, has a small one of its own.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,16 +21,20 @@ use super::answers::AnswerMemory;
 use super::lanes::{Lanes, PacingLayer};
 use super::link::{IDLE_CONNECTIONS, Link, VersionCell};
 use super::transport::Security;
+use super::tunnel::TunnelLayer;
 use crate::domain::{HostAddress, TlsMaterial};
+use crate::engine::ssh::{Ssh, Tunnel};
 use crate::engine::{Engine, EngineError, ErrorKind, Result};
 
 /// The name of connections in errors.
 const CONNECT: &str = "connect";
 /// How long to keep an idle connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// For the login of a host over ssh, with those before it. Callers have their own deadlines.
+const SSH_CONNECT: Duration = Duration::from_secs(300);
 
 /// How long the client waits of its own accord. All other deadlines are those of its callers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectorSettings {
     /// For a connection: name resolution, TCP and TLS. 5 seconds by default.
     pub connect: Duration,
@@ -45,6 +50,12 @@ pub struct ConnectorSettings {
     pub answer_memory: usize,
     /// How long an answer waits for room in that. 10 seconds by default.
     pub answer_wait: Duration,
+    /// Where the private directory for the sockets of hosts over ssh is created. By default, a
+    /// directory of this process in that of temporary files.
+    pub ssh_directory: PathBuf,
+    /// Maximum number of logins over ssh at the same time. 8 by default: an sshd drops some from the
+    /// tenth on.
+    pub ssh_handshakes: usize,
 }
 
 /// Creates an [`Engine`] for an address. Cheap: the same address and certificates give the same
@@ -52,6 +63,7 @@ pub struct ConnectorSettings {
 pub struct HttpConnector {
     settings: ConnectorSettings,
     answers: AnswerMemory,
+    ssh: Arc<Ssh>,
     cache: Mutex<Cache>,
 }
 
@@ -79,6 +91,9 @@ impl Default for ConnectorSettings {
             report: 1 << 30,
             answer_memory: 512 << 20,
             answer_wait: Duration::from_secs(10),
+            ssh_directory: std::env::temp_dir()
+                .join(format!("wharf-ssh-{}", uuid::Uuid::new_v4().simple())),
+            ssh_handshakes: 8,
         }
     }
 }
@@ -88,7 +103,8 @@ impl HttpConnector {
     #[must_use]
     pub fn new(settings: ConnectorSettings) -> Self {
         let answers = AnswerMemory::new(settings.answer_memory, settings.answer_wait);
-        Self { settings, answers, cache: Mutex::default() }
+        let ssh = Ssh::new(settings.ssh_directory.clone(), settings.ssh_handshakes);
+        Self { settings, answers, ssh, cache: Mutex::default() }
     }
 
     /// The Engine at an address, with `tls` if given. Opens no connection.
@@ -96,7 +112,8 @@ impl HttpConnector {
     /// # Errors
     ///
     /// [`ErrorKind::Tls`] for certificates or a key that cannot be used, and for any with a
-    /// unix socket.
+    /// unix socket, here or over ssh. [`ErrorKind::Unreachable`] if there is no place for the socket
+    /// of a host over ssh.
     pub fn engine(
         &self,
         address: &HostAddress,
@@ -104,7 +121,7 @@ impl HttpConnector {
     ) -> Result<Arc<dyn Engine>> {
         let mut cache = self.cache();
         let identity = match tls {
-            Some(_) if matches!(address, HostAddress::Unix(_)) => {
+            Some(_) if !matches!(address, HostAddress::Tcp(_)) => {
                 return Err(unusable(format!("{address} is a unix socket, which takes no TLS")));
             }
             Some(tls) => Some(self.identity(&mut cache, tls)?),
@@ -119,8 +136,16 @@ impl HttpConnector {
             Some(tls) => Security::Tls { client: tls.client_validity() },
             None => Security::Plain,
         };
+        let tunnel = match address {
+            HostAddress::Ssh(ssh) => Some(Arc::new(self.ssh.tunnel(ssh).map_err(|error| {
+                let message = format!("cannot create a socket for {address}: {error}");
+                EngineError::new(ErrorKind::Unreachable, CONNECT, message)
+            })?)),
+            HostAddress::Unix(_) | HostAddress::Tcp(_) => None,
+        };
         let client = match (address, identity) {
             (_, Some(identity)) => identity.client,
+            (HostAddress::Ssh(_), None) => self.client_over_ssh(tunnel.as_ref())?,
             (HostAddress::Unix(path), None) => {
                 self.client(without_tls()?, |builder| builder.unix_socket(path.as_str()))?
             }
@@ -138,6 +163,7 @@ impl HttpConnector {
             base: base_url(address, secured)?,
             address: address.clone(),
             security,
+            tunnel,
             stall: self.settings.stall,
             report: self.settings.report,
             negotiation: self.settings.negotiation,
@@ -181,6 +207,17 @@ impl HttpConnector {
         Ok(identity)
     }
 
+    fn client_over_ssh(&self, tunnel: Option<&Arc<Tunnel>>) -> Result<reqwest::Client> {
+        self.client(without_tls()?, |builder| match tunnel {
+            // Inside of the layer that paces: only who really connects waits for the way.
+            Some(tunnel) => builder
+                .unix_socket(tunnel.socket())
+                .connect_timeout(SSH_CONNECT)
+                .connector_layer(TunnelLayer(Arc::clone(tunnel))),
+            None => builder,
+        })
+    }
+
     fn client(
         &self,
         tls: ClientConfig,
@@ -198,9 +235,10 @@ impl HttpConnector {
             .referer(false)
             .connect_timeout(self.settings.connect)
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .connector_layer(PacingLayer);
-        configure(builder).build().map_err(|error| unusable(error.to_string()))
+            .pool_max_idle_per_host(IDLE_CONNECTIONS);
+        // The layer that is added last is the outermost.
+        let builder = configure(builder).connector_layer(PacingLayer);
+        builder.build().map_err(|error| unusable(error.to_string()))
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
@@ -229,7 +267,7 @@ impl fmt::Debug for HttpConnector {
 fn base_url(address: &HostAddress, secured: bool) -> Result<Url> {
     let text = match address {
         // The host of a socket is a formality, and this is the one Docker's own tools send.
-        HostAddress::Unix(_) => "http://localhost/".to_owned(),
+        HostAddress::Unix(_) | HostAddress::Ssh(_) => "http://localhost/".to_owned(),
         HostAddress::Tcp(tcp) if secured => format!("https://{tcp}/"),
         HostAddress::Tcp(tcp) => format!("http://{tcp}/"),
     };

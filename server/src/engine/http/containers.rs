@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::link::Call;
 use super::link::{Answer, bad_answer};
-use super::{HttpEngine, command};
+use super::{HttpEngine, command, logs};
 use crate::domain::{ContainerName, ContainerRef, quoted};
 use crate::engine::operation::{
     CONTAINER_CHANGES, CREATE_CONTAINER, INSPECT_CONTAINER, KILL_CONTAINER, LIST_CONTAINERS,
@@ -22,8 +22,8 @@ use crate::engine::wire::{
 use crate::engine::{
     ApiVersion, Change, CommandResult, ContainerEngine, ContainerExit, ContainerListing,
     ContainerSummary, Created, EngineDocument, EngineError, ErrorKind, FileChange, Filters,
-    Inspection, Listing, NetworkEngine, ProcessTable, PrunedContainers, Result, WaitCondition,
-    in_form_of, split_endpoints, unsupported,
+    Inspection, Listing, LogQuery, LogSink, NetworkEngine, ProcessTable, PrunedContainers, Result,
+    WaitCondition, in_form_of, split_endpoints, unsupported,
 };
 
 /// The API version that brought `platform` to creations.
@@ -270,6 +270,15 @@ impl ContainerEngine for HttpEngine {
 
     async fn log_tail(&self, container: &ContainerRef, lines: u32) -> Result<Vec<String>> {
         command::log_tail(&self.link, container, lines).await
+    }
+
+    async fn read_logs(
+        &self,
+        container: &ContainerRef,
+        query: &LogQuery,
+        sink: &LogSink,
+    ) -> Result<()> {
+        logs::read(&self.link, container, query, sink).await
     }
 }
 

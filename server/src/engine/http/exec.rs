@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::HttpEngine;
 use super::command::Made;
-use super::link::Call;
+use super::link::{Call, Opened};
 use crate::domain::ContainerRef;
 use crate::engine::operation::{CREATE_EXEC, INSPECT_EXEC, RESIZE_EXEC, START_EXEC};
 use crate::engine::{ApiVersion, ExecEngine, ExecSession, ExecSpec, Result, TerminalSize};
@@ -48,7 +48,7 @@ impl ExecEngine for HttpEngine {
         let start = Call::new(&START_EXEC, &["exec", &id, "start"])
             .with_json(body.to_string())
             .with_upgrade();
-        let connection = self.link.open(&start, |opened| opened.upgrade()).await?;
+        let connection = self.link.open(&start, Opened::upgrade).await?;
         if let (Some(size), None) = (size, console) {
             self.set_first_size(&id, size).await;
         }

@@ -40,13 +40,16 @@ const RETURN: Duration = Duration::from_millis(400);
 /// Concurrent calls to one host, of each pace: a hung host must not use up the process's file
 /// descriptors, nor may long calls block short ones.
 const MOST_CALLS: usize = 32;
+/// The same for followed streams, of which every container of the host may have several. They
+/// are idle most of the time, and cost one file descriptor each.
+const MOST_FOLLOWED: usize = 2048;
 
 /// The turns of one host.
 #[derive(Debug)]
 pub(super) struct Lanes {
     lane: Semaphore,
     /// Calls at the same time, by [`Pace`].
-    calls: [Semaphore; 3],
+    calls: [Semaphore; 4],
     state: Mutex<State>,
     /// Short calls that were not done when they gave up the lane.
     overdue: AtomicU32,
@@ -83,7 +86,7 @@ impl Lanes {
     pub(super) fn new() -> Self {
         Self {
             lane: Semaphore::new(1),
-            calls: [(); 3].map(|()| Semaphore::new(MOST_CALLS)),
+            calls: [MOST_CALLS, MOST_CALLS, MOST_CALLS, MOST_FOLLOWED].map(Semaphore::new),
             state: Mutex::default(),
             overdue: AtomicU32::new(0),
         }
@@ -143,10 +146,7 @@ impl Lanes {
             state.returning_until = Some(Instant::now() + RETURN);
         }
         if let Err(error) = result
-            && matches!(
-                error.kind,
-                ErrorKind::Unreachable | ErrorKind::NoResources | ErrorKind::Tls
-            )
+            && (error.kind.is_without_connection() || error.kind == ErrorKind::Tls)
             && error.http_status.is_none()
         {
             state.failures += 1;

@@ -13,6 +13,7 @@ use http::{HeaderValue, Method, StatusCode};
 use reqwest::Response;
 use tokio::time::timeout;
 use url::Url;
+use wharf::causes::find;
 
 use super::answers::AnswerMemory;
 use super::lanes::{Lanes, Ticket};
@@ -20,7 +21,8 @@ use super::path;
 use super::transport::{Phase, Security, doubtful, transport_error};
 use crate::domain::HostAddress;
 use crate::engine::classify::{Complaint, classify};
-use crate::engine::operation::{ERROR_CAP, Operation};
+use crate::engine::operation::{Access, ERROR_CAP, Operation};
+use crate::engine::ssh::{SshError, Tunnel};
 use crate::engine::{ApiVersion, EngineError, ErrorKind, Result, registry_auth};
 
 pub(super) use negotiate::{VersionCell, is_podman, maximum_of};
@@ -36,6 +38,8 @@ pub(super) struct Link {
     pub(super) base: Url,
     pub(super) address: HostAddress,
     pub(super) security: Security,
+    /// The way over ssh, for hosts that have one.
+    pub(super) tunnel: Option<Arc<Tunnel>>,
     /// Maximum time of a transfer without progress.
     pub(super) stall: Duration,
     /// How many bytes it may report of a transfer.
@@ -209,9 +213,16 @@ impl Link {
     /// Sends the request and returns the response with its head: a success or 304.
     async fn head(&self, call: &Call, version: Option<ApiVersion>) -> Result<Response> {
         let operation = call.operation;
-        let begun = Instant::now();
-        let request = self.request(call, version)?;
-        let sent = self.in_time(operation, self.client.execute(request)).await?;
+        let (begun, sent_at) = (Instant::now(), tokio::time::Instant::now());
+        let mut sent = self.execute(call, version).await?;
+        if let (Err(error), Some(tunnel)) = (&sent, &self.tunnel)
+            && error.is_connect()
+            && find::<SshError>(error).is_none()
+        {
+            // Its process has just ended, and nothing was sent.
+            tunnel.noticed().await;
+            sent = self.execute(call, version).await?;
+        }
         let elapsed = begun.elapsed();
         let response = sent.map_err(|error| {
             let phase = Phase::Head;
@@ -232,12 +243,45 @@ impl Link {
                 }
             }
             Err(error) => {
+                let error = self.explained(operation, error, sent_at).await;
                 tracing::debug!(
                     operation = operation.name, host = %self.address,
                     kind = %error.kind, ?elapsed, "failed"
                 );
                 Err(error)
             }
+        }
+    }
+
+    async fn execute(
+        &self,
+        call: &Call,
+        version: Option<ApiVersion>,
+    ) -> Result<reqwest::Result<Response>> {
+        let request = self.request(call, version)?;
+        self.in_time(call.operation, self.client.execute(request)).await
+    }
+
+    /// Where an sshd accepts a connection and cannot connect on to the Engine, it closes it; ssh
+    /// says why.
+    async fn explained(
+        &self,
+        operation: &Operation,
+        error: EngineError,
+        begun: tokio::time::Instant,
+    ) -> EngineError {
+        use ErrorKind::{ConnectionLost, ResultUnknown, Unreachable};
+        let Some(tunnel) = &self.tunnel else { return error };
+        if !matches!(error.kind, Unreachable | ConnectionLost | ResultUnknown) {
+            return error;
+        }
+        let Some(refusal) = tunnel.refusal_since(begun).await else { return error };
+        // Other calls connect at the same time, so of a write that may have been sent, it does not
+        // say that nothing was done.
+        if error.kind == Unreachable || operation.access == Access::Read {
+            EngineError::new(refusal.kind, operation.name, refusal.message)
+        } else {
+            EngineError { message: format!("{} ({refusal})", error.message), ..error }
         }
     }
 

@@ -3,12 +3,14 @@
 //! ```text
 //! HttpConnector  makes and shares clients
 //! HttpEngine     the trait, a file for each subject
-//!   system, images, containers, exec, networks    what a call means
-//!   transfer, command                       calls whose answers are streams
+//!   system, images, containers, exec,
+//!   networks, volumes                             what a call means
+//!   transfer, command, logs                       calls whose answers are streams
 //!     link       sends it, opens the answer, classifies failures
 //!       opened      reads the answer, whole or chunk by chunk
 //!       negotiate   API version, once for each host
 //!       lanes       which calls go at the same time, over which connection
+//!       tunnel      waits for the way over ssh
 //! ```
 
 mod answers;
@@ -19,12 +21,15 @@ mod exec;
 mod images;
 mod lanes;
 mod link;
+mod logs;
 mod networks;
 mod path;
 pub mod probe;
 mod system;
 mod transfer;
 mod transport;
+mod tunnel;
+mod volumes;
 
 use std::sync::Arc;
 

@@ -14,6 +14,7 @@ use wharf::causes::{self, find};
 use crate::domain::{HostAddress, LAST_DATE, Validity};
 use crate::engine::classify::one_line;
 use crate::engine::operation::{Access, Operation, Subject};
+use crate::engine::ssh::SshError;
 use crate::engine::{EngineError, ErrorKind, operation};
 
 /// The progress of a call.
@@ -58,6 +59,9 @@ pub(super) fn transport_error(
     error: &reqwest::Error,
 ) -> EngineError {
     let failed = |kind, message| EngineError::new(kind, operation.name, message);
+    if let Some(ssh) = find::<SshError>(error) {
+        return failed(ssh.kind, ssh.message.clone());
+    }
     if let Some(tls) = find::<rustls::Error>(error) {
         return failed(
             ErrorKind::Tls,

@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use super::{engine_id, null_to_default};
 use crate::engine::list::ListItem;
 use crate::engine::{
-    ContainerSummary, FileChange, FileChangeKind, HistoryLayer, ImageSummary, NetworkSummary, Port,
+    ContainerSummary, FileChange, FileChangeKind, HistoryLayer, ImageSummary, Port,
 };
 
 /// Times that an Engine can mean, in Unix seconds: 1970, where 0 and Go's zero time, the year 1,
@@ -45,12 +45,6 @@ impl ListItem for ImageSummary {
     }
 }
 
-impl ListItem for NetworkSummary {
-    fn memory(&self) -> usize {
-        size_of::<Self>() + texts([&self.id, &self.name, &self.driver, &self.scope])
-    }
-}
-
 impl ListItem for FileChange {
     fn memory(&self) -> usize {
         size_of::<Self>() + texts([&self.path])
@@ -58,7 +52,7 @@ impl ListItem for FileChange {
 }
 
 /// The memory of texts, with what the allocator and the map or list around them take of each.
-fn texts<'a>(texts: impl IntoIterator<Item = &'a String>) -> usize {
+pub(super) fn texts<'a>(texts: impl IntoIterator<Item = &'a String>) -> usize {
     const AROUND: usize = 48;
     texts.into_iter().map(|text| text.len() + AROUND).sum()
 }
@@ -92,25 +86,6 @@ pub struct ContainerItem {
     size_rw: i64,
     #[serde(default, deserialize_with = "null_to_default")]
     size_root_fs: i64,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct NetworkItem {
-    #[serde(default, deserialize_with = "null_to_default")]
-    id: String,
-    #[serde(default, deserialize_with = "null_to_default")]
-    name: String,
-    #[serde(default, deserialize_with = "null_to_default")]
-    driver: String,
-    #[serde(default, deserialize_with = "null_to_default")]
-    scope: String,
-}
-
-impl From<NetworkItem> for NetworkSummary {
-    fn from(item: NetworkItem) -> Self {
-        Self { id: item.id, name: item.name, driver: item.driver, scope: item.scope }
-    }
 }
 
 #[derive(Deserialize)]

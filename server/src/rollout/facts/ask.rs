@@ -10,7 +10,7 @@ use super::{HostFacts, MadeContainer, OldContainer};
 use crate::domain::{ContainerName, ContainerRef, ImageName};
 use crate::engine::{
     ApiVersion, ContainerFacts, ContainerListing, ContainerSummary, Engine, EngineDocument,
-    EngineError, ErrorKind, Inspection, NetworkSummary, Platform, Result, podman,
+    EngineError, ErrorKind, Inspection, NetworkListing, NetworkSummary, Platform, Result, podman,
 };
 use crate::rollout::model::ROLLOUT_LABEL;
 
@@ -152,7 +152,7 @@ async fn image(engine: &dyn Engine, name: &str) -> Result<Option<Value>> {
 }
 
 async fn networks(engine: &dyn Engine) -> Result<Vec<NetworkSummary>> {
-    let mut networks = engine.list_networks().await?.items;
+    let mut networks = engine.list_networks(&NetworkListing::default()).await?.items;
     networks.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
     Ok(networks)
 }
@@ -208,9 +208,7 @@ async fn containers(
             Ok(Some(facts)) => containers.push(facts),
             Ok(None) => {}
             // The whole host is gone.
-            Err(error) if matches!(error.kind, ErrorKind::Unreachable | ErrorKind::NoResources) => {
-                return Err(error);
-            }
+            Err(error) if error.kind.is_without_connection() => return Err(error),
             Err(_) => unread.push(id),
         }
     }

@@ -116,6 +116,11 @@ pub(super) fn is_answer(trouble: &Trouble) -> bool {
             | Reason::HostTimeout
             | Reason::HostConnectionLost
             | Reason::HostTlsFailed
+            | Reason::SshHostKeyChanged
+            | Reason::SshHostKeyUnknown
+            | Reason::SshPermissionDenied
+            | Reason::SshNotInstalled
+            | Reason::SshSocketUnavailable
             | Reason::ServerExhausted
     )
 }

@@ -78,14 +78,13 @@ pub(super) async fn resolve(
                 return Ok(planned(named.or(Some(found.digest.to_string())), found.platforms));
             }
             Ok(Err(error)) => {
-                let of_host = matches!(
-                    error.kind,
-                    ErrorKind::Unreachable
-                        | ErrorKind::NoResources
-                        | ErrorKind::ConnectionLost
-                        | ErrorKind::Unsupported
-                        | ErrorKind::EndpointNotFound
-                );
+                let of_host = error.kind.is_without_connection()
+                    || matches!(
+                        error.kind,
+                        ErrorKind::ConnectionLost
+                            | ErrorKind::Unsupported
+                            | ErrorKind::EndpointNotFound
+                    );
                 cannot_tell &=
                     matches!(error.kind, ErrorKind::Unsupported | ErrorKind::EndpointNotFound);
                 last = Some((error.kind.reason(), error.message));

@@ -15,9 +15,11 @@ use wharf::v1::container_service_client::ContainerServiceClient;
 use wharf::v1::exec_service_client::ExecServiceClient;
 use wharf::v1::host_service_client::HostServiceClient;
 use wharf::v1::image_service_client::ImageServiceClient;
+use wharf::v1::network_service_client::NetworkServiceClient;
 use wharf::v1::registry_service_client::RegistryServiceClient;
 use wharf::v1::rollout_service_client::RolloutServiceClient;
 use wharf::v1::system_service_client::SystemServiceClient;
+use wharf::v1::volume_service_client::VolumeServiceClient;
 use wharf_server::app::Server;
 use wharf_server::config::{Access, Config, ConfigFile, FileHosts, Limits, Listen, LogFormat, Web};
 use wharf_server::domain::{Host, HostAddress, HostName, HostSource, Labels, Transport, UnixPath};
@@ -212,6 +214,14 @@ impl Fleet {
 
     pub fn images(&self) -> ImageServiceClient<Channel> {
         ImageServiceClient::new(self.channel.clone())
+    }
+
+    pub fn networks(&self) -> NetworkServiceClient<Channel> {
+        NetworkServiceClient::new(self.channel.clone())
+    }
+
+    pub fn volumes(&self) -> VolumeServiceClient<Channel> {
+        VolumeServiceClient::new(self.channel.clone())
     }
 
     pub fn registry(&self) -> RegistryServiceClient<Channel> {

@@ -8,6 +8,7 @@ mod create;
 mod images;
 mod lifecycle;
 mod list;
+mod networks;
 mod policies;
 mod removal;
 mod rollout_calls;
@@ -70,6 +71,7 @@ pub const CASES: &[&[Case]] = &[
     images::CASES,
     transfer::CASES,
     rollout_calls::CASES,
+    networks::CASES,
 ];
 
 impl Case {

@@ -1,7 +1,8 @@
 //! The calls of rollouts: networks, commands in containers, logs, digests.
 
 use serde_json::json;
-use wharf_server::engine::{ApiVersion, ErrorKind};
+use wharf_server::domain::ContainerRef;
+use wharf_server::engine::{ApiVersion, ErrorKind, LogQuery, LogTime, NetworkListing, Result};
 
 use super::world::{World, image_reference, kind, progress, reference};
 
@@ -15,7 +16,7 @@ super::cases![
 ];
 
 async fn the_networks_of_a_host_are_told(world: &World<'_>) {
-    let networks = world.engine.list_networks().await.unwrap().items;
+    let networks = world.engine.list_networks(&NetworkListing::default()).await.unwrap().items;
     for (name, driver) in [("host", "host"), ("none", "null")] {
         let found = networks.iter().find(|network| network.name == name).expect(name);
         assert_eq!((found.driver.as_str(), found.scope.as_str()), (driver, "local"));
@@ -69,8 +70,48 @@ async fn the_end_of_a_log_is_told_oldest_line_first(world: &World<'_>) {
     assert_eq!(world.engine.log_tail(&container, 9).await.unwrap(), ["one", "two", "three"]);
     let nobody = reference(&world.name("nobody"));
     assert_eq!(kind(world.engine.log_tail(&nobody, 2).await), ErrorKind::ContainerNotFound);
+
+    let all = LogQuery { stdout: true, stderr: true, ..LogQuery::default() };
+    let (lines, times) = read_log(world, &container, &all).await.unwrap();
+    assert_eq!(lines, ["one\n", "two\n", "three\n"]);
+    assert!(times.is_sorted());
+    // What has ended is not waited for, and the time of a line is included.
+    let rest = LogQuery { follow: true, since: Some(times[2]), ..all };
+    let (lines, _) = read_log(world, &container, &rest).await.unwrap();
+    assert_eq!(lines.last().map(String::as_str), Some("three\n"));
+    let (lines, _) = read_log(world, &container, &LogQuery { tail: Some(1), ..all }).await.unwrap();
+    assert_eq!(lines, ["three\n"]);
+    let (lines, _) = read_log(world, &container, &LogQuery { stdout: false, ..all }).await.unwrap();
+    assert!(lines.is_empty());
+    assert_eq!(kind(read_log(world, &nobody, &all).await), ErrorKind::ContainerNotFound);
     world.clean(&[&container]).await;
     world.clean_images(&[&image]).await;
+}
+
+/// The entries of a log, and their times.
+async fn read_log(
+    world: &World<'_>,
+    container: &ContainerRef,
+    query: &LogQuery,
+) -> Result<(Vec<String>, Vec<LogTime>)> {
+    let (sink, mut batches) = tokio::sync::mpsc::channel(4);
+    let read = async {
+        let result = world.engine.read_logs(container, query, &sink).await;
+        drop(sink);
+        result
+    };
+    let collect = async {
+        let (mut lines, mut times) = (Vec::new(), Vec::new());
+        while let Some(batch) = batches.recv().await {
+            for (_, time, bytes) in batch.entries() {
+                lines.push(String::from_utf8_lossy(bytes).into_owned());
+                times.push(time);
+            }
+        }
+        (lines, times)
+    };
+    let (result, collected) = tokio::join!(read, collect);
+    result.map(|()| collected)
 }
 
 async fn a_registry_tells_the_digest_of_a_tag(world: &World<'_>) {

@@ -1,17 +1,22 @@
 //! Containers of the model.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde_json::Value;
 use wharf_server::domain::{ContainerName, ContainerRef};
 use wharf_server::engine::{
     ApiVersion, Change, CommandResult, ContainerEngine, ContainerExit, ContainerListing,
     ContainerSummary, Created, EngineDocument, EngineError, ErrorKind, ExecEngine, FileChange,
-    Listing, ProcessTable, PrunedContainers, Result, WaitCondition, unsupported,
+    Listing, LogBatch, LogQuery, LogSink, LogTime, OutputSource, ProcessTable, PrunedContainers,
+    Result, WaitCondition, unsupported,
 };
 
 use super::{SimEngine, filters};
 use crate::answers;
-use crate::model::ListQuery;
+use crate::follow::Following;
+use crate::model::{self, ListQuery, Time};
 use crate::operation::Operation;
 
 #[async_trait]
@@ -218,6 +223,42 @@ impl ContainerEngine for SimEngine {
         let surplus = tail.len().saturating_sub(lines as usize);
         tail.drain(..surplus);
         Ok(tail)
+    }
+
+    async fn read_logs(
+        &self,
+        container: &ContainerRef,
+        query: &LogQuery,
+        sink: &LogSink,
+    ) -> Result<()> {
+        let name = container.as_str();
+        let time = |time: LogTime| {
+            Time::from_unix_seconds(time.seconds) + Duration::from_nanos(time.nanos.into())
+        };
+        let wanted = model::LogQuery {
+            since: query.since.map(time),
+            until: query.until.map(time),
+            tail: query.tail.map(|lines| lines as usize),
+            stdout: query.stdout,
+            stderr: query.stderr,
+        };
+        self.call(Operation::Logs, name, async |_| {
+            let host = Arc::clone(&self.host);
+            let mut log = Following::new(host, name, wanted, query.follow)?;
+            let mut batch = LogBatch::default();
+            while sink.send(batch).await.is_ok() {
+                let Some(view) = log.next().await else { break };
+                batch = LogBatch::default();
+                for entry in view.entries {
+                    // A terminal has one output.
+                    let stderr = entry.stderr && !view.tty;
+                    let source = if stderr { OutputSource::Stderr } else { OutputSource::Stdout };
+                    batch.push(source, entry.time.as_log_time(), entry.text.as_bytes());
+                }
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn remove_container(

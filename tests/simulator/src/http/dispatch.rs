@@ -1,14 +1,18 @@
 //! A call to the model, with the parameters of a request. Knows nothing about HTTP except statuses.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use serde_json::{Value, json};
 use wharf_server::engine::{ApiVersion, Change, ErrorKind, WaitCondition};
 
 use super::reply::{Reply, frame};
+use super::resources::{networks, volumes};
 use super::route::Routed;
+use crate::follow::Following;
 use crate::host::SimHost;
-use crate::model::{Filters, ListQuery, Refusal, RegistryAuth, parse_json};
+use crate::model::{Filters, ListQuery, LogQuery, Refusal, RegistryAuth, log_time, parse_json};
 use crate::operation::Operation;
 
 /// What of a request matters besides its path.
@@ -23,7 +27,7 @@ pub(super) struct Extras {
 
 /// Does what is asked.
 pub(super) async fn dispatch(
-    host: &SimHost,
+    host: &Arc<SimHost>,
     version: ApiVersion,
     operation: Operation,
     routed: &Routed,
@@ -135,19 +139,21 @@ pub(super) async fn dispatch(
             let (force, volumes) = (routed.flag("force"), routed.flag("v"));
             host.remove(name, force, volumes).await.map(done)
         }
-        Operation::ListNetworks => {
-            Ok(ok(host.with(|model, _| Value::Array(model.list_networks()))))
-        }
+        Operation::ListNetworks
+        | Operation::InspectNetwork
+        | Operation::CreateNetwork
+        | Operation::RemoveNetwork
+        | Operation::PruneNetworks
+        | Operation::ConnectNetwork
+        | Operation::DisconnectNetwork => networks(host, operation, routed, extras),
+        Operation::ListVolumes
+        | Operation::InspectVolume
+        | Operation::CreateVolume
+        | Operation::RemoveVolume
+        | Operation::PruneVolumes => volumes(host, version, operation, routed, extras),
         Operation::PruneContainers => {
             let filters = filters()?;
             host.with(|model, _| model.prune_containers(&filters)).map(ok)
-        }
-        Operation::ConnectNetwork => {
-            must_be_json(extras)?;
-            let body = parse_json(&extras.body)?;
-            let container = body["Container"].as_str().unwrap_or_default();
-            host.with(|model, _| model.connect_network(name, container, &body["EndpointConfig"]))
-                .map(|()| Reply::Status(200))
         }
         Operation::Exec => {
             must_be_json(extras)?;
@@ -162,6 +168,18 @@ pub(super) async fn dispatch(
             Ok(Reply::Frames(frame(&output)))
         }
         Operation::InspectExec => host.with(|model, _| model.inspect_exec(name)).map(ok),
+        Operation::Logs if routed.flag("timestamps") => {
+            let query = LogQuery {
+                since: log_time(routed.text("since"))?,
+                until: log_time(routed.text("until"))?,
+                // The Engine takes a text that is no number as all.
+                tail: routed.text("tail").parse().ok(),
+                stdout: routed.flag("stdout"),
+                stderr: routed.flag("stderr"),
+            };
+            Following::new(Arc::clone(host), name, query, routed.flag("follow"))
+                .map(|log| Reply::Log(Box::new(log)))
+        }
         Operation::Logs => {
             let tail = integer(routed, "tail").ok().flatten().unwrap_or(i64::MAX);
             let lines = host.with(|model, _| model.log_tail(name))?;
@@ -197,7 +215,7 @@ fn integer(routed: &Routed, key: &str) -> Result<Option<i64>, Refusal> {
     }
 }
 
-fn must_be_json(extras: &Extras) -> Result<(), Refusal> {
+pub(super) fn must_be_json(extras: &Extras) -> Result<(), Refusal> {
     let content_type = &extras.content_type;
     if content_type.split(';').next().is_some_and(|kind| kind.trim() == "application/json") {
         return Ok(());

@@ -13,6 +13,7 @@ mod counters;
 mod dispatch;
 mod fault;
 mod reply;
+mod resources;
 mod route;
 mod server;
 mod service;

@@ -6,13 +6,13 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 
+use crate::follow::Following;
 use crate::model::{PullPlan, PushPlan, Refusal};
 
 /// The body of an answer. An error in it ends the connection in the middle.
 pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// What the model makes of a call.
-#[derive(Debug)]
 pub(super) enum Reply {
     /// A status without a body.
     Status(u16),
@@ -22,6 +22,8 @@ pub(super) enum Reply {
     Text(u16, String),
     /// Output of a process in frames.
     Frames(Vec<u8>),
+    /// A log, which may grow.
+    Log(Box<Following>),
     /// The lines of a pull, and what it does.
     Pull(Vec<PullPlan>),
     /// The lines of a push, and what it does.

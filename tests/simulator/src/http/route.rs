@@ -74,9 +74,11 @@ pub(super) fn route(method: &str, path: &str, query: Option<&str>) -> Routed {
 /// The API version that brought a call; older Engines do not have it.
 pub(super) fn since(operation: Operation) -> ApiVersion {
     match operation {
-        Operation::DiskUsage | Operation::PruneImages | Operation::PruneContainers => {
-            ApiVersion::new(1, 25)
-        }
+        Operation::DiskUsage
+        | Operation::PruneImages
+        | Operation::PruneContainers
+        | Operation::PruneNetworks
+        | Operation::PruneVolumes => ApiVersion::new(1, 25),
         Operation::Distribution => ApiVersion::new(1, 30),
         _ => ApiVersion::new(1, 0),
     }
@@ -88,6 +90,16 @@ fn find(method: &str, segments: &[&str]) -> Option<(Operation, String)> {
     let named = |operation, name: &[&str]| Some((operation, name.join("/")));
     match (method, segments) {
         ("POST", ["networks", name, "connect"]) => named(O::ConnectNetwork, &[name]),
+        ("POST", ["networks", name, "disconnect"]) => named(O::DisconnectNetwork, &[name]),
+        ("POST", ["networks", "create"]) => plain(O::CreateNetwork),
+        ("POST", ["networks", "prune"]) => plain(O::PruneNetworks),
+        ("GET", ["networks", name]) => named(O::InspectNetwork, &[name]),
+        ("DELETE", ["networks", name]) => named(O::RemoveNetwork, &[name]),
+        ("GET", ["volumes"]) => plain(O::ListVolumes),
+        ("POST", ["volumes", "create"]) => plain(O::CreateVolume),
+        ("POST", ["volumes", "prune"]) => plain(O::PruneVolumes),
+        ("GET", ["volumes", name]) => named(O::InspectVolume, &[name]),
+        ("DELETE", ["volumes", name]) => named(O::RemoveVolume, &[name]),
         ("POST", ["exec", id, "start"]) => named(O::StartExec, &[id]),
         ("GET", ["exec", id, "json"]) => named(O::InspectExec, &[id]),
         ("GET", ["distribution", name @ .., "json"]) => named(O::Distribution, name),

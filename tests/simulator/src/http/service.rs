@@ -89,6 +89,11 @@ pub(super) async fn serve(
         Reply::Frames(bytes) => {
             plain(&control, 200, RAW_STREAM, bytes.into(), fault, in_flight).await
         }
+        Reply::Log(log) => {
+            let mut response = whole(200, "", Bytes::new());
+            *response.body_mut() = stream::log(*log, in_flight);
+            response
+        }
         Reply::Status(status) => plain(&control, status, "", Bytes::new(), fault, in_flight).await,
     };
     if let Some(place) = &routed.moved {

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use super::counters::InFlight;
 use super::fault::HttpFault;
 use super::reply::Body;
+use crate::follow::Following;
 use crate::host::SimHost;
 use crate::model::{PullPlan, PushPlan, Step};
 
@@ -71,6 +72,21 @@ pub(super) fn stalled(bytes: Bytes, in_flight: InFlight) -> Body {
             Some(bytes) => Some((Ok(bytes), (None, in_flight))),
             None => pending().await,
         }
+    }))
+}
+
+/// The entries of a log, as they come.
+pub(super) fn log(log: Following, in_flight: InFlight) -> Body {
+    body(stream::unfold((log, Some(in_flight)), |(mut log, mut in_flight)| async move {
+        let Some(view) = log.next().await else {
+            if let Some(in_flight) = in_flight.take() {
+                in_flight.whole();
+            }
+            return None;
+        };
+        let bytes: Vec<u8> =
+            view.entries.iter().flat_map(|entry| entry.encoded(view.tty)).collect();
+        Some((Ok(bytes.into()), (log, in_flight)))
     }))
 }
 

@@ -44,6 +44,8 @@ pub struct Container {
     pub started_before: bool,
     /// Times that its process ended; what waits for the next exit compares it.
     pub exits: u64,
+    /// What it wrote by [`super::Model::write_log`].
+    pub(crate) log: Vec<super::LogEntry>,
     /// Its anonymous volumes go with it, once its removal is done.
     pub(crate) remove_volumes: bool,
     pub(crate) due: Due,

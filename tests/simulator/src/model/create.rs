@@ -84,6 +84,7 @@ impl Model {
             manually_stopped: false,
             started_before: false,
             exits: 0,
+            log: Vec::new(),
             remove_volumes: false,
             due: Due::default(),
         };

@@ -15,9 +15,11 @@ mod images;
 mod json;
 mod lifecycle;
 mod list;
+mod logs;
 mod lookup;
 mod mounts;
 mod network;
+mod network_calls;
 mod options;
 mod process;
 mod reference;
@@ -29,6 +31,7 @@ mod system;
 mod time;
 mod transfer;
 mod update;
+mod volume_calls;
 
 #[cfg(test)]
 mod tests;
@@ -43,6 +46,7 @@ pub use content::{ImageBuilder, ImageContent, Layer};
 pub use filters::Filters;
 pub use images::Image;
 pub use list::ListQuery;
+pub use logs::{LogEntry, LogQuery, LogView, log_time};
 pub use network::Network;
 pub use options::{EngineOptions, PingOptions, Timing};
 pub use refusal::Refusal;
@@ -84,6 +88,17 @@ pub struct Volume {
     pub created: Time,
     /// Whether nobody named it.
     pub anonymous: bool,
+    /// Options of the driver.
+    pub options: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Volume {
+    /// A volume that a container brought with it.
+    pub(crate) fn new(created: Time, anonymous: bool) -> Self {
+        Self { created, anonymous, options: BTreeMap::new(), labels: BTreeMap::new() }
+    }
 }
 
 impl Model {

@@ -13,7 +13,7 @@ impl Model {
     /// Makes a volume that has a name.
     pub fn add_volume(&mut self, name: &str) {
         let created = self.now;
-        self.volumes.entry(name.to_owned()).or_insert(Volume { created, anonymous: false });
+        self.volumes.entry(name.to_owned()).or_insert(Volume::new(created, false));
     }
 
     /// The mounts of a container that is created, its volumes made where they are missing.
@@ -76,9 +76,7 @@ impl Model {
         }
         let is_bind = source.starts_with('/');
         if !is_bind {
-            self.volumes
-                .entry(source.to_owned())
-                .or_insert(Volume { created: now, anonymous: false });
+            self.volumes.entry(source.to_owned()).or_insert(Volume::new(now, false));
         }
         let mode = if !is_bind && mode.is_empty() { "z" } else { mode };
         Ok(Mount {
@@ -112,7 +110,7 @@ impl Model {
                 return Ok(mount);
             }
             "volume" => {
-                let volume = Volume { created: now, anonymous: false };
+                let volume = Volume::new(now, false);
                 self.volumes.entry(source.clone()).or_insert(volume);
                 ("volume", source, String::new())
             }
@@ -127,7 +125,7 @@ impl Model {
 
     fn anonymous(&mut self, now: Time, destination: &str, mode: &str) -> Mount {
         let name = self.new_id("volume");
-        self.volumes.insert(name.clone(), Volume { created: now, anonymous: true });
+        self.volumes.insert(name.clone(), Volume::new(now, true));
         Mount {
             kind: "volume",
             name,

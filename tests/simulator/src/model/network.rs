@@ -1,13 +1,15 @@
 //! Networks of a host, and the addresses and ports of a running container.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use wharf_server::engine::ErrorKind;
 
 use super::container::{Address, PublishedPort};
 use super::content::hex;
 use super::refusal::Refusal;
+use super::time::Time;
 use super::{EngineOptions, Model};
 
 /// A network of a host.
@@ -19,22 +21,71 @@ pub struct Network {
     pub name: String,
     /// `bridge`, `host`, `null` or another.
     pub driver: String,
-    /// The third byte of its addresses, `172.x.0.0/16`.
-    subnet: u8,
+    /// When it was made.
+    pub(super) created: Time,
+    /// Its addresses; none for `host` and `none`.
+    pub(super) range: Option<Range>,
+    /// What its creator asked for.
+    pub(super) wanted: Value,
+}
+
+/// The addresses of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Range {
+    pub first: u32,
+    pub prefix: u32,
+}
+
+impl Range {
+    /// `172.x.0.0/16`, as the Engine chooses.
+    pub(super) fn of_engine(x: u8) -> Self {
+        Self { first: u32::from_be_bytes([172, x, 0, 0]), prefix: 16 }
+    }
+
+    /// Reads CIDR notation of IPv4.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (address, prefix) = text.split_once('/')?;
+        let prefix: u32 = prefix.parse().ok().filter(|prefix| (1..=30).contains(prefix))?;
+        let address = u32::from(address.parse::<Ipv4Addr>().ok()?);
+        Some(Self { first: address & (u32::MAX << (32 - prefix)), prefix })
+    }
+
+    pub(super) fn overlaps(self, other: Self) -> bool {
+        let mask = u32::MAX << (32 - self.prefix.min(other.prefix));
+        self.first & mask == other.first & mask
+    }
+
+    pub(super) fn nth(self, n: u32) -> Ipv4Addr {
+        Ipv4Addr::from(self.first + n)
+    }
 }
 
 /// What every Engine has.
 pub(super) fn predefined(options: &EngineOptions) -> Vec<Network> {
-    let network = |name: &str, driver: &str, subnet| Network {
+    let network = |name: &str, driver: &str, range| Network {
         id: hex(&format!("network {} {name}", options.seed)),
         name: name.to_owned(),
         driver: driver.to_owned(),
-        subnet,
+        created: Time::BEGINNING,
+        range,
+        wanted: Value::Null,
     };
-    vec![network("bridge", "bridge", 17), network("host", "host", 0), network("none", "null", 0)]
+    let own = Some(Range::of_engine(17));
+    vec![
+        network("bridge", "bridge", own),
+        network("host", "host", None),
+        network("none", "null", None),
+    ]
 }
 
 impl Network {
+    /// The gateway: what was asked for, or the first address.
+    pub(super) fn gateway(&self) -> Option<String> {
+        let own = self.wanted["IPAM"]["Config"][0]["Gateway"].as_str();
+        let range = self.range?;
+        Some(own.map_or_else(|| range.nth(1).to_string(), str::to_owned))
+    }
+
     /// Whether it is one that callers make: only those have names for containers.
     pub(super) fn user_defined(&self) -> bool {
         !matches!(self.name.as_str(), "bridge" | "host" | "none")
@@ -44,30 +95,31 @@ impl Network {
 impl Model {
     /// Makes a network and gives its ID.
     pub fn add_network(&mut self, name: &str) -> String {
+        let (created, range) = (self.now, self.free_range());
+        self.insert_network(created, name, Some(range), Value::Null)
+    }
+
+    pub(super) fn insert_network(
+        &mut self,
+        created: Time,
+        name: &str,
+        range: Option<Range>,
+        wanted: Value,
+    ) -> String {
         let id = self.new_id("network");
-        let subnet = u8::try_from(15 + self.networks.len()).unwrap_or(u8::MAX);
-        let network =
-            Network { id: id.clone(), name: name.to_owned(), driver: "bridge".to_owned(), subnet };
-        self.networks.push(network);
+        let driver = wanted["Driver"].as_str().filter(|it| !it.is_empty()).unwrap_or("bridge");
+        let driver = driver.to_owned();
+        let name = name.to_owned();
+        self.networks.push(Network { id: id.clone(), name, driver, created, range, wanted });
         id
     }
 
-    /// `GET /networks`, as far as lists of networks are used.
-    pub fn list_networks(&self) -> Vec<Value> {
-        let item = |network: &Network| {
-            json!({
-                "Id": network.id,
-                "Name": network.name,
-                "Driver": network.driver,
-                "Scope": "local",
-                "Internal": false,
-                "Attachable": false,
-                "Containers": {},
-                "Options": {},
-                "Labels": {},
-            })
+    /// The next range that the Engine would choose.
+    pub(super) fn free_range(&self) -> Range {
+        let taken = |range: &Range| {
+            self.networks.iter().filter_map(|it| it.range).any(|other| other.overlaps(*range))
         };
-        self.networks.iter().map(item).collect()
+        (18..u8::MAX).map(Range::of_engine).find(|it| !taken(it)).unwrap_or(Range::of_engine(255))
     }
 
     /// Removes a network; containers keep its name and fail to start.
@@ -148,23 +200,21 @@ impl Model {
             gateway: String::new(),
             mac: String::new(),
         };
-        if network.subnet == 0 {
-            return Ok(address);
-        }
+        let Some(range) = network.range else { return Ok(address) };
         let taken: BTreeSet<&str> = self
             .containers()
             .flat_map(|container| container.endpoints.values())
             .filter_map(|endpoint| endpoint.address.as_ref())
             .map(|address| address.ip.as_str())
             .collect();
-        let (a, ip) = match fixed {
+        let ip = match fixed {
             Some(fixed) if taken.contains(fixed) => {
                 return Err(Refusal::new(403, ErrorKind::Forbidden, "Address already in use"));
             }
-            Some(fixed) => (0, fixed.to_owned()),
-            None => (2..u16::MAX)
-                .map(|n| (n, format!("172.{}.{}.{}", network.subnet, n >> 8, n & 0xff)))
-                .find(|(_, ip)| !taken.contains(ip.as_str()))
+            Some(fixed) => fixed.to_owned(),
+            None => (2..u32::from(u16::MAX).min(1 << (32 - range.prefix)))
+                .map(|n| range.nth(n).to_string())
+                .find(|ip| !taken.contains(ip.as_str()))
                 .ok_or_else(|| {
                     Refusal::new(
                         500,
@@ -173,9 +223,10 @@ impl Model {
                     )
                 })?,
         };
-        address.gateway = format!("172.{}.0.1", network.subnet);
+        address.gateway = network.gateway().unwrap_or_default();
         address.mac = if self.options.api_version.minor < 46 {
-            format!("02:42:ac:{:02x}:{:02x}:{:02x}", network.subnet, a >> 8, a & 0xff)
+            let [a, b, c, d] = ip.parse::<Ipv4Addr>().unwrap_or(range.nth(0)).octets();
+            format!("02:42:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
         } else {
             // At random, with the bit of addresses that nobody sold.
             let digits = hex(&format!("mac {}", address.endpoint_id));

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use wharf_server::engine::{CommandResult, ErrorKind};
 
-use super::container::Endpoint;
+use super::container::{Container, Endpoint};
 use super::refusal::Refusal;
 use super::{Model, RegistryAuth};
 
@@ -47,10 +47,15 @@ impl Model {
             let container = &container.name;
             let message =
                 format!("endpoint with name {container} already exists in network {name}");
-            return Err(Refusal::new(403, ErrorKind::Forbidden, message));
+            return Err(Refusal::new(403, ErrorKind::Conflict, message));
         }
         let fixed: Option<String> = fixed;
-        added.address = Some(self.address(&name, fixed.as_deref())?);
+        let address = self.address(&name, fixed.as_deref());
+        let taken = |refusal: Refusal| match refusal.status {
+            403 => Refusal { kind: ErrorKind::Conflict, ..refusal },
+            _ => refusal,
+        };
+        added.address = Some(address.map_err(taken)?);
         self.at(&id).endpoints.insert(name, added);
         Ok(())
     }
@@ -125,16 +130,10 @@ impl Model {
         if !found.started_before {
             return Ok(Vec::new());
         }
-        let mut lines: Vec<String> = match found.argv().as_slice() {
-            [shell, flag, script] if shell.ends_with("sh") && flag == "-c" => {
-                let statements = script.split(';').map(str::trim);
-                return Ok(statements
-                    .filter_map(|statement| statement.strip_prefix("echo "))
-                    .map(str::to_owned)
-                    .collect());
-            }
-            _ => vec!["started".to_owned()],
-        };
+        if let Some(printed) = printed(found) {
+            return Ok(printed);
+        }
+        let mut lines = vec!["started".to_owned()];
         if !found.state.status.counts_as_running() {
             lines.push(format!("ended with {}", found.state.exit_code));
         }
@@ -158,6 +157,18 @@ impl Model {
     ) -> Result<String, Refusal> {
         let plans = self.begin_pull(from_image, tag, None, auth)?;
         Ok(plans[0].digest().to_owned())
+    }
+}
+
+/// What the command of a container prints; `None` of a command that the model does not understand.
+pub(super) fn printed(container: &Container) -> Option<Vec<String>> {
+    match container.argv().as_slice() {
+        [shell, flag, script] if shell.ends_with("sh") && flag == "-c" => {
+            let statements = script.split(';').map(str::trim);
+            let printed = statements.filter_map(|statement| statement.strip_prefix("echo "));
+            Some(printed.map(str::to_owned).collect())
+        }
+        _ => None,
     }
 }
 

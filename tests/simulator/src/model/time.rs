@@ -30,6 +30,18 @@ impl Time {
             .map_or_else(|_| NEVER.to_owned(), |instant| instant.to_string())
     }
 
+    /// RFC 3339 with nine digits after the point, as logs have it.
+    pub fn rfc3339_nanos(self) -> String {
+        let whole = Self(self.0 - self.0 % 1_000_000_000).rfc3339();
+        format!("{}.{:09}Z", whole.trim_end_matches('Z'), self.0 % 1_000_000_000)
+    }
+
+    /// The same as a log of Wharf has it.
+    pub fn as_log_time(self) -> wharf_server::engine::LogTime {
+        let nanos = u32::try_from(self.0 % 1_000_000_000).unwrap_or_default();
+        wharf_server::engine::LogTime { seconds: self.0 / 1_000_000_000, nanos }
+    }
+
     /// The time from `earlier` to here; nothing where that is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

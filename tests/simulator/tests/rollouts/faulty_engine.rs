@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use serde_json::Value;
-use wharf_server::domain::{ContainerName, ContainerRef, ImageName, ImageReference, RegistryLogin};
+use wharf_server::domain::{
+    ContainerName, ContainerRef, ImageName, ImageReference, NetworkRef, RegistryLogin, VolumeName,
+};
 use wharf_server::engine::*;
 use wharf_simulator::SimEngine;
 
@@ -265,6 +267,14 @@ impl ContainerEngine for FaultyEngine {
     async fn log_tail(&self, container: &ContainerRef, lines: u32) -> Result<Vec<String>> {
         self.inner.log_tail(container, lines).await
     }
+    async fn read_logs(
+        &self,
+        container: &ContainerRef,
+        query: &LogQuery,
+        sink: &LogSink,
+    ) -> Result<()> {
+        self.inner.read_logs(container, query, sink).await
+    }
     async fn prune_containers(&self, filters: &Filters) -> Result<PrunedContainers> {
         self.inner.prune_containers(filters).await
     }
@@ -274,8 +284,20 @@ impl ExecEngine for FaultyEngine {}
 
 #[async_trait]
 impl NetworkEngine for FaultyEngine {
-    async fn list_networks(&self) -> Result<Listing<NetworkSummary>> {
-        self.inner.list_networks().await
+    async fn list_networks(&self, listing: &NetworkListing) -> Result<Listing<NetworkSummary>> {
+        self.inner.list_networks(listing).await
+    }
+    async fn inspect_network(&self, network: &NetworkRef) -> Result<EngineDocument> {
+        self.inner.inspect_network(network).await
+    }
+    async fn create_network(&self, body: &Value) -> Result<Created> {
+        self.inner.create_network(body).await
+    }
+    async fn remove_network(&self, network: &NetworkRef) -> Result<()> {
+        self.inner.remove_network(network).await
+    }
+    async fn prune_networks(&self, filters: &Filters) -> Result<Vec<String>> {
+        self.inner.prune_networks(filters).await
     }
     async fn connect_network(
         &self,
@@ -284,5 +306,32 @@ impl NetworkEngine for FaultyEngine {
         endpoint: &Value,
     ) -> Result<Change> {
         self.inner.connect_network(network, container, endpoint).await
+    }
+    async fn disconnect_network(
+        &self,
+        network: &str,
+        container: &ContainerRef,
+        force: bool,
+    ) -> Result<Change> {
+        self.inner.disconnect_network(network, container, force).await
+    }
+}
+
+#[async_trait]
+impl VolumeEngine for FaultyEngine {
+    async fn list_volumes(&self, listing: &VolumeListing) -> Result<VolumeList> {
+        self.inner.list_volumes(listing).await
+    }
+    async fn inspect_volume(&self, volume: &VolumeName) -> Result<EngineDocument> {
+        self.inner.inspect_volume(volume).await
+    }
+    async fn create_volume(&self, body: &Value) -> Result<EngineDocument> {
+        self.inner.create_volume(body).await
+    }
+    async fn remove_volume(&self, volume: &VolumeName, force: bool) -> Result<()> {
+        self.inner.remove_volume(volume, force).await
+    }
+    async fn prune_volumes(&self, filters: &Filters, all: bool) -> Result<PrunedVolumes> {
+        self.inner.prune_volumes(filters, all).await
     }
 }

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 use wharf::v1::run_command_response::Event;
-use wharf::v1::{CommandOutput, HostOutcome, OutputStream};
+use wharf::v1::{CommandOutput, HostOutcome, OutputSource};
 
 use crate::exit::status_of;
 use crate::fanout::Observer;
 use crate::json;
-use crate::printer::Printer;
+use crate::printer::{Printer, Stream};
 use crate::report::{host_failed, outcome_error};
 
 /// Bytes of a line that is not complete, after which it is printed as if it were.
@@ -47,9 +47,10 @@ impl<'a> Outputs<'a> {
     }
 
     fn output(&mut self, host: &str, output: &CommandOutput) {
-        let is_error = output.stream() == OutputStream::Stderr;
+        let is_error = output.source() == OutputSource::Stderr;
         if self.hosts == 1 && !self.printer.is_json() {
-            self.printer.raw(&output.data, is_error);
+            let stream = if is_error { Stream::Stderr } else { Stream::Stdout };
+            self.printer.raw(stream, &output.data);
             return;
         }
         let key = (host.to_owned(), is_error);
@@ -71,8 +72,8 @@ impl<'a> Outputs<'a> {
         let line = line.strip_suffix('\n').unwrap_or(&line);
         let line = line.strip_suffix('\r').unwrap_or(line);
         if self.printer.is_json() {
-            let stream = if is_error { "stderr" } else { "stdout" };
-            let fields = [("stream", Value::from(stream)), ("line", Value::from(line))];
+            let source = if is_error { "stderr" } else { "stdout" };
+            let fields = [("source", Value::from(source)), ("line", Value::from(line))];
             let fields = fields.map(|(key, value)| (key.to_owned(), value));
             self.printer.data(&json::line(host, Map::from_iter(fields)));
         } else if is_error {

@@ -8,13 +8,13 @@ use tokio::sync::{mpsc, oneshot};
 use tonic::Streaming;
 use wharf::v1::exec_request::Event as Sent;
 use wharf::v1::exec_response::Event;
-use wharf::v1::{CloseStdin, ExecRequest, ExecResponse, ExecStart, OutputStream};
+use wharf::v1::{CloseStdin, ExecRequest, ExecResponse, ExecStart, OutputSource};
 
 use super::detach::{DetachKeys, Detector, Typed};
 use super::terminal::{self, RawMode};
 use crate::app::{App, Connection};
 use crate::exit::{Failure, status_of};
-use crate::printer::Printer;
+use crate::printer::{Printer, Stream};
 
 /// Pieces of input that may wait for the server.
 const WAITING: usize = 8;
@@ -37,7 +37,7 @@ pub async fn run(
     let _ = requests.try_send(message(Sent::Start(start)));
     let body = stream::poll_fn(move |context| waiting.poll_recv(context));
     let mut responses = connection.exec().exec(connection.request(body)).await?.into_inner();
-    let _raw = (tty && stdin).then(RawMode::enter).flatten();
+    let raw_mode = (tty && stdin).then(RawMode::enter).flatten();
     let (detach, detached) = oneshot::channel();
     if stdin {
         let detector = tty.then(|| keys.detector());
@@ -67,7 +67,10 @@ pub async fn run(
             status => Err(Failure::Command(status)),
         },
         Ok(()) = detached => {
-            app.printer.note(&format!("\r\ndetached from {place}; the command continues"));
+            // The command left the cursor somewhere in a line.
+            app.printer.raw(Stream::Stderr, b"\r\n");
+            drop(raw_mode);
+            app.printer.note(&format!("detached from {place}; the command continues"));
             Ok(())
         }
         () = resize => Ok(()),
@@ -79,7 +82,11 @@ async fn print(printer: &Printer, responses: &mut Streaming<ExecResponse>) -> Re
     while let Some(response) = responses.message().await? {
         match response.event {
             Some(Event::Output(output)) => {
-                printer.raw(&output.data, output.stream() == OutputStream::Stderr);
+                let stream = match output.source() {
+                    OutputSource::Stderr => Stream::Stderr,
+                    _ => Stream::Stdout,
+                };
+                printer.raw(stream, &output.data);
             }
             Some(Event::Exited(exit)) => return Ok(status_of(exit.exit_code.into())),
             Some(Event::Started(_) | Event::Heartbeat(_)) | None => {}

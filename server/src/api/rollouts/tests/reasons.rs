@@ -70,6 +70,7 @@ fn of_hosts() -> Seen {
         HostError::EarlierResultUnknown,
         HostError::NotRecorded(of_store(Failure::Full)),
         HostError::Panicked,
+        HostError::CommandFailed { exit_code: 3 },
     ]);
     let host = HostName::parse("web1").unwrap();
     let message = |error| {

@@ -104,6 +104,15 @@ impl Link {
 }
 
 async fn negotiate(link: Arc<Link>) -> Result<Negotiated> {
+    // The login over ssh is not part of the time: others may be before it.
+    let way = match &link.tunnel {
+        Some(tunnel) => tunnel.ready().await,
+        None => Ok(()),
+    };
+    if let Err(error) = way {
+        link.version.state().running = None;
+        return Err(EngineError::new(error.kind, operation::PING.name, error.message));
+    }
     let result = tokio::time::timeout(link.negotiation, ask(&link)).await.unwrap_or_else(|_| {
         let message = format!(
             "{} accepted the connection but did not answer within {:?}; the Engine hangs, or another program listens there",

@@ -45,6 +45,7 @@ pub fn host(api: u16) -> HostFacts {
         name: name.to_owned(),
         driver: "bridge".to_owned(),
         scope: "local".to_owned(),
+        ..NetworkSummary::default()
     };
     HostFacts {
         api_version: ApiVersion::new(1, api),

@@ -1,0 +1,7 @@
+//! Logs from real Engines: every line once and in order, over kills of an Engine and of the server, and
+//! whatever a line is like.
+
+mod forms;
+mod process;
+mod restarts;
+mod successor;
