@@ -15,7 +15,7 @@ pub use fleet::{Fleet, FleetOptions, IMAGE, name, secs};
 pub use log::Log;
 
 /// How long something may take to become so; the machine may be busy.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Looks until it is so.
 pub async fn until(what: &str, mut so: impl FnMut() -> bool) {
