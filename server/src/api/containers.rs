@@ -321,9 +321,7 @@ impl ContainerService for Containers {
             let pruned = call.engine.prune_containers(&filters).await?;
             let changed = !pruned.ids.is_empty();
             let mut space_reclaimed_bytes = pruned.space_reclaimed;
-            let mut parts: Vec<_> = size::batches(pruned.ids, String::len).collect();
-            parts.resize_with(parts.len().max(1), Vec::new);
-            for ids in parts {
+            for ids in size::batches_or_none(pruned.ids, String::len) {
                 let part = v1::PrunedContainers { ids, space_reclaimed_bytes };
                 call.emit(Event::Pruned(part)).await;
                 space_reclaimed_bytes = 0;

@@ -15,7 +15,7 @@ use crate::domain::{
     ContainerRef, HostName, ImageName, LabelSelector, NetworkRef, Reason, RegistryHost,
     RegistryLogin, Secret, VolumeName,
 };
-use crate::engine::{EngineDocument, Filters};
+use crate::engine::{EngineDocument, Filters, OutputSource};
 use crate::fleet::select::{SelectError, Selection, Targets};
 
 /// Maximum seconds of a `google.protobuf.Duration`: 10,000 years.
@@ -246,6 +246,14 @@ pub fn whole_seconds(
     // The Engine turns it into nanoseconds, which overflow above 292 years.
     let seconds = i32::try_from(duration.as_secs()).map_err(|_| "must be at most 68 years");
     violations.check(field, seconds).map(i64::from)
+}
+
+/// The output to which a container or a command wrote.
+pub fn output_source(source: OutputSource) -> v1::OutputSource {
+    match source {
+        OutputSource::Stdout => v1::OutputSource::Stdout,
+        OutputSource::Stderr => v1::OutputSource::Stderr,
+    }
 }
 
 /// A point in time from Unix seconds.

@@ -11,10 +11,11 @@ use wharf::v1;
 use wharf::v1::exec_service_server::ExecService;
 use wharf::v1::run_command_response::Event;
 
+use super::convert;
 use super::edge::{Edge, ResponseStream, TRANSFER_LIMIT, checked};
 use crate::body::violation::Violations;
 use crate::domain::{ContainerRef, quoted};
-use crate::engine::{Engine, EngineError, ErrorKind, ExecSession, ExecSpec, Frame, OutputSource};
+use crate::engine::{Engine, EngineError, ErrorKind, ExecSession, ExecSpec, Frame};
 use crate::fleet::fanout::HostCall;
 use crate::fleet::{Done, HostError};
 
@@ -104,11 +105,7 @@ async fn exit_code(engine: &dyn Engine, id: &str) -> Result<i32, EngineError> {
 
 /// Some output as sent.
 fn output(Frame { source, data }: Frame) -> v1::CommandOutput {
-    let source = match source {
-        OutputSource::Stdout => v1::OutputSource::Stdout,
-        OutputSource::Stderr => v1::OutputSource::Stderr,
-    };
-    v1::CommandOutput { source: source.into(), data: data.into() }
+    v1::CommandOutput { source: convert::output_source(source).into(), data: data.into() }
 }
 
 /// Checks a command. `field` is its field in the request.

@@ -154,9 +154,7 @@ impl NetworkService for Networks {
         edge.each_host(&request, Some(SLOW), filters, |call, filters| async move {
             let names = call.engine.prune_networks(&filters).await?;
             let changed = !names.is_empty();
-            let mut parts: Vec<_> = size::batches(names, String::len).collect();
-            parts.resize_with(parts.len().max(1), Vec::new);
-            for names in parts {
+            for names in size::batches_or_none(names, String::len) {
                 call.emit(Event::Pruned(v1::PrunedNetworks { names })).await;
             }
             Ok(Done { changed })

@@ -24,6 +24,13 @@ pub fn batches<T>(items: Vec<T>, size: impl Fn(&T) -> usize) -> impl Iterator<It
     })
 }
 
+/// The same, with one empty part for an empty list: for answers in which "nothing" is said.
+pub fn batches_or_none<T>(items: Vec<T>, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+    let mut parts: Vec<_> = batches(items, size).collect();
+    parts.resize_with(parts.len().max(1), Vec::new);
+    parts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -153,8 +153,7 @@ impl VolumeService for Volumes {
         edge.each_host(&request, Some(DISK), order, |call, order| async move {
             let pruned = call.engine.prune_volumes(&order.0, order.1).await?;
             let changed = !pruned.names.is_empty();
-            let mut parts: Vec<_> = size::batches(pruned.names, String::len).collect();
-            parts.resize_with(parts.len().max(1), Vec::new);
+            let parts = size::batches_or_none(pruned.names, String::len);
             let last = parts.len() - 1;
             for (index, names) in parts.into_iter().enumerate() {
                 let space_reclaimed_bytes = pruned.space_reclaimed.filter(|_| index == last);

@@ -4,7 +4,20 @@
 use bytes::{Bytes, BytesMut};
 
 /// Bytes of a frame's head.
-const HEAD: usize = 8;
+pub(super) const HEAD: usize = 8;
+/// The stream on which an Engine reports that it cannot read on.
+pub(super) const SYSTEM_ERROR: u8 = 3;
+
+/// The stream and the length that the head of a frame announces; `None` if it is no head.
+pub(super) fn announced(head: &[u8; HEAD]) -> Option<(u8, u32)> {
+    let [stream @ 0..=SYSTEM_ERROR, 0, 0, 0, length @ ..] = *head else { return None };
+    Some((stream, u32::from_be_bytes(length)))
+}
+
+/// The same for the output of a process, on which there are no reports.
+fn of_process(head: &[u8; HEAD]) -> Option<(u8, u32)> {
+    announced(head).filter(|(stream, _)| *stream != SYSTEM_ERROR)
+}
 
 /// The output to which a container or a command wrote something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,13 +58,13 @@ impl FrameDecoder {
     pub(super) fn next(&mut self, received: &mut BytesMut) -> Option<Frame> {
         while self.left == 0 && !self.plain {
             let head: &[u8; HEAD] = received.first_chunk()?;
-            let [stream @ 0..=2, 0, 0, 0, a, b, c, d] = *head else {
+            let Some((stream, length)) = of_process(head) else {
                 self.plain = true;
                 self.source = OutputSource::Stdout;
                 break;
             };
             self.source = if stream == 2 { OutputSource::Stderr } else { OutputSource::Stdout };
-            self.left = u32::from_be_bytes([a, b, c, d]) as usize;
+            self.left = length as usize;
             let _ = received.split_to(HEAD);
         }
         if received.is_empty() {
@@ -68,10 +81,9 @@ impl FrameDecoder {
 pub(super) fn without_frames(bytes: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
-    while let Some((head, after)) = rest.split_at_checked(HEAD) {
-        let [0..=2, 0, 0, 0, a, b, c, d] = *head else { break };
-        let length = u32::from_be_bytes([a, b, c, d]) as usize;
-        let (content, next) = after.split_at(length.min(after.len()));
+    while let Some((head, after)) = rest.split_first_chunk() {
+        let Some((_, length)) = of_process(head) else { break };
+        let (content, next) = after.split_at(after.len().min(length as usize));
         plain.extend_from_slice(content);
         rest = next;
     }
@@ -84,11 +96,10 @@ pub(super) fn without_frames(bytes: &[u8]) -> Vec<u8> {
 pub(super) fn last_frames(bytes: &[u8], keep: usize) -> Vec<u8> {
     let mut start = 0;
     while bytes.len() - start > keep {
-        let Some([stream @ 0..=2, 0, 0, 0, a, b, c, d]) = bytes.get(start..start + HEAD) else {
+        let Some((stream, announced)) = bytes[start..].first_chunk().and_then(of_process) else {
             start = bytes.len() - keep;
             break;
         };
-        let announced = u32::from_be_bytes([*a, *b, *c, *d]);
         let content = start + HEAD;
         let next = content + announced as usize;
         if next <= bytes.len() {
@@ -99,7 +110,7 @@ pub(super) fn last_frames(bytes: &[u8], keep: usize) -> Vec<u8> {
         let dropped = bytes.len() - kept.len() - content;
         // The dropped part is smaller than the announced length, so it fits.
         let left = announced.saturating_sub(u32::try_from(dropped).unwrap_or(u32::MAX));
-        return [&[*stream, 0, 0, 0][..], &left.to_be_bytes(), kept].concat();
+        return [&[stream, 0, 0, 0][..], &left.to_be_bytes(), kept].concat();
     }
     bytes[start..].to_vec()
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use wharf::v1;
 
 use super::position::{Position, timestamp};
+use crate::api::convert::output_source;
 use crate::engine::{LogTime, OutputSource};
 
 /// Bytes of a chunk.
@@ -132,14 +133,10 @@ impl Chunks {
 impl Chunk {
     /// As sent.
     pub fn into_message(self, container_id: &str, name: &str) -> v1::LogChunk {
-        let source = match self.source {
-            OutputSource::Stdout => v1::OutputSource::Stdout,
-            OutputSource::Stderr => v1::OutputSource::Stderr,
-        };
         v1::LogChunk {
             container_id: container_id.to_owned(),
             name: name.to_owned(),
-            source: source.into(),
+            source: output_source(self.source).into(),
             data: self.data,
             continues: self.continues,
             last_time: Some(timestamp(self.last_time)),

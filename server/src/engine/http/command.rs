@@ -28,10 +28,13 @@ pub(super) struct Made {
     pub(super) id: String,
 }
 
+/// What an Engine says of a command.
 #[derive(Deserialize)]
-struct Ended {
+pub(super) struct CommandState {
+    #[serde(rename = "Running", default)]
+    pub(super) running: bool,
     #[serde(rename = "ExitCode")]
-    exit_code: Option<i64>,
+    pub(super) exit_code: Option<i64>,
 }
 
 pub(super) async fn run(
@@ -48,7 +51,7 @@ pub(super) async fn run(
         .with_json(json!({ "Detach": false, "Tty": false }).to_string());
     let output = tail(link, &start, OUTPUT_KEPT).await?;
     let inspect = Call::new(&INSPECT_EXEC, &["exec", &id, "json"]);
-    let Ended { exit_code } = link.send(inspect).await?.json().await?;
+    let CommandState { exit_code, .. } = link.send(inspect).await?.json().await?;
     let exit_code = exit_code
         .ok_or_else(|| bad_answer(&INSPECT_EXEC, "the command ended without an exit code"))?;
     Ok(CommandResult { exit_code, output: String::from_utf8_lossy(&output).into_owned() })

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::HttpEngine;
-use super::command::Made;
+use super::command::{CommandState, Made};
 use super::link::{Call, Opened};
 use crate::domain::ContainerRef;
 use crate::engine::operation::{CREATE_EXEC, INSPECT_EXEC, RESIZE_EXEC, START_EXEC};
@@ -23,14 +22,6 @@ const BETWEEN_CHECKS: Duration = Duration::from_millis(50);
 /// How often to try to set the first size, as docker does.
 const FIRST_SIZES: u32 = 20;
 const BETWEEN_FIRST_SIZES: Duration = Duration::from_millis(25);
-
-#[derive(Deserialize)]
-struct State {
-    #[serde(rename = "Running", default)]
-    running: bool,
-    #[serde(rename = "ExitCode")]
-    exit_code: Option<i64>,
-}
 
 #[async_trait]
 impl ExecEngine for HttpEngine {
@@ -66,7 +57,7 @@ impl ExecEngine for HttpEngine {
     async fn exec_exit_code(&self, id: &str) -> Result<Option<i64>> {
         for _ in 0..CHECKS {
             let inspect = Call::new(&INSPECT_EXEC, &["exec", id, "json"]);
-            let state: State = self.link.send(inspect).await?.json().await?;
+            let state: CommandState = self.link.send(inspect).await?.json().await?;
             if !state.running && state.exit_code.is_some() {
                 return Ok(state.exit_code);
             }

@@ -6,16 +6,12 @@
 //! is: a digit, or the number of a stream. That holds also for Podman versions that frame everything.
 
 use super::{LogBatch, LogTime};
-use crate::engine::frames::OutputSource;
+use crate::engine::frames::{HEAD, OutputSource, SYSTEM_ERROR, announced};
 
-/// Bytes of a frame's head.
-const HEAD: usize = 8;
 /// Longest entry in bytes, with its time. Docker cuts lines at 16 KiB.
 const LONGEST: usize = 1 << 20;
 /// Longest time in an entry, in bytes.
 const LONGEST_TIME: usize = 40;
-/// The stream on which the Engine reports that it cannot read on.
-const SYSTEM_ERROR: u8 = 3;
 
 /// Turns bytes into entries.
 #[derive(Debug, Default)]
@@ -88,11 +84,11 @@ impl LogDecoder {
 
     fn frames(&mut self, bytes: &[u8], batch: &mut LogBatch) -> Result<usize, LogProblem> {
         let mut taken = 0;
-        while let Some((head, after)) = bytes[taken..].split_at_checked(HEAD) {
-            let [stream @ 0..=SYSTEM_ERROR, 0, 0, 0, a, b, c, d] = *head else {
+        while let Some((head, after)) = bytes[taken..].split_first_chunk::<HEAD>() {
+            let Some((stream, length)) = announced(head) else {
                 return Err(LogProblem::Frame([head[0], head[1], head[2], head[3]]));
             };
-            let length = u32::from_be_bytes([a, b, c, d]) as usize;
+            let length = length as usize;
             if length > LONGEST {
                 return Err(LogProblem::TooLong);
             }
