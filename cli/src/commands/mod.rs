@@ -27,6 +27,7 @@ use crate::exit::Failure;
 use crate::fanout::{self, Observer, Opening};
 use crate::report;
 use crate::report::listing::{Listing, Look, View};
+use crate::report::transfers::{Step, Transferred, Transfers};
 use crate::targets::{Access, ContainerCall, TargetArgs, named};
 
 /// A call to open: `call!(connection, containers.list_containers, message)`.
@@ -94,6 +95,24 @@ pub async fn observe<M: FanoutResponse>(
 ) -> Result<(), Failure> {
     let report = fanout::read(calls, connection.timeout(), &mut observer).await;
     drop(observer);
+    report::finish(&app.printer, &report)
+}
+
+/// Reads calls with one result per host, shows their progress, and reports how they ended.
+pub async fn transfer<M, T, F>(
+    app: &App,
+    connection: &Connection,
+    calls: Vec<Opening<M>>,
+    extract: F,
+) -> Result<(), Failure>
+where
+    M: FanoutResponse,
+    T: Transferred,
+    F: FnMut(M::Event) -> Option<Step<T>>,
+{
+    let mut transfers = Transfers::new(&app.printer, extract);
+    let report = fanout::read(calls, connection.timeout(), &mut transfers).await;
+    transfers.finish();
     report::finish(&app.printer, &report)
 }
 

@@ -4,12 +4,10 @@ use wharf::v1::pull_image_response::Event;
 use wharf::v1::{PullImageRequest, PulledImage};
 
 use crate::app::App;
-use crate::commands::{call, request_id};
+use crate::commands::{call, request_id, transfer};
 use crate::credentials;
 use crate::exit::Failure;
-use crate::fanout;
-use crate::report;
-use crate::report::transfers::{Step, Transferred, Transfers};
+use crate::report::transfers::{Step, Transferred};
 use crate::table::Column;
 use crate::targets::{Access, TargetArgs};
 
@@ -53,14 +51,12 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     };
     let connection = app.connect().await?;
     let calls = vec![call!(connection, images.pull_image, request)];
-    let mut transfers = Transfers::new(&app.printer, |event| match event {
+    transfer(app, &connection, calls, |event| match event {
         Event::Progress(progress) => Some(Step::Progress(progress)),
         Event::Image(image) => Some(Step::Result(image)),
         _ => None,
-    });
-    let report = fanout::read(calls, connection.timeout(), &mut transfers).await;
-    transfers.finish();
-    report::finish(&app.printer, &report)
+    })
+    .await
 }
 
 impl Transferred for PulledImage {

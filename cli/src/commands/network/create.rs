@@ -7,11 +7,9 @@ use wharf::v1::create_network_response::Event;
 use wharf::v1::{CreateNetworkRequest, CreatedNetwork};
 
 use crate::app::App;
-use crate::commands::{call, one_call, request_id};
+use crate::commands::{call, one_call, request_id, transfer};
 use crate::exit::Failure;
-use crate::fanout;
-use crate::report;
-use crate::report::transfers::{Step, Transferred, Transfers};
+use crate::report::transfers::{Step, Transferred};
 use crate::spec::{pools, values};
 use crate::table::Column;
 use crate::targets::{Access, TargetArgs};
@@ -96,13 +94,11 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     };
     let connection = app.connect().await?;
     let calls = vec![call!(connection, networks.create_network, request)];
-    let mut transfers = Transfers::new(&app.printer, |event| match event {
+    transfer(app, &connection, calls, |event| match event {
         Event::Network(network) => Some(Step::Result(network)),
         _ => None,
-    });
-    let report = fanout::read(calls, connection.timeout(), &mut transfers).await;
-    transfers.finish();
-    report::finish(&app.printer, &report)
+    })
+    .await
 }
 
 impl Transferred for CreatedNetwork {

@@ -4,11 +4,9 @@ use wharf::v1::create_volume_response::Event;
 use wharf::v1::{CreateVolumeRequest, CreatedVolume};
 
 use crate::app::App;
-use crate::commands::{call, one_call, request_id};
+use crate::commands::{call, one_call, request_id, transfer};
 use crate::exit::Failure;
-use crate::fanout;
-use crate::report;
-use crate::report::transfers::{Step, Transferred, Transfers};
+use crate::report::transfers::{Step, Transferred};
 use crate::spec::values;
 use crate::table::Column;
 use crate::targets::{Access, TargetArgs};
@@ -58,13 +56,11 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     };
     let connection = app.connect().await?;
     let calls = vec![call!(connection, volumes.create_volume, request)];
-    let mut transfers = Transfers::new(&app.printer, |event| match event {
+    transfer(app, &connection, calls, |event| match event {
         Event::Volume(volume) => Some(Step::Result(volume)),
         _ => None,
-    });
-    let report = fanout::read(calls, connection.timeout(), &mut transfers).await;
-    transfers.finish();
-    report::finish(&app.printer, &report)
+    })
+    .await
 }
 
 impl Transferred for CreatedVolume {
