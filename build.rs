@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use prost_reflect::{
-    DescriptorPool, EnumValueDescriptor, MessageDescriptor, MethodDescriptor, Value,
+    DescriptorPool, EnumValueDescriptor, Kind, MessageDescriptor, MethodDescriptor, Value,
 };
 
 type Error = Box<dyn std::error::Error>;
@@ -78,6 +78,10 @@ fn contract(pool: &DescriptorPool) -> Result<String, Error> {
             messages.push_str(&of_method(&method)?);
             if has(&request, "fanout", "FanoutOptions") {
                 writeln!(messages, "fanout_request! {{ {} }}", request.name())?;
+            }
+            let chunk = request.get_field_by_name("chunk");
+            if method.is_client_streaming() && chunk.is_some_and(|it| it.kind() == Kind::Bytes) {
+                writeln!(messages, "upload_request! {{ {} }}", request.name())?;
             }
             for (field, kind, list) in [
                 ("started", "FanoutStarted", "fanout_response"),

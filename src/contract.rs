@@ -53,6 +53,28 @@ macro_rules! fanout_request {
     };
 }
 
+/// A request that is a stream of messages, each with a piece of one content.
+pub trait UploadRequest: Request + 'static {
+    /// The piece of this message, which has none afterwards.
+    fn take_chunk(&mut self) -> Vec<u8>;
+    /// A message with a piece and nothing else.
+    fn of_chunk(chunk: Vec<u8>) -> Self;
+}
+
+macro_rules! upload_request {
+    ($request:ident) => {
+        impl UploadRequest for v1::$request {
+            fn take_chunk(&mut self) -> Vec<u8> {
+                std::mem::take(&mut self.chunk)
+            }
+
+            fn of_chunk(chunk: Vec<u8>) -> Self {
+                Self { chunk, ..Self::default() }
+            }
+        }
+    };
+}
+
 macro_rules! fanout_response {
     ($message:ident $module:ident) => {
         impl FanoutResponse for v1::$message {

@@ -11,6 +11,7 @@
 //! - [`targets`], [`spec`], [`duration`], [`moment`]: convert arguments to parts of a request; pure.
 //! - [`file`]: converts a rollout file (YAML) to a message; pure except for reading.
 //! - [`server`], [`contexts`], [`credentials`]: files and environment of the user.
+//! - [`upload`]: sends local files as the content of a request.
 //! - [`fanout`], [`report`], [`progress`]: read and print the responses of many hosts.
 //! - [`view`], [`table`], [`json`], [`status`]: render messages as text; pure.
 //! - [`reach`]: explains why the server cannot be reached; pure.
@@ -39,6 +40,7 @@ mod status;
 mod table;
 mod targets;
 mod template;
+mod upload;
 mod view;
 
 use std::cell::RefCell;

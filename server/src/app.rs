@@ -41,7 +41,7 @@ use crate::api::volumes::Volumes;
 use crate::config::{Access, Config, ConfigFile, Limits, Listen};
 use crate::domain::{Host, UnixPath};
 use crate::engine::http::{ConnectorSettings, HttpConnector};
-use crate::engine::{Engine, EngineError, raise_file_limit};
+use crate::engine::{Engine, EngineError, UploadSpace, raise_file_limit};
 use crate::fleet::inventory::{Inventory, Reloaded, Snapshot};
 use crate::fleet::pool::{Connector, EnginePool};
 use crate::listener::{self, Connections, Listener};
@@ -119,6 +119,7 @@ impl Server {
             inventory.clone(),
             Arc::clone(&pool),
             store.clone(),
+            UploadSpace::new(config.store.data_dir.join("uploads"), config.limits.upload_disk),
             config.max_parallel,
             stopping.clone(),
         ));

@@ -27,6 +27,7 @@ use super::operations::{Identified, Operations, Resumed};
 use super::problem::{Finish, Problem};
 use crate::body::violation::Violations;
 use crate::domain::{Host, HostName};
+use crate::engine::UploadSpace;
 use crate::fleet::fanout::{self, FanoutOptions, HostCall};
 use crate::fleet::inventory::{Inventory, Snapshot};
 use crate::fleet::pool::EnginePool;
@@ -62,6 +63,8 @@ pub struct Edge {
     pub pool: Arc<EnginePool>,
     /// Persistent state.
     pub store: Store,
+    /// Disk space for what callers send to several hosts.
+    pub uploads: UploadSpace,
     /// Work that continues without its caller.
     pub background: TaskTracker,
     /// Cancelled when the server stops.
@@ -94,6 +97,7 @@ impl Edge {
         inventory: Inventory,
         pool: Arc<EnginePool>,
         store: Store,
+        uploads: UploadSpace,
         default_max_parallel: usize,
         stopping: CancellationToken,
     ) -> Self {
@@ -102,6 +106,7 @@ impl Edge {
             pool,
             operations: Operations::new(store.clone()),
             store,
+            uploads,
             background: TaskTracker::new(),
             stopping,
             default_max_parallel,

@@ -46,5 +46,6 @@ pub mod table;
 pub mod throttle;
 pub mod transfer;
 mod unknown;
+mod upload;
 pub mod views;
 pub mod volumes;

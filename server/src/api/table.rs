@@ -148,6 +148,8 @@ fn hint(kind: ErrorKind) -> &'static str {
         Kind::AnswerTooLarge | Kind::AnswerMemory => "",
         Kind::PullFailed => "retry; downloaded layers are kept",
         Kind::PushFailed => "retry; uploaded layers are kept",
+        Kind::UploadDiskFull => "",
+        Kind::UploadInterrupted => "send it again",
         Kind::TransferStalled => "check the network between that host and the registry",
     }
 }

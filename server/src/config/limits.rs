@@ -23,6 +23,8 @@ pub struct Limits {
     pub answer_memory: usize,
     /// Logins over ssh at the same time; 8 by default.
     pub ssh_handshakes: usize,
+    /// Disk space for uploads in progress, in bytes; 32 GiB by default.
+    pub upload_disk: u64,
 }
 
 /// `[limits]` as written.
@@ -36,6 +38,7 @@ pub(super) struct Table {
     first_request_timeout_seconds: Option<i64>,
     answer_memory_mib: Option<i64>,
     ssh_handshakes: Option<i64>,
+    upload_disk_gib: Option<i64>,
 }
 
 impl Default for Limits {
@@ -48,6 +51,7 @@ impl Default for Limits {
             first_request_timeout: Duration::from_secs(60),
             answer_memory: 512 << 20,
             ssh_handshakes: 8,
+            upload_disk: 32 << 30,
         }
     }
 }
@@ -79,6 +83,7 @@ impl Table {
         )?;
         let memory = number("answer_memory_mib", self.answer_memory_mib, 512, 1 << 20)?;
         let ssh = number("ssh_handshakes", self.ssh_handshakes, 8, 1000)?;
+        let disk = number("upload_disk_gib", self.upload_disk_gib, 32, 1 << 20)?;
         Ok(Limits {
             max_connections: size(connections),
             max_streams_per_connection: number(
@@ -92,6 +97,7 @@ impl Table {
             first_request_timeout: seconds(request),
             answer_memory: size(memory) << 20,
             ssh_handshakes: size(ssh),
+            upload_disk: u64::from(disk) << 30,
         })
     }
 }

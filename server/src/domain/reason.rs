@@ -209,6 +209,10 @@ reasons! {
     PushFailed = "PUSH_FAILED" Unknown,
     /// A transfer made no progress.
     TransferStalled = "TRANSFER_STALLED" DeadlineExceeded,
+    /// This server has no disk space for what is to be sent.
+    UploadDiskFull = "UPLOAD_DISK_FULL" ResourceExhausted,
+    /// The source of what is to be sent ended too early.
+    UploadInterrupted = "UPLOAD_INTERRUPTED" Aborted,
 
     // Of a rollout.
     /// The new container cannot run beside the old one.

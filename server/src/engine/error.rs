@@ -101,11 +101,15 @@ pub enum ErrorKind {
     PushFailed,
     /// No progress for too long in a pull or push.
     TransferStalled,
+    /// This server has no disk space for what is to be sent.
+    UploadDiskFull,
+    /// The source of what is to be sent ended too early.
+    UploadInterrupted,
 }
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::BadRequest,
         Self::Forbidden,
         Self::RegistryAuthRequired,
@@ -141,6 +145,8 @@ impl ErrorKind {
         Self::PullFailed,
         Self::PushFailed,
         Self::TransferStalled,
+        Self::UploadDiskFull,
+        Self::UploadInterrupted,
     ];
 }
 
@@ -228,6 +234,8 @@ impl ErrorKind {
             Self::PullFailed => Reason::PullFailed,
             Self::PushFailed => Reason::PushFailed,
             Self::TransferStalled => Reason::TransferStalled,
+            Self::UploadDiskFull => Reason::UploadDiskFull,
+            Self::UploadInterrupted => Reason::UploadInterrupted,
         }
     }
 }

@@ -30,6 +30,7 @@ mod progress;
 mod registry_auth;
 mod ssh;
 mod types;
+mod upload;
 mod version;
 pub mod volumes;
 mod wire;
@@ -52,6 +53,7 @@ pub use types::{
     PrunedImages, PrunedVolumes, Pulled, Pushed, RemoteImage, Transfer, VolumeList, VolumeListing,
     VolumeSummary, WaitCondition,
 };
+pub use upload::{Upload, UploadError, UploadSpace, UploadWriter};
 pub use version::{CLIENT_MAX, CLIENT_MIN};
 pub use wire::{network_of, null_to_default, volume_of, volumes_of};
 

@@ -24,7 +24,7 @@ use crate::config::FileHosts;
 use crate::domain::{
     Annotations, Host, HostAddress, HostName, HostSource, Labels, Reason, Transport,
 };
-use crate::engine::{Engine, EngineError, ErrorKind};
+use crate::engine::{Engine, EngineError, ErrorKind, UploadSpace};
 use crate::fleet::inventory::{Inventory, NewHost, NewTls, Snapshot};
 use crate::fleet::pool::{Connector, EnginePool};
 use crate::memory_journal::MemoryJournal;
@@ -202,7 +202,8 @@ impl World {
         }
         let stopping = CancellationToken::new();
         let pool = Arc::new(EnginePool::new(NoEngines));
-        let edge = Edge::new(inventory, pool, store, 8, stopping.clone());
+        let uploads = UploadSpace::new("/nowhere".into(), 0);
+        let edge = Edge::new(inventory, pool, store, uploads, 8, stopping.clone());
         let journal = MemoryJournal::new(Uuid::from_u128(7));
         let (planned, waits) = (Arc::new(Semaphore::new(1000)), Arc::<Notify>::default());
         let stuck = Arc::new(AtomicBool::new(false));

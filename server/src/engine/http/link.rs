@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
 use http::{HeaderValue, Method, StatusCode};
-use reqwest::Response;
+use reqwest::{Body, Response};
 use tokio::time::timeout;
 use url::Url;
 use wharf::causes::find;
@@ -23,7 +24,10 @@ use crate::domain::HostAddress;
 use crate::engine::classify::{Complaint, classify};
 use crate::engine::operation::{Access, ERROR_CAP, Operation};
 use crate::engine::ssh::{SshError, Tunnel};
-use crate::engine::{ApiVersion, EngineError, ErrorKind, Result, registry_auth};
+use crate::engine::upload::Movement;
+use crate::engine::{
+    ApiVersion, EngineError, ErrorKind, Result, Upload, UploadError, registry_auth,
+};
 
 pub(super) use negotiate::{VersionCell, is_podman, maximum_of};
 pub(super) use opened::{Answer, Opened, bad_answer, list_error};
@@ -59,6 +63,7 @@ pub(super) struct Call {
     segments: Vec<String>,
     query: Vec<(&'static str, String)>,
     body: Option<Bytes>,
+    upload: Option<Upload>,
     registry_auth: Option<HeaderValue>,
     upgrade: bool,
 }
@@ -70,6 +75,7 @@ impl Call {
             segments: segments.iter().map(|segment| (*segment).to_owned()).collect(),
             query: Vec::new(),
             body: None,
+            upload: None,
             registry_auth: None,
             upgrade: false,
         }
@@ -112,6 +118,12 @@ impl Call {
     /// Sends a JSON text.
     pub(super) fn with_json(mut self, json: String) -> Self {
         self.body = Some(json.into());
+        self
+    }
+
+    /// Sends a tar archive as it arrives.
+    pub(super) fn with_upload(mut self, upload: &Upload) -> Self {
+        self.upload = Some(upload.clone());
         self
     }
 
@@ -204,10 +216,8 @@ impl Link {
         if !operation.is_transfer() {
             return Ok(next.await);
         }
-        timeout(self.stall, next).await.map_err(|_| {
-            let message = format!("the Engine reported nothing for {:?}", self.stall);
-            EngineError::new(ErrorKind::TransferStalled, operation.name, message)
-        })
+        let next = timeout(self.stall, next).await;
+        next.map_err(|_| self.stalled(operation, "reported nothing"))
     }
 
     /// Sends the request and returns the response with its head: a success or 304.
@@ -258,8 +268,31 @@ impl Link {
         call: &Call,
         version: Option<ApiVersion>,
     ) -> Result<reqwest::Result<Response>> {
-        let request = self.request(call, version)?;
-        self.in_time(call.operation, self.client.execute(request)).await
+        let mut request = self.request(call, version)?;
+        let Some(upload) = &call.upload else {
+            return self.in_time(call.operation, self.client.execute(request)).await;
+        };
+        // The Engine answers when it has everything, so what it takes is its progress.
+        let movement = Movement::new();
+        let taken = movement.clone();
+        let content = upload.content().inspect(move |_| taken.moved());
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
+        *request.body_mut() = Some(Body::wrap_stream(content));
+        let sent = self.client.execute(request);
+        tokio::pin!(sent);
+        loop {
+            let left = self.stall.saturating_sub(movement.still());
+            match timeout(left, &mut sent).await {
+                Ok(sent) => return unread(call.operation, sent),
+                Err(_) if movement.still() < self.stall => {}
+                Err(_) => return Err(self.stalled(call.operation, "took nothing")),
+            }
+        }
+    }
+
+    fn stalled(&self, operation: &Operation, what: &str) -> EngineError {
+        let message = format!("the Engine {what} for {:?}", self.stall);
+        EngineError::new(ErrorKind::TransferStalled, operation.name, message)
     }
 
     /// Where an sshd accepts a connection and cannot connect on to the Engine, it closes it; ssh
@@ -338,5 +371,16 @@ impl Link {
             _ => complaint.message,
         };
         EngineError::new(kind, operation.name, message).with_status(status)
+    }
+}
+
+/// A request that failed because what it sends cannot be read is no failure of the Engine.
+fn unread(
+    operation: &Operation,
+    sent: reqwest::Result<Response>,
+) -> Result<reqwest::Result<Response>> {
+    match sent.as_ref().err().and_then(|error| find::<UploadError>(error)) {
+        Some(error) => Err(EngineError::new(error.into(), operation.name, error.to_string())),
+        None => Ok(sent),
     }
 }

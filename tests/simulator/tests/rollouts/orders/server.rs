@@ -8,7 +8,7 @@ use wharf_server::api::edge::Edge;
 use wharf_server::api::rollouts::RolloutApi;
 use wharf_server::config::FileHosts;
 use wharf_server::domain::{Host, HostAddress, HostName, HostSource, Labels, Transport};
-use wharf_server::engine::{Engine, EngineError, ErrorKind};
+use wharf_server::engine::{Engine, EngineError, ErrorKind, UploadSpace};
 use wharf_server::fleet::inventory::{Inventory, Snapshot};
 use wharf_server::fleet::pool::{Connector, EnginePool};
 use wharf_server::rollout::journal::{Journal, JournalError};
@@ -88,7 +88,8 @@ fn make_edge() -> Arc<Edge> {
         let file = FileHosts { hosts, ..FileHosts::default() };
         let inventory = Inventory::open(store.clone(), file).await.expect("an inventory");
         let pool = Arc::new(EnginePool::new(NoEngines));
-        Edge::new(inventory, pool, store, MOST_HOSTS, CancellationToken::new())
+        let uploads = UploadSpace::new("/nowhere".into(), 0);
+        Edge::new(inventory, pool, store, uploads, MOST_HOSTS, CancellationToken::new())
     });
     // Nobody writes to the store.
     runtime.shutdown_background();
