@@ -1,6 +1,6 @@
 //! What every command needs: the printer, the global flags, and the connection.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use tonic::service::interceptor::InterceptedService;
@@ -46,6 +46,16 @@ pub struct App {
     pub timeout: Option<Duration>,
     /// What to print after Ctrl-C, which depends on how far the command has come.
     pub on_interrupt: RefCell<Option<String>>,
+    /// Whether Ctrl-C goes to a container, and so doesn't end this program.
+    pub passes_signals: Cell<bool>,
+}
+
+impl App {
+    /// Waits for a Ctrl-C that is to end this program.
+    pub async fn interrupted(&self) {
+        // Without a handler, Ctrl-C ends the program in any case.
+        while tokio::signal::ctrl_c().await.is_ok() && self.passes_signals.get() {}
+    }
 }
 
 /// A connected server.

@@ -125,9 +125,11 @@ pub enum Command {
     /// Create a container
     Create(container::create::CreateArgs),
     /// Create a container and start it
-    Run(container::create::RunArgs),
+    Run(container::run::Args),
     /// Run a command in running containers
     Exec(container::exec::Args),
+    /// Take part in the own command of a running container
+    Attach(container::attach::Args),
     /// Start containers
     Start(container::lifecycle::StartArgs),
     /// Stop containers

@@ -43,7 +43,7 @@ mod template;
 mod upload;
 mod view;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -65,6 +65,7 @@ fn main() -> ExitCode {
         targets: arguments.targets,
         timeout: arguments.timeout.map(|deadline| deadline.duration),
         on_interrupt: RefCell::new(arguments.command.goes_on()),
+        passes_signals: Cell::new(false),
     };
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -78,7 +79,7 @@ fn main() -> ExitCode {
         tokio::select! {
             // Biased: the Ctrl-C handler is installed before any work starts.
             biased;
-            _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted(app.on_interrupt.take())),
+            () = app.interrupted() => Err(Failure::Interrupted(app.on_interrupt.take())),
             result = async {
                 checked?;
                 commands::run(&app, arguments.command).await

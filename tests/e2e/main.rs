@@ -1,5 +1,6 @@
 //! End to end: real Docker Engines, real registries, the real binaries. A file is a behaviour.
 
+mod attach;
 mod bad_input;
 mod containers;
 mod contract;

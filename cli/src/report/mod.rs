@@ -16,7 +16,7 @@ use wharf::v1::HostOutcome;
 
 use crate::app::is_timeout;
 use crate::exit::Failure;
-use crate::fanout::{CallReport, Report};
+use crate::fanout::{CallReport, Observer, Report};
 use crate::json;
 use crate::printer::Printer;
 use crate::status::{ErrorText, code_name, is_ok};
@@ -35,6 +35,19 @@ pub fn failed_of(printer: &Printer, what: &str, error: &ErrorText) {
     let mut lines = error.lines().into_iter();
     printer.error_of(what, &lines.next().unwrap_or_default());
     lines.for_each(|line| printer.stderr(&line));
+}
+
+/// Reports only the hosts that failed: for calls that are a part of something.
+pub struct Failures<'a>(pub &'a Printer);
+
+impl<E> Observer<E> for Failures<'_> {
+    fn payload(&mut self, _host: &str, _event: E) {}
+
+    fn outcome(&mut self, host: &str, outcome: &HostOutcome) {
+        if let Some(error) = outcome_error(outcome) {
+            host_failed(self.0, host, &error);
+        }
+    }
 }
 
 /// The error of an outcome, unless it is success.

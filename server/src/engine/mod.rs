@@ -264,6 +264,23 @@ pub trait ExecEngine: Send + Sync + 'static {
         let message = "sessions are not known here";
         Err(EngineError::new(ErrorKind::Unsupported, "POST /exec/{id}/start", message))
     }
+    /// `POST /containers/{id}/attach`: connects to the streams of the container's own command.
+    /// `tty`: whether it has a terminal.
+    async fn attach(
+        &self,
+        container: &ContainerRef,
+        stdin: bool,
+        tty: bool,
+    ) -> Result<ExecSession> {
+        let _ = (container, stdin, tty);
+        let message = "sessions are not known here";
+        Err(EngineError::new(ErrorKind::Unsupported, "POST /containers/{id}/attach", message))
+    }
+    /// `POST /containers/{id}/resize`: the size of the terminal of the container's own command.
+    async fn resize_container(&self, container: &ContainerRef, size: TerminalSize) -> Result<()> {
+        let _ = (container, size);
+        Ok(())
+    }
     /// `POST /exec/{id}/resize`.
     async fn resize_exec(&self, id: &str, size: TerminalSize) -> Result<()> {
         let _ = (id, size);

@@ -203,6 +203,11 @@ pub(super) const START_EXEC: Operation =
 pub(super) const INSPECT_EXEC: Operation = Operation::new("GET /exec/{id}/json", Container, Read);
 pub(super) const RESIZE_EXEC: Operation =
     Operation::new("POST /exec/{id}/resize", Container, Write);
+// The answer lasts as long as the command.
+pub(super) const ATTACH_CONTAINER: Operation =
+    Operation::new("POST /containers/{id}/attach", Container, Write).endless();
+pub(super) const RESIZE_CONTAINER: Operation =
+    Operation::new("POST /containers/{id}/resize", Container, Write);
 pub(super) const CONTAINER_LOGS: Operation =
     Operation::new("GET /containers/{id}/logs", Container, Read).long();
 pub(super) const FOLLOW_LOGS: Operation =

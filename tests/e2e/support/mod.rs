@@ -6,6 +6,7 @@ pub mod cut;
 pub mod kinds;
 pub mod recorder;
 pub mod small_disk;
+pub mod terminal;
 
 use anyhow::Context;
 use futures_util::future::try_join_all;

@@ -1,5 +1,6 @@
 //! Containers.
 
+pub mod attach;
 pub mod changes;
 pub mod create;
 pub mod exec;
@@ -10,6 +11,7 @@ pub mod logs;
 pub mod prune;
 pub mod remove;
 pub mod rename;
+pub mod run;
 pub mod top;
 pub mod update;
 pub mod wait;
@@ -28,9 +30,11 @@ pub enum Command {
     /// Create a container
     Create(create::CreateArgs),
     /// Create a container and start it
-    Run(create::RunArgs),
+    Run(run::Args),
     /// Run a command in running containers
     Exec(exec::Args),
+    /// Take part in the own command of a running container
+    Attach(attach::Args),
     /// Start containers
     Start(lifecycle::StartArgs),
     /// Stop containers
@@ -69,8 +73,9 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
     match command {
         Command::Ls(args) => list::run(app, args).await,
         Command::Create(args) => create::create(app, args).await,
-        Command::Run(args) => create::run(app, args).await,
+        Command::Run(args) => run::run(app, args).await,
         Command::Exec(args) => exec::run(app, args).await,
+        Command::Attach(args) => attach::run(app, args).await,
         Command::Start(args) => lifecycle::start(app, args).await,
         Command::Stop(args) => lifecycle::stop(app, args).await,
         Command::Restart(args) => lifecycle::restart(app, args).await,
