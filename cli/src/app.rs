@@ -8,6 +8,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 use wharf::client::Bearer;
 use wharf::v1::container_service_client::ContainerServiceClient;
+use wharf::v1::event_service_client::EventServiceClient;
 use wharf::v1::exec_service_client::ExecServiceClient;
 use wharf::v1::host_service_client::HostServiceClient;
 use wharf::v1::image_service_client::ImageServiceClient;
@@ -104,6 +105,7 @@ macro_rules! clients {
 impl Connection {
     clients! {
         containers: ContainerServiceClient,
+        events: EventServiceClient,
         exec: ExecServiceClient,
         logs: LogServiceClient,
         images: ImageServiceClient,

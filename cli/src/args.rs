@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    completion, container, context, host, image, inspect, login, man, network, registry, rollout,
-    system, volume,
+    completion, container, context, events, host, image, inspect, login, man, network, registry,
+    rollout, system, volume,
 };
 use crate::duration::{self, Deadline};
 use crate::exit::Failure;
@@ -85,7 +85,7 @@ impl Arguments {
 /// The verbs.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Docker hosts: add, rm, ls, inspect, label, check, import
+    /// Docker hosts: add, rm, ls, inspect, label, cordon, uncordon, check, import
     #[command(subcommand)]
     Host(host::Command),
     /// Images: ls, pull, push, tag, rm, inspect, history, prune
@@ -162,6 +162,8 @@ pub enum Command {
     Login(login::LoginArgs),
     /// Remove registry credentials from the server
     Logout(login::LogoutArgs),
+    /// Show what happens on hosts, as one stream
+    Events(events::Args),
     /// Show information about hosts and their Engines
     Info(system::InfoArgs),
     /// Show versions of this program and the server; with -H, -l, or -A also of Engines

@@ -34,6 +34,7 @@ mod printer;
 mod progress;
 mod reach;
 mod report;
+mod resume;
 mod server;
 mod spec;
 mod status;

@@ -26,6 +26,7 @@ use crate::api::call_limit::CallLimit;
 use crate::api::containers::Containers;
 use crate::api::deadline::DeadlineLayer;
 use crate::api::edge::Edge;
+use crate::api::events::Events;
 use crate::api::exec::Exec;
 use crate::api::hosts::Hosts;
 use crate::api::images::Images;
@@ -238,6 +239,7 @@ fn routes(
         .add_service(v1::container_service_server::ContainerServiceServer::new(Containers(
             Arc::clone(edge),
         )))
+        .add_service(v1::event_service_server::EventServiceServer::new(Events(Arc::clone(edge))))
         .add_service(v1::exec_service_server::ExecServiceServer::new(Exec(Arc::clone(edge))))
         .add_service(v1::log_service_server::LogServiceServer::new(Logs(Arc::clone(edge))))
         .add_service(v1::network_service_server::NetworkServiceServer::new(Networks(Arc::clone(

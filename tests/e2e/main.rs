@@ -3,11 +3,13 @@
 mod bad_input;
 mod containers;
 mod contract;
+mod cordons;
 mod create;
 mod create_flags;
 mod create_settings;
 mod credentials;
 mod durability;
+mod events;
 mod exec;
 mod generations;
 mod hosts;

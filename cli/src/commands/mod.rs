@@ -3,6 +3,7 @@
 pub mod completion;
 pub mod container;
 pub mod context;
+pub mod events;
 pub mod host;
 pub mod image;
 pub mod inspect;
@@ -17,6 +18,7 @@ pub mod volume;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use wharf::fanout::FanoutResponse;
 use wharf::v1::host_selector::Selection;
 use wharf::v1::{Filter, HostSelector, ListHostsRequest};
@@ -25,6 +27,7 @@ use crate::app::{App, Connection};
 use crate::args::Command;
 use crate::exit::Failure;
 use crate::fanout::{self, Observer, Opening};
+use crate::moment;
 use crate::report;
 use crate::report::listing::{Listing, Look, View};
 use crate::report::transfers::{Step, Transferred, Transfers};
@@ -78,6 +81,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Changes(args) => container::changes::run(app, args).await,
         Command::Login(args) => login::login(app, args).await,
         Command::Logout(args) => login::logout(app, args).await,
+        Command::Events(args) => events::run(app, args).await,
         Command::Info(args) => system::info(app, args).await,
         Command::Version(args) => system::version(app, args).await,
         Command::Df(args) => system::df(app, args).await,
@@ -224,6 +228,26 @@ pub fn filters(given: &[String]) -> Result<Vec<Filter>, Failure> {
         by_key.entry(key).or_default().push(value.to_owned());
     }
     Ok(by_key.into_iter().map(|(key, values)| Filter { key: key.to_owned(), values }).collect())
+}
+
+/// The flags `--since` and `--until`, for a request.
+pub fn since_and_until(
+    since: &Option<String>,
+    until: &Option<String>,
+) -> Result<(Option<prost_types::Timestamp>, Option<prost_types::Timestamp>), Failure> {
+    let now = Timestamp::now();
+    let time = |flag: &str, text: &Option<String>| {
+        let Some(text) = text else { return Ok(None) };
+        let time = moment::parse(text, now, &TimeZone::system());
+        time.map(Some).map_err(|problem| Failure::Usage(format!("{flag}: {problem}")))
+    };
+    let (since, until) = (time("--since", since)?, time("--until", until)?);
+    if let (Some(since), Some(until)) = (since, until)
+        && until < since
+    {
+        return Err(Failure::Usage(format!("--until ({until}) is before --since ({since})")));
+    }
+    Ok((since.map(moment::to_proto), until.map(moment::to_proto)))
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! Reports a fan-out: observers that print responses as they arrive, and the final summary.
 //!
+//! - [`events`]: what happens on hosts.
 //! - [`listing`]: reads that fill a table.
 //! - [`actions`]: writes on containers and images by name.
 //! - [`logs`]: logs of containers.
 //! - [`transfers`]: pull, push, and create, with progress.
 
 pub mod actions;
+pub mod events;
 pub mod listing;
 pub mod logs;
 pub mod transfers;
@@ -37,6 +39,25 @@ pub fn failed_of(printer: &Printer, what: &str, error: &ErrorText) {
     lines.for_each(|line| printer.stderr(&line));
 }
 
+/// Says that a host that is followed is away or, with the time that it was `away`, back.
+pub fn gap_note(
+    printer: &Printer,
+    host: &str,
+    status: Option<&pb::Status>,
+    away: Option<&prost_types::Duration>,
+) {
+    match away {
+        None => {
+            let why = status.map(|status| ErrorText::of_rpc(status).message).unwrap_or_default();
+            printer.warning(&format!("{host}: away, connecting again: {why}"));
+        }
+        Some(away) => {
+            let seconds = crate::duration::milliseconds(away) / 1000.0;
+            printer.note(&format!("{host}: back after {seconds:.1} s"));
+        }
+    }
+}
+
 /// The error of an outcome, unless it is success.
 pub fn outcome_error(outcome: &HostOutcome) -> Option<ErrorText> {
     status_error(outcome.status.as_ref())
@@ -60,6 +81,12 @@ pub fn finish(printer: &Printer, report: &Report) -> Result<(), Failure> {
     }
     let (mut succeeded, mut all) = (0, 0);
     for call in &report.calls {
+        if !call.cordoned.is_empty() {
+            let hosts = call.cordoned.join(", ");
+            printer.warning(&format!(
+                "cordoned and left out: {hosts}; to see why, run: wharf host ls; to include them, use --include-cordoned"
+            ));
+        }
         match &call.hosts {
             Some(hosts) => {
                 succeeded += call.outcomes.values().filter(|o| is_ok(o.status.as_ref())).count();

@@ -1,6 +1,7 @@
 //! Renders messages in tables. Pure: the current time is an argument.
 
 pub mod containers;
+pub mod events;
 pub mod hosts;
 pub mod images;
 pub mod log_text;

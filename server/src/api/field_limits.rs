@@ -50,7 +50,7 @@ const ENGINE_JSON: Limit = Limit { bytes: 3 << 20, ..DEFAULT };
 const INPUT: Limit = Limit { bytes: 1 << 20, ..DEFAULT };
 
 /// The fields that need more than the default. They are also listed in docs/api.md.
-pub const OTHERS: [(&str, Limit); 22] = [
+pub const OTHERS: [(&str, Limit); 23] = [
     ("CommandSpec.command", ARGUMENTS),
     ("CommandSpec.env", ARGUMENTS),
     ("ContainerSpec.command", ARGUMENTS),
@@ -69,6 +69,7 @@ pub const OTHERS: [(&str, Limit); 22] = [
     ("RegistryCredentials.password", PASSWORD),
     ("RolloutPolicy.drain", ARGUMENTS),
     ("RolloutPolicy.verify", ARGUMENTS),
+    ("StreamEventsRequest.after", HOSTS),
     ("StreamLogsRequest.after", POSITIONS),
     ("TlsMaterial.ca_pem", CERTIFICATE),
     ("TlsMaterial.certificate_pem", CERTIFICATE),

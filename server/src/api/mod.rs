@@ -12,6 +12,7 @@
 pub mod answer;
 pub mod audit;
 pub mod auth;
+mod away;
 pub mod call_limit;
 pub mod claims;
 pub mod containers;
@@ -19,6 +20,7 @@ pub mod convert;
 pub mod deadline;
 pub mod edge;
 mod encoded;
+pub mod events;
 pub mod exec;
 pub mod field_limits;
 #[cfg(test)]
@@ -44,6 +46,7 @@ pub mod system;
 mod system_views;
 pub mod table;
 pub mod throttle;
+mod times;
 pub mod transfer;
 mod unknown;
 mod upload;

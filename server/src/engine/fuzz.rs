@@ -6,6 +6,7 @@ use wharf_fuzz::{edited, edited_text};
 
 use super::classify::{Complaint, classify, classify_line, one_line};
 use super::error::shortened;
+use super::events::EngineEvent;
 use super::frames::{last_frames, without_frames};
 use super::lines::{LineDecoder, LineTooLong};
 use super::list::{ListDecoder, parse_list};
@@ -87,6 +88,22 @@ fn fuzz_json_lines() {
         let whole = decode(&mut std::iter::once(&bytes[..]));
         let pieces = decode(&mut bytes.chunks(usize::from(size).max(1)));
         assert_eq!(whole, pieces, "the pieces that arrive are not lines");
+    });
+}
+
+#[test]
+fn fuzz_events() {
+    let seeds = [
+        r#"{"status":"die","id":"a","from":"app","Type":"container","Action":"die","Actor":{"ID":"a","Attributes":{"exitCode":"1","name":"web"}},"scope":"local","time":1767225600,"timeNano":1767225600000000001}"#,
+        r#"{"Type":"image","Action":"remove","Actor":{"ID":"b","Attributes":null},"time":-1,"timeNano":null}"#,
+    ];
+    check!().for_each(|bytes: &[u8]| {
+        let line = edited(bytes, &seeds);
+        for is_podman in [false, true] {
+            let Ok(event) = EngineEvent::of_line(&line, is_podman) else { continue };
+            assert_eq!(event.mark(), event.clone().mark());
+            assert!(event.time.nanos < 1_000_000_000);
+        }
     });
 }
 

@@ -13,6 +13,7 @@
 
 mod classify;
 mod error;
+mod events;
 mod exec;
 mod files;
 mod frames;
@@ -39,6 +40,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 pub use error::{EngineError, ErrorKind};
+pub use events::{EngineEvent, EventBatch, EventQuery, EventSink, host_clock};
 pub use exec::{ExecSession, ExecSpec, SessionInput, SessionOutput, TerminalSize};
 pub use files::raise_file_limit;
 pub use frames::{Frame, OutputSource};
@@ -88,6 +90,9 @@ pub trait SystemEngine: Send + Sync + 'static {
     async fn disk_usage(&self) -> Result<EngineDocument>;
     /// `POST /auth`: whether the registry accepts the credentials. The Engine stores nothing.
     async fn check_login(&self, login: &RegistryLogin) -> Result<LoginAnswer>;
+    /// `GET /events`: gives events to `sink`, up to `until` or until the sink is closed. The first batch
+    /// may be empty, and comes as soon as the stream is open; from Podman, it comes with the first event.
+    async fn read_events(&self, query: &EventQuery, sink: &EventSink) -> Result<()>;
 }
 
 /// Images on the host, and on their way from and to registries.

@@ -12,7 +12,7 @@ const INSPECT_CAP: usize = 3 << 20;
 const UNARY_CAP: usize = 4 << 20;
 /// Bodies of errors: 1 MiB, as Docker's own client has it.
 pub(super) const ERROR_CAP: usize = 1 << 20;
-/// One line of the progress of a pull or push: 1 MiB.
+/// One line of the progress of a pull or push, or one event: 1 MiB.
 pub(super) const LINE_CAP: usize = 1 << 20;
 
 /// One call of the Engine API.
@@ -119,6 +119,8 @@ pub(super) const INFO: Operation = Operation::new("GET /info", System, Read);
 // The Engine walks all its layers and volumes for it.
 pub(super) const DISK_USAGE: Operation =
     Operation::new("GET /system/df", System, Read).long().cap(LIST_CAP);
+// Nothing may happen for days.
+pub(super) const EVENTS: Operation = Operation::new("GET /events", System, Read).followed();
 // The Engine queries the registry.
 pub(super) const LOGIN: Operation = Operation::new("POST /auth", Login, Read).long();
 

@@ -14,6 +14,7 @@ use testbed::{Engine, Fleet, Image, Output, Wharf, Wharfd, WharfdOptions, unique
 use tonic::transport::Channel;
 use wharf::client::Target;
 use wharf::v1::container_service_client::ContainerServiceClient;
+use wharf::v1::event_service_client::EventServiceClient;
 use wharf::v1::exec_service_client::ExecServiceClient;
 use wharf::v1::host_selector::Selection;
 use wharf::v1::host_service_client::HostServiceClient;
@@ -108,6 +109,10 @@ impl World {
 impl Server {
     pub async fn of(wharfd: &Wharfd) -> anyhow::Result<Server> {
         Ok(Server(Target::parse(&wharfd.address())?.connect().await?))
+    }
+
+    pub fn events(&self) -> EventServiceClient<Channel> {
+        EventServiceClient::new(self.0.clone())
     }
 
     pub fn exec(&self) -> ExecServiceClient<Channel> {

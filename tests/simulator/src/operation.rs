@@ -11,6 +11,8 @@ pub enum Operation {
     Info,
     /// `GET /system/df`.
     DiskUsage,
+    /// `GET /events`.
+    Events,
     /// `POST /auth`.
     Login,
     /// `GET /images/json`.
@@ -105,6 +107,7 @@ impl Operation {
             Self::Version => "GET /version",
             Self::Info => "GET /info",
             Self::DiskUsage => "GET /system/df",
+            Self::Events => "GET /events",
             Self::Login => "POST /auth",
             Self::ListImages => "GET /images/json",
             Self::InspectImage => "GET /images/{name}/json",
@@ -158,6 +161,7 @@ impl Operation {
                 | Self::Version
                 | Self::Info
                 | Self::DiskUsage
+                | Self::Events
                 | Self::Login
                 | Self::ListImages
                 | Self::InspectImage

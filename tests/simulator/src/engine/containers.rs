@@ -1,7 +1,6 @@
 //! Containers of the model.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -9,8 +8,8 @@ use wharf_server::domain::{ContainerName, ContainerRef};
 use wharf_server::engine::{
     ApiVersion, Change, CommandResult, ContainerEngine, ContainerExit, ContainerListing,
     ContainerSummary, Created, EngineDocument, EngineError, ErrorKind, ExecEngine, FileChange,
-    Listing, LogBatch, LogQuery, LogSink, LogTime, OutputSource, ProcessTable, PrunedContainers,
-    Result, WaitCondition, unsupported,
+    Listing, LogBatch, LogQuery, LogSink, OutputSource, ProcessTable, PrunedContainers, Result,
+    WaitCondition, unsupported,
 };
 
 use super::{SimEngine, filters};
@@ -232,12 +231,9 @@ impl ContainerEngine for SimEngine {
         sink: &LogSink,
     ) -> Result<()> {
         let name = container.as_str();
-        let time = |time: LogTime| {
-            Time::from_unix_seconds(time.seconds) + Duration::from_nanos(time.nanos.into())
-        };
         let wanted = model::LogQuery {
-            since: query.since.map(time),
-            until: query.until.map(time),
+            since: query.since.map(Time::from),
+            until: query.until.map(Time::from),
             tail: query.tail.map(|lines| lines as usize),
             stdout: query.stdout,
             stderr: query.stderr,

@@ -10,7 +10,7 @@ use wharf_server::engine::{ApiVersion, Change, ErrorKind, WaitCondition};
 use super::reply::{Reply, frame};
 use super::resources::{networks, volumes};
 use super::route::Routed;
-use crate::follow::Following;
+use crate::follow::{EventStream, Following};
 use crate::host::SimHost;
 use crate::model::{Filters, ListQuery, LogQuery, Refusal, RegistryAuth, log_time, parse_json};
 use crate::operation::Operation;
@@ -44,6 +44,11 @@ pub(super) async fn dispatch(
         Operation::Version => Ok(ok(host.with(|model, _| model.version()))),
         Operation::Info => Ok(ok(host.with(|model, _| model.info()))),
         Operation::DiskUsage => Ok(ok(host.with(|model, _| model.disk_usage(version)))),
+        Operation::Events => {
+            let since = log_time(routed.text("since"))?;
+            let until = log_time(routed.text("until"))?;
+            Ok(Reply::Events(Box::new(EventStream::new(Arc::clone(host), since, until))))
+        }
         Operation::Login => {
             let body = parse_json(&extras.body)?;
             host.with(|model, _| model.login(&auth_of(&body))).map(ok)

@@ -6,7 +6,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 
-use crate::follow::Following;
+use crate::follow::{EventStream, Following};
 use crate::model::{PullPlan, PushPlan, Refusal};
 
 /// The body of an answer. An error in it ends the connection in the middle.
@@ -24,6 +24,8 @@ pub(super) enum Reply {
     Frames(Vec<u8>),
     /// A log, which may grow.
     Log(Box<Following>),
+    /// Events, as they happen.
+    Events(Box<EventStream>),
     /// The lines of a pull, and what it does.
     Pull(Vec<PullPlan>),
     /// The lines of a push, and what it does.

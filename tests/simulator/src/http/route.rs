@@ -107,6 +107,7 @@ fn find(method: &str, segments: &[&str]) -> Option<(Operation, String)> {
         ("GET", ["version"]) => plain(O::Version),
         ("GET", ["info"]) => plain(O::Info),
         ("GET", ["system", "df"]) => plain(O::DiskUsage),
+        ("GET", ["events"]) => plain(O::Events),
         ("POST", ["auth"]) => plain(O::Login),
         ("GET", ["images", "json"]) => plain(O::ListImages),
         ("POST", ["images", "create"]) => plain(O::Pull),

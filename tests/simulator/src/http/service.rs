@@ -94,6 +94,11 @@ pub(super) async fn serve(
             *response.body_mut() = stream::log(*log, in_flight);
             response
         }
+        Reply::Events(events) => {
+            let mut response = whole(200, "", Bytes::new());
+            *response.body_mut() = stream::events(*events, in_flight);
+            response
+        }
         Reply::Status(status) => plain(&control, status, "", Bytes::new(), fault, in_flight).await,
     };
     if let Some(place) = &routed.moved {

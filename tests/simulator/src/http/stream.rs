@@ -14,10 +14,10 @@ use tokio::time::sleep;
 
 use super::counters::InFlight;
 use super::fault::HttpFault;
-use super::reply::Body;
-use crate::follow::Following;
+use super::reply::{Body, json_bytes};
+use crate::follow::{EventStream, Following};
 use crate::host::SimHost;
-use crate::model::{PullPlan, PushPlan, Step};
+use crate::model::{PullPlan, PushPlan, Step, event_json};
 
 /// A pull or a push under way.
 pub(super) struct Transfer {
@@ -87,6 +87,21 @@ pub(super) fn log(log: Following, in_flight: InFlight) -> Body {
         let bytes: Vec<u8> =
             view.entries.iter().flat_map(|entry| entry.encoded(view.tty)).collect();
         Some((Ok(bytes.into()), (log, in_flight)))
+    }))
+}
+
+/// Events, as they happen.
+pub(super) fn events(events: EventStream, in_flight: InFlight) -> Body {
+    body(stream::unfold((events, Some(in_flight)), |(mut events, mut in_flight)| async move {
+        let Some(batch) = events.next().await else {
+            if let Some(in_flight) = in_flight.take() {
+                in_flight.whole();
+            }
+            return None;
+        };
+        let bytes: Vec<u8> =
+            batch.iter().flat_map(|event| json_bytes(&event_json(event))).collect();
+        Some((Ok(bytes.into()), (events, in_flight)))
     }))
 }
 

@@ -90,6 +90,7 @@ impl Model {
         };
         self.containers.insert(id.clone(), container);
         self.order.push(id.clone());
+        self.emit_container(&id, "create", &[]);
         Ok((id, Vec::new()))
     }
 

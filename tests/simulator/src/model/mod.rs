@@ -9,6 +9,7 @@ mod container;
 mod content;
 mod create;
 mod create_body;
+mod events;
 mod filters;
 mod image_calls;
 mod images;
@@ -43,6 +44,7 @@ pub use container::{
     Address, Container, Endpoint, Health, Mount, Probe, PublishedPort, State, Status,
 };
 pub use content::{ImageBuilder, ImageContent, Layer};
+pub use events::event_json;
 pub use filters::Filters;
 pub use images::Image;
 pub use list::ListQuery;
@@ -57,6 +59,7 @@ pub use transfer::{PullPlan, PushPlan, Step};
 
 pub(crate) use json::parse_json;
 
+use events::EventLog;
 use images::Images;
 use rollout_calls::Exec;
 
@@ -72,6 +75,7 @@ pub struct Model {
     order: Vec<String>,
     networks: Vec<Network>,
     volumes: BTreeMap<String, Volume>,
+    events: EventLog,
     /// Commands in containers, by ID.
     execs: BTreeMap<String, Exec>,
     /// What containers that are gone exited with, for those who wait for the removal.
@@ -114,6 +118,7 @@ impl Model {
             order: Vec::new(),
             networks,
             volumes: BTreeMap::new(),
+            events: EventLog::default(),
             execs: BTreeMap::new(),
             removed: BTreeMap::new(),
             counter: 0,

@@ -48,6 +48,12 @@ impl Time {
     }
 }
 
+impl From<wharf_server::engine::LogTime> for Time {
+    fn from(time: wharf_server::engine::LogTime) -> Self {
+        Self::from_unix_seconds(time.seconds) + Duration::from_nanos(time.nanos.into())
+    }
+}
+
 impl Add<Duration> for Time {
     type Output = Self;
     fn add(self, duration: Duration) -> Self {

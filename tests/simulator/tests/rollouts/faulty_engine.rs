@@ -86,6 +86,9 @@ impl SystemEngine for FaultyEngine {
     async fn check_login(&self, login: &RegistryLogin) -> Result<LoginAnswer> {
         self.inner.check_login(login).await
     }
+    async fn read_events(&self, query: &EventQuery, sink: &EventSink) -> Result<()> {
+        self.inner.read_events(query, sink).await
+    }
 }
 
 #[async_trait]
