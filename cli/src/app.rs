@@ -1,6 +1,7 @@
 //! What every command needs: the printer, the global flags, and the connection.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::ffi::OsString;
 use std::time::Duration;
 
 use tonic::service::interceptor::InterceptedService;
@@ -15,6 +16,7 @@ use wharf::v1::log_service_client::LogServiceClient;
 use wharf::v1::network_service_client::NetworkServiceClient;
 use wharf::v1::registry_service_client::RegistryServiceClient;
 use wharf::v1::rollout_service_client::RolloutServiceClient;
+use wharf::v1::stats_service_client::StatsServiceClient;
 use wharf::v1::system_service_client::SystemServiceClient;
 use wharf::v1::volume_service_client::VolumeServiceClient;
 
@@ -46,6 +48,8 @@ pub struct App {
     pub timeout: Option<Duration>,
     /// What to print after Ctrl-C, which depends on how far the command has come.
     pub on_interrupt: RefCell<Option<String>>,
+    /// Whether another program has the terminal for a while, so that Ctrl-C is for that one.
+    pub has_guest: Cell<bool>,
 }
 
 /// A connected server.
@@ -65,6 +69,25 @@ impl App {
         let load = crate::contexts::Contexts::load;
         let context = server::choose(&self.server, &self.server_tls, &environment, load)?;
         server::open(&context, environment.token.as_deref())
+    }
+
+    /// The flags with which another run of this program uses the same server.
+    pub fn server_flags(&self) -> Vec<OsString> {
+        let (server, tls) = (&self.server, &self.server_tls);
+        let texts = [
+            ("--server", &server.server),
+            ("--context", &server.context),
+            ("--tls-server-name", &tls.tls_server_name),
+        ];
+        let files = [
+            ("--token-file", &server.token_file),
+            ("--tls-ca", &tls.tls_ca),
+            ("--tls-cert", &tls.tls_cert),
+            ("--tls-key", &tls.tls_key),
+        ];
+        let texts = texts.iter().filter_map(|(flag, text)| Some((*flag, text.as_ref()?.into())));
+        let files = files.iter().filter_map(|(flag, file)| Some((*flag, file.as_ref()?.into())));
+        texts.chain(files).flat_map(|(flag, value): (_, OsString)| [flag.into(), value]).collect()
     }
 
     /// Connects to the server.
@@ -111,6 +134,7 @@ impl Connection {
         networks: NetworkServiceClient,
         registries: RegistryServiceClient,
         rollouts: RolloutServiceClient,
+        stats: StatsServiceClient,
         system: SystemServiceClient,
         volumes: VolumeServiceClient,
     }

@@ -148,6 +148,8 @@ pub enum Command {
     Wait(container::wait::Args),
     /// Show the logs of containers, also of many hosts as one stream
     Logs(container::logs::Args),
+    /// Show what containers use: processors, memory, network, and block devices
+    Stats(container::stats::Args),
     /// Remove containers
     Rm(container::remove::Args),
     /// Show the Engine's details of containers, images, networks, or volumes

@@ -12,7 +12,8 @@
 //! - [`file`]: converts a rollout file (YAML) to a message; pure except for reading.
 //! - [`server`], [`contexts`], [`credentials`]: files and environment of the user.
 //! - [`upload`]: sends local files as the content of a request.
-//! - [`fanout`], [`report`], [`progress`]: read and print the responses of many hosts.
+//! - [`fanout`], [`report`], [`progress`], [`live`]: read and print the responses of many hosts.
+//! - [`overview`]: the full-screen view of `wharf top --fleet`.
 //! - [`view`], [`table`], [`json`], [`status`]: render messages as text; pure.
 //! - [`reach`]: explains why the server cannot be reached; pure.
 //! - [`exit`]: the exit status.
@@ -29,7 +30,9 @@ mod file;
 #[cfg(test)]
 mod fuzz;
 mod json;
+mod live;
 mod moment;
+mod overview;
 mod printer;
 mod progress;
 mod reach;
@@ -43,7 +46,7 @@ mod template;
 mod upload;
 mod view;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         targets: arguments.targets,
         timeout: arguments.timeout.map(|deadline| deadline.duration),
         on_interrupt: RefCell::new(arguments.command.goes_on()),
+        has_guest: Cell::new(false),
     };
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -78,7 +82,7 @@ fn main() -> ExitCode {
         tokio::select! {
             // Biased: the Ctrl-C handler is installed before any work starts.
             biased;
-            _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted(app.on_interrupt.take())),
+            () = interrupted(&app) => Err(Failure::Interrupted(app.on_interrupt.take())),
             result = async {
                 checked?;
                 commands::run(&app, arguments.command).await
@@ -97,4 +101,9 @@ fn main() -> ExitCode {
         }
     }
     exit::code(&result)
+}
+
+/// Ends with a Ctrl-C that is for this program.
+async fn interrupted(app: &App) {
+    while tokio::signal::ctrl_c().await.is_ok() && app.has_guest.get() {}
 }

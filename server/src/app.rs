@@ -36,6 +36,7 @@ use crate::api::networks::Networks;
 use crate::api::origin::WebAccess;
 use crate::api::registries::Registries;
 use crate::api::rollouts::RolloutApi;
+use crate::api::stats::Stats;
 use crate::api::system::System;
 use crate::api::volumes::Volumes;
 use crate::config::{Access, Config, ConfigFile, Limits, Listen};
@@ -240,6 +241,7 @@ fn routes(
         )))
         .add_service(v1::exec_service_server::ExecServiceServer::new(Exec(Arc::clone(edge))))
         .add_service(v1::log_service_server::LogServiceServer::new(Logs(Arc::clone(edge))))
+        .add_service(v1::stats_service_server::StatsServiceServer::new(Stats(Arc::clone(edge))))
         .add_service(v1::network_service_server::NetworkServiceServer::new(Networks(Arc::clone(
             edge,
         ))))

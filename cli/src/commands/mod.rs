@@ -72,6 +72,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Update(args) => container::update::run(app, args).await,
         Command::Wait(args) => container::wait::run(app, args).await,
         Command::Logs(args) => container::logs::run(app, args).await,
+        Command::Stats(args) => container::stats::run(app, args).await,
         Command::Rm(args) => container::remove::run(app, args).await,
         Command::Inspect(args) => inspect::run(app, args).await,
         Command::Top(args) => container::top::run(app, args).await,

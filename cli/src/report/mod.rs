@@ -3,11 +3,13 @@
 //! - [`listing`]: reads that fill a table.
 //! - [`actions`]: writes on containers and images by name.
 //! - [`logs`]: logs of containers.
+//! - [`stats`]: what containers use.
 //! - [`transfers`]: pull, push, and create, with progress.
 
 pub mod actions;
 pub mod listing;
 pub mod logs;
+pub mod stats;
 pub mod transfers;
 
 use tonic::Code;
@@ -35,6 +37,25 @@ pub fn failed_of(printer: &Printer, what: &str, error: &ErrorText) {
     let mut lines = error.lines().into_iter();
     printer.error_of(what, &lines.next().unwrap_or_default());
     lines.for_each(|line| printer.stderr(&line));
+}
+
+/// Reports a host that is away, or, with a time, back.
+pub fn host_away(
+    printer: &Printer,
+    host: &str,
+    why: Option<&pb::Status>,
+    away: Option<&prost_types::Duration>,
+) {
+    match away {
+        None => {
+            let why = why.map(|status| ErrorText::of_rpc(status).message).unwrap_or_default();
+            printer.warning(&format!("{host}: away, connecting again: {why}"));
+        }
+        Some(away) => {
+            let seconds = crate::duration::milliseconds(away) / 1000.0;
+            printer.note(&format!("{host}: back after {seconds:.1} s"));
+        }
+    }
 }
 
 /// The error of an outcome, unless it is success.

@@ -8,6 +8,7 @@ pub mod networks;
 pub mod plans;
 pub mod rollout_hosts;
 pub mod rollouts;
+pub mod stats;
 pub mod system;
 pub mod units;
 

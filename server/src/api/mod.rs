@@ -2,7 +2,7 @@
 //!
 //! - [`edge`]: shared by all services; [`answer`]: the envelope of a fan-out.
 //! - One file a service: [`hosts`], [`images`], [`containers`], [`exec`], [`logs`], [`networks`],
-//!   [`volumes`], [`rollouts`], [`registries`], [`system`].
+//!   [`volumes`], [`rollouts`], [`registries`], [`stats`], [`system`].
 //! - [`convert`]: requests in; [`views`]: answers out.
 //! - [`table`]: the one table from cause to gRPC code; [`problem`]: how errors are sent.
 //! - [`auth`]: authentication and authorization, with the roles in the contract ([`methods`]);
@@ -12,6 +12,7 @@
 pub mod answer;
 pub mod audit;
 pub mod auth;
+mod away;
 pub mod call_limit;
 pub mod claims;
 pub mod containers;
@@ -40,6 +41,7 @@ mod resource_views;
 pub mod response_recorder;
 pub mod rollouts;
 pub mod size;
+pub mod stats;
 pub mod system;
 mod system_views;
 pub mod table;

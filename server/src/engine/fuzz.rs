@@ -15,7 +15,10 @@ use super::progress::{Progress, Step};
 use super::registry_auth;
 use super::version::{choose_version, needs_minimum};
 use super::wire::{self, parse};
-use super::{ApiVersion, ContainerSummary, EngineDocument, ImageSummary, LogBatch, NetworkSummary};
+use super::{
+    ApiVersion, ContainerSummary, EngineDocument, ImageSummary, LogBatch, NetworkSummary,
+    StatsSample,
+};
 use crate::domain::{RegistryHost, RegistryLogin, Secret};
 
 #[test]
@@ -62,6 +65,22 @@ fn fuzz_logs() {
         assert!(whole.entries().map(|(_, _, bytes)| bytes.len()).sum::<usize>() <= bytes.len());
         let (pieces, same) = decode(&mut bytes.chunks(usize::from(size).max(1)));
         assert_eq!((whole, problem), (pieces, same), "the pieces that arrive are not entries");
+    });
+}
+
+#[test]
+fn fuzz_stats() {
+    let seeds = [
+        r#"{"read":"2026-01-01T00:00:02Z","cpu_stats":{"cpu_usage":{"total_usage":5},"system_cpu_usage":9,"online_cpus":2},"precpu_stats":{"cpu_usage":{"total_usage":1},"system_cpu_usage":2},"memory_stats":{"usage":9,"limit":99,"stats":{"inactive_file":3}}}"#,
+        r#"{"cpu_stats":{"cpu_usage":{"percpu_usage":[1,2]}},"networks":{"a":{"rx_bytes":1,"tx_bytes":2}},"blkio_stats":{"io_service_bytes_recursive":[{"op":"Read","value":1},{"op":"","value":2}]},"pids_stats":{"current":3}}"#,
+    ];
+    check!().for_each(|bytes: &[u8]| {
+        let mut previous = None;
+        for line in edited(bytes, &seeds).split(|byte| *byte == b'\n') {
+            let Ok(sample) = StatsSample::read(line, previous.as_ref()) else { continue };
+            assert!(sample.cpu_percent.is_none_or(|it| it.is_finite() && it >= 0.0), "{sample:?}");
+            previous = Some(sample);
+        }
     });
 }
 

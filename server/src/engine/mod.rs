@@ -29,6 +29,7 @@ pub mod podman;
 mod progress;
 mod registry_auth;
 mod ssh;
+mod stats;
 mod types;
 mod upload;
 mod version;
@@ -45,6 +46,7 @@ pub use frames::{Frame, OutputSource};
 pub use inspection::{ContainerFacts, Inspection, RestartPolicy};
 pub use logs::{LogBatch, LogQuery, LogSink, LogTime};
 pub use needs::{MANY_ENDPOINTS, in_form_of, split_endpoints, unsupported};
+pub use stats::{StatsSample, StatsSink};
 pub use types::{
     ApiVersion, Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created,
     EngineDocument, FileChange, FileChangeKind, Filters, HistoryLayer, ImageListing, ImageRemoval,
@@ -250,6 +252,10 @@ pub trait ContainerEngine: Send + Sync + 'static {
         query: &LogQuery,
         sink: &LogSink,
     ) -> Result<()>;
+    /// `GET /containers/{id}/stats`: gives samples of what the container uses to `sink`, about one a
+    /// second, until nobody reads it any more or the container is removed. Never waits for the
+    /// reader.
+    async fn read_stats(&self, container: &ContainerRef, sink: &StatsSink) -> Result<()>;
     /// `POST /containers/prune`.
     async fn prune_containers(&self, filters: &Filters) -> Result<PrunedContainers>;
 }

@@ -207,6 +207,8 @@ pub(super) const CONTAINER_LOGS: Operation =
     Operation::new("GET /containers/{id}/logs", Container, Read).long();
 pub(super) const FOLLOW_LOGS: Operation =
     Operation::new("GET /containers/{id}/logs", Container, Read).followed();
+pub(super) const STREAM_STATS: Operation =
+    Operation::new("GET /containers/{id}/stats", Container, Read).followed();
 // The Engine queries the registry.
 pub(super) const INSPECT_DISTRIBUTION: Operation =
     Operation::new("GET /distribution/{name}/json", Transfer, Read).long();

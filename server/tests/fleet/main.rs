@@ -18,6 +18,7 @@ mod repeats;
 mod resources;
 mod secrets;
 mod sizes;
+mod stats;
 mod status;
 mod stopping;
 mod support;

@@ -93,6 +93,8 @@ pub enum Operation {
     InspectExec,
     /// `GET /containers/{id}/logs`.
     Logs,
+    /// `GET /containers/{id}/stats`.
+    Stats,
     /// `GET /distribution/{name}/json`.
     Distribution,
 }
@@ -146,6 +148,7 @@ impl Operation {
             Self::StartExec => "POST /exec/{id}/start",
             Self::InspectExec => "GET /exec/{id}/json",
             Self::Logs => "GET /containers/{id}/logs",
+            Self::Stats => "GET /containers/{id}/stats",
             Self::Distribution => "GET /distribution/{name}/json",
         }
     }
@@ -173,6 +176,7 @@ impl Operation {
                 | Self::InspectVolume
                 | Self::InspectExec
                 | Self::Logs
+                | Self::Stats
                 | Self::Distribution
         )
     }

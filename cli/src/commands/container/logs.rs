@@ -233,7 +233,7 @@ fn is_settled(call: &CallReport) -> bool {
 
 /// Whether the error comes from the connection, or from a server that is stopping, and not from a
 /// host.
-fn is_lost(status: &Status) -> bool {
+pub(crate) fn is_lost(status: &Status) -> bool {
     let reason = ErrorText::of_status(status).reason;
     let of_the_way = matches!(
         status.code(),

@@ -10,6 +10,7 @@ pub mod logs;
 pub mod prune;
 pub mod remove;
 pub mod rename;
+pub mod stats;
 pub mod top;
 pub mod update;
 pub mod wait;
@@ -51,6 +52,8 @@ pub enum Command {
     Wait(wait::Args),
     /// Show the logs of containers
     Logs(logs::Args),
+    /// Show what containers use: processors, memory, network, and block devices
+    Stats(stats::Args),
     /// Remove containers
     Rm(remove::Args),
     /// Show the Engine's details of containers
@@ -81,6 +84,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Update(args) => update::run(app, args).await,
         Command::Wait(args) => wait::run(app, args).await,
         Command::Logs(args) => logs::run(app, args).await,
+        Command::Stats(args) => stats::run(app, args).await,
         Command::Rm(args) => remove::run(app, args).await,
         Command::Inspect(args) => inspect::run(app, args).await,
         Command::Top(args) => top::run(app, args).await,

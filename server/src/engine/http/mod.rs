@@ -5,7 +5,7 @@
 //! HttpEngine     the trait, a file for each subject
 //!   system, images, containers, exec,
 //!   networks, volumes                             what a call means
-//!   transfer, command, logs                       calls whose answers are streams
+//!   transfer, command, logs, stats                    calls whose answers are streams
 //!     link       sends it, opens the answer, classifies failures
 //!       opened      reads the answer, whole or chunk by chunk
 //!       negotiate   API version, once for each host
@@ -25,6 +25,7 @@ mod logs;
 mod networks;
 mod path;
 pub mod probe;
+mod stats;
 mod system;
 mod transfer;
 mod transport;

@@ -10,7 +10,7 @@ use wharf_server::engine::{
     ApiVersion, Change, CommandResult, ContainerEngine, ContainerExit, ContainerListing,
     ContainerSummary, Created, EngineDocument, EngineError, ErrorKind, ExecEngine, FileChange,
     Listing, LogBatch, LogQuery, LogSink, LogTime, OutputSource, ProcessTable, PrunedContainers,
-    Result, WaitCondition, unsupported,
+    Result, StatsSample, StatsSink, WaitCondition, unsupported,
 };
 
 use super::{SimEngine, filters};
@@ -18,6 +18,7 @@ use crate::answers;
 use crate::follow::Following;
 use crate::model::{self, ListQuery, Time};
 use crate::operation::Operation;
+use crate::sampling::Sampling;
 
 #[async_trait]
 impl ContainerEngine for SimEngine {
@@ -254,6 +255,24 @@ impl ContainerEngine for SimEngine {
                     let stderr = entry.stderr && !view.tty;
                     let source = if stderr { OutputSource::Stderr } else { OutputSource::Stdout };
                     batch.push(source, entry.time.as_log_time(), entry.text.as_bytes());
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn read_stats(&self, container: &ContainerRef, sink: &StatsSink) -> Result<()> {
+        let name = container.as_str();
+        self.call(Operation::Stats, name, async |_| {
+            let mut samples = Sampling::new(Arc::clone(&self.host), name)?;
+            while let Some(sample) = samples.next().await {
+                let sample = sample.to_string();
+                let sample = StatsSample::read(sample.as_bytes(), sink.borrow().as_ref());
+                // Written above, so it can be read.
+                sink.send_replace(sample.ok());
+                if sink.is_closed() {
+                    break;
                 }
             }
             Ok(())

@@ -14,6 +14,7 @@ use crate::follow::Following;
 use crate::host::SimHost;
 use crate::model::{Filters, ListQuery, LogQuery, Refusal, RegistryAuth, log_time, parse_json};
 use crate::operation::Operation;
+use crate::sampling::Sampling;
 
 /// What of a request matters besides its path.
 #[derive(Debug, Default)]
@@ -186,6 +187,9 @@ pub(super) async fn dispatch(
             let surplus = lines.len().saturating_sub(usize::try_from(tail).unwrap_or(usize::MAX));
             let frames = lines[surplus..].iter().flat_map(|line| frame(&format!("{line}\n")));
             Ok(Reply::Frames(frames.collect()))
+        }
+        Operation::Stats => {
+            Sampling::new(Arc::clone(host), name).map(|samples| Reply::Stats(Box::new(samples)))
         }
         Operation::Distribution => {
             let digest = host.with(|model, _| model.resolve_digest(name, "", auth().as_ref()))?;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::follow::Following;
 use crate::model::{PullPlan, PushPlan, Refusal};
+use crate::sampling::Sampling;
 
 /// The body of an answer. An error in it ends the connection in the middle.
 pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -24,6 +25,8 @@ pub(super) enum Reply {
     Frames(Vec<u8>),
     /// A log, which may grow.
     Log(Box<Following>),
+    /// Samples, as they are taken.
+    Stats(Box<Sampling>),
     /// The lines of a pull, and what it does.
     Pull(Vec<PullPlan>),
     /// The lines of a push, and what it does.

@@ -124,6 +124,7 @@ fn find(method: &str, segments: &[&str]) -> Option<(Operation, String)> {
         ("GET", ["containers", name, "json"]) => named(O::Inspect, &[name]),
         ("GET", ["containers", name, "top"]) => named(O::Top, &[name]),
         ("GET", ["containers", name, "logs"]) => named(O::Logs, &[name]),
+        ("GET", ["containers", name, "stats"]) => named(O::Stats, &[name]),
         ("GET", ["containers", name, "changes"]) => named(O::Changes, &[name]),
         ("POST", ["containers", name, verb]) => {
             let operation = match *verb {

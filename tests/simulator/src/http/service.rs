@@ -94,6 +94,11 @@ pub(super) async fn serve(
             *response.body_mut() = stream::log(*log, in_flight);
             response
         }
+        Reply::Stats(samples) => {
+            let mut response = whole(200, JSON, Bytes::new());
+            *response.body_mut() = stream::stats(*samples, in_flight);
+            response
+        }
         Reply::Status(status) => plain(&control, status, "", Bytes::new(), fault, in_flight).await,
     };
     if let Some(place) = &routed.moved {

@@ -18,6 +18,7 @@ use super::reply::Body;
 use crate::follow::Following;
 use crate::host::SimHost;
 use crate::model::{PullPlan, PushPlan, Step};
+use crate::sampling::Sampling;
 
 /// A pull or a push under way.
 pub(super) struct Transfer {
@@ -87,6 +88,19 @@ pub(super) fn log(log: Following, in_flight: InFlight) -> Body {
         let bytes: Vec<u8> =
             view.entries.iter().flat_map(|entry| entry.encoded(view.tty)).collect();
         Some((Ok(bytes.into()), (log, in_flight)))
+    }))
+}
+
+/// Samples, as they are taken.
+pub(super) fn stats(samples: Sampling, in_flight: InFlight) -> Body {
+    body(stream::unfold((samples, Some(in_flight)), |(mut samples, mut in_flight)| async move {
+        let Some(sample) = samples.next().await else {
+            if let Some(in_flight) = in_flight.take() {
+                in_flight.whole();
+            }
+            return None;
+        };
+        Some((Ok(line(&sample)), (samples, in_flight)))
     }))
 }
 

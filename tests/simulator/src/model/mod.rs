@@ -27,6 +27,7 @@ mod refusal;
 mod registry;
 mod rollout_calls;
 mod signal;
+mod stats;
 mod system;
 mod time;
 mod transfer;

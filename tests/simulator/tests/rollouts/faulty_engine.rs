@@ -275,6 +275,9 @@ impl ContainerEngine for FaultyEngine {
     ) -> Result<()> {
         self.inner.read_logs(container, query, sink).await
     }
+    async fn read_stats(&self, container: &ContainerRef, sink: &StatsSink) -> Result<()> {
+        self.inner.read_stats(container, sink).await
+    }
     async fn prune_containers(&self, filters: &Filters) -> Result<PrunedContainers> {
         self.inner.prune_containers(filters).await
     }
