@@ -9,6 +9,7 @@ use tonic::{Code, Request, Response, Status};
 use wharf::client::Bearer;
 use wharf::v1::container_service_client::ContainerServiceClient;
 use wharf::v1::exec_service_client::ExecServiceClient;
+use wharf::v1::file_service_client::FileServiceClient;
 use wharf::v1::host_service_client::HostServiceClient;
 use wharf::v1::image_service_client::ImageServiceClient;
 use wharf::v1::log_service_client::LogServiceClient;
@@ -105,6 +106,7 @@ impl Connection {
     clients! {
         containers: ContainerServiceClient,
         exec: ExecServiceClient,
+        files: FileServiceClient,
         logs: LogServiceClient,
         images: ImageServiceClient,
         hosts: HostServiceClient,

@@ -128,6 +128,8 @@ pub enum Command {
     Run(container::create::RunArgs),
     /// Run a command in running containers
     Exec(container::exec::Args),
+    /// Copy files to and from containers
+    Cp(container::copy::Args),
     /// Start containers
     Start(container::lifecycle::StartArgs),
     /// Stop containers

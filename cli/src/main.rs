@@ -11,13 +11,14 @@
 //! - [`targets`], [`spec`], [`duration`], [`moment`]: convert arguments to parts of a request; pure.
 //! - [`file`]: converts a rollout file (YAML) to a message; pure except for reading.
 //! - [`server`], [`contexts`], [`credentials`]: files and environment of the user.
-//! - [`upload`]: sends local files as the content of a request.
+//! - [`archive`]: local files as tar archives; [`upload`]: sends them as the content of a request.
 //! - [`fanout`], [`report`], [`progress`]: read and print the responses of many hosts.
 //! - [`view`], [`table`], [`json`], [`status`]: render messages as text; pure.
 //! - [`reach`]: explains why the server cannot be reached; pure.
 //! - [`exit`]: the exit status.
 
 mod app;
+mod archive;
 mod args;
 mod commands;
 mod contexts;

@@ -142,6 +142,8 @@ pub fn describe(progress: &TransferProgress) -> String {
     if progress.bytes_total > 0 {
         let (done, total) = (progress.bytes_done as f64, progress.bytes_total as f64);
         text += &format!(" {}/{}", units::size(done), units::size(total));
+    } else if progress.bytes_done > 0 {
+        text += &format!(" {}", units::size(progress.bytes_done as f64));
     }
     text
 }
@@ -155,6 +157,8 @@ mod tests {
         let mut progress =
             TransferProgress { status: "Downloading".into(), ..TransferProgress::default() };
         assert_eq!(describe(&progress), "Downloading");
+        progress.bytes_done = 2_000;
+        assert_eq!(describe(&progress), "Downloading 2kB");
         progress.layers_total = 3;
         progress.bytes_total = 2_000_000;
         progress.bytes_done = 1_000_000;

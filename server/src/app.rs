@@ -27,6 +27,7 @@ use crate::api::containers::Containers;
 use crate::api::deadline::DeadlineLayer;
 use crate::api::edge::Edge;
 use crate::api::exec::Exec;
+use crate::api::files::Files;
 use crate::api::hosts::Hosts;
 use crate::api::images::Images;
 use crate::api::incoming::IncomingLayer;
@@ -239,6 +240,7 @@ fn routes(
             Arc::clone(edge),
         )))
         .add_service(v1::exec_service_server::ExecServiceServer::new(Exec(Arc::clone(edge))))
+        .add_service(v1::file_service_server::FileServiceServer::new(Files(Arc::clone(edge))))
         .add_service(v1::log_service_server::LogServiceServer::new(Logs(Arc::clone(edge))))
         .add_service(v1::network_service_server::NetworkServiceServer::new(Networks(Arc::clone(
             edge,

@@ -9,6 +9,7 @@ mod create_settings;
 mod credentials;
 mod durability;
 mod exec;
+mod files;
 mod generations;
 mod hosts;
 mod images;

@@ -62,6 +62,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Create(args) => container::create::create(app, args).await,
         Command::Run(args) => container::create::run(app, args).await,
         Command::Exec(args) => container::exec::run(app, args).await,
+        Command::Cp(args) => container::copy::run(app, args).await,
         Command::Start(args) => container::lifecycle::start(app, args).await,
         Command::Stop(args) => container::lifecycle::stop(app, args).await,
         Command::Restart(args) => container::lifecycle::restart(app, args).await,

@@ -46,11 +46,11 @@ const PROFILES: Limit = Limit { bytes: 1 << 20, ..DEFAULT };
 /// As much as the inspection of a container may have.
 const ENGINE_JSON: Limit = Limit { bytes: 3 << 20, ..DEFAULT };
 
-/// Of standard input, in one message.
+/// Of standard input, or of an upload, in one message.
 const INPUT: Limit = Limit { bytes: 1 << 20, ..DEFAULT };
 
 /// The fields that need more than the default. They are also listed in docs/api.md.
-pub const OTHERS: [(&str, Limit); 22] = [
+pub const OTHERS: [(&str, Limit); 23] = [
     ("CommandSpec.command", ARGUMENTS),
     ("CommandSpec.env", ARGUMENTS),
     ("ContainerSpec.command", ARGUMENTS),
@@ -73,6 +73,7 @@ pub const OTHERS: [(&str, Limit); 22] = [
     ("TlsMaterial.ca_pem", CERTIFICATE),
     ("TlsMaterial.certificate_pem", CERTIFICATE),
     ("TlsMaterial.private_key_pem", CERTIFICATE),
+    ("UploadArchiveRequest.chunk", INPUT),
 ];
 
 /// Maximum number of fields to report.

@@ -1,8 +1,8 @@
 //! The gRPC edge: from messages to checked values, from the fleet's outcomes to messages.
 //!
 //! - [`edge`]: shared by all services; [`answer`]: the envelope of a fan-out.
-//! - One file a service: [`hosts`], [`images`], [`containers`], [`exec`], [`logs`], [`networks`],
-//!   [`volumes`], [`rollouts`], [`registries`], [`system`].
+//! - One file a service: [`hosts`], [`images`], [`containers`], [`exec`], [`files`], [`logs`],
+//!   [`networks`], [`volumes`], [`rollouts`], [`registries`], [`system`].
 //! - [`convert`]: requests in; [`views`]: answers out.
 //! - [`table`]: the one table from cause to gRPC code; [`problem`]: how errors are sent.
 //! - [`auth`]: authentication and authorization, with the roles in the contract ([`methods`]);
@@ -21,6 +21,7 @@ pub mod edge;
 mod encoded;
 pub mod exec;
 pub mod field_limits;
+pub mod files;
 #[cfg(test)]
 mod fuzz;
 pub mod hosts;

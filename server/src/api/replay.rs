@@ -105,6 +105,7 @@ fn may_have_been_done(reason: Reason) -> bool {
         | R::ImageNotFound
         | R::NetworkNotFound
         | R::VolumeNotFound
+        | R::PathNotFound
         | R::NameInUse
         | R::RemovalInProgress
         | R::EngineConflict

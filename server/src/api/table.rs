@@ -123,6 +123,7 @@ fn hint(kind: ErrorKind) -> &'static str {
         }
         Kind::NetworkNotFound => "",
         Kind::VolumeNotFound => "",
+        Kind::PathNotFound => "check the path; a copy does not make the directories above it",
         Kind::EndpointNotFound | Kind::Unsupported => "this Engine does not support that",
         Kind::NoCommonApiVersion => "upgrade the older one, or lower the Engine's min-api-version",
         Kind::NameInUse => "",
@@ -150,6 +151,6 @@ fn hint(kind: ErrorKind) -> &'static str {
         Kind::PushFailed => "retry; uploaded layers are kept",
         Kind::UploadDiskFull => "",
         Kind::UploadInterrupted => "send it again",
-        Kind::TransferStalled => "check the network between that host and the registry",
+        Kind::TransferStalled => "check the network of that host",
     }
 }

@@ -180,6 +180,8 @@ reasons! {
     NetworkNotFound = "NETWORK_NOT_FOUND" NotFound,
     /// No such volume there.
     VolumeNotFound = "VOLUME_NOT_FOUND" NotFound,
+    /// No such path in the container.
+    PathNotFound = "PATH_NOT_FOUND" NotFound,
     /// Another container has the name.
     NameInUse = "NAME_IN_USE" AlreadyExists,
     /// The container is being removed.

@@ -84,7 +84,8 @@ fn by_status(operation: &Operation, status: u16, complaint: &Complaint, text: &s
         401 | 403 if has("reserved name") => ErrorKind::BadRequest,
         401 | 403 if has("authorization denied by plugin") => ErrorKind::Forbidden,
         // A network refuses what cannot be: it is in use, predefined, or an address is taken.
-        403 if operation.is_of_networks() && complaint.from_engine => {
+        // So does a file system that is read-only.
+        403 if (operation.is_of_networks() || operation.is_of_files()) && complaint.from_engine => {
             by_text(operation, text).unwrap_or(ErrorKind::Conflict)
         }
         401 | 403 => match operation.subject {
@@ -218,6 +219,11 @@ fn registry_failure(text: &str) -> Option<ErrorKind> {
 fn by_text(operation: &Operation, text: &str) -> Option<ErrorKind> {
     let has = |needle: &str| text.contains(needle);
     let any = |needles: &[&str]| needles.iter().any(|needle| has(needle));
+    if operation.is_of_files()
+        && let Some(kind) = of_files(text)
+    {
+        return Some(kind);
+    }
     // Podman 4 says "Path /v1.41/distribution/app:v1/json is not supported".
     if has("page not found") || (text.starts_with("path /") && has(" is not supported")) {
         Some(ErrorKind::EndpointNotFound)
@@ -267,6 +273,23 @@ fn by_text(operation: &Operation, text: &str) -> Option<ErrorKind> {
         "invalid mount config",
         "invalid character",
     ]) {
+        Some(ErrorKind::BadRequest)
+    } else {
+        None
+    }
+}
+
+/// What Docker and Podman say of files in containers, with any status.
+fn of_files(text: &str) -> Option<ErrorKind> {
+    let any = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
+    if any(&["could not find the file", "no such file or directory"])
+        || text.contains("lstat ") && text.contains("not a directory")
+    {
+        Some(ErrorKind::PathNotFound)
+    } else if any(&["marked read-only", "read-only file system"]) {
+        Some(ErrorKind::Conflict)
+    } else if any(&["not a directory", "cannot overwrite", "invalid tar header", "unexpected eof"])
+    {
         Some(ErrorKind::BadRequest)
     } else {
         None

@@ -52,6 +52,8 @@ pub enum ErrorKind {
     NetworkNotFound,
     /// 404 for a volume.
     VolumeNotFound,
+    /// 404 for a path in a container.
+    PathNotFound,
     /// 404 for an endpoint that this Engine does not have.
     EndpointNotFound,
     /// 409 on create and rename: another container has the name.
@@ -109,7 +111,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::BadRequest,
         Self::Forbidden,
         Self::RegistryAuthRequired,
@@ -121,6 +123,7 @@ impl ErrorKind {
         Self::ForeignPlatform,
         Self::NetworkNotFound,
         Self::VolumeNotFound,
+        Self::PathNotFound,
         Self::EndpointNotFound,
         Self::NameInUse,
         Self::RemovalInProgress,
@@ -211,6 +214,7 @@ impl ErrorKind {
             Self::ForeignPlatform => Reason::ImagePlatform,
             Self::NetworkNotFound => Reason::NetworkNotFound,
             Self::VolumeNotFound => Reason::VolumeNotFound,
+            Self::PathNotFound => Reason::PathNotFound,
             Self::EndpointNotFound | Self::Unsupported => Reason::EngineUnsupported,
             Self::NoCommonApiVersion => Reason::EngineApiVersion,
             Self::NameInUse => Reason::NameInUse,

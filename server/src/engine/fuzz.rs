@@ -1,9 +1,12 @@
 //! Fuzz targets: whatever an Engine sends is decoded without a panic, and what comes out keeps
 //! its promises. `cargo test` runs each for a moment, `scripts/fuzz` for as long as one likes.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bolero::check;
 use wharf_fuzz::{edited, edited_text};
 
+use super::archive::PathStat;
 use super::classify::{Complaint, classify, classify_line, one_line};
 use super::error::shortened;
 use super::frames::{last_frames, without_frames};
@@ -333,4 +336,21 @@ fn is_a_time(seconds: i64) -> bool {
 /// One line that does nothing to a terminal.
 fn check_line(text: &str) {
     assert!(!text.chars().any(crate::domain::is_invisible), "{text:?}");
+}
+
+#[test]
+fn fuzz_path_stat() {
+    let seeds = [
+        r#"{"name":"a","size":5,"mode":134218239,"mtime":"2026-11-27T16:39:39Z","linkTarget":"/b"}"#,
+        r#"{"name":".","size":4096,"mode":2147484013,"mtime":"","isDir":true,"linkTarget":"/."}"#,
+    ];
+    check!().for_each(|bytes: &[u8]| {
+        let header = STANDARD.encode(edited(bytes, &seeds));
+        for header in [header.as_bytes(), bytes] {
+            match PathStat::read(header) {
+                Ok(stat) => assert!(stat.size >= 0 && stat.mode <= 0o7777, "{stat:?}"),
+                Err(problem) => assert!(!problem.is_empty()),
+            }
+        }
+    });
 }

@@ -11,6 +11,7 @@
 //!   (for some versions, it even turns `POST /stop` into an immediate kill). Callers run long calls
 //!   in separate tasks.
 
+mod archive;
 mod classify;
 mod error;
 mod exec;
@@ -38,6 +39,7 @@ mod wire;
 use async_trait::async_trait;
 use serde_json::Value;
 
+pub use archive::{ArchivePart, ArchiveSink, FileKind, PathStat};
 pub use error::{EngineError, ErrorKind};
 pub use exec::{ExecSession, ExecSpec, SessionInput, SessionOutput, TerminalSize};
 pub use files::raise_file_limit;
@@ -66,12 +68,24 @@ pub type Result<T> = std::result::Result<T, EngineError>;
 
 /// A Docker Engine: one method for each call of the Engine API that Wharf uses, by subject.
 pub trait Engine:
-    SystemEngine + ImageEngine + ContainerEngine + ExecEngine + NetworkEngine + VolumeEngine
+    SystemEngine
+    + ImageEngine
+    + ContainerEngine
+    + ExecEngine
+    + FileEngine
+    + NetworkEngine
+    + VolumeEngine
 {
 }
 
 impl<T> Engine for T where
-    T: SystemEngine + ImageEngine + ContainerEngine + ExecEngine + NetworkEngine + VolumeEngine
+    T: SystemEngine
+        + ImageEngine
+        + ContainerEngine
+        + ExecEngine
+        + FileEngine
+        + NetworkEngine
+        + VolumeEngine
 {
 }
 
@@ -275,6 +289,44 @@ pub trait ExecEngine: Send + Sync + 'static {
         let _ = id;
         Ok(None)
     }
+}
+
+/// Files in containers, running or not. Those without an Engine behind them have none.
+#[async_trait]
+pub trait FileEngine: Send + Sync + 'static {
+    /// `HEAD /containers/{id}/archive`: what a path is; [`ErrorKind::PathNotFound`] if nothing.
+    async fn stat_path(&self, container: &ContainerRef, path: &str) -> Result<PathStat> {
+        let _ = (container, path);
+        Err(no_files("HEAD /containers/{id}/archive"))
+    }
+    /// `GET /containers/{id}/archive`: gives the path and then its tar archive to `sink`. Waits
+    /// while the sink is full, and ends early once it is closed. [`ErrorKind::BadAnswer`] if the
+    /// archive is incomplete.
+    async fn download_archive(
+        &self,
+        container: &ContainerRef,
+        path: &str,
+        sink: &ArchiveSink,
+    ) -> Result<()> {
+        let _ = (container, path, sink);
+        Err(no_files("GET /containers/{id}/archive"))
+    }
+    /// `PUT /containers/{id}/archive`: extracts a tar archive to a directory. The progress has the
+    /// bytes that the Engine took.
+    async fn upload_archive(
+        &self,
+        container: &ContainerRef,
+        path: &str,
+        archive: &Upload,
+        progress: &ProgressSink,
+    ) -> Result<()> {
+        let _ = (container, path, archive, progress);
+        Err(no_files("PUT /containers/{id}/archive"))
+    }
+}
+
+fn no_files(operation: &'static str) -> EngineError {
+    EngineError::new(ErrorKind::Unsupported, operation, "files are not known here")
 }
 
 /// Networks.

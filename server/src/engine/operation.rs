@@ -96,6 +96,12 @@ impl Operation {
     /// Whether it reports its progress, on which it may stand still.
     pub(super) fn is_transfer(&self) -> bool {
         self.subject == Subject::Transfer && self.access == Access::Write
+            || self.is_of_files() && self.pace == Pace::Long
+    }
+
+    /// Whether it is about files in a container.
+    pub(super) fn is_of_files(&self) -> bool {
+        self.name.ends_with("/archive")
     }
 
     /// Whether it is about networks, also where a missing thing is a container.
@@ -207,6 +213,12 @@ pub(super) const CONTAINER_LOGS: Operation =
     Operation::new("GET /containers/{id}/logs", Container, Read).long();
 pub(super) const FOLLOW_LOGS: Operation =
     Operation::new("GET /containers/{id}/logs", Container, Read).followed();
+pub(super) const STAT_PATH: Operation =
+    Operation::new("HEAD /containers/{id}/archive", Container, Read);
+pub(super) const DOWNLOAD_ARCHIVE: Operation =
+    Operation::new("GET /containers/{id}/archive", Container, Read).long();
+pub(super) const UPLOAD_ARCHIVE: Operation =
+    Operation::new("PUT /containers/{id}/archive", Container, Write).long();
 // The Engine queries the registry.
 pub(super) const INSPECT_DISTRIBUTION: Operation =
     Operation::new("GET /distribution/{name}/json", Transfer, Read).long();

@@ -9,6 +9,7 @@ mod deadlines;
 mod envelope;
 mod exec;
 mod faults;
+mod files;
 mod limits;
 mod logs;
 mod negotiation;

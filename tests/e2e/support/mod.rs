@@ -15,6 +15,7 @@ use tonic::transport::Channel;
 use wharf::client::Target;
 use wharf::v1::container_service_client::ContainerServiceClient;
 use wharf::v1::exec_service_client::ExecServiceClient;
+use wharf::v1::file_service_client::FileServiceClient;
 use wharf::v1::host_selector::Selection;
 use wharf::v1::host_service_client::HostServiceClient;
 use wharf::v1::image_service_client::ImageServiceClient;
@@ -112,6 +113,10 @@ impl Server {
 
     pub fn exec(&self) -> ExecServiceClient<Channel> {
         ExecServiceClient::new(self.0.clone())
+    }
+
+    pub fn files(&self) -> FileServiceClient<Channel> {
+        FileServiceClient::new(self.0.clone())
     }
 
     pub fn containers(&self) -> ContainerServiceClient<Channel> {

@@ -93,6 +93,12 @@ pub enum Operation {
     InspectExec,
     /// `GET /containers/{id}/logs`.
     Logs,
+    /// `HEAD /containers/{id}/archive`.
+    StatPath,
+    /// `GET /containers/{id}/archive`.
+    DownloadArchive,
+    /// `PUT /containers/{id}/archive`.
+    UploadArchive,
     /// `GET /distribution/{name}/json`.
     Distribution,
 }
@@ -146,6 +152,9 @@ impl Operation {
             Self::StartExec => "POST /exec/{id}/start",
             Self::InspectExec => "GET /exec/{id}/json",
             Self::Logs => "GET /containers/{id}/logs",
+            Self::StatPath => "HEAD /containers/{id}/archive",
+            Self::DownloadArchive => "GET /containers/{id}/archive",
+            Self::UploadArchive => "PUT /containers/{id}/archive",
             Self::Distribution => "GET /distribution/{name}/json",
         }
     }
@@ -173,6 +182,8 @@ impl Operation {
                 | Self::InspectVolume
                 | Self::InspectExec
                 | Self::Logs
+                | Self::StatPath
+                | Self::DownloadArchive
                 | Self::Distribution
         )
     }

@@ -1,6 +1,7 @@
 //! Containers.
 
 pub mod changes;
+pub mod copy;
 pub mod create;
 pub mod exec;
 pub mod inspect;
@@ -31,6 +32,8 @@ pub enum Command {
     Run(create::RunArgs),
     /// Run a command in running containers
     Exec(exec::Args),
+    /// Copy files to and from containers
+    Cp(copy::Args),
     /// Start containers
     Start(lifecycle::StartArgs),
     /// Stop containers
@@ -71,6 +74,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Create(args) => create::create(app, args).await,
         Command::Run(args) => create::run(app, args).await,
         Command::Exec(args) => exec::run(app, args).await,
+        Command::Cp(args) => copy::run(app, args).await,
         Command::Start(args) => lifecycle::start(app, args).await,
         Command::Stop(args) => lifecycle::stop(app, args).await,
         Command::Restart(args) => lifecycle::restart(app, args).await,

@@ -26,7 +26,8 @@ use crate::engine::operation::{Access, ERROR_CAP, Operation};
 use crate::engine::ssh::{SshError, Tunnel};
 use crate::engine::upload::Movement;
 use crate::engine::{
-    ApiVersion, EngineError, ErrorKind, Result, Upload, UploadError, registry_auth,
+    ApiVersion, EngineError, ErrorKind, ProgressSink, Result, Transfer, Upload, UploadError,
+    registry_auth,
 };
 
 pub(super) use negotiate::{VersionCell, is_podman, maximum_of};
@@ -64,6 +65,8 @@ pub(super) struct Call {
     query: Vec<(&'static str, String)>,
     body: Option<Bytes>,
     upload: Option<Upload>,
+    /// Told what the Engine has taken of the upload.
+    progress: Option<ProgressSink>,
     registry_auth: Option<HeaderValue>,
     upgrade: bool,
 }
@@ -76,6 +79,7 @@ impl Call {
             query: Vec::new(),
             body: None,
             upload: None,
+            progress: None,
             registry_auth: None,
             upgrade: false,
         }
@@ -124,6 +128,12 @@ impl Call {
     /// Sends a tar archive as it arrives.
     pub(super) fn with_upload(mut self, upload: &Upload) -> Self {
         self.upload = Some(upload.clone());
+        self
+    }
+
+    /// Tells how much of the archive the Engine has taken.
+    pub(super) fn with_progress(mut self, progress: &ProgressSink) -> Self {
+        self.progress = Some(progress.clone());
         self
     }
 
@@ -275,7 +285,24 @@ impl Link {
         // The Engine answers when it has everything, so what it takes is its progress.
         let movement = Movement::new();
         let taken = movement.clone();
-        let content = upload.content().inspect(move |_| taken.moved());
+        let (progress, source, mut bytes_done) = (call.progress.clone(), upload.clone(), 0);
+        let content = upload.content().inspect(move |chunk| {
+            taken.moved();
+            if let (Some(progress), Ok(chunk)) = (&progress, chunk) {
+                bytes_done += chunk.len() as u64;
+                let bytes_total = match source.received() {
+                    (bytes, true) => bytes,
+                    (_, false) => 0,
+                };
+                let status = "Uploading".to_owned();
+                progress.send_replace(Transfer {
+                    status,
+                    bytes_done,
+                    bytes_total,
+                    ..Transfer::default()
+                });
+            }
+        });
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
         *request.body_mut() = Some(Body::wrap_stream(content));
         let sent = self.client.execute(request);

@@ -4,7 +4,7 @@
 //! HttpConnector  makes and shares clients
 //! HttpEngine     the trait, a file for each subject
 //!   system, images, containers, exec,
-//!   networks, volumes                             what a call means
+//!   archives, networks, volumes                   what a call means
 //!   transfer, command, logs                       calls whose answers are streams
 //!     link       sends it, opens the answer, classifies failures
 //!       opened      reads the answer, whole or chunk by chunk
@@ -14,6 +14,7 @@
 //! ```
 
 mod answers;
+mod archives;
 mod command;
 mod connector;
 mod containers;

@@ -13,6 +13,7 @@ use tracing::level_filters::LevelFilter;
 use wharf::client::Target;
 use wharf::v1::container_service_client::ContainerServiceClient;
 use wharf::v1::exec_service_client::ExecServiceClient;
+use wharf::v1::file_service_client::FileServiceClient;
 use wharf::v1::host_service_client::HostServiceClient;
 use wharf::v1::image_service_client::ImageServiceClient;
 use wharf::v1::network_service_client::NetworkServiceClient;
@@ -198,6 +199,10 @@ impl Fleet {
         super::Answer::of(self.containers().list_containers(super::list(super::all())))
             .await
             .all_succeeded();
+    }
+
+    pub fn files(&self) -> FileServiceClient<Channel> {
+        FileServiceClient::new(self.channel.clone())
     }
 
     pub fn exec(&self) -> ExecServiceClient<Channel> {

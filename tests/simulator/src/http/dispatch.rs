@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::{Value, json};
 use wharf_server::engine::{ApiVersion, Change, ErrorKind, WaitCondition};
 
@@ -187,6 +187,16 @@ pub(super) async fn dispatch(
             let frames = lines[surplus..].iter().flat_map(|line| frame(&format!("{line}\n")));
             Ok(Reply::Frames(frames.collect()))
         }
+        Operation::StatPath | Operation::DownloadArchive => {
+            let path = routed.text("path");
+            let (stat, archive) = host.with(|model, _| model.archive(name, path))?;
+            Ok(Reply::Archive(STANDARD.encode(stat.to_string()), archive))
+        }
+        Operation::UploadArchive => {
+            let path = routed.text("path");
+            host.with(|model, _| model.extract(name, path, &extras.body))
+                .map(|()| Reply::Status(200))
+        }
         Operation::Distribution => {
             let digest = host.with(|model, _| model.resolve_digest(name, "", auth().as_ref()))?;
             Ok(ok(json!({"Descriptor": {"digest": digest}, "Platforms": []})))
@@ -245,7 +255,7 @@ fn auth_of(body: &Value) -> RegistryAuth {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     #[test]
     fn only_padded_base64url_is_somebody() {

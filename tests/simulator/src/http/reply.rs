@@ -22,6 +22,8 @@ pub(super) enum Reply {
     Text(u16, String),
     /// Output of a process in frames.
     Frames(Vec<u8>),
+    /// What a path in a container is, in base64, and its archive.
+    Archive(String, Vec<u8>),
     /// A log, which may grow.
     Log(Box<Following>),
     /// The lines of a pull, and what it does.

@@ -27,6 +27,7 @@ use crate::operation::Operation;
 
 const JSON: &str = "application/json";
 const RAW_STREAM: &str = "application/vnd.docker.raw-stream";
+const TAR: &str = "application/x-tar";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Answers one request.
@@ -88,6 +89,11 @@ pub(super) async fn serve(
         }
         Reply::Frames(bytes) => {
             plain(&control, 200, RAW_STREAM, bytes.into(), fault, in_flight).await
+        }
+        Reply::Archive(stat, archive) => {
+            let mut response = plain(&control, 200, TAR, archive.into(), fault, in_flight).await;
+            set(&mut response, "x-docker-container-path-stat", &stat);
+            response
         }
         Reply::Log(log) => {
             let mut response = whole(200, "", Bytes::new());

@@ -85,6 +85,7 @@ impl Model {
             started_before: false,
             exits: 0,
             log: Vec::new(),
+            archives: BTreeMap::new(),
             remove_volumes: false,
             due: Due::default(),
         };

@@ -9,6 +9,7 @@ mod container;
 mod content;
 mod create;
 mod create_body;
+mod files;
 mod filters;
 mod image_calls;
 mod images;
