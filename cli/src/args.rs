@@ -88,7 +88,7 @@ pub enum Command {
     /// Docker hosts: add, rm, ls, inspect, label, check, import
     #[command(subcommand)]
     Host(host::Command),
-    /// Images: ls, pull, push, tag, rm, inspect, history, prune
+    /// Images: ls, pull, push, tag, rm, inspect, history, prune, send, save, load
     #[command(subcommand)]
     Image(image::Command),
     /// Containers: ls, create, run, start, stop, rm, prune, and more
@@ -120,6 +120,10 @@ pub enum Command {
     Push(image::push::Args),
     /// Add a name to an image
     Tag(image::tag::Args),
+    /// Save images of one host as an archive
+    Save(image::save::Args),
+    /// Load an archive of images on hosts
+    Load(image::load::Args),
     /// Remove images
     Rmi(image::remove::Args),
     /// Create a container
@@ -180,6 +184,7 @@ impl Command {
         let what = match self {
             Self::Pull(_) | Self::Image(image::Command::Pull(_)) => "pulls in progress continue",
             Self::Push(_) | Self::Image(image::Command::Push(_)) => "pushes in progress continue",
+            Self::Image(image::Command::Send(_)) => "transfers in progress continue",
             Self::Create(_)
             | Self::Run(_)
             | Self::Container(container::Command::Create(_) | container::Command::Run(_)) => {

@@ -26,6 +26,7 @@ mod rollout_features;
 mod rollout_host;
 mod rollouts;
 mod rollouts_kill;
+mod send;
 mod shutdown;
 mod ssh;
 mod support;

@@ -58,6 +58,8 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Pull(args) => image::pull::run(app, args).await,
         Command::Push(args) => image::push::run(app, args).await,
         Command::Tag(args) => image::tag::run(app, args).await,
+        Command::Save(args) => image::save::run(app, args).await,
+        Command::Load(args) => image::load::run(app, args).await,
         Command::Rmi(args) => image::remove::run(app, args).await,
         Command::Create(args) => container::create::create(app, args).await,
         Command::Run(args) => container::create::run(app, args).await,

@@ -25,9 +25,10 @@ use super::convert;
 use super::deadline::work_deadline;
 use super::operations::{Identified, Operations, Resumed};
 use super::problem::{Finish, Problem};
+use super::table::host_problem;
 use crate::body::violation::Violations;
-use crate::domain::{Host, HostName};
-use crate::engine::UploadSpace;
+use crate::domain::{Host, HostName, Reason};
+use crate::engine::{Engine, UploadSpace};
 use crate::fleet::fanout::{self, FanoutOptions, HostCall};
 use crate::fleet::inventory::{Inventory, Snapshot};
 use crate::fleet::pool::EnginePool;
@@ -187,6 +188,17 @@ impl Edge {
     /// The hosts of a selection, sorted by name.
     pub fn select(&self, targets: Option<&v1::HostSelector>) -> Result<Vec<Arc<Host>>, Problem> {
         choose(&convert::selection(targets)?, &self.inventory.snapshot())
+    }
+
+    /// The Engine of one host, for calls that are about no other.
+    pub fn engine(&self, host: &HostName) -> Result<Arc<dyn Engine>, Problem> {
+        let snapshot = self.inventory.snapshot();
+        let Some(known) = snapshot.get(host) else {
+            let message =
+                format!("there is no host \"{host}\"; to list hosts, run `wharf host ls`");
+            return Err(Problem::new(Reason::HostNotFound, message));
+        };
+        self.pool.engine(known).map_err(|error| host_problem(host, &error.into()))
     }
 
     /// Does `work` on every host that the request is for, and answers with the envelope around

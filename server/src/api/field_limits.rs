@@ -46,11 +46,11 @@ const PROFILES: Limit = Limit { bytes: 1 << 20, ..DEFAULT };
 /// As much as the inspection of a container may have.
 const ENGINE_JSON: Limit = Limit { bytes: 3 << 20, ..DEFAULT };
 
-/// Of standard input, in one message.
+/// Of standard input or an archive, in one message.
 const INPUT: Limit = Limit { bytes: 1 << 20, ..DEFAULT };
 
 /// The fields that need more than the default. They are also listed in docs/api.md.
-pub const OTHERS: [(&str, Limit); 22] = [
+pub const OTHERS: [(&str, Limit); 23] = [
     ("CommandSpec.command", ARGUMENTS),
     ("CommandSpec.env", ARGUMENTS),
     ("ContainerSpec.command", ARGUMENTS),
@@ -65,6 +65,7 @@ pub const OTHERS: [(&str, Limit); 22] = [
     ("HealthCheck.test", ARGUMENTS),
     ("HostNames.names", HOSTS),
     ("HostSelector.exclude", HOSTS),
+    ("LoadImagesRequest.chunk", INPUT),
     ("RegistryCredentials.identity_token", PASSWORD),
     ("RegistryCredentials.password", PASSWORD),
     ("RolloutPolicy.drain", ARGUMENTS),

@@ -148,8 +148,9 @@ fn hint(kind: ErrorKind) -> &'static str {
         Kind::AnswerTooLarge | Kind::AnswerMemory => "",
         Kind::PullFailed => "retry; downloaded layers are kept",
         Kind::PushFailed => "retry; uploaded layers are kept",
+        Kind::LoadFailed => "check the archive, and the disk of that host",
         Kind::UploadDiskFull => "",
         Kind::UploadInterrupted => "send it again",
-        Kind::TransferStalled => "check the network between that host and the registry",
+        Kind::TransferStalled => "check that host, and its network to the registry or to wharfd",
     }
 }

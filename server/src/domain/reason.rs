@@ -207,6 +207,8 @@ reasons! {
     PullFailed = "PULL_FAILED" Unknown,
     /// The push broke off or ended in an error.
     PushFailed = "PUSH_FAILED" Unknown,
+    /// An archive of images could not be loaded, or another image arrived.
+    LoadFailed = "LOAD_FAILED" Unknown,
     /// A transfer made no progress.
     TransferStalled = "TRANSFER_STALLED" DeadlineExceeded,
     /// This server has no disk space for what is to be sent.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::error::shortened;
 use super::operation::{Access, Operation, Subject};
-use super::{EngineError, ErrorKind, operation};
+use super::{EngineError, ErrorKind};
 use crate::domain::is_invisible;
 
 /// Maximum length of a message, in characters: it is sent in the headers of a gRPC response.
@@ -59,6 +59,10 @@ pub(super) fn classify(operation: &Operation, status: u16, complaint: &Complaint
     match (operation.subject, kind) {
         // Advice to log in does not help during a login.
         (Subject::Login, ErrorKind::RegistryAuthRequired) => ErrorKind::LoginRefused,
+        // Podman reads the archive before it answers.
+        (Subject::Archive, ErrorKind::Engine) if operation.access == Access::Write => {
+            ErrorKind::LoadFailed
+        }
         _ => kind,
     }
 }
@@ -109,13 +113,13 @@ fn by_status(operation: &Operation, status: u16, complaint: &Complaint, text: &s
     }
 }
 
-/// The kind of an error line in the stream of a pull or push.
+/// The kind of an error line in the stream of a transfer.
 pub(super) fn classify_line(operation: &Operation, message: &str) -> ErrorKind {
-    registry_failure(&message.to_lowercase()).unwrap_or(if *operation == operation::PUSH_IMAGE {
-        ErrorKind::PushFailed
-    } else {
-        ErrorKind::PullFailed
-    })
+    let registry = match operation.subject {
+        Subject::Archive => None,
+        _ => registry_failure(&message.to_lowercase()),
+    };
+    registry.unwrap_or_else(|| operation.failure())
 }
 
 /// The text on one line: line ends, tabs, and other control characters become single spaces, and
@@ -310,7 +314,9 @@ fn missing(operation: &Operation, complaint: &Complaint) -> ErrorKind {
     }
     match operation.subject {
         Subject::System | Subject::Login => ErrorKind::EndpointNotFound,
-        Subject::Image | Subject::Transfer | Subject::Creation => ErrorKind::ImageNotFound,
+        Subject::Image | Subject::Transfer | Subject::Archive | Subject::Creation => {
+            ErrorKind::ImageNotFound
+        }
         Subject::Container => ErrorKind::ContainerNotFound,
         Subject::Network => ErrorKind::NetworkNotFound,
         Subject::Volume => ErrorKind::VolumeNotFound,

@@ -99,7 +99,9 @@ pub enum ErrorKind {
     PullFailed,
     /// The same of a push.
     PushFailed,
-    /// No progress for too long in a pull or push.
+    /// The same of a load; or another image arrived.
+    LoadFailed,
+    /// No progress for too long in a transfer.
     TransferStalled,
     /// This server has no disk space for what is to be sent.
     UploadDiskFull,
@@ -109,7 +111,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::BadRequest,
         Self::Forbidden,
         Self::RegistryAuthRequired,
@@ -144,6 +146,7 @@ impl ErrorKind {
         Self::AnswerMemory,
         Self::PullFailed,
         Self::PushFailed,
+        Self::LoadFailed,
         Self::TransferStalled,
         Self::UploadDiskFull,
         Self::UploadInterrupted,
@@ -233,6 +236,7 @@ impl ErrorKind {
             Self::AnswerMemory => Reason::AnswerMemoryFull,
             Self::PullFailed => Reason::PullFailed,
             Self::PushFailed => Reason::PushFailed,
+            Self::LoadFailed => Reason::LoadFailed,
             Self::TransferStalled => Reason::TransferStalled,
             Self::UploadDiskFull => Reason::UploadDiskFull,
             Self::UploadInterrupted => Reason::UploadInterrupted,

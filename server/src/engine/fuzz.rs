@@ -4,6 +4,8 @@
 use bolero::check;
 use wharf_fuzz::{edited, edited_text};
 
+use super::archive::tests::{DIGEST, archive_of};
+use super::archive::{image_ids, is_archive};
 use super::classify::{Complaint, classify, classify_line, one_line};
 use super::error::shortened;
 use super::frames::{last_frames, without_frames};
@@ -62,6 +64,22 @@ fn fuzz_logs() {
         assert!(whole.entries().map(|(_, _, bytes)| bytes.len()).sum::<usize>() <= bytes.len());
         let (pieces, same) = decode(&mut bytes.chunks(usize::from(size).max(1)));
         assert_eq!((whole, problem), (pieces, same), "the pieces that arrive are not entries");
+    });
+}
+
+#[test]
+fn fuzz_image_archives() {
+    let list = format!(r#"[{{"Config":"blobs/sha256/{DIGEST}","RepoTags":["app:v1"]}}]"#);
+    let index = format!(r#"{{"manifests":[{{"digest":"sha256:{DIGEST}"}}]}}"#);
+    let whole = archive_of(&[("index.json", &index), ("x", "layer"), ("manifest.json", &list)]);
+    let whole = String::from_utf8(whole).unwrap();
+    check!().for_each(|bytes: &[u8]| {
+        let bytes = edited(bytes, &[&whole]);
+        let _ = is_archive(&bytes);
+        if let Ok(ids) = image_ids(std::io::Cursor::new(&bytes)) {
+            assert!(!ids.is_empty(), "{ids:?}");
+            assert!(ids.iter().all(|id| id.starts_with("sha256:")), "{ids:?}");
+        }
     });
 }
 

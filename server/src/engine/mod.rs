@@ -11,6 +11,7 @@
 //!   (for some versions, it even turns `POST /stop` into an immediate kill). Callers run long calls
 //!   in separate tasks.
 
+mod archive;
 mod classify;
 mod error;
 mod exec;
@@ -19,6 +20,8 @@ mod frames;
 #[cfg(test)]
 mod fuzz;
 pub mod http;
+mod image_arrival;
+mod image_copy;
 pub mod inspection;
 mod lines;
 mod list;
@@ -38,20 +41,23 @@ mod wire;
 use async_trait::async_trait;
 use serde_json::Value;
 
+pub use archive::{ARCHIVE_START, is_archive};
 pub use error::{EngineError, ErrorKind};
 pub use exec::{ExecSession, ExecSpec, SessionInput, SessionOutput, TerminalSize};
 pub use files::raise_file_limit;
 pub use frames::{Frame, OutputSource};
+pub use image_arrival::{Arrival, Delivered, load_archive, platform_of};
+pub use image_copy::ImageCopy;
 pub use inspection::{ContainerFacts, Inspection, RestartPolicy};
 pub use logs::{LogBatch, LogQuery, LogSink, LogTime};
 pub use needs::{MANY_ENDPOINTS, in_form_of, split_endpoints, unsupported};
 pub use types::{
-    ApiVersion, Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created,
-    EngineDocument, FileChange, FileChangeKind, Filters, HistoryLayer, ImageListing, ImageRemoval,
-    ImageSummary, Listing, LoginAnswer, NetworkEndpoint, NetworkListing, NetworkPool,
-    NetworkSummary, Ping, Platform, Port, ProcessTable, ProgressSink, PrunedContainers,
-    PrunedImages, PrunedVolumes, Pulled, Pushed, RemoteImage, Transfer, VolumeList, VolumeListing,
-    VolumeSummary, WaitCondition,
+    ApiVersion, ArchiveSink, Change, CommandResult, ContainerExit, ContainerListing,
+    ContainerSummary, Created, EngineDocument, FileChange, FileChangeKind, Filters, HistoryLayer,
+    ImageListing, ImageRemoval, ImageSummary, Listing, LoginAnswer, NetworkEndpoint,
+    NetworkListing, NetworkPool, NetworkSummary, Ping, Platform, Port, ProcessTable, ProgressSink,
+    PrunedContainers, PrunedImages, PrunedVolumes, Pulled, Pushed, RemoteImage, Transfer,
+    VolumeList, VolumeListing, VolumeSummary, WaitCondition,
 };
 pub use upload::{Upload, UploadError, UploadSpace, UploadWriter};
 pub use version::{CLIENT_MAX, CLIENT_MIN};
@@ -120,6 +126,16 @@ pub trait ImageEngine: Send + Sync + 'static {
         login: Option<&RegistryLogin>,
         progress: &ProgressSink,
     ) -> Result<Pushed>;
+    /// `GET /images/get`: gives one archive of these images to `sink`, piece by piece. Waits while the
+    /// sink is full, and ends early once it is closed.
+    async fn save_images(&self, images: &[ImageName], sink: &ArchiveSink) -> Result<()>;
+    /// `POST /images/load`: the images that the Engine says it loaded, as names with tag, or as IDs;
+    /// at least one. Succeeds only if the answer was complete and without an error line.
+    async fn load_images(
+        &self,
+        archive: &Upload,
+        progress: &ProgressSink,
+    ) -> Result<Vec<ImageName>>;
     /// `POST /images/{name}/tag`. [`Change::Already`] if the name already points to the image.
     async fn tag_image(&self, source: &ImageName, target: &ImageReference) -> Result<Change>;
     /// `DELETE /images/{name}`.

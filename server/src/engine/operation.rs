@@ -4,6 +4,8 @@
 //! Used by the HTTP client, which sends them, and by [`super::classify`], which classifies the
 //! responses. Every response has a size limit, because an Engine is not trusted to be brief.
 
+use super::ErrorKind;
+
 /// Lists: 64 MiB, which is some 40,000 containers with Compose labels.
 const LIST_CAP: usize = 64 << 20;
 /// Inspections: 3 MiB, which are passed on in a message of at most 4 MiB.
@@ -12,7 +14,7 @@ const INSPECT_CAP: usize = 3 << 20;
 const UNARY_CAP: usize = 4 << 20;
 /// Bodies of errors: 1 MiB, as Docker's own client has it.
 pub(super) const ERROR_CAP: usize = 1 << 20;
-/// One line of the progress of a pull or push: 1 MiB.
+/// One line of the progress of a transfer: 1 MiB.
 pub(super) const LINE_CAP: usize = 1 << 20;
 
 /// One call of the Engine API.
@@ -41,6 +43,8 @@ pub(super) enum Subject {
     Image,
     /// An image on its way from or to a registry.
     Transfer,
+    /// Images on their way from or to this server.
+    Archive,
     /// A container that exists.
     Container,
     /// A container that is to be created.
@@ -95,7 +99,20 @@ impl Operation {
 
     /// Whether it reports its progress, on which it may stand still.
     pub(super) fn is_transfer(&self) -> bool {
-        self.subject == Subject::Transfer && self.access == Access::Write
+        match self.subject {
+            Subject::Transfer => self.access == Access::Write,
+            Subject::Archive => true,
+            _ => false,
+        }
+    }
+
+    /// The kind of a transfer that the Engine says has failed, or that ended in the middle.
+    pub(super) fn failure(&self) -> ErrorKind {
+        match self.subject {
+            Subject::Archive => ErrorKind::LoadFailed,
+            _ if *self == PUSH_IMAGE => ErrorKind::PushFailed,
+            _ => ErrorKind::PullFailed,
+        }
     }
 
     /// Whether it is about networks, also where a missing thing is a container.
@@ -110,7 +127,7 @@ impl Operation {
 }
 
 use Access::{Read, Write};
-use Subject::{Container, Creation, Image, Login, Network, System, Transfer, Volume};
+use Subject::{Archive, Container, Creation, Image, Login, Network, System, Transfer, Volume};
 
 pub(super) const PING_HEAD: Operation = Operation::new("HEAD /_ping", System, Read);
 pub(super) const PING: Operation = Operation::new("GET /_ping", System, Read);
@@ -135,6 +152,9 @@ pub(super) const PULL_IMAGE: Operation =
     Operation::new("POST /images/create", Transfer, Write).long();
 pub(super) const PUSH_IMAGE: Operation =
     Operation::new("POST /images/{name}/push", Transfer, Write).long();
+pub(super) const SAVE_IMAGES: Operation = Operation::new("GET /images/get", Archive, Read).long();
+pub(super) const LOAD_IMAGES: Operation =
+    Operation::new("POST /images/load", Archive, Write).long();
 pub(super) const TAG_IMAGE: Operation = Operation::new("POST /images/{name}/tag", Image, Write);
 pub(super) const REMOVE_IMAGE: Operation =
     Operation::new("DELETE /images/{name}", Image, Write).long();

@@ -17,6 +17,7 @@ mod plans;
 mod repeats;
 mod resources;
 mod secrets;
+mod send;
 mod sizes;
 mod status;
 mod stopping;

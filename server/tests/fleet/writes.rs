@@ -308,6 +308,12 @@ async fn of_images(fleet: &Fleet, done: &mut BTreeSet<&'static str>) {
         ..Default::default()
     };
     twice_on_a_host!(done, fleet, images, remove_images, "ImageService/RemoveImages", request);
+    let request = v1::SendImageRequest {
+        source_host: name(1),
+        image: IMAGE.to_owned(),
+        ..Default::default()
+    };
+    twice_on_a_host!(done, fleet, images, send_image, "ImageService/SendImage", request);
     let request = v1::PruneImagesRequest::default();
     twice_on_a_host!(done, fleet, images, prune_images, "ImageService/PruneImages", request);
 }

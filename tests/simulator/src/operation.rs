@@ -23,6 +23,10 @@ pub enum Operation {
     Pull,
     /// `POST /images/{name}/push`.
     Push,
+    /// `GET /images/get`.
+    SaveImages,
+    /// `POST /images/load`.
+    LoadImages,
     /// `POST /images/{name}/tag`.
     Tag,
     /// `DELETE /images/{name}`.
@@ -111,6 +115,8 @@ impl Operation {
             Self::ImageHistory => "GET /images/{name}/history",
             Self::Pull => "POST /images/create",
             Self::Push => "POST /images/{name}/push",
+            Self::SaveImages => "GET /images/get",
+            Self::LoadImages => "POST /images/load",
             Self::Tag => "POST /images/{name}/tag",
             Self::RemoveImage => "DELETE /images/{name}",
             Self::PruneImages => "POST /images/prune",
@@ -162,6 +168,7 @@ impl Operation {
                 | Self::ListImages
                 | Self::InspectImage
                 | Self::ImageHistory
+                | Self::SaveImages
                 | Self::ListContainers
                 | Self::Inspect
                 | Self::Wait

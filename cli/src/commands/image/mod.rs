@@ -3,10 +3,13 @@
 pub mod history;
 pub mod inspect;
 pub mod list;
+pub mod load;
 pub mod prune;
 pub mod pull;
 pub mod push;
 pub mod remove;
+pub mod save;
+pub mod send;
 pub mod tag;
 
 use crate::app::App;
@@ -32,6 +35,12 @@ pub enum Command {
     History(history::Args),
     /// Remove images that no container uses
     Prune(prune::Args),
+    /// Send an image from one host to others, without a registry
+    Send(send::Args),
+    /// Save images of one host as an archive
+    Save(save::Args),
+    /// Load an archive of images on hosts
+    Load(load::Args),
 }
 
 /// Runs a verb of the group.
@@ -45,5 +54,8 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Inspect(args) => inspect::run(app, args).await,
         Command::History(args) => history::run(app, args).await,
         Command::Prune(args) => prune::run(app, args).await,
+        Command::Send(args) => send::run(app, args).await,
+        Command::Save(args) => save::run(app, args).await,
+        Command::Load(args) => load::run(app, args).await,
     }
 }

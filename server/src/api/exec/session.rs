@@ -24,7 +24,7 @@ use crate::api::edge::Edge;
 use crate::api::problem::{Finish, Problem};
 use crate::api::table::host_problem;
 use crate::body::violation::Violations;
-use crate::domain::{ContainerRef, HostName, Reason, quoted};
+use crate::domain::{ContainerRef, HostName, quoted};
 use crate::engine::{Engine, ExecSession, ExecSpec, SessionInput, TerminalSize};
 use crate::fleet::HostError;
 
@@ -61,13 +61,8 @@ pub(super) async fn open(
     let order = order(requests.message().await?.and_then(|message| message.event))?;
     let Order { host, container, spec } = order;
     subject.say(format_args!("host={host} container={}", quoted(container.as_str())));
-    let snapshot = edge.inventory.snapshot();
-    let Some(known) = snapshot.get(&host) else {
-        let message = format!("there is no host \"{host}\"; to list hosts, run `wharf host ls`");
-        return Err(Problem::new(Reason::HostNotFound, message).into());
-    };
     let failed = |error: HostError| Status::from(host_problem(&host, &error));
-    let engine = edge.pool.engine(known).map_err(|error| failed(error.into()))?;
+    let engine = edge.engine(&host)?;
     let started = tokio::time::timeout(START, start(&*engine, &container, &spec)).await;
     let session = started
         .map_err(|_| failed(HostError::Timeout { budget: START, goes_on: true }))?

@@ -5,10 +5,11 @@ mod negotiate;
 mod opened;
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{Stream, stream};
 use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
 use http::{HeaderValue, Method, StatusCode};
 use reqwest::{Body, Response};
@@ -26,7 +27,7 @@ use crate::engine::operation::{Access, ERROR_CAP, Operation};
 use crate::engine::ssh::{SshError, Tunnel};
 use crate::engine::upload::Movement;
 use crate::engine::{
-    ApiVersion, EngineError, ErrorKind, Result, Upload, UploadError, registry_auth,
+    ApiVersion, EngineError, ErrorKind, ProgressSink, Result, Upload, UploadError, registry_auth,
 };
 
 pub(super) use negotiate::{VersionCell, is_podman, maximum_of};
@@ -64,6 +65,8 @@ pub(super) struct Call {
     query: Vec<(&'static str, String)>,
     body: Option<Bytes>,
     upload: Option<Upload>,
+    /// Told how much of the upload the Engine has taken.
+    progress: Option<ProgressSink>,
     registry_auth: Option<HeaderValue>,
     upgrade: bool,
 }
@@ -76,6 +79,7 @@ impl Call {
             query: Vec::new(),
             body: None,
             upload: None,
+            progress: None,
             registry_auth: None,
             upgrade: false,
         }
@@ -124,6 +128,12 @@ impl Call {
     /// Sends a tar archive as it arrives.
     pub(super) fn with_upload(mut self, upload: &Upload) -> Self {
         self.upload = Some(upload.clone());
+        self
+    }
+
+    /// Reports how much of the upload the Engine has taken.
+    pub(super) fn with_progress(mut self, progress: &ProgressSink) -> Self {
+        self.progress = Some(progress.clone());
         self
     }
 
@@ -275,7 +285,22 @@ impl Link {
         // The Engine answers when it has everything, so what it takes is its progress.
         let movement = Movement::new();
         let taken = movement.clone();
-        let content = upload.content().inspect(move |_| taken.moved());
+        let (source, progress) = (upload.clone(), call.progress.clone());
+        let mut content = Box::pin(upload.content());
+        let content = stream::poll_fn(move |context| {
+            let next = content.as_mut().poll_next(context);
+            match &next {
+                // The Engine is not the one to blame.
+                Poll::Pending => taken.waits(),
+                Poll::Ready(chunk) => {
+                    taken.moved();
+                    if let (Some(progress), Some(Ok(chunk))) = (&progress, chunk) {
+                        report_taken(progress, &source, chunk.len() as u64);
+                    }
+                }
+            }
+            next
+        });
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
         *request.body_mut() = Some(Body::wrap_stream(content));
         let sent = self.client.execute(request);
@@ -372,6 +397,20 @@ impl Link {
         };
         EngineError::new(kind, operation.name, message).with_status(status)
     }
+}
+
+/// Adds bytes that the Engine has taken. How many there are is known once all have arrived.
+fn report_taken(progress: &ProgressSink, upload: &Upload, bytes: u64) {
+    let (arrived, is_complete) = upload.received();
+    progress.send_modify(|transfer| {
+        transfer.bytes_done += bytes;
+        transfer.bytes_total = if is_complete { arrived } else { 0 };
+        let is_all = is_complete && transfer.bytes_done >= arrived;
+        let status = if is_all { "Loading" } else { "Sending" };
+        if transfer.status != status {
+            status.clone_into(&mut transfer.status);
+        }
+    });
 }
 
 /// A request that failed because what it sends cannot be read is no failure of the Engine.

@@ -14,6 +14,7 @@
 //! ```
 
 mod answers;
+mod archives;
 mod command;
 mod connector;
 mod containers;

@@ -67,6 +67,14 @@ pub(super) async fn dispatch(
             host.with(|model, _| model.begin_push(name, tag, auth.as_ref()))
                 .map(|plan| Reply::Push(Box::new(plan)))
         }
+        Operation::SaveImages => {
+            let names = routed.texts("names");
+            host.with(|model, _| model.save_images(&names)).map(Reply::Archive)
+        }
+        Operation::LoadImages => {
+            let plan = host.with(|model, _| model.begin_load(&extras.body));
+            Ok(Reply::Load(Box::new(plan)))
+        }
         Operation::Tag => {
             let (repository, tag) = (routed.text("repo"), routed.text("tag"));
             host.with(|model, now| model.tag_image(now, name, repository, tag))

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 
 use crate::follow::Following;
-use crate::model::{PullPlan, PushPlan, Refusal};
+use crate::model::{LoadPlan, PullPlan, PushPlan, Refusal};
 
 /// The body of an answer. An error in it ends the connection in the middle.
 pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -22,6 +22,10 @@ pub(super) enum Reply {
     Text(u16, String),
     /// Output of a process in frames.
     Frames(Vec<u8>),
+    /// An archive of images.
+    Archive(Vec<u8>),
+    /// The lines of a load, and what it does.
+    Load(Box<LoadPlan>),
     /// A log, which may grow.
     Log(Box<Following>),
     /// The lines of a pull, and what it does.

@@ -26,6 +26,12 @@ impl Routed {
         found.map_or("", |(_, value)| value)
     }
 
+    /// All values of a parameter.
+    pub(super) fn texts(&self, key: &str) -> Vec<String> {
+        let all = self.query.iter().filter(|(name, _)| name == key);
+        all.map(|(_, value)| value.clone()).collect()
+    }
+
     /// A boolean, by the Engine's rule of what is false.
     pub(super) fn flag(&self, key: &str) -> bool {
         let text = self.text(key).trim().to_ascii_lowercase();
@@ -109,6 +115,8 @@ fn find(method: &str, segments: &[&str]) -> Option<(Operation, String)> {
         ("GET", ["system", "df"]) => plain(O::DiskUsage),
         ("POST", ["auth"]) => plain(O::Login),
         ("GET", ["images", "json"]) => plain(O::ListImages),
+        ("GET", ["images", "get"]) => plain(O::SaveImages),
+        ("POST", ["images", "load"]) => plain(O::LoadImages),
         ("POST", ["images", "create"]) => plain(O::Pull),
         ("POST", ["images", "prune"]) => plain(O::PruneImages),
         ("GET", ["images", name @ .., "json"]) => named(O::InspectImage, name),

@@ -25,6 +25,7 @@ use super::wire::{Control, End};
 use crate::model::EngineOptions;
 use crate::operation::Operation;
 
+const ARCHIVE: &str = "application/x-tar";
 const JSON: &str = "application/json";
 const RAW_STREAM: &str = "application/vnd.docker.raw-stream";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -75,6 +76,10 @@ pub(super) async fn serve(
     let mut response = match reply {
         Reply::Pull(plans) => transfer(&host, Work::Pull(plans), fault, in_flight),
         Reply::Push(plan) => transfer(&host, Work::Push(*plan), fault, in_flight),
+        Reply::Load(plan) => transfer(&host, Work::Load(*plan), fault, in_flight),
+        Reply::Archive(bytes) => {
+            plain(&control, 200, ARCHIVE, bytes.into(), fault, in_flight).await
+        }
         Reply::Json(status, value) => {
             let bytes = Bytes::from(json_bytes(&value));
             plain(&control, status, JSON, bytes, fault, in_flight).await

@@ -4,6 +4,7 @@
 //! that was due until then ([`Model::advance`]); [`Model::next_event`] returns when to check again.
 //! [`crate::SimHost`] adds a clock and a lock.
 
+mod archives;
 mod behaviour;
 mod container;
 mod content;
@@ -38,6 +39,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+pub use archives::LoadPlan;
 pub use behaviour::{Behaviour, HealthScript, OnStop, StartError};
 pub use container::{
     Address, Container, Endpoint, Health, Mount, Probe, PublishedPort, State, Status,

@@ -119,6 +119,16 @@ impl ImageEngine for FaultyEngine {
     ) -> Result<Pushed> {
         self.inner.push_image(reference, login, progress).await
     }
+    async fn save_images(&self, images: &[ImageName], sink: &ArchiveSink) -> Result<()> {
+        self.inner.save_images(images, sink).await
+    }
+    async fn load_images(
+        &self,
+        archive: &Upload,
+        progress: &ProgressSink,
+    ) -> Result<Vec<ImageName>> {
+        self.inner.load_images(archive, progress).await
+    }
     async fn tag_image(&self, source: &ImageName, target: &ImageReference) -> Result<Change> {
         self.inner.tag_image(source, target).await
     }
