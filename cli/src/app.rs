@@ -7,6 +7,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 use wharf::client::Bearer;
+use wharf::v1::build_service_client::BuildServiceClient;
 use wharf::v1::container_service_client::ContainerServiceClient;
 use wharf::v1::exec_service_client::ExecServiceClient;
 use wharf::v1::host_service_client::HostServiceClient;
@@ -103,6 +104,7 @@ macro_rules! clients {
 
 impl Connection {
     clients! {
+        builds: BuildServiceClient,
         containers: ContainerServiceClient,
         exec: ExecServiceClient,
         logs: LogServiceClient,

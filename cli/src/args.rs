@@ -88,7 +88,7 @@ pub enum Command {
     /// Docker hosts: add, rm, ls, inspect, label, check, import
     #[command(subcommand)]
     Host(host::Command),
-    /// Images: ls, pull, push, tag, rm, inspect, history, prune
+    /// Images: ls, build, pull, push, tag, rm, inspect, history, prune
     #[command(subcommand)]
     Image(image::Command),
     /// Containers: ls, create, run, start, stop, rm, prune, and more
@@ -114,6 +114,8 @@ pub enum Command {
     Ps(container::list::Args),
     /// List images
     Images(image::list::Args),
+    /// Build an image from a Dockerfile
+    Build(image::build::Args),
     /// Pull an image
     Pull(image::pull::Args),
     /// Push an image to its registry
@@ -180,6 +182,9 @@ impl Command {
         let what = match self {
             Self::Pull(_) | Self::Image(image::Command::Pull(_)) => "pulls in progress continue",
             Self::Push(_) | Self::Image(image::Command::Push(_)) => "pushes in progress continue",
+            Self::Build(_) | Self::Image(image::Command::Build(_)) => {
+                return Some("interrupted; builds in progress are cancelled".to_owned());
+            }
             Self::Create(_)
             | Self::Run(_)
             | Self::Container(container::Command::Create(_) | container::Command::Run(_)) => {

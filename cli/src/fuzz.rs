@@ -4,7 +4,9 @@
 use bolero::check;
 use wharf_fuzz::{edited, edited_text};
 
-use crate::{duration, file, printer, spec};
+use crate::build::ignore::{Inherited, Rules, for_engine};
+use crate::build::pattern::{clean, literal};
+use crate::{build, duration, file, printer, spec};
 
 #[test]
 fn fuzz_rollout_file() {
@@ -21,6 +23,37 @@ fn fuzz_rollout_file() {
             let line = problem.to_string();
             assert!(!line.is_empty() && !line.contains('\n'), "{line:?}");
         }
+    });
+}
+
+#[test]
+fn fuzz_ignore_file() {
+    let seeds = [
+        "# comment\n*\n!a/b/keep\n**/*.md\n/b/../c/\n",
+        "a?[^b-c]\\*\n**.go\n!x y\n",
+        "FROM ${R:-a.example}/x AS y\nCOPY --from=0 \\\n a b\nARG R=1",
+    ];
+    check!().for_each(|bytes: &[u8]| {
+        let text = edited_text(bytes, &seeds);
+        let _ = build::dockerfile::registries(&text, &std::collections::BTreeMap::new());
+        let cleaned = clean(&text);
+        assert_eq!(clean(&cleaned), cleaned);
+        let Ok(rules) = Rules::parse(&text) else { return };
+        for path in ["a", "a/b/keep", "b/c.md"] {
+            let is_excluded = rules.exclude(path);
+            assert!(!rules.clone().keeping(path).exclude(path), "{path}");
+            // What is left out is never walked, unless an exception may be there.
+            let directory = rules.verdict("a", &Inherited::default());
+            if directory.is_excluded && !rules.has_exception_below("a") {
+                assert!(rules.exclude("a/b/keep"));
+            }
+            for left_out in [true, false] {
+                let lines = for_engine(&text, &[(path, left_out)]);
+                assert_eq!(Rules::parse(&lines).map(|rules| rules.exclude(path)), Ok(left_out));
+                assert_eq!(lines == text, is_excluded == left_out);
+            }
+        }
+        assert!(!literal(&text).is_empty() || text.is_empty());
     });
 }
 

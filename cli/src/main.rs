@@ -11,6 +11,7 @@
 //! - [`targets`], [`spec`], [`duration`], [`moment`]: convert arguments to parts of a request; pure.
 //! - [`file`]: converts a rollout file (YAML) to a message; pure except for reading.
 //! - [`server`], [`contexts`], [`credentials`]: files and environment of the user.
+//! - [`build`]: the context of a build, from a directory or from standard input.
 //! - [`upload`]: sends local files as the content of a request.
 //! - [`fanout`], [`report`], [`progress`]: read and print the responses of many hosts.
 //! - [`view`], [`table`], [`json`], [`status`]: render messages as text; pure.
@@ -19,6 +20,7 @@
 
 mod app;
 mod args;
+mod build;
 mod commands;
 mod contexts;
 mod credentials;

@@ -22,6 +22,7 @@ use tonic_web::GrpcWebLayer;
 use wharf::v1;
 
 use crate::api::auth::{self, AuthLayer};
+use crate::api::builds::Builds;
 use crate::api::call_limit::CallLimit;
 use crate::api::containers::Containers;
 use crate::api::deadline::DeadlineLayer;
@@ -235,6 +236,7 @@ fn routes(
     // Both versions: the tools of Python still ask for v1alpha.
     Ok(Routes::new(v1::host_service_server::HostServiceServer::new(Hosts::new(Arc::clone(edge))))
         .add_service(v1::image_service_server::ImageServiceServer::new(Images(Arc::clone(edge))))
+        .add_service(v1::build_service_server::BuildServiceServer::new(Builds(Arc::clone(edge))))
         .add_service(v1::container_service_server::ContainerServiceServer::new(Containers(
             Arc::clone(edge),
         )))

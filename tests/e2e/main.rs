@@ -1,6 +1,7 @@
 //! End to end: real Docker Engines, real registries, the real binaries. A file is a behaviour.
 
 mod bad_input;
+mod build;
 mod containers;
 mod contract;
 mod create;

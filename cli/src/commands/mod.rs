@@ -55,6 +55,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Context(command) => context::run(app, command),
         Command::Ps(args) => container::list::run(app, args).await,
         Command::Images(args) => image::list::run(app, args).await,
+        Command::Build(args) => image::build::run(app, args).await,
         Command::Pull(args) => image::pull::run(app, args).await,
         Command::Push(args) => image::push::run(app, args).await,
         Command::Tag(args) => image::tag::run(app, args).await,

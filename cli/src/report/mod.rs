@@ -1,11 +1,13 @@
 //! Reports a fan-out: observers that print responses as they arrive, and the final summary.
 //!
+//! - [`builds`]: output of builds, then one result for each host.
 //! - [`listing`]: reads that fill a table.
 //! - [`actions`]: writes on containers and images by name.
 //! - [`logs`]: logs of containers.
 //! - [`transfers`]: pull, push, and create, with progress.
 
 pub mod actions;
+pub mod builds;
 pub mod listing;
 pub mod logs;
 pub mod transfers;

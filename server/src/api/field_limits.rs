@@ -46,11 +46,16 @@ const PROFILES: Limit = Limit { bytes: 1 << 20, ..DEFAULT };
 /// As much as the inspection of a container may have.
 const ENGINE_JSON: Limit = Limit { bytes: 3 << 20, ..DEFAULT };
 
+/// Of content that is uploaded, in one message.
+const CHUNK: Limit = Limit { bytes: 1 << 20, ..DEFAULT };
 /// Of standard input, in one message.
 const INPUT: Limit = Limit { bytes: 1 << 20, ..DEFAULT };
 
 /// The fields that need more than the default. They are also listed in docs/api.md.
-pub const OTHERS: [(&str, Limit); 22] = [
+pub const OTHERS: [(&str, Limit); 25] = [
+    ("BuildImageRequest.build_args", ARGUMENTS),
+    ("BuildImageRequest.chunk", CHUNK),
+    ("BuildImageRequest.labels", LABELS),
     ("CommandSpec.command", ARGUMENTS),
     ("CommandSpec.env", ARGUMENTS),
     ("ContainerSpec.command", ARGUMENTS),

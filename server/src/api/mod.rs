@@ -1,8 +1,8 @@
 //! The gRPC edge: from messages to checked values, from the fleet's outcomes to messages.
 //!
 //! - [`edge`]: shared by all services; [`answer`]: the envelope of a fan-out.
-//! - One file a service: [`hosts`], [`images`], [`containers`], [`exec`], [`logs`], [`networks`],
-//!   [`volumes`], [`rollouts`], [`registries`], [`system`].
+//! - One file a service: [`hosts`], [`images`], [`builds`], [`containers`], [`exec`], [`logs`],
+//!   [`networks`], [`volumes`], [`rollouts`], [`registries`], [`system`].
 //! - [`convert`]: requests in; [`views`]: answers out.
 //! - [`table`]: the one table from cause to gRPC code; [`problem`]: how errors are sent.
 //! - [`auth`]: authentication and authorization, with the roles in the contract ([`methods`]);
@@ -12,6 +12,7 @@
 pub mod answer;
 pub mod audit;
 pub mod auth;
+pub mod builds;
 pub mod call_limit;
 pub mod claims;
 pub mod containers;

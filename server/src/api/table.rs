@@ -84,6 +84,9 @@ fn engine_problem(error: &EngineError, registry: &str) -> Problem {
     if let Some(status) = error.http_status {
         problem = problem.with("http_status", status.to_string());
     }
+    if let Some(exit_code) = error.exit_code {
+        problem = problem.with("exit_code", exit_code.to_string());
+    }
     problem
 }
 
@@ -148,7 +151,7 @@ fn hint(kind: ErrorKind) -> &'static str {
         Kind::AnswerTooLarge | Kind::AnswerMemory => "",
         Kind::PullFailed => "retry; downloaded layers are kept",
         Kind::PushFailed => "retry; uploaded layers are kept",
-        Kind::UploadDiskFull => "",
+        Kind::BuildFailed | Kind::UploadDiskFull => "",
         Kind::UploadInterrupted => "send it again",
         Kind::TransferStalled => "check the network between that host and the registry",
     }

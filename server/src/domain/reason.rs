@@ -207,6 +207,8 @@ reasons! {
     PullFailed = "PULL_FAILED" Unknown,
     /// The push broke off or ended in an error.
     PushFailed = "PUSH_FAILED" Unknown,
+    /// A step of a build failed, or its Dockerfile is invalid.
+    BuildFailed = "BUILD_FAILED" FailedPrecondition,
     /// A transfer made no progress.
     TransferStalled = "TRANSFER_STALLED" DeadlineExceeded,
     /// This server has no disk space for what is to be sent.

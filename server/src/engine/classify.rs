@@ -65,7 +65,7 @@ pub(super) fn classify(operation: &Operation, status: u16, complaint: &Complaint
 
 fn by_status(operation: &Operation, status: u16, complaint: &Complaint, text: &str) -> ErrorKind {
     let has = |needle: &str| text.contains(needle);
-    if matches!(operation.subject, Subject::Transfer | Subject::Login)
+    if matches!(operation.subject, Subject::Transfer | Subject::Build | Subject::Login)
         && let Some(kind) = registry_failure(text)
     {
         return kind;
@@ -74,6 +74,8 @@ fn by_status(operation: &Operation, status: u16, complaint: &Complaint, text: &s
         300..=399 => ErrorKind::BadAnswer,
         400 if has("client sent an http request to an https server") => ErrorKind::Tls,
         400 if is_version_refusal(text) => ErrorKind::NoCommonApiVersion,
+        // Before its first step, such as a Dockerfile that cannot be read.
+        400 | 500 if operation.subject == Subject::Build => ErrorKind::BuildFailed,
         // The body of a create names an image, a network, a volume that is not there.
         400 | 404 | 409 | 500 => by_text(operation, text).unwrap_or(match status {
             400 => ErrorKind::BadRequest,
@@ -109,12 +111,12 @@ fn by_status(operation: &Operation, status: u16, complaint: &Complaint, text: &s
     }
 }
 
-/// The kind of an error line in the stream of a pull or push.
+/// The kind of an error line in the stream of a pull, a push, or a build.
 pub(super) fn classify_line(operation: &Operation, message: &str) -> ErrorKind {
-    registry_failure(&message.to_lowercase()).unwrap_or(if *operation == operation::PUSH_IMAGE {
-        ErrorKind::PushFailed
-    } else {
-        ErrorKind::PullFailed
+    registry_failure(&message.to_lowercase()).unwrap_or(match *operation {
+        operation::BUILD_IMAGE => ErrorKind::BuildFailed,
+        operation::PUSH_IMAGE => ErrorKind::PushFailed,
+        _ => ErrorKind::PullFailed,
     })
 }
 
@@ -309,7 +311,7 @@ fn missing(operation: &Operation, complaint: &Complaint) -> ErrorKind {
         return ErrorKind::EndpointNotFound;
     }
     match operation.subject {
-        Subject::System | Subject::Login => ErrorKind::EndpointNotFound,
+        Subject::System | Subject::Login | Subject::Build => ErrorKind::EndpointNotFound,
         Subject::Image | Subject::Transfer | Subject::Creation => ErrorKind::ImageNotFound,
         Subject::Container => ErrorKind::ContainerNotFound,
         Subject::Network => ErrorKind::NetworkNotFound,

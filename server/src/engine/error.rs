@@ -25,6 +25,8 @@ pub struct EngineError {
     /// Whether a transfer ended with its connection, and not by what the Engine said of it: begun
     /// again, it may succeed.
     pub is_interrupted: bool,
+    /// The exit code of the command that failed in a build.
+    pub exit_code: Option<i32>,
 }
 
 /// The kinds of failure that callers distinguish.
@@ -99,6 +101,8 @@ pub enum ErrorKind {
     PullFailed,
     /// The same of a push.
     PushFailed,
+    /// A step of a build failed, or its Dockerfile is invalid.
+    BuildFailed,
     /// No progress for too long in a pull or push.
     TransferStalled,
     /// This server has no disk space for what is to be sent.
@@ -109,7 +113,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::BadRequest,
         Self::Forbidden,
         Self::RegistryAuthRequired,
@@ -144,6 +148,7 @@ impl ErrorKind {
         Self::AnswerMemory,
         Self::PullFailed,
         Self::PushFailed,
+        Self::BuildFailed,
         Self::TransferStalled,
         Self::UploadDiskFull,
         Self::UploadInterrupted,
@@ -162,7 +167,7 @@ impl EngineError {
     /// An error without an HTTP answer.
     pub fn new(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
         let message = shortened(&message.into(), LONGEST_MESSAGE);
-        Self { kind, operation, http_status: None, message, is_interrupted: false }
+        Self { kind, operation, http_status: None, message, is_interrupted: false, exit_code: None }
     }
 
     /// The same, of a transfer that ended with its connection.
@@ -233,6 +238,7 @@ impl ErrorKind {
             Self::AnswerMemory => Reason::AnswerMemoryFull,
             Self::PullFailed => Reason::PullFailed,
             Self::PushFailed => Reason::PushFailed,
+            Self::BuildFailed => Reason::BuildFailed,
             Self::TransferStalled => Reason::TransferStalled,
             Self::UploadDiskFull => Reason::UploadDiskFull,
             Self::UploadInterrupted => Reason::UploadInterrupted,

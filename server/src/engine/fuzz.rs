@@ -4,6 +4,7 @@
 use bolero::check;
 use wharf_fuzz::{edited, edited_text};
 
+use super::build::{BuildReader, BuildStep};
 use super::classify::{Complaint, classify, classify_line, one_line};
 use super::error::shortened;
 use super::frames::{last_frames, without_frames};
@@ -112,6 +113,34 @@ fn fuzz_progress() {
             check_line(&transfer.status);
         }
         let _ = (progress.digest(), progress.pushed_size(), progress.newer());
+    });
+}
+
+#[test]
+fn fuzz_build_lines() {
+    let seeds = [
+        r#"{"stream":"Step 1/2 : RUN make\n"}
+{"stream":" ---> Running in 0123456789ab\n"}
+{"stream":"\u001b[91mno rule\u001b[0m\n"}
+{"errorDetail":{"code":7,"message":"returned a non-zero code: 7"},"error":"x"}"#,
+        r#"{"status":"Downloading","progressDetail":{"current":1,"total":2},"id":"0123456789ab"}
+{"aux":{"ID":"sha256:01"}}
+{"stream":"Successfully built 0123456789ab\n"}"#,
+        r#"{"error":"while running runtime: exit status 7"}"#,
+    ];
+    check!().for_each(|bytes: &[u8]| {
+        let mut reader = BuildReader::default();
+        for line in edited(bytes, &seeds).split(|byte| *byte == b'\n') {
+            match reader.read(line) {
+                Ok(BuildStep::Output(text)) => assert!(!text.is_empty()),
+                Ok(_) => {}
+                Err(error) => {
+                    check_line(&error.message);
+                    assert!(error.exit_code != Some(0), "{error:?}");
+                }
+            }
+        }
+        assert!(reader.id().is_none_or(|id| id.len() <= bytes.len() + 1000));
     });
 }
 

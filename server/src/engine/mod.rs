@@ -11,6 +11,7 @@
 //!   (for some versions, it even turns `POST /stop` into an immediate kill). Callers run long calls
 //!   in separate tasks.
 
+mod build;
 mod classify;
 mod error;
 mod exec;
@@ -38,6 +39,7 @@ mod wire;
 use async_trait::async_trait;
 use serde_json::Value;
 
+pub use build::{BuildSink, BuildSpec, Built};
 pub use error::{EngineError, ErrorKind};
 pub use exec::{ExecSession, ExecSpec, SessionInput, SessionOutput, TerminalSize};
 pub use files::raise_file_limit;
@@ -66,12 +68,24 @@ pub type Result<T> = std::result::Result<T, EngineError>;
 
 /// A Docker Engine: one method for each call of the Engine API that Wharf uses, by subject.
 pub trait Engine:
-    SystemEngine + ImageEngine + ContainerEngine + ExecEngine + NetworkEngine + VolumeEngine
+    SystemEngine
+    + ImageEngine
+    + BuildEngine
+    + ContainerEngine
+    + ExecEngine
+    + NetworkEngine
+    + VolumeEngine
 {
 }
 
 impl<T> Engine for T where
-    T: SystemEngine + ImageEngine + ContainerEngine + ExecEngine + NetworkEngine + VolumeEngine
+    T: SystemEngine
+        + ImageEngine
+        + BuildEngine
+        + ContainerEngine
+        + ExecEngine
+        + NetworkEngine
+        + VolumeEngine
 {
 }
 
@@ -137,6 +151,25 @@ pub trait ImageEngine: Send + Sync + 'static {
         reference: &ImageReference,
         login: Option<&RegistryLogin>,
     ) -> Result<RemoteImage>;
+}
+
+/// Builds of images.
+#[async_trait]
+pub trait BuildEngine: Send + Sync + 'static {
+    /// `POST /build` with the classic builder: succeeds only if the stream was complete and without
+    /// an error line, and the image exists afterwards with all its tags. Dropping the future
+    /// cancels the build.
+    async fn build_image(
+        &self,
+        spec: &BuildSpec,
+        context: &Upload,
+        output: &BuildSink,
+        progress: &ProgressSink,
+    ) -> Result<Built> {
+        let _ = (spec, context, output, progress);
+        let message = "builds are not known here";
+        Err(EngineError::new(ErrorKind::Unsupported, "POST /build", message))
+    }
 }
 
 /// Containers.

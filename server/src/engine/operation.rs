@@ -41,6 +41,8 @@ pub(super) enum Subject {
     Image,
     /// An image on its way from or to a registry.
     Transfer,
+    /// An image that is built, from base images in registries.
+    Build,
     /// A container that exists.
     Container,
     /// A container that is to be created.
@@ -110,7 +112,7 @@ impl Operation {
 }
 
 use Access::{Read, Write};
-use Subject::{Container, Creation, Image, Login, Network, System, Transfer, Volume};
+use Subject::{Build, Container, Creation, Image, Login, Network, System, Transfer, Volume};
 
 pub(super) const PING_HEAD: Operation = Operation::new("HEAD /_ping", System, Read);
 pub(super) const PING: Operation = Operation::new("GET /_ping", System, Read);
@@ -135,6 +137,8 @@ pub(super) const PULL_IMAGE: Operation =
     Operation::new("POST /images/create", Transfer, Write).long();
 pub(super) const PUSH_IMAGE: Operation =
     Operation::new("POST /images/{name}/push", Transfer, Write).long();
+// A step may be silent for hours, so nothing limits the time between two lines.
+pub(super) const BUILD_IMAGE: Operation = Operation::new("POST /build", Build, Write).endless();
 pub(super) const TAG_IMAGE: Operation = Operation::new("POST /images/{name}/tag", Image, Write);
 pub(super) const REMOVE_IMAGE: Operation =
     Operation::new("DELETE /images/{name}", Image, Write).long();

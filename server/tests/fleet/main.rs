@@ -4,6 +4,7 @@
 mod access;
 mod audit;
 mod backpressure;
+mod builds;
 mod cancellation;
 mod deadlines;
 mod envelope;

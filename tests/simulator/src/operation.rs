@@ -23,6 +23,8 @@ pub enum Operation {
     Pull,
     /// `POST /images/{name}/push`.
     Push,
+    /// `POST /build`.
+    Build,
     /// `POST /images/{name}/tag`.
     Tag,
     /// `DELETE /images/{name}`.
@@ -111,6 +113,7 @@ impl Operation {
             Self::ImageHistory => "GET /images/{name}/history",
             Self::Pull => "POST /images/create",
             Self::Push => "POST /images/{name}/push",
+            Self::Build => "POST /build",
             Self::Tag => "POST /images/{name}/tag",
             Self::RemoveImage => "DELETE /images/{name}",
             Self::PruneImages => "POST /images/prune",

@@ -1,5 +1,6 @@
 //! Images.
 
+pub mod build;
 pub mod history;
 pub mod inspect;
 pub mod list;
@@ -18,6 +19,8 @@ pub enum Command {
     /// List images
     #[command(alias = "list")]
     Ls(list::Args),
+    /// Build an image from a Dockerfile
+    Build(build::Args),
     /// Pull an image
     Pull(pull::Args),
     /// Push an image to its registry
@@ -38,6 +41,7 @@ pub enum Command {
 pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
     match command {
         Command::Ls(args) => list::run(app, args).await,
+        Command::Build(args) => build::run(app, args).await,
         Command::Pull(args) => pull::run(app, args).await,
         Command::Push(args) => push::run(app, args).await,
         Command::Tag(args) => tag::run(app, args).await,

@@ -65,6 +65,7 @@ pub(super) struct Call {
     body: Option<Bytes>,
     upload: Option<Upload>,
     registry_auth: Option<HeaderValue>,
+    registry_config: Option<HeaderValue>,
     upgrade: bool,
 }
 
@@ -77,6 +78,7 @@ impl Call {
             body: None,
             upload: None,
             registry_auth: None,
+            registry_config: None,
             upgrade: false,
         }
     }
@@ -136,6 +138,12 @@ impl Call {
     /// Sends credentials for a registry.
     pub(super) fn with_registry_auth(mut self, header: HeaderValue) -> Self {
         self.registry_auth = Some(header);
+        self
+    }
+
+    /// Sends credentials for several registries.
+    pub(super) fn with_registry_config(mut self, header: HeaderValue) -> Self {
+        self.registry_config = Some(header);
         self
     }
 }
@@ -339,6 +347,9 @@ impl Link {
         }
         if let Some(header) = &call.registry_auth {
             request.headers_mut().insert(registry_auth::HEADER, header.clone());
+        }
+        if let Some(header) = &call.registry_config {
+            request.headers_mut().insert(registry_auth::CONFIGURATION_HEADER, header.clone());
         }
         Ok(request)
     }

@@ -5,7 +5,7 @@
 //! HttpEngine     the trait, a file for each subject
 //!   system, images, containers, exec,
 //!   networks, volumes                             what a call means
-//!   transfer, command, logs                       calls whose answers are streams
+//!   transfer, build, command, logs                calls whose answers are streams
 //!     link       sends it, opens the answer, classifies failures
 //!       opened      reads the answer, whole or chunk by chunk
 //!       negotiate   API version, once for each host
@@ -14,6 +14,7 @@
 //! ```
 
 mod answers;
+mod build;
 mod command;
 mod connector;
 mod containers;

@@ -126,7 +126,9 @@ pub(super) fn doubtful(operation: &Operation, kind: ErrorKind, message: String) 
         (Subject::Transfer, _) if *operation == operation::PUSH_IMAGE => {
             (ErrorKind::PushFailed, message)
         }
-        // The Engine cancels a pull whose caller is gone.
+        // The Engine cancels a build whose caller is gone.
+        (Subject::Build, _) => (ErrorKind::BuildFailed, message),
+        // The same of a pull.
         (Subject::Transfer, _) => (ErrorKind::PullFailed, message),
         (_, Access::Write) => {
             (ErrorKind::ResultUnknown, format!("{message}; the result is unknown"))

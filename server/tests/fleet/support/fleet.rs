@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tonic::transport::Channel;
 use tracing::level_filters::LevelFilter;
 use wharf::client::Target;
+use wharf::v1::build_service_client::BuildServiceClient;
 use wharf::v1::container_service_client::ContainerServiceClient;
 use wharf::v1::exec_service_client::ExecServiceClient;
 use wharf::v1::host_service_client::HostServiceClient;
@@ -202,6 +203,10 @@ impl Fleet {
 
     pub fn exec(&self) -> ExecServiceClient<Channel> {
         ExecServiceClient::new(self.channel.clone())
+    }
+
+    pub fn builds(&self) -> BuildServiceClient<Channel> {
+        BuildServiceClient::new(self.channel.clone())
     }
 
     pub fn containers(&self) -> ContainerServiceClient<Channel> {

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use serde_json::Value;
 use wharf_server::domain::{ContainerName, ContainerRef};
 use wharf_server::engine::{
-    ApiVersion, Change, CommandResult, ContainerEngine, ContainerExit, ContainerListing,
-    ContainerSummary, Created, EngineDocument, EngineError, ErrorKind, ExecEngine, FileChange,
-    Listing, LogBatch, LogQuery, LogSink, LogTime, OutputSource, ProcessTable, PrunedContainers,
-    Result, WaitCondition, unsupported,
+    ApiVersion, BuildEngine, Change, CommandResult, ContainerEngine, ContainerExit,
+    ContainerListing, ContainerSummary, Created, EngineDocument, EngineError, ErrorKind,
+    ExecEngine, FileChange, Listing, LogBatch, LogQuery, LogSink, LogTime, OutputSource,
+    ProcessTable, PrunedContainers, Result, WaitCondition, unsupported,
 };
 
 use super::{SimEngine, filters};
@@ -300,3 +300,5 @@ impl ContainerEngine for SimEngine {
 
 /// Sessions are only simulated over HTTP.
 impl ExecEngine for SimEngine {}
+
+impl BuildEngine for SimEngine {}

@@ -12,7 +12,9 @@ use super::resources::{networks, volumes};
 use super::route::Routed;
 use crate::follow::Following;
 use crate::host::SimHost;
-use crate::model::{Filters, ListQuery, LogQuery, Refusal, RegistryAuth, log_time, parse_json};
+use crate::model::{
+    BuildQuery, Filters, ListQuery, LogQuery, Refusal, RegistryAuth, log_time, parse_json,
+};
 use crate::operation::Operation;
 
 /// What of a request matters besides its path.
@@ -66,6 +68,15 @@ pub(super) async fn dispatch(
             let (tag, auth) = (routed.text("tag"), auth());
             host.with(|model, _| model.begin_push(name, tag, auth.as_ref()))
                 .map(|plan| Reply::Push(Box::new(plan)))
+        }
+        Operation::Build => {
+            let query = BuildQuery {
+                tags: routed.texts("t"),
+                dockerfile: routed.text("dockerfile").to_owned(),
+                labels: routed.text("labels").to_owned(),
+            };
+            host.with(|model, _| model.begin_build(&query, &extras.body))
+                .map(|plan| Reply::Build(Box::new(plan)))
         }
         Operation::Tag => {
             let (repository, tag) = (routed.text("repo"), routed.text("tag"));

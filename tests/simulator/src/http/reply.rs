@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 
 use crate::follow::Following;
-use crate::model::{PullPlan, PushPlan, Refusal};
+use crate::model::{BuildPlan, PullPlan, PushPlan, Refusal};
 
 /// The body of an answer. An error in it ends the connection in the middle.
 pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -28,6 +28,8 @@ pub(super) enum Reply {
     Pull(Vec<PullPlan>),
     /// The lines of a push, and what it does.
     Push(Box<PushPlan>),
+    /// The lines of a build, and what it does.
+    Build(Box<BuildPlan>),
 }
 
 impl From<Refusal> for Reply {

@@ -26,6 +26,12 @@ impl Routed {
         found.map_or("", |(_, value)| value)
     }
 
+    /// All values of a parameter.
+    pub(super) fn texts(&self, key: &str) -> Vec<String> {
+        let found = self.query.iter().filter(|(name, _)| name == key);
+        found.map(|(_, value)| value.clone()).collect()
+    }
+
     /// A boolean, by the Engine's rule of what is false.
     pub(super) fn flag(&self, key: &str) -> bool {
         let text = self.text(key).trim().to_ascii_lowercase();
@@ -37,6 +43,7 @@ impl Routed {
         match self.operation {
             Some(Operation::Pull) => self.text("fromImage"),
             Some(Operation::Create) => self.text("name"),
+            Some(Operation::Build) => self.text("t"),
             _ => &self.name,
         }
     }
@@ -108,6 +115,7 @@ fn find(method: &str, segments: &[&str]) -> Option<(Operation, String)> {
         ("GET", ["info"]) => plain(O::Info),
         ("GET", ["system", "df"]) => plain(O::DiskUsage),
         ("POST", ["auth"]) => plain(O::Login),
+        ("POST", ["build"]) => plain(O::Build),
         ("GET", ["images", "json"]) => plain(O::ListImages),
         ("POST", ["images", "create"]) => plain(O::Pull),
         ("POST", ["images", "prune"]) => plain(O::PruneImages),

@@ -75,6 +75,7 @@ pub(super) async fn serve(
     let mut response = match reply {
         Reply::Pull(plans) => transfer(&host, Work::Pull(plans), fault, in_flight),
         Reply::Push(plan) => transfer(&host, Work::Push(*plan), fault, in_flight),
+        Reply::Build(plan) => transfer(&host, Work::Build(*plan), fault, in_flight),
         Reply::Json(status, value) => {
             let bytes = Bytes::from(json_bytes(&value));
             plain(&control, status, JSON, bytes, fault, in_flight).await

@@ -17,9 +17,9 @@ use super::fault::HttpFault;
 use super::reply::Body;
 use crate::follow::Following;
 use crate::host::SimHost;
-use crate::model::{PullPlan, PushPlan, Step};
+use crate::model::{BuildPlan, PullPlan, PushPlan, Step};
 
-/// A pull or a push under way.
+/// A pull, a push, or a build under way.
 pub(super) struct Transfer {
     pub host: Arc<SimHost>,
     pub work: Work,
@@ -31,6 +31,7 @@ pub(super) struct Transfer {
 pub(super) enum Work {
     Pull(Vec<PullPlan>),
     Push(PushPlan),
+    Build(BuildPlan),
 }
 
 /// Where a transfer stands.
@@ -46,6 +47,7 @@ impl Transfer {
         let steps: Vec<Step> = match &self.work {
             Work::Pull(plans) => plans.iter().flat_map(|plan| plan.steps.clone()).collect(),
             Work::Push(plan) => plan.steps.clone(),
+            Work::Build(plan) => plan.steps.clone(),
         };
         let begin = Position { transfer: self, steps: steps.into_iter(), lines: 0 };
         body(stream::unfold(Some(begin), |position| async { next(position?).await }))
@@ -59,6 +61,7 @@ impl Transfer {
                 }
             }
             Work::Push(plan) => model.finish_push(now, plan),
+            Work::Build(plan) => model.finish_build(now, plan),
         });
         self.in_flight.whole();
     }

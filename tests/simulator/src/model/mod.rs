@@ -5,6 +5,7 @@
 //! [`crate::SimHost`] adds a clock and a lock.
 
 mod behaviour;
+mod build;
 mod container;
 mod content;
 mod create;
@@ -39,6 +40,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 pub use behaviour::{Behaviour, HealthScript, OnStop, StartError};
+pub use build::{BuildPlan, BuildQuery};
 pub use container::{
     Address, Container, Endpoint, Health, Mount, Probe, PublishedPort, State, Status,
 };

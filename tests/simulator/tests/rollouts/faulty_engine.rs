@@ -282,6 +282,8 @@ impl ContainerEngine for FaultyEngine {
 
 impl ExecEngine for FaultyEngine {}
 
+impl BuildEngine for FaultyEngine {}
+
 #[async_trait]
 impl NetworkEngine for FaultyEngine {
     async fn list_networks(&self, listing: &NetworkListing) -> Result<Listing<NetworkSummary>> {
