@@ -70,7 +70,7 @@ install_engine() {
         as_root ln -s /dev/null /etc/systemd/system/ssh.service
     fi
     # A busybox that is not static does not run in an image that holds nothing else.
-    apt_install docker.io docker-registry busybox-static apache2-utils openssh-server openssh-client
+    apt_install docker.io docker-registry busybox-static apache2-utils openssh-server openssh-client tmux
 }
 
 # buf, from npm.

@@ -184,6 +184,7 @@ pub const SETTINGS: &[Setting] = &[
     row("stop_timeout", Body, "StopTimeout", One, Rule::Own),
     row("tty", Body, "Tty", One, Rule::Any),
     row("open_stdin", Body, "OpenStdin", One, Rule::Any),
+    row("stdin_once", Body, "StdinOnce", One, Rule::Any),
     row("pid_mode", Host, "PidMode", One, Rule::Mode(&["host"])),
     row("ipc_mode", Host, "IpcMode", One, Rule::Mode(&["private", "shareable", "host", "none"])),
     row("sysctls", Host, "Sysctls", Map, Rule::Text),

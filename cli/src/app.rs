@@ -1,20 +1,25 @@
 //! What every command needs: the printer, the global flags, and the connection.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::ffi::OsString;
 use std::time::Duration;
 
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 use wharf::client::Bearer;
+use wharf::v1::build_service_client::BuildServiceClient;
 use wharf::v1::container_service_client::ContainerServiceClient;
+use wharf::v1::event_service_client::EventServiceClient;
 use wharf::v1::exec_service_client::ExecServiceClient;
+use wharf::v1::file_service_client::FileServiceClient;
 use wharf::v1::host_service_client::HostServiceClient;
 use wharf::v1::image_service_client::ImageServiceClient;
 use wharf::v1::log_service_client::LogServiceClient;
 use wharf::v1::network_service_client::NetworkServiceClient;
 use wharf::v1::registry_service_client::RegistryServiceClient;
 use wharf::v1::rollout_service_client::RolloutServiceClient;
+use wharf::v1::stats_service_client::StatsServiceClient;
 use wharf::v1::system_service_client::SystemServiceClient;
 use wharf::v1::volume_service_client::VolumeServiceClient;
 
@@ -46,6 +51,17 @@ pub struct App {
     pub timeout: Option<Duration>,
     /// What to print after Ctrl-C, which depends on how far the command has come.
     pub on_interrupt: RefCell<Option<String>>,
+    /// Whether Ctrl-C is for a container, or for another program that has the terminal for a while,
+    /// and so doesn't end this one.
+    pub passes_signals: Cell<bool>,
+}
+
+impl App {
+    /// Waits for a Ctrl-C that is to end this program.
+    pub async fn interrupted(&self) {
+        // Without a handler, Ctrl-C ends the program in any case.
+        while tokio::signal::ctrl_c().await.is_ok() && self.passes_signals.get() {}
+    }
 }
 
 /// A connected server.
@@ -65,6 +81,25 @@ impl App {
         let load = crate::contexts::Contexts::load;
         let context = server::choose(&self.server, &self.server_tls, &environment, load)?;
         server::open(&context, environment.token.as_deref())
+    }
+
+    /// The flags with which another run of this program uses the same server.
+    pub fn server_flags(&self) -> Vec<OsString> {
+        let (server, tls) = (&self.server, &self.server_tls);
+        let texts = [
+            ("--server", &server.server),
+            ("--context", &server.context),
+            ("--tls-server-name", &tls.tls_server_name),
+        ];
+        let files = [
+            ("--token-file", &server.token_file),
+            ("--tls-ca", &tls.tls_ca),
+            ("--tls-cert", &tls.tls_cert),
+            ("--tls-key", &tls.tls_key),
+        ];
+        let texts = texts.iter().filter_map(|(flag, text)| Some((*flag, text.as_ref()?.into())));
+        let files = files.iter().filter_map(|(flag, file)| Some((*flag, file.as_ref()?.into())));
+        texts.chain(files).flat_map(|(flag, value): (_, OsString)| [flag.into(), value]).collect()
     }
 
     /// Connects to the server.
@@ -103,14 +138,18 @@ macro_rules! clients {
 
 impl Connection {
     clients! {
+        builds: BuildServiceClient,
         containers: ContainerServiceClient,
+        events: EventServiceClient,
         exec: ExecServiceClient,
+        files: FileServiceClient,
         logs: LogServiceClient,
         images: ImageServiceClient,
         hosts: HostServiceClient,
         networks: NetworkServiceClient,
         registries: RegistryServiceClient,
         rollouts: RolloutServiceClient,
+        stats: StatsServiceClient,
         system: SystemServiceClient,
         volumes: VolumeServiceClient,
     }

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    completion, container, context, host, image, inspect, login, man, network, registry, rollout,
-    system, volume,
+    completion, container, context, events, host, image, inspect, login, man, network, registry,
+    rollout, system, volume,
 };
 use crate::duration::{self, Deadline};
 use crate::exit::Failure;
@@ -85,10 +85,10 @@ impl Arguments {
 /// The verbs.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Docker hosts: add, rm, ls, inspect, label, check, import
+    /// Docker hosts: add, rm, ls, inspect, label, cordon, uncordon, check, import
     #[command(subcommand)]
     Host(host::Command),
-    /// Images: ls, pull, push, tag, rm, inspect, history, prune
+    /// Images: ls, build, pull, push, tag, rm, inspect, history, prune, send, save, load
     #[command(subcommand)]
     Image(image::Command),
     /// Containers: ls, create, run, start, stop, rm, prune, and more
@@ -114,20 +114,30 @@ pub enum Command {
     Ps(container::list::Args),
     /// List images
     Images(image::list::Args),
+    /// Build an image from a Dockerfile
+    Build(image::build::Args),
     /// Pull an image
     Pull(image::pull::Args),
     /// Push an image to its registry
     Push(image::push::Args),
     /// Add a name to an image
     Tag(image::tag::Args),
+    /// Save images of one host as an archive
+    Save(image::save::Args),
+    /// Load an archive of images on hosts
+    Load(image::load::Args),
     /// Remove images
     Rmi(image::remove::Args),
     /// Create a container
     Create(container::create::CreateArgs),
     /// Create a container and start it
-    Run(container::create::RunArgs),
+    Run(container::run::Args),
     /// Run a command in running containers
     Exec(container::exec::Args),
+    /// Take part in the own command of a running container
+    Attach(container::attach::Args),
+    /// Copy files to and from containers
+    Cp(container::copy::Args),
     /// Start containers
     Start(container::lifecycle::StartArgs),
     /// Stop containers
@@ -148,6 +158,8 @@ pub enum Command {
     Wait(container::wait::Args),
     /// Show the logs of containers, also of many hosts as one stream
     Logs(container::logs::Args),
+    /// Show what containers use: processors, memory, network, and block devices
+    Stats(container::stats::Args),
     /// Remove containers
     Rm(container::remove::Args),
     /// Show the Engine's details of containers, images, networks, or volumes
@@ -162,6 +174,8 @@ pub enum Command {
     Login(login::LoginArgs),
     /// Remove registry credentials from the server
     Logout(login::LogoutArgs),
+    /// Show what happens on hosts, as one stream
+    Events(events::Args),
     /// Show information about hosts and their Engines
     Info(system::InfoArgs),
     /// Show versions of this program and the server; with -H, -l, or -A also of Engines
@@ -180,6 +194,10 @@ impl Command {
         let what = match self {
             Self::Pull(_) | Self::Image(image::Command::Pull(_)) => "pulls in progress continue",
             Self::Push(_) | Self::Image(image::Command::Push(_)) => "pushes in progress continue",
+            Self::Image(image::Command::Send(_)) => "transfers in progress continue",
+            Self::Build(_) | Self::Image(image::Command::Build(_)) => {
+                return Some("interrupted; builds in progress are cancelled".to_owned());
+            }
             Self::Create(_)
             | Self::Run(_)
             | Self::Container(container::Command::Create(_) | container::Command::Run(_)) => {

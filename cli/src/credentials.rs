@@ -1,5 +1,5 @@
 //! Registry credentials of this machine's user: `~/.docker/config.json` (or `$DOCKER_CONFIG`)
-//! with its `credHelpers` and `credsStore`. Called by pull, push, create and run.
+//! with its `credHelpers` and `credsStore`. Called by pull, push, build, create and run.
 //!
 //! Every problem is only a warning: the server may have a login, or none may be needed.
 //! Secrets and the output of helpers are never printed.
@@ -21,7 +21,12 @@ const NOT_FOUND: &str = "credentials not found";
 
 /// The credentials for the registry of an image, if there are any.
 pub async fn for_image(printer: &Printer, reference: &str) -> Option<RegistryCredentials> {
-    let registry = registry_of(reference).to_owned();
+    for_registry(printer, registry_of(reference)).await
+}
+
+/// The credentials for a registry, if there are any.
+pub async fn for_registry(printer: &Printer, registry: &str) -> Option<RegistryCredentials> {
+    let registry = registry.to_owned();
     let path = config_file()?;
     // A helper may prompt the user; Ctrl-C must still work.
     let looked_up = {
@@ -85,7 +90,7 @@ fn look_up(path: &std::path::Path, registry: &str) -> Result<Option<RegistryCred
 }
 
 /// The registry of a reference: its first part, if that looks like a host.
-fn registry_of(reference: &str) -> &str {
+pub fn registry_of(reference: &str) -> &str {
     match reference.split_once('/') {
         Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => match first {
             "index.docker.io" | "registry-1.docker.io" => "docker.io",

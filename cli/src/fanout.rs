@@ -51,6 +51,8 @@ pub struct Report {
 pub struct CallReport {
     /// All hosts of the call, sorted; `None` if the server refused the call.
     pub hosts: Option<Vec<String>>,
+    /// Hosts that the server left out because they are cordoned, sorted.
+    pub cordoned: Vec<String>,
     /// The outcome of each host that ended.
     pub outcomes: BTreeMap<String, HostOutcome>,
     /// The status after the last message.
@@ -145,6 +147,7 @@ fn take<M: FanoutResponse>(
         (_, Some(Envelope::Started(started))) => {
             observer.started(&started.hosts);
             call.hosts = Some(started.hosts);
+            call.cordoned = started.cordoned;
         }
         (host, Some(Envelope::Outcome(outcome))) => {
             observer.outcome(&host, &outcome);

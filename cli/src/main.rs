@@ -11,14 +11,18 @@
 //! - [`targets`], [`spec`], [`duration`], [`moment`]: convert arguments to parts of a request; pure.
 //! - [`file`]: converts a rollout file (YAML) to a message; pure except for reading.
 //! - [`server`], [`contexts`], [`credentials`]: files and environment of the user.
-//! - [`upload`]: sends local files as the content of a request.
-//! - [`fanout`], [`report`], [`progress`]: read and print the responses of many hosts.
+//! - [`archive`]: local files as tar archives; [`build`]: the context of a build; [`upload`]: sends
+//!   them as the content of a request.
+//! - [`fanout`], [`report`], [`progress`], [`live`]: read and print the responses of many hosts.
+//! - [`overview`]: the full-screen view of `wharf top --fleet`.
 //! - [`view`], [`table`], [`json`], [`status`]: render messages as text; pure.
 //! - [`reach`]: explains why the server cannot be reached; pure.
 //! - [`exit`]: the exit status.
 
 mod app;
+mod archive;
 mod args;
+mod build;
 mod commands;
 mod contexts;
 mod credentials;
@@ -29,11 +33,14 @@ mod file;
 #[cfg(test)]
 mod fuzz;
 mod json;
+mod live;
 mod moment;
+mod overview;
 mod printer;
 mod progress;
 mod reach;
 mod report;
+mod resume;
 mod server;
 mod spec;
 mod status;
@@ -43,7 +50,7 @@ mod template;
 mod upload;
 mod view;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -65,6 +72,7 @@ fn main() -> ExitCode {
         targets: arguments.targets,
         timeout: arguments.timeout.map(|deadline| deadline.duration),
         on_interrupt: RefCell::new(arguments.command.goes_on()),
+        passes_signals: Cell::new(false),
     };
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -78,7 +86,7 @@ fn main() -> ExitCode {
         tokio::select! {
             // Biased: the Ctrl-C handler is installed before any work starts.
             biased;
-            _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted(app.on_interrupt.take())),
+            () = app.interrupted() => Err(Failure::Interrupted(app.on_interrupt.take())),
             result = async {
                 checked?;
                 commands::run(&app, arguments.command).await

@@ -1,4 +1,4 @@
-//! Progress of pulls and pushes on stderr: on a terminal, a bar for each host and a total;
+//! Progress of transfers on stderr: on a terminal, a bar for each host and a total;
 //! otherwise, an occasional line for each host.
 
 use std::collections::BTreeMap;
@@ -87,13 +87,13 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// A host is done. `line` describes the result, if it succeeded.
-    pub fn ended(&mut self, host: &str, line: Option<&str>) {
+    /// A host is done. `lines` describe its results, if it succeeded.
+    pub fn ended(&mut self, host: &str, lines: &[String]) {
         self.ended += 1;
         match &mut self.mode {
             Mode::Silent => {}
             Mode::Lines { .. } => {
-                if let Some(line) = line {
+                for line in lines {
                     self.printer.stderr(&format!("{host}: {line}"));
                 }
             }
@@ -142,6 +142,8 @@ pub fn describe(progress: &TransferProgress) -> String {
     if progress.bytes_total > 0 {
         let (done, total) = (progress.bytes_done as f64, progress.bytes_total as f64);
         text += &format!(" {}/{}", units::size(done), units::size(total));
+    } else if progress.bytes_done > 0 {
+        text += &format!(" {}", units::size(progress.bytes_done as f64));
     }
     text
 }
@@ -155,6 +157,8 @@ mod tests {
         let mut progress =
             TransferProgress { status: "Downloading".into(), ..TransferProgress::default() };
         assert_eq!(describe(&progress), "Downloading");
+        progress.bytes_done = 2_000;
+        assert_eq!(describe(&progress), "Downloading 2kB");
         progress.layers_total = 3;
         progress.bytes_total = 2_000_000;
         progress.bytes_done = 1_000_000;

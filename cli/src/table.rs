@@ -48,8 +48,8 @@ impl Column {
 /// The minimum width of a truncated column.
 const NARROWEST: usize = 8;
 
-/// Space between two columns.
-const GAP: u16 = 3;
+/// Space between two columns, in characters.
+pub const GAP: u16 = 3;
 
 /// Formats `rows`, which have a cell for every column, wide or not. The title line comes first.
 /// `width` is the width of the terminal; `None` truncates nothing. If a line doesn't fit even with

@@ -29,6 +29,9 @@ pub struct TargetArgs {
     /// Hosts to exclude
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub exclude: Vec<String>,
+    /// Also change cordoned hosts; reads go to them anyway
+    #[arg(long, hide_short_help = true)]
+    pub include_cordoned: bool,
     /// Time limit per host, such as 10s [default: set by the server]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive, hide_short_help = true)]
     pub host_timeout: Option<Duration>,
@@ -68,6 +71,7 @@ impl TargetArgs {
     pub fn or(&self, before: &Self) -> Self {
         let hosts = if self.is_empty() { before } else { self };
         Self {
+            include_cordoned: self.include_cordoned || before.include_cordoned,
             host_timeout: self.host_timeout.or(before.host_timeout),
             max_parallel: self.max_parallel.or(before.max_parallel),
             ..hosts.clone()
@@ -109,6 +113,7 @@ impl TargetArgs {
             host_timeout: self.host_timeout.map(duration::to_proto),
             max_parallel: self.max_parallel.unwrap_or(0),
             allow_partial: None,
+            include_cordoned: self.include_cordoned,
         }
     }
 

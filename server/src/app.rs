@@ -22,11 +22,14 @@ use tonic_web::GrpcWebLayer;
 use wharf::v1;
 
 use crate::api::auth::{self, AuthLayer};
+use crate::api::builds::Builds;
 use crate::api::call_limit::CallLimit;
 use crate::api::containers::Containers;
 use crate::api::deadline::DeadlineLayer;
 use crate::api::edge::Edge;
+use crate::api::events::Events;
 use crate::api::exec::Exec;
+use crate::api::files::Files;
 use crate::api::hosts::Hosts;
 use crate::api::images::Images;
 use crate::api::incoming::IncomingLayer;
@@ -36,6 +39,7 @@ use crate::api::networks::Networks;
 use crate::api::origin::WebAccess;
 use crate::api::registries::Registries;
 use crate::api::rollouts::RolloutApi;
+use crate::api::stats::Stats;
 use crate::api::system::System;
 use crate::api::volumes::Volumes;
 use crate::config::{Access, Config, ConfigFile, Limits, Listen};
@@ -235,11 +239,15 @@ fn routes(
     // Both versions: the tools of Python still ask for v1alpha.
     Ok(Routes::new(v1::host_service_server::HostServiceServer::new(Hosts::new(Arc::clone(edge))))
         .add_service(v1::image_service_server::ImageServiceServer::new(Images(Arc::clone(edge))))
+        .add_service(v1::build_service_server::BuildServiceServer::new(Builds(Arc::clone(edge))))
         .add_service(v1::container_service_server::ContainerServiceServer::new(Containers(
             Arc::clone(edge),
         )))
+        .add_service(v1::event_service_server::EventServiceServer::new(Events(Arc::clone(edge))))
         .add_service(v1::exec_service_server::ExecServiceServer::new(Exec(Arc::clone(edge))))
+        .add_service(v1::file_service_server::FileServiceServer::new(Files(Arc::clone(edge))))
         .add_service(v1::log_service_server::LogServiceServer::new(Logs(Arc::clone(edge))))
+        .add_service(v1::stats_service_server::StatsServiceServer::new(Stats(Arc::clone(edge))))
         .add_service(v1::network_service_server::NetworkServiceServer::new(Networks(Arc::clone(
             edge,
         ))))

@@ -27,7 +27,7 @@ async fn command_line_names_the_thing_and_the_way_out() -> anyhow::Result<()> {
         (&["create", "-A", "-f", "list.json"], &["list.json", "object"]),
         (&["create", "-A", "-f", "empty.json"], &["image"]),
         (&["create", "-A"], &["no image was given"]),
-        (&["run", "-A", "app"], &["-d"]),
+        (&["run", "-A", "app"], &["no host matches"]),
         (&["create", "-A", "-p", "99999:80", "app"], &["99999"]),
         (&["create", "-A", "-m", "much", "app"], &["much"]),
         (&["create", "-A", "-e", "", "app"], &["-e"]),

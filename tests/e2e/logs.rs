@@ -2,6 +2,6 @@
 //! whatever a line is like.
 
 mod forms;
-mod process;
+pub mod process;
 mod restarts;
 mod successor;

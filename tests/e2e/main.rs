@@ -1,20 +1,26 @@
 //! End to end: real Docker Engines, real registries, the real binaries. A file is a behaviour.
 
+mod attach;
 mod bad_input;
+mod build;
 mod containers;
 mod contract;
+mod cordons;
 mod create;
 mod create_flags;
 mod create_settings;
 mod credentials;
 mod durability;
+mod events;
 mod exec;
+mod files;
 mod generations;
 mod hosts;
 mod images;
 mod logs;
 mod networks_volumes;
 mod other_clients;
+mod overview;
 mod partial_failure;
 mod pressure;
 mod pulls;
@@ -26,8 +32,10 @@ mod rollout_features;
 mod rollout_host;
 mod rollouts;
 mod rollouts_kill;
+mod send;
 mod shutdown;
 mod ssh;
+mod stats;
 mod support;
 mod testbed_works;
 mod tls;

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 /// What a fresh Debian or Ubuntu needs for the testbed. `scripts/lib.sh` installs the same list.
 pub const APT_GET: &str = "apt-get install -y --no-install-recommends \
                            docker.io docker-registry busybox-static apache2-utils \
-                           openssh-server openssh-client";
+                           openssh-server openssh-client tmux";
 
 /// The path of a system program such as `dockerd`. Looks where root's daemons are, too, which
 /// the PATH of an ordinary user leaves out.

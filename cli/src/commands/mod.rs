@@ -3,6 +3,7 @@
 pub mod completion;
 pub mod container;
 pub mod context;
+pub mod events;
 pub mod host;
 pub mod image;
 pub mod inspect;
@@ -17,6 +18,7 @@ pub mod volume;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use wharf::fanout::FanoutResponse;
 use wharf::v1::host_selector::Selection;
 use wharf::v1::{Filter, HostSelector, ListHostsRequest};
@@ -25,6 +27,7 @@ use crate::app::{App, Connection};
 use crate::args::Command;
 use crate::exit::Failure;
 use crate::fanout::{self, Observer, Opening};
+use crate::moment;
 use crate::report;
 use crate::report::listing::{Listing, Look, View};
 use crate::report::transfers::{Step, Transferred, Transfers};
@@ -55,13 +58,18 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Context(command) => context::run(app, command),
         Command::Ps(args) => container::list::run(app, args).await,
         Command::Images(args) => image::list::run(app, args).await,
+        Command::Build(args) => image::build::run(app, args).await,
         Command::Pull(args) => image::pull::run(app, args).await,
         Command::Push(args) => image::push::run(app, args).await,
         Command::Tag(args) => image::tag::run(app, args).await,
+        Command::Save(args) => image::save::run(app, args).await,
+        Command::Load(args) => image::load::run(app, args).await,
         Command::Rmi(args) => image::remove::run(app, args).await,
         Command::Create(args) => container::create::create(app, args).await,
-        Command::Run(args) => container::create::run(app, args).await,
+        Command::Run(args) => container::run::run(app, args).await,
         Command::Exec(args) => container::exec::run(app, args).await,
+        Command::Attach(args) => container::attach::run(app, args).await,
+        Command::Cp(args) => container::copy::run(app, args).await,
         Command::Start(args) => container::lifecycle::start(app, args).await,
         Command::Stop(args) => container::lifecycle::stop(app, args).await,
         Command::Restart(args) => container::lifecycle::restart(app, args).await,
@@ -72,12 +80,14 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Update(args) => container::update::run(app, args).await,
         Command::Wait(args) => container::wait::run(app, args).await,
         Command::Logs(args) => container::logs::run(app, args).await,
+        Command::Stats(args) => container::stats::run(app, args).await,
         Command::Rm(args) => container::remove::run(app, args).await,
         Command::Inspect(args) => inspect::run(app, args).await,
         Command::Top(args) => container::top::run(app, args).await,
         Command::Changes(args) => container::changes::run(app, args).await,
         Command::Login(args) => login::login(app, args).await,
         Command::Logout(args) => login::logout(app, args).await,
+        Command::Events(args) => events::run(app, args).await,
         Command::Info(args) => system::info(app, args).await,
         Command::Version(args) => system::version(app, args).await,
         Command::Df(args) => system::df(app, args).await,
@@ -224,6 +234,26 @@ pub fn filters(given: &[String]) -> Result<Vec<Filter>, Failure> {
         by_key.entry(key).or_default().push(value.to_owned());
     }
     Ok(by_key.into_iter().map(|(key, values)| Filter { key: key.to_owned(), values }).collect())
+}
+
+/// The flags `--since` and `--until`, for a request.
+pub fn since_and_until(
+    since: &Option<String>,
+    until: &Option<String>,
+) -> Result<(Option<prost_types::Timestamp>, Option<prost_types::Timestamp>), Failure> {
+    let now = Timestamp::now();
+    let time = |flag: &str, text: &Option<String>| {
+        let Some(text) = text else { return Ok(None) };
+        let time = moment::parse(text, now, &TimeZone::system());
+        time.map(Some).map_err(|problem| Failure::Usage(format!("{flag}: {problem}")))
+    };
+    let (since, until) = (time("--since", since)?, time("--until", until)?);
+    if let (Some(since), Some(until)) = (since, until)
+        && until < since
+    {
+        return Err(Failure::Usage(format!("--until ({until}) is before --since ({since})")));
+    }
+    Ok((since.map(moment::to_proto), until.map(moment::to_proto)))
 }
 
 #[cfg(test)]

@@ -9,11 +9,10 @@ use wharf::v1::{
     HostOutcome, ItemResult, LogChunk, LogContainer, LogGap, LogPosition, OutputSource,
 };
 
-use super::{failed_of, host_failed, outcome_error, status_error};
+use super::{failed_of, host_away, host_failed, outcome_error, status_error};
 use crate::fanout::Observer;
 use crate::json;
 use crate::printer::{Printer, Stream};
-use crate::status::ErrorText;
 use crate::view::log_text::{Assembler, colour, for_terminal};
 
 /// Prints logs as they come.
@@ -144,17 +143,7 @@ impl<'a> Logs<'a> {
             self.event(host, "gap", fields);
             return;
         }
-        match &gap.away {
-            None => {
-                let why = gap.status.as_ref().map(|status| ErrorText::of_rpc(status).message);
-                let why = why.unwrap_or_default();
-                self.printer.warning(&format!("{host}: away, connecting again: {why}"));
-            }
-            Some(away) => {
-                let seconds = crate::duration::milliseconds(away) / 1000.0;
-                self.printer.note(&format!("{host}: back after {seconds:.1} s"));
-            }
-        }
+        host_away(self.printer, host, gap.status.as_ref(), gap.away.as_ref());
     }
 
     fn item(&mut self, host: &str, item: &ItemResult) {

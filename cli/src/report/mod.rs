@@ -1,13 +1,19 @@
 //! Reports a fan-out: observers that print responses as they arrive, and the final summary.
 //!
+//! - [`builds`]: output of builds, then one result for each host.
+//! - [`events`]: what happens on hosts.
 //! - [`listing`]: reads that fill a table.
 //! - [`actions`]: writes on containers and images by name.
 //! - [`logs`]: logs of containers.
+//! - [`stats`]: what containers use.
 //! - [`transfers`]: pull, push, and create, with progress.
 
 pub mod actions;
+pub mod builds;
+pub mod events;
 pub mod listing;
 pub mod logs;
+pub mod stats;
 pub mod transfers;
 
 use tonic::Code;
@@ -16,7 +22,7 @@ use wharf::v1::HostOutcome;
 
 use crate::app::is_timeout;
 use crate::exit::Failure;
-use crate::fanout::{CallReport, Report};
+use crate::fanout::{CallReport, Observer, Report};
 use crate::json;
 use crate::printer::Printer;
 use crate::status::{ErrorText, code_name, is_ok};
@@ -35,6 +41,38 @@ pub fn failed_of(printer: &Printer, what: &str, error: &ErrorText) {
     let mut lines = error.lines().into_iter();
     printer.error_of(what, &lines.next().unwrap_or_default());
     lines.for_each(|line| printer.stderr(&line));
+}
+
+/// Reports only the hosts that failed: for calls that are a part of something.
+pub struct Failures<'a>(pub &'a Printer);
+
+impl<E> Observer<E> for Failures<'_> {
+    fn payload(&mut self, _host: &str, _event: E) {}
+
+    fn outcome(&mut self, host: &str, outcome: &HostOutcome) {
+        if let Some(error) = outcome_error(outcome) {
+            host_failed(self.0, host, &error);
+        }
+    }
+}
+
+/// Reports a host that is away, or, with a time, back.
+pub fn host_away(
+    printer: &Printer,
+    host: &str,
+    why: Option<&pb::Status>,
+    away: Option<&prost_types::Duration>,
+) {
+    match away {
+        None => {
+            let why = why.map(|status| ErrorText::of_rpc(status).message).unwrap_or_default();
+            printer.warning(&format!("{host}: away, connecting again: {why}"));
+        }
+        Some(away) => {
+            let seconds = crate::duration::milliseconds(away) / 1000.0;
+            printer.note(&format!("{host}: back after {seconds:.1} s"));
+        }
+    }
 }
 
 /// The error of an outcome, unless it is success.
@@ -60,6 +98,12 @@ pub fn finish(printer: &Printer, report: &Report) -> Result<(), Failure> {
     }
     let (mut succeeded, mut all) = (0, 0);
     for call in &report.calls {
+        if !call.cordoned.is_empty() {
+            let hosts = call.cordoned.join(", ");
+            printer.warning(&format!(
+                "cordoned and left out: {hosts}; to see why, run: wharf host ls; to include them, use --include-cordoned"
+            ));
+        }
         match &call.hosts {
             Some(hosts) => {
                 succeeded += call.outcomes.values().filter(|o| is_ok(o.status.as_ref())).count();

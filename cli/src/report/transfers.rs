@@ -1,4 +1,4 @@
-//! Pull, push, and create: progress while a host is working, then one result for each host.
+//! Pull, push, load, and create: progress while a host is working, then its results, mostly one.
 
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ pub struct Transfers<'a, T, F> {
     printer: &'a Printer,
     progress: Progress<'a>,
     extract: F,
-    results: BTreeMap<String, T>,
+    results: BTreeMap<String, Vec<T>>,
     rows: Vec<Vec<String>>,
 }
 
@@ -107,19 +107,22 @@ impl<T: Transferred, E, F: FnMut(E) -> Option<Step<T>>> Observer<E> for Transfer
         match (self.extract)(event) {
             Some(Step::Progress(progress)) => self.progress.update(host, &progress),
             Some(Step::Result(result)) => {
-                self.results.insert(host.to_owned(), result);
+                self.results.entry(host.to_owned()).or_default().push(result);
             }
             None => {}
         }
     }
 
     fn outcome(&mut self, host: &str, outcome: &HostOutcome) {
-        let result = self.results.remove(host);
+        let results = self.results.remove(host).unwrap_or_default();
         let error = outcome_error(outcome);
-        let line = result.as_ref().filter(|_| error.is_none()).map(|r| r.line(outcome.changed));
-        self.progress.ended(host, line.as_deref());
-        if let Some(result) = result.filter(|result| error.is_none() || result.survives_failure()) {
-            self.print(host, &result, outcome.changed);
+        let lines: Vec<String> = match error {
+            None => results.iter().map(|result| result.line(outcome.changed)).collect(),
+            Some(_) => Vec::new(),
+        };
+        self.progress.ended(host, &lines);
+        for result in results.iter().filter(|it| error.is_none() || it.survives_failure()) {
+            self.print(host, result, outcome.changed);
         }
         if let Some(error) = error {
             host_failed(self.printer, host, &error);

@@ -86,6 +86,7 @@ impl ContainerFlags {
                 .map(|s| duration::to_proto(Duration::from_secs(s.into()))),
             tty: self.tty,
             open_stdin: self.interactive,
+            stdin_once: None,
             pid_mode: text("pid_mode", self.pid),
             ipc_mode: text("ipc_mode", self.ipc),
             userns_mode: text("userns_mode", self.userns),

@@ -1,9 +1,10 @@
 //! Hosts in a listing: the inventory entry and the status of the host.
 
 use serde_json::{Map, Value};
-use wharf::v1::{Host, HostSource, HostStatus};
+use wharf::v1::{Host, HostCordon, HostSource, HostStatus};
 
 use super::labels;
+use super::units::rfc3339;
 use crate::duration;
 use crate::json;
 use crate::status::ErrorText;
@@ -54,7 +55,7 @@ impl Known {
                 None => "not checked".to_owned(),
                 Some(Ok(_)) => "reachable".to_owned(),
                 Some(Err(error)) => error.short(),
-            },
+            } + if self.host.cordon.is_some() { ", cordoned" } else { "" },
             of(engine),
             of(|status| status.api_version.clone()),
             of(|status| format!("{}/{}", status.containers_running, status.containers)),
@@ -80,7 +81,8 @@ impl Known {
     /// Warnings for the operator.
     pub fn warnings(&self) -> Vec<String> {
         let of_host = self.answer.iter().flatten().flat_map(|status| status.warnings.iter());
-        self.host.warnings.iter().chain(of_host).cloned().collect()
+        let cordon = self.host.cordon.as_ref().map(cordon);
+        cordon.into_iter().chain(self.host.warnings.iter().chain(of_host).cloned()).collect()
     }
 
     /// The line for programs: the entry, and `status` or `error` if the host was contacted.
@@ -107,6 +109,13 @@ pub fn source(source: HostSource) -> &'static str {
         HostSource::Local => "local",
         HostSource::Unspecified => "",
     }
+}
+
+/// Who cordoned a host, when, and why.
+pub fn cordon(cordon: &HostCordon) -> String {
+    let since = rfc3339(cordon.since.as_ref());
+    let why = if cordon.reason.is_empty() { String::new() } else { format!(": {}", cordon.reason) };
+    format!("cordoned by {} at {since}{why}", cordon.principal)
 }
 
 fn tls(host: &Host) -> String {

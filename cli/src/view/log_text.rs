@@ -36,6 +36,13 @@ impl<K: std::hash::Hash + Eq> Assembler<K> {
         }
     }
 
+    /// Passes what is left of one output to `line`.
+    pub fn end(&mut self, key: &K, line: impl FnOnce(&[u8])) {
+        if let Some(rest) = self.0.remove(key) {
+            line(&rest);
+        }
+    }
+
     /// Passes what is left to `line`.
     pub fn finish(&mut self, mut line: impl FnMut(&K, &[u8])) {
         self.0.drain().for_each(|(key, rest)| line(&key, &rest));
@@ -75,6 +82,21 @@ pub fn for_terminal(line: &[u8]) -> String {
         clean.push_str("\x1b[0m");
     }
     clean
+}
+
+/// A line for a pipe or a file: without colours and other attributes of text.
+pub fn without_attributes(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let mut rest = text.strip_suffix('\r').unwrap_or(&text);
+    let mut plain = String::with_capacity(rest.len());
+    while let Some(c) = rest.chars().next() {
+        let length = attribute(rest).unwrap_or_else(|| {
+            plain.push(c);
+            c.len_utf8()
+        });
+        rest = &rest[length..];
+    }
+    plain
 }
 
 /// Bytes of the attribute of text (`ESC [ NUMBERS m`) at the beginning, if there is one.
@@ -123,6 +145,7 @@ mod tests {
     #[test]
     fn a_terminal_gets_colours_and_nothing_else() {
         assert_eq!(for_terminal(b"\x1b[1;31mred\x1b[0m\tx\r"), "\x1b[1;31mred\x1b[0m\tx\x1b[0m");
+        assert_eq!(without_attributes(b"\x1b[91mred\x1b[0m\tx\x1b[2J\r"), "red\tx\x1b[2J");
         assert_eq!(for_terminal(b"a\x1b[2Jb\x1b]0;c\x07d\rx"), "a [2Jb ]0;c d x");
         assert_eq!(for_terminal("e\u{202e}f \u{9b}31m".as_bytes()), "e\u{fffd}f  31m");
         assert_eq!(for_terminal(b"\xff\x1b[31"), "\u{fffd} [31");

@@ -1,6 +1,7 @@
 //! Renders messages in tables. Pure: the current time is an argument.
 
 pub mod containers;
+pub mod events;
 pub mod hosts;
 pub mod images;
 pub mod log_text;
@@ -8,6 +9,7 @@ pub mod networks;
 pub mod plans;
 pub mod rollout_hosts;
 pub mod rollouts;
+pub mod stats;
 pub mod system;
 pub mod units;
 

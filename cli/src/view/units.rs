@@ -22,9 +22,33 @@ pub fn size(bytes: f64) -> String {
         2
     };
     let text = format!("{value:.digits$}");
-    let text =
-        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    format!("{text}{unit}")
+    format!("{}{unit}", without_zeros(&text))
+}
+
+/// Bytes with four digits and binary units, as docker shows memory: `1.234GiB`, `12B`.
+pub fn memory(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    let mut units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    for next in units {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    let digits = match value {
+        _ if value >= 999.95 => 0,
+        _ if value >= 99.995 => 1,
+        _ if value >= 9.9995 => 2,
+        _ => 3,
+    };
+    format!("{}{unit}", without_zeros(&format!("{value:.digits$}")))
+}
+
+/// A number without zeros at the end of its fraction.
+fn without_zeros(text: &str) -> &str {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
 }
 
 /// Seconds per day.
@@ -83,6 +107,22 @@ mod tests {
             (1.2e10, "12GB"),
         ] {
             assert_eq!(size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn memory_has_four_digits() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (1023, "1023B"),
+            (1024, "1KiB"),
+            (12_947_456, "12.35MiB"),
+            (8_200_000_000, "7.637GiB"),
+            (134_217_728, "128MiB"),
+            (1_073_741_823, "1024MiB"),
+            (u64::MAX, "16384PiB"),
+        ] {
+            assert_eq!(memory(bytes), text);
         }
     }
 

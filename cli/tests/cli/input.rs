@@ -62,7 +62,8 @@ fn hosts_that_contradict_each_other() {
 
 #[test]
 fn flags_of_containers() {
-    refused(&["run", "-A", "app"], "wharf run requires -d");
+    refused(&["run", "-H", "a", "-o", "json", "app"], "omit -o json");
+    refused(&["run", "-H", "a", "-it", "app"], "-t needs a terminal");
     refused(&["create", "-A"], "no image was given");
     refused(&["create", "-A", "-p", "99999", "app"], "is not a port");
     refused(&["create", "-A", "-v", "./here:/x", "app"], "must be absolute");

@@ -11,6 +11,7 @@ mod rollout_terms;
 mod rollouts;
 mod script;
 mod signals;
+mod stats;
 mod terminal;
 mod transfers;
 mod writes;

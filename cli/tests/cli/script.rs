@@ -169,7 +169,7 @@ impl Reply {
     /// A fan-out that has started on these hosts.
     pub fn started<M: FanoutResponse>(hosts: &[&str]) -> Stream<M> {
         let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
-        let started = FanoutStarted { hosts, operation_id: "op".into() };
+        let started = FanoutStarted { hosts, operation_id: "op".into(), ..Default::default() };
         let stream = Stream { messages: Vec::new(), outcomes: Vec::new() };
         stream.push("", Envelope::Started(started))
     }

@@ -39,6 +39,8 @@ pub enum Part<R: FanoutResponse> {
 pub struct Answer {
     /// All hosts of the call, sorted.
     pub hosts: Vec<HostName>,
+    /// Hosts that were selected and are left out because they are cordoned, sorted.
+    pub cordoned: Vec<HostName>,
     /// Names the call in the log.
     pub operation_id: String,
     /// Whether the call ends OK although some hosts failed.
@@ -101,9 +103,11 @@ impl<R: FanoutResponse> State<R> {
         match self.next {
             Next::Started => {
                 self.next = Next::Parts;
-                let hosts = self.answer.hosts.iter().map(ToString::to_string).collect();
+                let names = |hosts: &[HostName]| hosts.iter().map(ToString::to_string).collect();
+                let hosts = names(&self.answer.hosts);
+                let cordoned = names(&self.answer.cordoned);
                 let operation_id = self.answer.operation_id.clone();
-                let started = v1::FanoutStarted { hosts, operation_id };
+                let started = v1::FanoutStarted { hosts, operation_id, cordoned };
                 Some(Ok(R::from_envelope(String::new(), Envelope::Started(started))))
             }
             Next::Parts => Some(self.part().await),

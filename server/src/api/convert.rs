@@ -35,6 +35,8 @@ pub struct FanoutSettings {
     pub max_parallel: Option<usize>,
     /// Whether some failures leave the call OK.
     pub allow_partial: Option<bool>,
+    /// Whether a call that changes something also goes to cordoned hosts.
+    pub include_cordoned: bool,
 }
 
 /// The options of a fan-out.
@@ -53,7 +55,8 @@ pub fn fanout_options(options: Option<&v1::FanoutOptions>) -> Result<FanoutSetti
         }
     };
     let max_parallel = (options.max_parallel > 0).then_some(options.max_parallel as usize);
-    Ok(FanoutSettings { host_timeout, max_parallel, allow_partial: options.allow_partial })
+    let v1::FanoutOptions { allow_partial, include_cordoned, .. } = *options;
+    Ok(FanoutSettings { host_timeout, max_parallel, allow_partial, include_cordoned })
 }
 
 /// The ID that makes a retry safe; `None` if there is none.
@@ -104,6 +107,7 @@ pub fn select_problem(error: &SelectError) -> Problem {
         SelectError::UnknownHosts(_) => Reason::HostNotFound,
         SelectError::EmptyInventory => Reason::NoHosts,
         SelectError::NoneMatched { .. } | SelectError::AllExcluded => Reason::NoHostsMatched,
+        SelectError::Cordoned(_) => Reason::HostCordoned,
     };
     Problem::new(reason, error.to_string())
 }

@@ -25,13 +25,14 @@ use super::convert;
 use super::deadline::work_deadline;
 use super::operations::{Identified, Operations, Resumed};
 use super::problem::{Finish, Problem};
+use super::table::host_problem;
 use crate::body::violation::Violations;
-use crate::domain::{Host, HostName};
-use crate::engine::UploadSpace;
+use crate::domain::{Host, HostName, Reason};
+use crate::engine::{Engine, UploadSpace};
 use crate::fleet::fanout::{self, FanoutOptions, HostCall};
 use crate::fleet::inventory::{Inventory, Snapshot};
 use crate::fleet::pool::EnginePool;
-use crate::fleet::select::{self, Selection};
+use crate::fleet::select::{self, Chosen, Selection};
 use crate::fleet::{Done, HostError};
 use crate::store::Store;
 
@@ -86,6 +87,8 @@ pub struct FanoutCall<T> {
     selection: Selection,
     options: FanoutOptions,
     allow_partial: bool,
+    /// Whether cordoned hosts take part.
+    include_cordoned: bool,
     operation_id: Uuid,
     /// Set if the request has an ID.
     write: Option<Identified>,
@@ -140,6 +143,7 @@ impl Edge {
             selection,
             options,
             allow_partial: settings.allow_partial.unwrap_or(!method.mutates),
+            include_cordoned: settings.include_cordoned || !method.mutates,
             operation_id: Uuid::new_v4(),
             write,
             principal: Principal::of(request),
@@ -189,6 +193,25 @@ impl Edge {
         choose(&convert::selection(targets)?, &self.inventory.snapshot())
     }
 
+    /// The same for what changes something on the hosts: without cordoned ones.
+    pub fn select_for_changes(
+        &self,
+        targets: Option<&v1::HostSelector>,
+    ) -> Result<Chosen, Problem> {
+        choose_for_changes(&convert::selection(targets)?, &self.inventory.snapshot())
+    }
+
+    /// The Engine of one host, for calls that are about no other.
+    pub fn engine(&self, host: &HostName) -> Result<Arc<dyn Engine>, Problem> {
+        let snapshot = self.inventory.snapshot();
+        let Some(known) = snapshot.get(host) else {
+            let message =
+                format!("there is no host \"{host}\"; to list hosts, run `wharf host ls`");
+            return Err(Problem::new(Reason::HostNotFound, message));
+        };
+        self.pool.engine(known).map_err(|error| host_problem(host, &error.into()))
+    }
+
     /// Does `work` on every host that the request is for, and answers with the envelope around
     /// it. `order` is what the hosts are to do, as it was checked.
     pub async fn each_host<T, O, W, F>(
@@ -216,14 +239,22 @@ impl Edge {
         F: Future<Output = Result<Done, HostError>> + Send + 'static,
     {
         let snapshot = self.inventory.snapshot();
-        let select = || choose(&call.selection, &snapshot);
+        let mut cordoned = Vec::new();
+        let mut select = || {
+            if call.include_cordoned {
+                return choose(&call.selection, &snapshot);
+            }
+            let chosen = choose_for_changes(&call.selection, &snapshot)?;
+            cordoned.extend(chosen.cordoned.into_iter().map(|(name, _)| name));
+            Ok(chosen.hosts)
+        };
         let resumed = match &call.write {
             Some(write) => self.operations.resume::<T::Response>(write, &snapshot, select).await?,
             None => Resumed::fresh(select()?),
         };
         let Resumed { recorder, names, recorded, hosts } = resumed;
         call.log(&names);
-        let answer = call.answer(names);
+        let answer = call.answer(names, cordoned);
         let order = Arc::new(order);
         let work = move |call: HostCall<EventOf<T>>| match recorder.clone() {
             Some(recorder) => {
@@ -257,6 +288,10 @@ fn choose(selection: &Selection, snapshot: &Snapshot) -> Result<Vec<Arc<Host>>, 
     select::select(selection, snapshot).map_err(|error| convert::select_problem(&error))
 }
 
+fn choose_for_changes(selection: &Selection, snapshot: &Snapshot) -> Result<Chosen, Problem> {
+    select::select_for_changes(selection, snapshot).map_err(|error| convert::select_problem(&error))
+}
+
 /// The first of many names, and the number of others.
 pub fn some(names: impl ExactSizeIterator<Item = String>) -> String {
     let more = names.len().saturating_sub(MOST_NAMES);
@@ -286,9 +321,10 @@ impl<T> FanoutCall<T> {
         self
     }
 
-    fn answer(&self, hosts: Vec<HostName>) -> Answer {
+    fn answer(&self, hosts: Vec<HostName>, cordoned: Vec<HostName>) -> Answer {
         Answer {
             hosts,
+            cordoned,
             operation_id: self.operation_id.to_string(),
             allow_partial: self.allow_partial,
             mutates: self.method.mutates,

@@ -1,6 +1,7 @@
 //! `ExecService`: commands in containers. One command on many hosts is here; an interactive session
 //! is in `session`.
 
+mod attach;
 mod session;
 
 use std::sync::Arc;

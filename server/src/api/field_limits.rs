@@ -46,11 +46,14 @@ const PROFILES: Limit = Limit { bytes: 1 << 20, ..DEFAULT };
 /// As much as the inspection of a container may have.
 const ENGINE_JSON: Limit = Limit { bytes: 3 << 20, ..DEFAULT };
 
-/// Of standard input, in one message.
+/// Of standard input, or of an upload, in one message.
 const INPUT: Limit = Limit { bytes: 1 << 20, ..DEFAULT };
 
 /// The fields that need more than the default. They are also listed in docs/api.md.
-pub const OTHERS: [(&str, Limit); 22] = [
+pub const OTHERS: [(&str, Limit); 28] = [
+    ("BuildImageRequest.build_args", ARGUMENTS),
+    ("BuildImageRequest.chunk", INPUT),
+    ("BuildImageRequest.labels", LABELS),
     ("CommandSpec.command", ARGUMENTS),
     ("CommandSpec.env", ARGUMENTS),
     ("ContainerSpec.command", ARGUMENTS),
@@ -65,14 +68,17 @@ pub const OTHERS: [(&str, Limit); 22] = [
     ("HealthCheck.test", ARGUMENTS),
     ("HostNames.names", HOSTS),
     ("HostSelector.exclude", HOSTS),
+    ("LoadImagesRequest.chunk", INPUT),
     ("RegistryCredentials.identity_token", PASSWORD),
     ("RegistryCredentials.password", PASSWORD),
     ("RolloutPolicy.drain", ARGUMENTS),
     ("RolloutPolicy.verify", ARGUMENTS),
+    ("StreamEventsRequest.after", HOSTS),
     ("StreamLogsRequest.after", POSITIONS),
     ("TlsMaterial.ca_pem", CERTIFICATE),
     ("TlsMaterial.certificate_pem", CERTIFICATE),
     ("TlsMaterial.private_key_pem", CERTIFICATE),
+    ("UploadArchiveRequest.chunk", INPUT),
 ];
 
 /// Maximum number of fields to report.

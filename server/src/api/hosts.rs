@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use futures_util::future::BoxFuture;
 use prost::Message;
 use tonic::{Request, Response, Status};
 use wharf::v1;
@@ -13,6 +14,7 @@ use wharf::v1::add_host_request::Tls;
 use wharf::v1::host_service_server::HostService;
 
 use super::audit::Subject;
+use super::auth::Principal;
 use super::convert;
 use super::edge::{Edge, ResponseStream, checked, some};
 use super::problem::Finish;
@@ -21,8 +23,8 @@ use super::size::{FRAME, FULL};
 use super::system_views;
 use crate::body::violation::Violations;
 use crate::domain::{
-    Host, HostAddress, HostName, HostSource, LabelKey, Labels, Reason, Secret, TlsMaterial,
-    TlsPart, Transport, quoted,
+    Cordon, CordonReason, Host, HostAddress, HostName, HostSource, LabelKey, Labels, Reason,
+    Secret, TlsMaterial, TlsPart, Transport, quoted,
 };
 use crate::fleet::Done;
 use crate::fleet::inventory::{InventoryError, NewHost, NewTls, Snapshot};
@@ -165,6 +167,37 @@ impl HostService for Hosts {
         self.edge.once(&request, work).await
     }
 
+    async fn cordon_hosts(
+        &self,
+        request: Request<v1::CordonHostsRequest>,
+    ) -> Result<Response<v1::CordonHostsResponse>, Status> {
+        let reason = checked(&request, |violations, message| {
+            violations.check("reason", CordonReason::parse(&message.reason))
+        })?;
+        let by = Principal::of(&request).to_string();
+        let targets = request.get_ref().targets.clone();
+        let change = self.set_cordon(Subject::of(&request), targets)?;
+        let cordon = Cordon { reason, by, since: in_millis(SystemTime::now()) };
+        let work = move |_| async move {
+            let (hosts, changed) = change(Some(cordon)).await?;
+            Ok(v1::CordonHostsResponse { hosts, changed })
+        };
+        self.edge.once(&request, work).await
+    }
+
+    async fn uncordon_hosts(
+        &self,
+        request: Request<v1::UncordonHostsRequest>,
+    ) -> Result<Response<v1::UncordonHostsResponse>, Status> {
+        let targets = request.get_ref().targets.clone();
+        let change = self.set_cordon(Subject::of(&request), targets)?;
+        let work = move |_| async move {
+            let (hosts, changed) = change(None).await?;
+            Ok(v1::UncordonHostsResponse { hosts, changed })
+        };
+        self.edge.once(&request, work).await
+    }
+
     async fn remove_host(
         &self,
         request: Request<v1::RemoveHostRequest>,
@@ -207,7 +240,34 @@ impl HostService for Hosts {
     }
 }
 
+/// The change of a cordon: the hosts after it, and the names of those that it changed.
+type CordonChange = BoxFuture<'static, Result<(Vec<v1::Host>, Vec<String>), Problem>>;
+
 impl Hosts {
+    /// Checks the selection; what is returned changes the cordons of its hosts.
+    fn set_cordon(
+        &self,
+        subject: Subject,
+        targets: Option<v1::HostSelector>,
+    ) -> Result<impl FnOnce(Option<Cordon>) -> CordonChange + Send + use<>, Problem> {
+        convert::selection(targets.as_ref())?;
+        let edge = Arc::clone(&self.edge);
+        Ok(move |cordon| -> CordonChange {
+            Box::pin(async move {
+                let names: Vec<_> =
+                    edge.select(targets.as_ref())?.iter().map(|host| host.name.clone()).collect();
+                subject.say(format_args!("hosts={}", some(names.iter().map(ToString::to_string))));
+                let set = edge.inventory.set_cordon(names, cordon).await;
+                let changes = set.map_err(|error| inventory_problem(&error))?;
+                let snapshot = edge.inventory.snapshot();
+                let hosts = changes.iter().filter_map(|(name, _)| snapshot.get(name));
+                let hosts = hosts.map(|host| view(host, &snapshot)).collect();
+                let changed = changes.into_iter().filter(|(_, changed)| *changed);
+                Ok((hosts, changed.map(|(name, _)| name.to_string()).collect()))
+            })
+        })
+    }
+
     /// Stores the Engine ID of a host; returns warnings if other hosts reported the same.
     fn same_engine(&self, host: &HostName, engine_id: &str) -> Vec<String> {
         if engine_id.is_empty() {
@@ -283,7 +343,19 @@ fn view(host: &Host, snapshot: &Snapshot) -> v1::Host {
         }),
         created_at: host.created_at.map(convert::system_time),
         warnings: snapshot.warnings(&host.name).to_vec(),
+        cordon: snapshot.cordon_of(&host.name).map(|cordon| v1::HostCordon {
+            reason: cordon.reason.as_str().to_owned(),
+            principal: cordon.by.clone(),
+            since: Some(convert::system_time(cordon.since)),
+        }),
     }
+}
+
+/// As precise as the store, so that it is the same before and after a restart.
+fn in_millis(time: SystemTime) -> SystemTime {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
 }
 
 fn inventory_problem(error: &InventoryError) -> Problem {

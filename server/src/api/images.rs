@@ -1,10 +1,16 @@
-//! `ImageService`: images on many hosts.
+//! `ImageService`: images on many hosts. Archives of images are in `save`, `load`, and `send`.
+
+mod arrived;
+mod load;
+mod save;
+mod send;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tonic::{Request, Response, Status};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
 use wharf::v1;
 use wharf::v1::image_service_server::ImageService;
 
@@ -43,6 +49,9 @@ impl ImageService for Images {
     type InspectImagesStream = ResponseStream<v1::InspectImagesResponse>;
     type GetImageHistoryStream = ResponseStream<v1::GetImageHistoryResponse>;
     type PruneImagesStream = ResponseStream<v1::PruneImagesResponse>;
+    type SaveImagesStream = ReceiverStream<Result<v1::SaveImagesResponse, Status>>;
+    type LoadImagesStream = ResponseStream<v1::LoadImagesResponse>;
+    type SendImageStream = ResponseStream<v1::SendImageResponse>;
 
     async fn list_images(
         &self,
@@ -247,6 +256,27 @@ impl ImageService for Images {
             Ok(Done { changed })
         })
         .await
+    }
+
+    async fn save_images(
+        &self,
+        request: Request<v1::SaveImagesRequest>,
+    ) -> Result<Response<Self::SaveImagesStream>, Status> {
+        save::save(&self.0, &request)
+    }
+
+    async fn load_images(
+        &self,
+        request: Request<Streaming<v1::LoadImagesRequest>>,
+    ) -> Result<Response<Self::LoadImagesStream>, Status> {
+        load::load(&self.0, request).await
+    }
+
+    async fn send_image(
+        &self,
+        request: Request<v1::SendImageRequest>,
+    ) -> Result<Response<Self::SendImageStream>, Status> {
+        send::send(&self.0, &request).await
     }
 }
 

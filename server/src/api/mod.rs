@@ -1,8 +1,8 @@
 //! The gRPC edge: from messages to checked values, from the fleet's outcomes to messages.
 //!
 //! - [`edge`]: shared by all services; [`answer`]: the envelope of a fan-out.
-//! - One file a service: [`hosts`], [`images`], [`containers`], [`exec`], [`logs`], [`networks`],
-//!   [`volumes`], [`rollouts`], [`registries`], [`system`].
+//! - One file a service: [`hosts`], [`images`], [`builds`], [`containers`], [`exec`], [`files`],
+//!   [`logs`], [`stats`], [`networks`], [`volumes`], [`rollouts`], [`registries`], [`system`].
 //! - [`convert`]: requests in; [`views`]: answers out.
 //! - [`table`]: the one table from cause to gRPC code; [`problem`]: how errors are sent.
 //! - [`auth`]: authentication and authorization, with the roles in the contract ([`methods`]);
@@ -12,6 +12,8 @@
 pub mod answer;
 pub mod audit;
 pub mod auth;
+mod away;
+pub mod builds;
 pub mod call_limit;
 pub mod claims;
 pub mod containers;
@@ -19,8 +21,10 @@ pub mod convert;
 pub mod deadline;
 pub mod edge;
 mod encoded;
+pub mod events;
 pub mod exec;
 pub mod field_limits;
+pub mod files;
 #[cfg(test)]
 mod fuzz;
 pub mod hosts;
@@ -40,10 +44,12 @@ mod resource_views;
 pub mod response_recorder;
 pub mod rollouts;
 pub mod size;
+pub mod stats;
 pub mod system;
 mod system_views;
 pub mod table;
 pub mod throttle;
+mod times;
 pub mod transfer;
 mod unknown;
 mod upload;

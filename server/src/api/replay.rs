@@ -84,7 +84,7 @@ fn may_have_been_done(reason: Reason) -> bool {
         | R::ServerStopping
         | R::DeadlineExceeded => true,
         // A failed transfer leaves only layers, which the next one reuses.
-        R::PullFailed | R::PushFailed | R::TransferStalled => false,
+        R::PullFailed | R::PushFailed | R::LoadFailed | R::TransferStalled => false,
         // Nothing was sent, or only a read.
         R::HostUnreachable
         | R::HostTlsFailed
@@ -105,6 +105,7 @@ fn may_have_been_done(reason: Reason) -> bool {
         | R::ImageNotFound
         | R::NetworkNotFound
         | R::VolumeNotFound
+        | R::PathNotFound
         | R::NameInUse
         | R::RemovalInProgress
         | R::EngineConflict

@@ -37,7 +37,7 @@ use super::edge::{Edge, ResponseStream};
 use super::problem::{Finish, Problem};
 use super::transfer;
 use crate::body::violation::Violations;
-use crate::domain::{ImageReference, RegistryLogin, quoted};
+use crate::domain::{HostName, ImageReference, RegistryLogin, quoted};
 use crate::rollout::control::check_undo;
 use crate::rollout::journal::{Journal, SecretKind};
 use crate::rollout::model::{Control, Revision, RolloutId};
@@ -110,11 +110,11 @@ impl RolloutService for RolloutApi {
                 }));
             }
         };
-        let Wanted { spec, hosts, login } =
+        let Wanted { spec, hosts, left_out, login } =
             order::wanted(&self.edge, message.spec.as_ref(), credentials.as_ref())?;
         let request = RequestText(BASE64_STANDARD.encode(message.encode_to_vec()));
         let by = principal.to_string();
-        let order = Order { id, spec, hosts, login, by, request, terms };
+        let order = Order { id, spec, hosts, left_out, login, by, request, terms };
         let answer = if message.validate_only {
             let plan = self.rollouts.plan(&order).await.map_err(trouble::problem)?;
             v1::CreateRolloutResponse {
@@ -138,11 +138,11 @@ impl RolloutService for RolloutApi {
     ) -> Result<Response<v1::PlanRolloutResponse>, Status> {
         let by = Principal::of(&request).to_string();
         let message = request.into_inner();
-        let Wanted { spec, hosts, login } =
+        let Wanted { spec, hosts, left_out, login } =
             order::wanted(&self.edge, message.spec.as_ref(), message.credentials.as_ref())?;
         let (id, request) = (RolloutId(Uuid::new_v4()), RequestText(String::new()));
         let terms = Terms::default();
-        let order = Order { id, spec, hosts, login, by, request, terms };
+        let order = Order { id, spec, hosts, left_out, login, by, request, terms };
         let plan = self.rollouts.plan(&order).await.map_err(trouble::problem)?;
         let plan = Some(plan::bounded(&plan, &order.spec.policy));
         Ok(Response::new(v1::PlanRolloutResponse { plan }))
@@ -270,7 +270,13 @@ impl RolloutService for RolloutApi {
         policy.check("policy", view.hosts().count()).map_err(Problem::invalid)?;
         let request = RequestText(BASE64_STANDARD.encode(message.encode_to_vec()));
         let by = principal.to_string();
-        let order = UndoOrder { id, of, policy, by, request, terms };
+        let snapshot = self.edge.inventory.snapshot();
+        let cordon = |host: HostName| {
+            let why = snapshot.cordon_of(&host)?.to_string();
+            Some((host, why))
+        };
+        let left_out = view.hosts().filter_map(cordon).collect();
+        let order = UndoOrder { id, of, left_out, policy, by, request, terms };
         if message.validate_only {
             let plan = self.rollouts.plan_undo(&order).await.map_err(trouble::problem)?;
             return Ok(Response::new(v1::UndoRolloutResponse {

@@ -84,6 +84,9 @@ fn engine_problem(error: &EngineError, registry: &str) -> Problem {
     if let Some(status) = error.http_status {
         problem = problem.with("http_status", status.to_string());
     }
+    if let Some(exit_code) = error.exit_code {
+        problem = problem.with("exit_code", exit_code.to_string());
+    }
     problem
 }
 
@@ -123,6 +126,7 @@ fn hint(kind: ErrorKind) -> &'static str {
         }
         Kind::NetworkNotFound => "",
         Kind::VolumeNotFound => "",
+        Kind::PathNotFound => "check the path; a copy does not make the directories above it",
         Kind::EndpointNotFound | Kind::Unsupported => "this Engine does not support that",
         Kind::NoCommonApiVersion => "upgrade the older one, or lower the Engine's min-api-version",
         Kind::NameInUse => "",
@@ -148,8 +152,9 @@ fn hint(kind: ErrorKind) -> &'static str {
         Kind::AnswerTooLarge | Kind::AnswerMemory => "",
         Kind::PullFailed => "retry; downloaded layers are kept",
         Kind::PushFailed => "retry; uploaded layers are kept",
-        Kind::UploadDiskFull => "",
+        Kind::LoadFailed => "check the archive, and the disk of that host",
+        Kind::BuildFailed | Kind::UploadDiskFull => "",
         Kind::UploadInterrupted => "send it again",
-        Kind::TransferStalled => "check the network between that host and the registry",
+        Kind::TransferStalled => "check that host, and its network to the registry or to wharfd",
     }
 }

@@ -32,6 +32,15 @@ pub async fn open<T: UploadRequest>(
 }
 
 impl<T: UploadRequest> Content<T> {
+    /// Waits for the first `length` bytes, and returns them, or all if there are fewer.
+    pub async fn start(&mut self, length: usize) -> Result<&[u8], Status> {
+        while self.first.len() < length {
+            let Some(mut message) = self.rest.message().await? else { break };
+            self.first.append(&mut message.take_chunk());
+        }
+        Ok(&self.first[..length.min(self.first.len())])
+    }
+
     /// Stores the content while it arrives, in a task of the server. Where that fails, the hosts
     /// that read it fail with the reason.
     pub async fn store(self, edge: &Arc<Edge>) -> Result<Upload, Problem> {

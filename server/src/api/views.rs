@@ -64,6 +64,21 @@ pub fn pulled_image(
     })
 }
 
+/// An image that was built under the names `tags`.
+pub fn built_image(
+    document: &EngineDocument,
+    tags: Vec<String>,
+) -> Result<v1::BuiltImage, EngineError> {
+    let image: ImageJson = parse(document, "GET /images/{name}/json")?;
+    Ok(v1::BuiltImage {
+        id: image.id,
+        tags,
+        architecture: image.architecture,
+        os: image.os,
+        size_bytes: image.size,
+    })
+}
+
 /// An inspection of an image.
 pub fn image_details(
     name: &ImageName,

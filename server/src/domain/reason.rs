@@ -68,6 +68,8 @@ reasons! {
     HostExists = "HOST_EXISTS" AlreadyExists,
     /// The host comes from the configuration file.
     HostReadOnly = "HOST_READ_ONLY" FailedPrecondition,
+    /// The host is cordoned, and the call would change something there.
+    HostCordoned = "HOST_CORDONED" FailedPrecondition,
     /// No credentials are stored for the registry.
     LoginNotFound = "LOGIN_NOT_FOUND" NotFound,
     /// The request ID was already used for another request.
@@ -180,6 +182,8 @@ reasons! {
     NetworkNotFound = "NETWORK_NOT_FOUND" NotFound,
     /// No such volume there.
     VolumeNotFound = "VOLUME_NOT_FOUND" NotFound,
+    /// No such path in the container.
+    PathNotFound = "PATH_NOT_FOUND" NotFound,
     /// Another container has the name.
     NameInUse = "NAME_IN_USE" AlreadyExists,
     /// The container is being removed.
@@ -207,6 +211,10 @@ reasons! {
     PullFailed = "PULL_FAILED" Unknown,
     /// The push broke off or ended in an error.
     PushFailed = "PUSH_FAILED" Unknown,
+    /// An archive of images could not be loaded, or another image arrived.
+    LoadFailed = "LOAD_FAILED" Unknown,
+    /// A step of a build failed, or its Dockerfile is invalid.
+    BuildFailed = "BUILD_FAILED" FailedPrecondition,
     /// A transfer made no progress.
     TransferStalled = "TRANSFER_STALLED" DeadlineExceeded,
     /// This server has no disk space for what is to be sent.

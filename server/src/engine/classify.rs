@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::error::shortened;
 use super::operation::{Access, Operation, Subject};
-use super::{EngineError, ErrorKind, operation};
+use super::{EngineError, ErrorKind};
 use crate::domain::is_invisible;
 
 /// Maximum length of a message, in characters: it is sent in the headers of a gRPC response.
@@ -59,13 +59,17 @@ pub(super) fn classify(operation: &Operation, status: u16, complaint: &Complaint
     match (operation.subject, kind) {
         // Advice to log in does not help during a login.
         (Subject::Login, ErrorKind::RegistryAuthRequired) => ErrorKind::LoginRefused,
+        // Podman reads the archive before it answers.
+        (Subject::Archive, ErrorKind::Engine) if operation.access == Access::Write => {
+            ErrorKind::LoadFailed
+        }
         _ => kind,
     }
 }
 
 fn by_status(operation: &Operation, status: u16, complaint: &Complaint, text: &str) -> ErrorKind {
     let has = |needle: &str| text.contains(needle);
-    if matches!(operation.subject, Subject::Transfer | Subject::Login)
+    if matches!(operation.subject, Subject::Transfer | Subject::Build | Subject::Login)
         && let Some(kind) = registry_failure(text)
     {
         return kind;
@@ -74,6 +78,8 @@ fn by_status(operation: &Operation, status: u16, complaint: &Complaint, text: &s
         300..=399 => ErrorKind::BadAnswer,
         400 if has("client sent an http request to an https server") => ErrorKind::Tls,
         400 if is_version_refusal(text) => ErrorKind::NoCommonApiVersion,
+        // Before its first step, such as a Dockerfile that cannot be read.
+        400 | 500 if operation.subject == Subject::Build => ErrorKind::BuildFailed,
         // The body of a create names an image, a network, a volume that is not there.
         400 | 404 | 409 | 500 => by_text(operation, text).unwrap_or(match status {
             400 => ErrorKind::BadRequest,
@@ -84,7 +90,8 @@ fn by_status(operation: &Operation, status: u16, complaint: &Complaint, text: &s
         401 | 403 if has("reserved name") => ErrorKind::BadRequest,
         401 | 403 if has("authorization denied by plugin") => ErrorKind::Forbidden,
         // A network refuses what cannot be: it is in use, predefined, or an address is taken.
-        403 if operation.is_of_networks() && complaint.from_engine => {
+        // So does a file system that is read-only.
+        403 if (operation.is_of_networks() || operation.is_of_files()) && complaint.from_engine => {
             by_text(operation, text).unwrap_or(ErrorKind::Conflict)
         }
         401 | 403 => match operation.subject {
@@ -109,13 +116,13 @@ fn by_status(operation: &Operation, status: u16, complaint: &Complaint, text: &s
     }
 }
 
-/// The kind of an error line in the stream of a pull or push.
+/// The kind of an error line in the stream of a transfer or a build.
 pub(super) fn classify_line(operation: &Operation, message: &str) -> ErrorKind {
-    registry_failure(&message.to_lowercase()).unwrap_or(if *operation == operation::PUSH_IMAGE {
-        ErrorKind::PushFailed
-    } else {
-        ErrorKind::PullFailed
-    })
+    let registry = match operation.subject {
+        Subject::Archive => None,
+        _ => registry_failure(&message.to_lowercase()),
+    };
+    registry.unwrap_or_else(|| operation.failure())
 }
 
 /// The text on one line: line ends, tabs, and other control characters become single spaces, and
@@ -218,6 +225,11 @@ fn registry_failure(text: &str) -> Option<ErrorKind> {
 fn by_text(operation: &Operation, text: &str) -> Option<ErrorKind> {
     let has = |needle: &str| text.contains(needle);
     let any = |needles: &[&str]| needles.iter().any(|needle| has(needle));
+    if operation.is_of_files()
+        && let Some(kind) = of_files(text)
+    {
+        return Some(kind);
+    }
     // Podman 4 says "Path /v1.41/distribution/app:v1/json is not supported".
     if has("page not found") || (text.starts_with("path /") && has(" is not supported")) {
         Some(ErrorKind::EndpointNotFound)
@@ -273,6 +285,23 @@ fn by_text(operation: &Operation, text: &str) -> Option<ErrorKind> {
     }
 }
 
+/// What Docker and Podman say of files in containers, with any status.
+fn of_files(text: &str) -> Option<ErrorKind> {
+    let any = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
+    if any(&["could not find the file", "no such file or directory"])
+        || text.contains("lstat ") && text.contains("not a directory")
+    {
+        Some(ErrorKind::PathNotFound)
+    } else if any(&["marked read-only", "read-only file system"]) {
+        Some(ErrorKind::Conflict)
+    } else if any(&["not a directory", "cannot overwrite", "invalid tar header", "unexpected eof"])
+    {
+        Some(ErrorKind::BadRequest)
+    } else {
+        None
+    }
+}
+
 /// What Docker and Podman say of networks and volumes.
 fn of_networks_and_volumes(text: &str) -> Option<ErrorKind> {
     let any = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
@@ -309,8 +338,10 @@ fn missing(operation: &Operation, complaint: &Complaint) -> ErrorKind {
         return ErrorKind::EndpointNotFound;
     }
     match operation.subject {
-        Subject::System | Subject::Login => ErrorKind::EndpointNotFound,
-        Subject::Image | Subject::Transfer | Subject::Creation => ErrorKind::ImageNotFound,
+        Subject::System | Subject::Login | Subject::Build => ErrorKind::EndpointNotFound,
+        Subject::Image | Subject::Transfer | Subject::Archive | Subject::Creation => {
+            ErrorKind::ImageNotFound
+        }
         Subject::Container => ErrorKind::ContainerNotFound,
         Subject::Network => ErrorKind::NetworkNotFound,
         Subject::Volume => ErrorKind::VolumeNotFound,

@@ -25,6 +25,8 @@ pub struct EngineError {
     /// Whether a transfer ended with its connection, and not by what the Engine said of it: begun
     /// again, it may succeed.
     pub is_interrupted: bool,
+    /// The exit code of the command that failed in a build.
+    pub exit_code: Option<i32>,
 }
 
 /// The kinds of failure that callers distinguish.
@@ -52,6 +54,8 @@ pub enum ErrorKind {
     NetworkNotFound,
     /// 404 for a volume.
     VolumeNotFound,
+    /// 404 for a path in a container.
+    PathNotFound,
     /// 404 for an endpoint that this Engine does not have.
     EndpointNotFound,
     /// 409 on create and rename: another container has the name.
@@ -99,7 +103,11 @@ pub enum ErrorKind {
     PullFailed,
     /// The same of a push.
     PushFailed,
-    /// No progress for too long in a pull or push.
+    /// The same of a load; or another image arrived.
+    LoadFailed,
+    /// A step of a build failed, or its Dockerfile is invalid.
+    BuildFailed,
+    /// No progress for too long in a transfer.
     TransferStalled,
     /// This server has no disk space for what is to be sent.
     UploadDiskFull,
@@ -109,7 +117,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 40] = [
         Self::BadRequest,
         Self::Forbidden,
         Self::RegistryAuthRequired,
@@ -121,6 +129,7 @@ impl ErrorKind {
         Self::ForeignPlatform,
         Self::NetworkNotFound,
         Self::VolumeNotFound,
+        Self::PathNotFound,
         Self::EndpointNotFound,
         Self::NameInUse,
         Self::RemovalInProgress,
@@ -144,6 +153,8 @@ impl ErrorKind {
         Self::AnswerMemory,
         Self::PullFailed,
         Self::PushFailed,
+        Self::LoadFailed,
+        Self::BuildFailed,
         Self::TransferStalled,
         Self::UploadDiskFull,
         Self::UploadInterrupted,
@@ -162,7 +173,7 @@ impl EngineError {
     /// An error without an HTTP answer.
     pub fn new(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
         let message = shortened(&message.into(), LONGEST_MESSAGE);
-        Self { kind, operation, http_status: None, message, is_interrupted: false }
+        Self { kind, operation, http_status: None, message, is_interrupted: false, exit_code: None }
     }
 
     /// The same, of a transfer that ended with its connection.
@@ -211,6 +222,7 @@ impl ErrorKind {
             Self::ForeignPlatform => Reason::ImagePlatform,
             Self::NetworkNotFound => Reason::NetworkNotFound,
             Self::VolumeNotFound => Reason::VolumeNotFound,
+            Self::PathNotFound => Reason::PathNotFound,
             Self::EndpointNotFound | Self::Unsupported => Reason::EngineUnsupported,
             Self::NoCommonApiVersion => Reason::EngineApiVersion,
             Self::NameInUse => Reason::NameInUse,
@@ -233,6 +245,8 @@ impl ErrorKind {
             Self::AnswerMemory => Reason::AnswerMemoryFull,
             Self::PullFailed => Reason::PullFailed,
             Self::PushFailed => Reason::PushFailed,
+            Self::LoadFailed => Reason::LoadFailed,
+            Self::BuildFailed => Reason::BuildFailed,
             Self::TransferStalled => Reason::TransferStalled,
             Self::UploadDiskFull => Reason::UploadDiskFull,
             Self::UploadInterrupted => Reason::UploadInterrupted,

@@ -44,7 +44,7 @@ pub struct TerminalSize {
 /// A command in progress. Dropping it closes its streams; the command continues.
 #[derive(Debug)]
 pub struct ExecSession {
-    /// The Engine's ID of the session.
+    /// The Engine's ID of the command, or of the container whose own command it is.
     pub id: String,
     /// Standard input. A shutdown ends it.
     pub input: SessionInput,

@@ -1,12 +1,19 @@
 //! Fuzz targets: whatever an Engine sends is decoded without a panic, and what comes out keeps
 //! its promises. `cargo test` runs each for a moment, `scripts/fuzz` for as long as one likes.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bolero::check;
 use wharf_fuzz::{edited, edited_text};
 
+use super::archive::PathStat;
+use super::build::{BuildReader, BuildStep};
 use super::classify::{Complaint, classify, classify_line, one_line};
 use super::error::shortened;
+use super::events::EngineEvent;
 use super::frames::{last_frames, without_frames};
+use super::image_archive::tests::{DIGEST, archive_of};
+use super::image_archive::{image_ids, is_archive};
 use super::lines::{LineDecoder, LineTooLong};
 use super::list::{ListDecoder, parse_list};
 use super::logs::decoder::LogDecoder;
@@ -15,7 +22,10 @@ use super::progress::{Progress, Step};
 use super::registry_auth;
 use super::version::{choose_version, needs_minimum};
 use super::wire::{self, parse};
-use super::{ApiVersion, ContainerSummary, EngineDocument, ImageSummary, LogBatch, NetworkSummary};
+use super::{
+    ApiVersion, ContainerSummary, EngineDocument, ImageSummary, LogBatch, NetworkSummary,
+    StatsSample,
+};
 use crate::domain::{RegistryHost, RegistryLogin, Secret};
 
 #[test]
@@ -66,6 +76,38 @@ fn fuzz_logs() {
 }
 
 #[test]
+fn fuzz_image_archives() {
+    let list = format!(r#"[{{"Config":"blobs/sha256/{DIGEST}","RepoTags":["app:v1"]}}]"#);
+    let index = format!(r#"{{"manifests":[{{"digest":"sha256:{DIGEST}"}}]}}"#);
+    let whole = archive_of(&[("index.json", &index), ("x", "layer"), ("manifest.json", &list)]);
+    let whole = String::from_utf8(whole).unwrap();
+    check!().for_each(|bytes: &[u8]| {
+        let bytes = edited(bytes, &[&whole]);
+        let _ = is_archive(&bytes);
+        if let Ok(ids) = image_ids(std::io::Cursor::new(&bytes)) {
+            assert!(!ids.is_empty(), "{ids:?}");
+            assert!(ids.iter().all(|id| id.starts_with("sha256:")), "{ids:?}");
+        }
+    });
+}
+
+#[test]
+fn fuzz_stats() {
+    let seeds = [
+        r#"{"read":"2026-01-01T00:00:02Z","cpu_stats":{"cpu_usage":{"total_usage":5},"system_cpu_usage":9,"online_cpus":2},"precpu_stats":{"cpu_usage":{"total_usage":1},"system_cpu_usage":2},"memory_stats":{"usage":9,"limit":99,"stats":{"inactive_file":3}}}"#,
+        r#"{"cpu_stats":{"cpu_usage":{"percpu_usage":[1,2]}},"networks":{"a":{"rx_bytes":1,"tx_bytes":2}},"blkio_stats":{"io_service_bytes_recursive":[{"op":"Read","value":1},{"op":"","value":2}]},"pids_stats":{"current":3}}"#,
+    ];
+    check!().for_each(|bytes: &[u8]| {
+        let mut previous = None;
+        for line in edited(bytes, &seeds).split(|byte| *byte == b'\n') {
+            let Ok(sample) = StatsSample::read(line, previous.as_ref()) else { continue };
+            assert!(sample.cpu_percent.is_none_or(|it| it.is_finite() && it >= 0.0), "{sample:?}");
+            previous = Some(sample);
+        }
+    });
+}
+
+#[test]
 fn fuzz_json_lines() {
     check!().for_each(|bytes: &[u8]| {
         let (size, bytes) = bytes.split_first().map_or((1, bytes), |(size, rest)| (*size, rest));
@@ -91,6 +133,22 @@ fn fuzz_json_lines() {
 }
 
 #[test]
+fn fuzz_events() {
+    let seeds = [
+        r#"{"status":"die","id":"a","from":"app","Type":"container","Action":"die","Actor":{"ID":"a","Attributes":{"exitCode":"1","name":"web"}},"scope":"local","time":1767225600,"timeNano":1767225600000000001}"#,
+        r#"{"Type":"image","Action":"remove","Actor":{"ID":"b","Attributes":null},"time":-1,"timeNano":null}"#,
+    ];
+    check!().for_each(|bytes: &[u8]| {
+        let line = edited(bytes, &seeds);
+        for is_podman in [false, true] {
+            let Ok(event) = EngineEvent::of_line(&line, is_podman) else { continue };
+            assert_eq!(event.mark(), event.clone().mark());
+            assert!(event.time.nanos < 1_000_000_000);
+        }
+    });
+}
+
+#[test]
 fn fuzz_progress() {
     let seeds = [
         "{\"status\":\"Pulling from library/app\",\"id\":\"v1\"}\n{\"status\":\"Downloading\",\"progressDetail\":{\"current\":5,\"total\":9},\"id\":\"a1\"}\n{\"status\":\"Pull complete\",\"id\":\"a1\"}\n{\"status\":\"Digest: sha256:0\"}\n{\"status\":\"Status: Downloaded newer image for app:v1\"}",
@@ -112,6 +170,34 @@ fn fuzz_progress() {
             check_line(&transfer.status);
         }
         let _ = (progress.digest(), progress.pushed_size(), progress.newer());
+    });
+}
+
+#[test]
+fn fuzz_build_lines() {
+    let seeds = [
+        r#"{"stream":"Step 1/2 : RUN make\n"}
+{"stream":" ---> Running in 0123456789ab\n"}
+{"stream":"\u001b[91mno rule\u001b[0m\n"}
+{"errorDetail":{"code":7,"message":"returned a non-zero code: 7"},"error":"x"}"#,
+        r#"{"status":"Downloading","progressDetail":{"current":1,"total":2},"id":"0123456789ab"}
+{"aux":{"ID":"sha256:01"}}
+{"stream":"Successfully built 0123456789ab\n"}"#,
+        r#"{"error":"while running runtime: exit status 7"}"#,
+    ];
+    check!().for_each(|bytes: &[u8]| {
+        let mut reader = BuildReader::default();
+        for line in edited(bytes, &seeds).split(|byte| *byte == b'\n') {
+            match reader.read(line) {
+                Ok(BuildStep::Output(text)) => assert!(!text.is_empty()),
+                Ok(_) => {}
+                Err(error) => {
+                    check_line(&error.message);
+                    assert!(error.exit_code != Some(0), "{error:?}");
+                }
+            }
+        }
+        assert!(reader.id().is_none_or(|id| id.len() <= bytes.len() + 1000));
     });
 }
 
@@ -333,4 +419,21 @@ fn is_a_time(seconds: i64) -> bool {
 /// One line that does nothing to a terminal.
 fn check_line(text: &str) {
     assert!(!text.chars().any(crate::domain::is_invisible), "{text:?}");
+}
+
+#[test]
+fn fuzz_path_stat() {
+    let seeds = [
+        r#"{"name":"a","size":5,"mode":134218239,"mtime":"2026-11-27T16:39:39Z","linkTarget":"/b"}"#,
+        r#"{"name":".","size":4096,"mode":2147484013,"mtime":"","isDir":true,"linkTarget":"/."}"#,
+    ];
+    check!().for_each(|bytes: &[u8]| {
+        let header = STANDARD.encode(edited(bytes, &seeds));
+        for header in [header.as_bytes(), bytes] {
+            match PathStat::read(header) {
+                Ok(stat) => assert!(stat.size >= 0 && stat.mode <= 0o7777, "{stat:?}"),
+                Err(problem) => assert!(!problem.is_empty()),
+            }
+        }
+    });
 }

@@ -13,7 +13,7 @@ use super::frames::OutputSource;
 /// Nanoseconds of a second.
 const SECOND: u32 = 1_000_000_000;
 
-/// A point in time as logs have it, since 1970 in UTC.
+/// A point in time as logs and events have it, since 1970 in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct LogTime {
     /// Whole seconds.
@@ -82,6 +82,12 @@ impl LogBatch {
 }
 
 impl LogTime {
+    /// From nanoseconds since 1970.
+    pub fn of_nanos(nanos: u64) -> Self {
+        let second = u64::from(SECOND);
+        Self { seconds: nanos / second, nanos: u32::try_from(nanos % second).unwrap_or_default() }
+    }
+
     /// Reads RFC 3339, as Docker (nine digits, `Z`) and Podman (any digits, any offset) write it.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let two = |at: usize| -> Option<u64> {
@@ -131,8 +137,26 @@ impl LogTime {
     /// Earlier by a duration; 1970 at the earliest.
     #[must_use]
     pub fn earlier(self, by: Duration) -> Self {
-        let duration = Duration::new(self.seconds, self.nanos).saturating_sub(by);
-        Self { seconds: duration.as_secs(), nanos: duration.subsec_nanos() }
+        Self::of(self.since_1970().saturating_sub(by))
+    }
+
+    /// Later by a duration.
+    #[must_use]
+    pub fn later(self, by: Duration) -> Self {
+        Self::of(self.since_1970().saturating_add(by))
+    }
+
+    /// The time from `earlier` to here; nothing if that is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.since_1970().saturating_sub(earlier.since_1970())
+    }
+
+    fn of(since_1970: Duration) -> Self {
+        Self { seconds: since_1970.as_secs(), nanos: since_1970.subsec_nanos() }
+    }
+
+    fn since_1970(self) -> Duration {
+        Duration::new(self.seconds, self.nanos)
     }
 }
 

@@ -11,14 +11,20 @@
 //!   (for some versions, it even turns `POST /stop` into an immediate kill). Callers run long calls
 //!   in separate tasks.
 
+mod archive;
+mod build;
 mod classify;
 mod error;
+mod events;
 mod exec;
 mod files;
 mod frames;
 #[cfg(test)]
 mod fuzz;
 pub mod http;
+mod image_archive;
+mod image_arrival;
+mod image_copy;
 pub mod inspection;
 mod lines;
 mod list;
@@ -29,6 +35,7 @@ pub mod podman;
 mod progress;
 mod registry_auth;
 mod ssh;
+mod stats;
 mod types;
 mod upload;
 mod version;
@@ -38,20 +45,27 @@ mod wire;
 use async_trait::async_trait;
 use serde_json::Value;
 
+pub use archive::{ArchivePart, FileKind, FileSink, PathStat};
+pub use build::{BuildSink, BuildSpec, Built};
 pub use error::{EngineError, ErrorKind};
+pub use events::{EngineEvent, EventBatch, EventQuery, EventSink, host_clock};
 pub use exec::{ExecSession, ExecSpec, SessionInput, SessionOutput, TerminalSize};
 pub use files::raise_file_limit;
 pub use frames::{Frame, OutputSource};
+pub use image_archive::{ARCHIVE_START, is_archive};
+pub use image_arrival::{Arrival, Delivered, load_archive, platform_of};
+pub use image_copy::ImageCopy;
 pub use inspection::{ContainerFacts, Inspection, RestartPolicy};
 pub use logs::{LogBatch, LogQuery, LogSink, LogTime};
 pub use needs::{MANY_ENDPOINTS, in_form_of, split_endpoints, unsupported};
+pub use stats::{CpuTime, StatsSample, StatsSink};
 pub use types::{
-    ApiVersion, Change, CommandResult, ContainerExit, ContainerListing, ContainerSummary, Created,
-    EngineDocument, FileChange, FileChangeKind, Filters, HistoryLayer, ImageListing, ImageRemoval,
-    ImageSummary, Listing, LoginAnswer, NetworkEndpoint, NetworkListing, NetworkPool,
-    NetworkSummary, Ping, Platform, Port, ProcessTable, ProgressSink, PrunedContainers,
-    PrunedImages, PrunedVolumes, Pulled, Pushed, RemoteImage, Transfer, VolumeList, VolumeListing,
-    VolumeSummary, WaitCondition,
+    ApiVersion, ArchiveSink, Change, CommandResult, ContainerExit, ContainerListing,
+    ContainerSummary, Created, EngineDocument, FileChange, FileChangeKind, Filters, HistoryLayer,
+    ImageListing, ImageRemoval, ImageSummary, Listing, LoginAnswer, NetworkEndpoint,
+    NetworkListing, NetworkPool, NetworkSummary, Ping, Platform, Port, ProcessTable, ProgressSink,
+    PrunedContainers, PrunedImages, PrunedVolumes, Pulled, Pushed, RemoteImage, Transfer,
+    VolumeList, VolumeListing, VolumeSummary, WaitCondition,
 };
 pub use upload::{Upload, UploadError, UploadSpace, UploadWriter};
 pub use version::{CLIENT_MAX, CLIENT_MIN};
@@ -66,12 +80,26 @@ pub type Result<T> = std::result::Result<T, EngineError>;
 
 /// A Docker Engine: one method for each call of the Engine API that Wharf uses, by subject.
 pub trait Engine:
-    SystemEngine + ImageEngine + ContainerEngine + ExecEngine + NetworkEngine + VolumeEngine
+    SystemEngine
+    + ImageEngine
+    + BuildEngine
+    + ContainerEngine
+    + ExecEngine
+    + FileEngine
+    + NetworkEngine
+    + VolumeEngine
 {
 }
 
 impl<T> Engine for T where
-    T: SystemEngine + ImageEngine + ContainerEngine + ExecEngine + NetworkEngine + VolumeEngine
+    T: SystemEngine
+        + ImageEngine
+        + BuildEngine
+        + ContainerEngine
+        + ExecEngine
+        + FileEngine
+        + NetworkEngine
+        + VolumeEngine
 {
 }
 
@@ -88,6 +116,9 @@ pub trait SystemEngine: Send + Sync + 'static {
     async fn disk_usage(&self) -> Result<EngineDocument>;
     /// `POST /auth`: whether the registry accepts the credentials. The Engine stores nothing.
     async fn check_login(&self, login: &RegistryLogin) -> Result<LoginAnswer>;
+    /// `GET /events`: gives events to `sink`, up to `until` or until the sink is closed. The first batch
+    /// may be empty, and comes as soon as the stream is open; from Podman, it comes with the first event.
+    async fn read_events(&self, query: &EventQuery, sink: &EventSink) -> Result<()>;
 }
 
 /// Images on the host, and on their way from and to registries.
@@ -120,6 +151,16 @@ pub trait ImageEngine: Send + Sync + 'static {
         login: Option<&RegistryLogin>,
         progress: &ProgressSink,
     ) -> Result<Pushed>;
+    /// `GET /images/get`: gives one archive of these images to `sink`, piece by piece. Waits while the
+    /// sink is full, and ends early once it is closed.
+    async fn save_images(&self, images: &[ImageName], sink: &ArchiveSink) -> Result<()>;
+    /// `POST /images/load`: the images that the Engine says it loaded, as names with tag, or as IDs;
+    /// at least one. Succeeds only if the answer was complete and without an error line.
+    async fn load_images(
+        &self,
+        archive: &Upload,
+        progress: &ProgressSink,
+    ) -> Result<Vec<ImageName>>;
     /// `POST /images/{name}/tag`. [`Change::Already`] if the name already points to the image.
     async fn tag_image(&self, source: &ImageName, target: &ImageReference) -> Result<Change>;
     /// `DELETE /images/{name}`.
@@ -137,6 +178,25 @@ pub trait ImageEngine: Send + Sync + 'static {
         reference: &ImageReference,
         login: Option<&RegistryLogin>,
     ) -> Result<RemoteImage>;
+}
+
+/// Builds of images.
+#[async_trait]
+pub trait BuildEngine: Send + Sync + 'static {
+    /// `POST /build` with the classic builder: succeeds only if the stream was complete and without
+    /// an error line, and the image exists afterwards with all its tags. Dropping the future
+    /// cancels the build.
+    async fn build_image(
+        &self,
+        spec: &BuildSpec,
+        context: &Upload,
+        output: &BuildSink,
+        progress: &ProgressSink,
+    ) -> Result<Built> {
+        let _ = (spec, context, output, progress);
+        let message = "builds are not known here";
+        Err(EngineError::new(ErrorKind::Unsupported, "POST /build", message))
+    }
 }
 
 /// Containers.
@@ -250,6 +310,10 @@ pub trait ContainerEngine: Send + Sync + 'static {
         query: &LogQuery,
         sink: &LogSink,
     ) -> Result<()>;
+    /// `GET /containers/{id}/stats`: gives samples of what the container uses to `sink`, about one a
+    /// second, until nobody reads it any more or the container is removed. Never waits for the
+    /// reader.
+    async fn read_stats(&self, container: &ContainerRef, sink: &StatsSink) -> Result<()>;
     /// `POST /containers/prune`.
     async fn prune_containers(&self, filters: &Filters) -> Result<PrunedContainers>;
 }
@@ -264,6 +328,23 @@ pub trait ExecEngine: Send + Sync + 'static {
         let message = "sessions are not known here";
         Err(EngineError::new(ErrorKind::Unsupported, "POST /exec/{id}/start", message))
     }
+    /// `POST /containers/{id}/attach`: connects to the streams of the container's own command.
+    /// `tty`: whether it has a terminal.
+    async fn attach(
+        &self,
+        container: &ContainerRef,
+        stdin: bool,
+        tty: bool,
+    ) -> Result<ExecSession> {
+        let _ = (container, stdin, tty);
+        let message = "sessions are not known here";
+        Err(EngineError::new(ErrorKind::Unsupported, "POST /containers/{id}/attach", message))
+    }
+    /// `POST /containers/{id}/resize`: the size of the terminal of the container's own command.
+    async fn resize_container(&self, container: &ContainerRef, size: TerminalSize) -> Result<()> {
+        let _ = (container, size);
+        Ok(())
+    }
     /// `POST /exec/{id}/resize`.
     async fn resize_exec(&self, id: &str, size: TerminalSize) -> Result<()> {
         let _ = (id, size);
@@ -275,6 +356,44 @@ pub trait ExecEngine: Send + Sync + 'static {
         let _ = id;
         Ok(None)
     }
+}
+
+/// Files in containers, running or not. Those without an Engine behind them have none.
+#[async_trait]
+pub trait FileEngine: Send + Sync + 'static {
+    /// `HEAD /containers/{id}/archive`: what a path is; [`ErrorKind::PathNotFound`] if nothing.
+    async fn stat_path(&self, container: &ContainerRef, path: &str) -> Result<PathStat> {
+        let _ = (container, path);
+        Err(no_files("HEAD /containers/{id}/archive"))
+    }
+    /// `GET /containers/{id}/archive`: gives the path and then its tar archive to `sink`. Waits
+    /// while the sink is full, and ends early once it is closed. [`ErrorKind::BadAnswer`] if the
+    /// archive is incomplete.
+    async fn download_archive(
+        &self,
+        container: &ContainerRef,
+        path: &str,
+        sink: &FileSink,
+    ) -> Result<()> {
+        let _ = (container, path, sink);
+        Err(no_files("GET /containers/{id}/archive"))
+    }
+    /// `PUT /containers/{id}/archive`: extracts a tar archive to a directory. The progress has the
+    /// bytes that the Engine took.
+    async fn upload_archive(
+        &self,
+        container: &ContainerRef,
+        path: &str,
+        archive: &Upload,
+        progress: &ProgressSink,
+    ) -> Result<()> {
+        let _ = (container, path, archive, progress);
+        Err(no_files("PUT /containers/{id}/archive"))
+    }
+}
+
+fn no_files(operation: &'static str) -> EngineError {
+    EngineError::new(ErrorKind::Unsupported, operation, "files are not known here")
 }
 
 /// Networks.

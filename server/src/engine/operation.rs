@@ -4,6 +4,8 @@
 //! Used by the HTTP client, which sends them, and by [`super::classify`], which classifies the
 //! responses. Every response has a size limit, because an Engine is not trusted to be brief.
 
+use super::ErrorKind;
+
 /// Lists: 64 MiB, which is some 40,000 containers with Compose labels.
 const LIST_CAP: usize = 64 << 20;
 /// Inspections: 3 MiB, which are passed on in a message of at most 4 MiB.
@@ -12,7 +14,7 @@ const INSPECT_CAP: usize = 3 << 20;
 const UNARY_CAP: usize = 4 << 20;
 /// Bodies of errors: 1 MiB, as Docker's own client has it.
 pub(super) const ERROR_CAP: usize = 1 << 20;
-/// One line of the progress of a pull or push: 1 MiB.
+/// One line of the progress of a transfer, or one event: 1 MiB.
 pub(super) const LINE_CAP: usize = 1 << 20;
 
 /// One call of the Engine API.
@@ -41,6 +43,10 @@ pub(super) enum Subject {
     Image,
     /// An image on its way from or to a registry.
     Transfer,
+    /// Images on their way from or to this server.
+    Archive,
+    /// An image that is built, from base images in registries.
+    Build,
     /// A container that exists.
     Container,
     /// A container that is to be created.
@@ -95,7 +101,26 @@ impl Operation {
 
     /// Whether it reports its progress, on which it may stand still.
     pub(super) fn is_transfer(&self) -> bool {
-        self.subject == Subject::Transfer && self.access == Access::Write
+        match self.subject {
+            Subject::Transfer => self.access == Access::Write,
+            Subject::Archive => true,
+            _ => self.is_of_files() && self.pace == Pace::Long,
+        }
+    }
+
+    /// Whether it is about files in a container.
+    pub(super) fn is_of_files(&self) -> bool {
+        self.name.ends_with("/archive")
+    }
+
+    /// The kind of a transfer that the Engine says has failed, or that ended in the middle.
+    pub(super) fn failure(&self) -> ErrorKind {
+        match self.subject {
+            Subject::Archive => ErrorKind::LoadFailed,
+            Subject::Build => ErrorKind::BuildFailed,
+            _ if *self == PUSH_IMAGE => ErrorKind::PushFailed,
+            _ => ErrorKind::PullFailed,
+        }
     }
 
     /// Whether it is about networks, also where a missing thing is a container.
@@ -110,7 +135,9 @@ impl Operation {
 }
 
 use Access::{Read, Write};
-use Subject::{Container, Creation, Image, Login, Network, System, Transfer, Volume};
+use Subject::{
+    Archive, Build, Container, Creation, Image, Login, Network, System, Transfer, Volume,
+};
 
 pub(super) const PING_HEAD: Operation = Operation::new("HEAD /_ping", System, Read);
 pub(super) const PING: Operation = Operation::new("GET /_ping", System, Read);
@@ -119,6 +146,8 @@ pub(super) const INFO: Operation = Operation::new("GET /info", System, Read);
 // The Engine walks all its layers and volumes for it.
 pub(super) const DISK_USAGE: Operation =
     Operation::new("GET /system/df", System, Read).long().cap(LIST_CAP);
+// Nothing may happen for days.
+pub(super) const EVENTS: Operation = Operation::new("GET /events", System, Read).followed();
 // The Engine queries the registry.
 pub(super) const LOGIN: Operation = Operation::new("POST /auth", Login, Read).long();
 
@@ -135,6 +164,11 @@ pub(super) const PULL_IMAGE: Operation =
     Operation::new("POST /images/create", Transfer, Write).long();
 pub(super) const PUSH_IMAGE: Operation =
     Operation::new("POST /images/{name}/push", Transfer, Write).long();
+pub(super) const SAVE_IMAGES: Operation = Operation::new("GET /images/get", Archive, Read).long();
+pub(super) const LOAD_IMAGES: Operation =
+    Operation::new("POST /images/load", Archive, Write).long();
+// A step may be silent for hours, so nothing limits the time between two lines.
+pub(super) const BUILD_IMAGE: Operation = Operation::new("POST /build", Build, Write).endless();
 pub(super) const TAG_IMAGE: Operation = Operation::new("POST /images/{name}/tag", Image, Write);
 pub(super) const REMOVE_IMAGE: Operation =
     Operation::new("DELETE /images/{name}", Image, Write).long();
@@ -203,10 +237,23 @@ pub(super) const START_EXEC: Operation =
 pub(super) const INSPECT_EXEC: Operation = Operation::new("GET /exec/{id}/json", Container, Read);
 pub(super) const RESIZE_EXEC: Operation =
     Operation::new("POST /exec/{id}/resize", Container, Write);
+// The answer lasts as long as the command.
+pub(super) const ATTACH_CONTAINER: Operation =
+    Operation::new("POST /containers/{id}/attach", Container, Write).endless();
+pub(super) const RESIZE_CONTAINER: Operation =
+    Operation::new("POST /containers/{id}/resize", Container, Write);
 pub(super) const CONTAINER_LOGS: Operation =
     Operation::new("GET /containers/{id}/logs", Container, Read).long();
 pub(super) const FOLLOW_LOGS: Operation =
     Operation::new("GET /containers/{id}/logs", Container, Read).followed();
+pub(super) const STAT_PATH: Operation =
+    Operation::new("HEAD /containers/{id}/archive", Container, Read);
+pub(super) const DOWNLOAD_ARCHIVE: Operation =
+    Operation::new("GET /containers/{id}/archive", Container, Read).long();
+pub(super) const UPLOAD_ARCHIVE: Operation =
+    Operation::new("PUT /containers/{id}/archive", Container, Write).long();
+pub(super) const STREAM_STATS: Operation =
+    Operation::new("GET /containers/{id}/stats", Container, Read).followed();
 // The Engine queries the registry.
 pub(super) const INSPECT_DISTRIBUTION: Operation =
     Operation::new("GET /distribution/{name}/json", Transfer, Read).long();

@@ -1,4 +1,4 @@
-//! Interprets the lines of a pull or push: progress and failure. Pure; fed by the transfers of the
+//! Interprets the lines of a pull, push, or load: progress and failure. Pure; fed by the transfers of the
 //! HTTP client.
 
 use std::collections::HashMap;
@@ -12,6 +12,8 @@ use super::classify::one_line;
 /// Maximum number of tracked layers; an image has at most 127, and an Engine that sends more must
 /// not fill the memory.
 const MOST_LAYERS: usize = 1024;
+/// Maximum number of images in an archive that are noted.
+const MOST_IMAGES: usize = 1024;
 /// Maximum length of a status, in characters.
 const LONGEST_STATUS: usize = 200;
 
@@ -23,6 +25,7 @@ pub(super) struct Progress {
     digest: Option<String>,
     pushed_size: Option<u64>,
     newer: Option<bool>,
+    loaded: Vec<String>,
 }
 
 /// The meaning of a line.
@@ -45,6 +48,7 @@ struct Layer {
 #[serde(rename_all = "camelCase")]
 struct Line {
     status: Option<String>,
+    stream: Option<String>,
     id: Option<String>,
     progress_detail: Option<Detail>,
     error_detail: Option<ErrorDetail>,
@@ -80,6 +84,9 @@ impl Progress {
         if let Some(aux) = line.aux {
             self.read_aux(&aux);
         }
+        if let Some(text) = line.stream {
+            self.read_stream(&text);
+        }
         if let Some(status) = line.status {
             self.read_status(&status, line.id, line.progress_detail);
         }
@@ -113,6 +120,23 @@ impl Progress {
         self.newer
     }
 
+    /// The images that a load brought: names with tag, or IDs.
+    pub(super) fn into_loaded(self) -> Vec<String> {
+        self.loaded
+    }
+
+    /// Reads what the Engine says in words. Podman names all images of an archive at once.
+    fn read_stream(&mut self, text: &str) {
+        let text = one_line(text);
+        let names = ["Loaded image: ", "Loaded image ID: ", "Loaded image(s): "];
+        if let Some(names) = names.iter().find_map(|begin| text.strip_prefix(begin)) {
+            let room = MOST_IMAGES.saturating_sub(self.loaded.len());
+            let names = names.split(',').map(|name| name.trim().to_owned());
+            self.loaded.extend(names.filter(|name| !name.is_empty()).take(room));
+        }
+        self.status = text.chars().take(LONGEST_STATUS).collect();
+    }
+
     fn read_aux(&mut self, aux: &Value) {
         if let Some(digest) = aux.get("Digest").and_then(Value::as_str) {
             self.digest = Some(digest.to_owned());
@@ -144,7 +168,7 @@ impl Progress {
         let arrived = matches!(status, "Pull complete" | "Already exists" | "Pushed")
             || status == "Layer already exists"
             || status.starts_with("Mounted from");
-        let moving = matches!(status, "Downloading" | "Pushing");
+        let moving = matches!(status, "Downloading" | "Pushing" | "Loading layer");
         let downloaded = matches!(status, "Verifying Checksum" | "Download complete");
         let known = arrived
             || moving
@@ -164,6 +188,8 @@ impl Progress {
             layer.moved = amount(detail.current).unwrap_or(0);
             if layer.size > 0 {
                 layer.moved = layer.moved.min(layer.size);
+                // Nothing else says that a layer is loaded.
+                layer.done |= status == "Loading layer" && layer.moved == layer.size;
             }
         } else if (arrived || downloaded) && layer.size > 0 {
             layer.moved = layer.size;

@@ -1,4 +1,5 @@
-//! How a login is handed to an Engine: the header of pulls and pushes and the body of `/auth`.
+//! How a login is handed to an Engine: the header of pulls and pushes, that of builds, and the body
+//! of `/auth`.
 //!
 //! The header must be base64url *with* padding; Engines silently treat anything else as no
 //! credentials (measured on 20.10). Pure.
@@ -13,10 +14,25 @@ use crate::domain::{Credential, RegistryLogin};
 /// The name of the header.
 pub(super) const HEADER: &str = "X-Registry-Auth";
 
+/// The name of the header of a build, which can have several logins.
+pub(super) const CONFIGURATION_HEADER: &str = "X-Registry-Config";
+
+/// The value of the header of a build: the logins by the addresses of their registries.
+pub(super) fn configuration(logins: &[RegistryLogin]) -> HeaderValue {
+    let by_address: Vec<String> = logins
+        .iter()
+        .map(|login| format!("{}:{}", json!(login.registry().server_address()), body(login)))
+        .collect();
+    encoded(&format!("{{{}}}", by_address.join(",")))
+}
+
 /// The value of the header; without a login an empty object, because a push without the
 /// header is a 400 on Engines before 28.3.3.
 pub(super) fn header(login: Option<&RegistryLogin>) -> HeaderValue {
-    let text = login.map_or_else(|| "{}".to_owned(), body);
+    encoded(&login.map_or_else(|| "{}".to_owned(), body))
+}
+
+fn encoded(text: &str) -> HeaderValue {
     let mut value = HeaderValue::from_str(&URL_SAFE.encode(text))
         .expect("base64url has only visible ASCII characters");
     value.set_sensitive(true);
@@ -79,6 +95,23 @@ mod tests {
                 json!({"username": "ann", "password": password, "serveraddress": "r.io:5000"})
             );
         }
+    }
+
+    #[test]
+    fn a_build_has_the_logins_by_registry() {
+        let logins = [login("r.io:5000", "hunter2", ""), login("docker.io", "", "t0ken")];
+        let value = configuration(&logins);
+        assert!(value.is_sensitive());
+        let decoded = URL_SAFE.decode(value.to_str().unwrap()).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&decoded).unwrap();
+        let hub = "https://index.docker.io/v1/";
+        assert_eq!(
+            json,
+            json!({
+                "r.io:5000": {"username": "ann", "password": "hunter2", "serveraddress": "r.io:5000"},
+                hub: {"identitytoken": "t0ken", "serveraddress": hub},
+            })
+        );
     }
 
     #[test]

@@ -104,7 +104,7 @@ pub struct HistoryLayer {
     pub tags: Vec<String>,
 }
 
-/// Progress of a pull or push, over all its layers.
+/// Progress of a transfer, over all its layers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transfer {
     /// The Engine's last status line.
@@ -121,6 +121,9 @@ pub struct Transfer {
 
 /// Receives the latest [`Transfer`]; never blocks, and a slow reader misses steps.
 pub type ProgressSink = tokio::sync::watch::Sender<Transfer>;
+
+/// Receives the bytes of an archive. Waiting for room in it is what slows down the Engine.
+pub type ArchiveSink = tokio::sync::mpsc::Sender<bytes::Bytes>;
 
 /// A pull that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,6 +162,26 @@ pub struct Platform {
     pub os: String,
     /// Empty if unknown.
     pub architecture: String,
+}
+
+impl Platform {
+    /// Whether a host of this platform runs images of `image`, as far as both are known.
+    #[must_use]
+    pub fn runs(&self, image: &Self) -> bool {
+        let fits = |host: &str, image: &str| {
+            host.is_empty()
+                || image.is_empty()
+                || host == image
+                || matches!((host, image), ("amd64", "386") | ("arm64", "arm"))
+        };
+        fits(&self.os, &image.os) && fits(&self.architecture, &image.architecture)
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.os, self.architecture)
+    }
 }
 
 /// Result of removing an image.

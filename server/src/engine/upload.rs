@@ -4,6 +4,8 @@
 //! also while more arrives: a slow Engine neither holds back the others nor fills the memory. The
 //! file is gone with its last reader, or with the process.
 
+mod reader;
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -160,8 +162,11 @@ impl UploadWriter {
     ///
     /// # Errors
     ///
-    /// If there is no room, or the disk fails.
+    /// If there is no room, or the disk fails, or nobody reads the upload any longer.
     pub async fn write(&mut self, chunk: Bytes) -> Result<(), UploadError> {
+        if self.state.is_closed() {
+            return Err(UploadError::Interrupted);
+        }
         let (bytes, at) = (chunk.len() as u64, self.state.borrow().length);
         let space = self.file.space.clone();
         space.take(bytes)?;
@@ -260,6 +265,9 @@ impl Upload {
 #[derive(Debug, Clone)]
 pub(super) struct Movement(Arc<(Instant, AtomicU64)>);
 
+/// What a [`Movement`] that waits for its source has in place of a time.
+const WAITS: u64 = u64::MAX;
+
 impl Movement {
     /// It moved now.
     pub(super) fn new() -> Self {
@@ -269,13 +277,19 @@ impl Movement {
     /// It moves.
     pub(super) fn moved(&self) {
         let (start, moved) = &*self.0;
-        let millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(WAITS);
         moved.store(millis, Ordering::Relaxed);
     }
 
-    /// How long it has stood still.
+    /// It cannot move before its source does.
+    pub(super) fn waits(&self) {
+        self.0.1.store(WAITS, Ordering::Relaxed);
+    }
+
+    /// How long it has stood still, although there was something to move.
     pub(super) fn still(&self) -> Duration {
         let (start, moved) = &*self.0;
+        // While it waits, this is zero.
         start.elapsed().saturating_sub(Duration::from_millis(moved.load(Ordering::Relaxed)))
     }
 }
@@ -317,6 +331,17 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let space = UploadSpace::new(directory.path().join("uploads"), most);
         (directory, space)
+    }
+
+    #[test]
+    fn a_source_that_pauses_is_no_standstill() {
+        let start = Instant::now().checked_sub(Duration::from_secs(100)).unwrap();
+        let movement = Movement(Arc::new((start, AtomicU64::new(0))));
+        assert!(movement.still() >= Duration::from_secs(100));
+        movement.waits();
+        assert_eq!(movement.still(), Duration::ZERO);
+        movement.moved();
+        assert!(movement.still() < Duration::from_secs(100));
     }
 
     async fn all(upload: &Upload) -> Result<Vec<u8>, UploadError> {

@@ -15,7 +15,7 @@ pub use self::resources::{network_of, volume_of, volumes_of};
 use super::{
     ContainerExit, Created, ImageRemoval, LoginAnswer, ProcessTable, PrunedContainers, PrunedImages,
 };
-use crate::domain::{Secret, is_engine_id, quoted};
+use crate::domain::{ImageReference, Secret, is_engine_id, quoted};
 
 /// Reads a whole answer of one JSON value.
 pub(super) fn parse<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
@@ -173,7 +173,7 @@ pub(super) struct Identified {
 }
 
 /// What is read of an inspected image.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ImageFacts {
     #[serde(default, deserialize_with = "null_to_default")]
@@ -186,6 +186,35 @@ pub(super) struct ImageFacts {
     pub(super) os: String,
     #[serde(default, deserialize_with = "null_to_default")]
     pub(super) architecture: String,
+    #[serde(default, deserialize_with = "null_to_default")]
+    pub(super) created: String,
+    #[serde(default, rename = "RootFS", deserialize_with = "null_to_default")]
+    pub(super) root: RootLayers,
+}
+
+impl ImageFacts {
+    /// Whether a containerd store has it, where the digest in a registry is the ID.
+    pub(super) fn is_in_containerd(&self) -> bool {
+        let mut digests = self.repo_digests.iter().filter_map(|digest| digest.split_once('@'));
+        digests.any(|(_, digest)| digest == self.id)
+    }
+
+    /// Whether it has a name. Docker writes "app:v1" where Podman has docker.io/library/app:v1.
+    pub(super) fn has_name(&self, name: &ImageReference) -> bool {
+        self.repo_tags.iter().any(|tag| ImageReference::parse(tag).is_ok_and(|tag| tag == *name))
+    }
+
+    pub(super) fn platform(&self) -> super::Platform {
+        super::Platform { os: self.os.clone(), architecture: self.architecture.clone() }
+    }
+}
+
+/// The layers of an image.
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct RootLayers {
+    #[serde(default, deserialize_with = "null_to_default")]
+    pub(super) layers: Vec<String>,
 }
 
 /// What is read of `GET /distribution/{name}/json`.
@@ -265,6 +294,10 @@ pub(super) struct Descriptor {
 /// What is read of `GET /version`.
 #[derive(Deserialize)]
 pub(super) struct Versions {
+    #[serde(default, rename = "Os", deserialize_with = "null_to_default")]
+    pub(super) os: String,
+    #[serde(default, rename = "Arch", deserialize_with = "null_to_default")]
+    pub(super) arch: String,
     #[serde(rename = "MinAPIVersion")]
     pub(super) min: Option<String>,
 }

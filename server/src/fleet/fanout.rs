@@ -181,6 +181,22 @@ impl<P> HostCall<P> {
         let _ = sender.send(event).await;
     }
 
+    /// Sends a payload that is made when there is room for it, so that a slow caller gets the latest.
+    /// Not recorded; does nothing if nobody is listening.
+    pub async fn emit_latest(&self, make: impl FnOnce() -> P) {
+        let Some(sender) = self.sender.upgrade() else { return };
+        let room = match sender.try_reserve() {
+            Err(mpsc::error::TrySendError::Full(())) => {
+                let _waiting = self.budget.pause();
+                sender.reserve().await.ok()
+            }
+            room => room.ok(),
+        };
+        if let Some(room) = room {
+            room.send(HostEvent::Payload(self.host.name.clone(), make()));
+        }
+    }
+
     /// Passes a payload that may be missed, such as progress: dropped when the caller is slow.
     pub fn emit_lossy(&self, payload: P) {
         if let Some(sender) = self.sender.upgrade() {

@@ -17,8 +17,8 @@ use tokio::sync::{Mutex, watch};
 
 use crate::config::FileHosts;
 use crate::domain::{
-    Host, HostAddress, HostError, HostName, HostSource, LabelKey, Labels, TlsMaterial, UnixPath,
-    quoted,
+    Cordon, Host, HostAddress, HostError, HostName, HostSource, LabelKey, Labels, TlsMaterial,
+    UnixPath, quoted,
 };
 use crate::store::{Store, StoreError, StoredHost, StoredTls};
 
@@ -136,6 +136,7 @@ struct Shared {
 struct Sources {
     file: FileHosts,
     stored: BTreeMap<HostName, StoredHost>,
+    cordons: BTreeMap<HostName, Cordon>,
 }
 
 impl std::fmt::Debug for Inventory {
@@ -150,8 +151,9 @@ impl Inventory {
     pub async fn open(store: Store, file: FileHosts) -> Result<Self, InventoryError> {
         let stored = store.hosts().await?;
         let stored = stored.into_iter().map(|host| (host.name.clone(), host)).collect();
-        let sources = Sources { file, stored };
-        let snapshot = snapshot::compose(&Snapshot::default(), &sources.file, &sources.stored)?;
+        let cordons = store.cordons().await?;
+        let sources = Sources { file, stored, cordons };
+        let snapshot = sources.compose(&Snapshot::default())?;
         let (current, _) = watch::channel(Arc::new(snapshot));
         Ok(Self { shared: Arc::new(Shared { store, sources: Mutex::new(sources), current }) })
     }
@@ -252,6 +254,47 @@ impl Inventory {
         .await
     }
 
+    /// Cordons hosts, or with `None` ends their cordons, on all or on none of them. A host that is
+    /// cordoned already keeps its cordon unless the reason differs. Returns the hosts, sorted, each
+    /// with whether that changed anything.
+    pub async fn set_cordon(
+        &self,
+        names: Vec<HostName>,
+        cordon: Option<Cordon>,
+    ) -> Result<Vec<(HostName, bool)>, InventoryError> {
+        self.change(move |shared| async move {
+            let mut sources = shared.sources.lock().await;
+            let snapshot = shared.current.borrow().clone();
+            let missing: Vec<_> =
+                names.iter().filter(|name| snapshot.get(name).is_none()).cloned().collect();
+            if !missing.is_empty() {
+                return Err(InventoryError::NotFound(missing));
+            }
+            let differs = |name: &HostName| {
+                let reason = |cordon: &Cordon| cordon.reason.clone();
+                sources.cordons.get(name).map(reason) != cordon.as_ref().map(reason)
+            };
+            let mut changes: Vec<_> =
+                names.into_iter().map(|name| (differs(&name), name)).map(|(c, n)| (n, c)).collect();
+            changes.sort();
+            let changed: Vec<_> = changes
+                .iter()
+                .filter(|(_, changes)| *changes)
+                .map(|(name, _)| name.clone())
+                .collect();
+            shared.store.set_cordons(&changed, cordon.as_ref()).await?;
+            for name in changed {
+                match &cordon {
+                    Some(cordon) => sources.cordons.insert(name, cordon.clone()),
+                    None => sources.cordons.remove(&name),
+                };
+            }
+            shared.publish(&sources)?;
+            Ok(changes)
+        })
+        .await
+    }
+
     /// Removes a host; false if there is none with this name.
     pub async fn remove(&self, name: HostName) -> Result<bool, InventoryError> {
         self.change(move |shared| async move {
@@ -259,6 +302,7 @@ impl Inventory {
             sources.require_writable(std::slice::from_ref(&name))?;
             let removed = shared.store.remove_host(&name).await?;
             sources.stored.remove(&name);
+            sources.cordons.remove(&name);
             shared.publish(&sources)?;
             Ok(removed)
         })
@@ -271,7 +315,7 @@ impl Inventory {
         let shared = &self.shared;
         let mut sources = shared.sources.lock().await;
         let before = self.snapshot();
-        let after = Sources { file, stored: sources.stored.clone() };
+        let after = Sources { file, ..sources.clone() };
         let snapshot = shared.publish(&after)?;
         *sources = after;
         Ok(Reloaded::between(&before, &snapshot))
@@ -310,13 +354,19 @@ impl Shared {
 
     fn publish(&self, sources: &Sources) -> Result<Arc<Snapshot>, InventoryError> {
         let before = self.current.borrow().clone();
-        let snapshot = Arc::new(snapshot::compose(&before, &sources.file, &sources.stored)?);
+        let snapshot = Arc::new(sources.compose(&before)?);
         self.current.send_replace(snapshot.clone());
         Ok(snapshot)
     }
 }
 
 impl Sources {
+    fn compose(&self, before: &Snapshot) -> Result<Snapshot, InventoryError> {
+        let mut snapshot = snapshot::compose(before, &self.file, &self.stored)?;
+        snapshot.cordon(&self.cordons);
+        Ok(snapshot)
+    }
+
     fn require_writable(&self, names: &[HostName]) -> Result<(), InventoryError> {
         let mut hosts: Vec<_> =
             names.iter().filter(|name| self.file.hosts.contains_key(*name)).cloned().collect();

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::inventory::Snapshot;
-use crate::domain::{Host, HostName, LabelSelector};
+use crate::domain::{Cordon, Host, HostName, LabelSelector};
 
 /// Maximum number of unknown hosts in an error; the others are counted.
 const MOST_NAMED: usize = 10;
@@ -53,6 +53,18 @@ pub enum SelectError {
     /// Every selected host was excluded.
     #[error("every selected host is excluded; exclude fewer hosts")]
     AllExcluded,
+    /// Hosts that were named are cordoned, or all that were selected.
+    #[error("{}; to end a cordon, run `wharf host uncordon NAME`", cordoned(.0))]
+    Cordoned(Vec<(HostName, Cordon)>),
+}
+
+/// The hosts of a call that changes something.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// The hosts, sorted by name; at least one.
+    pub hosts: Vec<Arc<Host>>,
+    /// Hosts that were selected and are left out, sorted by name.
+    pub cordoned: Vec<(HostName, Cordon)>,
 }
 
 /// A name that no host has.
@@ -111,6 +123,27 @@ pub fn select(selection: &Selection, snapshot: &Snapshot) -> Result<Vec<Arc<Host
     if left.is_empty() { Err(SelectError::AllExcluded) } else { Ok(left) }
 }
 
+/// The same for a call that changes something there: cordoned hosts are left out, and an error if they
+/// were named.
+pub fn select_for_changes(
+    selection: &Selection,
+    snapshot: &Snapshot,
+) -> Result<Chosen, SelectError> {
+    let selected = select(selection, snapshot)?;
+    let mut chosen = Chosen::default();
+    for host in selected {
+        match snapshot.cordon_of(&host.name) {
+            Some(cordon) => chosen.cordoned.push((host.name.clone(), cordon.clone())),
+            None => chosen.hosts.push(host),
+        }
+    }
+    let are_named = matches!(selection.targets, Some(Targets::Hosts(_)));
+    if !chosen.cordoned.is_empty() && (are_named || chosen.hosts.is_empty()) {
+        return Err(SelectError::Cordoned(chosen.cordoned));
+    }
+    Ok(chosen)
+}
+
 impl fmt::Display for UnknownHost {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.name)?;
@@ -145,6 +178,16 @@ fn join(unknown: &[UnknownHost]) -> String {
         0 => list,
         more => format!("{list} and {more} more"),
     }
+}
+
+fn cordoned(hosts: &[(HostName, Cordon)]) -> String {
+    let named: Vec<_> = hosts.iter().take(MOST_NAMED).collect();
+    let mut list: Vec<String> =
+        named.iter().map(|(name, cordon)| format!("{name} is {cordon}")).collect();
+    if hosts.len() > named.len() {
+        list.push(format!("{} more are cordoned", hosts.len() - named.len()));
+    }
+    list.join("; ")
 }
 
 fn count(hosts: usize) -> String {

@@ -17,13 +17,15 @@ mod resolve;
 mod sealed;
 mod undo;
 
+use std::collections::BTreeMap;
+
 use super::hosts::Hosts;
 use super::journal::{Journal, NewSecret};
-use super::model::Plan;
+use super::model::{HostPlan, Plan};
 use super::recreate::names;
 use super::requests::{Order, Refusal, RolloutError};
 use super::spec::Change;
-use crate::domain::Reason;
+use crate::domain::{HostName, Reason};
 
 pub use active::refuse_active;
 pub(super) use host::no_health_check;
@@ -69,5 +71,20 @@ pub async fn plan(
         None => None,
         Some(reference) => Some(resolve::resolve(hosts, order, reference, &asked).await?),
     };
-    found::plan(order, is_restart, image, asked, &known).map_err(RolloutError::PlanRefused)
+    let planned = found::plan(order, is_restart, image, asked, &known);
+    let mut planned = planned.map_err(RolloutError::PlanRefused)?;
+    leave_out(&mut planned.plan, &order.left_out);
+    Ok(planned)
+}
+
+/// Lists hosts that were selected and do not take part.
+fn leave_out(plan: &mut Plan, hosts: &BTreeMap<HostName, String>) {
+    if hosts.is_empty() {
+        return;
+    }
+    let names: Vec<_> = hosts.keys().map(ToString::to_string).collect();
+    plan.warnings.push(format!("cordoned and left out: {}", fleet::first_of(&names)));
+    let skipped =
+        |(name, why): (&HostName, &String)| (name.clone(), HostPlan::skipped(why.clone()));
+    plan.hosts.extend(hosts.iter().map(skipped));
 }

@@ -1,6 +1,7 @@
 //! The commands of rollouts: the seam between the gRPC edge and the supervisor, which carries them
 //! out. Reads use the journal instead.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -66,6 +67,8 @@ pub struct Order {
     pub spec: RolloutSpec,
     /// The hosts, sorted by name; at least one.
     pub hosts: Vec<Arc<Host>>,
+    /// Hosts that were selected and are left out, each with why.
+    pub left_out: BTreeMap<HostName, String>,
     /// Credentials of the request, for pulls; `None`: those stored in the server.
     pub login: Option<Arc<RegistryLogin>>,
     /// Who created it.
@@ -92,6 +95,8 @@ pub struct UndoOrder {
     pub id: RolloutId,
     /// The rollout that is taken back.
     pub of: RolloutId,
+    /// Hosts that are left as they are, each with why.
+    pub left_out: BTreeMap<HostName, String>,
     /// How.
     pub policy: Policy,
     /// Who created it.

@@ -286,7 +286,7 @@ impl Rollouts for Supervisor {
     }
 
     async fn undo(&self, order: UndoOrder) -> Result<(), RolloutError> {
-        let UndoOrder { id, of, policy, by, request, terms } = &order;
+        let UndoOrder { id, of, policy, by, request, terms, .. } = &order;
         let (id, undo_of) = (*id, Some(*of));
         let head = Head { id, policy, by, undo_of, request, login: None, terms };
         let Shared { hosts, journal, .. } = &self.shared;

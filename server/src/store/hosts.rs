@@ -144,11 +144,20 @@ impl Store {
 
     /// Removes a host with all its data; false if it does not exist.
     pub async fn remove_host(&self, name: &HostName) -> Result<bool, StoreError> {
+        let failed = self.failed("remove a host");
+        let mut transaction = self.begin().await.map_err(&failed)?;
         let removed = sqlx::query("DELETE FROM hosts WHERE name = ?")
             .bind(name.as_str())
-            .execute(self.pool())
+            .execute(&mut *transaction)
             .await
-            .map_err(self.failed("remove a host"))?;
+            .map_err(&failed)?;
+        // A host that gets this name later is another one.
+        sqlx::query("DELETE FROM host_cordons WHERE host = ?")
+            .bind(name.as_str())
+            .execute(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+        transaction.commit().await.map_err(&failed)?;
         self.checkpoint().await;
         Ok(removed.rows_affected() > 0)
     }

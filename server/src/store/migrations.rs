@@ -7,11 +7,12 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Version, description and statements, as in the name and the text of each file.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "initial", include_str!("../../migrations/0001_initial.sql")),
     (2, "rollouts", include_str!("../../migrations/0002_rollouts.sql")),
     (3, "rollout releases", include_str!("../../migrations/0003_rollout_releases.sql")),
     (4, "unread columns", include_str!("../../migrations/0004_unread_columns.sql")),
+    (5, "host cordons", include_str!("../../migrations/0005_host_cordons.sql")),
 ];
 
 /// The newest version of the schema that this `wharfd` knows.

@@ -11,6 +11,7 @@
 //! operations). Every method is one transaction: it is done completely or not at all, even if its
 //! future is dropped, and completed work is on the disk.
 
+mod cordons;
 mod error;
 mod failure;
 mod hosts;

@@ -400,6 +400,7 @@ async fn a_store_of_an_earlier_version_is_opened_with_all_that_it_has() {
     for statement in [
         "ALTER TABLE rollouts ADD COLUMN phase TEXT NOT NULL DEFAULT 'running'",
         "ALTER TABLE operations ADD COLUMN finished_at INTEGER",
+        "DROP TABLE host_cordons",
         "DELETE FROM _sqlx_migrations WHERE version > 3",
     ] {
         sqlx::query(statement).execute(store.pool()).await.unwrap();

@@ -2,6 +2,7 @@
 //! every failure of a host.
 
 mod answers;
+mod archives;
 mod connections;
 mod faults;
 mod server;

@@ -156,6 +156,11 @@ async fn of_hosts_and_registries(fleet: &Fleet, done: &mut BTreeSet<&'static str
         ..Default::default()
     };
     twice!(done, hosts.clone(), update_host_labels, "HostService/UpdateHostLabels", label);
+    let added = || labelled("role=other");
+    let cordon = v1::CordonHostsRequest { targets: added(), ..Default::default() };
+    twice!(done, hosts.clone(), cordon_hosts, "HostService/CordonHosts", cordon);
+    let uncordon = v1::UncordonHostsRequest { targets: added(), ..Default::default() };
+    twice!(done, hosts.clone(), uncordon_hosts, "HostService/UncordonHosts", uncordon);
     let remove = v1::RemoveHostRequest { name: "added".to_owned(), ..Default::default() };
     twice!(done, hosts, remove_host, "HostService/RemoveHost", remove);
     twice!(done, registry.clone(), login, "RegistryService/Login", login());
@@ -308,6 +313,12 @@ async fn of_images(fleet: &Fleet, done: &mut BTreeSet<&'static str>) {
         ..Default::default()
     };
     twice_on_a_host!(done, fleet, images, remove_images, "ImageService/RemoveImages", request);
+    let request = v1::SendImageRequest {
+        source_host: name(1),
+        image: IMAGE.to_owned(),
+        ..Default::default()
+    };
+    twice_on_a_host!(done, fleet, images, send_image, "ImageService/SendImage", request);
     let request = v1::PruneImagesRequest::default();
     twice_on_a_host!(done, fleet, images, prune_images, "ImageService/PruneImages", request);
 }

@@ -1,16 +1,9 @@
 //! `wharf exec`.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::process::Stdio;
-use std::time::Duration;
-
-use anyhow::Context;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::json;
 use testbed::{Image, unique};
 
+use crate::support::terminal::Terminal;
 use crate::support::{HOSTS, World, sorted};
 
 async fn world() -> anyhow::Result<(World, String)> {
@@ -88,60 +81,27 @@ async fn what_cannot_be_is_refused_with_the_way_out() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_shell_on_a_terminal() -> anyhow::Result<()> {
     let (world, name) = world().await?;
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
-    grantpt(&master)?;
-    unlockpt(&master)?;
-    let size = Winsize { ws_row: 33, ws_col: 101, ws_xpixel: 0, ws_ypixel: 0 };
-    tcsetwinsize(&master, size)?;
-    let path = ptsname(&master, Vec::new())?;
-    let path = path.to_str()?;
-    let terminal = || File::options().read(true).write(true).open(path);
-    // Without it, the terminal would end with the first process that has it.
-    let _kept = terminal()?;
-    let shell = |more: &[&str]| -> anyhow::Result<tokio::process::Child> {
-        let arguments = [&["exec", "-it"], more].concat();
-        let mut command = world.cli.command(&arguments)?;
-        command.stdin(terminal()?).stdout(terminal()?).stderr(Stdio::from(terminal()?));
-        Ok(command.spawn()?)
-    };
-    let master = File::from(master);
-    let mut typing = master.try_clone()?;
-    let (lines, mut seen) = tokio::sync::mpsc::unbounded_channel();
-    let mut reading = master.try_clone()?;
-    // Ends with the last process that has the terminal.
-    std::thread::spawn(move || {
-        let mut piece = [0; 4096];
-        while let Ok(length @ 1..) = reading.read(&mut piece) {
-            let _ = lines.send(piece[..length].to_vec());
-        }
-    });
-    let mut until = async |text: &str| -> anyhow::Result<()> {
-        let mut all = String::new();
-        while !all.contains(text) {
-            let next = tokio::time::timeout(Duration::from_secs(60), seen.recv()).await;
-            let piece = next.with_context(|| all.clone())?.context("the terminal is closed")?;
-            all.push_str(&String::from_utf8_lossy(&piece));
-        }
-        Ok(())
-    };
-
+    let mut terminal = Terminal::open(101, 33)?;
     let one = format!("alpha/{name}");
-    let mut child = shell(&[&one, "sh"])?;
-    typing.write_all(b"echo size-$(busybox stty size)\n")?;
-    until("size-33 101").await?;
+    let mut child = terminal.start(&world.cli, &["exec", "-it", &one, "sh"])?;
+    terminal.type_keys(b"echo size-$(busybox stty size)\n")?;
+    terminal.until("size-33 101").await?;
     // Ctrl-C is a key of the command, not of wharf.
-    typing.write_all(b"sh -c 'echo zero-$((40 + 2)); sleep 1000'\n")?;
-    until("zero-42").await?;
-    typing.write_all(b"\x03")?;
-    typing.write_all(b"echo two-$((40 + 2)); exit 5\n")?;
-    until("two-42").await?;
+    terminal.type_keys(b"sh -c 'echo zero-$((40 + 2)); sleep 1000'\n")?;
+    terminal.until("zero-42").await?;
+    terminal.type_keys(b"\x03")?;
+    terminal.type_keys(b"echo two-$((40 + 2)); exit 5\n")?;
+    terminal.until("two-42").await?;
     assert_eq!(child.wait().await?.code(), Some(5));
 
     // Detached, the command goes on.
-    let mut child = shell(&[&one, "sh", "-c", "echo there; sleep 1; touch /later; sleep 1000"])?;
-    until("there").await?;
-    typing.write_all(b"\x10\x11")?;
-    until("the command continues").await?;
+    let mut child = terminal.start(
+        &world.cli,
+        &["exec", "-it", &one, "sh", "-c", "echo there; sleep 1; touch /later; sleep 1000"],
+    )?;
+    terminal.until("there").await?;
+    terminal.type_keys(b"\x10\x11")?;
+    terminal.until("the command continues").await?;
     assert_eq!(child.wait().await?.code(), Some(0));
     testbed::eventually("the command goes on", async || {
         world.cli.run(&["exec", &one, "ls", "/later"]).await?.expect(0).map(drop)

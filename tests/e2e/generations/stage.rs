@@ -13,7 +13,7 @@ pub struct Stage {
     pub cli: Wharf,
     /// The name of the container.
     pub name: String,
-    _wharfd: Wharfd,
+    wharfd: Wharfd,
 }
 
 impl Stage {
@@ -23,7 +23,12 @@ impl Stage {
         let server = Server::of(&wharfd).await?;
         server.add("one", engine.address()).await?;
         let cli = wharfd.cli()?;
-        Ok(Stage { engine, cli, name: unique("web"), _wharfd: wharfd })
+        Ok(Stage { engine, cli, name: unique("web"), wharfd })
+    }
+
+    /// The server.
+    pub fn wharfd(&self) -> &Wharfd {
+        &self.wharfd
     }
 
     /// Makes an image on the Engine; returns its reference.

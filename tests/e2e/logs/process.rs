@@ -1,4 +1,4 @@
-//! A `wharf logs` that runs while the test goes on.
+//! A `wharf logs`, or another command that follows something, that runs while the test goes on.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -16,10 +16,16 @@ pub struct Running {
 }
 
 impl Running {
+    /// `wharf logs`.
     pub fn start(cli: &Wharf, arguments: &[&str]) -> anyhow::Result<Running> {
-        let file = |ending: &str| cli.home().join(format!("{}.{ending}", unique("logs")));
+        Running::command(cli, &[&["logs"], arguments].concat())
+    }
+
+    /// Any command.
+    pub fn command(cli: &Wharf, arguments: &[&str]) -> anyhow::Result<Running> {
+        let file = |ending: &str| cli.home().join(format!("{}.{ending}", unique("running")));
         let (stdout, stderr) = (file("out"), file("err"));
-        let mut command = cli.command(&[&["logs"], arguments].concat())?;
+        let mut command = cli.command(arguments)?;
         command.stdin(Stdio::null());
         command.stdout(File::create(&stdout)?).stderr(File::create(&stderr)?);
         Ok(Running { child: command.spawn().context("starting wharf")?, stdout, stderr })
@@ -49,7 +55,7 @@ impl Running {
     /// Waits for its end. Returns its status.
     pub async fn end(&mut self) -> anyhow::Result<Option<i32>> {
         let status = tokio::time::timeout(LIMIT, self.child.wait()).await;
-        Ok(status.context("wharf logs does not end")??.code())
+        Ok(status.context("wharf does not end")??.code())
     }
 
     /// Ctrl-C.

@@ -8,7 +8,7 @@ use super::mine::{Mine, own};
 use crate::support::Server;
 use crate::support::kinds::on_engines;
 
-on_engines!(networks_and_volumes_on_other_engines: docker26 = Docker26, docker28 = Docker28);
+on_engines!(networks_and_volumes_on_other_engines: newer);
 
 async fn networks_and_volumes_on_other_engines(kind: EngineKind) -> anyhow::Result<()> {
     let engine = Engine::shared(kind).await?.context("the kind is available")?;

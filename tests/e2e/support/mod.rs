@@ -6,6 +6,7 @@ pub mod cut;
 pub mod kinds;
 pub mod recorder;
 pub mod small_disk;
+pub mod terminal;
 
 use anyhow::Context;
 use futures_util::future::try_join_all;
@@ -14,7 +15,9 @@ use testbed::{Engine, Fleet, Image, Output, Wharf, Wharfd, WharfdOptions, unique
 use tonic::transport::Channel;
 use wharf::client::Target;
 use wharf::v1::container_service_client::ContainerServiceClient;
+use wharf::v1::event_service_client::EventServiceClient;
 use wharf::v1::exec_service_client::ExecServiceClient;
+use wharf::v1::file_service_client::FileServiceClient;
 use wharf::v1::host_selector::Selection;
 use wharf::v1::host_service_client::HostServiceClient;
 use wharf::v1::image_service_client::ImageServiceClient;
@@ -110,8 +113,16 @@ impl Server {
         Ok(Server(Target::parse(&wharfd.address())?.connect().await?))
     }
 
+    pub fn events(&self) -> EventServiceClient<Channel> {
+        EventServiceClient::new(self.0.clone())
+    }
+
     pub fn exec(&self) -> ExecServiceClient<Channel> {
         ExecServiceClient::new(self.0.clone())
+    }
+
+    pub fn files(&self) -> FileServiceClient<Channel> {
+        FileServiceClient::new(self.0.clone())
     }
 
     pub fn containers(&self) -> ContainerServiceClient<Channel> {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use wharf_server::domain::ImageName;
 use wharf_server::engine::{
     ContainerSummary, HistoryLayer, ImageRemoval, ImageSummary, Port, Pushed, Transfer,
 };
@@ -97,6 +98,13 @@ pub(crate) fn pushed(steps: &[Step]) -> Pushed {
         digest: aux["Digest"].as_str().map(str::to_owned),
         size: aux["Size"].as_u64().unwrap_or(0),
     })
+}
+
+/// The images that a load says it brought.
+pub(crate) fn loaded(steps: &[Step]) -> Vec<ImageName> {
+    let said = steps.iter().filter_map(|step| step.line["stream"].as_str());
+    let names = said.filter_map(|text| text.trim().rsplit_once(' '));
+    names.filter_map(|(_, name)| ImageName::parse(name).ok()).collect()
 }
 
 /// Where a transfer stands, line by line.

@@ -169,13 +169,16 @@ fn lost(operation: Operation) -> EngineError {
         // As the client has it: the Engine cancels a transfer whose caller is gone.
         Operation::Pull => ErrorKind::PullFailed,
         Operation::Push => ErrorKind::PushFailed,
+        Operation::LoadImages => ErrorKind::LoadFailed,
         write if write.is_write() => ErrorKind::ResultUnknown,
         _ => ErrorKind::ConnectionLost,
     };
     let error =
         EngineError::new(kind, operation.name(), "the connection broke before the response");
     match kind {
-        ErrorKind::PullFailed | ErrorKind::PushFailed => error.interrupted(),
+        ErrorKind::PullFailed | ErrorKind::PushFailed | ErrorKind::LoadFailed => {
+            error.interrupted()
+        }
         _ => error,
     }
 }

@@ -1,9 +1,11 @@
-//! Logs as they grow, for both forms of the Engine.
+//! Logs as they grow and events as they happen, for both forms of the Engine.
 
 use std::sync::Arc;
 
+use wharf_server::engine::EngineEvent;
+
 use crate::host::SimHost;
-use crate::model::{LogQuery, LogView, Refusal};
+use crate::model::{LogQuery, LogView, Refusal, Time};
 
 /// A reader of one log.
 pub(crate) struct Following {
@@ -47,5 +49,56 @@ impl Following {
         self.next = view.next;
         self.ended = !self.follow || !view.running;
         Some(view)
+    }
+}
+
+/// A reader of events.
+pub(crate) struct EventStream {
+    host: Arc<SimHost>,
+    since: Option<Time>,
+    until: Option<Time>,
+    /// How many there were so far.
+    count: Option<u64>,
+}
+
+impl EventStream {
+    /// From a time on, or from now on.
+    pub(crate) fn new(host: Arc<SimHost>, since: Option<Time>, until: Option<Time>) -> Self {
+        let count = match since {
+            Some(_) => None,
+            None => Some(host.with(|model, now| model.events_since(now).1)),
+        };
+        Self { host, since, until, count }
+    }
+
+    /// The next events; `None` when the time is over.
+    pub(crate) async fn next(&mut self) -> Option<Vec<EngineEvent>> {
+        let (since, count) = (self.since.unwrap_or(Time::BEGINNING), self.count);
+        let happened = self.host.until(|model, _| {
+            let (mut events, total) = match count {
+                None => model.events_since(since),
+                Some(count) => model.events_after(count),
+            };
+            if let Some(until) = self.until {
+                events.retain(|event| event.time <= until.as_log_time());
+            }
+            (count.is_none() || !events.is_empty()).then_some((events, total))
+        });
+        let over = async {
+            match self.until {
+                Some(until) if count.is_some() => {
+                    tokio::time::sleep(until.since(self.host.clock().now())).await;
+                }
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            (events, total) = happened => {
+                self.count = Some(total);
+                Some(events)
+            }
+            () = over => None,
+        }
     }
 }

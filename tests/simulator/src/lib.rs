@@ -25,6 +25,7 @@ pub mod model;
 mod operation;
 mod process;
 mod rules;
+mod sampling;
 mod script;
 
 pub use engine::SimEngine;

@@ -11,6 +11,8 @@ pub enum Operation {
     Info,
     /// `GET /system/df`.
     DiskUsage,
+    /// `GET /events`.
+    Events,
     /// `POST /auth`.
     Login,
     /// `GET /images/json`.
@@ -23,6 +25,12 @@ pub enum Operation {
     Pull,
     /// `POST /images/{name}/push`.
     Push,
+    /// `GET /images/get`.
+    SaveImages,
+    /// `POST /images/load`.
+    LoadImages,
+    /// `POST /build`.
+    Build,
     /// `POST /images/{name}/tag`.
     Tag,
     /// `DELETE /images/{name}`.
@@ -93,6 +101,14 @@ pub enum Operation {
     InspectExec,
     /// `GET /containers/{id}/logs`.
     Logs,
+    /// `GET /containers/{id}/stats`.
+    Stats,
+    /// `HEAD /containers/{id}/archive`.
+    StatPath,
+    /// `GET /containers/{id}/archive`.
+    DownloadArchive,
+    /// `PUT /containers/{id}/archive`.
+    UploadArchive,
     /// `GET /distribution/{name}/json`.
     Distribution,
 }
@@ -105,12 +121,16 @@ impl Operation {
             Self::Version => "GET /version",
             Self::Info => "GET /info",
             Self::DiskUsage => "GET /system/df",
+            Self::Events => "GET /events",
             Self::Login => "POST /auth",
             Self::ListImages => "GET /images/json",
             Self::InspectImage => "GET /images/{name}/json",
             Self::ImageHistory => "GET /images/{name}/history",
             Self::Pull => "POST /images/create",
             Self::Push => "POST /images/{name}/push",
+            Self::SaveImages => "GET /images/get",
+            Self::LoadImages => "POST /images/load",
+            Self::Build => "POST /build",
             Self::Tag => "POST /images/{name}/tag",
             Self::RemoveImage => "DELETE /images/{name}",
             Self::PruneImages => "POST /images/prune",
@@ -146,6 +166,10 @@ impl Operation {
             Self::StartExec => "POST /exec/{id}/start",
             Self::InspectExec => "GET /exec/{id}/json",
             Self::Logs => "GET /containers/{id}/logs",
+            Self::Stats => "GET /containers/{id}/stats",
+            Self::StatPath => "HEAD /containers/{id}/archive",
+            Self::DownloadArchive => "GET /containers/{id}/archive",
+            Self::UploadArchive => "PUT /containers/{id}/archive",
             Self::Distribution => "GET /distribution/{name}/json",
         }
     }
@@ -158,10 +182,12 @@ impl Operation {
                 | Self::Version
                 | Self::Info
                 | Self::DiskUsage
+                | Self::Events
                 | Self::Login
                 | Self::ListImages
                 | Self::InspectImage
                 | Self::ImageHistory
+                | Self::SaveImages
                 | Self::ListContainers
                 | Self::Inspect
                 | Self::Wait
@@ -173,6 +199,9 @@ impl Operation {
                 | Self::InspectVolume
                 | Self::InspectExec
                 | Self::Logs
+                | Self::Stats
+                | Self::StatPath
+                | Self::DownloadArchive
                 | Self::Distribution
         )
     }

@@ -1,13 +1,14 @@
 //! `wharf exec`: a command in a container on many hosts, or an interactive one in one container,
 //! which is in `session`.
 
-mod detach;
+pub mod detach;
 mod output;
-mod session;
-mod terminal;
+pub mod session;
+pub mod terminal;
 
 use std::path::PathBuf;
 
+use wharf::v1::exec_request::Event as Sent;
 use wharf::v1::host_selector::Selection;
 use wharf::v1::{CommandSpec, ExecStart, ListHostsRequest, RunCommandRequest};
 
@@ -22,6 +23,7 @@ use crate::targets::{Access, ContainerCall};
 
 use detach::DetachKeys;
 use output::Outputs;
+use session::{Manner, Session};
 
 const NOTES: &str = "\
 With one host, prints the output of the command and exits with its exit status. With several, puts \
@@ -101,9 +103,15 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
             command: Some(command),
             stdin: args.interactive,
             tty: args.tty,
-            size: None,
+            size: terminal::size().filter(|_| args.tty),
         };
-        return session::run(app, &connection, start, args.detach_keys).await;
+        let manner = Manner {
+            place: format!("{}/{}", start.host, start.container),
+            stdin: start.stdin,
+            keys: args.detach_keys,
+        };
+        let session = Session::open(&connection, Sent::Start(start)).await?;
+        return session.run(app, manner).await;
     }
     let request = RunCommandRequest {
         targets: Some(call.targets),
@@ -123,7 +131,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
 }
 
 /// The one host and container of a session.
-async fn one_container(
+pub async fn one_container(
     connection: &Connection,
     call: ContainerCall,
 ) -> Result<(String, String), Failure> {
@@ -142,7 +150,7 @@ async fn one_container(
         [host] => Ok((host.name.clone(), container)),
         [] => Err(Failure::usage("no host matches")),
         [host, ..] => Err(Failure::Usage(format!(
-            "-i and -t need one container, but several hosts match; write HOST/CONTAINER, such as {}/{container}",
+            "a session needs one container, but several hosts match; write HOST/CONTAINER, such as {}/{container}",
             host.name
         ))),
     }

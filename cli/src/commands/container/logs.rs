@@ -1,29 +1,17 @@
 //! `wharf logs`.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use tokio::time::{Instant, sleep};
-use tonic::{Code, Status};
 use wharf::v1::host_selector::Selection;
-use wharf::v1::{HostSelector, OutputSource, StreamLogsRequest};
+use wharf::v1::{OutputSource, StreamLogsRequest};
 
 use crate::app::{App, Connection};
-use crate::commands::call;
+use crate::commands::{call, since_and_until};
 use crate::exit::Failure;
-use crate::fanout::{self, CallReport, Report};
-use crate::moment;
+use crate::fanout::CallReport;
 use crate::report::{self, logs::Logs};
-use crate::status::ErrorText;
+use crate::resume;
 use crate::targets::{Access, ContainerCall, TargetArgs};
-
-/// How long the server may be unreachable while logs are followed.
-const PATIENCE: Duration = Duration::from_secs(300);
-
-/// First and longest delay between two attempts to reach it.
-const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
 const NOTES: &str = "\
 Lines of the containers' standard output go to stdout, lines of their standard error to stderr. With \
@@ -103,7 +91,11 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let connection = app.connect().await?;
     let prefix = !args.no_prefix && (args.prefix || !args.label.is_empty() || !is_one(&calls));
     let mut logs = Logs::new(&app.printer, prefix);
-    let report = read(app, connection, calls, &request, &mut logs).await;
+    let open = |connection: &Connection, index: usize, report: &CallReport, logs: &Logs<'_>| {
+        let resumed = resumed(&request, &calls[index], report, logs);
+        call!(connection, logs.stream_logs, resumed)
+    };
+    let report = resume::read(app, connection, calls.len(), request.follow, &mut logs, open).await;
     logs.finish();
     let report = report?;
     report::finish(&app.printer, &report)?;
@@ -121,18 +113,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
 
 /// What all calls ask for, without hosts and containers.
 fn request(app: &App, args: &Args, targets: &TargetArgs) -> Result<StreamLogsRequest, Failure> {
-    let now = Timestamp::now();
-    let time = |flag: &str, text: &Option<String>| {
-        let Some(text) = text else { return Ok(None) };
-        let time = moment::parse(text, now, &TimeZone::system());
-        time.map(Some).map_err(|problem| Failure::Usage(format!("{flag}: {problem}")))
-    };
-    let (since, until) = (time("--since", &args.since)?, time("--until", &args.until)?);
-    if let (Some(since), Some(until)) = (since, until)
-        && until < since
-    {
-        return Err(Failure::Usage(format!("--until ({until}) is before --since ({since})")));
-    }
+    let (since, until) = since_and_until(&args.since, &args.until)?;
     if args.follow && targets.max_parallel.is_some() {
         return Err(Failure::usage(
             "--max-parallel cannot be used with --follow: hosts that wait would never have their turn",
@@ -146,53 +127,13 @@ fn request(app: &App, args: &Args, targets: &TargetArgs) -> Result<StreamLogsReq
         fanout: Some(targets.options()),
         labels: args.label.clone(),
         follow: args.follow,
-        since: since.map(moment::to_proto),
-        until: until.map(moment::to_proto),
+        since,
+        until,
         tail: args.tail.and_then(|tail| tail.0),
         sources: sources.into_iter().collect(),
         timestamps: args.timestamps || app.printer.is_json(),
         ..StreamLogsRequest::default()
     })
-}
-
-/// Reads all logs; followed ones also over restarts of the server.
-async fn read(
-    app: &App,
-    mut connection: Connection,
-    calls: Vec<ContainerCall>,
-    request: &StreamLogsRequest,
-    logs: &mut Logs<'_>,
-) -> Result<Report, Failure> {
-    let mut whole = Report { calls: Vec::new(), abandoned: false };
-    whole.calls.resize_with(calls.len(), CallReport::default);
-    let mut open: Vec<usize> = (0..calls.len()).collect();
-    loop {
-        let opened = open.iter().map(|&index| {
-            let resumed = resumed(request, &calls[index], &whole.calls[index], logs);
-            call!(connection, logs.stream_logs, resumed)
-        });
-        let report = fanout::read(opened.collect(), connection.timeout(), logs).await;
-        whole.abandoned = report.abandoned;
-        let mut lost = Vec::new();
-        for (&index, part) in open.iter().zip(report.calls) {
-            let call = &mut whole.calls[index];
-            call.outcomes.extend(part.outcomes);
-            if call.hosts.is_none() {
-                call.hosts = part.hosts;
-            }
-            let is_resumable = request.follow && call.hosts.is_some() && !is_settled(call);
-            if is_resumable && part.end.as_ref().is_some_and(is_lost) {
-                lost.push(index);
-            } else {
-                call.end = part.end;
-            }
-        }
-        if lost.is_empty() || whole.abandoned {
-            return Ok(whole);
-        }
-        open = lost;
-        connection = reconnect(app).await?;
-    }
 }
 
 /// The request of a call that continues where an earlier one ended.
@@ -202,13 +143,6 @@ fn resumed(
     report: &CallReport,
     logs: &Logs<'_>,
 ) -> StreamLogsRequest {
-    let mut targets: HostSelector = call.targets.clone();
-    match &mut targets.selection {
-        Some(Selection::Hosts(hosts)) => {
-            hosts.names.retain(|host| !report.outcomes.contains_key(host));
-        }
-        _ => targets.exclude.extend(report.outcomes.keys().cloned()),
-    }
     let tail_is_zero = request.tail == Some(0);
     let after = logs.positions().iter().filter_map(|(place, (name, position))| {
         let (host, id) = place.split_once('/')?;
@@ -220,46 +154,10 @@ fn resumed(
         (is_of_call && !(is_unread && tail_is_zero)).then(|| (place.clone(), *position))
     });
     StreamLogsRequest {
-        targets: Some(targets),
+        targets: Some(resume::remaining(&call.targets, report)),
         containers: call.containers.clone(),
         after: after.collect(),
         ..request.clone()
-    }
-}
-
-fn is_settled(call: &CallReport) -> bool {
-    call.hosts.as_ref().is_some_and(|hosts| hosts.len() == call.outcomes.len())
-}
-
-/// Whether the error comes from the connection, or from a server that is stopping, and not from a
-/// host.
-fn is_lost(status: &Status) -> bool {
-    let reason = ErrorText::of_status(status).reason;
-    let of_the_way = matches!(
-        status.code(),
-        Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled
-    );
-    reason == "SERVER_STOPPING" || reason.is_empty() && of_the_way
-}
-
-async fn reconnect(app: &App) -> Result<Connection, Failure> {
-    app.printer.warning("connection to wharfd lost; reconnecting");
-    let ((mut wait, longest), began) = (RETRY, Instant::now());
-    loop {
-        sleep(wait).await;
-        match app.connect().await {
-            Ok(connection) => {
-                app.printer.note("connected to wharfd again");
-                return Ok(connection);
-            }
-            Err(failure) if began.elapsed() >= PATIENCE => {
-                let (seconds, why) = (PATIENCE.as_secs(), failure.lines().join("; "));
-                return Err(Failure::Connection(format!(
-                    "cannot reconnect to wharfd within {seconds} s ({why})"
-                )));
-            }
-            Err(_) => wait = (wait * 2).min(longest),
-        }
     }
 }
 
@@ -300,13 +198,5 @@ mod tests {
         for text in ["abc", "", "1.5", "9999999999"] {
             assert!(parse_tail(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn only_the_connection_is_tried_again() {
-        assert!(is_lost(&Status::unavailable("broken pipe")));
-        assert!(is_lost(&Status::unknown("h2 protocol error")));
-        assert!(!is_lost(&Status::not_found("no such host")));
-        assert!(!is_lost(&Status::deadline_exceeded("late")));
     }
 }

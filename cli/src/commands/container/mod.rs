@@ -1,6 +1,8 @@
 //! Containers.
 
+pub mod attach;
 pub mod changes;
+pub mod copy;
 pub mod create;
 pub mod exec;
 pub mod inspect;
@@ -10,6 +12,8 @@ pub mod logs;
 pub mod prune;
 pub mod remove;
 pub mod rename;
+pub mod run;
+pub mod stats;
 pub mod top;
 pub mod update;
 pub mod wait;
@@ -28,9 +32,13 @@ pub enum Command {
     /// Create a container
     Create(create::CreateArgs),
     /// Create a container and start it
-    Run(create::RunArgs),
+    Run(run::Args),
     /// Run a command in running containers
     Exec(exec::Args),
+    /// Take part in the own command of a running container
+    Attach(attach::Args),
+    /// Copy files to and from containers
+    Cp(copy::Args),
     /// Start containers
     Start(lifecycle::StartArgs),
     /// Stop containers
@@ -51,6 +59,8 @@ pub enum Command {
     Wait(wait::Args),
     /// Show the logs of containers
     Logs(logs::Args),
+    /// Show what containers use: processors, memory, network, and block devices
+    Stats(stats::Args),
     /// Remove containers
     Rm(remove::Args),
     /// Show the Engine's details of containers
@@ -69,8 +79,10 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
     match command {
         Command::Ls(args) => list::run(app, args).await,
         Command::Create(args) => create::create(app, args).await,
-        Command::Run(args) => create::run(app, args).await,
+        Command::Run(args) => run::run(app, args).await,
         Command::Exec(args) => exec::run(app, args).await,
+        Command::Attach(args) => attach::run(app, args).await,
+        Command::Cp(args) => copy::run(app, args).await,
         Command::Start(args) => lifecycle::start(app, args).await,
         Command::Stop(args) => lifecycle::stop(app, args).await,
         Command::Restart(args) => lifecycle::restart(app, args).await,
@@ -81,6 +93,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Update(args) => update::run(app, args).await,
         Command::Wait(args) => wait::run(app, args).await,
         Command::Logs(args) => logs::run(app, args).await,
+        Command::Stats(args) => stats::run(app, args).await,
         Command::Rm(args) => remove::run(app, args).await,
         Command::Inspect(args) => inspect::run(app, args).await,
         Command::Top(args) => top::run(app, args).await,

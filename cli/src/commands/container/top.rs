@@ -3,23 +3,35 @@
 use wharf::v1::list_processes_response::Event;
 use wharf::v1::{HostOutcome, ListProcessesRequest, ProcessList};
 
-use super::WhichOne;
 use crate::app::App;
-use crate::commands::call;
+use crate::commands::{call, one_call};
 use crate::exit::Failure;
 use crate::fanout::{self, Observer};
 use crate::json;
-use crate::printer::{Printer, width};
+use crate::overview::{self, Order};
+use crate::printer::{Format, Printer, width};
 use crate::report::{self, host_failed, outcome_error};
 use crate::table::{self, Column};
-use crate::targets::Access;
+use crate::targets::{Access, TargetArgs};
+
+const NOTES: &str = "\
+Examples:
+  wharf top web1/web
+  wharf top -A web -- -eo pid,comm
+  wharf top --fleet -l env=prod        the full-screen view of some hosts";
 
 /// Arguments of `wharf top`.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  wharf top web1/web\n  wharf top -A web -- -eo pid,comm")]
+#[command(after_help = NOTES)]
 pub struct Args {
+    /// Show hosts, containers, and rollouts on the full screen, and what they use; ? shows the keys
+    #[arg(long, conflicts_with_all = ["container", "ps_args"])]
+    fleet: bool,
+    /// Container by name or ID, also as HOST/CONTAINER
+    #[arg(value_name = "CONTAINER", required_unless_present = "fleet")]
+    container: Option<String>,
     #[command(flatten)]
-    which: WhichOne,
+    targets: TargetArgs,
     /// Arguments for ps on the host [default: -ef]
     #[arg(value_name = "PS_ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
     ps_args: Vec<String>,
@@ -27,11 +39,13 @@ pub struct Args {
 
 /// Shows processes.
 pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
-    let call = args.which.call(app, Access::Read)?;
+    let targets = app.targets(&args.targets);
+    let Some(container) = args.container else { return fleet(app, &targets).await };
+    let (hosts, container) = one_call(&targets, "container", &container, Access::Read)?;
     let request = ListProcessesRequest {
-        targets: Some(call.targets),
-        fanout: Some(app.targets(&args.which.targets).options()),
-        container: call.containers.into_iter().next().unwrap_or_default(),
+        targets: Some(hosts),
+        fanout: Some(targets.options()),
+        container,
         ps_args: args.ps_args.join(" "),
     };
     let connection = app.connect().await?;
@@ -40,6 +54,20 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let report = fanout::read(calls, connection.timeout(), &mut processes).await;
     processes.print();
     report::finish(&app.printer, &report)
+}
+
+async fn fleet(app: &App, targets: &TargetArgs) -> Result<(), Failure> {
+    overview::check()?;
+    if app.printer.format != Format::Table {
+        return Err(Failure::usage("--fleet is for people; for programs, use wharf stats -o json"));
+    }
+    if targets.max_parallel.is_some() {
+        return Err(Failure::usage(
+            "--max-parallel cannot be used with --fleet, which needs every host",
+        ));
+    }
+    let order = Order { targets: targets.select(Access::Read)?, fanout: targets.options() };
+    overview::run(app, &order).await
 }
 
 struct Processes<'a> {

@@ -2,11 +2,13 @@
 
 pub mod add;
 pub mod check;
+pub mod cordon;
 pub mod import;
 pub mod inspect;
 pub mod label;
 pub mod list;
 pub mod remove;
+pub mod uncordon;
 
 use std::collections::BTreeMap;
 
@@ -20,8 +22,12 @@ use crate::app::{App, Connection};
 use crate::commands::call;
 use crate::exit::Failure;
 use crate::fanout::{self, Observer, Report};
+use crate::json;
+use crate::printer::Format;
 use crate::report::outcome_error;
 use crate::status::ErrorText;
+use crate::targets::{Access, TargetArgs};
+use crate::view;
 
 /// `wharf host …`
 #[derive(clap::Subcommand)]
@@ -37,6 +43,10 @@ pub enum Command {
     Inspect(inspect::Args),
     /// Set and remove host labels
     Label(label::Args),
+    /// Leave hosts alone for a while: changes and new rollouts leave them out
+    Cordon(cordon::Args),
+    /// End the cordon of hosts
+    Uncordon(uncordon::Args),
     /// Check whether hosts answer; fails if one does not
     Check(check::Args),
     /// Add the hosts of this machine's Docker contexts
@@ -51,6 +61,8 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Ls(args) => list::run(app, args).await,
         Command::Inspect(args) => inspect::run(app, args).await,
         Command::Label(args) => label::run(app, args).await,
+        Command::Cordon(args) => cordon::run(app, args).await,
+        Command::Uncordon(args) => uncordon::run(app, args).await,
         Command::Check(args) => check::run(app, args).await,
         Command::Import(args) => import::run(app, args).await,
     }
@@ -106,6 +118,42 @@ async fn inventory(connection: &Connection, targets: HostSelector) -> Result<Vec
             return Ok(hosts);
         }
         page_token = page.next_page_token;
+    }
+}
+
+/// The hosts of a verb that takes names, or else -H, -l, or -A.
+fn chosen(app: &App, names: Vec<String>, targets: &TargetArgs) -> Result<HostSelector, Failure> {
+    let mut targets = app.targets(targets);
+    if !names.is_empty() {
+        if !targets.is_empty() {
+            return Err(Failure::usage("give the hosts either by name or with -H, -l, or -A"));
+        }
+        targets.host = names;
+    }
+    targets.select(Access::Write)
+}
+
+/// Prints the hosts of a changed cordon.
+fn print_cordons(app: &App, hosts: &[Host], changed: &[String]) {
+    let printer = &app.printer;
+    for host in hosts {
+        let is_changed = changed.contains(&host.name);
+        match printer.format {
+            Format::Json => {
+                let mut fields = json::message(host);
+                fields.insert("changed".to_owned(), is_changed.into());
+                printer.data(&json::line(&host.name, fields));
+            }
+            Format::Name => printer.data(&host.name),
+            Format::Table | Format::Wide => {
+                let state = match &host.cordon {
+                    Some(cordon) => view::hosts::cordon(cordon),
+                    None => "not cordoned".to_owned(),
+                };
+                let before = if is_changed { "" } else { " (as before)" };
+                printer.data(&format!("{}: {state}{before}", host.name));
+            }
+        }
     }
 }
 

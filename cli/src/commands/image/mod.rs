@@ -1,12 +1,16 @@
 //! Images.
 
+pub mod build;
 pub mod history;
 pub mod inspect;
 pub mod list;
+pub mod load;
 pub mod prune;
 pub mod pull;
 pub mod push;
 pub mod remove;
+pub mod save;
+pub mod send;
 pub mod tag;
 
 use crate::app::App;
@@ -18,6 +22,8 @@ pub enum Command {
     /// List images
     #[command(alias = "list")]
     Ls(list::Args),
+    /// Build an image from a Dockerfile
+    Build(build::Args),
     /// Pull an image
     Pull(pull::Args),
     /// Push an image to its registry
@@ -32,12 +38,19 @@ pub enum Command {
     History(history::Args),
     /// Remove images that no container uses
     Prune(prune::Args),
+    /// Send an image from one host to others, without a registry
+    Send(send::Args),
+    /// Save images of one host as an archive
+    Save(save::Args),
+    /// Load an archive of images on hosts
+    Load(load::Args),
 }
 
 /// Runs a verb of the group.
 pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
     match command {
         Command::Ls(args) => list::run(app, args).await,
+        Command::Build(args) => build::run(app, args).await,
         Command::Pull(args) => pull::run(app, args).await,
         Command::Push(args) => push::run(app, args).await,
         Command::Tag(args) => tag::run(app, args).await,
@@ -45,5 +58,8 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Inspect(args) => inspect::run(app, args).await,
         Command::History(args) => history::run(app, args).await,
         Command::Prune(args) => prune::run(app, args).await,
+        Command::Send(args) => send::run(app, args).await,
+        Command::Save(args) => save::run(app, args).await,
+        Command::Load(args) => load::run(app, args).await,
     }
 }

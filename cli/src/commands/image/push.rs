@@ -1,9 +1,9 @@
 //! `wharf push`.
 
 use wharf::v1::push_image_response::Event;
-use wharf::v1::{PushImageRequest, PushedImage};
+use wharf::v1::{HostSelector, PushImageRequest, PushedImage};
 
-use crate::app::App;
+use crate::app::{App, Connection};
 use crate::commands::{call, request_id, transfer};
 use crate::credentials;
 use crate::exit::Failure;
@@ -32,21 +32,36 @@ pub struct Args {
     targets: TargetArgs,
 }
 
+/// What to print on Ctrl-C.
+pub const INTERRUPTED: &str = "interrupted; pushes in progress continue on the hosts";
+
 /// Pushes an image.
 pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let targets = app.targets(&args.targets);
     let selector = targets.select(Access::Write)?;
+    let connection = app.connect().await?;
+    push(app, &connection, selector, &targets, args.reference, args.cancel_on_disconnect).await
+}
+
+/// Pushes an image from the hosts of a selection.
+pub async fn push(
+    app: &App,
+    connection: &Connection,
+    selector: HostSelector,
+    targets: &TargetArgs,
+    reference: String,
+    cancel_on_disconnect: bool,
+) -> Result<(), Failure> {
     let request = PushImageRequest {
         targets: Some(selector),
         fanout: Some(targets.options()),
         request_id: request_id(),
-        credentials: credentials::for_image(&app.printer, &args.reference).await,
-        reference: args.reference,
-        cancel_on_disconnect: args.cancel_on_disconnect,
+        credentials: credentials::for_image(&app.printer, &reference).await,
+        reference,
+        cancel_on_disconnect,
     };
-    let connection = app.connect().await?;
     let calls = vec![call!(connection, images.push_image, request)];
-    transfer(app, &connection, calls, |event| match event {
+    transfer(app, connection, calls, |event| match event {
         Event::Progress(progress) => Some(Step::Progress(progress)),
         Event::Image(image) => Some(Step::Result(image)),
         _ => None,

@@ -168,7 +168,7 @@ pub async fn open_rollout(
 }
 
 /// The numbers of the states that match.
-fn states(matches: impl Fn(RolloutState) -> bool) -> Vec<i32> {
+pub(crate) fn states(matches: impl Fn(RolloutState) -> bool) -> Vec<i32> {
     let all = (1..).map_while(|number| RolloutState::try_from(number).ok());
     all.filter(|state| matches(*state)).map(i32::from).collect()
 }

@@ -2,9 +2,7 @@
 //! notable change, and for programs as every event.
 
 use std::collections::HashMap;
-use std::io::{self, IsTerminal};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use wharf::v1::watch_rollouts_response::Event;
 use wharf::v1::{
@@ -13,13 +11,11 @@ use wharf::v1::{
 };
 
 use crate::json;
+use crate::live::LiveLines;
 use crate::printer::{Format, Printer, width};
 use crate::progress;
 use crate::view::rollout_hosts::{self, Space};
 use crate::view::rollouts::{change_lines, headline, is_over, reason, short, warnings};
-
-/// Lines of the terminal that stay free for earlier output.
-const SPARE_LINES: u16 = 2;
 
 /// A rollout being followed, and how to show it.
 pub struct Screen<'a> {
@@ -33,18 +29,19 @@ enum Mode {
     Silent,
     Events,
     Lines,
-    Live { lines: Vec<ProgressBar> },
+    Live(LiveLines),
 }
 
 impl<'a> Screen<'a> {
     /// A screen that fits the output streams and flags.
     pub fn new(printer: &'a Printer) -> Self {
-        let on_terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
         let mode = match printer.format {
             Format::Json => Mode::Events,
             Format::Name => Mode::Silent,
             Format::Table | Format::Wide if printer.quiet => Mode::Silent,
-            Format::Table | Format::Wide if on_terminal => Mode::Live { lines: Vec::new() },
+            Format::Table | Format::Wide if LiveLines::are_possible() => {
+                Mode::Live(LiveLines::default())
+            }
             Format::Table | Format::Wide => Mode::Lines,
         };
         Self { printer, mode, rollout: Rollout::default(), pulls: HashMap::new() }
@@ -57,7 +54,7 @@ impl<'a> Screen<'a> {
 
     /// Whether it has to be redrawn regularly.
     pub fn is_live(&self) -> bool {
-        matches!(self.mode, Mode::Live { .. })
+        matches!(self.mode, Mode::Live(_))
     }
 
     /// Applies a message of the server and shows what it changes.
@@ -93,39 +90,24 @@ impl<'a> Screen<'a> {
 
     /// Draws the table.
     pub fn draw(&mut self) {
-        let Mode::Live { lines } = &mut self.mode else { return };
+        let Mode::Live(lines) = &mut self.mode else { return };
         if self.rollout.id.is_empty() {
             return;
         }
-        // Queried each time, because the window can be resized.
-        let rows = rustix::termios::tcgetwinsize(io::stderr()).map_or(24, |it| it.ws_row);
         let space = Space {
-            lines: rows.saturating_sub(SPARE_LINES).into(),
+            lines: LiveLines::height(),
             columns: width(),
             wide: self.printer.format == Format::Wide,
         };
         let pull = |host: &str| self.pulls.get(host).map(progress::describe);
         let texts = rollout_hosts::live(&self.rollout, pull, space, Timestamp::now());
-        while lines.len() < texts.len() {
-            let bar = ProgressBar::new_spinner().with_style(style());
-            lines.push(self.printer.bars.add(bar));
-        }
-        for bar in lines.drain(texts.len()..) {
-            bar.finish_and_clear();
-            self.printer.bars.remove(&bar);
-        }
-        for (bar, text) in lines.iter().zip(texts) {
-            bar.set_message(text);
-        }
+        lines.draw(&self.printer.bars, texts);
     }
 
     /// Removes the table.
     pub fn close(&mut self) {
-        if let Mode::Live { lines } = &mut self.mode {
-            for bar in lines.drain(..) {
-                bar.finish_and_clear();
-                self.printer.bars.remove(&bar);
-            }
+        if let Mode::Live(lines) = &mut self.mode {
+            lines.clear(&self.printer.bars);
         }
     }
 
@@ -206,7 +188,7 @@ impl<'a> Screen<'a> {
         let warns = warnings(step).any(|warning| lines.contains(&warning));
         let show = match self.mode {
             Mode::Lines => true,
-            Mode::Live { .. } => (is_new && went_wrong) || warns,
+            Mode::Live(_) => (is_new && went_wrong) || warns,
             Mode::Silent | Mode::Events => false,
         };
         if show {
@@ -225,8 +207,4 @@ impl Drop for Screen<'_> {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
 }

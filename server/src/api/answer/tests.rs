@@ -21,6 +21,7 @@ fn call(
         operation_id: "1".to_owned(),
         allow_partial: true,
         mutates: false,
+        cordoned: Vec::new(),
     };
     (events, answer.stream(ReceiverStream::new(parts).boxed(), stopping.clone()))
 }
@@ -81,7 +82,8 @@ fn a_failed_call_names_some_hosts_and_counts_the_rest() {
     let names: Vec<_> = (10..40).map(|number| format!("h{number}")).collect();
     let hosts = names.iter().map(|name| HostName::parse(name).unwrap()).collect();
     let operation_id = String::new();
-    let answer = Answer { hosts, operation_id, allow_partial: false, mutates: true };
+    let answer =
+        Answer { hosts, operation_id, allow_partial: false, mutates: true, cordoned: Vec::new() };
     let mut tally = Tally::default();
     let failed = tonic_types::pb::Status { code: Code::Unknown.into(), ..Default::default() };
     let failed = v1::HostOutcome { status: Some(failed), ..Default::default() };
@@ -117,6 +119,7 @@ async fn the_last_outcome_ends_the_stream_although_work_goes_on() {
         operation_id: "operation".to_owned(),
         allow_partial: false,
         mutates: true,
+        cordoned: Vec::new(),
     };
     let parts = ReceiverStream::new(receiver).boxed();
     // The sender lives on, as that of work without a caller does.

@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use wharf::v1;
 
-use super::position::{Position, timestamp};
+use super::position::Position;
 use crate::api::convert::output_source;
+use crate::api::times::timestamp;
 use crate::engine::{LogTime, OutputSource};
 
 /// Bytes of a chunk.

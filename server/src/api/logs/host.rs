@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use tokio::sync::{Mutex, Semaphore};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 use wharf::v1;
 use wharf::v1::stream_logs_response::Event;
 
@@ -18,6 +18,7 @@ use super::outbox::Outbox;
 use super::position::Position;
 use super::reader::{OPENING, Read, read_log};
 use super::successor::{self, Next};
+use crate::api::away::{is_away, quick, until_it_answers};
 use crate::api::items::{ItemDone, Tally, item_problem};
 use crate::api::table::host_problem;
 use crate::domain::ContainerRef;
@@ -25,10 +26,6 @@ use crate::engine::{ContainerListing, EngineError, ErrorKind, Filters, Inspectio
 use crate::fleet::fanout::HostCall;
 use crate::fleet::{Done, HostError};
 
-/// Time limit for the calls beside the logs.
-const QUICK: Duration = Duration::from_secs(30);
-/// First and longest delay between two attempts to reach a host that is away.
-const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// How often to look for what follows a container that has stopped: first and longest delay.
 const LOOK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// How much the clocks of host and server may differ at `until`.
@@ -319,16 +316,8 @@ impl HostLogs {
         }
         let status = Some(host_problem(self.out.call.host_name(), error).to_proto());
         self.out.emit(Event::Gap(v1::LogGap { status: status.clone(), away: None })).await;
-        let (begun, (mut delay, longest)) = (Instant::now(), RETRY);
-        loop {
-            match timeout(QUICK, self.out.call.engine.ping()).await {
-                Ok(Ok(_)) => break,
-                Ok(Err(error)) if !is_away_kind(error.kind) => return Err(error.into()),
-                Ok(Err(_)) | Err(_) => sleep(delay).await,
-            }
-            delay = (delay * 2).min(longest);
-        }
-        let away = prost_types::Duration::try_from(begun.elapsed()).ok();
+        let away = until_it_answers(&*self.out.call.engine).await?;
+        let away = prost_types::Duration::try_from(away).ok();
         self.returns.fetch_add(1, Ordering::AcqRel);
         self.out.emit(Event::Gap(v1::LogGap { status, away })).await;
         Ok(())
@@ -350,33 +339,6 @@ impl HostLogs {
         let listing = ContainerListing { all: true, filters, ..ContainerListing::default() };
         Ok(quick(self.out.call.engine.list_containers(&listing)).await?.items)
     }
-}
-
-/// A call that an Engine answers from memory.
-async fn quick<T>(call: impl Future<Output = Result<T, EngineError>>) -> Result<T, HostError> {
-    match timeout(QUICK, call).await {
-        Ok(result) => result.map_err(HostError::from),
-        Err(_) => Err(HostError::Timeout { budget: QUICK, goes_on: false }),
-    }
-}
-
-/// Whether the host may be back later.
-fn is_away(error: &HostError) -> bool {
-    match error {
-        HostError::Engine(error) => is_away_kind(error.kind),
-        HostError::Timeout { .. } => true,
-        _ => false,
-    }
-}
-
-fn is_away_kind(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::Unreachable
-            | ErrorKind::ConnectionLost
-            | ErrorKind::Unavailable
-            | ErrorKind::NoResources
-    )
 }
 
 /// Adds what to do about a log that cannot be read.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use wharf::v1;
 
-use super::position::{Position, log_time};
+use super::position::Position;
 use crate::api::convert;
+use crate::api::times::since_and_until;
 use crate::body::violation::Violations;
 use crate::domain::{ContainerRef, HostName};
 use crate::engine::{LogQuery, LogTime};
@@ -55,16 +56,8 @@ impl Order {
     /// Reads a request.
     pub fn read(violations: &mut Violations, message: &v1::StreamLogsRequest) -> Option<Self> {
         let which = which(violations, message);
-        let mut time = |field: &str, time: Option<&prost_types::Timestamp>| {
-            time.and_then(|time| violations.check(field, log_time(time)))
-        };
-        let since = time("since", message.since.as_ref());
-        let until = time("until", message.until.as_ref());
-        if let (Some(since), Some(until)) = (since, until)
-            && until < since
-        {
-            violations.add("until", "must not be before since");
-        }
+        let (since, until) =
+            since_and_until(violations, message.since.as_ref(), message.until.as_ref());
         let limited = message.fanout.as_ref().is_some_and(|fanout| fanout.max_parallel > 0);
         if message.follow && limited {
             let problem =

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use wharf::v1;
 
+use crate::api::times::{log_time, timestamp};
 use crate::engine::{LogTime, OutputSource};
 
 /// How much earlier than the last entry to read again: an entry of the other output may be stored
@@ -93,24 +94,6 @@ fn mark(mark: Option<&v1::LogMark>) -> Result<Option<Mark>, &'static str> {
     Ok(Some(Mark { time: log_time(time)?, entries: mark.entries }))
 }
 
-/// A time as sent.
-pub fn timestamp(time: LogTime) -> prost_types::Timestamp {
-    prost_types::Timestamp {
-        seconds: i64::try_from(time.seconds).unwrap_or(i64::MAX),
-        nanos: i32::try_from(time.nanos).unwrap_or(0),
-    }
-}
-
-/// A time as received.
-pub fn log_time(time: &prost_types::Timestamp) -> Result<LogTime, &'static str> {
-    match (u64::try_from(time.seconds), u32::try_from(time.nanos)) {
-        (Ok(seconds @ ..=253_402_300_799), Ok(nanos @ ..=999_999_999)) => {
-            Ok(LogTime { seconds, nanos })
-        }
-        _ => Err("must be a time from 1970 to 9999"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -176,9 +159,6 @@ mod tests {
         let mark = v1::LogMark { time: None, entries: 1 };
         let message = v1::LogPosition { stdout: Some(mark), stderr: None };
         assert!(Position::of_message(&message).is_err());
-        let before = prost_types::Timestamp { seconds: -1, nanos: 0 };
-        assert!(log_time(&before).is_err());
-        assert!(log_time(&prost_types::Timestamp { seconds: 1, nanos: -1 }).is_err());
         assert_eq!(Position::of_message(&v1::LogPosition::default()), Ok(Position::default()));
     }
 }

@@ -10,7 +10,8 @@ use crate::api::edge::Edge;
 use crate::api::problem::{Finish, Problem};
 use crate::api::transfer;
 use crate::body::violation::Violations;
-use crate::domain::{Annotations, Host, LabelSelector, RegistryLogin};
+use crate::domain::{Annotations, Host, HostName, LabelSelector, RegistryLogin};
+use crate::fleet::select::Chosen;
 use crate::rollout::fingerprint::Fingerprint;
 use crate::rollout::requests::Terms;
 use crate::rollout::spec::RolloutSpec;
@@ -24,6 +25,8 @@ pub struct Wanted {
     pub spec: RolloutSpec,
     /// The hosts; at least one.
     pub hosts: Vec<Arc<Host>>,
+    /// Cordoned hosts, each with its cordon.
+    pub left_out: BTreeMap<HostName, String>,
     /// Credentials of the request.
     pub login: Option<Arc<RegistryLogin>>,
 }
@@ -39,7 +42,8 @@ pub fn wanted(
     violations.finish()?;
     let spec = spec.ok_or_else(|| Problem::invalid_field("spec", "must be set"))?;
     let targets = message.and_then(|spec| spec.targets.as_ref());
-    let hosts = edge.select(targets).map_err(in_spec)?;
+    let Chosen { hosts, cordoned } = edge.select_for_changes(targets).map_err(in_spec)?;
+    let left_out = cordoned.into_iter().map(|(host, cordon)| (host, cordon.to_string())).collect();
     spec.policy.check("spec.policy", hosts.len()).map_err(Problem::invalid)?;
     let login = match &spec.change.image {
         Some(image) => transfer::given_login(image, credentials)?,
@@ -49,7 +53,7 @@ pub fn wanted(
         }
         None => None,
     };
-    Ok(Wanted { spec, hosts, login })
+    Ok(Wanted { spec, hosts, left_out, login })
 }
 
 /// Checks the conditions and annotations.

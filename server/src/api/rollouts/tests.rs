@@ -107,7 +107,7 @@ impl Rollouts for RecordingRollouts {
         let plan = self.plan_undo(&order).await?;
         self.take_permit().await;
         order.terms.check(&plan, &order.policy)?;
-        let UndoOrder { id, of, policy, by, request, terms } = order;
+        let UndoOrder { id, of, policy, by, request, terms, .. } = order;
         self.write(id, plan, policy, by, request, Some(of), terms.annotations).await
     }
 

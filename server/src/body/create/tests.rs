@@ -110,6 +110,7 @@ fn every_field_of_the_spec_reaches_the_body() {
         stop_timeout: seconds(30),
         tty: Some(true),
         open_stdin: Some(true),
+        stdin_once: Some(true),
         pid_mode: "host".into(),
         ipc_mode: "container:db".into(),
         sysctls: map(&[("net.core.somaxconn", "1024")]),
@@ -204,6 +205,7 @@ fn every_field_of_the_spec_reaches_the_body() {
         "StopTimeout": 30,
         "Tty": true,
         "OpenStdin": true,
+        "StdinOnce": true,
         "Healthcheck": {
             "Test": ["CMD", "true"], "Interval": 5_000_000_000_i64, "Timeout": 1_500_000,
             "StartPeriod": 0, "StartInterval": 1_000_000_000, "Retries": 4,

@@ -391,3 +391,46 @@ fn what_is_so_already_or_will_go_away_is_told_by_its_text() {
     let connected = error("endpoint with name web already exists in network front");
     assert!(connected.is_connected_already() && !connected.is_port_in_use());
 }
+
+#[test]
+fn what_engines_say_of_files_in_containers_has_its_kind() {
+    use ErrorKind::*;
+    for (operation, status, message, expected) in [
+        (DOWNLOAD_ARCHIVE, 404, "Could not find the file /x in container web", PathNotFound),
+        (DOWNLOAD_ARCHIVE, 404, "No such container: web", ContainerNotFound),
+        (
+            DOWNLOAD_ARCHIVE,
+            500,
+            "lstat /var/lib/merged/etc/passwd/x: not a directory",
+            PathNotFound,
+        ),
+        (DOWNLOAD_ARCHIVE, 404, "no such file or directory", PathNotFound),
+        (UPLOAD_ARCHIVE, 404, "Could not find the file /x in container web", PathNotFound),
+        (
+            UPLOAD_ARCHIVE,
+            404,
+            "the container doesn't exists: no container with name or ID \"web\" found: no such container",
+            ContainerNotFound,
+        ),
+        (UPLOAD_ARCHIVE, 500, "container rootfs is marked read-only", Conflict),
+        (UPLOAD_ARCHIVE, 403, "mounted volume is marked read-only", Conflict),
+        (UPLOAD_ARCHIVE, 500, "extraction point is not a directory", BadRequest),
+        (UPLOAD_ARCHIVE, 400, "extraction point is not a directory", BadRequest),
+        (
+            UPLOAD_ARCHIVE,
+            500,
+            "copier: put: /d/a (/d/a): exists but is not a directory",
+            BadRequest,
+        ),
+        (
+            UPLOAD_ARCHIVE,
+            500,
+            "Error processing tar file(exit status 1): archive/tar: invalid tar header",
+            BadRequest,
+        ),
+        // The same words about something else.
+        (INSPECT_CONTAINER, 500, "open config.v2.json: no such file or directory", Engine),
+    ] {
+        assert_eq!(kind(operation, status, &json(message)), expected, "{status} {message}");
+    }
+}

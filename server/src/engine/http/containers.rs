@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::link::Call;
 use super::link::{Answer, bad_answer};
-use super::{HttpEngine, command, logs};
+use super::{HttpEngine, command, logs, stats};
 use crate::domain::{ContainerName, ContainerRef, quoted};
 use crate::engine::operation::{
     CONTAINER_CHANGES, CREATE_CONTAINER, INSPECT_CONTAINER, KILL_CONTAINER, LIST_CONTAINERS,
@@ -23,7 +23,7 @@ use crate::engine::{
     ApiVersion, Change, CommandResult, ContainerEngine, ContainerExit, ContainerListing,
     ContainerSummary, Created, EngineDocument, EngineError, ErrorKind, FileChange, Filters,
     Inspection, Listing, LogQuery, LogSink, NetworkEngine, ProcessTable, PrunedContainers, Result,
-    WaitCondition, in_form_of, split_endpoints, unsupported,
+    StatsSink, WaitCondition, in_form_of, split_endpoints, unsupported,
 };
 
 /// The API version that brought `platform` to creations.
@@ -279,6 +279,10 @@ impl ContainerEngine for HttpEngine {
         sink: &LogSink,
     ) -> Result<()> {
         logs::read(&self.link, container, query, sink).await
+    }
+
+    async fn read_stats(&self, container: &ContainerRef, sink: &StatsSink) -> Result<()> {
+        stats::read(&self.link, container, sink).await
     }
 }
 

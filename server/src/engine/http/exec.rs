@@ -10,7 +10,9 @@ use super::HttpEngine;
 use super::command::{CommandState, Made};
 use super::link::{Call, Opened};
 use crate::domain::ContainerRef;
-use crate::engine::operation::{CREATE_EXEC, INSPECT_EXEC, RESIZE_EXEC, START_EXEC};
+use crate::engine::operation::{
+    ATTACH_CONTAINER, CREATE_EXEC, INSPECT_EXEC, RESIZE_CONTAINER, RESIZE_EXEC, START_EXEC,
+};
 use crate::engine::{ApiVersion, ExecEngine, ExecSession, ExecSpec, Result, TerminalSize};
 
 /// The first version with a size of the terminal at the start.
@@ -46,11 +48,30 @@ impl ExecEngine for HttpEngine {
         Ok(ExecSession::new(id, connection, spec.tty))
     }
 
+    async fn attach(
+        &self,
+        container: &ContainerRef,
+        stdin: bool,
+        tty: bool,
+    ) -> Result<ExecSession> {
+        let call = Call::new(&ATTACH_CONTAINER, &["containers", container.as_str(), "attach"])
+            .with_flag("stream", true)
+            .with_flag("stdin", stdin)
+            .with_flag("stdout", true)
+            .with_flag("stderr", true)
+            .with_upgrade();
+        let connection = self.link.open(&call, Opened::upgrade).await?;
+        Ok(ExecSession::new(container.as_str().to_owned(), connection, tty))
+    }
+
+    async fn resize_container(&self, container: &ContainerRef, size: TerminalSize) -> Result<()> {
+        let path = ["containers", container.as_str(), "resize"];
+        self.link.send(sized(Call::new(&RESIZE_CONTAINER, &path), size)).await?;
+        Ok(())
+    }
+
     async fn resize_exec(&self, id: &str, size: TerminalSize) -> Result<()> {
-        let call = Call::new(&RESIZE_EXEC, &["exec", id, "resize"])
-            .with("h", size.rows.to_string())
-            .with("w", size.columns.to_string());
-        self.link.send(call).await?;
+        self.link.send(sized(Call::new(&RESIZE_EXEC, &["exec", id, "resize"]), size)).await?;
         Ok(())
     }
 
@@ -78,6 +99,10 @@ impl HttpEngine {
             sleep(BETWEEN_FIRST_SIZES).await;
         }
     }
+}
+
+fn sized(call: Call, size: TerminalSize) -> Call {
+    call.with("h", size.rows.to_string()).with("w", size.columns.to_string())
 }
 
 fn create_body(spec: &ExecSpec, console: Option<TerminalSize>) -> Value {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::link::bad_answer;
 use super::link::{Call, Link, is_podman};
 use super::system::document_of;
-use super::{HttpEngine, transfer};
+use super::{HttpEngine, image_archives, transfer};
 use crate::domain::{ImageName, ImageReference, RegistryLogin};
 use crate::engine::operation::{
     IMAGE_HISTORY, INSPECT_IMAGE, INSPECT_IMAGE_OF_PODMAN, LIST_IMAGES, Operation, PRUNE_IMAGES,
@@ -18,9 +18,9 @@ use crate::engine::wire::{
     self, HistoryItem, ImageFacts, ImageItem, ImageManifests, ImagePrune, RemovalItem,
 };
 use crate::engine::{
-    ApiVersion, Change, EngineDocument, EngineError, ErrorKind, Filters, HistoryLayer, ImageEngine,
-    ImageListing, ImageRemoval, ImageSummary, Listing, ProgressSink, PrunedImages, Pulled, Pushed,
-    RemoteImage, Result,
+    ApiVersion, ArchiveSink, Change, EngineDocument, EngineError, ErrorKind, Filters, HistoryLayer,
+    ImageEngine, ImageListing, ImageRemoval, ImageSummary, Listing, ProgressSink, PrunedImages,
+    Pulled, Pushed, RemoteImage, Result, Upload,
 };
 
 #[async_trait]
@@ -70,10 +70,7 @@ impl ImageEngine for HttpEngine {
             .map_err(|error| EngineError { operation: TAG_IMAGE.name, ..error })?;
         let facts: ImageFacts =
             found.parse().map_err(|error| bad_answer(&INSPECT_IMAGE, &error.to_string()))?;
-        // Compared as references: Docker writes "app:v1" where Podman has docker.io/library/app:v1.
-        let is_target =
-            |name: &String| ImageReference::parse(name).is_ok_and(|name| name == target);
-        if facts.repo_tags.iter().any(is_target) {
+        if facts.has_name(&target) {
             return Ok(Change::Already);
         }
         let call = on(&TAG_IMAGE, source, &["tag"])
@@ -118,6 +115,18 @@ impl ImageEngine for HttpEngine {
         progress: &ProgressSink,
     ) -> Result<Pushed> {
         transfer::push(&self.link, reference, login, progress).await
+    }
+
+    async fn save_images(&self, images: &[ImageName], sink: &ArchiveSink) -> Result<()> {
+        image_archives::save(&self.link, images, sink).await
+    }
+
+    async fn load_images(
+        &self,
+        archive: &Upload,
+        progress: &ProgressSink,
+    ) -> Result<Vec<ImageName>> {
+        image_archives::load(&self.link, archive, progress).await
     }
 
     async fn resolve_image(

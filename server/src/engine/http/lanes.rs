@@ -48,6 +48,9 @@ const MOST_FOLLOWED: usize = 2048;
 #[derive(Debug)]
 pub(super) struct Lanes {
     lane: Semaphore,
+    /// Followed streams on their way to the lane: hundreds of them must not stand in it before a short
+    /// call.
+    opening: Semaphore,
     /// Calls at the same time, by [`Pace`].
     calls: [Semaphore; 4],
     state: Mutex<State>,
@@ -86,6 +89,7 @@ impl Lanes {
     pub(super) fn new() -> Self {
         Self {
             lane: Semaphore::new(1),
+            opening: Semaphore::new(1),
             calls: [MOST_CALLS, MOST_CALLS, MOST_CALLS, MOST_FOLLOWED].map(Semaphore::new),
             state: Mutex::default(),
             overdue: AtomicU32::new(0),
@@ -104,6 +108,10 @@ impl Lanes {
         let grace = if operation.pace == Pace::Quick { GRACE } else { Duration::ZERO };
         let _call_permit = acquire(&self.calls[operation.pace as usize]).await;
         let failures_before = self.state().failures;
+        let opening = match operation.pace {
+            Pace::Followed => acquire(&self.opening).await,
+            _ => None,
+        };
         let lane = acquire(&self.lane).await;
         if let Some(error) = self.failure_since(failures_before) {
             return Err(EngineError { operation: operation.name, ..error });
@@ -132,7 +140,7 @@ impl Lanes {
             Some(result) => result,
             None => {
                 let _overdue = (operation.pace == Pace::Quick).then(|| Overdue::new(&self.overdue));
-                drop(lane);
+                drop((lane, opening));
                 call.await
             }
         };

@@ -5,10 +5,11 @@ mod negotiate;
 mod opened;
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{Stream, stream};
 use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
 use http::{HeaderValue, Method, StatusCode};
 use reqwest::{Body, Response};
@@ -26,7 +27,7 @@ use crate::engine::operation::{Access, ERROR_CAP, Operation};
 use crate::engine::ssh::{SshError, Tunnel};
 use crate::engine::upload::Movement;
 use crate::engine::{
-    ApiVersion, EngineError, ErrorKind, Result, Upload, UploadError, registry_auth,
+    ApiVersion, EngineError, ErrorKind, ProgressSink, Result, Upload, UploadError, registry_auth,
 };
 
 pub(super) use negotiate::{VersionCell, is_podman, maximum_of};
@@ -64,7 +65,10 @@ pub(super) struct Call {
     query: Vec<(&'static str, String)>,
     body: Option<Bytes>,
     upload: Option<Upload>,
+    /// Told how much of the upload the Engine has taken.
+    progress: Option<ProgressSink>,
     registry_auth: Option<HeaderValue>,
+    registry_config: Option<HeaderValue>,
     upgrade: bool,
 }
 
@@ -76,7 +80,9 @@ impl Call {
             query: Vec::new(),
             body: None,
             upload: None,
+            progress: None,
             registry_auth: None,
+            registry_config: None,
             upgrade: false,
         }
     }
@@ -127,6 +133,12 @@ impl Call {
         self
     }
 
+    /// Reports how much of the upload the Engine has taken.
+    pub(super) fn with_progress(mut self, progress: &ProgressSink) -> Self {
+        self.progress = Some(progress.clone());
+        self
+    }
+
     /// Asks the Engine to turn the connection into a stream in both directions.
     pub(super) fn with_upgrade(mut self) -> Self {
         self.upgrade = true;
@@ -136,6 +148,12 @@ impl Call {
     /// Sends credentials for a registry.
     pub(super) fn with_registry_auth(mut self, header: HeaderValue) -> Self {
         self.registry_auth = Some(header);
+        self
+    }
+
+    /// Sends credentials for several registries.
+    pub(super) fn with_registry_config(mut self, header: HeaderValue) -> Self {
+        self.registry_config = Some(header);
         self
     }
 }
@@ -275,7 +293,22 @@ impl Link {
         // The Engine answers when it has everything, so what it takes is its progress.
         let movement = Movement::new();
         let taken = movement.clone();
-        let content = upload.content().inspect(move |_| taken.moved());
+        let (source, progress) = (upload.clone(), call.progress.clone());
+        let mut content = Box::pin(upload.content());
+        let content = stream::poll_fn(move |context| {
+            let next = content.as_mut().poll_next(context);
+            match &next {
+                // The Engine is not the one to blame.
+                Poll::Pending => taken.waits(),
+                Poll::Ready(chunk) => {
+                    taken.moved();
+                    if let (Some(progress), Some(Ok(chunk))) = (&progress, chunk) {
+                        report_taken(progress, &source, chunk.len() as u64);
+                    }
+                }
+            }
+            next
+        });
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
         *request.body_mut() = Some(Body::wrap_stream(content));
         let sent = self.client.execute(request);
@@ -340,6 +373,9 @@ impl Link {
         if let Some(header) = &call.registry_auth {
             request.headers_mut().insert(registry_auth::HEADER, header.clone());
         }
+        if let Some(header) = &call.registry_config {
+            request.headers_mut().insert(registry_auth::CONFIGURATION_HEADER, header.clone());
+        }
         Ok(request)
     }
 
@@ -372,6 +408,20 @@ impl Link {
         };
         EngineError::new(kind, operation.name, message).with_status(status)
     }
+}
+
+/// Adds bytes that the Engine has taken. How many there are is known once all have arrived.
+fn report_taken(progress: &ProgressSink, upload: &Upload, bytes: u64) {
+    let (arrived, is_complete) = upload.received();
+    progress.send_modify(|transfer| {
+        transfer.bytes_done += bytes;
+        transfer.bytes_total = if is_complete { arrived } else { 0 };
+        let is_all = is_complete && transfer.bytes_done >= arrived;
+        let status = if is_all { "Loading" } else { "Sending" };
+        if transfer.status != status {
+            status.clone_into(&mut transfer.status);
+        }
+    });
 }
 
 /// A request that failed because what it sends cannot be read is no failure of the Engine.

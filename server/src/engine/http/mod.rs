@@ -4,8 +4,9 @@
 //! HttpConnector  makes and shares clients
 //! HttpEngine     the trait, a file for each subject
 //!   system, images, containers, exec,
-//!   networks, volumes                             what a call means
-//!   transfer, command, logs                       calls whose answers are streams
+//!   archives, networks, volumes                   what a call means
+//!   transfer, build, command                      calls whose answers are streams
+//!   logs, stats, events                           the same, followed
 //!     link       sends it, opens the answer, classifies failures
 //!       opened      reads the answer, whole or chunk by chunk
 //!       negotiate   API version, once for each host
@@ -14,10 +15,14 @@
 //! ```
 
 mod answers;
+mod archives;
+mod build;
 mod command;
 mod connector;
 mod containers;
+mod events;
 mod exec;
+mod image_archives;
 mod images;
 mod lanes;
 mod link;
@@ -25,6 +30,7 @@ mod logs;
 mod networks;
 mod path;
 pub mod probe;
+mod stats;
 mod system;
 mod transfer;
 mod transport;

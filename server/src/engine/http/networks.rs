@@ -4,16 +4,16 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::HttpEngine;
-use super::link::{Call, is_podman};
+use super::link::{Call, bad_answer};
 use crate::domain::{ContainerRef, NetworkRef};
 use crate::engine::operation::{
     CONNECT_NETWORK, CREATE_NETWORK, DISCONNECT_NETWORK, INSPECT_NETWORK, LIST_NETWORKS,
     PRUNE_NETWORKS, REMOVE_NETWORK,
 };
-use crate::engine::wire::{NetworkCreation, NetworkItem, NetworkPrune};
+use crate::engine::wire::{Identified, NetworkCreation, NetworkItem, NetworkPrune};
 use crate::engine::{
-    Change, Created, EngineDocument, EngineError, ErrorKind, Filters, Listing, NetworkEngine,
-    NetworkListing, NetworkSummary, Result,
+    Change, Created, EngineDocument, Filters, Listing, NetworkEngine, NetworkListing,
+    NetworkSummary, Result,
 };
 
 #[async_trait]
@@ -34,15 +34,18 @@ impl NetworkEngine for HttpEngine {
     }
 
     async fn remove_network(&self, network: &NetworkRef) -> Result<()> {
-        let call = Call::new(&REMOVE_NETWORK, &["networks", network.as_str()]);
-        let answer = self.link.send(call).await?;
-        // Podman 4 answers with success even if the network is in use, and leaves it.
-        if is_podman(&answer) && self.inspect_network(network).await.is_ok() {
-            let message =
-                "the Engine reports success, but the network is still there; it may be in use";
-            return Err(EngineError::new(ErrorKind::Conflict, REMOVE_NETWORK.name, message));
+        let mut name = network.as_str().to_owned();
+        // Podman compares the text of the call with the names of networks that containers use: by
+        // ID, it would take away a network that is in use.
+        if !self.link.negotiated(&REMOVE_NETWORK).await?.is_exact {
+            let found: Identified = self
+                .inspect_network(network)
+                .await?
+                .parse()
+                .map_err(|error| bad_answer(&INSPECT_NETWORK, &error.to_string()))?;
+            name = found.name;
         }
-        Ok(())
+        self.link.send(Call::new(&REMOVE_NETWORK, &["networks", &name])).await.map(drop)
     }
 
     async fn prune_networks(&self, filters: &Filters) -> Result<Vec<String>> {

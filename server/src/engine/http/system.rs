@@ -6,14 +6,15 @@ use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 
 use super::HttpEngine;
+use super::events;
 use super::link::{Answer, Opened, bad_answer, list_error};
 use super::link::{Call, Link, maximum_of};
 use crate::domain::RegistryLogin;
 use crate::engine::list::{ListDecoder, ListItem};
 use crate::engine::operation::{DISK_USAGE, INFO, LOGIN, Operation, PING, VERSION};
 use crate::engine::{
-    ApiVersion, EngineDocument, EngineError, ErrorKind, Listing, LoginAnswer, Ping, Result,
-    SystemEngine, registry_auth, wire,
+    ApiVersion, EngineDocument, EngineError, ErrorKind, EventQuery, EventSink, Listing,
+    LoginAnswer, Ping, Result, SystemEngine, registry_auth, wire,
 };
 
 #[async_trait]
@@ -70,6 +71,10 @@ impl SystemEngine for HttpEngine {
             return Ok(LoginAnswer { status: "Login Succeeded".to_owned(), identity_token: None });
         }
         Ok(answer.json::<wire::Login>().await?.into())
+    }
+
+    async fn read_events(&self, query: &EventQuery, sink: &EventSink) -> Result<()> {
+        events::read(&self.link, query, sink).await
     }
 }
 

@@ -119,7 +119,8 @@ async fn transfer(
     })
 }
 
-async fn read_progress(mut opened: Opened, sink: &ProgressSink) -> Result<Progress> {
+/// Reads progress lines to their end. An error among them, or a missing end, is an error.
+pub(super) async fn read_progress(mut opened: Opened, sink: &ProgressSink) -> Result<Progress> {
     let (operation, report) = (opened.operation, opened.link.report);
     let mut decoder = LineDecoder::new(LINE_CAP);
     let mut progress = Progress::default();
@@ -144,7 +145,7 @@ async fn read_progress(mut opened: Opened, sink: &ProgressSink) -> Result<Progre
         Ok(progress)
     } else {
         let message = "the response ended with the connection and may be incomplete; check for an HTTP/1.0 proxy";
-        Err(EngineError::new(failed(operation), operation.name, message))
+        Err(EngineError::new(operation.failure(), operation.name, message))
     }
 }
 
@@ -230,10 +231,7 @@ fn check_platform(image: &EngineDocument, platform: &str) -> Result<()> {
     let facts: wire::ImageFacts =
         image.parse().map_err(|error| bad_answer(&PULL_IMAGE, &error.to_string()))?;
     // The containerd store keeps several platforms under one name and shows its own first.
-    let of_containerd = facts
-        .repo_digests
-        .iter()
-        .any(|digest| digest.split_once('@').is_some_and(|(_, digest)| digest == facts.id));
+    let of_containerd = facts.is_in_containerd();
     let (os, architecture) = parts(platform);
     let differs = |wanted: Option<&str>, found: &str| {
         wanted.is_some_and(|wanted| !found.is_empty() && canonical(wanted) != canonical(found))
@@ -271,10 +269,6 @@ fn canonical(name: &str) -> &str {
         "i386" | "i686" => "386",
         other => other,
     }
-}
-
-fn failed(operation: &Operation) -> ErrorKind {
-    if *operation == PUSH_IMAGE { ErrorKind::PushFailed } else { ErrorKind::PullFailed }
 }
 
 #[cfg(test)]

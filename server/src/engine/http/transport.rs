@@ -15,7 +15,7 @@ use crate::domain::{HostAddress, LAST_DATE, Validity};
 use crate::engine::classify::one_line;
 use crate::engine::operation::{Access, Operation, Subject};
 use crate::engine::ssh::SshError;
-use crate::engine::{EngineError, ErrorKind, operation};
+use crate::engine::{EngineError, ErrorKind};
 
 /// The progress of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,15 +119,14 @@ pub(super) fn transport_error(
 
 /// A failure after the request may have been sent: `kind` for reads, and for writes the doubt.
 pub(super) fn doubtful(operation: &Operation, kind: ErrorKind, message: String) -> EngineError {
-    let is_interrupted =
-        operation.subject == Subject::Transfer && kind == ErrorKind::ConnectionLost;
+    let is_interrupted = matches!(operation.subject, Subject::Transfer | Subject::Archive)
+        && kind == ErrorKind::ConnectionLost;
     let (kind, message) = match (operation.subject, operation.access) {
         (_, Access::Read) => (kind, message),
-        (Subject::Transfer, _) if *operation == operation::PUSH_IMAGE => {
-            (ErrorKind::PushFailed, message)
+        // The Engine cancels a pull or a build whose caller is gone, and loads no part of an archive.
+        (Subject::Transfer | Subject::Archive | Subject::Build, Access::Write) => {
+            (operation.failure(), message)
         }
-        // The Engine cancels a pull whose caller is gone.
-        (Subject::Transfer, _) => (ErrorKind::PullFailed, message),
         (_, Access::Write) => {
             (ErrorKind::ResultUnknown, format!("{message}; the result is unknown"))
         }
@@ -255,6 +254,7 @@ pub(super) fn innermost(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::operation;
 
     #[test]
     fn only_a_transfer_that_ended_with_its_connection_is_interrupted() {

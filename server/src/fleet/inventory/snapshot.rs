@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::InventoryError;
 use crate::config::FileHosts;
-use crate::domain::{Host, HostAddress, HostName, HostTls};
+use crate::domain::{Cordon, Host, HostAddress, HostName, HostTls};
 use crate::store::{StoredHost, StoredTls};
 
 /// The hosts at one moment, sorted by name. Immutable.
@@ -14,13 +14,14 @@ pub struct Snapshot {
     generation: u64,
     hosts: BTreeMap<HostName, Arc<Host>>,
     warnings: BTreeMap<HostName, Vec<String>>,
+    cordons: BTreeMap<HostName, Cordon>,
 }
 
 impl Snapshot {
     /// A snapshot of these hosts; of two with one name the later counts.
     pub fn of_hosts(hosts: impl IntoIterator<Item = Host>) -> Self {
         let hosts = hosts.into_iter().map(|host| (host.name.clone(), Arc::new(host))).collect();
-        let mut snapshot = Self { generation: 0, hosts, warnings: BTreeMap::new() };
+        let mut snapshot = Self { hosts, ..Self::default() };
         snapshot.warn_of_shared_addresses();
         snapshot
     }
@@ -53,6 +54,17 @@ impl Snapshot {
     /// Warnings for a host, such as a second one with its address.
     pub fn warnings(&self, name: &HostName) -> &[String] {
         self.warnings.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The cordon of a host, if it has one.
+    pub fn cordon_of(&self, name: &HostName) -> Option<&Cordon> {
+        self.cordons.get(name)
+    }
+
+    /// Takes over the cordons of the hosts there are.
+    pub(in crate::fleet) fn cordon(&mut self, cordons: &BTreeMap<HostName, Cordon>) {
+        let known = cordons.iter().filter(|(name, _)| self.hosts.contains_key(*name));
+        self.cordons = known.map(|(name, cordon)| (name.clone(), cordon.clone())).collect();
     }
 
     fn warn(&mut self, name: &HostName, warning: String) {

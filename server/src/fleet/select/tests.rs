@@ -125,3 +125,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn changes_leave_cordoned_hosts_out_unless_they_are_named() {
+    use std::time::SystemTime;
+
+    use crate::domain::CordonReason;
+
+    let mut snapshot = three();
+    let cordon = |reason: &str| Cordon {
+        reason: CordonReason::parse(reason).unwrap(),
+        by: "ann".to_owned(),
+        since: SystemTime::UNIX_EPOCH,
+    };
+    let cordons = [("web2", cordon("new disk")), ("gone", cordon(""))];
+    snapshot.cordon(&cordons.map(|(host, cordon)| (name(host), cordon)).into());
+    let chosen = |targets, exclude: &[&str]| {
+        let chosen = select_for_changes(&selection(targets, exclude), &snapshot);
+        chosen.map_err(|error| error.to_string()).map(|chosen| {
+            let names = |hosts: Vec<&HostName>| hosts.iter().map(ToString::to_string).collect();
+            let hosts: Vec<String> = names(chosen.hosts.iter().map(|host| &host.name).collect());
+            let cordoned: Vec<String> =
+                names(chosen.cordoned.iter().map(|(name, _)| name).collect());
+            (hosts.join(" "), cordoned.join(" "))
+        })
+    };
+    let of = |hosts: &str, cordoned: &str| Ok((hosts.to_owned(), cordoned.to_owned()));
+    assert_eq!(chosen(Targets::All, &[]), of("db1 web1", "web2"));
+    assert_eq!(chosen(Targets::All, &["web2"]), of("db1 web1", ""));
+    assert_eq!(chosen(by_name(&["web1"]), &[]), of("web1", ""));
+    let named =
+        "web2 is cordoned by ann: new disk; to end a cordon, run `wharf host uncordon NAME`";
+    assert_eq!(chosen(by_name(&["web1", "web2"]), &[]), Err(named.to_owned()));
+    assert_eq!(chosen(by_label("canary"), &[]), Err(named.to_owned()), "none is left");
+}

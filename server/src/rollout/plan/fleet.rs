@@ -93,7 +93,7 @@ fn too_many_silent(input: &Input<'_>) -> Option<Refusal> {
 }
 
 /// The first names of many.
-fn first_of(names: &[String]) -> String {
+pub(super) fn first_of(names: &[String]) -> String {
     let (first, more) = names.split_at(names.len().min(MOST_NAMES));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     format!("{}{more}", first.join(", "))

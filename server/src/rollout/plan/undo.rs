@@ -48,6 +48,12 @@ pub async fn plan_undo(
             );
             continue;
         };
+        if let Some(why) = order.left_out.get(name) {
+            let (host, reason) = (Some(name.clone()), Reason::HostCordoned);
+            gone.push(Refusal { host, reason, message: why.clone() });
+            left.insert(name.clone(), HostPlan::skipped(why.clone()));
+            continue;
+        }
         let way = Way { hosts, journal, order, state: &state, name };
         match way.back(was, host).await? {
             Back::To(draft) => drafts.add(name.clone(), *draft),

@@ -11,8 +11,10 @@ use tokio::time::Instant;
 use tonic::transport::Channel;
 use tracing::level_filters::LevelFilter;
 use wharf::client::Target;
+use wharf::v1::build_service_client::BuildServiceClient;
 use wharf::v1::container_service_client::ContainerServiceClient;
 use wharf::v1::exec_service_client::ExecServiceClient;
+use wharf::v1::file_service_client::FileServiceClient;
 use wharf::v1::host_service_client::HostServiceClient;
 use wharf::v1::image_service_client::ImageServiceClient;
 use wharf::v1::network_service_client::NetworkServiceClient;
@@ -200,8 +202,16 @@ impl Fleet {
             .all_succeeded();
     }
 
+    pub fn files(&self) -> FileServiceClient<Channel> {
+        FileServiceClient::new(self.channel.clone())
+    }
+
     pub fn exec(&self) -> ExecServiceClient<Channel> {
         ExecServiceClient::new(self.channel.clone())
+    }
+
+    pub fn builds(&self) -> BuildServiceClient<Channel> {
+        BuildServiceClient::new(self.channel.clone())
     }
 
     pub fn containers(&self) -> ContainerServiceClient<Channel> {

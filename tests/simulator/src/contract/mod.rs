@@ -5,6 +5,7 @@
 //! names, and removes them; so cases can share an Engine, even in parallel.
 
 mod create;
+mod events;
 mod images;
 mod lifecycle;
 mod list;
@@ -72,6 +73,7 @@ pub const CASES: &[&[Case]] = &[
     transfer::CASES,
     rollout_calls::CASES,
     networks::CASES,
+    events::CASES,
 ];
 
 impl Case {

@@ -1,16 +1,15 @@
 //! Containers of the model.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
 use wharf_server::domain::{ContainerName, ContainerRef};
 use wharf_server::engine::{
-    ApiVersion, Change, CommandResult, ContainerEngine, ContainerExit, ContainerListing,
-    ContainerSummary, Created, EngineDocument, EngineError, ErrorKind, ExecEngine, FileChange,
-    Listing, LogBatch, LogQuery, LogSink, LogTime, OutputSource, ProcessTable, PrunedContainers,
-    Result, WaitCondition, unsupported,
+    ApiVersion, BuildEngine, Change, CommandResult, ContainerEngine, ContainerExit,
+    ContainerListing, ContainerSummary, Created, EngineDocument, EngineError, ErrorKind,
+    ExecEngine, FileChange, FileEngine, Listing, LogBatch, LogQuery, LogSink, OutputSource,
+    ProcessTable, PrunedContainers, Result, StatsSample, StatsSink, WaitCondition, unsupported,
 };
 
 use super::{SimEngine, filters};
@@ -18,6 +17,7 @@ use crate::answers;
 use crate::follow::Following;
 use crate::model::{self, ListQuery, Time};
 use crate::operation::Operation;
+use crate::sampling::Sampling;
 
 #[async_trait]
 impl ContainerEngine for SimEngine {
@@ -232,12 +232,9 @@ impl ContainerEngine for SimEngine {
         sink: &LogSink,
     ) -> Result<()> {
         let name = container.as_str();
-        let time = |time: LogTime| {
-            Time::from_unix_seconds(time.seconds) + Duration::from_nanos(time.nanos.into())
-        };
         let wanted = model::LogQuery {
-            since: query.since.map(time),
-            until: query.until.map(time),
+            since: query.since.map(Time::from),
+            until: query.until.map(Time::from),
             tail: query.tail.map(|lines| lines as usize),
             stdout: query.stdout,
             stderr: query.stderr,
@@ -254,6 +251,24 @@ impl ContainerEngine for SimEngine {
                     let stderr = entry.stderr && !view.tty;
                     let source = if stderr { OutputSource::Stderr } else { OutputSource::Stdout };
                     batch.push(source, entry.time.as_log_time(), entry.text.as_bytes());
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn read_stats(&self, container: &ContainerRef, sink: &StatsSink) -> Result<()> {
+        let name = container.as_str();
+        self.call(Operation::Stats, name, async |_| {
+            let mut samples = Sampling::new(Arc::clone(&self.host), name)?;
+            while let Some(sample) = samples.next().await {
+                let sample = sample.to_string();
+                let sample = StatsSample::read(sample.as_bytes(), sink.borrow().as_ref());
+                // Written above, so it can be read.
+                sink.send_replace(sample.ok());
+                if sink.is_closed() {
+                    break;
                 }
             }
             Ok(())
@@ -300,3 +315,7 @@ impl ContainerEngine for SimEngine {
 
 /// Sessions are only simulated over HTTP.
 impl ExecEngine for SimEngine {}
+
+impl FileEngine for SimEngine {}
+
+impl BuildEngine for SimEngine {}

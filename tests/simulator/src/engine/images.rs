@@ -1,17 +1,22 @@
 //! Images of the model, and transfers from and to its registries.
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::TryStreamExt;
 use wharf_server::domain::{Digest, ImageName, ImageReference, RegistryLogin};
 use wharf_server::engine::{
-    ApiVersion, Change, EngineDocument, EngineError, ErrorKind, HistoryLayer, ImageEngine,
-    ImageListing, ImageRemoval, ImageSummary, Listing, ProgressSink, PrunedImages, Pulled, Pushed,
-    RemoteImage, Result,
+    ApiVersion, ArchiveSink, Change, EngineDocument, EngineError, ErrorKind, HistoryLayer,
+    ImageEngine, ImageListing, ImageRemoval, ImageSummary, Listing, ProgressSink, PrunedImages,
+    Pulled, Pushed, RemoteImage, Result, Upload, UploadError,
 };
 
 use super::{SimEngine, check_login, filters, registry_auth, show};
 use crate::answers;
 use crate::model::Refusal;
 use crate::operation::Operation;
+
+/// Bytes of an archive that are given at once.
+const PIECE: usize = 16 << 10;
 
 #[async_trait]
 impl ImageEngine for SimEngine {
@@ -118,6 +123,40 @@ impl ImageEngine for SimEngine {
         .await
     }
 
+    async fn save_images(&self, images: &[ImageName], sink: &ArchiveSink) -> Result<()> {
+        let names: Vec<String> = images.iter().map(ToString::to_string).collect();
+        let archive = self
+            .at_once(Operation::SaveImages, &names.join(" "), |model, _, _| {
+                model.save_images(&names)
+            })
+            .await?;
+        for piece in archive.chunks(PIECE) {
+            if sink.send(piece.to_vec().into()).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn load_images(
+        &self,
+        archive: &Upload,
+        progress: &ProgressSink,
+    ) -> Result<Vec<ImageName>> {
+        self.call(Operation::LoadImages, "", async |_| {
+            let content: Vec<Bytes> =
+                archive.content().try_collect().await.map_err(|error| unread(&error))?;
+            let plan = self.host.with(|model, _| model.begin_load(&content.concat()));
+            show(&plan.steps, progress).await;
+            if let Some(refusal) = plan.failure {
+                return Err(refusal);
+            }
+            self.host.with(|model, now| model.finish_load(now, &plan));
+            Ok(answers::loaded(&plan.steps))
+        })
+        .await
+    }
+
     async fn tag_image(&self, source: &ImageName, target: &ImageReference) -> Result<Change> {
         let name = source.to_string();
         if target.digest().is_some() {
@@ -182,4 +221,9 @@ impl ImageEngine for SimEngine {
         })?;
         Ok(RemoteImage { digest, platforms: Vec::new() })
     }
+}
+
+/// An archive that does not come whole.
+fn unread(error: &UploadError) -> Refusal {
+    Refusal { status: 0, kind: error.into(), message: error.to_string() }
 }

@@ -1,10 +1,16 @@
 //! What the model says of the Engine itself.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use wharf_server::domain::{RegistryLogin, Secret};
-use wharf_server::engine::{EngineDocument, LoginAnswer, Ping, Result, SystemEngine};
+use wharf_server::engine::{
+    EngineDocument, EventBatch, EventQuery, EventSink, LoginAnswer, Ping, Result, SystemEngine,
+};
 
 use super::{SimEngine, registry_auth};
+use crate::follow::EventStream;
+use crate::model::Time;
 use crate::operation::Operation;
 
 #[async_trait]
@@ -47,5 +53,20 @@ impl SystemEngine for SimEngine {
             status: answer["Status"].as_str().unwrap_or_default().to_owned(),
             identity_token: (!token.is_empty()).then(|| Secret::new(token)),
         })
+    }
+
+    async fn read_events(&self, query: &EventQuery, sink: &EventSink) -> Result<()> {
+        let until = query.until.map(Time::from);
+        self.call(Operation::Events, "", async |_| {
+            let host = Arc::clone(self.host());
+            let mut stream = EventStream::new(host, Some(query.since.into()), until);
+            let mut batch = EventBatch::default();
+            while sink.send(batch).await.is_ok() {
+                let Some(events) = stream.next().await else { break };
+                batch = EventBatch { events, are_stored: false };
+            }
+            Ok(())
+        })
+        .await
     }
 }

@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::{Value, json};
 use wharf_server::engine::{ApiVersion, Change, ErrorKind, WaitCondition};
 
 use super::reply::{Reply, frame};
 use super::resources::{networks, volumes};
 use super::route::Routed;
-use crate::follow::Following;
+use crate::follow::{EventStream, Following};
 use crate::host::SimHost;
-use crate::model::{Filters, ListQuery, LogQuery, Refusal, RegistryAuth, log_time, parse_json};
+use crate::model::{
+    BuildQuery, Filters, ListQuery, LogQuery, Refusal, RegistryAuth, log_time, parse_json,
+};
 use crate::operation::Operation;
+use crate::sampling::Sampling;
 
 /// What of a request matters besides its path.
 #[derive(Debug, Default)]
@@ -44,6 +47,11 @@ pub(super) async fn dispatch(
         Operation::Version => Ok(ok(host.with(|model, _| model.version()))),
         Operation::Info => Ok(ok(host.with(|model, _| model.info()))),
         Operation::DiskUsage => Ok(ok(host.with(|model, _| model.disk_usage(version)))),
+        Operation::Events => {
+            let since = log_time(routed.text("since"))?;
+            let until = log_time(routed.text("until"))?;
+            Ok(Reply::Events(Box::new(EventStream::new(Arc::clone(host), since, until))))
+        }
         Operation::Login => {
             let body = parse_json(&extras.body)?;
             host.with(|model, _| model.login(&auth_of(&body))).map(ok)
@@ -66,6 +74,23 @@ pub(super) async fn dispatch(
             let (tag, auth) = (routed.text("tag"), auth());
             host.with(|model, _| model.begin_push(name, tag, auth.as_ref()))
                 .map(|plan| Reply::Push(Box::new(plan)))
+        }
+        Operation::SaveImages => {
+            let names = routed.texts("names");
+            host.with(|model, _| model.save_images(&names)).map(Reply::Archive)
+        }
+        Operation::LoadImages => {
+            let plan = host.with(|model, _| model.begin_load(&extras.body));
+            Ok(Reply::Load(Box::new(plan)))
+        }
+        Operation::Build => {
+            let query = BuildQuery {
+                tags: routed.texts("t"),
+                dockerfile: routed.text("dockerfile").to_owned(),
+                labels: routed.text("labels").to_owned(),
+            };
+            host.with(|model, _| model.begin_build(&query, &extras.body))
+                .map(|plan| Reply::Build(Box::new(plan)))
         }
         Operation::Tag => {
             let (repository, tag) = (routed.text("repo"), routed.text("tag"));
@@ -187,6 +212,19 @@ pub(super) async fn dispatch(
             let frames = lines[surplus..].iter().flat_map(|line| frame(&format!("{line}\n")));
             Ok(Reply::Frames(frames.collect()))
         }
+        Operation::Stats => {
+            Sampling::new(Arc::clone(host), name).map(|samples| Reply::Stats(Box::new(samples)))
+        }
+        Operation::StatPath | Operation::DownloadArchive => {
+            let path = routed.text("path");
+            let (stat, archive) = host.with(|model, _| model.archive(name, path))?;
+            Ok(Reply::Files(STANDARD.encode(stat.to_string()), archive))
+        }
+        Operation::UploadArchive => {
+            let path = routed.text("path");
+            host.with(|model, _| model.extract(name, path, &extras.body))
+                .map(|()| Reply::Status(200))
+        }
         Operation::Distribution => {
             let digest = host.with(|model, _| model.resolve_digest(name, "", auth().as_ref()))?;
             Ok(ok(json!({"Descriptor": {"digest": digest}, "Platforms": []})))
@@ -245,7 +283,7 @@ fn auth_of(body: &Value) -> RegistryAuth {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     #[test]
     fn only_padded_base64url_is_somebody() {

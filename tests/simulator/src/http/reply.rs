@@ -6,8 +6,9 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 
-use crate::follow::Following;
-use crate::model::{PullPlan, PushPlan, Refusal};
+use crate::follow::{EventStream, Following};
+use crate::model::{BuildPlan, LoadPlan, PullPlan, PushPlan, Refusal};
+use crate::sampling::Sampling;
 
 /// The body of an answer. An error in it ends the connection in the middle.
 pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -22,12 +23,24 @@ pub(super) enum Reply {
     Text(u16, String),
     /// Output of a process in frames.
     Frames(Vec<u8>),
+    /// An archive of images.
+    Archive(Vec<u8>),
+    /// The lines of a load, and what it does.
+    Load(Box<LoadPlan>),
+    /// What a path in a container is, in base64, and its archive.
+    Files(String, Vec<u8>),
     /// A log, which may grow.
     Log(Box<Following>),
+    /// Samples, as they are taken.
+    Stats(Box<Sampling>),
+    /// Events, as they happen.
+    Events(Box<EventStream>),
     /// The lines of a pull, and what it does.
     Pull(Vec<PullPlan>),
     /// The lines of a push, and what it does.
     Push(Box<PushPlan>),
+    /// The lines of a build, and what it does.
+    Build(Box<BuildPlan>),
 }
 
 impl From<Refusal> for Reply {

@@ -26,6 +26,12 @@ impl Routed {
         found.map_or("", |(_, value)| value)
     }
 
+    /// All values of a parameter.
+    pub(super) fn texts(&self, key: &str) -> Vec<String> {
+        let all = self.query.iter().filter(|(name, _)| name == key);
+        all.map(|(_, value)| value.clone()).collect()
+    }
+
     /// A boolean, by the Engine's rule of what is false.
     pub(super) fn flag(&self, key: &str) -> bool {
         let text = self.text(key).trim().to_ascii_lowercase();
@@ -37,6 +43,7 @@ impl Routed {
         match self.operation {
             Some(Operation::Pull) => self.text("fromImage"),
             Some(Operation::Create) => self.text("name"),
+            Some(Operation::Build) => self.text("t"),
             _ => &self.name,
         }
     }
@@ -107,8 +114,12 @@ fn find(method: &str, segments: &[&str]) -> Option<(Operation, String)> {
         ("GET", ["version"]) => plain(O::Version),
         ("GET", ["info"]) => plain(O::Info),
         ("GET", ["system", "df"]) => plain(O::DiskUsage),
+        ("GET", ["events"]) => plain(O::Events),
         ("POST", ["auth"]) => plain(O::Login),
+        ("POST", ["build"]) => plain(O::Build),
         ("GET", ["images", "json"]) => plain(O::ListImages),
+        ("GET", ["images", "get"]) => plain(O::SaveImages),
+        ("POST", ["images", "load"]) => plain(O::LoadImages),
         ("POST", ["images", "create"]) => plain(O::Pull),
         ("POST", ["images", "prune"]) => plain(O::PruneImages),
         ("GET", ["images", name @ .., "json"]) => named(O::InspectImage, name),
@@ -122,8 +133,12 @@ fn find(method: &str, segments: &[&str]) -> Option<(Operation, String)> {
         ("POST", ["containers", "prune"]) => plain(O::PruneContainers),
         ("DELETE", ["containers", name]) => named(O::Remove, &[name]),
         ("GET", ["containers", name, "json"]) => named(O::Inspect, &[name]),
+        ("HEAD", ["containers", name, "archive"]) => named(O::StatPath, &[name]),
+        ("GET", ["containers", name, "archive"]) => named(O::DownloadArchive, &[name]),
+        ("PUT", ["containers", name, "archive"]) => named(O::UploadArchive, &[name]),
         ("GET", ["containers", name, "top"]) => named(O::Top, &[name]),
         ("GET", ["containers", name, "logs"]) => named(O::Logs, &[name]),
+        ("GET", ["containers", name, "stats"]) => named(O::Stats, &[name]),
         ("GET", ["containers", name, "changes"]) => named(O::Changes, &[name]),
         ("POST", ["containers", name, verb]) => {
             let operation = match *verb {

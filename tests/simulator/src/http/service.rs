@@ -25,8 +25,10 @@ use super::wire::{Control, End};
 use crate::model::EngineOptions;
 use crate::operation::Operation;
 
+const ARCHIVE: &str = "application/x-tar";
 const JSON: &str = "application/json";
 const RAW_STREAM: &str = "application/vnd.docker.raw-stream";
+const TAR: &str = "application/x-tar";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Answers one request.
@@ -75,6 +77,11 @@ pub(super) async fn serve(
     let mut response = match reply {
         Reply::Pull(plans) => transfer(&host, Work::Pull(plans), fault, in_flight),
         Reply::Push(plan) => transfer(&host, Work::Push(*plan), fault, in_flight),
+        Reply::Load(plan) => transfer(&host, Work::Load(*plan), fault, in_flight),
+        Reply::Archive(bytes) => {
+            plain(&control, 200, ARCHIVE, bytes.into(), fault, in_flight).await
+        }
+        Reply::Build(plan) => transfer(&host, Work::Build(*plan), fault, in_flight),
         Reply::Json(status, value) => {
             let bytes = Bytes::from(json_bytes(&value));
             plain(&control, status, JSON, bytes, fault, in_flight).await
@@ -89,9 +96,24 @@ pub(super) async fn serve(
         Reply::Frames(bytes) => {
             plain(&control, 200, RAW_STREAM, bytes.into(), fault, in_flight).await
         }
+        Reply::Files(stat, archive) => {
+            let mut response = plain(&control, 200, TAR, archive.into(), fault, in_flight).await;
+            set(&mut response, "x-docker-container-path-stat", &stat);
+            response
+        }
         Reply::Log(log) => {
             let mut response = whole(200, "", Bytes::new());
             *response.body_mut() = stream::log(*log, in_flight);
+            response
+        }
+        Reply::Stats(samples) => {
+            let mut response = whole(200, JSON, Bytes::new());
+            *response.body_mut() = stream::stats(*samples, in_flight);
+            response
+        }
+        Reply::Events(events) => {
+            let mut response = whole(200, "", Bytes::new());
+            *response.body_mut() = stream::events(*events, in_flight);
             response
         }
         Reply::Status(status) => plain(&control, status, "", Bytes::new(), fault, in_flight).await,

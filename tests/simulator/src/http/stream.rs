@@ -14,12 +14,13 @@ use tokio::time::sleep;
 
 use super::counters::InFlight;
 use super::fault::HttpFault;
-use super::reply::Body;
-use crate::follow::Following;
+use super::reply::{Body, json_bytes};
+use crate::follow::{EventStream, Following};
 use crate::host::SimHost;
-use crate::model::{PullPlan, PushPlan, Step};
+use crate::model::{BuildPlan, LoadPlan, PullPlan, PushPlan, Step, event_json};
+use crate::sampling::Sampling;
 
-/// A pull or a push under way.
+/// A transfer or a build under way.
 pub(super) struct Transfer {
     pub host: Arc<SimHost>,
     pub work: Work,
@@ -31,6 +32,8 @@ pub(super) struct Transfer {
 pub(super) enum Work {
     Pull(Vec<PullPlan>),
     Push(PushPlan),
+    Load(LoadPlan),
+    Build(BuildPlan),
 }
 
 /// Where a transfer stands.
@@ -46,6 +49,8 @@ impl Transfer {
         let steps: Vec<Step> = match &self.work {
             Work::Pull(plans) => plans.iter().flat_map(|plan| plan.steps.clone()).collect(),
             Work::Push(plan) => plan.steps.clone(),
+            Work::Load(plan) => plan.steps.clone(),
+            Work::Build(plan) => plan.steps.clone(),
         };
         let begin = Position { transfer: self, steps: steps.into_iter(), lines: 0 };
         body(stream::unfold(Some(begin), |position| async { next(position?).await }))
@@ -59,6 +64,8 @@ impl Transfer {
                 }
             }
             Work::Push(plan) => model.finish_push(now, plan),
+            Work::Load(plan) => model.finish_load(now, plan),
+            Work::Build(plan) => model.finish_build(now, plan),
         });
         self.in_flight.whole();
     }
@@ -87,6 +94,34 @@ pub(super) fn log(log: Following, in_flight: InFlight) -> Body {
         let bytes: Vec<u8> =
             view.entries.iter().flat_map(|entry| entry.encoded(view.tty)).collect();
         Some((Ok(bytes.into()), (log, in_flight)))
+    }))
+}
+
+/// Samples, as they are taken.
+pub(super) fn stats(samples: Sampling, in_flight: InFlight) -> Body {
+    body(stream::unfold((samples, Some(in_flight)), |(mut samples, mut in_flight)| async move {
+        let Some(sample) = samples.next().await else {
+            if let Some(in_flight) = in_flight.take() {
+                in_flight.whole();
+            }
+            return None;
+        };
+        Some((Ok(line(&sample)), (samples, in_flight)))
+    }))
+}
+
+/// Events, as they happen.
+pub(super) fn events(events: EventStream, in_flight: InFlight) -> Body {
+    body(stream::unfold((events, Some(in_flight)), |(mut events, mut in_flight)| async move {
+        let Some(batch) = events.next().await else {
+            if let Some(in_flight) = in_flight.take() {
+                in_flight.whole();
+            }
+            return None;
+        };
+        let bytes: Vec<u8> =
+            batch.iter().flat_map(|event| json_bytes(&event_json(event))).collect();
+        Some((Ok(bytes.into()), (events, in_flight)))
     }))
 }
 

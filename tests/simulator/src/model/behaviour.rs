@@ -9,8 +9,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// What a process does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Behaviour {
     /// The start fails with this.
     pub start_error: Option<StartError>,
@@ -25,7 +27,7 @@ pub struct Behaviour {
 }
 
 /// How a start fails.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartError {
     /// What the container's state has afterwards: 126, 127 or 128.
     pub exit_code: i64,
@@ -34,7 +36,7 @@ pub struct StartError {
 }
 
 /// How a process takes a signal to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnStop {
     /// It ends after so long with this status.
     Exits(Duration, i64),
@@ -43,7 +45,7 @@ pub enum OnStop {
 }
 
 /// What a health check finds over time. Both unset: it stays `starting`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthScript {
     /// Healthy so long after the start.
     pub healthy_after: Option<Duration>,

@@ -46,6 +46,8 @@ pub struct Container {
     pub exits: u64,
     /// What it wrote by [`super::Model::write_log`].
     pub(crate) log: Vec<super::LogEntry>,
+    /// The archives that were extracted in it, by directory.
+    pub(crate) archives: BTreeMap<String, Vec<u8>>,
     /// Its anonymous volumes go with it, once its removal is done.
     pub(crate) remove_volumes: bool,
     pub(crate) due: Due,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -11,7 +12,7 @@ use super::behaviour::Behaviour;
 use super::time::Time;
 
 /// An image without the names a host gives it. Never changes.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ImageContent {
     /// Digest of its configuration: its ID, unless the Engine has the containerd store.
     pub config_id: String,
@@ -30,7 +31,7 @@ pub struct ImageContent {
 }
 
 /// A layer of an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layer {
     /// Digest of its content.
     pub diff_id: String,

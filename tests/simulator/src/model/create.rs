@@ -85,11 +85,13 @@ impl Model {
             started_before: false,
             exits: 0,
             log: Vec::new(),
+            archives: BTreeMap::new(),
             remove_volumes: false,
             due: Due::default(),
         };
         self.containers.insert(id.clone(), container);
         self.order.push(id.clone());
+        self.emit_container(&id, "create", &[]);
         Ok((id, Vec::new()))
     }
 

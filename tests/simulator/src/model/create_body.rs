@@ -31,7 +31,7 @@ enum Kind {
     Object,
 }
 
-const CONFIG: [(&str, Kind); 17] = [
+const CONFIG: [(&str, Kind); 18] = [
     ("Hostname", Kind::Text),
     ("Domainname", Kind::Text),
     ("User", Kind::Text),
@@ -40,6 +40,7 @@ const CONFIG: [(&str, Kind); 17] = [
     ("StopSignal", Kind::Text),
     ("Tty", Kind::Bool),
     ("OpenStdin", Kind::Bool),
+    ("StdinOnce", Kind::Bool),
     ("StdinOnce", Kind::Bool),
     ("StopTimeout", Kind::Int),
     ("Env", Kind::Texts),

@@ -127,13 +127,20 @@ impl Model {
         let target = reference::target(repository, tag)?;
         let id = self.images.find(source)?.id.clone();
         self.images.name(&id, &target, now);
+        self.emit("image", "tag", &id, &[("name", &target.to_string())]);
         Ok(())
     }
 
     /// `DELETE /images/{name}`.
     pub fn remove_image(&mut self, name: &str, force: bool) -> Result<Value, Refusal> {
         let users = self.image_users();
-        self.images.remove(name, force, &users).map(Value::Array)
+        let records = self.images.remove(name, force, &users)?;
+        for (key, action) in [("Untagged", "untag"), ("Deleted", "delete")] {
+            for id in records.iter().filter_map(|record| record[key].as_str()) {
+                self.emit("image", action, id, &[("name", id)]);
+            }
+        }
+        Ok(Value::Array(records))
     }
 
     /// `POST /images/prune`.

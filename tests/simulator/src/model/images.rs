@@ -88,7 +88,7 @@ impl Images {
 
     /// Takes an image in; one that is there already stays as it is.
     pub fn add(&mut self, content: &Arc<ImageContent>) -> String {
-        let id = if self.containerd_store { &content.digest } else { &content.config_id };
+        let id = self.id_of(content);
         self.by_id.entry(id.clone()).or_insert_with(|| Image {
             id: id.clone(),
             content: content.clone(),
@@ -96,7 +96,12 @@ impl Images {
             digests: BTreeSet::new(),
             tagged: None,
         });
-        id.clone()
+        id
+    }
+
+    /// The ID of an image in the store of this host.
+    pub fn id_of(&self, content: &ImageContent) -> String {
+        if self.containerd_store { &content.digest } else { &content.config_id }.clone()
     }
 
     /// Gives an image a name with tag or digest, taking it from whoever has it.

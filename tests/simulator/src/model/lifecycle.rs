@@ -80,6 +80,8 @@ impl Model {
         let ends_policy = signal == Signal::KILL || stop_signal.is_none_or(|stop| stop == signal);
         container.manually_stopped = true;
         container.due.cancelled |= ends_policy;
+        self.emit_container(&id, "kill", &[]);
+        let container = self.at(&id);
         if container.state.status == Status::Restarting {
             if ends_policy {
                 self.give_up_restart(&id);
@@ -103,6 +105,7 @@ impl Model {
             Status::Running => {
                 container.state.status = Status::Paused;
                 container.due.frozen = Some(now);
+                self.emit_container(&id, "pause", &[]);
                 Ok(())
             }
             Status::Paused => Err(Refusal::conflict(format!("Container {id} is already paused"))),
@@ -123,6 +126,7 @@ impl Model {
             return Err(Refusal::new(500, ErrorKind::Conflict, message));
         }
         self.thaw(now, &id);
+        self.emit_container(&id, "unpause", &[]);
         Ok(())
     }
 
@@ -148,6 +152,7 @@ impl Model {
             return Err(Refusal::new(404, ErrorKind::Conflict, message));
         }
         new_name.clone_into(&mut self.at(&id).name);
+        self.emit_container(&id, "rename", &[]);
         Ok(())
     }
 

@@ -4,11 +4,15 @@
 //! that was due until then ([`Model::advance`]); [`Model::next_event`] returns when to check again.
 //! [`crate::SimHost`] adds a clock and a lock.
 
+mod archives;
 mod behaviour;
+mod build;
 mod container;
 mod content;
 mod create;
 mod create_body;
+mod events;
+mod files;
 mod filters;
 mod image_calls;
 mod images;
@@ -27,6 +31,7 @@ mod refusal;
 mod registry;
 mod rollout_calls;
 mod signal;
+mod stats;
 mod system;
 mod time;
 mod transfer;
@@ -38,11 +43,14 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+pub use archives::LoadPlan;
 pub use behaviour::{Behaviour, HealthScript, OnStop, StartError};
+pub use build::{BuildPlan, BuildQuery};
 pub use container::{
     Address, Container, Endpoint, Health, Mount, Probe, PublishedPort, State, Status,
 };
 pub use content::{ImageBuilder, ImageContent, Layer};
+pub use events::event_json;
 pub use filters::Filters;
 pub use images::Image;
 pub use list::ListQuery;
@@ -57,6 +65,7 @@ pub use transfer::{PullPlan, PushPlan, Step};
 
 pub(crate) use json::parse_json;
 
+use events::EventLog;
 use images::Images;
 use rollout_calls::Exec;
 
@@ -72,6 +81,7 @@ pub struct Model {
     order: Vec<String>,
     networks: Vec<Network>,
     volumes: BTreeMap<String, Volume>,
+    events: EventLog,
     /// Commands in containers, by ID.
     execs: BTreeMap<String, Exec>,
     /// What containers that are gone exited with, for those who wait for the removal.
@@ -114,6 +124,7 @@ impl Model {
             order: Vec::new(),
             networks,
             volumes: BTreeMap::new(),
+            events: EventLog::default(),
             execs: BTreeMap::new(),
             removed: BTreeMap::new(),
             counter: 0,

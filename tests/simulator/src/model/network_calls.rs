@@ -83,7 +83,9 @@ impl Model {
             }
             None => self.free_range(),
         };
-        Ok(self.insert_network(now, &name, Some(range), body.clone()))
+        let id = self.insert_network(now, &name, Some(range), body.clone());
+        self.emit("network", "create", &id, &[("name", &name), ("type", "bridge")]);
+        Ok(id)
     }
 
     /// `DELETE /networks/{id}`.
@@ -100,6 +102,7 @@ impl Model {
             ));
         }
         self.networks.retain(|network| network.id != id);
+        self.emit("network", "destroy", &id, &[("name", &name), ("type", "bridge")]);
         Ok(())
     }
 

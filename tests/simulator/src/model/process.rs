@@ -40,6 +40,7 @@ impl Model {
     /// containers are removed, and restart policies are looked at as moby's `restore` does:
     /// `always` and `on-failure` even for what a caller had stopped, none for what never ran.
     pub fn reboot(&mut self, now: Time) {
+        self.events = super::events::EventLog::default();
         for id in self.order.clone() {
             let container = self.at(&id);
             container.due.start_after_exit = false;
@@ -129,6 +130,7 @@ impl Model {
             container.due.healthy = script.healthy_after.map(|after| now + after);
             container.due.unhealthy = script.unhealthy_after.map(|after| now + after);
         }
+        self.emit_container(id, "start", &[]);
         Ok(())
     }
 
@@ -148,6 +150,8 @@ impl Model {
         (due.exit, due.kill, due.healthy, due.unhealthy, due.frozen) =
             (None, None, None, None, None);
         container.state.status = Status::Exited;
+        self.emit_container(id, "die", &[("exitCode", &code.to_string())]);
+        let container = self.at(id);
         if std::mem::take(&mut container.due.start_after_exit) {
             // The caller who waits for the restart reads the error in the state.
             let _ = self.launch(at, id, true);
@@ -166,6 +170,7 @@ impl Model {
 
     /// Removes a container from the books, and its anonymous volumes if nobody else has them.
     pub(super) fn forget(&mut self, id: &str, with_volumes: bool) {
+        self.emit_container(id, "destroy", &[]);
         self.order.retain(|other| other != id);
         let Some(container) = self.containers.remove(id) else { return };
         self.removed.insert(id.to_owned(), container.state.exit_code);

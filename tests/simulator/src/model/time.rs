@@ -3,11 +3,13 @@
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// How the Engine writes an instant that never was.
 pub const NEVER: &str = "0001-01-01T00:00:00Z";
 
 /// Nanoseconds since 1970 in UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Time(u64);
 
 impl Time {
@@ -45,6 +47,12 @@ impl Time {
     /// The time from `earlier` to here; nothing where that is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl From<wharf_server::engine::LogTime> for Time {
+    fn from(time: wharf_server::engine::LogTime) -> Self {
+        Self::from_unix_seconds(time.seconds) + Duration::from_nanos(time.nanos.into())
     }
 }
 

@@ -96,6 +96,8 @@ impl Model {
         if let Ok(by_digest) = ImageReference::parse(&by_digest) {
             self.images.name(&id, &by_digest, now);
         }
+        let name = plan.reference.to_string();
+        self.emit("image", "pull", &name, &[("name", &name)]);
         id
     }
 

@@ -65,6 +65,9 @@ impl Model {
             labels: map("Labels"),
             ..Volume::new(now, anonymous)
         };
+        if !self.volumes.contains_key(&name) {
+            self.emit("volume", "create", &name, &[("driver", "local")]);
+        }
         let volume = self.volumes.entry(name.clone()).or_insert(made);
         Ok(volume.json(version, &name))
     }
@@ -80,6 +83,7 @@ impl Model {
             return Err(Refusal::conflict(message));
         }
         self.volumes.remove(name);
+        self.emit("volume", "destroy", name, &[("driver", "local")]);
         Ok(())
     }
 

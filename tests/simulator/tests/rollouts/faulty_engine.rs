@@ -86,6 +86,9 @@ impl SystemEngine for FaultyEngine {
     async fn check_login(&self, login: &RegistryLogin) -> Result<LoginAnswer> {
         self.inner.check_login(login).await
     }
+    async fn read_events(&self, query: &EventQuery, sink: &EventSink) -> Result<()> {
+        self.inner.read_events(query, sink).await
+    }
 }
 
 #[async_trait]
@@ -118,6 +121,16 @@ impl ImageEngine for FaultyEngine {
         progress: &ProgressSink,
     ) -> Result<Pushed> {
         self.inner.push_image(reference, login, progress).await
+    }
+    async fn save_images(&self, images: &[ImageName], sink: &ArchiveSink) -> Result<()> {
+        self.inner.save_images(images, sink).await
+    }
+    async fn load_images(
+        &self,
+        archive: &Upload,
+        progress: &ProgressSink,
+    ) -> Result<Vec<ImageName>> {
+        self.inner.load_images(archive, progress).await
     }
     async fn tag_image(&self, source: &ImageName, target: &ImageReference) -> Result<Change> {
         self.inner.tag_image(source, target).await
@@ -275,12 +288,19 @@ impl ContainerEngine for FaultyEngine {
     ) -> Result<()> {
         self.inner.read_logs(container, query, sink).await
     }
+    async fn read_stats(&self, container: &ContainerRef, sink: &StatsSink) -> Result<()> {
+        self.inner.read_stats(container, sink).await
+    }
     async fn prune_containers(&self, filters: &Filters) -> Result<PrunedContainers> {
         self.inner.prune_containers(filters).await
     }
 }
 
 impl ExecEngine for FaultyEngine {}
+
+impl FileEngine for FaultyEngine {}
+
+impl BuildEngine for FaultyEngine {}
 
 #[async_trait]
 impl NetworkEngine for FaultyEngine {

@@ -187,6 +187,7 @@ impl World {
             id: self.id,
             spec: RolloutSpec { container, change, policy },
             hosts: hosts.collect(),
+            left_out: BTreeMap::new(),
             login: None,
             by: "anna".to_owned(),
             request: RequestText("{}".to_owned()),
@@ -202,6 +203,7 @@ impl World {
         let order = UndoOrder {
             id: self.id,
             of,
+            left_out: BTreeMap::new(),
             policy: policy.clone(),
             by: "anna".to_owned(),
             request: RequestText("{}".to_owned()),

@@ -1,4 +1,5 @@
-//! An interactive command: standard input to the server, its output to this terminal.
+//! An interactive session with a command: standard input to the server, its output to this
+//! terminal. Used by `wharf exec`, `wharf attach`, and `wharf run`.
 
 use std::io::Read;
 
@@ -8,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tonic::Streaming;
 use wharf::v1::exec_request::Event as Sent;
 use wharf::v1::exec_response::Event;
-use wharf::v1::{CloseStdin, ExecRequest, ExecResponse, ExecStart, OutputSource};
+use wharf::v1::{CloseStdin, ExecRequest, ExecResponse, ExecStarted, OutputSource};
 
 use super::detach::{DetachKeys, Detector, Typed};
 use super::terminal::{self, RawMode};
@@ -21,60 +22,97 @@ const WAITING: usize = 8;
 /// Bytes of standard input in one message.
 const PIECE: usize = 64 << 10;
 
-/// Runs the command to its end, or until the user detaches.
-pub async fn run(
-    app: &App,
-    connection: &Connection,
-    mut start: ExecStart,
-    keys: DetachKeys,
-) -> Result<(), Failure> {
-    let (tty, stdin) = (start.tty, start.stdin);
-    start.size = terminal::size().filter(|_| tty);
-    let place = format!("{}/{}", start.host, start.container);
-    let (requests, mut waiting) = mpsc::channel::<ExecRequest>(WAITING);
-    let message = |event| ExecRequest { event: Some(event) };
-    // There is room.
-    let _ = requests.try_send(message(Sent::Start(start)));
-    let body = stream::poll_fn(move |context| waiting.poll_recv(context));
-    let mut responses = connection.exec().exec(connection.request(body)).await?.into_inner();
-    let raw_mode = (tty && stdin).then(RawMode::enter).flatten();
-    let (detach, detached) = oneshot::channel();
-    if stdin {
-        let detector = tty.then(|| keys.detector());
-        let requests = requests.clone();
-        // A thread of its own: a read of a terminal cannot be cancelled, and nobody waits for it.
-        std::thread::spawn(move || read_input(&requests, detector, detach));
-    } else {
-        let _ = requests.try_send(message(Sent::CloseStdin(CloseStdin {})));
-        // Never detached.
-        std::mem::forget(detach);
+/// A session whose command is connected.
+pub struct Session {
+    requests: mpsc::Sender<ExecRequest>,
+    responses: Streaming<ExecResponse>,
+    /// What the server said of it.
+    pub started: ExecStarted,
+}
+
+/// How the user takes part in a session.
+pub struct Manner {
+    /// `HOST/CONTAINER`, for messages.
+    pub place: String,
+    /// Whether to send standard input.
+    pub stdin: bool,
+    /// The keys that detach.
+    pub keys: DetachKeys,
+}
+
+impl Session {
+    /// Opens a session with its first message.
+    pub async fn open(connection: &Connection, first: Sent) -> Result<Self, Failure> {
+        let (requests, mut waiting) = mpsc::channel::<ExecRequest>(WAITING);
+        // There is room.
+        let _ = requests.try_send(ExecRequest { event: Some(first) });
+        let body = stream::poll_fn(move |context| waiting.poll_recv(context));
+        let mut responses = connection.exec().exec(connection.request(body)).await?.into_inner();
+        match responses.message().await?.and_then(|response| response.event) {
+            Some(Event::Started(started)) => Ok(Self { requests, responses, started }),
+            _ => Err(lost()),
+        }
     }
-    let resize = async {
-        let Ok(mut changes) = signal(SignalKind::window_change()) else {
-            return std::future::pending().await;
-        };
-        loop {
-            changes.recv().await;
-            if let Some(size) = terminal::size().filter(|_| tty) {
-                let _ = requests.send(message(Sent::Resize(size))).await;
+
+    /// Tells the server the size of the terminal.
+    pub async fn send_size(&self) {
+        if let Some(size) = terminal::size().filter(|_| self.started.tty) {
+            let _ = self.requests.send(ExecRequest { event: Some(Sent::Resize(size)) }).await;
+        }
+    }
+
+    /// Passes both directions on until the command ends, or the user detaches.
+    pub async fn run(mut self, app: &App, manner: Manner) -> Result<(), Failure> {
+        let Manner { place, stdin, keys } = manner;
+        let tty = self.started.tty;
+        let raw_mode = (tty && stdin).then(RawMode::enter).flatten();
+        let (detach, detached) = oneshot::channel();
+        if stdin {
+            let detector = tty.then(|| keys.detector());
+            let requests = self.requests.clone();
+            // A thread of its own: a read of a terminal cannot be cancelled, and nobody waits for
+            // it.
+            std::thread::spawn(move || read_input(&requests, detector, detach));
+        } else {
+            let event = Some(Sent::CloseStdin(CloseStdin {}));
+            let _ = self.requests.send(ExecRequest { event }).await;
+            // Never detached.
+            std::mem::forget(detach);
+        }
+        let requests = self.requests.clone();
+        let resize = async move {
+            let Ok(mut changes) = signal(SignalKind::window_change()) else {
+                return std::future::pending().await;
+            };
+            loop {
+                changes.recv().await;
+                if let Some(size) = terminal::size().filter(|_| tty) {
+                    let _ = requests.send(ExecRequest { event: Some(Sent::Resize(size)) }).await;
+                }
             }
+        };
+        tokio::select! {
+            biased;
+            status = print(&app.printer, &mut self.responses) => match status? {
+                0 => Ok(()),
+                status => Err(Failure::Command(status)),
+            },
+            Ok(()) = detached => {
+                // The command left the cursor somewhere in a line.
+                app.printer.raw(Stream::Stderr, b"\r\n");
+                drop(raw_mode);
+                app.printer.note(&format!("detached from {place}; the command continues"));
+                Ok(())
+            }
+            () = resize => Ok(()),
         }
-    };
-    tokio::select! {
-        biased;
-        status = print(&app.printer, &mut responses) => match status? {
-            0 => Ok(()),
-            status => Err(Failure::Command(status)),
-        },
-        Ok(()) = detached => {
-            // The command left the cursor somewhere in a line.
-            app.printer.raw(Stream::Stderr, b"\r\n");
-            drop(raw_mode);
-            app.printer.note(&format!("detached from {place}; the command continues"));
-            Ok(())
-        }
-        () = resize => Ok(()),
     }
+}
+
+fn lost() -> Failure {
+    let message =
+        "the server ended the session before the command did; the command may still be running";
+    Failure::Connection(message.to_owned())
 }
 
 /// Prints the output, up to the exit status of the command.
@@ -92,10 +130,7 @@ async fn print(printer: &Printer, responses: &mut Streaming<ExecResponse>) -> Re
             Some(Event::Started(_) | Event::Heartbeat(_)) | None => {}
         }
     }
-    Err(Failure::Connection(
-        "the server ended the session before the command did; the command may still be running"
-            .to_owned(),
-    ))
+    Err(lost())
 }
 
 /// Sends standard input until its end, or until the user detaches.

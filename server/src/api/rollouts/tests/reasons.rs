@@ -3,7 +3,7 @@
 //! as that work hands it over, and then read from what the service answers.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::Request as HttpRequest;
 use prost::Message as _;
@@ -23,7 +23,7 @@ use crate::api::items;
 use crate::api::methods::Methods;
 use crate::api::origin::WebAccess;
 use crate::api::registries::Registries;
-use crate::domain::{ContainerName, HostName, Reason};
+use crate::domain::{ContainerName, Cordon, CordonReason, HostName, Reason};
 use crate::engine::ErrorKind;
 use crate::fleet::{Done, HostError, HostEvent as Fleet, HostOutcome};
 use crate::rollout::journal::JournalError;
@@ -91,6 +91,7 @@ async fn of_calls() -> Seen {
         let names = ["a", "b"].map(|name| HostName::parse(name).unwrap());
         let answer = Answer {
             hosts: names.to_vec(),
+            cordoned: Vec::new(),
             operation_id: String::new(),
             allow_partial: false,
             mutates: true,
@@ -192,6 +193,17 @@ async fn of_requests(world: &World) -> Seen {
 
     let edge = &world.api.edge;
     let hosts = Hosts::new(Arc::clone(edge));
+    let web1 = vec![HostName::parse("web1").unwrap()];
+    let cordon = Cordon {
+        reason: CordonReason::default(),
+        by: "ann".to_owned(),
+        since: SystemTime::UNIX_EPOCH,
+    };
+    edge.inventory.set_cordon(web1.clone(), Some(cordon)).await.unwrap();
+    let spec = Some(v1::RolloutSpec { targets: named("web1"), ..inputs::spec("web") });
+    let message = v1::CreateRolloutRequest { spec, ..Default::default() };
+    of(world.create(message).await.unwrap_err());
+    edge.inventory.set_cordon(web1, None).await.unwrap();
     let taken = v1::AddHostRequest {
         name: "web1".to_owned(),
         address: "unix:///elsewhere.sock".to_owned(),

@@ -1,0 +1,112 @@
+//! Sessions with the own command of a container: `wharf run` without `-d`, and `wharf attach`.
+
+use std::process::Stdio;
+
+use anyhow::{Context, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use testbed::{Engine, EngineKind, Image, Wharfd, eventually, unique};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::support::kinds::on_engines;
+use crate::support::terminal::Terminal;
+use crate::support::{Server, World};
+
+on_engines!(a_run_shows_its_output_takes_input_and_ends_as_the_command_does: all);
+
+async fn a_run_shows_its_output_takes_input_and_ends_as_the_command_does(
+    kind: EngineKind,
+) -> anyhow::Result<()> {
+    let engine = Engine::shared(kind).await?.context("the kind is available")?;
+    let wharfd = Wharfd::start().await?;
+    let server = Server::of(&wharfd).await?;
+    server.add("one", engine.address()).await?;
+    let cli = wharfd.cli()?;
+    let name = unique("job");
+    let image = format!("{name}:v1");
+    engine.import(&image, &Image::new("v1")).await?;
+
+    // The first and the last word are there, and the container is gone.
+    let script = "printf 'first\\n'; echo wrong >&2; printf last; exit 7";
+    let run = ["run", "--rm", "-H", "one", "--name", &name, &image, "sh", "-c", script];
+    let output = cli.run(&run).await?.expect(7)?;
+    assert_eq!((&*output.stdout, &*output.stderr), ("first\nlast", "wrong\n"), "{kind:?}");
+    eventually("the container is removed", async || {
+        ensure!(engine.container(&name).await?.is_none());
+        Ok(())
+    })
+    .await?;
+
+    // The end of the input reaches the command.
+    let run = ["run", "-i", "--rm", "-H", "one", &image, "tr", "a-z", "A-Z"];
+    let output = cli.run_with_input(&run, "hello\n").await?.expect(0)?;
+    assert_eq!(output.stdout, "HELLO\n", "{kind:?}");
+
+    // A session ends, another one follows, and Ctrl-C goes to the container.
+    let script = "trap 'echo trapped; exit 9' INT; echo ready; \
+                  while :; do echo tick; sleep 0.1; done";
+    let run = ["run", "-d", "-H", "one", "--name", &name, &image, "sh", "-c", script];
+    cli.run(&run).await?.expect(0)?;
+    let one = format!("one/{name}");
+    let mut child =
+        cli.command(&["attach", &one])?.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let mut lines = BufReader::new(child.stdout.take().context("a pipe")?).lines();
+    ensure!(lines.next_line().await?.as_deref() == Some("tick"), "{kind:?}");
+    let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).context("a process")?;
+    kill_process(pid, Signal::INT)?;
+    let mut last = String::new();
+    while let Some(line) = lines.next_line().await? {
+        last = line;
+    }
+    assert_eq!((child.wait().await?.code(), &*last), (Some(9), "trapped"), "{kind:?}");
+
+    // What does not run is refused, and says what to do.
+    let output = cli.run(&["attach", &one]).await?.expect(1)?;
+    assert!(output.stderr.contains("start it, and retry (ENGINE_CONFLICT)"), "{output:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_terminal_is_detached_from_and_attached_to_again() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let (image, name) = (world.image(&Image::new("v1")).await?, unique("shell"));
+    let mut terminal = Terminal::open(101, 33)?;
+    let run = ["run", "-it", "-H", "alpha", "--name", &name, &image, "sh"];
+    let mut child = terminal.start(&world.cli, &run)?;
+    terminal.type_keys(b"echo size-$(busybox stty size)\n")?;
+    terminal.until("size-33 101").await?;
+    terminal.type_keys(b"\x10\x11")?;
+    terminal.until("the command continues").await?;
+    assert_eq!(child.wait().await?.code(), Some(0));
+
+    let mut child = terminal.start(&world.cli, &["attach", &format!("alpha/{name}")])?;
+    // Ctrl-C is a key of the command, not of wharf.
+    terminal.type_keys(b"sh -c 'echo zero-$((40 + 2)); sleep 1000'\n")?;
+    terminal.until("zero-42").await?;
+    terminal.type_keys(b"\x03")?;
+    terminal.type_keys(b"echo two-$((40 + 2)); exit 5\n")?;
+    terminal.until("two-42").await?;
+    assert_eq!(child.wait().await?.code(), Some(5));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_refused_with_the_way_out() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let (image, name) = (world.image(&Image::new("v1")).await?, unique("web"));
+    world.run(&name, &image).await?;
+    for (arguments, status, text) in [
+        (vec!["attach", "-A", &name], 2, "write HOST/CONTAINER"),
+        (vec!["attach", "alpha/nosuch"], 1, "No such container"),
+        (vec!["attach", "-o", "json", "alpha/nosuch"], 2, "omit -o json"),
+        (vec!["run", "-A", &image, "true"], 2, "write HOST/CONTAINER"),
+        (vec!["run", "-it", "-H", "alpha", &image, "sh"], 2, "use -i without -t"),
+        (vec!["run", "--pull", "never", "-H", "alpha", "nosuch:v1"], 1, "o such image"),
+        (vec!["run", "--rm", "-H", "alpha", &image, "nosuch"], 1, "nosuch"),
+    ] {
+        let output = world.cli.run(&arguments).await?;
+        assert_eq!(output.status, status, "{arguments:?}: {output:?}");
+        assert!(output.stderr.contains(text), "{arguments:?}: {output:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?}: {output:?}");
+    }
+    Ok(())
+}
