@@ -134,7 +134,7 @@ pub enum Command {
     Run(container::run::Args),
     /// Run a command in running containers
     Exec(container::exec::Args),
-    /// Take part in the own command of a running container
+    /// Connect to the command of a running container
     Attach(container::attach::Args),
     /// Copy files to and from containers
     Cp(container::copy::Args),

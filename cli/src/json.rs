@@ -49,6 +49,13 @@ pub fn line(host: &str, fields: Map<String, Value>) -> String {
     Value::Object(object).to_string()
 }
 
+/// A line of a stream with several kinds of lines, which has its `kind` as `type`.
+pub fn typed_line(host: &str, kind: &str, fields: Map<String, Value>) -> String {
+    let mut all = Map::from_iter([("type".to_owned(), kind.into())]);
+    all.extend(fields);
+    line(host, all)
+}
+
 /// The line of a host that failed.
 pub fn error_line(host: &str, error: &ErrorText) -> String {
     line(host, Map::from_iter([("error".to_owned(), error.json())]))

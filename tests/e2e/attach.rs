@@ -4,30 +4,39 @@ use std::process::Stdio;
 
 use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process};
-use testbed::{Engine, EngineKind, Image, Wharfd, eventually, unique};
+use testbed::{EngineKind, Image, eventually, unique};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use crate::generations::stage::Stage;
+use crate::support::World;
 use crate::support::kinds::on_engines;
 use crate::support::terminal::Terminal;
-use crate::support::{Server, World};
 
 on_engines!(a_run_shows_its_output_takes_input_and_ends_as_the_command_does: all);
 
 async fn a_run_shows_its_output_takes_input_and_ends_as_the_command_does(
     kind: EngineKind,
 ) -> anyhow::Result<()> {
-    let engine = Engine::shared(kind).await?.context("the kind is available")?;
-    let wharfd = Wharfd::start().await?;
-    let server = Server::of(&wharfd).await?;
-    server.add("one", engine.address()).await?;
-    let cli = wharfd.cli()?;
-    let name = unique("job");
-    let image = format!("{name}:v1");
-    engine.import(&image, &Image::new("v1")).await?;
+    let stage = Stage::of(kind).await?;
+    let (engine, cli, name) = (stage.engine, &stage.cli, stage.name.clone());
+    let image = stage.image("v1", &Image::new("v1")).await?;
 
     // The first and the last word are there, and the container is gone.
     let script = "printf 'first\\n'; echo wrong >&2; printf last; exit 7";
-    let run = ["run", "--rm", "-H", "one", "--name", &name, &image, "sh", "-c", script];
+    let run = [
+        "run",
+        "--rm",
+        "-H",
+        "one",
+        "--network",
+        "none",
+        "--name",
+        &name,
+        &image,
+        "sh",
+        "-c",
+        script,
+    ];
     let output = cli.run(&run).await?.expect(7)?;
     assert_eq!((&*output.stdout, &*output.stderr), ("first\nlast", "wrong\n"), "{kind:?}");
     eventually("the container is removed", async || {
@@ -37,14 +46,27 @@ async fn a_run_shows_its_output_takes_input_and_ends_as_the_command_does(
     .await?;
 
     // The end of the input reaches the command.
-    let run = ["run", "-i", "--rm", "-H", "one", &image, "tr", "a-z", "A-Z"];
+    let run = ["run", "-i", "--rm", "-H", "one", "--network", "none", &image, "tr", "a-z", "A-Z"];
     let output = cli.run_with_input(&run, "hello\n").await?.expect(0)?;
     assert_eq!(output.stdout, "HELLO\n", "{kind:?}");
 
     // A session ends, another one follows, and Ctrl-C goes to the container.
     let script = "trap 'echo trapped; exit 9' INT; echo ready; \
                   while :; do echo tick; sleep 0.1; done";
-    let run = ["run", "-d", "-H", "one", "--name", &name, &image, "sh", "-c", script];
+    let run = [
+        "run",
+        "-d",
+        "-H",
+        "one",
+        "--network",
+        "none",
+        "--name",
+        &name,
+        &image,
+        "sh",
+        "-c",
+        script,
+    ];
     cli.run(&run).await?.expect(0)?;
     let one = format!("one/{name}");
     let mut child =
@@ -70,7 +92,7 @@ async fn a_terminal_is_detached_from_and_attached_to_again() -> anyhow::Result<(
     let world = World::start().await?;
     let (image, name) = (world.image(&Image::new("v1")).await?, unique("shell"));
     let mut terminal = Terminal::open(101, 33)?;
-    let run = ["run", "-it", "-H", "alpha", "--name", &name, &image, "sh"];
+    let run = ["run", "-it", "-H", "alpha", "--network", "none", "--name", &name, &image, "sh"];
     let mut child = terminal.start(&world.cli, &run)?;
     terminal.type_keys(b"echo size-$(busybox stty size)\n")?;
     terminal.until("size-33 101").await?;
@@ -79,12 +101,7 @@ async fn a_terminal_is_detached_from_and_attached_to_again() -> anyhow::Result<(
     assert_eq!(child.wait().await?.code(), Some(0));
 
     let mut child = terminal.start(&world.cli, &["attach", &format!("alpha/{name}")])?;
-    // Ctrl-C is a key of the command, not of wharf.
-    terminal.type_keys(b"sh -c 'echo zero-$((40 + 2)); sleep 1000'\n")?;
-    terminal.until("zero-42").await?;
-    terminal.type_keys(b"\x03")?;
-    terminal.type_keys(b"echo two-$((40 + 2)); exit 5\n")?;
-    terminal.until("two-42").await?;
+    terminal.interrupt_a_command_and_exit().await?;
     assert_eq!(child.wait().await?.code(), Some(5));
     Ok(())
 }

@@ -15,6 +15,7 @@ use wharf::v1::{
     StopContainersRequest, TerminalSize,
 };
 
+use crate::generations::stage::Stage;
 use crate::support::kinds::on_engines;
 use crate::support::{HOSTS, Server, World, all, collect, hosts, reason};
 
@@ -180,13 +181,10 @@ on_engines!(a_session_has_its_streams_its_terminal_and_its_exit_code: all);
 async fn a_session_has_its_streams_its_terminal_and_its_exit_code(
     kind: EngineKind,
 ) -> anyhow::Result<()> {
-    let engine = Engine::shared(kind).await?.context("the kind is available")?;
-    let wharfd = Wharfd::start().await?;
-    let server = Server::of(&wharfd).await?;
-    server.add("one", engine.address()).await?;
-    let name = unique("web");
-    let image = format!("{name}:v1");
-    engine.import(&image, &Image::new("v1")).await?;
+    let stage = Stage::of(kind).await?;
+    let server = Server::of(stage.wharfd()).await?;
+    let (engine, name) = (stage.engine, stage.name.clone());
+    let image = stage.image("v1", &Image::new("v1")).await?;
     engine.run(&name, &image).await?;
 
     // Input and output at the same time, bit for bit, and the end of the input.

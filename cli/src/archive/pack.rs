@@ -3,24 +3,17 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
-use futures_util::stream;
 use rustix::fs::OFlags;
 use tar::{Builder, EntryType, Header};
 use tokio::io::AsyncRead;
-use tokio::sync::mpsc;
-use tokio_util::io::StreamReader;
 
 use super::place::Source;
+use super::stream::{Exactly, streamed};
 
-/// Bytes that are passed on at once.
-const CHUNK: usize = 256 << 10;
-/// Chunks that wait until they are sent.
-const WAITING: usize = 4;
 /// The bits for set-user-ID and set-group-ID.
 const SET_ID: u32 = 0o6000;
 
@@ -33,33 +26,11 @@ pub fn pack(
     root: Option<OsString>,
     keep_owners: bool,
 ) -> impl AsyncRead + Send + Unpin + 'static {
-    let (sender, mut receiver) = mpsc::channel(WAITING);
-    tokio::task::spawn_blocking(move || {
-        let failed = sender.clone();
-        let writer = BufWriter::with_capacity(CHUNK, Sender(sender));
-        let packer = Packer { builder: Builder::new(writer), keep_owners, seen: HashMap::new() };
+    streamed(move |output| {
+        let packer = Packer { builder: Builder::new(output), keep_owners, seen: HashMap::new() };
         let root = root.map_or_else(|| PathBuf::from("."), PathBuf::from);
-        if let Err(error) = packer.run(source.path, root) {
-            // Nobody listens any more if the call has ended.
-            let _ = failed.blocking_send(Err(error));
-        }
-    });
-    StreamReader::new(stream::poll_fn(move |context| receiver.poll_recv(context)))
-}
-
-/// Passes what is written on.
-struct Sender(mpsc::Sender<io::Result<Bytes>>);
-
-impl Write for Sender {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let chunk = Bytes::copy_from_slice(bytes);
-        self.0.blocking_send(Ok(chunk)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+        packer.run(source.path, root)
+    })
 }
 
 struct Packer<W: Write> {
@@ -128,7 +99,7 @@ impl<W: Write> Packer<W> {
         let mut header = self.header(&found);
         header.set_entry_type(EntryType::Regular);
         header.set_size(found.len());
-        let content = Exactly { file, left: found.len() };
+        let content = Exactly::new(file, found.len());
         // What fails here is the file, or the call, which says so itself.
         self.builder.append_data(&mut header, name, content).map_err(|error| about(path, &error))
     }
@@ -148,27 +119,6 @@ impl<W: Write> Packer<W> {
         // A time before 1970 has no place in the header.
         header.set_mtime(u64::try_from(found.mtime()).unwrap_or(0));
         header
-    }
-}
-
-/// A file of exactly the length that the archive says.
-struct Exactly {
-    file: File,
-    left: u64,
-}
-
-impl Read for Exactly {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 {
-            return Ok(0);
-        }
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        let read = self.file.read(&mut buffer[..most])?;
-        if read == 0 {
-            return Err(io::Error::other("it became shorter while it was read"));
-        }
-        self.left -= read as u64;
-        Ok(read)
     }
 }
 

@@ -4,24 +4,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, Metadata};
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use futures_util::stream;
 use rustix::fs::{major, minor};
 use tar::{Builder, EntryType, Header};
 use tokio::io::AsyncRead;
-use tokio::sync::mpsc;
-use tokio_util::io::StreamReader;
 
 use super::ignore::{Inherited, Rules};
+use crate::archive::stream::{Exactly, streamed};
 
-/// Bytes that are passed on at once.
-const PIECE: usize = 256 << 10;
-/// Pieces that wait to be sent.
-const WAITING: usize = 4;
 /// Bytes of the name of a link in the header of an entry; longer ones get an entry of their own.
 const LINK_NAME: usize = 100;
 
@@ -76,15 +70,7 @@ impl Directory {
 
     /// The archive, which is made in a thread of its own as fast as it is read.
     pub fn archive(self) -> impl AsyncRead + Send + Unpin + 'static {
-        let (sender, mut receiver) = mpsc::channel(WAITING);
-        tokio::task::spawn_blocking(move || {
-            let output = BufWriter::with_capacity(PIECE, Pieces(sender.clone()));
-            if let Err(error) = self.write(output) {
-                // Nobody reads it if the call has ended.
-                let _ = sender.blocking_send(Err(io::Error::other(error)));
-            }
-        });
-        StreamReader::new(stream::poll_fn(move |context| receiver.poll_recv(context)))
+        streamed(move |output| self.write(output).map_err(io::Error::other))
     }
 
     fn write(&self, output: impl Write) -> anyhow::Result<()> {
@@ -184,7 +170,7 @@ fn append<W: Write>(
         let size = file.metadata()?.len();
         let mut header = of(EntryType::Regular);
         header.set_size(size);
-        archive.append_data(&mut header, path, Exactly { file, left: size })
+        archive.append_data(&mut header, path, Exactly::new(file, size))
     } else if kind.is_fifo() {
         archive.append_data(&mut of(EntryType::Fifo), path, io::empty())
     } else if kind.is_socket() {
@@ -207,43 +193,6 @@ fn header(kind: EntryType, mode: u32, mtime: i64) -> Header {
     header.set_mtime(u64::try_from(mtime).unwrap_or(0));
     header.set_size(0);
     header
-}
-
-/// As much of a file as its header says. A file that became shorter is an error, because the
-/// entries after it would be read from the wrong place.
-struct Exactly {
-    file: File,
-    left: u64,
-}
-
-impl Read for Exactly {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let size = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        if size == 0 {
-            return Ok(0);
-        }
-        let read = self.file.read(&mut buffer[..size])?;
-        if read == 0 {
-            return Err(io::Error::other("it became shorter while it was read"));
-        }
-        self.left -= read as u64;
-        Ok(read)
-    }
-}
-
-/// Passes on what is written.
-struct Pieces(mpsc::Sender<io::Result<io::Cursor<Vec<u8>>>>);
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let piece = io::Cursor::new(bytes.to_vec());
-        let sent = self.0.blocking_send(Ok(piece));
-        sent.map(|()| bytes.len()).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -76,9 +76,7 @@ impl<'a> Events<'a> {
     }
 
     fn about(&self, host: &str, kind: &str, fields: Map<String, Value>) {
-        let mut all = Map::from_iter([("type".to_owned(), kind.into())]);
-        all.extend(fields);
-        self.printer.data(&json::line(host, all));
+        self.printer.data(&json::typed_line(host, kind, fields));
     }
 }
 

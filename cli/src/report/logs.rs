@@ -159,10 +159,7 @@ impl<'a> Logs<'a> {
     }
 
     fn event(&self, host: &str, kind: &str, fields: Map<String, Value>) {
-        let mut all = Map::new();
-        all.insert("type".to_owned(), kind.into());
-        all.extend(fields);
-        self.printer.data(&json::line(host, all));
+        self.printer.data(&json::typed_line(host, kind, fields));
     }
 }
 

@@ -115,10 +115,7 @@ impl<'a> Stats<'a> {
     }
 
     fn event(&self, host: &str, kind: &str, fields: Map<String, Value>) {
-        let mut all = Map::new();
-        all.insert("type".to_owned(), kind.into());
-        all.extend(fields);
-        self.printer.data(&json::line(host, all));
+        self.printer.data(&json::typed_line(host, kind, fields));
     }
 
     fn rows(&self) -> Vec<Vec<String>> {

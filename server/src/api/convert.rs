@@ -39,6 +39,19 @@ pub struct FanoutSettings {
     pub include_cordoned: bool,
 }
 
+/// Refuses a limit for the hosts at the same time in a call whose work does not end by itself.
+/// `when` says when there may be one.
+pub fn refuse_host_limit(
+    violations: &mut Violations,
+    fanout: Option<&v1::FanoutOptions>,
+    when: &str,
+) {
+    if fanout.is_some_and(|fanout| fanout.max_parallel > 0) {
+        let problem = format!("{when}, because hosts that wait would never have their turn");
+        violations.add("fanout.max_parallel", problem);
+    }
+}
+
 /// The options of a fan-out.
 pub fn fanout_options(options: Option<&v1::FanoutOptions>) -> Result<FanoutSettings, Problem> {
     let default = v1::FanoutOptions::default();

@@ -223,12 +223,7 @@ impl Inventory {
     ) -> Result<Vec<Arc<Host>>, InventoryError> {
         self.change(move |shared| async move {
             let mut sources = shared.sources.lock().await;
-            let snapshot = shared.current.borrow().clone();
-            let missing: Vec<_> =
-                names.iter().filter(|name| snapshot.get(name).is_none()).cloned().collect();
-            if !missing.is_empty() {
-                return Err(InventoryError::NotFound(missing));
-            }
+            shared.require(&names)?;
             sources.require_writable(&names)?;
             let changed = names.iter().filter_map(|name| sources.stored.get(name)).map(|host| {
                 let mut labels = host.labels.clone();
@@ -264,24 +259,15 @@ impl Inventory {
     ) -> Result<Vec<(HostName, bool)>, InventoryError> {
         self.change(move |shared| async move {
             let mut sources = shared.sources.lock().await;
-            let snapshot = shared.current.borrow().clone();
-            let missing: Vec<_> =
-                names.iter().filter(|name| snapshot.get(name).is_none()).cloned().collect();
-            if !missing.is_empty() {
-                return Err(InventoryError::NotFound(missing));
-            }
+            shared.require(&names)?;
             let differs = |name: &HostName| {
                 let reason = |cordon: &Cordon| cordon.reason.clone();
                 sources.cordons.get(name).map(reason) != cordon.as_ref().map(reason)
             };
-            let mut changes: Vec<_> =
-                names.into_iter().map(|name| (differs(&name), name)).map(|(c, n)| (n, c)).collect();
+            let mut changes: Vec<_> = names.iter().map(|it| (it.clone(), differs(it))).collect();
             changes.sort();
-            let changed: Vec<_> = changes
-                .iter()
-                .filter(|(_, changes)| *changes)
-                .map(|(name, _)| name.clone())
-                .collect();
+            let changed = changes.iter().filter(|(_, changes)| *changes);
+            let changed: Vec<_> = changed.map(|(name, _)| name.clone()).collect();
             shared.store.set_cordons(&changed, cordon.as_ref()).await?;
             for name in changed {
                 match &cordon {
@@ -350,6 +336,14 @@ impl Shared {
         sources.stored.insert(name.clone(), host);
         let snapshot = self.publish(sources)?;
         Ok(snapshot.get(&name).expect("the host was just put there").clone())
+    }
+
+    /// Requires that there are hosts with these names.
+    fn require(&self, names: &[HostName]) -> Result<(), InventoryError> {
+        let snapshot = self.current.borrow();
+        let missing = names.iter().filter(|name| snapshot.get(name).is_none());
+        let missing: Vec<_> = missing.cloned().collect();
+        if missing.is_empty() { Ok(()) } else { Err(InventoryError::NotFound(missing)) }
     }
 
     fn publish(&self, sources: &Sources) -> Result<Arc<Snapshot>, InventoryError> {

@@ -86,12 +86,7 @@ async fn a_shell_on_a_terminal() -> anyhow::Result<()> {
     let mut child = terminal.start(&world.cli, &["exec", "-it", &one, "sh"])?;
     terminal.type_keys(b"echo size-$(busybox stty size)\n")?;
     terminal.until("size-33 101").await?;
-    // Ctrl-C is a key of the command, not of wharf.
-    terminal.type_keys(b"sh -c 'echo zero-$((40 + 2)); sleep 1000'\n")?;
-    terminal.until("zero-42").await?;
-    terminal.type_keys(b"\x03")?;
-    terminal.type_keys(b"echo two-$((40 + 2)); exit 5\n")?;
-    terminal.until("two-42").await?;
+    terminal.interrupt_a_command_and_exit().await?;
     assert_eq!(child.wait().await?.code(), Some(5));
 
     // Detached, the command goes on.

@@ -2,28 +2,26 @@
 
 use std::fs;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use serde_json::json;
-use testbed::{Engine, EngineKind, Image, Wharfd, unique};
+use testbed::{EngineKind, Image};
 use tonic::Code;
 use wharf::v1::FileKind;
 
 use super::tree::{describe, entries, plant};
 use super::{create, stat};
+use crate::generations::stage::Stage;
 use crate::support::Server;
 use crate::support::kinds::on_engines;
 
 on_engines!(files_on_other_engines: newer);
 
 async fn files_on_other_engines(kind: EngineKind) -> anyhow::Result<()> {
-    let engine = Engine::shared(kind).await?.context("the kind is available")?;
-    let wharfd = Wharfd::start().await?;
-    let server = Server::of(&wharfd).await?;
-    server.add("one", engine.address()).await?;
-    let (cli, name) = (wharfd.cli()?, unique("web"));
-    let image = format!("{name}:v1");
-    engine.import(&image, &Image::new("v1")).await?;
-    create(engine, &name, json!({"Image": image, "HostConfig": {"NetworkMode": "none"}})).await?;
+    let stage = Stage::of(kind).await?;
+    let server = Server::of(stage.wharfd()).await?;
+    let (engine, cli, name) = (stage.engine, &stage.cli, &stage.name);
+    let image = stage.image("v1", &Image::new("v1")).await?;
+    create(engine, name, json!({"Image": image, "HostConfig": {"NetworkMode": "none"}})).await?;
     let home = cli.home().to_owned();
     plant(&home.join("tree"))?;
     let at = |path: &str| format!("one/{name}:{path}");

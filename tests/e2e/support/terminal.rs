@@ -60,6 +60,15 @@ impl Terminal {
         Ok(self.typing.write_all(keys)?)
     }
 
+    /// In a shell: Ctrl-C is a key of its command, not of wharf. The shell exits with 5.
+    pub async fn interrupt_a_command_and_exit(&mut self) -> anyhow::Result<()> {
+        self.type_keys(b"sh -c 'echo zero-$((40 + 2)); sleep 1000'\n")?;
+        self.until("zero-42").await?;
+        self.type_keys(b"\x03")?;
+        self.type_keys(b"echo two-$((40 + 2)); exit 5\n")?;
+        self.until("two-42").await.map(drop)
+    }
+
     /// Waits until `text` is shown, and returns all that was shown since the last time.
     pub async fn until(&mut self, text: &str) -> anyhow::Result<String> {
         let mut all = String::new();

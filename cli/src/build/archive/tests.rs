@@ -1,3 +1,4 @@
+use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 
@@ -126,7 +127,7 @@ async fn every_kind_of_file_is_sent_as_it_is() {
 fn a_file_that_becomes_shorter_is_an_error() {
     let made = directory(&["a"]);
     let file = File::open(made.path().join("a")).unwrap();
-    let mut short = Exactly { file, left: 9 };
+    let mut short = Exactly::new(file, 9);
     let error = io::copy(&mut short, &mut io::sink()).unwrap_err();
     assert!(error.to_string().contains("shorter"), "{error}");
 }

@@ -35,7 +35,7 @@ pub enum Command {
     Run(run::Args),
     /// Run a command in running containers
     Exec(exec::Args),
-    /// Take part in the own command of a running container
+    /// Connect to the command of a running container
     Attach(attach::Args),
     /// Copy files to and from containers
     Cp(copy::Args),

@@ -25,7 +25,7 @@ pub struct Args {
     /// Names of the hosts, unless -H, -l, or -A selects them
     #[arg(value_name = "HOST")]
     hosts: Vec<String>,
-    /// Why, in one line; shown to everyone whom the cordon stops
+    /// Reason, in one line; refused calls and wharf host ls -o wide show it
     #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]

@@ -6,6 +6,7 @@ use wharf::v1;
 
 use super::filter::EventFilter;
 use super::place::Place;
+use crate::api::convert;
 use crate::api::times::since_and_until;
 use crate::body::violation::Violations;
 use crate::domain::HostName;
@@ -29,11 +30,9 @@ impl Order {
         let filter = EventFilter::read(violations, &message.filters);
         let (since, until) =
             since_and_until(violations, message.since.as_ref(), message.until.as_ref());
-        if until.is_none() && message.fanout.as_ref().is_some_and(|fanout| fanout.max_parallel > 0)
-        {
-            let problem =
-                "can only be set with until, because hosts that wait would never have their turn";
-            violations.add("fanout.max_parallel", problem);
+        if until.is_none() {
+            let fanout = message.fanout.as_ref();
+            convert::refuse_host_limit(violations, fanout, "can only be set with until");
         }
         let mut after = BTreeMap::new();
         for (host, position) in &message.after {

@@ -58,11 +58,9 @@ impl Order {
         let which = which(violations, message);
         let (since, until) =
             since_and_until(violations, message.since.as_ref(), message.until.as_ref());
-        let limited = message.fanout.as_ref().is_some_and(|fanout| fanout.max_parallel > 0);
-        if message.follow && limited {
-            let problem =
-                "cannot be set with follow, because hosts that wait would never have their turn";
-            violations.add("fanout.max_parallel", problem);
+        if message.follow {
+            let fanout = message.fanout.as_ref();
+            convert::refuse_host_limit(violations, fanout, "cannot be set with follow");
         }
         let (mut stdout, mut stderr) = (message.sources.is_empty(), message.sources.is_empty());
         for (index, source) in message.sources.iter().enumerate() {

@@ -21,11 +21,9 @@ pub struct Order {
 impl Order {
     /// Reads a request.
     pub fn read(violations: &mut Violations, message: &v1::StreamStatsRequest) -> Option<Self> {
-        let limited = message.fanout.as_ref().is_some_and(|fanout| fanout.max_parallel > 0);
-        if limited && !message.once {
-            let problem =
-                "can only be set with once, because hosts that wait would never have their turn";
-            violations.add("fanout.max_parallel", problem);
+        if !message.once {
+            let fanout = message.fanout.as_ref();
+            convert::refuse_host_limit(violations, fanout, "can only be set with once");
         }
         let containers = match &*message.containers {
             [] => Vec::new(),

@@ -19,13 +19,13 @@ use wharf::causes::find;
 
 use super::answers::AnswerMemory;
 use super::lanes::{Lanes, Ticket};
+use super::movement::Movement;
 use super::path;
 use super::transport::{Phase, Security, doubtful, transport_error};
 use crate::domain::HostAddress;
 use crate::engine::classify::{Complaint, classify};
 use crate::engine::operation::{Access, ERROR_CAP, Operation};
 use crate::engine::ssh::{SshError, Tunnel};
-use crate::engine::upload::Movement;
 use crate::engine::{
     ApiVersion, EngineError, ErrorKind, ProgressSink, Result, Upload, UploadError, registry_auth,
 };

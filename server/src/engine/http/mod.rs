@@ -27,6 +27,7 @@ mod images;
 mod lanes;
 mod link;
 mod logs;
+mod movement;
 mod networks;
 mod path;
 pub mod probe;
