@@ -82,6 +82,11 @@ async fn everything_goes_over_one_process_for_each_host_and_ends_with_it() -> an
     for host in HOSTS {
         assert!(listed.stdout.contains(&format!("{host}/{name}")), "{listed:#?}");
     }
+    let input = "what a command reads\n".repeat(50_000);
+    let container = format!("alpha/{name}");
+    let exec = ["exec", "-i", &container, "sh", "-c", "cat; exit 7"];
+    let output = remote.cli.run_with_input(&exec, &input).await?.expect(7)?;
+    assert!(output.stdout == input, "{} bytes came back", output.stdout.len());
     let image = remote.push("v2").await?;
     let start = ["rollout", "start", &name, "-A", "--image", &image];
     remote.cli.run(&[&start[..], &QUICK].concat()).await?.expect(0)?;

@@ -75,11 +75,14 @@ impl Wharf {
             .spawn()
             .context("starting wharf")?;
         let mut stdin = child.stdin.take().context("wharf has no input")?;
-        // It may well end without having read any of it.
-        let _ = stdin.write_all(input.as_bytes()).await;
-        drop(stdin);
+        let write = async move {
+            // It may well end without having read any of it.
+            let _ = stdin.write_all(input.as_bytes()).await;
+        };
         let text: Vec<_> = arguments.iter().map(AsRef::as_ref).collect();
-        let output = tokio::time::timeout(LIMIT, child.wait_with_output())
+        // At the same time: a command that writes while it reads would wait for its reader.
+        let run = async { tokio::join!(write, child.wait_with_output()).1 };
+        let output = tokio::time::timeout(LIMIT, run)
             .await
             .with_context(|| format!("`wharf {}` does not end", text.join(" ")))??;
         Ok(Output {

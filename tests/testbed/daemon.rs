@@ -110,10 +110,19 @@ impl Daemon {
 
     /// Resident memory in bytes.
     pub fn resident_bytes(&self) -> anyhow::Result<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most resident memory that it had so far, in bytes.
+    pub fn peak_resident_bytes(&self) -> anyhow::Result<u64> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, field: &str) -> anyhow::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        let kilobytes: u64 = kilobytes.context("no VmRSS in /proc")?.parse()?;
+        let kilobytes: u64 = kilobytes.with_context(|| format!("no {field} in /proc"))?.parse()?;
         Ok(kilobytes * 1024)
     }
 

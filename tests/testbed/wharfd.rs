@@ -99,6 +99,11 @@ impl Wharfd {
         self.daemon().resident_bytes()
     }
 
+    /// The most resident memory that it had since it was started last, in bytes.
+    pub fn peak_resident_bytes(&self) -> anyhow::Result<u64> {
+        self.daemon().peak_resident_bytes()
+    }
+
     /// How it ended; none while it runs.
     pub fn exited(&self) -> Option<ExitStatus> {
         self.daemon().exited()

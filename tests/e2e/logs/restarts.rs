@@ -11,9 +11,23 @@ use testbed::{Engine, EngineOptions, Image, Wharf, Wharfd, eventually, unique};
 use super::process::Running;
 use crate::support::{HOSTS, Server};
 
-/// Containers of each host, and lines of each container.
-const CONTAINERS: usize = 5;
-const LINES: usize = 4000;
+/// How much is written.
+struct Size {
+    /// Containers of each host.
+    containers: usize,
+    /// Lines of each container.
+    lines: usize,
+}
+
+impl Size {
+    /// With `WHARF_FULL_SIZE=1` a size that takes minutes; see `docs/benchmarks.md`.
+    fn chosen() -> Size {
+        match std::env::var("WHARF_FULL_SIZE").as_deref() {
+            Ok("1") => Size { containers: 17, lines: 20_000 },
+            _ => Size { containers: 5, lines: 4000 },
+        }
+    }
+}
 
 /// Writes its lines in groups, every tenth to standard error, and stops in the middle until it is told
 /// to go on.
@@ -27,6 +41,7 @@ struct Stage {
     wharfd: Wharfd,
     cli: Wharf,
     label: String,
+    size: Size,
 }
 
 impl Stage {
@@ -43,16 +58,17 @@ impl Stage {
             server.add(host, engine.address()).await?;
         }
         let cli = wharfd.cli()?;
-        Ok(Stage { engines, wharfd, cli, label: unique("writers") })
+        Ok(Stage { engines, wharfd, cli, label: unique("writers"), size: Size::chosen() })
     }
 
     /// Starts the writers of every host.
     async fn write(&self) -> anyhow::Result<()> {
+        let lines = self.size.lines;
         let script =
-            WRITER.replace("LINES", &LINES.to_string()).replace("HALF", &(LINES / 2).to_string());
+            WRITER.replace("LINES", &lines.to_string()).replace("HALF", &(lines / 2).to_string());
         for engine in &self.engines {
             engine.import("writer:v1", &Image::new("v1")).await?;
-            for number in 0..CONTAINERS {
+            for number in 0..self.size.containers {
                 let body = json!({
                     "Image": "writer:v1",
                     "Cmd": ["/bin/sh", "-c", script],
@@ -74,7 +90,7 @@ impl Stage {
     async fn stored(&self) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
         let mut stored = BTreeMap::new();
         for (host, engine) in HOSTS.iter().zip(&self.engines) {
-            for number in 0..CONTAINERS {
+            for number in 0..self.size.containers {
                 let name = format!("writer{number}");
                 let lines = stored_lines(engine, &name).await?;
                 stored.insert(format!("{host}/{name}"), lines);
@@ -123,6 +139,7 @@ async fn every_line_arrives_once_and_in_order() -> anyhow::Result<()> {
     whole.until("the first lines", busy).await?;
 
     // The server is killed in the middle, twice, and an Engine once.
+    let mut peaks = vec![stage.wharfd.peak_resident_bytes()?];
     stage.wharfd.restart().await?;
     let back = |times: usize| {
         move |_: &str, stderr: &str| stderr.matches("connected to wharfd again").count() >= times
@@ -132,6 +149,7 @@ async fn every_line_arrives_once_and_in_order() -> anyhow::Result<()> {
     whole.until("the gap", |stdout, _| stdout.contains("\"type\":\"gap\"")).await?;
     stage.engines[1].restart().await?;
     whole.until("the Engine is back", |stdout, _| stdout.contains("\"away\":\"")).await?;
+    peaks.push(stage.wharfd.peak_resident_bytes()?);
     stage.wharfd.restart().await?;
     whole.until("the second return", back(2)).await?;
     stage.cli.write("go", "")?;
@@ -140,6 +158,7 @@ async fn every_line_arrives_once_and_in_order() -> anyhow::Result<()> {
         let status = running.end().await?;
         ensure!(status == Some(0), "{status:?}: {}", running.stderr()?);
     }
+    peaks.push(stage.wharfd.peak_resident_bytes()?);
     eventually("the end of all writers", async || {
         for engine in &stage.engines {
             let running = engine.get("/containers/json").await?;
@@ -151,14 +170,14 @@ async fn every_line_arrives_once_and_in_order() -> anyhow::Result<()> {
 
     let stored = stage.stored().await?;
     let of = |line: &String| line.strip_prefix("line ").and_then(|it| it.parse::<usize>().ok());
-    let mut lost = String::new();
+    let mut notes = format!("most resident memory of each wharfd, in bytes: {peaks:?}\n");
     for (container, lines) in &stored {
-        let missing = LINES - lines.iter().filter_map(of).count();
+        let missing = stage.size.lines - lines.iter().filter_map(of).count();
         if missing > 0 {
-            writeln!(lost, "the Engine lost {missing} lines of {container}")?;
+            writeln!(notes, "the Engine lost {missing} lines of {container}")?;
         }
     }
-    std::io::Write::write_all(&mut std::io::stderr(), lost.as_bytes())?;
+    std::io::Write::write_all(&mut std::io::stderr(), notes.as_bytes())?;
     let by_source = [logs[0].stdout()?, logs[1].stderr()?];
     for (source, output) in by_source.iter().enumerate() {
         let received = received(output);

@@ -7,7 +7,6 @@
 //! cargo run --release -p wharf-tests --example image_send -- [TARGETS] [MIB]
 //! ```
 
-use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -41,7 +40,7 @@ async fn main() -> anyhow::Result<()> {
     let sent = ["image", "send", REFERENCE, "--from", "source", "-A", "--exclude", "source"];
     cli.run(&sent).await?.expect(0)?;
     let by_wharf = begun.elapsed();
-    let peak = peak_memory(wharfd.pid())?;
+    let peak = wharfd.peak_resident_bytes()?;
     remove(&engines, &id).await?;
 
     let begun = Instant::now();
@@ -92,12 +91,4 @@ async fn save_and_load(source: &Engine, target: &Engine) -> anyhow::Result<()> {
     let load = docker(target, "load").stdin(archive).stdout(Stdio::null()).status().await?;
     ensure!(save.wait().await?.success() && load.success(), "docker save | docker load failed");
     Ok(())
-}
-
-/// Bytes that a process had in memory at most.
-fn peak_memory(pid: u32) -> anyhow::Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()).context("VmHWM")?;
-    Ok(kib.parse::<u64>()? * 1024)
 }
