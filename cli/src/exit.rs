@@ -5,13 +5,19 @@
 //!   output could not be written.
 //! - 2: wrong usage, no connection, or the server refused the whole request; nothing was done.
 //! - 130: ended by Ctrl-C.
-//! - `wait` and `exec` return the exit status of the one container or command.
+//! - `wait`, `exec`, `attach`, and `run` return the exit status of the one container or command; 141 if
+//!   the reader of the output ended before the command. `run` without `-d` has docker's other numbers
+//!   as well: 127 and 126 for a command that does not exist or cannot be executed, and 125 if the
+//!   container was not started for another reason.
 
 use std::process::ExitCode;
 
 use tonic::Status;
 
 use crate::status::ErrorText;
+
+/// Exit status of a program that a closed pipe ends.
+const SIGPIPE: u8 = 141;
 
 /// Why a command did not end with 0.
 #[derive(Debug)]
@@ -28,6 +34,8 @@ pub enum Failure {
     Output(String),
     /// The exit status of the one container or command.
     Command(u8),
+    /// The reader of the output ended before the command, so nobody knows its exit status.
+    OutputClosed,
     /// Ctrl-C. Contains what the user should know, such as which work continues.
     Interrupted(Option<String>),
 }
@@ -46,7 +54,7 @@ impl Failure {
             }
             Self::Refused(status) => ErrorText::of_status(status).lines(),
             Self::Interrupted(hint) => hint.iter().cloned().collect(),
-            Self::Hosts | Self::Command(_) => Vec::new(),
+            Self::Hosts | Self::Command(_) | Self::OutputClosed => Vec::new(),
         }
     }
 
@@ -61,6 +69,7 @@ impl Failure {
             Self::Refused(status) => refusal(status),
             Self::Hosts | Self::Output(_) => 1,
             Self::Command(status) => *status,
+            Self::OutputClosed => SIGPIPE,
             Self::Interrupted(_) => 130,
         }
     }

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process};
-use testbed::{EngineKind, Image, eventually, unique};
+use testbed::{EngineKind, Image, LIMIT, eventually, unique};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::generations::stage::Stage;
@@ -106,6 +106,32 @@ async fn a_terminal_is_detached_from_and_attached_to_again() -> anyhow::Result<(
     Ok(())
 }
 
+/// As a shell has it for a program that a closed pipe ends.
+#[tokio::test]
+async fn a_reader_that_goes_away_ends_the_session() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let (image, name) = (world.image(&Image::new("v1")).await?, unique("web"));
+    world.run(&name, &image).await?;
+    let (container, other) = (format!("alpha/{name}"), unique("yes"));
+    let run = ["run", "-H", "alpha", "--network", "none", "--name", &other, &image, "yes"];
+    for arguments in [
+        &["exec", &container, "yes"][..],
+        &["exec", "-i", &container, "yes"],
+        &["exec", "-A", &name, "yes"],
+        &run,
+    ] {
+        let mut command = world.cli.command(arguments)?;
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().context("a pipe")?).lines();
+        ensure!(lines.next_line().await?.is_some(), "{arguments:?}");
+        drop(lines);
+        let status = tokio::time::timeout(LIMIT, child.wait()).await;
+        assert_eq!(status.context("it does not end")??.code(), Some(141), "{arguments:?}");
+    }
+    world.cli.run(&["rm", "-f", &format!("alpha/{other}")]).await?.expect(0)?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_cannot_be_is_refused_with_the_way_out() -> anyhow::Result<()> {
     let world = World::start().await?;
@@ -115,10 +141,12 @@ async fn what_cannot_be_is_refused_with_the_way_out() -> anyhow::Result<()> {
         (vec!["attach", "-A", &name], 2, "write HOST/CONTAINER"),
         (vec!["attach", "alpha/nosuch"], 1, "No such container"),
         (vec!["attach", "-o", "json", "alpha/nosuch"], 2, "omit -o json"),
-        (vec!["run", "-A", &image, "true"], 2, "write HOST/CONTAINER"),
+        (vec!["run", "-A", &image, "true"], 2, "select one, such as -H alpha"),
         (vec!["run", "-it", "-H", "alpha", &image, "sh"], 2, "use -i without -t"),
-        (vec!["run", "--pull", "never", "-H", "alpha", "nosuch:v1"], 1, "o such image"),
-        (vec!["run", "--rm", "-H", "alpha", &image, "nosuch"], 1, "nosuch"),
+        (vec!["run", "--pull", "never", "-H", "alpha", "nosuch:v1"], 125, "o such image"),
+        (vec!["run", "-H", "alpha", "--name", &name, &image, "true"], 125, "NAME_IN_USE"),
+        (vec!["run", "--rm", "-H", "alpha", &image, "nosuch"], 127, "COMMAND_NOT_FOUND"),
+        (vec!["run", "--rm", "-H", "alpha", &image, "/etc"], 126, "COMMAND_NOT_EXECUTABLE"),
     ] {
         let output = world.cli.run(&arguments).await?;
         assert_eq!(output.status, status, "{arguments:?}: {output:?}");

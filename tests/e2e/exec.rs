@@ -2,9 +2,12 @@
 
 mod command_line;
 
+use std::time::Duration;
+
 use anyhow::{Context, ensure};
-use testbed::{Engine, EngineKind, Image, Wharfd, unique};
+use testbed::{Engine, EngineKind, Image, LIMIT, Wharfd, unique};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 use wharf::v1::exec_request::Event as Sent;
@@ -124,32 +127,42 @@ impl Session {
     /// The output until it has `text`.
     async fn until(&mut self, text: &str) -> anyhow::Result<String> {
         let mut seen = String::new();
-        while !seen.contains(text) {
-            match self.responses.message().await?.and_then(|response| response.event) {
-                Some(Answered::Output(output)) => {
-                    seen.push_str(&String::from_utf8_lossy(&output.data));
+        let read = async {
+            while !seen.contains(text) {
+                match self.responses.message().await?.and_then(|response| response.event) {
+                    Some(Answered::Output(output)) => {
+                        seen.push_str(&String::from_utf8_lossy(&output.data));
+                    }
+                    Some(Answered::Started(_) | Answered::Heartbeat(_)) => {}
+                    other => anyhow::bail!("{other:?}"),
                 }
-                Some(Answered::Started(_) | Answered::Heartbeat(_)) => {}
-                other => anyhow::bail!("{other:?} after {seen:?}"),
             }
-        }
+            Ok(())
+        };
+        let read = timeout(LIMIT, read).await.context("it does not come").flatten();
+        read.with_context(|| format!("{text:?} after {seen:?}"))?;
         Ok(seen)
     }
 
     /// The rest of the output, and the exit code.
     async fn end(&mut self) -> anyhow::Result<(Vec<u8>, i32)> {
         let mut seen = Vec::new();
-        loop {
-            match self.responses.message().await?.and_then(|response| response.event) {
-                Some(Answered::Output(output)) => seen.extend_from_slice(&output.data),
-                Some(Answered::Exited(exit)) => {
-                    ensure!(self.responses.message().await?.is_none(), "a message after the end");
-                    return Ok((seen, exit.exit_code));
+        let read = async {
+            loop {
+                match self.responses.message().await?.and_then(|response| response.event) {
+                    Some(Answered::Output(output)) => seen.extend_from_slice(&output.data),
+                    Some(Answered::Exited(exit)) => {
+                        let more = self.responses.message().await?;
+                        ensure!(more.is_none(), "a message after the end");
+                        return Ok(exit.exit_code);
+                    }
+                    Some(_) => {}
+                    None => anyhow::bail!("no end"),
                 }
-                Some(_) => {}
-                None => anyhow::bail!("no end"),
             }
-        }
+        };
+        let code = timeout(LIMIT, read).await.context("the session does not end")??;
+        Ok((seen, code))
     }
 }
 
@@ -230,8 +243,16 @@ async fn a_session_has_its_streams_its_terminal_and_its_exit_code(
         assert!(shown.contains("31 97"), "{shown:?}");
     }
     session.send(Sent::Resize(TerminalSize { columns: 123, rows: 45 })).await?;
-    session.send(Sent::Stdin(b"x\n".to_vec())).await?;
+    // Podman passes the size and the keys on in two ways, and the keys may be there first.
+    let requests = session.requests.clone();
+    let typing = tokio::spawn(async move {
+        let key = || ExecRequest { event: Some(Sent::Stdin(b"x\n".to_vec())) };
+        while requests.send(key()).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    });
     session.until("45 123").await?;
+    typing.abort();
     session.send(Sent::Stdin(vec![3])).await?;
     assert_eq!(session.end().await?.1, 42);
 

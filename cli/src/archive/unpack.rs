@@ -74,12 +74,18 @@ pub fn unpack(
     };
     let budget = Rc::new(Cell::new(LARGEST_HEADER));
     let mut archive = Archive::new(Metered { archive, budget: Rc::clone(&budget) });
+    let mut is_empty = true;
     for entry in archive.entries().map_err(UnpackError::Archive)? {
+        is_empty = false;
         budget.set(u64::MAX);
         let mut entry = entry.map_err(UnpackError::Archive)?;
         unpacker.add(&mut entry)?;
         io::copy(&mut entry, &mut io::sink()).map_err(UnpackError::Archive)?;
         budget.set(LARGEST_HEADER);
+    }
+    if is_empty {
+        // What exists is at least an entry of its own.
+        return Err(UnpackError::Archive(io::Error::other("it has no files")));
     }
     unpacker.finish()
 }

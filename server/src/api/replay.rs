@@ -109,6 +109,8 @@ fn may_have_been_done(reason: Reason) -> bool {
         | R::NameInUse
         | R::RemovalInProgress
         | R::EngineConflict
+        | R::CommandNotFound
+        | R::CommandNotExecutable
         | R::EngineUnsupported
         | R::EngineUnavailable
         | R::RegistryAuthRequired

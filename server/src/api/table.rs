@@ -132,6 +132,10 @@ fn hint(kind: ErrorKind) -> &'static str {
         Kind::NameInUse => "",
         Kind::RemovalInProgress => "retry in a moment",
         Kind::Conflict => "",
+        Kind::CommandNotFound => "check the command and the entrypoint",
+        Kind::CommandNotExecutable => {
+            "check the command, the mode of the file, and the platform of the image"
+        }
         Kind::Engine => "",
         Kind::Unavailable => "the Engine is starting or overloaded",
         // The connection's message already says what to check.

@@ -190,6 +190,10 @@ reasons! {
     RemovalInProgress = "REMOVAL_IN_PROGRESS" Aborted retry 1,
     /// Running, not running, or in use.
     EngineConflict = "ENGINE_CONFLICT" FailedPrecondition,
+    /// The container does not have the program that it is to run.
+    CommandNotFound = "COMMAND_NOT_FOUND" FailedPrecondition,
+    /// The program that a container is to run cannot be executed.
+    CommandNotExecutable = "COMMAND_NOT_EXECUTABLE" FailedPrecondition,
     /// A command in a container did not exit with 0.
     CommandFailed = "COMMAND_FAILED" FailedPrecondition,
     /// The Engine failed.

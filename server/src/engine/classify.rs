@@ -8,7 +8,7 @@
 use serde::Deserialize;
 
 use super::error::shortened;
-use super::operation::{Access, Operation, Subject};
+use super::operation::{Access, Operation, START_CONTAINER, Subject};
 use super::{EngineError, ErrorKind};
 use crate::domain::is_invisible;
 
@@ -230,6 +230,11 @@ fn by_text(operation: &Operation, text: &str) -> Option<ErrorKind> {
     {
         return Some(kind);
     }
+    if *operation == START_CONTAINER
+        && let Some(kind) = of_commands(text)
+    {
+        return Some(kind);
+    }
     // Podman 4 says "Path /v1.41/distribution/app:v1/json is not supported".
     if has("page not found") || (text.starts_with("path /") && has(" is not supported")) {
         Some(ErrorKind::EndpointNotFound)
@@ -280,6 +285,22 @@ fn by_text(operation: &Operation, text: &str) -> Option<ErrorKind> {
         "invalid character",
     ]) {
         Some(ErrorKind::BadRequest)
+    } else {
+        None
+    }
+}
+
+/// What runc and crun say of a program that they cannot execute; Docker reports it as 400, Podman as
+/// 500.
+fn of_commands(text: &str) -> Option<ErrorKind> {
+    let any = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
+    // Mounts have the same problems.
+    if !any(&["exec: ", "executable", "attempted to invoke a command"]) {
+        None
+    } else if any(&["not found", "no such file or directory"]) {
+        Some(ErrorKind::CommandNotFound)
+    } else if any(&["permission denied", "is a directory", "exec format error"]) {
+        Some(ErrorKind::CommandNotExecutable)
     } else {
         None
     }

@@ -64,6 +64,10 @@ pub enum ErrorKind {
     RemovalInProgress,
     /// Any other 409: running, not running, or in use.
     Conflict,
+    /// The program of the container's command does not exist in it.
+    CommandNotFound,
+    /// The program of the container's command cannot be executed.
+    CommandNotExecutable,
     /// 500 and everything without a better kind.
     Engine,
     /// 501, or the Engine's API is too old for the request.
@@ -117,7 +121,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 42] = [
         Self::BadRequest,
         Self::Forbidden,
         Self::RegistryAuthRequired,
@@ -134,6 +138,8 @@ impl ErrorKind {
         Self::NameInUse,
         Self::RemovalInProgress,
         Self::Conflict,
+        Self::CommandNotFound,
+        Self::CommandNotExecutable,
         Self::Engine,
         Self::Unsupported,
         Self::NoCommonApiVersion,
@@ -228,6 +234,8 @@ impl ErrorKind {
             Self::NameInUse => Reason::NameInUse,
             Self::RemovalInProgress => Reason::RemovalInProgress,
             Self::Conflict => Reason::EngineConflict,
+            Self::CommandNotFound => Reason::CommandNotFound,
+            Self::CommandNotExecutable => Reason::CommandNotExecutable,
             Self::Engine => Reason::EngineError,
             Self::Unavailable => Reason::EngineUnavailable,
             Self::Unreachable => Reason::HostUnreachable,

@@ -71,11 +71,20 @@ pub(super) enum Pace {
     Quick,
     /// The Engine answers when it has finished something: a stop, a transfer.
     Long,
+    /// The answer is a stream that ends by itself, and that goes as slowly as its reader: a log, an
+    /// archive.
+    Streamed,
     /// The Engine answers when something has happened, possibly never: a wait.
     Endless,
     /// The answer is a stream that is followed, possibly for days, and there may be one for each
     /// container of the host.
     Followed,
+}
+
+impl Pace {
+    /// All, in their order.
+    pub(super) const ALL: [Pace; 5] =
+        [Pace::Quick, Pace::Long, Pace::Streamed, Pace::Endless, Pace::Followed];
 }
 
 impl Operation {
@@ -85,6 +94,10 @@ impl Operation {
 
     const fn long(self) -> Self {
         Self { pace: Pace::Long, ..self }
+    }
+
+    const fn streamed(self) -> Self {
+        Self { pace: Pace::Streamed, ..self }
     }
 
     const fn endless(self) -> Self {
@@ -104,7 +117,7 @@ impl Operation {
         match self.subject {
             Subject::Transfer => self.access == Access::Write,
             Subject::Archive => true,
-            _ => self.is_of_files() && self.pace == Pace::Long,
+            _ => self.is_of_files() && self.pace != Pace::Quick,
         }
     }
 
@@ -164,7 +177,8 @@ pub(super) const PULL_IMAGE: Operation =
     Operation::new("POST /images/create", Transfer, Write).long();
 pub(super) const PUSH_IMAGE: Operation =
     Operation::new("POST /images/{name}/push", Transfer, Write).long();
-pub(super) const SAVE_IMAGES: Operation = Operation::new("GET /images/get", Archive, Read).long();
+pub(super) const SAVE_IMAGES: Operation =
+    Operation::new("GET /images/get", Archive, Read).streamed();
 pub(super) const LOAD_IMAGES: Operation =
     Operation::new("POST /images/load", Archive, Write).long();
 // A step may be silent for hours, so nothing limits the time between two lines.
@@ -243,13 +257,13 @@ pub(super) const ATTACH_CONTAINER: Operation =
 pub(super) const RESIZE_CONTAINER: Operation =
     Operation::new("POST /containers/{id}/resize", Container, Write);
 pub(super) const CONTAINER_LOGS: Operation =
-    Operation::new("GET /containers/{id}/logs", Container, Read).long();
+    Operation::new("GET /containers/{id}/logs", Container, Read).streamed();
 pub(super) const FOLLOW_LOGS: Operation =
     Operation::new("GET /containers/{id}/logs", Container, Read).followed();
 pub(super) const STAT_PATH: Operation =
     Operation::new("HEAD /containers/{id}/archive", Container, Read);
 pub(super) const DOWNLOAD_ARCHIVE: Operation =
-    Operation::new("GET /containers/{id}/archive", Container, Read).long();
+    Operation::new("GET /containers/{id}/archive", Container, Read).streamed();
 pub(super) const UPLOAD_ARCHIVE: Operation =
     Operation::new("PUT /containers/{id}/archive", Container, Write).long();
 pub(super) const STREAM_STATS: Operation =

@@ -17,6 +17,7 @@ mod limits;
 mod logs;
 mod negotiation;
 mod parallel;
+mod permits;
 mod plans;
 mod repeats;
 mod resources;

@@ -177,3 +177,12 @@ fn a_name_without_end_does_not_fill_the_memory() {
     let error = unpack(endless, &inside, &ANY, false).unwrap_err();
     assert!(error.to_string().contains("too long"), "{error}");
 }
+
+#[test]
+fn an_archive_of_nothing_is_no_copy() {
+    let (_scene, inside) = scene();
+    let error = unpack(&*archive(&[]), &inside, &ANY, false).unwrap_err();
+    assert!(error.to_string().contains("it has no files"), "{error}");
+    let error = unpack(&b""[..], &inside, &ANY, false).unwrap_err();
+    assert!(error.to_string().contains("it has no files"), "{error}");
+}

@@ -19,7 +19,7 @@ a SOURCE is the content of a directory. A - is a tar archive on standard input o
 
 From several hosts (-H with several names, -l, or -A), each host gets a directory of its own in \
 DEST. Devices, named pipes, and names that lead out of DEST are refused. Without -a, files in a \
-container belong to root, and files here to you; set-user-ID and set-group-ID bits are dropped.
+container belong to root, and files here to you; set-user-ID and set-group-ID bits of files are dropped.
 
 Examples:
   wharf cp web1/web:/etc/nginx/nginx.conf .

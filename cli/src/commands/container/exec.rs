@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use wharf::v1::exec_request::Event as Sent;
 use wharf::v1::host_selector::Selection;
-use wharf::v1::{CommandSpec, ExecStart, ListHostsRequest, RunCommandRequest};
+use wharf::v1::{CommandSpec, ExecStart, HostSelector, ListHostsRequest, RunCommandRequest};
 
 use super::WhichOne;
 use crate::app::{App, Connection};
@@ -124,6 +124,9 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let calls = vec![call!(connection, exec.run_command, request)];
     let mut outputs = Outputs::new(&app.printer);
     let report = fanout::read(calls, connection.timeout(), &mut outputs).await;
+    if report.abandoned {
+        return Err(Failure::OutputClosed);
+    }
     match outputs.status_of_the_only_host() {
         Some(0) | None => report::finish(&app.printer, &report),
         Some(status) => Err(Failure::Command(status)),
@@ -136,22 +139,32 @@ pub async fn one_container(
     call: ContainerCall,
 ) -> Result<(String, String), Failure> {
     let container = call.containers.into_iter().next().unwrap_or_default();
-    if let Some(Selection::Hosts(hosts)) = &call.targets.selection
+    let advice = |host: &str| format!("write HOST/CONTAINER, such as {host}/{container}");
+    let host = one_host(connection, call.targets, advice).await?;
+    Ok((host, container))
+}
+
+/// The one host of a session; `advice` says how to select it.
+pub async fn one_host(
+    connection: &Connection,
+    targets: HostSelector,
+    advice: impl Fn(&str) -> String,
+) -> Result<String, Failure> {
+    if let Some(Selection::Hosts(hosts)) = &targets.selection
         && let [host] = &*hosts.names
-        && call.targets.exclude.is_empty()
+        && targets.exclude.is_empty()
     {
-        return Ok((host.clone(), container));
+        return Ok(host.clone());
     }
-    let request =
-        ListHostsRequest { page_size: 2, targets: Some(call.targets), ..Default::default() };
+    let request = ListHostsRequest { page_size: 2, targets: Some(targets), ..Default::default() };
     let mut hosts = connection.hosts();
     let page = connection.unary(request, async |request| hosts.list_hosts(request).await).await?;
     match &*page.hosts {
-        [host] => Ok((host.name.clone(), container)),
+        [host] => Ok(host.name.clone()),
         [] => Err(Failure::usage("no host matches")),
         [host, ..] => Err(Failure::Usage(format!(
-            "a session needs one container, but several hosts match; write HOST/CONTAINER, such as {}/{container}",
-            host.name
+            "a session needs one container, but several hosts match; {}",
+            advice(&host.name)
         ))),
     }
 }

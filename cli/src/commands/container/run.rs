@@ -9,23 +9,29 @@ use wharf::v1::{AttachStart, CreateContainerRequest, CreatedContainer, StartCont
 use super::attach::{self, SessionArgs};
 use super::create::{self, IdFile, What};
 use super::exec::session::Session;
-use super::exec::{one_container, terminal};
+use super::exec::{one_host, terminal};
 use crate::app::{App, Connection};
 use crate::commands::{call, request_id};
 use crate::exit::Failure;
 use crate::fanout;
 use crate::report::transfers::{Step, Transfers};
-use crate::report::{self, Failures};
-use crate::targets::{ContainerCall, named};
+use crate::report::{self, Failures, outcome_error};
+use crate::targets::named;
 
 const RUN_NOTES: &str = "\
 Pulls the image on hosts that don't have it. For JSON bodies, see wharf create --help. Without -d, \
-shows the output of the container on one host, and exits with its exit status.
+shows the output of the container on one host, and exits with its exit status; with 127 or 126 if its \
+command does not exist or cannot be executed, and with 125 if it does not start for another reason.
 
 Examples:
   wharf run -d -H web1,web2 --name web -p 80:8080 --memory 512m app:v1
   wharf run -it --rm -H web1 busybox sh
   wharf run -d -A --name job --rm app:v1 migrate --once && wharf wait -A job";
+
+/// Exit statuses of a container that does not start, as with docker.
+const NOT_STARTED: u8 = 125;
+const COMMAND_NOT_EXECUTABLE: u8 = 126;
+const COMMAND_NOT_FOUND: u8 = 127;
 
 /// Arguments of `wharf run`.
 #[derive(clap::Args)]
@@ -59,11 +65,11 @@ async fn attached(app: &App, args: Args) -> Result<(), Failure> {
     }
     let connection = app.connect().await?;
     let targets = request.targets.take().unwrap_or_default();
-    let call = ContainerCall { targets, containers: vec![request.name.clone()] };
-    let host = one_container(&connection, call).await?.0;
+    let host =
+        one_host(&connection, targets, |host| format!("select one, such as -H {host}")).await?;
     request.targets = Some(named(vec![host.clone()]));
     let file = path.map(IdFile::create).transpose()?;
-    let container = created(app, &connection, request).await?;
+    let container = created(app, &connection, request).await.map_err(not_started)?;
     if let Some(mut file) = file {
         file.add(&container.id);
         file.finish()?;
@@ -78,7 +84,7 @@ async fn attached(app: &App, args: Args) -> Result<(), Failure> {
         before_start: true,
         size: None,
     };
-    let session = Session::open(&connection, Sent::Attach(attach)).await?;
+    let session = Session::open(&connection, Sent::Attach(attach)).await.map_err(not_started)?;
     start(app, &connection, &host, container.id).await?;
     session.send_size().await;
     attach::follow(app, &connection, session, &host, stdin, session_args).await
@@ -122,5 +128,18 @@ async fn start(
     let calls = vec![call!(connection, containers.start_containers, request)];
     let mut failures = Failures(&app.printer);
     let report = fanout::read(calls, connection.timeout(), &mut failures).await;
-    report::finish(&app.printer, &report)
+    let outcome = report.calls.iter().find_map(|call| call.outcomes.get(host));
+    match outcome.and_then(outcome_error).map(|error| error.reason).as_deref() {
+        Some("COMMAND_NOT_FOUND") => Err(Failure::Command(COMMAND_NOT_FOUND)),
+        Some("COMMAND_NOT_EXECUTABLE") => Err(Failure::Command(COMMAND_NOT_EXECUTABLE)),
+        _ => report::finish(&app.printer, &report).map_err(not_started),
+    }
+}
+
+/// A failure of the host has another exit status than that of a container.
+fn not_started(failure: Failure) -> Failure {
+    match failure {
+        Failure::Hosts => Failure::Command(NOT_STARTED),
+        other => other,
+    }
 }

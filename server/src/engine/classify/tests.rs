@@ -49,6 +49,36 @@ fn an_engines_answers_have_their_kinds() {
             START_CONTAINER,
             400,
             "failed to create shim: OCI runtime create failed: exec: \"x\": executable file not found in $PATH",
+            CommandNotFound,
+        ),
+        (
+            START_CONTAINER,
+            400,
+            "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: exec: \"/bin/x\": stat /bin/x: no such file or directory: unknown",
+            CommandNotFound,
+        ),
+        (
+            START_CONTAINER,
+            500,
+            "crun: executable file `x` not found in $PATH: No such file or directory: OCI runtime attempted to invoke a command that was not found",
+            CommandNotFound,
+        ),
+        (
+            START_CONTAINER,
+            400,
+            "OCI runtime create failed: container_linux.go:380: starting container process caused: exec: \"/etc\": permission denied: unknown",
+            CommandNotExecutable,
+        ),
+        (
+            START_CONTAINER,
+            500,
+            "runc: runc create failed: unable to start container process: exec: \"/etc\": is a directory: OCI runtime error",
+            CommandNotExecutable,
+        ),
+        (
+            START_CONTAINER,
+            400,
+            "OCI runtime create failed: rootfs_linux.go:75: mounting \"/data\" to rootfs at \"/x\" caused: no such file or directory: unknown",
             BadRequest,
         ),
         (

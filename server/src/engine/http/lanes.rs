@@ -37,11 +37,13 @@ const GRACE: Duration = Duration::from_millis(250);
 /// How long a connection may take to return to the pool. It takes microseconds unless the machine
 /// is overloaded; a host that closed it costs the next call this much.
 const RETURN: Duration = Duration::from_millis(400);
-/// Concurrent calls to one host, of each pace: a hung host must not use up the process's file
-/// descriptors, nor may long calls block short ones.
+/// Concurrent calls of one kind to one host, where the Engine determines how long they take: a hung
+/// host must not use up the process's file descriptors.
 const MOST_CALLS: usize = 32;
-/// The same for followed streams, of which every container of the host may have several. They
-/// are idle most of the time, and cost one file descriptor each.
+/// The same where the caller determines it: sessions, waits, logs that are read slowly. They are
+/// idle most of the time, and cost one file descriptor each.
+const MOST_OPEN: usize = 512;
+/// The same for followed streams, of which every container of the host may have several.
 const MOST_FOLLOWED: usize = 2048;
 
 /// The turns of one host.
@@ -51,8 +53,9 @@ pub(super) struct Lanes {
     /// Followed streams on their way to the lane: hundreds of them must not stand in it before a short
     /// call.
     opening: Semaphore,
-    /// Calls at the same time, by [`Pace`].
-    calls: [Semaphore; 4],
+    /// Calls at the same time, by [`Pace`] and [`Access`]: long calls do not block short ones, and
+    /// what callers read, or leave unread, blocks no change.
+    calls: [[Semaphore; 2]; Pace::ALL.len()],
     state: Mutex<State>,
     /// Short calls that were not done when they gave up the lane.
     overdue: AtomicU32,
@@ -90,7 +93,7 @@ impl Lanes {
         Self {
             lane: Semaphore::new(1),
             opening: Semaphore::new(1),
-            calls: [MOST_CALLS, MOST_CALLS, MOST_CALLS, MOST_FOLLOWED].map(Semaphore::new),
+            calls: Pace::ALL.map(|pace| [(); 2].map(|()| Semaphore::new(most(pace)))),
             state: Mutex::default(),
             overdue: AtomicU32::new(0),
         }
@@ -106,7 +109,7 @@ impl Lanes {
         F: Future<Output = Result<T, EngineError>>,
     {
         let grace = if operation.pace == Pace::Quick { GRACE } else { Duration::ZERO };
-        let _call_permit = acquire(&self.calls[operation.pace as usize]).await;
+        let _call_permit = acquire(self.kind_of(operation)).await;
         let failures_before = self.state().failures;
         let opening = match operation.pace {
             Pace::Followed => acquire(&self.opening).await,
@@ -146,6 +149,10 @@ impl Lanes {
         };
         self.finished(&ticket, &result);
         result
+    }
+
+    fn kind_of(&self, operation: &Operation) -> &Semaphore {
+        &self.calls[operation.pace as usize][operation.access as usize]
     }
 
     fn finished<T>(&self, ticket: &Ticket, result: &Result<T, EngineError>) {
@@ -223,6 +230,15 @@ impl<'a> Overdue<'a> {
 impl Drop for Overdue<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Concurrent calls to one host of each kind.
+fn most(pace: Pace) -> usize {
+    match pace {
+        Pace::Quick | Pace::Long => MOST_CALLS,
+        Pace::Streamed | Pace::Endless => MOST_OPEN,
+        Pace::Followed => MOST_FOLLOWED,
     }
 }
 

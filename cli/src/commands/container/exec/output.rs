@@ -122,4 +122,8 @@ impl Observer<Event> for Outputs<'_> {
             host_failed(self.printer, host, &error);
         }
     }
+
+    fn is_done(&self) -> bool {
+        self.printer.is_closed()
+    }
 }

@@ -125,6 +125,9 @@ async fn print(printer: &Printer, responses: &mut Streaming<ExecResponse>) -> Re
                     _ => Stream::Stdout,
                 };
                 printer.raw(stream, &output.data);
+                if printer.is_closed() {
+                    return Err(Failure::OutputClosed);
+                }
             }
             Some(Event::Exited(exit)) => return Ok(status_of(exit.exit_code.into())),
             Some(Event::Started(_) | Event::Heartbeat(_)) | None => {}
