@@ -96,6 +96,11 @@ pub fn upgrade() -> Change {
     Change { image: Some(image), ..Change::default() }
 }
 
+/// The new image everywhere, from the first host and not from the registry.
+pub fn from_first() -> Change {
+    Change { image_from: Some(host(0)), ..upgrade() }
+}
+
 /// A container that is created where there is none.
 pub fn whole() -> Change {
     let body = json!({
@@ -146,6 +151,11 @@ impl World {
             process: None,
             kills: 0,
         }
+    }
+
+    /// Gives a host the new image, as a build does. Returns its ID.
+    pub fn give(&self, host: &HostName) -> String {
+        setup::give(&self.engines[host], &self.settings[host])
     }
 
     pub fn wrap(&self, wrap: Wrap) {
