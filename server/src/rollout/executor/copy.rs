@@ -77,7 +77,7 @@ impl Run<'_> {
         source: &ImageSource,
     ) -> Result<Image, CopyError> {
         let hosts = &self.task.hosts;
-        let engine = hosts.engine(&source.host).map_err(|trouble| of_task(of(source, trouble)))?;
+        let engine = hosts.engine(&source.host).map_err(|trouble| of_task(of(source, &trouble)))?;
         let join = self.task.copies.join(engine, &source.image_id, name, hosts.upload_space());
         let copy = match tokio::time::timeout(CALL, join).await {
             Ok(Ok(copy)) => copy,
@@ -128,17 +128,17 @@ impl Run<'_> {
                 of_task(Trouble::new(Reason::ImageNotFound, message))
             }
             _ if is_lost(error) || error.kind == ErrorKind::UploadInterrupted => {
-                CopyError::Source { trouble: of(source, self.trouble(error)), begun }
+                CopyError::Source { trouble: of(source, &self.trouble(error)), begun }
             }
-            _ => of_task(of(source, self.trouble(error))),
+            _ => of_task(of(source, &self.trouble(error))),
         }
     }
 }
 
 /// Says that it is about the source and not the host itself.
-fn of(source: &ImageSource, trouble: Trouble) -> Trouble {
+fn of(source: &ImageSource, trouble: &Trouble) -> Trouble {
     let message = format!("the image does not come from {}: {}", source.host, trouble.message);
-    Trouble { message, ..trouble }
+    Trouble::new(trouble.reason, message)
 }
 
 fn of_task(trouble: Trouble) -> CopyError {
