@@ -169,6 +169,15 @@ impl World {
         self.write_down(planned, policy, None).await;
     }
 
+    /// The same, on all hosts but one.
+    pub async fn order_without(&mut self, host: &HostName, change: Change, policy: Policy) {
+        let mut order = self.asked(change, policy.clone());
+        order.hosts.retain(|it| it.name != *host);
+        let planned = self.planned(&self.recorder, &order).await;
+        let planned = planned.unwrap_or_else(|error| panic!("the plan is refused: {error}"));
+        self.write_down(planned, policy, None).await;
+    }
+
     /// A plan beside what is in a journal.
     pub async fn planned(
         &self,
