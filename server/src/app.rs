@@ -119,11 +119,13 @@ impl Server {
         }))));
         let stopping = CancellationToken::new();
         tokio::spawn(follow(inventory.clone(), Arc::clone(&pool), stopping.clone()));
+        let uploads =
+            UploadSpace::new(config.store.data_dir.join("uploads"), config.limits.upload_disk);
         let edge = Arc::new(Edge::new(
             inventory.clone(),
             Arc::clone(&pool),
             store.clone(),
-            UploadSpace::new(config.store.data_dir.join("uploads"), config.limits.upload_disk),
+            uploads.clone(),
             config.max_parallel,
             stopping.clone(),
         ));
@@ -138,7 +140,7 @@ impl Server {
         announce(&health, tonic_health::ServingStatus::Serving).await;
         // Not before the addresses are bound: a second server that cannot start must not take over
         // the rollouts of the first.
-        let hosts = Arc::new(FleetHosts::new(inventory, pool, store.clone()));
+        let hosts = Arc::new(FleetHosts::new(inventory, pool, store.clone(), uploads));
         let journal: Arc<dyn Journal> = Arc::new(store);
         let rollouts = Supervisor::start(
             Arc::clone(&journal),

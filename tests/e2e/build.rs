@@ -2,6 +2,7 @@
 
 mod context;
 mod kinds;
+mod load;
 
 use std::fs;
 use std::path::PathBuf;

@@ -4,6 +4,7 @@
 
 mod again;
 mod bench;
+mod copies;
 mod images;
 mod labels;
 mod names;

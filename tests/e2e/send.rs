@@ -3,19 +3,16 @@
 
 use std::fs;
 use std::process::Stdio;
-use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use testbed::{Engine, EngineKind, EngineOptions, Fleet, Image, Wharfd, unique};
-use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, UnixStream};
-use tokio::sync::Notify;
 use tonic::Code;
 use wharf::v1::send_image_response::Event as Sent;
 use wharf::v1::{ImageArrival, SendImageRequest};
 
 use crate::support::kinds::on_engines;
+use crate::support::relay::Relay;
 use crate::support::{Server, World, all, collect, hosts, payload};
 
 fn send(image: &str) -> SendImageRequest {
@@ -183,14 +180,14 @@ async fn an_engine_that_is_killed_in_a_load_has_its_own_error_and_no_image() -> 
     let own = json!(source.import(&reference, &Image::new("v1").padding(32 << 20)).await?);
     let wharfd = Wharfd::start().await?;
     let server = Server::of(&wharfd).await?;
-    let (address, half_way) = relay(&killed).await?;
+    let relay = Relay::to(&killed).await?;
     server.add("alpha", source.address()).await?;
-    server.add("beta", &address).await?;
+    server.add("beta", &relay.address).await?;
     server.add("gamma", other.address()).await?;
     let mut client = server.images();
     let request = SendImageRequest { targets: hosts(&["beta", "gamma"]), ..send(&reference) };
     let sending = tokio::spawn(async move { collect(client.send_image(request)).await });
-    half_way.notified().await;
+    relay.half_way().await;
     killed.kill();
     let answer = sending.await??;
     assert_eq!(answer.failure("beta").context("an error")?.1, "LOAD_FAILED");
@@ -199,38 +196,4 @@ async fn an_engine_that_is_killed_in_a_load_has_its_own_error_and_no_image() -> 
     killed.restart().await?;
     assert_eq!(id(&killed, &reference).await?, Value::Null);
     Ok(())
-}
-
-/// A port that leads to an Engine until 8 MiB have gone to it; then, nothing goes on, and it tells.
-async fn relay(engine: &Engine) -> anyhow::Result<(String, Arc<Notify>)> {
-    const HALF_WAY: usize = 8 << 20;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = format!("tcp://{}", listener.local_addr()?);
-    let socket = engine.address().strip_prefix("unix://").context("a unix socket")?.to_owned();
-    let half_way = Arc::new(Notify::new());
-    let told = Arc::clone(&half_way);
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let Ok(engine) = UnixStream::connect(&socket).await else { continue };
-            let told = Arc::clone(&told);
-            tokio::spawn(async move {
-                let (mut from_client, mut to_client) = client.into_split();
-                let (mut from_engine, mut to_engine) = engine.into_split();
-                let there = async {
-                    let mut part = (&mut from_client).take(HALF_WAY as u64);
-                    let sent = tokio::io::copy(&mut part, &mut to_engine).await;
-                    if sent.is_ok_and(|sent| sent == HALF_WAY as u64) {
-                        told.notify_one();
-                    }
-                };
-                let back = tokio::io::copy(&mut from_engine, &mut to_client);
-                // The end of the Engine is the end of the connection.
-                tokio::select! {
-                    _ = back => {}
-                    () = async { there.await; std::future::pending().await } => {}
-                }
-            });
-        }
-    });
-    Ok((address, half_way))
 }

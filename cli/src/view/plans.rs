@@ -60,9 +60,10 @@ pub fn row(host: &RolloutPlanHost) -> Vec<String> {
 
 /// The lines before the table: the container and its new image.
 pub fn head(plan: &RolloutPlan) -> Vec<String> {
-    let digest = match plan.image_digest.as_str() {
-        "" => String::new(),
-        digest => format!(" ({digest})"),
+    let digest = match (plan.image_digest.as_str(), plan.image_from.as_str()) {
+        ("", "") => String::new(),
+        ("", host) => format!(" from {host} ({})", plan.image_id),
+        (digest, _) => format!(" ({digest})"),
     };
     let is_undo = plan.hosts.iter().any(|host| host.action() == RolloutAction::Adopt);
     let what = match plan.image.as_str() {
@@ -165,6 +166,13 @@ mod tests {
         let expected = ["", "skipped on a, b, c:", "  it has no container web"];
         assert_eq!(details(&skips), expected);
         assert_eq!(head(&plan), ["web: every host keeps its image"]);
+        let copied = RolloutPlan {
+            image: "app:v2".into(),
+            image_from: "build1".into(),
+            image_id: "sha256:1".into(),
+            ..plan.clone()
+        };
+        assert_eq!(head(&copied), ["web to app:v2 from build1 (sha256:1)"]);
         let mut undo = plan.clone();
         undo.hosts[0].action = RolloutAction::Adopt.into();
         assert_eq!(head(&undo), ["web: restore the previous version"]);

@@ -314,11 +314,15 @@ pub fn log_tail(step: &RolloutStep) -> impl Iterator<Item = String> {
     step.log_tail.iter().map(|line| format!("{}: | {line}", step.host))
 }
 
-/// `web to app:v2`; without a new image, `web`; for an undo, `web (undo of 1a2b3c4d)`.
+/// `web to app:v2`, or `web to app:v2 from build1`; without a new image, `web`; for an undo, `web (undo
+/// of 1a2b3c4d)`.
 pub fn subject(rollout: &Rollout) -> String {
     let container = &rollout.container;
     match (rollout.undo_of.as_str(), rollout.image.as_str()) {
         ("", "") => container.clone(),
+        ("", image) if !rollout.image_from.is_empty() => {
+            format!("{container} to {image} from {}", rollout.image_from)
+        }
         ("", image) => format!("{container} to {image}"),
         (undone, _) => format!("{container} (undo of {})", short(undone)),
     }

@@ -39,6 +39,30 @@ fn a_start_that_changes_nothing_is_a_mistake() {
 }
 
 #[test]
+fn an_image_from_a_host_is_said_with_its_host_and_needs_no_credentials() {
+    let plan = RolloutPlan {
+        container: "web".into(),
+        image: "app:v2".into(),
+        image_from: "build1".into(),
+        image_id: "sha256:1".into(),
+        ..Default::default()
+    };
+    let answer = PlanRolloutResponse { plan: Some(plan) };
+    let server = Server::start([("PlanRollout", Reply::unary(&answer))]);
+    let file = server.home().join("web.yaml");
+    std::fs::write(&file, "container: web\nimage: app:v1\nimage_from: build2\n").unwrap();
+    let file = file.to_str().unwrap();
+    let more = ["--image", "app:v2", "--image-from", "build1"];
+    let run = run(&server, &[&["rollout", "plan", "-f", file, "-A"][..], &more].concat());
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert_eq!(run.lines()[0], "web to app:v2 from build1 (sha256:1)");
+    let request = server.request::<PlanRolloutRequest>("PlanRollout");
+    let spec = request.spec.unwrap();
+    assert_eq!((&*spec.image, &*spec.image_from), ("app:v2", "build1"));
+    assert_eq!(request.credentials, None);
+}
+
+#[test]
 fn a_restart_can_be_planned() {
     let plan = RolloutPlan { container: "web".into(), ..Default::default() };
     let answer = PlanRolloutResponse { plan: Some(plan) };

@@ -201,14 +201,15 @@ impl Edge {
         choose_for_changes(&convert::selection(targets)?, &self.inventory.snapshot())
     }
 
+    /// Refuses a host that is not in the inventory.
+    pub fn check_known(&self, host: &HostName) -> Result<(), Problem> {
+        self.inventory.snapshot().get(host).map(drop).ok_or_else(|| unknown_host(host))
+    }
+
     /// The Engine of one host, for calls that are about no other.
     pub fn engine(&self, host: &HostName) -> Result<Arc<dyn Engine>, Problem> {
         let snapshot = self.inventory.snapshot();
-        let Some(known) = snapshot.get(host) else {
-            let message =
-                format!("there is no host \"{host}\"; to list hosts, run `wharf host ls`");
-            return Err(Problem::new(Reason::HostNotFound, message));
-        };
+        let known = snapshot.get(host).ok_or_else(|| unknown_host(host))?;
         self.pool.engine(known).map_err(|error| host_problem(host, &error.into()))
     }
 
@@ -342,4 +343,9 @@ impl<T> FanoutCall<T> {
             tracing::debug!(%method, hosts, %operation, %principal, "call");
         }
     }
+}
+
+fn unknown_host(host: &HostName) -> Problem {
+    let message = format!("there is no host \"{host}\"; to list hosts, run `wharf host ls`");
+    Problem::new(Reason::HostNotFound, message)
 }

@@ -300,7 +300,11 @@ impl RolloutApi {
         id: RolloutId,
         credentials: &v1::RegistryCredentials,
     ) -> Result<Option<Arc<RegistryLogin>>, Problem> {
-        let image = self.reads.view(id).await?.summary().image;
+        let v1::Rollout { image, image_from, .. } = self.reads.view(id).await?.summary();
+        if !image_from.is_empty() {
+            let problem = format!("are for a registry, but the image comes from {image_from}");
+            return Err(Problem::invalid_field("credentials", problem));
+        }
         let Ok(image) = ImageReference::parse(&image) else {
             let problem = "are for pulling an image, but the rollout has no image";
             return Err(Problem::invalid_field("credentials", problem));

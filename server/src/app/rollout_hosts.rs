@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::domain::{HostAddress, HostName, Reason, RegistryHost, RegistryLogin};
-use crate::engine::Engine;
 use crate::engine::http::probe;
+use crate::engine::{Engine, UploadSpace};
 use crate::fleet::inventory::Inventory;
 use crate::fleet::pool::EnginePool;
 use crate::rollout::hosts::{Hosts, HttpProbe, ProbeTarget};
@@ -21,13 +21,19 @@ pub struct FleetHosts {
     inventory: Inventory,
     pool: Arc<EnginePool>,
     store: Store,
+    uploads: UploadSpace,
 }
 
 impl FleetHosts {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(inventory: Inventory, pool: Arc<EnginePool>, store: Store) -> Self {
-        Self { inventory, pool, store }
+    pub fn new(
+        inventory: Inventory,
+        pool: Arc<EnginePool>,
+        store: Store,
+        uploads: UploadSpace,
+    ) -> Self {
+        Self { inventory, pool, store, uploads }
     }
 }
 
@@ -52,6 +58,10 @@ impl Hosts for FleetHosts {
             }
             HostAddress::Ssh(address) => Some(address.destination()),
         }
+    }
+
+    fn upload_space(&self) -> UploadSpace {
+        self.uploads.clone()
     }
 
     async fn login(&self, registry: &RegistryHost) -> Option<Arc<RegistryLogin>> {

@@ -133,6 +133,8 @@ fn invalid(operation: &Operation, problem: &str) -> EngineError {
 /// An error after a load. Reads, too, are no longer harmless to fail: UNAVAILABLE would mean that
 /// nothing was done.
 pub(super) fn afterwards(mut error: EngineError) -> EngineError {
+    error.is_interrupted |= error.kind.is_without_connection()
+        || matches!(error.kind, ErrorKind::ConnectionLost | ErrorKind::Unavailable);
     error.kind = ErrorKind::LoadFailed;
     error.message = format!("the archive was loaded, but: {}", error.message);
     error

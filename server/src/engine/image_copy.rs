@@ -15,8 +15,8 @@ use super::image_arrival::{afterwards, facts_of, find, id_name, platform_of};
 use super::operation::{LOAD_IMAGES, SAVE_IMAGES};
 use super::wire::ImageFacts;
 use super::{
-    Arrival, Delivered, Engine, EngineError, ErrorKind, Platform, ProgressSink, Result, Upload,
-    UploadError, UploadSpace, UploadWriter,
+    Arrival, Delivered, Engine, EngineError, ErrorKind, ImageIdentity, ProgressSink, Result,
+    Upload, UploadError, UploadSpace, UploadWriter,
 };
 use crate::domain::{ImageName, ImageReference};
 
@@ -32,11 +32,11 @@ pub struct ImageCopy {
     archive: OnceCell<Archive>,
 }
 
-/// What identifies an image.
+/// The image, and what it is called.
 #[derive(Debug, Clone)]
 struct SourceImage {
-    facts: Arc<ImageFacts>,
-    /// The name that it has and is to get; none if it was chosen by an ID or a digest.
+    identity: ImageIdentity,
+    /// The name that it is to get; none if it was chosen by an ID or a digest.
     name: Option<ImageReference>,
 }
 
@@ -70,14 +70,40 @@ impl ImageCopy {
             }
             ImageName::Id(_) => None,
         };
-        let image = SourceImage { facts: Arc::new(facts), name };
+        let image = SourceImage { identity: ImageIdentity::of(facts), name };
         Ok(Self { source, image, space, background, archive: OnceCell::new() })
+    }
+
+    /// The image that `source` has under an ID, which gets this name on its targets, even if the
+    /// name means another image on the source by now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub async fn pinned(
+        source: Arc<dyn Engine>,
+        id: &str,
+        name: ImageReference,
+        space: UploadSpace,
+        background: TaskTracker,
+    ) -> Result<Self> {
+        let mut copy = Self::new(source, &id_name(id)?, space, background).await?;
+        copy.image.name = Some(name.with_default_tag());
+        Ok(copy)
     }
 
     /// The ID of the image on its source.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.image.facts.id
+        self.image.identity.id()
+    }
+
+    /// Why the archive did not come whole from the source, if that is known. It does not come
+    /// later: only another copy reads the source again.
+    #[must_use]
+    pub fn failure(&self) -> Option<EngineError> {
+        let end = &self.archive.get()?.end;
+        end.borrow().as_ref().and_then(|end| end.as_ref().err().cloned())
     }
 
     /// Makes sure that `target` has the image, with its name.
@@ -93,11 +119,11 @@ impl ImageCopy {
             Some(name) => find(target, &ImageName::Reference(name.clone())).await?,
             None => None,
         };
-        if let Some(found) = before.as_ref().filter(|found| image.is(found)) {
+        if let Some(found) = before.as_ref().filter(|found| image.identity.is(found)) {
             return Ok(image.delivered(found, Arrival::Present, None));
         }
         let replaced = before.map(|before| before.id);
-        let own_id = id_name(&image.facts.id)?;
+        let own_id = id_name(self.id())?;
         if let Some(found) = find(target, &own_id).await? {
             let arrival = match &image.name {
                 Some(name) => {
@@ -121,7 +147,7 @@ impl ImageCopy {
     /// The image on a target that loaded it. If the Engine gave it another name, it gets its own.
     async fn arrived(&self, target: &dyn Engine, ids: &BTreeSet<String>) -> Result<ImageFacts> {
         let image = &self.image;
-        let is_it = |found: &ImageFacts| image.is(found) || ids.contains(&found.id);
+        let is_it = |found: &ImageFacts| image.identity.is(found) || ids.contains(&found.id);
         let named = match &image.name {
             Some(name) => find(target, &ImageName::Reference(name.clone())).await?,
             None => None,
@@ -129,7 +155,7 @@ impl ImageCopy {
         if let Some(found) = named.filter(is_it) {
             return Ok(found);
         }
-        for id in std::iter::once(&image.facts.id).chain(ids) {
+        for id in std::iter::once(self.id()).chain(ids.iter().map(String::as_str)) {
             let Ok(id) = id_name(id) else { continue };
             let Some(found) = find(target, &id).await? else { continue };
             if let Some(name) = &image.name {
@@ -139,13 +165,13 @@ impl ImageCopy {
         }
         let message = format!(
             "the Engine reports that it loaded the archive, but {} does not exist there",
-            image.facts.id
+            self.id()
         );
         Err(EngineError::new(ErrorKind::LoadFailed, LOAD_IMAGES.name, message))
     }
 
     async fn check_platform(&self, target: &dyn Engine) -> Result<()> {
-        let (image, host) = (self.image.platform(), platform_of(target).await?);
+        let (image, host) = (self.image.identity.platform(), platform_of(target).await?);
         if host.runs(&image) {
             return Ok(());
         }
@@ -159,11 +185,13 @@ impl ImageCopy {
         let begin = async || {
             let (writer, upload) = self.space.create().await.map_err(|error| stored(&error))?;
             let (result, end) = watch::channel(None);
-            let image = match &self.image.name {
-                Some(name) => ImageName::Reference(name.clone()),
-                None => id_name(&self.image.facts.id)?,
+            let SourceImage { identity, name } = &self.image;
+            // By its name, targets get both in one step.
+            let image = match name {
+                Some(name) if identity.has_name(name) => ImageName::Reference(name.clone()),
+                _ => id_name(self.id())?,
             };
-            let (source, id) = (Arc::clone(&self.source), self.image.facts.id.clone());
+            let (source, id) = (Arc::clone(&self.source), self.id().to_owned());
             self.background.spawn(async move {
                 result.send_replace(Some(read_archive(&*source, image, &id, writer).await));
             });
@@ -198,21 +226,6 @@ impl Archive {
 }
 
 impl SourceImage {
-    /// Whether this is the same image. Only a containerd store gives it another ID, and then its
-    /// layers and the time of its creation identify it.
-    fn is(&self, found: &ImageFacts) -> bool {
-        let own = &*self.facts;
-        let differs_by_store = own.is_in_containerd() || found.is_in_containerd();
-        let same_content = !own.root.layers.is_empty()
-            && own.root.layers == found.root.layers
-            && own.created == found.created;
-        own.id == found.id || differs_by_store && same_content
-    }
-
-    fn platform(&self) -> Platform {
-        self.facts.platform()
-    }
-
     fn delivered(
         &self,
         found: &ImageFacts,

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Clock;
 use super::control::{Effect, effect};
 use super::decide::{Assignment, Decision, decide};
-use super::executor::{EventWriter, Start, Stopped, Task};
+use super::executor::{Copies, EventWriter, Start, Stopped, Task};
 use super::hosts::Hosts;
 use super::journal::{Journal, JournalError, NewSecret, SecretKind};
 use super::model::{
@@ -98,6 +98,7 @@ pub struct Driver {
     state: RolloutState,
     revision: Revision,
     login: Option<Arc<RegistryLogin>>,
+    copies: Arc<Copies>,
     commands: mpsc::Receiver<Command>,
     events: (mpsc::Sender<HostEvents>, mpsc::Receiver<HostEvents>),
     tasks: JoinSet<Result<(), Stopped>>,
@@ -150,6 +151,7 @@ impl Driver {
             state,
             revision,
             login,
+            copies: Arc::default(),
             commands: received,
             events: mpsc::channel(EVENTS),
             tasks: JoinSet::new(),
@@ -297,6 +299,7 @@ impl Driver {
                 clock: self.shared.clock,
                 bodies,
                 login: None,
+                copies: Arc::clone(&self.copies),
                 pulls: self.shared.pulls.clone(),
                 start,
                 dependents: Vec::new(),

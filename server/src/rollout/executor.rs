@@ -10,6 +10,8 @@
 mod act;
 mod clear;
 mod compare;
+mod copies;
+mod copy;
 mod dependents;
 mod gate;
 mod look;
@@ -37,6 +39,7 @@ use crate::engine::{ContainerFacts, Engine, EngineError, ErrorKind, Inspection};
 use dependents::DependentEventWriter;
 
 pub use clear::remove_left;
+pub use copies::Copies;
 
 /// Delay before a host that did not answer is contacted again: initial and maximum.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -104,7 +107,9 @@ pub struct Task {
     pub bodies: Bodies,
     /// Credentials of the rollout; `None`: those stored in the server.
     pub login: Option<Arc<RegistryLogin>>,
-    /// Receives the progress of pulls.
+    /// Copies of the image from the host that it comes from, if it comes from one.
+    pub copies: Arc<Copies>,
+    /// Receives the progress of pulls and copies.
     pub pulls: broadcast::Sender<PullProgress>,
     /// State according to the journal.
     pub start: Start,

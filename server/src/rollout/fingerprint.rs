@@ -176,6 +176,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::rollout::model::ImageSource;
     use crate::rollout::state::tests::values;
 
     fn plan() -> Plan {
@@ -186,6 +187,10 @@ mod tests {
         let side = HostPlan { spec_sha: "side".to_owned(), ..host.clone() };
         host.dependents = vec![DependentPlan { name: "side".parse().unwrap(), plan: side }];
         plan
+    }
+
+    fn source(host: &str, image_id: &str) -> ImageSource {
+        ImageSource { host: host.parse().unwrap(), image_id: image_id.to_owned() }
     }
 
     fn of(change: impl Fn(&mut Plan, &mut HostPlan)) -> Fingerprint {
@@ -221,6 +226,9 @@ mod tests {
             |_, _| {},
             |plan, _| plan.container = "other".parse().unwrap(),
             |plan, _| plan.image.as_mut().unwrap().digest = Some("sha256:2".to_owned()),
+            |plan, _| plan.image.as_mut().unwrap().from = Some(source("build1", "sha256:4")),
+            |plan, _| plan.image.as_mut().unwrap().from = Some(source("build2", "sha256:4")),
+            |plan, _| plan.image.as_mut().unwrap().from = Some(source("build1", "sha256:5")),
             |plan, _| plan.image = None,
             |plan, _| plan.waves.reverse(),
             |plan, _| plan.waves[0].reverse(),

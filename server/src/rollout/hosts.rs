@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::model::Trouble;
 use crate::domain::{HostName, RegistryHost, RegistryLogin};
-use crate::engine::Engine;
+use crate::engine::{Engine, UploadSpace};
 
 /// The hosts as a rollout uses them.
 #[async_trait]
@@ -20,6 +20,9 @@ pub trait Hosts: Send + Sync + 'static {
     /// Name or address under which published ports of a host are reachable; `None` if the host is
     /// no longer in the inventory.
     fn published_at(&self, host: &HostName) -> Option<String>;
+
+    /// The disk space for images on their way from one host to others.
+    fn upload_space(&self) -> UploadSpace;
 
     /// The stored credentials for a registry.
     async fn login(&self, registry: &RegistryHost) -> Option<Arc<RegistryLogin>>;

@@ -21,7 +21,9 @@ mod progress;
 
 pub use bodies::{Bodies, NewBody};
 pub use names::{Names, Place, ROLLOUT_LABEL, SHA_LABEL, TWIN_LABEL};
-pub use plan::{DependentPlan, HostPlan, OldFacts, Order, Plan, PlannedImage, TargetKind};
+pub use plan::{
+    DependentPlan, HostPlan, ImageSource, OldFacts, Order, Plan, PlannedImage, TargetKind,
+};
 pub use progress::HostProgress;
 
 pub use crate::engine::RestartPolicy;

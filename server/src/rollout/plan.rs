@@ -1,8 +1,9 @@
 //! From an order to a plan, and nothing is changed on any host. `gather` asks every host at once for
-//! what is there, `resolve` asks the registry once what the image is; from then on all is pure. `found`
-//! says of each host what is found there and what would take its place, with `dependents`; `host` makes
-//! the plan of the host of it, and `fleet` the order, the waves and the warnings. `undo` finds the way
-//! back in the journal and on the hosts, and ends in the same `host` and `fleet`.
+//! what is there, and `resolve` asks the registry once what the image is, or `source` the host that it
+//! comes from; from then on all is pure. `found` says of each host what is found there and what would
+//! take its place, with `dependents`; `host` makes the plan of the host of it, and `fleet` the order, the
+//! waves and the warnings. `undo` finds the way back in the journal and on the hosts, and ends in the
+//! same `host` and `fleet`.
 
 mod active;
 mod dependents;
@@ -10,11 +11,13 @@ mod fleet;
 mod foreign;
 mod found;
 mod gather;
+mod given;
 mod host;
 mod newer;
 mod old_image;
 mod resolve;
 mod sealed;
+mod source;
 mod undo;
 
 use std::collections::BTreeMap;
@@ -67,9 +70,11 @@ pub async fn plan(
         }
     };
     let order = with_newer.as_ref().unwrap_or(order);
-    let image = match &order.spec.change.image {
-        None => None,
-        Some(reference) => Some(resolve::resolve(hosts, order, reference, &asked).await?),
+    let change = &order.spec.change;
+    let image = match (&change.image, &change.image_from) {
+        (None, _) => None,
+        (Some(reference), Some(host)) => Some(source::resolve(hosts, host, reference).await?),
+        (Some(reference), None) => Some(resolve::resolve(hosts, order, reference, &asked).await?),
     };
     let planned = found::plan(order, is_restart, image, asked, &known);
     let mut planned = planned.map_err(RolloutError::PlanRefused)?;

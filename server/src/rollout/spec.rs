@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wharf::v1;
 
-use crate::domain::{ContainerName, ImageReference};
+use crate::domain::{ContainerName, HostName, ImageReference};
 
 pub use amount::InvalidAmount;
 
@@ -32,6 +32,8 @@ pub struct RolloutSpec {
 pub struct Change {
     /// The new image; `None` keeps that of each host.
     pub image: Option<ImageReference>,
+    /// The host that hosts without the image get it from; `None`: its registry.
+    pub image_from: Option<HostName>,
     /// Settings to set, merged with the current ones like in `CreateContainer`.
     pub set: v1::ContainerSpec,
     /// Settings to remove, such as `env.DEBUG`, `labels.tier`, `ports.80/tcp`, `volumes./data`,

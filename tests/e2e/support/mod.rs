@@ -5,6 +5,7 @@ pub mod answer;
 pub mod cut;
 pub mod kinds;
 pub mod recorder;
+pub mod relay;
 pub mod small_disk;
 pub mod terminal;
 

@@ -101,7 +101,10 @@ impl Observer<Event> for Checked {
 }
 
 /// All pages of the inventory.
-async fn inventory(connection: &Connection, targets: HostSelector) -> Result<Vec<Host>, Failure> {
+pub async fn inventory(
+    connection: &Connection,
+    targets: HostSelector,
+) -> Result<Vec<Host>, Failure> {
     let mut hosts = Vec::new();
     let mut page_token = String::new();
     // The server refuses a selection without hosts, but an inventory may be empty.

@@ -1,9 +1,12 @@
 //! `wharf build`.
 
+mod load;
+
 use std::collections::BTreeMap;
 
 use wharf::v1::{BuildImageRequest, RegistryCredentials};
 
+use self::load::Load;
 use super::push;
 use crate::app::{App, Connection};
 use crate::build::Context;
@@ -25,9 +28,13 @@ standard input: a tar archive, or a Dockerfile. The Engine's classic builder is 
 BuildKit. Credentials for base images come from ~/.docker/config.json, its helpers included, else
 from wharf login. Ctrl-C cancels the build.
 
+-H, -l, and -A select where to build; --load says where the image goes afterwards: to hosts by
+name (web1,web2), by label (role=web), or to all. It needs one host that builds.
+
 Examples:
   wharf build -H build1 -t registry.example.com/app:v2 .
   wharf build -H build1 -t registry.example.com/app:v2 --push --build-arg VERSION=2 .
+  wharf build -H build1 -t app:v2 --load role=web .
   wharf build -H build1 -t app -f docker/Dockerfile --target test .
   tar -c -C src . | wharf build -H build1 -t app -";
 
@@ -65,6 +72,9 @@ pub struct Args {
     /// Push the image to the registries of its names
     #[arg(long)]
     push: bool,
+    /// Send the image to these hosts, without a registry: names, labels such as role=web, or all
+    #[arg(long, value_name = "NAME,…|LABELS|all")]
+    load: Option<String>,
     /// Not supported: needs BuildKit
     #[arg(long, value_name = "SECRET", hide = true)]
     secret: Vec<String>,
@@ -78,6 +88,7 @@ pub struct Args {
 /// Builds an image.
 pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     check(&args)?;
+    let mut load = args.load.as_deref().map(Load::parse).transpose()?;
     let targets = app.targets(&args.targets);
     let selector = targets.select(Access::Write)?;
     let build_args = build_args(&args.build_arg)?;
@@ -100,14 +111,20 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         chunk: Vec::new(),
     };
     let connection = app.connect().await?;
+    if let Some(load) = &mut load {
+        load.check(&connection, &selector).await?;
+    }
     build(app, &connection, request, context).await?;
     if args.push {
         app.on_interrupt.replace(Some(push::INTERRUPTED.to_owned()));
-        for tag in args.tag {
+        for tag in args.tag.clone() {
             push::push(app, &connection, selector.clone(), &targets, tag, false).await?;
         }
     }
-    Ok(())
+    match load {
+        Some(load) => load.send(app, &connection, &args.tag, targets.options()).await,
+        None => Ok(()),
+    }
 }
 
 fn check(args: &Args) -> Result<(), Failure> {
@@ -120,6 +137,9 @@ fn check(args: &Args) -> Result<(), Failure> {
     }
     if args.push && args.tag.is_empty() {
         return Err(Failure::usage("--push needs the name to push; add -t NAME"));
+    }
+    if args.load.is_some() && args.tag.is_empty() {
+        return Err(Failure::usage("--load needs the name that other hosts get; add -t NAME"));
     }
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use wharf::v1::SendImageRequest;
 use wharf::v1::send_image_response::Event;
+use wharf::v1::{FanoutOptions, HostSelector, SendImageRequest};
 
 use super::load::{self, Destination};
-use crate::app::App;
+use crate::app::{App, Connection};
 use crate::commands::{call, request_id, transfer};
 use crate::exit::Failure;
 use crate::report::transfers::Step;
@@ -60,17 +60,41 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         (Some(image), false) => image,
     };
     let targets = args.destination.targets(app);
-    let request = SendImageRequest {
-        targets: Some(targets.select(Access::Write)?),
-        fanout: Some(targets.options()),
-        request_id: request_id(),
-        source_host: args.from,
-        image,
-        cancel_on_disconnect: args.cancel_on_disconnect,
-    };
+    let selector = targets.select(Access::Write)?;
     let connection = app.connect().await?;
+    let image =
+        Image { source: args.from, name: image, cancel_on_disconnect: args.cancel_on_disconnect };
+    send(app, &connection, image, selector, targets.options()).await
+}
+
+/// An image on a host.
+pub struct Image {
+    /// The host.
+    pub source: String,
+    /// Its reference or ID.
+    pub name: String,
+    /// Cancel the transfers if this command ends early.
+    pub cancel_on_disconnect: bool,
+}
+
+/// Sends an image to the hosts of a selection.
+pub async fn send(
+    app: &App,
+    connection: &Connection,
+    image: Image,
+    targets: HostSelector,
+    options: FanoutOptions,
+) -> Result<(), Failure> {
+    let request = SendImageRequest {
+        targets: Some(targets),
+        fanout: Some(options),
+        request_id: request_id(),
+        source_host: image.source,
+        image: image.name,
+        cancel_on_disconnect: image.cancel_on_disconnect,
+    };
     let calls = vec![call!(connection, images.send_image, request)];
-    transfer(app, &connection, calls, |event| match event {
+    transfer(app, connection, calls, |event| match event {
         Event::Progress(progress) => Some(Step::Progress(progress)),
         Event::Image(image) => Some(Step::Result(image)),
         _ => None,

@@ -42,12 +42,16 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
 fn print(printer: &Printer, rollout: &Rollout) {
     let now = Timestamp::now();
     printer.data(&headline(rollout));
-    let digest = rollout.plan.as_ref().map(|plan| plan.image_digest.as_str()).unwrap_or_default();
+    let plan = rollout.plan.as_ref();
+    let digest = plan.map(|plan| plan.image_digest.as_str()).unwrap_or_default();
+    let image_id = plan.map(|plan| plan.image_id.as_str()).unwrap_or_default();
     let begun = units::ago(rollout.created_at.as_ref(), now);
     let since = units::ago(rollout.state_since.as_ref(), now);
     let facts = [
         ("rollout", rollout.id.as_str()),
         ("digest", digest),
+        ("image from", &rollout.image_from),
+        ("image ID", image_id),
         ("created", &format!("{begun} by {}", rollout.created_by)),
         ("since", since.as_str()),
         ("reason", &reason(rollout)),

@@ -34,6 +34,7 @@ Examples:
   wharf rollout start web --image app:v2 -A --max-parallel 25% --on-failure rollback \\
       --health http --probe-port 8080 --probe-path /healthz
   wharf rollout start web -l role=web -e LEVEL=debug --unset env.OLD
+  wharf rollout start web --image app:v2 --image-from build1 -l role=web
   wharf rollout start -f web.yaml --image registry/app:v3 --annotation commit=4f2a1c
 
 Exit status: 0 every host is on the new version; 1 failed, paused by its policy, rolled back, or
@@ -94,6 +95,9 @@ struct What {
     /// New image
     #[arg(long, value_name = "REF")]
     image: Option<String>,
+    /// Host that has the image and gives it to the others, without a registry
+    #[arg(long, value_name = "HOST")]
+    image_from: Option<String>,
     /// YAML file that describes the rollout; - reads stdin
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     file: Option<PathBuf>,
@@ -231,7 +235,8 @@ async fn only_plan(app: &App, spec: RolloutSpec, policy: &PolicyFlags) -> Result
     Ok(())
 }
 
-/// Credentials from docker's configuration for the registry of the new image, if it may be pulled.
+/// Credentials from docker's configuration for the registry of the new image, if it may be pulled from
+/// there.
 async fn credentials_for(
     app: &App,
     spec: &RolloutSpec,
@@ -245,7 +250,7 @@ async fn credentials_for(
     };
     match image.as_str() {
         "" => None,
-        _ if policy.never_pulls() => None,
+        _ if policy.never_pulls() || !spec.image_from.is_empty() => None,
         image => credentials::for_image(&app.printer, image).await,
     }
 }
@@ -335,6 +340,9 @@ fn spec(app: &App, what: What) -> Result<RolloutSpec, Failure> {
             whole.image.clear();
         }
         spec.image = image;
+    }
+    if let Some(host) = what.image_from {
+        spec.image_from = host;
     }
     spec.unset.extend(what.unset);
     if let Some(path) = &what.merge_patch {

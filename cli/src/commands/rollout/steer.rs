@@ -108,9 +108,10 @@ pub async fn resume(app: &App, args: ResumeArgs) -> Result<(), Failure> {
     let connection = app.connect().await?;
     let id = resolve(&connection, &args.which.rollout, Newest::Open).await?;
     // The credentials that came with `start` may have expired.
-    let image = get(&connection, id.clone()).await?.image;
+    let Rollout { image, image_from, .. } = get(&connection, id.clone()).await?;
     let credentials = match image.as_str() {
         "" => None,
+        _ if !image_from.is_empty() => None,
         image => credentials::for_image(&app.printer, image).await,
     };
     let request = ResumeRolloutRequest {

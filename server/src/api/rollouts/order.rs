@@ -45,6 +45,14 @@ pub fn wanted(
     let Chosen { hosts, cordoned } = edge.select_for_changes(targets).map_err(in_spec)?;
     let left_out = cordoned.into_iter().map(|(host, cordon)| (host, cordon.to_string())).collect();
     spec.policy.check("spec.policy", hosts.len()).map_err(Problem::invalid)?;
+    if let Some(source) = &spec.change.image_from {
+        edge.check_known(source)?;
+        if credentials.is_some() {
+            let problem =
+                "are for a registry, but `spec.image_from` names a host; remove one of them";
+            return Err(Problem::invalid_field("credentials", problem));
+        }
+    }
     let login = match &spec.change.image {
         Some(image) => transfer::given_login(image, credentials)?,
         None if credentials.is_some() => {

@@ -48,6 +48,7 @@ pub fn bounded(plan: &Plan, policy: &Policy) -> v1::RolloutPlan {
 /// The parts that are not about one host.
 pub fn head(plan: &Plan, policy: &Policy) -> v1::RolloutPlan {
     let image = plan.image.as_ref();
+    let from = image.and_then(|image| image.from.as_ref());
     v1::RolloutPlan {
         container: plan.container.to_string(),
         image: image.map(|image| image.reference.clone()).unwrap_or_default(),
@@ -61,6 +62,8 @@ pub fn head(plan: &Plan, policy: &Policy) -> v1::RolloutPlan {
         warnings: plan.warnings.clone(),
         hosts_omitted: 0,
         fingerprint: Fingerprint::of(plan, policy).to_string(),
+        image_from: from.map(|from| from.host.to_string()).unwrap_or_default(),
+        image_id: from.map(|from| from.image_id.clone()).unwrap_or_default(),
     }
 }
 

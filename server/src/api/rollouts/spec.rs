@@ -6,9 +6,9 @@ use wharf::v1;
 use super::policy;
 use crate::body::create::container_body;
 use crate::body::violation::{FieldViolation, Violations};
-use crate::domain::{ContainerName, ImageReference, quoted};
+use crate::domain::{ContainerName, HostName, ImageReference, quoted};
 use crate::rollout::recreate::{self, check_unset};
-use crate::rollout::spec::{Change, Policy, RolloutSpec};
+use crate::rollout::spec::{Change, Policy, PullWhen, RolloutSpec};
 
 /// Longest merge patch, as every other JSON of the contract.
 const LONGEST_JSON: usize = 4 * 1024 * 1024;
@@ -24,6 +24,11 @@ pub fn read(violations: &mut Violations, spec: Option<&v1::RolloutSpec>) -> Opti
     let empty = v1::RolloutPolicy::default();
     let message = spec.policy.as_ref().unwrap_or(&empty);
     let policy = policy::read(violations, "spec.policy", message, Policy::default());
+    if policy.pull == PullWhen::Never && !spec.image_from.is_empty() {
+        let problem = "gives hosts an image that they do not have, which pull_policy never forbids; \
+                       remove one of them";
+        violations.add("spec.image_from", problem);
+    }
     Some(RolloutSpec { container: container?, change: change?, policy })
 }
 
@@ -66,7 +71,29 @@ fn change(violations: &mut Violations, spec: &v1::RolloutSpec) -> Option<Change>
         }
         None => (None, image),
     };
-    Some(Change { image, set, unset: spec.unset.clone(), merge_patch, whole })
+    let image_from = match spec.image_from.as_str() {
+        "" => None,
+        host => Some(image_from(violations, host, image.as_ref())?),
+    };
+    Some(Change { image, image_from, set, unset: spec.unset.clone(), merge_patch, whole })
+}
+
+/// Checks the host that the image comes from. Whether it is known is found with the other hosts.
+fn image_from(
+    violations: &mut Violations,
+    host: &str,
+    image: Option<&ImageReference>,
+) -> Option<HostName> {
+    let field = "spec.image_from";
+    match image {
+        None => violations.add(field, "says where the image comes from; set `spec.image`"),
+        Some(image) if image.digest().is_some() => {
+            let problem = "needs an image with a tag: only an image from a registry has a digest";
+            violations.add(field, problem);
+        }
+        Some(_) => {}
+    }
+    violations.check(field, HostName::parse(host))
 }
 
 /// Checks the settings on their own. The plan checks them for every host together with the existing

@@ -106,10 +106,13 @@ impl View {
             Phase::Aborted => (v1::RolloutState::Aborted, None, None),
         };
         let annotations = state.annotations.iter();
+        let image = state.plan.image.as_ref();
+        let from = image.and_then(|image| image.from.as_ref());
         v1::Rollout {
             id: self.id.to_string(),
             container: state.plan.container.to_string(),
-            image: state.plan.image.as_ref().map(|it| it.reference.clone()).unwrap_or_default(),
+            image: image.map(|image| image.reference.clone()).unwrap_or_default(),
+            image_from: from.map(|from| from.host.to_string()).unwrap_or_default(),
             state: phase.into(),
             reason: state.reason.as_ref().map(|reason| trouble::status(reason, None)),
             pause_cause: pause_cause.map_or(v1::PauseCause::Unspecified, cause_view).into(),

@@ -1,4 +1,5 @@
-//! Gets the image to the host before any container is touched, and checks it against the plan.
+//! Gets the image to the host before any container is touched, and checks it against the plan. Where it
+//! comes from another host, `copy` does that.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,8 +17,8 @@ use crate::rollout::spec::{Gate, PullWhen};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Image {
-    id: String,
+pub(super) struct Image {
+    pub(super) id: String,
     #[serde(default, deserialize_with = "null_to_default")]
     repo_digests: Vec<String>,
     #[serde(default)]
@@ -33,7 +34,7 @@ impl Run<'_> {
                 Ok(()) => return self.end(HostEnd::Pulled).await,
                 Err(StepError::Stopped) => return Err(Stopped),
                 Err(StepError::Lost(trouble)) => {
-                    if trouble.reason == Reason::PullFailed {
+                    if matches!(trouble.reason, Reason::PullFailed | Reason::LoadFailed) {
                         // The host answered, maybe for long, until the connection broke.
                         interrupted += 1;
                         lost = None;
@@ -65,6 +66,10 @@ impl Run<'_> {
             Err(StepError::Failed(trouble)) if trouble.reason == Reason::ImageNotFound => None,
             Err(error) => return Err(error),
         };
+        if let Some(source) = &planned.from {
+            let image = self.copy(&planned, source, present).await?;
+            return self.arrived(image, None).await;
+        }
         let wanted = planned.digest.as_deref();
         let is_it = |image: &Image| {
             wanted.is_none_or(|wanted| image.repo_digests.iter().any(|it| it.ends_with(wanted)))
@@ -98,10 +103,16 @@ impl Run<'_> {
                 wanted.unwrap_or_default()
             )));
         }
-        self.check_health_check(&image.config)?;
         let digest = image.repo_digests.first().and_then(|it| it.split_once('@'));
         let digest = digest.map(|(_, digest)| digest.to_owned());
         let digest = planned.digest.clone().or(digest);
+        self.arrived(image, digest).await
+    }
+
+    /// Records that the host has the image, if the rollout can use it. What did not come from a
+    /// registry has no digest that hosts have in common.
+    async fn arrived(&mut self, image: Image, digest: Option<String>) -> Result<(), StepError> {
+        self.check_health_check(&image.config)?;
         self.state.image_id = Some(image.id.clone());
         self.write(HostEvent::Pulled { image_id: image.id, digest }).await
     }
@@ -166,8 +177,22 @@ impl Run<'_> {
         pinned: &ImageReference,
         login: Option<&RegistryLogin>,
     ) -> Result<Image, StepError> {
-        let (sink, mut progress) = watch::channel(Transfer::default());
+        let (sink, progress) = watch::channel(Transfer::default());
         let pull = self.engine.pull_image(pinned, None, login, &sink);
+        match self.while_it_moves("POST /images/create", progress, pull).await {
+            Ok(pulled) => read(&pulled.image),
+            Err(error) if super::is_lost(&error) => Err(StepError::Lost(self.trouble(&error))),
+            Err(error) => Err(StepError::Failed(self.trouble(&error))),
+        }
+    }
+
+    /// Tells the progress of a transfer, and ends it if there is none for too long.
+    pub(super) async fn while_it_moves<T>(
+        &self,
+        operation: &'static str,
+        mut progress: watch::Receiver<Transfer>,
+        transfer: impl Future<Output = Result<T, EngineError>>,
+    ) -> Result<T, EngineError> {
         let stalled = self.task.policy.pull_timeout;
         let standstill = async {
             // The limit applies to time without progress, not to the whole pull, because large
@@ -179,24 +204,19 @@ impl Run<'_> {
                 let _ = self.task.pulls.send(PullProgress { rollout, host, transfer });
             }
         };
-        let pulled = tokio::select! {
+        tokio::select! {
             biased;
-            pulled = pull => pulled,
+            ended = transfer => ended,
             () = standstill => Err(EngineError::new(
                 ErrorKind::TransferStalled,
-                "POST /images/create",
+                operation,
                 format!("no progress for {}", humantime::format_duration(stalled)),
             )),
-        };
-        match pulled {
-            Ok(pulled) => read(&pulled.image),
-            Err(error) if super::is_lost(&error) => Err(StepError::Lost(self.trouble(&error))),
-            Err(error) => Err(StepError::Failed(self.trouble(&error))),
         }
     }
 }
 
-fn read(document: &EngineDocument) -> Result<Image, StepError> {
+pub(super) fn read(document: &EngineDocument) -> Result<Image, StepError> {
     document.parse().map_err(|error| {
         let message = format!("unexpected JSON of an image: {error}");
         StepError::Failed(Trouble::new(Reason::ImageNotFound, message))

@@ -42,6 +42,18 @@ pub struct PlannedImage {
     /// The digest of the reference at the time of the plan; `None` if no registry was queried,
     /// because the hosts have the image and nothing is pulled.
     pub digest: Option<String>,
+    /// The host that hosts without the image get it from; `None`: its registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<ImageSource>,
+}
+
+/// A host that gives its image to others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageSource {
+    /// The host. It may be one of the rollout or not.
+    pub host: HostName,
+    /// ID of the image there at the time of the plan. Its name may mean another one by now.
+    pub image_id: String,
 }
 
 /// The plan of one host.

@@ -136,7 +136,7 @@ fn warnings(input: &Input<'_>, hosts: &BTreeMap<HostName, HostPlan>) -> Vec<Stri
             "without a health gate, a container that does not work goes unnoticed".to_owned(),
         );
     }
-    if input.image.as_ref().is_some_and(|image| image.digest.is_none()) {
+    if input.image.as_ref().is_some_and(|image| image.digest.is_none() && image.from.is_none()) {
         warnings.push(
             "the image was not looked up in its registry: hosts may have different images by that \
              name"

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::gather::Asked;
+use super::given::Given;
 use super::host::{Found, NewContainer, Present, Replacement};
 use super::resolve::Resolved;
 use super::sealed::{self, WayBack, body, seal};
@@ -27,8 +28,13 @@ pub(super) fn plan(
     asked: Vec<Asked>,
     known: &BTreeSet<String>,
 ) -> Result<Planned, Vec<Refusal>> {
-    let (image, platforms) = image.map_or((None, Vec::new()), |it| (Some(it.image), it.platforms));
-    let draft = Draft { order, is_restart, image: image.as_ref(), platforms: &platforms, known };
+    let (image, platforms, given) = match image {
+        Some(Resolved { image, platforms, given }) => (Some(image), platforms, given),
+        None => (None, Vec::new(), None),
+    };
+    let (image_of_plan, given) = (image.as_ref(), given.as_ref());
+    let platforms = &platforms;
+    let draft = Draft { order, is_restart, image: image_of_plan, platforms, given, known };
     let mut drafts = Drafts::default();
     for asked in asked {
         let found = match &asked.facts {
@@ -89,8 +95,10 @@ struct Draft<'a> {
     /// done just because nothing differs.
     is_restart: bool,
     image: Option<&'a PlannedImage>,
-    /// Its platform.
+    /// Its platforms.
     platforms: &'a [Platform],
+    /// The image on its source, if it comes from a host.
+    given: Option<&'a Given>,
     /// The rollouts of this store.
     known: &'a BTreeSet<String>,
 }
@@ -179,11 +187,14 @@ impl Draft<'_> {
     fn unfit(&self, host: &Platform, named: Option<&Value>) -> Option<Trouble> {
         let image = self.image?;
         let is_there = match image.digest {
-            Some(_) => self.is_same(named, named),
-            None => named.is_some(),
+            None if self.given.is_none() => named.is_some(),
+            _ => self.is_same(named, named),
         };
         if is_there {
             return None;
+        }
+        if let Some(given) = self.given {
+            return given.unfit(&image.reference, host);
         }
         if self.order.spec.policy.pull == PullWhen::Never {
             let message = format!(
@@ -211,9 +222,14 @@ impl Draft<'_> {
         Some(Trouble::new(Reason::ImageNotFound, message))
     }
 
-    /// The image of the new container, if the host has it.
-    fn new_image<'a>(&self, old: Option<&'a Value>, named: Option<&'a Value>) -> Option<&'a Value> {
+    /// The image of the new container, if it is known before the host has it.
+    fn new_image<'a>(
+        &'a self,
+        old: Option<&'a Value>,
+        named: Option<&'a Value>,
+    ) -> Option<&'a Value> {
         match self.image {
+            Some(_) if self.given.is_some() => self.given.map(|given| &given.document),
             Some(_) => named.filter(|_| self.is_same(named, named)),
             // A whole spec may name one.
             None => old.filter(|_| self.order.spec.change.whole.is_none()),
@@ -223,6 +239,9 @@ impl Draft<'_> {
     /// Whether the old container has the image of the plan already.
     fn is_same(&self, old: Option<&Value>, named: Option<&Value>) -> bool {
         let Some(old) = old else { return false };
+        if let Some(given) = self.given {
+            return given.identity.is_shown_by(old);
+        }
         match self.image.and_then(|image| image.digest.as_deref()) {
             Some(digest) => old["RepoDigests"]
                 .as_array()

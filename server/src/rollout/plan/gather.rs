@@ -16,7 +16,7 @@ use crate::rollout::recreate;
 const AT_ONCE: usize = 64;
 
 /// Longest time for the facts of one host.
-const FACTS: Duration = Duration::from_secs(60);
+pub(super) const FACTS: Duration = Duration::from_secs(60);
 
 /// The result of querying one host.
 pub(super) struct Asked {

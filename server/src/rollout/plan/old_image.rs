@@ -60,7 +60,7 @@ fn to_pull(old: &OldFacts, name_is_free: bool) -> Option<PlannedImage> {
         }
         _ => found.to_string(),
     };
-    Some(PlannedImage { reference, digest })
+    Some(PlannedImage { reference, digest, from: None })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::gather::Asked;
+use super::given::Given;
 use crate::domain::{ImageReference, Reason, RegistryLogin};
 use crate::engine::{Engine, EngineError, ErrorKind, Platform, RemoteImage};
 use crate::rollout::hosts::Hosts;
@@ -19,6 +20,8 @@ pub(super) struct Resolved {
     pub image: PlannedImage,
     /// Its platforms; empty if the registry was not queried or does not report them.
     pub platforms: Vec<Platform>,
+    /// The image on the host that it comes from, if it comes from one.
+    pub given: Option<Given>,
 }
 
 /// Queries with the credentials of the order; without any, or if they are refused, with those
@@ -52,9 +55,9 @@ pub(super) async fn resolve(
     reference: &ImageReference,
     asked: &[Asked],
 ) -> Result<Resolved, RolloutError> {
-    let planned = |digest: Option<String>, platforms| Resolved {
-        image: PlannedImage { reference: reference.clone().with_default_tag().to_string(), digest },
-        platforms,
+    let planned = |digest: Option<String>, platforms| {
+        let reference = reference.clone().with_default_tag().to_string();
+        Resolved { image: PlannedImage { reference, digest, from: None }, platforms, given: None }
     };
     let named = reference.digest().map(ToString::to_string);
     let everywhere = asked.iter().all(|it| it.image.is_some() || it.facts.is_err());

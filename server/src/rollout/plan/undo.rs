@@ -212,7 +212,7 @@ impl Way<'_> {
                 OldImage::Gone => {
                     return refused(format!(
                         "the old container and its image {} ({}) are no longer on the host, and the \
-                         image did not come from a registry; load it there again",
+                         image did not come from a registry; send it there again (wharf image send), or load it",
                         old.image, old.image_id
                     ));
                 }

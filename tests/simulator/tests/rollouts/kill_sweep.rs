@@ -9,7 +9,7 @@ use wharf_server::rollout::spec::{Change, Dependents, Policy, Stopped};
 use crate::oracle::{Ending, ending, wrongs};
 use crate::recorder::Side;
 use crate::world::{
-    Cut, New, Old, Setting, World, policy, rolls_back, start_first, upgrade, whole,
+    Cut, New, Old, Setting, World, from_first, policy, rolls_back, start_first, upgrade, whole,
 };
 
 #[derive(Clone)]
@@ -35,6 +35,9 @@ impl Scenario {
 
     pub async fn begin(&self) -> World {
         let mut world = World::new(&self.settings).await;
+        if let Some(source) = &self.change.image_from {
+            world.give(source);
+        }
         world.order(self.change.clone(), self.policy.clone()).await;
         if self.undo {
             world.settle().await;
@@ -135,6 +138,15 @@ fn setting(old: Old, new: New) -> Setting {
 #[test]
 fn stop_first_forward() {
     Scenario::of(setting(Old::Running, New::Good), policy()).ends("Succeeded", "Committed");
+}
+
+/// The first host builds the image, which goes to the second one.
+#[test]
+fn an_image_from_a_host_forward() {
+    let mut scenario = Scenario::of(setting(Old::Running, New::Good), policy());
+    scenario.settings.push(setting(Old::Running, New::Good));
+    scenario.change = from_first();
+    scenario.ends("Succeeded", "Committed");
 }
 
 #[test]

@@ -11,6 +11,7 @@
 //! newer      pulling the image that a name now points to
 //! versions   whole rollouts with every version of the Engine API
 //! pulls      problems found while hosts pull images
+//! copies     images from one host to the others
 //! refused    what no plan takes on
 //! retries    what a second attempt finds and leaves
 //! downtime   the calls while nothing answers
@@ -24,6 +25,7 @@
 //! fleet      two hundred hosts
 //! ```
 
+mod copies;
 mod downtime;
 mod ended;
 mod faulty_engine;

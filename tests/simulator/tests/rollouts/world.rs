@@ -96,6 +96,11 @@ pub fn upgrade() -> Change {
     Change { image: Some(image), ..Change::default() }
 }
 
+/// The new image everywhere, from the first host and not from the registry.
+pub fn from_first() -> Change {
+    Change { image_from: Some(host(0)), ..upgrade() }
+}
+
 /// A container that is created where there is none.
 pub fn whole() -> Change {
     let body = json!({
@@ -148,6 +153,11 @@ impl World {
         }
     }
 
+    /// Gives a host the new image, as a build does. Returns its ID.
+    pub fn give(&self, host: &HostName) -> String {
+        setup::give(&self.engines[host], &self.settings[host])
+    }
+
     pub fn wrap(&self, wrap: Wrap) {
         self.hosts.wrap(wrap);
     }
@@ -155,6 +165,15 @@ impl World {
     /// Plans a rollout and writes it down. It is started by [`World::boot`].
     pub async fn order(&mut self, change: Change, policy: Policy) {
         let planned = self.planned(&self.recorder, &self.asked(change, policy.clone())).await;
+        let planned = planned.unwrap_or_else(|error| panic!("the plan is refused: {error}"));
+        self.write_down(planned, policy, None).await;
+    }
+
+    /// The same, on all hosts but one.
+    pub async fn order_without(&mut self, host: &HostName, change: Change, policy: Policy) {
+        let mut order = self.asked(change, policy.clone());
+        order.hosts.retain(|it| it.name != *host);
+        let planned = self.planned(&self.recorder, &order).await;
         let planned = planned.unwrap_or_else(|error| panic!("the plan is refused: {error}"));
         self.write_down(planned, policy, None).await;
     }

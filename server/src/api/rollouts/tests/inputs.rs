@@ -58,6 +58,29 @@ fn an_empty_policy_is_the_default_and_its_view_says_the_same() {
 }
 
 #[test]
+fn an_image_comes_from_a_host_only_where_it_can() {
+    let from = |host: &str, image: &str| v1::RolloutSpec {
+        image_from: host.to_owned(),
+        image: image.to_owned(),
+        ..spec("web")
+    };
+    assert!(wrong(&from("build1", "app:v2")).is_empty());
+    let digest = format!("app@sha256:{}", "1".repeat(64));
+    for (host, image) in [("No!", "app:v2"), ("build1", ""), ("build1", &*digest)] {
+        assert_eq!(wrong(&from(host, image)), ["spec.image_from"], "{host} {image}");
+    }
+    let never = v1::PullPolicy::Never.into();
+    let policy = Some(v1::RolloutPolicy { pull_policy: never, ..Default::default() });
+    let never = v1::RolloutSpec { policy, ..from("build1", "app:v2") };
+    assert_eq!(wrong(&never), ["spec.image_from"]);
+    let whole = v1::WholeContainer {
+        spec: Some(v1::ContainerSpec { image: "app:v2".to_owned(), ..Default::default() }),
+        engine: None,
+    };
+    assert!(wrong(&v1::RolloutSpec { whole: Some(whole), ..from("build1", "") }).is_empty());
+}
+
+#[test]
 fn amounts_that_make_no_sense_are_named() {
     type Set = fn(&mut v1::RolloutPolicy, String);
     let fields: [(&str, Set); 4] = [

@@ -65,7 +65,7 @@ fn fleet(hosts: impl IntoIterator<Item = (&'static str, Found)>) -> BTreeMap<Hos
 
 fn planned(policy: &Policy, hosts: &BTreeMap<HostName, Found>) -> Result<Plan, Vec<Refusal>> {
     let digest = Some("sha256:2".to_owned());
-    let image = Some(PlannedImage { reference: "app:v2".to_owned(), digest });
+    let image = Some(PlannedImage { reference: "app:v2".to_owned(), digest, from: None });
     plan(&Input { container: &"web".parse().unwrap(), policy, image, hosts, first: &[] })
 }
 

@@ -83,6 +83,7 @@ fn settings_come_over_what_is_left_and_the_patch_over_all() {
         unset: vec!["env.A".to_owned()],
         merge_patch: Some(json!({"HostConfig": {"CpuShares": 5, "Binds": null}, "User": "u"})),
         whole: None,
+        image_from: None,
     };
     let recreated = made(&old(full(), json!({})), &host(41), &change);
     let body = &recreated.body;

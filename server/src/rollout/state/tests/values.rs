@@ -50,7 +50,7 @@ pub fn plan(waves: &[&[&str]]) -> Plan {
         waves.iter().flatten().map(|name| (name.clone(), host_plan(TargetKind::Replace))).collect();
     Plan {
         container: "web".parse().unwrap(),
-        image: Some(PlannedImage { reference: "app:v2".to_owned(), digest: None }),
+        image: Some(PlannedImage { reference: "app:v2".to_owned(), digest: None, from: None }),
         waves,
         hosts,
         warnings: Vec::new(),

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tempfile::TempDir;
 use wharf_server::domain::{HostName, Reason, RegistryHost, RegistryLogin};
-use wharf_server::engine::Engine;
+use wharf_server::engine::{Engine, UploadSpace};
 use wharf_server::rollout::hosts::{Hosts, HttpProbe, ProbeTarget};
 use wharf_server::rollout::model::Trouble;
 use wharf_simulator::SimEngine;
@@ -16,12 +17,15 @@ pub type Wrap = Arc<dyn Fn(SimEngine) -> Arc<dyn Engine> + Send + Sync>;
 
 pub struct SimHosts {
     engines: BTreeMap<HostName, SimEngine>,
+    /// For images on their way from one host to others.
+    uploads: TempDir,
     wrap: Mutex<Option<Wrap>>,
 }
 
 impl SimHosts {
     pub fn new(engines: BTreeMap<HostName, SimEngine>) -> Self {
-        Self { engines, wrap: Mutex::default() }
+        let uploads = tempfile::tempdir().expect("a directory");
+        Self { engines, uploads, wrap: Mutex::default() }
     }
 
     pub fn wrap(&self, wrap: Wrap) {
@@ -43,6 +47,10 @@ impl Hosts for SimHosts {
 
     fn published_at(&self, host: &HostName) -> Option<String> {
         self.engines.contains_key(host).then(|| host.to_string())
+    }
+
+    fn upload_space(&self) -> UploadSpace {
+        UploadSpace::new(self.uploads.path().to_owned(), 1 << 30)
     }
 
     async fn login(&self, _: &RegistryHost) -> Option<Arc<RegistryLogin>> {

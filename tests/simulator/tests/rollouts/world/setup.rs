@@ -1,5 +1,6 @@
 //! The state of the hosts before a rollout, and the behavior of the new image there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -98,19 +99,27 @@ pub fn dependent(number: usize) -> String {
 pub fn publish(registries: &Registries) {
     registries.add(REGISTRY, SimRegistry::open());
     let every = [New::Good, New::Ends, New::NoStart, New::Slow, New::Dies, New::Unhealthy];
-    let build = |new: New| {
-        let image = image("v2", new).behaviour(behaviour(new));
-        let check = json!({"Test": ["CMD", "check"], "Interval": 500_000_000, "Retries": 1});
-        let image = if new == New::Unhealthy { image.config("Healthcheck", check) } else { image };
-        image.build()
-    };
-    let new: Vec<_> = every.into_iter().map(build).collect();
+    let new: Vec<_> = every.into_iter().map(new_image).collect();
     registries.with(REGISTRY, |registry| registry.publish_index("app", "v2", &new));
     let good = |new: New| image("v3", new).behaviour(behaviour(New::Good)).build();
     let newest: Vec<_> = every.into_iter().map(good).collect();
     registries.with(REGISTRY, |registry| registry.publish_index("app", "v3", &newest));
     // What the tag of the old image means by now.
     registries.with(REGISTRY, |registry| registry.publish_index("app", "v1", &new));
+}
+
+/// The new image as it behaves on such a host.
+fn new_image(new: New) -> Arc<ImageContent> {
+    let image = image("v2", new).behaviour(behaviour(new));
+    let check = json!({"Test": ["CMD", "check"], "Interval": 500_000_000, "Retries": 1});
+    let image = if new == New::Unhealthy { image.config("Healthcheck", check) } else { image };
+    image.build()
+}
+
+/// Gives a host the new image without the registry. Returns its ID.
+pub fn give(engine: &SimEngine, setting: &Setting) -> String {
+    let image = new_image(setting.new);
+    engine.host().with(|model, _| model.load(&format!("{REGISTRY}/app:v2"), &image))
 }
 
 /// An Engine with the old image and containers.

@@ -84,12 +84,12 @@ fn wrong(host: &HostName, call: &Call, recorder: &Recorder) -> Option<String> {
         return Some(format!("{what}: the rollout has ended"));
     }
     let full = call.subject.len() == 64 && call.subject.bytes().all(|it| it.is_ascii_hexdigit());
-    if !full && !matches!(call.operation, O::Create | O::Pull | O::Tag) {
+    if !full && !matches!(call.operation, O::Create | O::Pull | O::LoadImages | O::Tag) {
         return Some(format!("{what}: not by its full ID"));
     }
     let (step, work) = seen.doing(host);
     let legal: &[O] = match (step, work) {
-        (_, Some(Work::Pull)) => &[O::Pull, O::Tag],
+        (_, Some(Work::Pull)) => &[O::Pull, O::LoadImages, O::Tag],
         (Some(Step::Create | Step::CreateTwin), _) => &[O::Create, O::ConnectNetwork],
         (Some(Step::Drain | Step::Verify | Step::Gate | Step::Monitor), _) => &[O::Exec],
         (Some(Step::StopOld | Step::StopNew), _) => &[O::Stop],
