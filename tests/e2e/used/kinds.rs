@@ -44,9 +44,8 @@ async fn an_image_of_several_platforms_is_compared(kind: EngineKind) -> anyhow::
     let alone = Told::by(&server, check(hosts(&["one"]))).await?;
     if kind.is_podman() {
         assert_eq!(alone.comparison("one", &stage.name)?, RegistryComparison::Failed);
-        let output =
-            stage.cli.run(&["image", "used", "--check", "-H", "one", "--container", &stage.name]);
-        let output = output.await?.expect(1)?;
+        let check = ["image", "used", "--check", "-H", "one", "--container", &stage.name];
+        let output = stage.cli.run(&check).await?.expect(1)?;
         for part in [
             several.as_str(),
             "ENGINE_UNSUPPORTED",
