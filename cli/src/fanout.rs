@@ -31,6 +31,11 @@ pub trait Observer<E> {
     fn outcome(&mut self, _host: &str, _outcome: &HostOutcome) {}
     /// About once a second.
     fn tick(&mut self) {}
+    /// Whether payloads about all hosts follow the last outcome, so that the call is over only with its
+    /// summary.
+    fn waits_for_summary(&self) -> bool {
+        false
+    }
     /// Whether the rest is not needed.
     fn is_done(&self) -> bool {
         false
@@ -55,6 +60,8 @@ pub struct CallReport {
     pub cordoned: Vec<String>,
     /// The outcome of each host that ended.
     pub outcomes: BTreeMap<String, HostOutcome>,
+    /// Whether the last message came.
+    pub has_summary: bool,
     /// The status after the last message.
     pub end: Option<Status>,
 }
@@ -67,10 +74,12 @@ impl Report {
 }
 
 impl CallReport {
-    /// Whether every host got its outcome.
-    fn is_settled(&self) -> bool {
+    /// Whether every host got its outcome, and the call its summary if that is awaited.
+    fn is_settled(&self, waits_for_summary: bool) -> bool {
+        let is_complete = |hosts: &Vec<String>| hosts.len() == self.outcomes.len();
         self.end.is_some()
-            || self.hosts.as_ref().is_some_and(|hosts| hosts.len() == self.outcomes.len())
+            || (self.hosts.as_ref().is_some_and(is_complete)
+                && (self.has_summary || !waits_for_summary))
     }
 
     /// Hosts that never got an outcome, so that their state is unknown.
@@ -105,6 +114,7 @@ pub async fn read<M: FanoutResponse>(
     tokio::pin!(expired);
     let settled = tokio::time::sleep(GRACE);
     tokio::pin!(settled);
+    let waits_for_summary = observer.waits_for_summary();
     let mut ticks = tokio::time::interval(TICK);
     ticks.reset();
     while !observer.is_done() {
@@ -116,7 +126,7 @@ pub async fn read<M: FanoutResponse>(
                 }
                 None => break,
             },
-            () = &mut settled, if report.calls.iter().all(CallReport::is_settled) => break,
+            () = &mut settled, if report.calls.iter().all(|it| it.is_settled(waits_for_summary)) => break,
             _ = ticks.tick() => observer.tick(),
             () = &mut expired => {
                 for call in &mut report.calls {
@@ -154,9 +164,10 @@ fn take<M: FanoutResponse>(
             call.outcomes.insert(host, outcome);
         }
         (host, Some(Envelope::Payload(event))) => observer.payload(&host, event),
-        // The outcomes already contain what the summary counts, and a newer server may send more
-        // than this version understands.
-        (_, Some(Envelope::Summary(_) | Envelope::Heartbeat) | None) => {}
+        // The outcomes already contain what it counts.
+        (_, Some(Envelope::Summary(_))) => call.has_summary = true,
+        // A newer server may send more than this version understands.
+        (_, Some(Envelope::Heartbeat) | None) => {}
     }
 }
 

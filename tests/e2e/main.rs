@@ -39,3 +39,4 @@ mod stats;
 mod support;
 mod testbed_works;
 mod tls;
+mod used;

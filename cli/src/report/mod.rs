@@ -7,6 +7,7 @@
 //! - [`logs`]: logs of containers.
 //! - [`stats`]: what containers use.
 //! - [`transfers`]: pull, push, and create, with progress.
+//! - [`used`]: which image runs where.
 
 pub mod actions;
 pub mod builds;
@@ -15,6 +16,7 @@ pub mod listing;
 pub mod logs;
 pub mod stats;
 pub mod transfers;
+pub mod used;
 
 use tonic::Code;
 use tonic_types::pb;

@@ -12,6 +12,7 @@ pub mod rollouts;
 pub mod stats;
 pub mod system;
 pub mod units;
+pub mod used;
 
 use std::collections::BTreeMap;
 

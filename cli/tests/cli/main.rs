@@ -14,6 +14,7 @@ mod signals;
 mod stats;
 mod terminal;
 mod transfers;
+mod used;
 mod writes;
 
 use std::ffi::OsStr;

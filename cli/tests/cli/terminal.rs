@@ -183,3 +183,24 @@ fn a_rollout_of_many_hosts_fits_the_terminal() {
     }
     assert!(!seen.contains("web150"), "{seen}");
 }
+
+#[test]
+fn which_image_runs_where_fits_a_narrow_terminal() {
+    use wharf::v1::{ListUsedImagesResponse, RegistryComparison};
+    let hosts: Vec<_> = (10..40).map(|number| format!("web{number}")).collect();
+    let hosts: Vec<_> = hosts.iter().map(String::as_str).collect();
+    let users = |host: &&str| crate::used::user(host, RegistryComparison::Newer);
+    let mut reply = Reply::started::<ListUsedImagesResponse>(&hosts);
+    for host in &hosts {
+        reply = reply.ok(host, false);
+    }
+    let image = crate::used::image(hosts.iter().map(users).collect(), false);
+    let server = Server::start([("ListUsedImages", reply.payload("", image).done())]);
+    for arguments in [&["image", "used"][..], &["rollout", "plan", "--newer"]] {
+        let seen = run(&server, 72, arguments, |_| {});
+        let lines: Vec<_> = seen.lines().take(2).collect();
+        assert!(lines.iter().all(|line| line.chars().count() <= 72), "{seen}");
+        assert!(lines[1].contains("web10, web") && lines[1].contains('…'), "{seen}");
+        assert!(lines[1].contains("111111111111"), "{seen}");
+    }
+}

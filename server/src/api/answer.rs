@@ -50,15 +50,16 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The stream. It ends with UNAVAILABLE when `stopping` is cancelled, which tells the caller
+    /// The stream; `closing` is about all hosts, and read after the last outcome. It ends with UNAVAILABLE when `stopping` is cancelled, which tells the caller
     /// that the server is stopping, not that the hosts failed.
     pub fn stream<R: FanoutResponse>(
         self,
         parts: BoxStream<'static, Part<R>>,
+        closing: BoxStream<'static, R::Event>,
         stopping: CancellationToken,
     ) -> impl Stream<Item = Result<R, Status>> + Send + use<R> {
-        let state =
-            State { answer: self, parts, stopping, tally: Tally::default(), next: Next::Started };
+        let (tally, next) = (Tally::default(), Next::Started);
+        let state = State { answer: self, parts, closing, stopping, tally, next };
         futures_util::stream::unfold(state, |mut state| async move {
             state.next().await.map(|item| (item, state))
         })
@@ -68,6 +69,7 @@ impl Answer {
 struct State<R: FanoutResponse> {
     answer: Answer,
     parts: BoxStream<'static, Part<R>>,
+    closing: BoxStream<'static, R::Event>,
     stopping: CancellationToken,
     tally: Tally,
     next: Next,
@@ -76,6 +78,7 @@ struct State<R: FanoutResponse> {
 enum Next {
     Started,
     Parts,
+    Closing,
     Status,
     End,
 }
@@ -108,9 +111,16 @@ impl<R: FanoutResponse> State<R> {
                 let cordoned = names(&self.answer.cordoned);
                 let operation_id = self.answer.operation_id.clone();
                 let started = v1::FanoutStarted { hosts, operation_id, cordoned };
-                Some(Ok(R::from_envelope(String::new(), Envelope::Started(started))))
+                Some(Ok(of_call(Envelope::Started(started))))
             }
-            Next::Parts => Some(self.part().await),
+            Next::Parts => match self.part().await {
+                Some(message) => Some(message),
+                None => {
+                    self.next = Next::Closing;
+                    Some(self.close().await)
+                }
+            },
+            Next::Closing => Some(self.close().await),
             Next::Status => {
                 self.next = Next::End;
                 self.tally.problem(&self.answer).map(|problem| Err(problem.into()))
@@ -119,7 +129,8 @@ impl<R: FanoutResponse> State<R> {
         }
     }
 
-    async fn part(&mut self) -> Result<R, Status> {
+    /// The next message of a host; `None` after the last outcome.
+    async fn part(&mut self) -> Option<Result<R, Status>> {
         let silence = Instant::now() + HEARTBEAT_AFTER;
         // Don't wait until the channel closes: work that continues without its caller keeps it
         // open.
@@ -128,20 +139,37 @@ impl<R: FanoutResponse> State<R> {
                 biased;
                 () = self.stopping.cancelled() => {
                     self.next = Next::End;
-                    return Err(stopping().into());
+                    return Some(Err(stopping().into()));
                 }
                 part = self.parts.next() => match part.map(|part| self.message(part)) {
-                    Some(Some(message)) => return Ok(message),
+                    Some(Some(message)) => return Some(Ok(message)),
                     Some(None) => {}
                     None => break,
                 },
-                () = sleep_until(silence) => {
-                    return Ok(R::from_envelope(String::new(), Envelope::Heartbeat));
-                }
+                () = sleep_until(silence) => return Some(Ok(of_call(Envelope::Heartbeat))),
             }
         }
-        self.next = Next::Status;
-        Ok(R::from_envelope(String::new(), Envelope::Summary(self.tally.summary)))
+        None
+    }
+
+    /// The next message about all hosts, or the summary.
+    async fn close(&mut self) -> Result<R, Status> {
+        let silence = Instant::now() + HEARTBEAT_AFTER;
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => {
+                self.next = Next::End;
+                Err(stopping().into())
+            }
+            event = self.closing.next() => Ok(of_call(match event {
+                Some(event) => Envelope::Payload(event),
+                None => {
+                    self.next = Next::Status;
+                    Envelope::Summary(self.tally.summary)
+                }
+            })),
+            () = sleep_until(silence) => Ok(of_call(Envelope::Heartbeat)),
+        }
     }
 
     /// The message of a part. `None` after the host's outcome: work that exceeded its time limit
@@ -168,6 +196,11 @@ impl<R: FanoutResponse> State<R> {
         }
         Some(R::from_envelope(host, envelope))
     }
+}
+
+/// A message that is about no single host.
+fn of_call<R: FanoutResponse>(envelope: Envelope<R::Event>) -> R {
+    R::from_envelope(String::new(), envelope)
 }
 
 /// The problem of every call that the end of the server cuts short.

@@ -23,6 +23,8 @@ const LONGEST_DURATION: u64 = 315_576_000_000;
 
 /// Maximum bytes of the filters of a call. They are sent in the request line, escaped.
 const LONGEST_FILTERS: usize = 8192;
+/// Longest labels by which containers are found, in bytes. All are sent in the request line.
+const LONGEST_LABELS: usize = 4096;
 /// Longest arguments of `ps`, in bytes.
 const LONGEST_PS_ARGS: usize = 1000;
 
@@ -128,6 +130,22 @@ pub fn select_problem(error: &SelectError) -> Problem {
 /// The field `containers`: names or IDs, at least one, without duplicates.
 pub fn container_refs(violations: &mut Violations, names: &[String]) -> Vec<ContainerRef> {
     each_name(violations, "containers", names, ContainerRef::parse)
+}
+
+/// The field `labels`: labels by which containers are found, each `KEY` or `KEY=VALUE`.
+pub fn container_labels(violations: &mut Violations, labels: &[String]) -> Vec<String> {
+    if labels.iter().map(String::len).sum::<usize>() > LONGEST_LABELS {
+        let problem = format!("must not be longer than {LONGEST_LABELS} bytes together");
+        violations.add("labels", problem);
+    }
+    for (index, label) in labels.iter().enumerate() {
+        let key = label.split('=').next().unwrap_or_default();
+        if key.trim().is_empty() || label.contains(char::is_control) {
+            let problem = "must be KEY or KEY=VALUE, on one line";
+            violations.add(format!("labels[{index}]"), problem);
+        }
+    }
+    labels.to_vec()
 }
 
 /// The field `images`: references or IDs, at least one, without duplicates.

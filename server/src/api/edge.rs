@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::Either;
+use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
@@ -239,6 +240,24 @@ impl Edge {
         W: Fn(HostCall<EventOf<T>>, Arc<O>) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Done, HostError>> + Send + 'static,
     {
+        self.run_then(call, order, work, futures_util::stream::empty().boxed()).await
+    }
+
+    /// The same, and then what is said about all hosts: `closing` is read after the last outcome. Only
+    /// for calls that change nothing: it is not recorded.
+    pub async fn run_then<T, O, W, F>(
+        &self,
+        call: FanoutCall<T>,
+        order: O,
+        work: W,
+        closing: BoxStream<'static, EventOf<T>>,
+    ) -> Answered<T>
+    where
+        T: FanoutRequest,
+        O: Send + Sync + 'static,
+        W: Fn(HostCall<EventOf<T>>, Arc<O>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<Done, HostError>> + Send + 'static,
+    {
         let snapshot = self.inventory.snapshot();
         let mut cordoned = Vec::new();
         let mut select = || {
@@ -269,7 +288,7 @@ impl Edge {
         let parts = futures_util::stream::iter(recorded.into_iter().map(Part::Recorded))
             .chain(ReceiverStream::new(live).map(Part::Live))
             .boxed();
-        Ok(Response::new(Box::pin(answer.stream(parts, self.stopping.clone()))))
+        Ok(Response::new(Box::pin(answer.stream(parts, closing, self.stopping.clone()))))
     }
 }
 
@@ -313,6 +332,15 @@ impl<T> FanoutCall<T> {
     pub fn all_at_once(mut self) -> Self {
         self.options.max_parallel = usize::MAX;
         self
+    }
+
+    /// Leaves half of the caller's time for what is done after the hosts. Returns when that ends; `None`
+    /// without a deadline.
+    pub fn halve_time(&mut self) -> Option<Instant> {
+        let end = self.options.caller_deadline?;
+        let now = Instant::now();
+        self.options.caller_deadline = Some(now + end.saturating_duration_since(now) / 2);
+        Some(end)
     }
 
     /// Maximum time that work continues without a caller.

@@ -1,9 +1,11 @@
-//! `ImageService`: images on many hosts. Archives of images are in `save`, `load`, and `send`.
+//! `ImageService`: images on many hosts. Archives of images are in `save`, `load`, and `send`; which
+//! image runs where in `used`.
 
 mod arrived;
 mod load;
 mod save;
 mod send;
+mod used;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +44,7 @@ struct Identified {
 #[tonic::async_trait]
 impl ImageService for Images {
     type ListImagesStream = ResponseStream<v1::ListImagesResponse>;
+    type ListUsedImagesStream = ResponseStream<v1::ListUsedImagesResponse>;
     type PullImageStream = ResponseStream<v1::PullImageResponse>;
     type PushImageStream = ResponseStream<v1::PushImageResponse>;
     type TagImageStream = ResponseStream<v1::TagImageResponse>;
@@ -74,6 +77,13 @@ impl ImageService for Images {
             Ok(Done::UNCHANGED)
         })
         .await
+    }
+
+    async fn list_used_images(
+        &self,
+        request: Request<v1::ListUsedImagesRequest>,
+    ) -> Result<Response<Self::ListUsedImagesStream>, Status> {
+        used::list(&self.0, &request).await
     }
 
     async fn pull_image(

@@ -214,6 +214,19 @@ impl ErrorKind {
         )
     }
 
+    /// Whether a question for a registry ended with its host: the registry was not asked, or its answer
+    /// was lost, so that another host may still learn it.
+    #[must_use]
+    pub fn leaves_registry_unasked(self) -> bool {
+        self.is_without_connection() || self == Self::ConnectionLost || self.is_unknown_to_engine()
+    }
+
+    /// Whether the Engine does not have what was asked for, such as Podman, which asks no registry.
+    #[must_use]
+    pub fn is_unknown_to_engine(self) -> bool {
+        matches!(self, Self::Unsupported | Self::EndpointNotFound)
+    }
+
     /// The reason for this kind in docs/errors.md.
     #[must_use]
     pub fn reason(self) -> Reason {

@@ -7,17 +7,19 @@ use std::io::{self, Read, Seek, SeekFrom};
 use serde::Deserialize;
 
 use super::classify::one_line;
+use super::operation::SAVE_IMAGES;
 use super::wire::null_to_default;
+use super::{EngineError, ErrorKind};
 
 /// Bytes at the start that tell whether something is an archive.
 pub const ARCHIVE_START: usize = 512;
 /// A record of a tar archive.
-const RECORD: u64 = 512;
+const RECORD: usize = 512;
 /// Bytes of an archive that are read at most, beside its files: headers and lists. An archive with a
 /// thousand layers has less, and an Engine that sends more must not fill the memory.
 const MOST_READ: usize = 16 << 20;
 /// Bytes at the end in which an Engine may say why there is no more.
-const COMPLAINT: u64 = 4 << 10;
+const COMPLAINT: usize = 4 << 10;
 
 /// The starts of compressed archives that Engines read: gzip, bzip2, xz, zstd.
 const COMPRESSED: [&[u8]; 4] = [b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"];
@@ -127,20 +129,50 @@ fn config_digest(path: &str) -> Option<String> {
     is_digest.then(|| format!("sha256:{digits}"))
 }
 
-/// An archive ends with a record of zeros.
 fn check_end(archive: &mut (impl Read + Seek)) -> Result<(), String> {
     let unreadable = |error: io::Error| format!("it cannot be read: {error}");
     let length = archive.seek(SeekFrom::End(0)).map_err(unreadable)?;
-    let from = length.saturating_sub(COMPLAINT);
+    let from = length.saturating_sub(COMPLAINT as u64);
     archive.seek(SeekFrom::Start(from)).map_err(unreadable)?;
-    let mut end = Vec::new();
-    archive.take(COMPLAINT).read_to_end(&mut end).map_err(unreadable)?;
-    let zeros = usize::try_from(RECORD).unwrap_or(usize::MAX);
-    let is_whole = length > 0 && length.is_multiple_of(RECORD);
-    if is_whole && end.iter().rev().take(zeros).all(|byte| *byte == 0) {
-        return Ok(());
+    let mut end = ArchiveEnd { length: from, last: Vec::new() };
+    archive.take(COMPLAINT as u64).read_to_end(&mut end.last).map_err(unreadable)?;
+    end.length = length;
+    end.check()
+}
+
+/// The error of an archive from an Engine with this problem.
+pub(super) fn invalid_archive(problem: &str) -> EngineError {
+    let message = format!("the archive of the image is not valid: {problem}");
+    EngineError::new(ErrorKind::BadAnswer, SAVE_IMAGES.name, message)
+}
+
+/// The end of an archive that goes by.
+#[derive(Debug, Default)]
+pub(super) struct ArchiveEnd {
+    length: u64,
+    last: Vec<u8>,
+}
+
+impl ArchiveEnd {
+    /// Takes notice of the next bytes.
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        self.length += bytes.len() as u64;
+        self.last.extend_from_slice(&bytes[bytes.len().saturating_sub(COMPLAINT)..]);
+        self.last.drain(..self.last.len().saturating_sub(COMPLAINT));
     }
-    Err(complaint(&end).unwrap_or_else(|| "it ends in the middle".to_owned()))
+
+    /// An archive ends with a record of zeros.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not complete.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let is_whole = self.length > 0 && self.length.is_multiple_of(RECORD as u64);
+        if is_whole && self.last.iter().rev().take(RECORD).all(|byte| *byte == 0) {
+            return Ok(());
+        }
+        Err(complaint(&self.last).unwrap_or_else(|| "it ends in the middle".to_owned()))
+    }
 }
 
 /// What the Engine appended.

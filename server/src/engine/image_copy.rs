@@ -10,9 +10,9 @@ use std::sync::Arc;
 use tokio::sync::{OnceCell, mpsc, watch};
 use tokio_util::task::TaskTracker;
 
-use super::image_archive::image_ids;
+use super::image_archive::{image_ids, invalid_archive};
 use super::image_arrival::{afterwards, facts_of, find, id_name, platform_of};
-use super::operation::{LOAD_IMAGES, SAVE_IMAGES};
+use super::operation::LOAD_IMAGES;
 use super::wire::ImageFacts;
 use super::{
     Arrival, Delivered, Engine, EngineError, ErrorKind, ImageIdentity, ProgressSink, Result,
@@ -271,10 +271,7 @@ async fn read_archive(
             || format!("it has another image than {id}, so the name of the image has moved");
         if ids.contains(id) { Ok(ids) } else { Err(other()) }
     });
-    let ids = ids.map_err(|problem| {
-        let message = format!("the archive of the image is not valid: {problem}");
-        EngineError::new(ErrorKind::BadAnswer, SAVE_IMAGES.name, message)
-    })?;
+    let ids = ids.map_err(|problem| invalid_archive(&problem))?;
     writer.finish();
     Ok(ids)
 }

@@ -289,6 +289,8 @@ impl ImageManifests {
 pub(super) struct Descriptor {
     #[serde(default, deserialize_with = "null_to_default")]
     pub(super) digest: String,
+    #[serde(default, rename = "mediaType", deserialize_with = "null_to_default")]
+    pub(super) media_type: String,
 }
 
 /// What is read of `GET /version`.

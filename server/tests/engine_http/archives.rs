@@ -133,12 +133,31 @@ async fn save(server: &Server) -> (Result<(), EngineError>, Vec<u8>) {
 
 #[tokio::test]
 async fn an_archive_is_passed_on_and_one_without_its_end_is_none() {
-    let whole = || vec![chunked_head(200), chunk("abc"), chunk("def"), last_chunk()];
+    // What is checked is its end.
+    let zeros = "\0".repeat(1020);
+    let whole = move || vec![chunked_head(200), chunk("abcd"), chunk(&zeros), last_chunk()];
     let server = Server::engine(move |_: &Request| whole()).await;
     let (result, archive) = save(&server).await;
-    assert_eq!((result, &*archive), (Ok(()), &b"abcdef"[..]));
+    assert_eq!((result, archive.len(), &archive[..5]), (Ok(()), 1024, &b"abcd\0"[..]));
     let line = &server.lines()[0];
     assert!(line.starts_with("GET /v1.41/images/get?names=app%3Av1&names=r.io%3A5000"), "{line}");
+
+    let broken = "{\"message\":\"write /x: input/output error\"}";
+    for (sent, problem) in [
+        (None, "it ends in the middle"),
+        (Some("this is not an archive".to_owned()), "it ends in the middle"),
+        (Some("x".repeat(1024)), "it ends in the middle"),
+        (Some("x".repeat(1024) + broken), "the Engine says: write /x: input/output error"),
+    ] {
+        let end = move || {
+            let middle = sent.iter().map(|text| chunk(text));
+            [chunked_head(200)].into_iter().chain(middle).chain([last_chunk()]).collect::<Vec<_>>()
+        };
+        let server = Server::engine(move |_: &Request| end()).await;
+        let error = save(&server).await.0.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BadAnswer);
+        assert!(error.message.ends_with(problem), "{error}");
+    }
 
     let cut = || vec![chunked_head(200), chunk("abc"), Step::Close];
     let server = Server::engine(move |_: &Request| cut()).await;

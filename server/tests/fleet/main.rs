@@ -29,5 +29,6 @@ mod status;
 mod stopping;
 mod support;
 mod unknown_fields;
+mod used;
 mod web;
 mod writes;

@@ -12,6 +12,7 @@ pub mod remove;
 pub mod save;
 pub mod send;
 pub mod tag;
+pub mod used;
 
 use crate::app::App;
 use crate::exit::Failure;
@@ -22,6 +23,8 @@ pub enum Command {
     /// List images
     #[command(alias = "list")]
     Ls(list::Args),
+    /// Show which image runs where, and which hosts differ
+    Used(used::Args),
     /// Build an image from a Dockerfile
     Build(build::Args),
     /// Pull an image
@@ -50,6 +53,7 @@ pub enum Command {
 pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
     match command {
         Command::Ls(args) => list::run(app, args).await,
+        Command::Used(args) => used::run(app, args).await,
         Command::Build(args) => build::run(app, args).await,
         Command::Pull(args) => pull::run(app, args).await,
         Command::Push(args) => push::run(app, args).await,

@@ -1,6 +1,7 @@
 //! `wharf rollout …`: rolling upgrades.
 //!
 //! - [`start`]: start, plan, and restart, from flags ([`policy`]) and files ([`merge`]).
+//! - [`newer`]: `plan --newer`, what could be upgraded.
 //! - [`follow`]: follows a rollout, drawn by [`screen`]; start, undo, and watch end there.
 //! - [`steer`]: pause, resume, promote, and abort, with [`settle`] for `--wait`; [`undo`]; [`list`]: ls
 //!   and history; [`show`]. [`terms`]: conditions and annotations of a new rollout.
@@ -8,6 +9,7 @@
 mod follow;
 mod list;
 mod merge;
+mod newer;
 mod policy;
 mod screen;
 mod settle;

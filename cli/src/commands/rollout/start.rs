@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use wharf::v1::{
-    ContainerSpec, CreateRolloutRequest, CreateRolloutResponse, HostSelector, PlanRolloutRequest,
-    RegistryCredentials, Rollout, RolloutPlan, RolloutSpec, WholeContainer,
+    ContainerSpec, CreateRolloutRequest, CreateRolloutResponse, HostSelector,
+    ListUsedImagesRequest, PlanRolloutRequest, RegistryCredentials, Rollout, RolloutPlan,
+    RolloutPolicy, RolloutSpec, WholeContainer,
 };
 
 use super::policy::PolicyFlags;
 use super::terms::TermFlags;
-use super::{PLANNING, follow, merge, missing_rollout};
+use super::{PLANNING, follow, merge, missing_rollout, newer};
 use crate::app::{App, Connection};
 use crate::commands::request_id;
 use crate::credentials;
@@ -40,6 +41,18 @@ Examples:
 Exit status: 0 every host is on the new version; 1 failed, paused by its policy, rolled back, or
 aborted; 2 refused or no connection; 130 Ctrl-C.";
 
+const PLAN_NOTES: &str = "\
+With --newer, the plan is of no single rollout: it lists what could be upgraded, on every host unless -H, -l, or
+--exclude select some.
+
+Examples:
+  wharf rollout plan web --image registry/app:v2 -l role=web
+  wharf rollout plan --newer
+  wharf rollout plan --newer web -l role=web
+
+Exit status: 0 the rollout can start, or the list is complete; 1 with --newer, some host or registry
+failed; 2 refused or no connection.";
+
 /// Arguments of `wharf rollout start`.
 #[derive(clap::Args)]
 #[command(after_help = NOTES, disable_help_flag = true)]
@@ -55,11 +68,12 @@ pub struct StartArgs {
 
 /// Arguments of `wharf rollout plan`.
 #[derive(clap::Args)]
-#[command(
-    after_help = "Exit status: 0 the rollout can start; 2 refused or no connection.",
-    disable_help_flag = true
-)]
+#[command(after_help = PLAN_NOTES, disable_help_flag = true)]
 pub struct PlanArgs {
+    /// List the running containers whose tag names another image in the registry now, and what it is;
+    /// CONTAINER and --label select containers
+    #[arg(long)]
+    newer: bool,
     #[command(flatten)]
     what: What,
 }
@@ -154,9 +168,46 @@ pub async fn start(app: &App, args: StartArgs) -> Result<(), Failure> {
 
 /// Shows the plan.
 pub async fn plan(app: &App, args: PlanArgs) -> Result<(), Failure> {
+    if args.newer {
+        return newer::list(app, filter(app, args.what)?).await;
+    }
     let policy = args.what.policy.clone();
     let spec = spec(app, args.what)?;
     only_plan(app, spec, &policy).await
+}
+
+/// The containers of `--newer`; every flag that describes a rollout is refused.
+fn filter(app: &App, mut what: What) -> Result<ListUsedImagesRequest, Failure> {
+    let labels = std::mem::take(&mut what.settings.label);
+    let mut policy = RolloutPolicy::default();
+    what.policy.over(&mut policy);
+    let settings = what.settings.spec(
+        String::new(),
+        what.command,
+        |path| std::fs::read(path),
+        |name| std::env::var(name).ok(),
+    )?;
+    let describes_rollout = settings != ContainerSpec::default()
+        || policy != RolloutPolicy::default()
+        || what.image.is_some()
+        || what.file.is_some()
+        || what.whole
+        || what.merge_patch.is_some()
+        || !what.unset.is_empty();
+    if describes_rollout {
+        return Err(Failure::usage(
+            "--newer lists what could be upgraded; use only CONTAINER, --label, and hosts with it",
+        ));
+    }
+    let hosts = what.hosts.args(app);
+    Ok(ListUsedImagesRequest {
+        targets: Some(hosts.select(Access::Read)?),
+        fanout: Some(hosts.options()),
+        containers: what.container.into_iter().collect(),
+        labels,
+        check_registry: true,
+        ..ListUsedImagesRequest::default()
+    })
 }
 
 /// Recreates a container with its current settings.
@@ -362,16 +413,22 @@ fn spec(app: &App, what: What) -> Result<RolloutSpec, Failure> {
     Ok(spec)
 }
 
+impl Hosts {
+    /// These hosts, or those before the verb.
+    fn args(&self, app: &App) -> TargetArgs {
+        app.targets(&TargetArgs {
+            host: self.host.clone(),
+            selector: self.selector.clone(),
+            all_hosts: self.all_hosts,
+            exclude: self.exclude.clone(),
+            ..TargetArgs::default()
+        })
+    }
+}
+
 /// The hosts of the flags, or else those of the file; hosts to exclude are combined.
 fn targets(app: &App, flags: &Hosts, file: Option<HostSelector>) -> Result<HostSelector, Failure> {
-    let flags = TargetArgs {
-        host: flags.host.clone(),
-        selector: flags.selector.clone(),
-        all_hosts: flags.all_hosts,
-        exclude: flags.exclude.clone(),
-        ..TargetArgs::default()
-    };
-    let flags = app.targets(&flags);
+    let flags = flags.args(app);
     let chosen = !flags.host.is_empty() || flags.selector.is_some() || flags.all_hosts;
     match file {
         Some(mut file) if !chosen => {

@@ -23,7 +23,8 @@ fn call(
         mutates: false,
         cordoned: Vec::new(),
     };
-    (events, answer.stream(ReceiverStream::new(parts).boxed(), stopping.clone()))
+    let closing = futures_util::stream::empty().boxed();
+    (events, answer.stream(ReceiverStream::new(parts).boxed(), closing, stopping.clone()))
 }
 
 fn outcome(host: &str) -> Part<Response> {
@@ -123,7 +124,10 @@ async fn the_last_outcome_ends_the_stream_although_work_goes_on() {
     };
     let parts = ReceiverStream::new(receiver).boxed();
     // The sender lives on, as that of work without a caller does.
-    let messages: Vec<_> = answer.stream(parts, CancellationToken::new()).collect().await;
+    let messages: Vec<_> = answer
+        .stream(parts, futures_util::stream::empty().boxed(), CancellationToken::new())
+        .collect()
+        .await;
     let (status, messages) = messages.split_last().unwrap();
     assert_eq!(status.as_ref().unwrap_err().code(), Code::Aborted);
     let envelopes: Vec<_> = messages
@@ -137,4 +141,40 @@ async fn the_last_outcome_ends_the_stream_although_work_goes_on() {
     let summary = v1::FanoutSummary { succeeded: 1, failed: 1, unchanged: 0 };
     assert_eq!(envelopes[3].1, Envelope::Summary(summary));
     drop(sender);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_about_all_hosts_follows_the_last_outcome_and_may_take_its_time() {
+    use v1::list_containers_response::Event;
+    let (sender, parts) = mpsc::channel(8);
+    sender.send(outcome("a")).await.unwrap();
+    let answer = Answer {
+        hosts: vec![HostName::parse("a").unwrap()],
+        operation_id: "1".to_owned(),
+        allow_partial: true,
+        mutates: false,
+        cordoned: Vec::new(),
+    };
+    let slow = async {
+        tokio::time::sleep(HEARTBEAT_AFTER * 3 / 2).await;
+        Event::Batch(v1::ContainerBatch::default())
+    };
+    let closing = futures_util::stream::once(slow).boxed();
+    let parts = ReceiverStream::new(parts).boxed();
+    let messages: Vec<Result<Response, Status>> =
+        answer.stream(parts, closing, CancellationToken::new()).collect().await;
+    let said: Vec<_> = messages
+        .into_iter()
+        .map(|message| match message.unwrap().into_envelope() {
+            (host, Some(Envelope::Payload(_))) => format!("payload of {host:?}"),
+            (host, Some(Envelope::Outcome(_))) => format!("outcome of {host:?}"),
+            (_, Some(Envelope::Started(_))) => "started".to_owned(),
+            (_, Some(Envelope::Heartbeat)) => "heartbeat".to_owned(),
+            (_, other) => format!("{:?}", other.map(|_| "summary")),
+        })
+        .collect();
+    assert_eq!(
+        said,
+        ["started", "outcome of \"a\"", "heartbeat", "payload of \"\"", "Some(\"summary\")"]
+    );
 }

@@ -11,9 +11,6 @@ use crate::body::violation::Violations;
 use crate::domain::{ContainerRef, HostName};
 use crate::engine::{LogQuery, LogTime};
 
-/// Longest label filter, in bytes. All are sent in the request line.
-const LONGEST_LABELS: usize = 4096;
-
 /// The logs to read.
 #[derive(Debug)]
 pub struct Order {
@@ -128,18 +125,7 @@ fn which(violations: &mut Violations, message: &v1::StreamLogsRequest) -> Option
         violations.add("labels", "cannot be set together with containers");
         return None;
     }
-    if message.labels.iter().map(String::len).sum::<usize>() > LONGEST_LABELS {
-        let problem = format!("must not be longer than {LONGEST_LABELS} bytes together");
-        violations.add("labels", problem);
-    }
-    for (index, label) in message.labels.iter().enumerate() {
-        let key = label.split('=').next().unwrap_or_default();
-        if key.trim().is_empty() || label.contains(char::is_control) {
-            let problem = "must be KEY or KEY=VALUE, on one line";
-            violations.add(format!("labels[{index}]"), problem);
-        }
-    }
-    Some(Which::Labelled(message.labels.clone()))
+    Some(Which::Labelled(convert::container_labels(violations, &message.labels)))
 }
 
 fn is_full_id(id: &str) -> bool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::link::{Call, Link, Opened, bad_answer};
 use super::transfer::read_progress;
 use crate::domain::ImageName;
+use crate::engine::image_archive::{ArchiveEnd, invalid_archive};
 use crate::engine::operation::{LOAD_IMAGES, SAVE_IMAGES};
 use crate::engine::{ArchiveSink, EngineError, ErrorKind, ProgressSink, Result, Upload};
 
@@ -16,17 +17,19 @@ pub(super) async fn save(link: &Arc<Link>, images: &[ImageName], sink: &ArchiveS
 }
 
 async fn pass_on(mut opened: Opened, sink: &ArchiveSink) -> Result<()> {
+    let mut end = ArchiveEnd::default();
     while let Some(chunk) = opened.chunk().await? {
+        end.add(&chunk);
         if sink.send(chunk).await.is_err() {
             return Ok(());
         }
     }
-    if opened.has_an_end() {
-        Ok(())
-    } else {
+    if !opened.has_an_end() {
         let message = "the archive ended with the connection and may be incomplete; check for an HTTP/1.0 proxy";
-        Err(EngineError::new(ErrorKind::ConnectionLost, SAVE_IMAGES.name, message))
+        return Err(EngineError::new(ErrorKind::ConnectionLost, SAVE_IMAGES.name, message));
     }
+    // An Engine that fails in the middle ends its answer as if nothing had happened.
+    end.check().map_err(|problem| invalid_archive(&problem))
 }
 
 /// Sends an archive, and returns what the Engine says it loaded.

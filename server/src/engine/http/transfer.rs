@@ -23,6 +23,11 @@ use crate::engine::{
 const PLATFORM_SINCE: ApiVersion = ApiVersion::new(1, 32);
 /// The API version that brought questions to registries.
 const DISTRIBUTION_SINCE: ApiVersion = ApiVersion::new(1, 30);
+/// The types of an index of several platforms, by OCI and by Docker.
+const INDEXES: [&str; 2] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+];
 
 pub(super) async fn pull(
     engine: &HttpEngine,
@@ -102,7 +107,8 @@ pub(super) async fn resolve(
         .into_iter()
         .map(|found| Platform { os: found.os, architecture: found.architecture })
         .collect();
-    Ok(RemoteImage { digest, platforms })
+    let is_index = INDEXES.contains(&found.descriptor.media_type.as_str());
+    Ok(RemoteImage { digest, is_index, platforms })
 }
 
 /// Makes a call with progress lines as response, and reads it to its end.

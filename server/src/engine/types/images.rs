@@ -102,6 +102,8 @@ pub struct Pushed {
 pub struct RemoteImage {
     /// Digest of the index if there are several platforms, otherwise of the manifest.
     pub digest: Digest,
+    /// Whether it is an index of several platforms, and not the manifest of one.
+    pub is_index: bool,
     /// Its platforms; empty if the registry does not report them.
     pub platforms: Vec<Platform>,
 }

@@ -81,15 +81,8 @@ pub(super) async fn resolve(
                 return Ok(planned(named.or(Some(found.digest.to_string())), found.platforms));
             }
             Ok(Err(error)) => {
-                let of_host = error.kind.is_without_connection()
-                    || matches!(
-                        error.kind,
-                        ErrorKind::ConnectionLost
-                            | ErrorKind::Unsupported
-                            | ErrorKind::EndpointNotFound
-                    );
-                cannot_tell &=
-                    matches!(error.kind, ErrorKind::Unsupported | ErrorKind::EndpointNotFound);
+                let of_host = error.kind.leaves_registry_unasked();
+                cannot_tell &= error.kind.is_unknown_to_engine();
                 last = Some((error.kind.reason(), error.message));
                 if !of_host {
                     break;

@@ -114,6 +114,11 @@ impl<R: FanoutResponse> Reader<R> {
                 let earlier = self.outcomes.insert(host.clone(), outcome);
                 assert_eq!(earlier, None, "a second outcome of {host}");
             }
+            Envelope::Payload(payload) if host.is_empty() => {
+                let ended = self.outcomes.len() == self.hosts.len();
+                assert!(ended, "what is about all hosts follows the last outcome");
+                return Some((host, payload));
+            }
             Envelope::Payload(payload) => {
                 assert!(self.hosts.contains(&host), "{host} is not of this call");
                 assert!(!self.outcomes.contains_key(&host), "{host} had ended");

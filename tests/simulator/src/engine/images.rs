@@ -219,7 +219,7 @@ impl ImageEngine for SimEngine {
             let operation = Operation::Distribution.name();
             EngineError::new(ErrorKind::BadAnswer, operation, error.to_string())
         })?;
-        Ok(RemoteImage { digest, platforms: Vec::new() })
+        Ok(RemoteImage { digest, is_index: false, platforms: Vec::new() })
     }
 }
 

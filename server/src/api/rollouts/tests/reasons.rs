@@ -104,7 +104,9 @@ async fn of_calls() -> Seen {
             })
             .collect();
         let parts = futures_util::stream::iter(parts).boxed();
-        let messages: Vec<_> = answer.stream(parts, CancellationToken::new()).collect().await;
+        let closing = futures_util::stream::empty().boxed();
+        let messages: Vec<_> =
+            answer.stream(parts, closing, CancellationToken::new()).collect().await;
         seen.insert(read(messages.into_iter().last().unwrap().unwrap_err()));
     }
     seen
