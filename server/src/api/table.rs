@@ -159,6 +159,7 @@ fn hint(kind: ErrorKind) -> &'static str {
         Kind::LoadFailed => "check the archive, and the disk of that host",
         Kind::BuildFailed | Kind::UploadDiskFull => "",
         Kind::UploadInterrupted => "send it again",
+        Kind::GivenUp => "nothing was done there; retry with a longer deadline",
         Kind::TransferStalled => "check that host, and its network to the registry or to wharfd",
     }
 }

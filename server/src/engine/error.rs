@@ -117,11 +117,13 @@ pub enum ErrorKind {
     UploadDiskFull,
     /// The source of what is to be sent ended too early.
     UploadInterrupted,
+    /// Nobody waits for the change any more. Nothing was sent.
+    GivenUp,
 }
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::BadRequest,
         Self::Forbidden,
         Self::RegistryAuthRequired,
@@ -164,6 +166,7 @@ impl ErrorKind {
         Self::TransferStalled,
         Self::UploadDiskFull,
         Self::UploadInterrupted,
+        Self::GivenUp,
     ];
 }
 
@@ -271,6 +274,7 @@ impl ErrorKind {
             Self::TransferStalled => Reason::TransferStalled,
             Self::UploadDiskFull => Reason::UploadDiskFull,
             Self::UploadInterrupted => Reason::UploadInterrupted,
+            Self::GivenUp => Reason::HostSkipped,
         }
     }
 }

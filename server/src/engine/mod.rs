@@ -37,6 +37,7 @@ mod progress;
 mod registry_auth;
 mod ssh;
 mod stats;
+mod turn;
 mod types;
 mod upload;
 mod version;
@@ -61,6 +62,7 @@ pub use inspection::{ContainerFacts, Inspection, RestartPolicy};
 pub use logs::{LogBatch, LogQuery, LogSink, LogTime};
 pub use needs::{MANY_ENDPOINTS, in_form_of, split_endpoints, unsupported};
 pub use stats::{CpuTime, StatsSample, StatsSink};
+pub use turn::{Turn, TurnGuard};
 pub use types::{
     ApiVersion, ArchiveSink, Change, CommandResult, ContainerExit, ContainerListing,
     ContainerSummary, Created, EngineDocument, FileChange, FileChangeKind, Filters, HistoryLayer,

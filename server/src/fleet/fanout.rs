@@ -6,7 +6,8 @@
 //!
 //! If the reader disconnects, waiting hosts do not start. [Detached](FanoutOptions::detached) work
 //! in progress is finished anyway, because an Engine that loses its client in the middle of a stop
-//! or a pull behaves badly; all other work is dropped, which closes its connection.
+//! or a pull behaves badly, unless its first change still [waits](Turn); all other work is dropped,
+//! which closes its connection.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
@@ -22,7 +23,7 @@ use super::budget::{Budget, within};
 use super::outcome::{Done, HostError, HostEvent, HostOutcome};
 use super::pool::EnginePool;
 use crate::domain::{Host, HostName};
-use crate::engine::Engine;
+use crate::engine::{Engine, Turn};
 
 /// Messages that may wait for the reader: enough that a quick reader never waits, and few enough
 /// that a slow one uses no memory.
@@ -141,14 +142,17 @@ where
         let work = (self.work)(call);
         if self.options.detached {
             let limit = self.options.background_limit;
-            let task = self.background.spawn(async move {
+            let turn = Turn::new();
+            let task = self.background.spawn(turn.of(async move {
                 tokio::time::timeout(limit, work)
                     .await
                     .unwrap_or(Err(HostError::Timeout { budget: limit, goes_on: false }))
-            });
+            }));
+            // Without its caller, this future is dropped.
+            let _guard = turn.guard();
             match within(&budget, task).await {
                 Ok(joined) => joined.unwrap_or_else(|error| Err(panicked(&error))),
-                Err(spent) => Err(HostError::Timeout { budget: spent, goes_on: true }),
+                Err(spent) => Err(HostError::Timeout { budget: spent, goes_on: !turn.give_up() }),
             }
         } else {
             match within(&budget, AssertUnwindSafe(work).catch_unwind()).await {

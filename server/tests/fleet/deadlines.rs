@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tonic::{Code, Request};
 use wharf::v1;
-use wharf_simulator::Operation;
+use wharf_simulator::{HttpFault, Operation, When};
 
 use crate::support::{
     Answer, Fleet, Reader, all, host_timeout, list, max_parallel, name, reason, secs, start, until,
@@ -87,16 +87,19 @@ async fn hosts_whose_turn_never_came_are_skipped_and_asked_nothing() {
 async fn a_write_that_timed_out_goes_on_and_says_so() {
     let fleet = Fleet::new(1).await;
     fleet.warm().await;
-    fleet.host(0).host().set_hung(true);
-    let fanout = host_timeout(Duration::from_millis(300));
+    // Once the container was looked up.
+    let slow = HttpFault::Slow { bytes: 20, every: Duration::from_millis(500) };
+    fleet.host(0).faults.add(When::on(Operation::Start), slow);
+    let fanout = host_timeout(Duration::from_millis(900));
     let request = v1::StartContainersRequest { fanout, ..start(all(), "c0") };
     let started = Answer::of(fleet.containers().start_containers(request)).await;
     assert_eq!(started.failure(), (Code::DeadlineExceeded, "HOST_TIMEOUT".to_owned()));
     let refused = started.refused(&name(0));
     assert_eq!(refused.reason, "HOST_TIMEOUT");
     assert!(refused.message.contains("continues there"), "{}", refused.message);
-    fleet.host(0).host().set_hung(false);
-    until("the container runs", || fleet.host(0).counters.count(Operation::Start) == 1).await;
+    let counters = &fleet.host(0).counters;
+    until("it is answered", || counters.snapshot().in_flight == 0).await;
+    assert_eq!((counters.count(Operation::Start), counters.snapshot().cancelled), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,5 @@
-//! What a caller leaves open on a host keeps no other kind of call to that host waiting.
+//! What a caller leaves open on a host keeps no other kind of call to that host waiting, and what waits
+//! there without its caller is not done later.
 
 use std::time::Duration;
 
@@ -9,10 +10,12 @@ use wharf::v1;
 use wharf::v1::log_service_client::LogServiceClient;
 use wharf_simulator::Operation;
 
-use crate::support::{Answer, Fleet, FleetOptions, all, start, until};
+use crate::support::{Answer, Fleet, FleetOptions, all, host_timeout, name, start, until};
 
 /// More than the short calls that one host gets at the same time.
 const OPEN: usize = 40;
+/// The changes that one host gets at the same time.
+const PLACES: u64 = 32;
 
 /// One host with two running containers; `c0` has a long log.
 async fn host() -> Fleet {
@@ -24,7 +27,7 @@ async fn host() -> Fleet {
     }
     fleet.host(0).host().with(|model, now| {
         let line = format!("{}\n", "x".repeat(1000));
-        for _ in 0..2000 {
+        for _ in 0..8000 {
             model.write_log(now, "c0", false, &line);
         }
     });
@@ -96,6 +99,36 @@ async fn callers_that_do_not_read_the_log_that_they_asked_for() {
     let counters = &fleet.host(0).counters;
     until("all are read", || counters.count(Operation::Logs) == OPEN as u64).await;
     others_feel_nothing(&fleet).await;
-    assert_eq!(counters.snapshot().in_flight, OPEN as u64, "they are still open");
     drop(unread);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_whose_caller_left_before_its_turn_is_not_made() {
+    let fleet = host().await;
+    let counters = &fleet.host(0).counters;
+    fleet.host(0).host().set_hung(true);
+    let hanging = (0..OPEN).map(|_| {
+        let mut client = fleet.containers();
+        tokio::spawn(async move { Answer::of(client.start_containers(start(all(), "c0"))).await })
+    });
+    let hanging: Vec<_> = hanging.collect();
+    until("all places are taken", || counters.snapshot().in_flight == PLACES).await;
+
+    let kill = v1::KillContainersRequest {
+        targets: all(),
+        containers: vec!["c1".to_owned()],
+        fanout: host_timeout(Duration::from_millis(300)),
+        ..Default::default()
+    };
+    let late = Answer::of(fleet.containers().kill_containers(kill)).await;
+    let refused = late.refused(&name(0));
+    assert_eq!(refused.reason, "HOST_TIMEOUT");
+    assert!(!refused.message.contains("continues there"), "{}", refused.message);
+    fleet.host(0).host().set_hung(false);
+    until("the others end", || counters.snapshot().in_flight == 0).await;
+    others_feel_nothing(&fleet).await;
+    assert_eq!(counters.count(Operation::Kill), 0, "nobody waited for it");
+    for task in hanging {
+        task.await.unwrap().all_succeeded();
+    }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tonic::Code;
 use wharf::v1;
+use wharf_simulator::Operation;
 
 use crate::support::{Answer, Fleet, Reader, all, list, reason, start, until};
 
@@ -49,7 +50,8 @@ async fn what_is_quick_to_end_is_ended() {
     fleet.warm().await;
     fleet.host(0).set_latency(Duration::from_millis(150));
     let write = Reader::begin(fleet.containers().start_containers(start(all(), "c0"))).await;
-    until("it has begun", || fleet.host(0).counters.snapshot().in_flight == 1).await;
+    let counters = &fleet.host(0).counters;
+    until("it has begun", || counters.count(Operation::Start) == 1).await;
     tokio::time::timeout(LONGEST, fleet.stop()).await.expect("it stops");
     drop(write);
     let runs = fleet.host(0).host().with(|model, _| {

@@ -254,13 +254,40 @@ impl HostLogs {
                     if error.kind == ErrorKind::ContainerNotFound && self.order.follow => {}
                 result => result?,
             }
-            let successor = self.next(target).await?;
-            match successor {
-                None => return Ok(None),
-                Some(id) if id != target.id => return Ok(Some(id)),
+            match self.next(target).await? {
+                Some(id) if id == target.id && (anything || begun.elapsed() >= LOOK.1) => {}
                 // An Engine that ends the log of a running container is not asked in a loop.
-                Some(_) if !anything && begun.elapsed() < LOOK.1 => sleep(LOOK.1).await,
-                Some(_) => {}
+                Some(id) if id == target.id => sleep(LOOK.1).await,
+                successor => {
+                    self.rest(target, start, chunks).await?;
+                    return Ok(successor);
+                }
+            }
+        }
+    }
+
+    /// Reads what a container that has ended wrote last: Engines may end a followed log before they
+    /// have stored that, such as a line without its end.
+    async fn rest(
+        &self,
+        target: &Target,
+        mut start: Start,
+        chunks: &mut Chunks,
+    ) -> Result<(), HostError> {
+        loop {
+            let returns = self.returns();
+            let query = self.order.query(start, false);
+            let Read { result, .. } =
+                read_log(&self.out, &target.id, &target.name, query, chunks, &self.opening).await;
+            if chunks.position() != Position::default() {
+                start = Start::After(chunks.position());
+            }
+            match result {
+                Err(error) if is_away(&error) => self.until_back(returns, &error).await?,
+                Err(HostError::Engine(error)) if error.kind == ErrorKind::ContainerNotFound => {
+                    return Ok(());
+                }
+                result => return result,
             }
         }
     }

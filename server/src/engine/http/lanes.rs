@@ -28,8 +28,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tower::{BoxError, Layer, Service};
 
-use crate::engine::operation::{Operation, Pace};
-use crate::engine::{EngineError, ErrorKind};
+use crate::engine::operation::{Access, Operation, Pace};
+use crate::engine::{EngineError, ErrorKind, turn};
 
 /// How long a sent short call delays the others, as long as no other call is overdue; each overdue
 /// call shortens it, so that all hung calls together cost a second.
@@ -109,13 +109,20 @@ impl Lanes {
         F: Future<Output = Result<T, EngineError>>,
     {
         let grace = if operation.pace == Pace::Quick { GRACE } else { Duration::ZERO };
-        let _call_permit = acquire(self.kind_of(operation)).await;
-        let failures_before = self.state().failures;
-        let opening = match operation.pace {
-            Pace::Followed => acquire(&self.opening).await,
-            _ => None,
+        let turn = async {
+            let call_permit = acquire(self.kind_of(operation)).await;
+            let failures_before = self.state().failures;
+            let opening = match operation.pace {
+                Pace::Followed => acquire(&self.opening).await,
+                _ => None,
+            };
+            let lane = acquire(&self.lane).await;
+            (call_permit, failures_before, opening, lane)
         };
-        let lane = acquire(&self.lane).await;
+        let (_call_permit, failures_before, opening, lane) = match operation.access {
+            Access::Read => turn.await,
+            Access::Write => turn::begin(operation.name, turn).await?,
+        };
         if let Some(error) = self.failure_since(failures_before) {
             return Err(EngineError { operation: operation.name, ..error });
         }

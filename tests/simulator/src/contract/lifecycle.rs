@@ -39,7 +39,7 @@ async fn a_start_that_fails_leaves_the_container_created(world: &World<'_>) {
     let image = world.image().await;
     let container = world.create("c", &image, json!({"Cmd": ["/nosuch"]})).await;
     let refused = failure(world.engine.start_container(&container).await);
-    assert_eq!(refused.kind, ErrorKind::BadRequest, "{refused}");
+    assert_eq!(refused.kind, ErrorKind::CommandNotFound, "{refused}");
     assert!(refused.message.contains("/nosuch"), "{refused}");
     let state = world.state(&container).await;
     assert_eq!((&state["Status"], &state["ExitCode"]), (&json!("created"), &json!(127)));

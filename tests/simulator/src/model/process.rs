@@ -240,5 +240,11 @@ impl super::Container {
 
 fn oci_error(error: &StartError) -> Refusal {
     let message = format!("failed to create shim task: {}", error.message);
-    Refusal::new(400, ErrorKind::BadRequest, message)
+    let kind = match error.exit_code {
+        // As runc says it; a test may have another text.
+        127 if error.message.contains("exec: ") => ErrorKind::CommandNotFound,
+        126 if error.message.contains("exec: ") => ErrorKind::CommandNotExecutable,
+        _ => ErrorKind::BadRequest,
+    };
+    Refusal::new(400, kind, message)
 }
