@@ -3,6 +3,7 @@
 use anyhow::{Context, ensure};
 use serde_json::json;
 use testbed::{Engine, EngineKind, Image, Wharfd};
+use tokio::sync::Mutex;
 
 use super::mine::{Mine, own};
 use crate::support::Server;
@@ -10,7 +11,11 @@ use crate::support::kinds::on_engines;
 
 on_engines!(networks_and_volumes_on_other_engines: newer);
 
+/// Podman names the bridges of its networks `podman1`, … and the Engines share those of the machine.
+static BRIDGES: Mutex<()> = Mutex::const_new(());
+
 async fn networks_and_volumes_on_other_engines(kind: EngineKind) -> anyhow::Result<()> {
+    let _bridges = BRIDGES.lock().await;
     let engine = Engine::shared(kind).await?.context("the kind is available")?;
     let wharfd = Wharfd::start().await?;
     Server::of(&wharfd).await?.add("one", engine.address()).await?;
