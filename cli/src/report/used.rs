@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use wharf::v1::list_used_images_response::Event;
-use wharf::v1::{HostOutcome, ImageDifference, ReferenceCheck, UsedImage};
+use wharf::v1::{HostOutcome, ImageDifference, ImageUser, ReferenceCheck, UsedImage};
 
 use super::{failed_of, host_failed, outcome_error, status_error};
 use crate::fanout::Observer;
@@ -10,6 +10,15 @@ use crate::json;
 use crate::printer::{Format, Printer, width};
 use crate::table;
 use crate::view::used;
+
+/// What to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Show {
+    /// Images, differences, and references.
+    Everything,
+    /// Only what could be upgraded.
+    Upgrades,
+}
 
 /// What a call said about all hosts.
 pub struct Used<'a> {
@@ -53,14 +62,19 @@ impl<'a> Used<'a> {
         }
     }
 
-    /// Prints everything.
-    pub fn print(&self) {
+    /// Prints it.
+    pub fn print(&self, show: Show) {
+        match show {
+            Show::Everything => self.print_everything(),
+            Show::Upgrades => self.print_upgrades(),
+        }
+    }
+
+    fn print_everything(&self) {
         let printer = self.printer;
         match printer.format {
             Format::Json => self.print_json(),
-            Format::Name => {
-                used::places(&self.images, |_| true).iter().for_each(|place| printer.data(place))
-            }
+            Format::Name => self.print_names(|_| true),
             _ if printer.quiet => {
                 self.images.iter().for_each(|image| printer.data(used::key(image)));
             }
@@ -83,8 +97,7 @@ impl<'a> Used<'a> {
         }
     }
 
-    /// Prints only what could be upgraded.
-    pub fn print_upgrades(&self) {
+    fn print_upgrades(&self) {
         let printer = self.printer;
         let upgrades = used::upgrades(&self.images, &self.references);
         match printer.format {
@@ -95,9 +108,7 @@ impl<'a> Used<'a> {
                     .filter(|it| status_error(it.status.as_ref()).is_some())
                     .for_each(|it| self.reference_line(it));
             }
-            Format::Name => used::places(&self.images, used::is_newer)
-                .iter()
-                .for_each(|place| printer.data(place)),
+            Format::Name => self.print_names(used::is_newer),
             format => {
                 let rows: Vec<_> = upgrades.iter().map(used::Upgrade::row).collect();
                 self.table(used::UPGRADE_COLUMNS, &rows, format);
@@ -111,6 +122,10 @@ impl<'a> Used<'a> {
                 }
             }
         }
+    }
+
+    fn print_names(&self, matches: fn(&ImageUser) -> bool) {
+        used::places(&self.images, matches).iter().for_each(|place| self.printer.data(place));
     }
 
     fn table(&self, columns: &[table::Column], rows: &[Vec<String>], format: Format) {

@@ -7,7 +7,7 @@ use crate::commands::call;
 use crate::exit::Failure;
 use crate::fanout;
 use crate::report;
-use crate::report::used::Used;
+use crate::report::used::{Show, Used};
 use crate::targets::{Access, TargetArgs};
 
 const NOTES: &str = "\
@@ -63,22 +63,18 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         references: args.references,
         check_registry: args.check,
     };
-    read(app, request, |used| used.print()).await
+    read(app, request, Show::Everything).await
 }
 
 /// Reads a response, shows what it says about all hosts, and reports how it ended. References that
 /// could not be checked are failures, too.
-pub async fn read(
-    app: &App,
-    request: ListUsedImagesRequest,
-    show: fn(&Used<'_>),
-) -> Result<(), Failure> {
+pub async fn read(app: &App, request: ListUsedImagesRequest, show: Show) -> Result<(), Failure> {
     let connection = app.connect().await?;
     let mut used = Used::new(&app.printer);
     let calls = vec![call!(connection, images.list_used_images, request)];
     let report = fanout::read(calls, connection.timeout(), &mut used).await;
     if used.has_answers() {
-        show(&used);
+        used.print(show);
         used.print_failures();
     }
     report::finish(&app.printer, &report)?;
