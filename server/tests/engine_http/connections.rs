@@ -104,7 +104,7 @@ async fn long_calls_hold_back_no_other() {
         let (engine, container) = (Arc::clone(&engine), container.clone());
         async move { engine.stop_container(&container, Some(600)).await }
     });
-    // More than there may be at the same time: waits have a limit of their own.
+    // More than there may be of short calls: waits have a limit of their own.
     let waits: Vec<_> = (0..40)
         .map(|_| {
             let (engine, container) = (Arc::clone(&engine), container.clone());
@@ -113,9 +113,9 @@ async fn long_calls_hold_back_no_other() {
             })
         })
         .collect();
-    server.until_requests(33).await;
+    server.until_requests(41).await;
     list(&engine).await;
-    assert_eq!(server.requests().len(), 34, "32 waits, the stop, and the list");
+    assert_eq!(server.requests().len(), 42, "40 waits, the stop, and the list");
     release.notify_one();
     stop.await.unwrap().unwrap();
     waits.iter().for_each(tokio::task::JoinHandle::abort);
