@@ -1,9 +1,9 @@
 //! Every call on containers, on three Engines in parallel: over gRPC and with the command line;
 //! results are verified with the Engines themselves.
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
-use testbed::{Image, unique};
+use testbed::{Image, eventually, unique};
 use tonic::Code;
 use wharf::v1::create_container_response::Event as Created;
 use wharf::v1::get_container_changes_response::Event as Changed;
@@ -21,7 +21,7 @@ use wharf::v1::{
     WaitContainersRequest,
 };
 
-use crate::support::{HOSTS, World, all, collect, on_hosts, payload, sorted};
+use crate::support::{HOSTS, PRUNING, World, all, collect, on_hosts, payload, sorted};
 
 #[tokio::test]
 async fn containers_live_their_life_on_three_engines_by_grpc() -> anyhow::Result<()> {
@@ -267,6 +267,7 @@ async fn containers_are_killed_and_pruned_on_three_engines_by_grpc() -> anyhow::
         filters: vec![Filter { key: "label".to_owned(), values: vec![mark] }],
         ..Default::default()
     };
+    let _pruning = PRUNING.lock().await;
     let pruned = collect(client.prune_containers(prune.clone())).await?.all_done(true);
     for (host, id) in HOSTS.iter().zip(ids) {
         assert_eq!(json!(payload!(pruned, host, Pruned::Pruned).ids), json!([id]));
@@ -356,9 +357,14 @@ async fn containers_are_looked_at_on_three_engines_by_command_line() -> anyhow::
     for id in &ids {
         assert!(inspected.stdout.contains(id.as_str().context("an ID")?), "{inspected:?}");
     }
-    let top = cli.run(&["top", "-A", &name]).await?.expect(0)?;
-    assert!(HOSTS.iter().all(|host| top.stdout.contains(host)), "{top:?}");
-    assert!(top.stdout.contains("/bin/idle"), "{top:?}");
+    // A container runs before its shell has come to its last command.
+    eventually("the program of each container", async || {
+        let top = cli.run(&["top", "-A", &name]).await?.expect(0)?;
+        ensure!(HOSTS.iter().all(|host| top.stdout.contains(host)), "{top:?}");
+        ensure!(top.stdout.matches("/bin/idle").count() == HOSTS.len(), "{top:?}");
+        Ok(())
+    })
+    .await?;
     let changes = cli.run(&["changes", "-A", &name]).await?.expect(0)?;
     assert_eq!(changes.stdout.matches("/data/new").count(), 3, "{changes:?}");
 
@@ -373,6 +379,7 @@ async fn containers_are_looked_at_on_three_engines_by_command_line() -> anyhow::
         cli.run(&["ps", "-a", "-f", &format!("name={name}"), "-o", "name"]).await?.expect(0)?;
     assert_eq!(sorted(&all), on_hosts(&name));
 
+    let _pruning = PRUNING.lock().await;
     cli.run(&["container", "prune", "-A", "--filter", &format!("label={mark}")])
         .await?
         .expect(0)?;

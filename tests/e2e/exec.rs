@@ -242,12 +242,13 @@ async fn a_session_has_its_streams_its_terminal_and_its_exit_code(
     if kind != EngineKind::Machine && !kind.is_podman() {
         assert!(shown.contains("31 97"), "{shown:?}");
     }
-    session.send(Sent::Resize(TerminalSize { columns: 123, rows: 45 })).await?;
-    // Podman passes the size and the keys on in two ways, and the keys may be there first.
+    // Podman passes the size and the keys on in two ways: the keys may be there first, and a size that
+    // comes before its process listens is lost.
     let requests = session.requests.clone();
     let typing = tokio::spawn(async move {
-        let key = || ExecRequest { event: Some(Sent::Stdin(b"x\n".to_vec())) };
-        while requests.send(key()).await.is_ok() {
+        let size = TerminalSize { columns: 123, rows: 45 };
+        let send = async |event| requests.send(ExecRequest { event: Some(event) }).await.is_ok();
+        while send(Sent::Resize(size)).await && send(Sent::Stdin(b"x\n".to_vec())).await {
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
     });

@@ -16,7 +16,7 @@ use wharf::v1::{
     PullImageRequest, PushImageRequest, RemoveImagesRequest, TagImageRequest,
 };
 
-use crate::support::{HOSTS, World, all, collect, hosts, on_hosts, payload, sorted};
+use crate::support::{HOSTS, PRUNING, World, all, collect, hosts, on_hosts, payload, sorted};
 
 const NONE: [Value; 3] = [Value::Null, Value::Null, Value::Null];
 
@@ -106,6 +106,7 @@ async fn images_are_looked_at_and_pruned_on_three_engines_by_grpc() -> anyhow::R
 
     let prune =
         PruneImagesRequest { targets: all(), all: true, filters: marked(), ..Default::default() };
+    let _pruning = PRUNING.lock().await;
     let pruned = collect(client.prune_images(prune.clone())).await?.all_done(true);
     for host in HOSTS {
         assert_eq!(payload!(pruned, host, Pruned::Pruned).untagged, std::slice::from_ref(&image));
@@ -180,6 +181,7 @@ async fn images_are_looked_at_and_pruned_on_three_engines_by_command_line() -> a
     assert!(HOSTS.iter().all(|host| history.stdout.contains(host)), "{history:?}");
 
     let filter = format!("label={mark}");
+    let _pruning = PRUNING.lock().await;
     let pruned =
         cli.run(&["image", "prune", "-A", "--all", "--filter", &filter]).await?.expect(0)?;
     assert!(HOSTS.iter().all(|host| pruned.stdout.contains(host)), "{pruned:?}");

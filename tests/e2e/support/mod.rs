@@ -32,6 +32,9 @@ use wharf::v1::{AddHostRequest, AllHosts, HostNames, HostSelector, RegistryCrede
 pub use answer::{collect, reason};
 pub use recorder::Recorder;
 
+/// An Engine prunes once at a time, and tests share Engines.
+pub static PRUNING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// The hosts of [`World`], in the order of the fixture's Engines.
 pub const HOSTS: [&str; 3] = ["alpha", "beta", "gamma"];
 
