@@ -129,7 +129,9 @@ async fn a_reader_that_goes_away_ends_the_session() -> anyhow::Result<()> {
         let status = tokio::time::timeout(LIMIT, child.wait()).await;
         assert_eq!(status.context("it does not end")??.code(), Some(141), "{arguments:?}");
     }
+    // With their containers, the commands end.
     world.cli.run(&["rm", "-f", &format!("alpha/{other}")]).await?.expect(0)?;
+    world.cli.run(&["rm", "-f", "-A", &name]).await?.expect(0)?;
     Ok(())
 }
 
