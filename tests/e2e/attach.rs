@@ -21,22 +21,11 @@ async fn a_run_shows_its_output_takes_input_and_ends_as_the_command_does(
     let (engine, cli, name) = (stage.engine, &stage.cli, stage.name.clone());
     let image = stage.image("v1", &Image::new("v1")).await?;
 
+    let named = ["-H", "one", "--network", "none", "--name", &name, &image];
+
     // The first and the last word are there, and the container is gone.
     let script = "printf 'first\\n'; echo wrong >&2; printf last; exit 7";
-    let run = [
-        "run",
-        "--rm",
-        "-H",
-        "one",
-        "--network",
-        "none",
-        "--name",
-        &name,
-        &image,
-        "sh",
-        "-c",
-        script,
-    ];
+    let run = [&["run", "--rm"], &named[..], &["sh", "-c", script]].concat();
     let output = cli.run(&run).await?.expect(7)?;
     assert_eq!((&*output.stdout, &*output.stderr), ("first\nlast", "wrong\n"), "{kind:?}");
     eventually("the container is removed", async || {
@@ -53,20 +42,7 @@ async fn a_run_shows_its_output_takes_input_and_ends_as_the_command_does(
     // A session ends, another one follows, and Ctrl-C goes to the container.
     let script = "trap 'echo trapped; exit 9' INT; echo ready; \
                   while :; do echo tick; sleep 0.1; done";
-    let run = [
-        "run",
-        "-d",
-        "-H",
-        "one",
-        "--network",
-        "none",
-        "--name",
-        &name,
-        &image,
-        "sh",
-        "-c",
-        script,
-    ];
+    let run = [&["run", "-d"], &named[..], &["sh", "-c", script]].concat();
     cli.run(&run).await?.expect(0)?;
     let one = format!("one/{name}");
     let mut child =

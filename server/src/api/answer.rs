@@ -50,8 +50,9 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The stream; `closing` is about all hosts, and read after the last outcome. It ends with UNAVAILABLE when `stopping` is cancelled, which tells the caller
-    /// that the server is stopping, not that the hosts failed.
+    /// The stream. `closing` is about all hosts, and is read after the last outcome. The stream ends
+    /// with UNAVAILABLE when `stopping` is cancelled, which tells the caller that the server is
+    /// stopping, not that the hosts failed.
     pub fn stream<R: FanoutResponse>(
         self,
         parts: BoxStream<'static, Part<R>>,

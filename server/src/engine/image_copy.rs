@@ -74,8 +74,8 @@ impl ImageCopy {
         Ok(Self { source, image, space, background, archive: OnceCell::new() })
     }
 
-    /// The image that `source` has under an ID, which gets this name on its targets, even if the
-    /// name means another image on the source by now.
+    /// The image that `source` has under an ID. It gets this name on its targets, even if the name now
+    /// refers to another image on the source.
     ///
     /// # Errors
     ///

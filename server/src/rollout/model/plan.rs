@@ -52,7 +52,7 @@ pub struct PlannedImage {
 pub struct ImageSource {
     /// The host. It may be one of the rollout or not.
     pub host: HostName,
-    /// ID of the image there at the time of the plan. Its name may mean another one by now.
+    /// ID of the image on that host when the plan was made. The name may refer to another image now.
     pub image_id: String,
 }
 
