@@ -61,12 +61,12 @@ fn fuzz_logs() {
             for piece in pieces {
                 let before = batch.entries().count();
                 if let Err(problem) = decoder.push(piece, &mut batch) {
-                    return (batch, Some(problem));
+                    return (batch, Some(problem.to_string()));
                 }
                 assert!(batch.entries().count() >= before);
             }
-            decoder.finish(&mut batch);
-            (batch, None)
+            let cut_off = !decoder.finish(&mut batch);
+            (batch, if cut_off { Some("cut off".to_owned()) } else { None })
         };
         let (whole, problem) = decode(&mut std::iter::once(&bytes[..]));
         assert!(whole.entries().map(|(_, _, bytes)| bytes.len()).sum::<usize>() <= bytes.len());

@@ -70,6 +70,11 @@ impl LogBatch {
         self.entries.is_empty()
     }
 
+    /// Bytes of all entries.
+    pub fn length(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The entries in their order.
     pub fn entries(&self) -> impl Iterator<Item = (OutputSource, LogTime, &[u8])> {
         let mut start = 0;

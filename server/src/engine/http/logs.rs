@@ -2,11 +2,17 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+
 use super::link::{Call, Link, bad_answer};
 use crate::domain::ContainerRef;
 use crate::engine::logs::decoder::{LogDecoder, LogProblem};
 use crate::engine::operation::{CONTAINER_LOGS, FOLLOW_LOGS, Operation};
 use crate::engine::{EngineError, ErrorKind, LogBatch, LogQuery, LogSink, Result};
+
+/// Bytes of entries that are gathered from chunks which have arrived already. An Engine sends each
+/// entry on its own, and every batch costs messages on its way to the caller.
+const GATHERED: usize = 64 << 10;
 
 /// Reads a log to its end, or until the sink is closed.
 pub(super) async fn read(
@@ -31,20 +37,33 @@ pub(super) async fn read(
         if sink.send(LogBatch::default()).await.is_err() {
             return Ok(());
         }
+        let mut next = None;
         loop {
-            let chunk = tokio::select! {
-                chunk = opened.chunk() => chunk?,
-                () = sink.closed() => return Ok(()),
+            let chunk = match next.take() {
+                Some(chunk) => chunk,
+                None => tokio::select! {
+                    chunk = opened.chunk() => chunk,
+                    () = sink.closed() => return Ok(()),
+                },
             };
             let mut batch = LogBatch::default();
-            let Some(chunk) = chunk else {
-                decoder.finish(&mut batch);
-                if !batch.is_empty() {
-                    let _ = sink.send(batch).await;
+            let Some(chunk) = chunk? else {
+                let is_whole = decoder.finish(&mut batch);
+                if !batch.is_empty() && sink.send(batch).await.is_err() {
+                    return Ok(());
                 }
-                return Ok(());
+                return if is_whole { Ok(()) } else { Err(cut_off(operation)) };
             };
-            let decoded = decoder.push(&chunk, &mut batch);
+            let mut decoded = decoder.push(&chunk, &mut batch);
+            while decoded.is_ok() && batch.length() < GATHERED {
+                match opened.chunk().now_or_never() {
+                    Some(Ok(Some(chunk))) => decoded = decoder.push(&chunk, &mut batch),
+                    end => {
+                        next = end;
+                        break;
+                    }
+                }
+            }
             if !batch.is_empty() && sink.send(batch).await.is_err() {
                 return Ok(());
             }
@@ -52,6 +71,12 @@ pub(super) async fn read(
         }
     })
     .await
+}
+
+/// The answer ended regularly, but inside an entry: what sent it ended in the middle.
+fn cut_off(operation: &Operation) -> EngineError {
+    let message = "the log ended in the middle of an entry; read it again";
+    EngineError::new(ErrorKind::ConnectionLost, operation.name, message)
 }
 
 fn failed(operation: &Operation, problem: &LogProblem) -> EngineError {

@@ -63,11 +63,14 @@ impl LogDecoder {
     }
 
     /// Adds what is left at the end of a complete answer: without frames, a last line without an end.
-    pub(crate) fn finish(mut self, batch: &mut LogBatch) {
+    /// Returns false if the answer ended inside a frame, which is then not an entry.
+    #[must_use]
+    pub(crate) fn finish(mut self, batch: &mut LogBatch) -> bool {
         let rest = std::mem::take(&mut self.rest);
         if self.form == Some(Form::Raw) && !rest.is_empty() {
             self.entry(OutputSource::Stdout, &rest, batch);
         }
+        self.form != Some(Form::Frames) || rest.is_empty()
     }
 
     fn take(
@@ -163,19 +166,17 @@ mod tests {
         [&[stream, 0, 0, 0][..], &length, content.as_bytes()].concat()
     }
 
-    /// The entries of an answer that arrives in pieces of this size.
-    fn decoded(bytes: &[u8], size: usize) -> Vec<(OutputSource, u64, String)> {
+    /// The entries of an answer that arrives in pieces of this size, and whether it was whole.
+    fn decoded(bytes: &[u8], size: usize) -> (Vec<(OutputSource, u64, String)>, bool) {
         let (mut decoder, mut batch) = (LogDecoder::default(), LogBatch::default());
         for piece in bytes.chunks(size) {
             decoder.push(piece, &mut batch).unwrap();
         }
-        decoder.finish(&mut batch);
-        batch
-            .entries()
-            .map(|(source, time, bytes)| {
-                (source, time.seconds % 60, String::from_utf8_lossy(bytes).into_owned())
-            })
-            .collect()
+        let is_whole = decoder.finish(&mut batch);
+        let entries = batch.entries().map(|(source, time, bytes)| {
+            (source, time.seconds % 60, String::from_utf8_lossy(bytes).into_owned())
+        });
+        (entries.collect(), is_whole)
     }
 
     #[test]
@@ -194,10 +195,13 @@ mod tests {
             (OutputSource::Stdout, 2, "no time\n".to_owned()),
         ];
         for size in [1, 3, 8, 9, 1000] {
-            assert_eq!(decoded(&bytes, size), expected, "{size}");
+            assert_eq!(decoded(&bytes, size), (expected.to_vec(), true), "{size}");
         }
-        // A frame that did not arrive whole is read again.
-        assert_eq!(decoded(&bytes[..bytes.len() - 1], 5), expected[..3]);
+        // A frame that did not arrive whole is not an entry, and the log is not whole.
+        for missing in [1, "no time\n".len(), "no time\n".len() + HEAD - 1] {
+            let cut = &bytes[..bytes.len() - missing];
+            assert_eq!(decoded(cut, 5), (expected[..3].to_vec(), false), "{missing}");
+        }
     }
 
     #[test]
@@ -205,7 +209,7 @@ mod tests {
         let (long, rest) = ("x".repeat(16_384), "y".repeat(9));
         let bytes = format!("{FIRST} one\r\n{SECOND} {long}{SECOND} {rest}\r\n{SECOND} $ ");
         for size in [1, 1000, 100_000] {
-            let entries = decoded(bytes.as_bytes(), size);
+            let (entries, _) = decoded(bytes.as_bytes(), size);
             let texts: Vec<&str> = entries.iter().map(|(_, _, text)| &**text).collect();
             assert_eq!(texts, ["one\r\n", &long, &format!("{rest}\r\n"), "$ "], "{size}");
         }
