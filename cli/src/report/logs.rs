@@ -15,6 +15,15 @@ use crate::json;
 use crate::printer::{Printer, Stream};
 use crate::view::log_text::{Assembler, colour, for_terminal};
 
+/// Where lines come from, and what is printed before each.
+struct Source<'a> {
+    host: &'a str,
+    id: &'a str,
+    name: &'a str,
+    stderr: bool,
+    prefix: String,
+}
+
 /// Prints logs as they come.
 pub struct Logs<'a> {
     printer: &'a Printer,
@@ -50,7 +59,8 @@ impl<'a> Logs<'a> {
         let mut lines = std::mem::take(&mut self.lines);
         lines.finish(|(host, id, name, stderr), line| {
             let mut out = Vec::new();
-            self.line(host, id, name, *stderr, line, &mut out);
+            let source = self.source(host, id, name, *stderr);
+            self.line(&source, line, &mut out);
             self.write(*stderr, &out);
         });
     }
@@ -68,43 +78,43 @@ impl<'a> Logs<'a> {
         }
         let mut lines = std::mem::take(&mut self.lines);
         let mut out = Vec::with_capacity(data.len() + data.len() / 2);
+        let source = self.source(host, &id, &name, stderr);
         let key = (host.to_owned(), id.clone(), name.clone(), stderr);
-        lines.push(key, &data, continues, |line| {
-            self.line(host, &id, &name, stderr, line, &mut out);
-        });
+        lines.push(key, &data, continues, |line| self.line(&source, line, &mut out));
         self.lines = lines;
         self.write(stderr, &out);
     }
 
+    fn source<'b>(&self, host: &'b str, id: &'b str, name: &'b str, stderr: bool) -> Source<'b> {
+        let mut prefix = String::new();
+        if self.prefix {
+            let label = format!("{host}/{name}");
+            prefix = format!("{label:<width$} | ", width = self.width);
+            if self.printer.has_colour(stream(stderr)) {
+                prefix = format!("\x1b[{}m{prefix}\x1b[0m", colour(&label));
+            }
+        }
+        Source { host, id, name, stderr, prefix }
+    }
+
     /// Appends one line in its format.
-    fn line(&self, host: &str, id: &str, name: &str, stderr: bool, line: &[u8], out: &mut Vec<u8>) {
+    fn line(&self, source: &Source, line: &[u8], out: &mut Vec<u8>) {
         if self.printer.is_json() {
             let text = String::from_utf8_lossy(line);
             let (time, text) = text.split_once(' ').unwrap_or(("", &text));
             let mut fields = Map::new();
             let mut add = |key: &str, value: &str| fields.insert(key.to_owned(), value.into());
             add("type", "line");
-            add("containerId", id);
-            add("name", name);
-            add("source", if stderr { "stderr" } else { "stdout" });
+            add("containerId", source.id);
+            add("name", source.name);
+            add("source", if source.stderr { "stderr" } else { "stdout" });
             add("time", time);
             add("line", text);
-            self.printer.data(&json::line(host, fields));
+            self.printer.data(&json::line(source.host, fields));
             return;
         }
-        let stream = stream(stderr);
-        if self.prefix {
-            let label = format!("{host}/{name}");
-            let padded = format!("{label:<width$} | ", width = self.width);
-            if self.printer.has_colour(stream) {
-                out.extend_from_slice(
-                    format!("\x1b[{}m{padded}\x1b[0m", colour(&label)).as_bytes(),
-                );
-            } else {
-                out.extend_from_slice(padded.as_bytes());
-            }
-        }
-        if self.printer.is_terminal(stream) {
+        out.extend_from_slice(source.prefix.as_bytes());
+        if self.printer.is_terminal(stream(source.stderr)) {
             out.extend_from_slice(for_terminal(line).as_bytes());
         } else {
             out.extend_from_slice(line);

@@ -21,7 +21,7 @@ impl<K: std::hash::Hash + Eq> Assembler<K> {
         let mut rest = self.0.remove(&key).unwrap_or_default();
         rest.extend_from_slice(data);
         let mut left = &*rest;
-        while let Some(end) = left.iter().position(|byte| *byte == b'\n') {
+        while let Some(end) = memchr::memchr(b'\n', left) {
             line(&left[..end]);
             left = &left[end + 1..];
         }
