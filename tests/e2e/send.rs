@@ -4,14 +4,14 @@
 use std::fs;
 use std::process::Stdio;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use serde_json::{Value, json};
-use testbed::{Engine, EngineKind, EngineOptions, Fleet, Image, Wharfd, unique};
+use testbed::{Engine, EngineKind, Fleet, Image, Wharfd, unique};
 use tonic::Code;
 use wharf::v1::send_image_response::Event as Sent;
 use wharf::v1::{ImageArrival, SendImageRequest};
 
-use crate::support::kinds::on_engines;
+use crate::support::kinds::{here_and, on_engines, shared, with_containerd};
 use crate::support::relay::Relay;
 use crate::support::{Server, World, all, collect, hosts, payload};
 
@@ -128,26 +128,20 @@ async fn images_are_sent_saved_and_loaded_by_command_line() -> anyhow::Result<()
 
 /// From the machine's Engine to one of that kind, and back.
 async fn to_and_from(kind: EngineKind) -> anyhow::Result<()> {
-    between(Engine::shared(kind).await?.context("an Engine")?).await
+    between(shared(kind).await?).await
 }
 
 on_engines!(to_and_from: newer);
 
 /// The same with containerd's store, in which images have other IDs.
 async fn to_and_from_containerd(kind: EngineKind) -> anyhow::Result<()> {
-    let arguments = vec!["--feature=containerd-snapshotter=true".to_owned()];
-    let options = EngineOptions { kind, arguments, ..EngineOptions::default() };
-    between(&Engine::start_with(options).await?).await
+    between(&with_containerd(kind).await?).await
 }
 
 on_engines!(to_and_from_containerd: docker28 = Docker28);
 
 async fn between(there: &Engine) -> anyhow::Result<()> {
-    let [here, ..] = &Fleet::shared().await?.engines;
-    let wharfd = Wharfd::start().await?;
-    let server = Server::of(&wharfd).await?;
-    server.add("here", here.address()).await?;
-    server.add("there", there.address()).await?;
+    let (here, _wharfd, server) = here_and(there).await?;
     let name = unique("sent");
     let (ours, theirs) = (format!("{name}:ours"), format!("{name}:theirs"));
     here.import(&ours, &Image::new("ours")).await?;

@@ -12,6 +12,11 @@ use crate::duration;
 use crate::exit::Failure;
 
 impl ContainerFlags {
+    /// The spec, with the files and the environment of this process.
+    pub fn spec_here(self, image: String, command: Vec<String>) -> Result<ContainerSpec, Failure> {
+        self.spec(image, command, |path| std::fs::read(path), |name| std::env::var(name).ok())
+    }
+
     /// The spec. `read` reads files, `variable` is this environment.
     pub fn spec(
         self,

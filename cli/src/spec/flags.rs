@@ -29,7 +29,7 @@ pub struct ContainerFlags {
     /// File of environment variables, one per line
     #[arg(long, value_name = "FILE")]
     pub env_file: Vec<PathBuf>,
-    /// Label of the container of the container
+    /// Label of the container
     #[arg(long, value_name = "KEY[=VALUE]")]
     pub label: Vec<String>,
     /// File of labels, one per line

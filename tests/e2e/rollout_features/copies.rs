@@ -3,7 +3,7 @@
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
-use testbed::{Engine, EngineKind, EngineOptions, Fleet, Image, Wharfd, eventually, unique};
+use testbed::{Engine, EngineKind, Fleet, Image, eventually, unique};
 use tonic::Code;
 use wharf::v1::{
     HostState, PullPolicy, RegistryCredentials, RolloutPolicy, RolloutSpec, RolloutState,
@@ -11,9 +11,9 @@ use wharf::v1::{
 
 use super::bench::{Bench, QUICK, quick, told};
 use crate::recreate::scene::Scene;
-use crate::support::kinds::on_engines;
+use crate::support::kinds::{here_and, on_engines, shared, with_containerd};
 use crate::support::relay::Relay;
-use crate::support::{HOSTS, Server, credentials, reason};
+use crate::support::{HOSTS, credentials, reason};
 
 /// A name in a registry that does not answer.
 fn reference(bench: &Bench, tag: &str) -> String {
@@ -221,26 +221,21 @@ async fn what_cannot_come_from_a_host_is_refused_before_anything_is_touched() ->
 
 /// From the machine's Engine to one of that kind, and back.
 async fn to_and_from(kind: EngineKind) -> anyhow::Result<()> {
-    between(Engine::shared(kind).await?.context("an Engine")?).await
+    between(shared(kind).await?).await
 }
 
 on_engines!(to_and_from: newer);
 
 /// The same with containerd's store, in which images have other IDs.
 async fn to_and_from_containerd(kind: EngineKind) -> anyhow::Result<()> {
-    let arguments = vec!["--feature=containerd-snapshotter=true".to_owned()];
-    let options = EngineOptions { kind, arguments, ..EngineOptions::default() };
-    between(&Engine::start_with(options).await?).await
+    between(&with_containerd(kind).await?).await
 }
 
 on_engines!(to_and_from_containerd: docker28 = Docker28);
 
 async fn between(there: &Engine) -> anyhow::Result<()> {
-    let [here, ..] = &Fleet::shared().await?.engines;
-    let (name, wharfd) = (unique("web"), Wharfd::start().await?);
-    let (server, cli) = (Server::of(&wharfd).await?, wharfd.cli()?);
-    server.add("here", here.address()).await?;
-    server.add("there", there.address()).await?;
+    let (here, wharfd, _server) = here_and(there).await?;
+    let (name, cli) = (unique("web"), wharfd.cli()?);
     let image = |tag: &str| format!("127.0.0.1:9/{name}:{tag}");
     for engine in [here, there] {
         engine.import(&image("v1"), &Image::new("v1")).await?;

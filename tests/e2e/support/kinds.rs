@@ -28,3 +28,29 @@ macro_rules! on_engines {
 }
 
 pub(crate) use on_engines;
+
+use anyhow::Context;
+use testbed::{Engine, EngineKind, EngineOptions, Fleet, Wharfd};
+
+use super::Server;
+
+/// The Engine of a kind that all tests share.
+pub async fn shared(kind: EngineKind) -> anyhow::Result<&'static Engine> {
+    Engine::shared(kind).await?.context("an Engine")
+}
+
+/// An Engine with the image store of containerd, in which images have other IDs.
+pub async fn with_containerd(kind: EngineKind) -> anyhow::Result<Engine> {
+    let arguments = vec!["--feature=containerd-snapshotter=true".to_owned()];
+    Engine::start_with(EngineOptions { kind, arguments, ..EngineOptions::default() }).await
+}
+
+/// A `wharfd` with the host `here`, which is an Engine of this machine's, and this Engine as `there`.
+pub async fn here_and(there: &Engine) -> anyhow::Result<(&'static Engine, Wharfd, Server)> {
+    let [here, ..] = &Fleet::shared().await?.engines;
+    let wharfd = Wharfd::start().await?;
+    let server = Server::of(&wharfd).await?;
+    server.add("here", here.address()).await?;
+    server.add("there", there.address()).await?;
+    Ok((here, wharfd, server))
+}

@@ -131,12 +131,7 @@ pub async fn request(
                 None => "no image was given",
             })
         })?;
-    let spec = what.flags.spec(
-        image.unwrap_or_default(),
-        command,
-        |path| std::fs::read(path),
-        |name| std::env::var(name).ok(),
-    )?;
+    let spec = what.flags.spec_here(image.unwrap_or_default(), command)?;
     let pull = match what.pull {
         Pull::Missing => PullPolicy::Missing,
         Pull::Always => PullPolicy::Always,

@@ -181,12 +181,7 @@ fn filter(app: &App, mut what: What) -> Result<ListUsedImagesRequest, Failure> {
     let labels = std::mem::take(&mut what.settings.label);
     let mut policy = RolloutPolicy::default();
     what.policy.over(&mut policy);
-    let settings = what.settings.spec(
-        String::new(),
-        what.command,
-        |path| std::fs::read(path),
-        |name| std::env::var(name).ok(),
-    )?;
+    let settings = what.settings.spec_here(String::new(), what.command)?;
     let describes_rollout = settings != ContainerSpec::default()
         || policy != RolloutPolicy::default()
         || what.image.is_some()
@@ -362,12 +357,7 @@ fn spec(app: &App, what: What) -> Result<RolloutSpec, Failure> {
         )));
     }
     spec.targets = Some(targets(app, &what.hosts, spec.targets.take())?);
-    let settings = what.settings.spec(
-        String::new(),
-        what.command,
-        |path| std::fs::read(path),
-        |name| std::env::var(name).ok(),
-    )?;
+    let settings = what.settings.spec_here(String::new(), what.command)?;
     let has_settings = settings != ContainerSpec::default();
     if what.whole && spec.whole.is_none() {
         spec.whole = Some(WholeContainer { spec: spec.set.take(), engine: None });
