@@ -1,7 +1,7 @@
 //! The contract of the trait `Engine`, for the client on a real Engine. A case that fails here but
 //! not in the simulator's own tests shows a difference between the model and Docker.
 
-use testbed::{Fleet, Image, unique};
+use testbed::{Fleet, Image, unique, until_it_can_stop};
 use wharf_server::domain::{HostAddress, Transport};
 use wharf_server::engine::http::{ConnectorSettings, HttpConnector};
 use wharf_simulator::contract::{Fixture, Work, run_all};
@@ -21,6 +21,9 @@ async fn the_client_on_a_real_engine_keeps_the_contract() -> anyhow::Result<()> 
     let fixture = Fixture {
         engine: HttpConnector::new(ConnectorSettings::default()).engine(&address, None)?,
         import: Box::new(import),
+        ready: Box::new(|pid| {
+            Box::pin(async move { until_it_can_stop(pid).await.expect("it handles SIGTERM") })
+        }),
         open_registry: fleet.open_registry.address().to_owned(),
         locked_registry: fleet.locked_registry.address().to_owned(),
         user: user.to_owned(),

@@ -35,6 +35,7 @@ fn fixture(host: Arc<SimHost>, engine: Arc<dyn Engine>) -> Fixture {
     Fixture {
         engine,
         import: Box::new(import),
+        ready: Box::new(|_| Box::pin(async {})),
         open_registry: OPEN.to_owned(),
         locked_registry: LOCKED.to_owned(),
         user: "captain".to_owned(),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Engine;
 use crate::image::Image;
-use crate::{LIMIT, tools};
+use crate::{LIMIT, tools, until_it_can_stop};
 
 impl Engine {
     /// One request, straight to the Engine. `path` is sent as it is: with or without a version,
@@ -105,6 +105,8 @@ impl Engine {
         let created = self.post(&format!("/containers/create?name={name}"), Some(body)).await?;
         let id = created["Id"].as_str().context("an answer without an ID")?.to_owned();
         self.post(&format!("/containers/{id}/start"), None).await?;
+        let running = self.container(&id).await?.context("a container that was started")?;
+        until_it_can_stop(running["State"]["Pid"].as_u64().unwrap_or_default()).await?;
         Ok(id)
     }
 

@@ -64,7 +64,7 @@ async fn a_stop_is_made_once(world: &World<'_>) {
     let image = world.image().await;
     let container = world.create("c", &image, json!({})).await;
     assert_eq!(world.engine.stop_container(&container, None).await.unwrap(), Change::Already);
-    world.engine.start_container(&container).await.unwrap();
+    world.start(&container).await;
     assert_eq!(world.engine.stop_container(&container, None).await.unwrap(), Change::Made);
     let state = world.state(&container).await;
     assert_eq!((&state["Status"], &state["Running"]), (&json!("exited"), &json!(false)));

@@ -33,6 +33,8 @@ pub struct Fixture {
     pub engine: Arc<dyn Engine>,
     /// Makes an image on that Engine. See [`Import`].
     pub import: Import,
+    /// Waits until the process with this PID handles SIGTERM.
+    pub ready: Ready,
     /// `host:port` of a registry that anyone may use.
     pub open_registry: String,
     /// `host:port` of a registry with a password.
@@ -50,6 +52,9 @@ pub struct Fixture {
 /// `nosuch`; its command is `/bin/idle`, which ends at once with 0 on SIGTERM; it has the
 /// environment `COLOUR=blue` and the label `origin=image` and no other setting.
 pub type Import = Box<dyn Fn(String, String) -> Work<'static> + Send + Sync>;
+
+/// See [`Fixture::ready`].
+pub type Ready = Box<dyn Fn(u64) -> Work<'static> + Send + Sync>;
 
 /// Something under way.
 pub type Work<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;

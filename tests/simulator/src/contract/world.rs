@@ -70,8 +70,15 @@ impl<'a> World<'a> {
     /// Creates and starts a container.
     pub async fn run(&self, what: &str, image: &str, more: Value) -> ContainerRef {
         let container = self.create(what, image, more).await;
-        self.engine.start_container(&container).await.expect("it starts");
+        self.start(&container).await;
         container
+    }
+
+    /// Starts a container, and waits until its process can be asked to stop.
+    pub async fn start(&self, container: &ContainerRef) {
+        self.engine.start_container(container).await.expect("it starts");
+        let pid = self.state(container).await["Pid"].as_u64().expect("a PID");
+        (self.fixture.ready)(pid).await;
     }
 
     /// Removes containers, whatever they are at.
