@@ -32,6 +32,9 @@ pub struct TargetArgs {
     /// Also change cordoned hosts; reads go to them anyway
     #[arg(long, hide_short_help = true)]
     pub include_cordoned: bool,
+    /// Also try to read from hosts that the server knows to be unreachable
+    #[arg(long, hide_short_help = true)]
+    pub try_unreachable: bool,
     /// Time limit per host, such as 10s [default: set by the server]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive, hide_short_help = true)]
     pub host_timeout: Option<Duration>,
@@ -72,6 +75,7 @@ impl TargetArgs {
         let hosts = if self.is_empty() { before } else { self };
         Self {
             include_cordoned: self.include_cordoned || before.include_cordoned,
+            try_unreachable: self.try_unreachable || before.try_unreachable,
             host_timeout: self.host_timeout.or(before.host_timeout),
             max_parallel: self.max_parallel.or(before.max_parallel),
             ..hosts.clone()
@@ -114,6 +118,7 @@ impl TargetArgs {
             max_parallel: self.max_parallel.unwrap_or(0),
             allow_partial: None,
             include_cordoned: self.include_cordoned,
+            try_unreachable: self.try_unreachable,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Hosts in a listing: the inventory entry and the status of the host.
 
 use serde_json::{Map, Value};
-use wharf::v1::{Host, HostCordon, HostSource, HostStatus};
+use wharf::v1::{Host, HostCordon, HostSource, HostStatus, HostUnreachable};
 
 use super::labels;
 use super::units::rfc3339;
@@ -52,6 +52,7 @@ impl Known {
         vec![
             self.host.name.clone(),
             match &self.answer {
+                None if self.host.unreachable.is_some() => "unreachable".to_owned(),
                 None => "not checked".to_owned(),
                 Some(Ok(_)) => "reachable".to_owned(),
                 Some(Err(error)) => error.short(),
@@ -82,7 +83,9 @@ impl Known {
     pub fn warnings(&self) -> Vec<String> {
         let of_host = self.answer.iter().flatten().flat_map(|status| status.warnings.iter());
         let cordon = self.host.cordon.as_ref().map(cordon);
-        cordon.into_iter().chain(self.host.warnings.iter().chain(of_host).cloned()).collect()
+        let unreachable = self.host.unreachable.as_ref().map(unreachable);
+        let first = cordon.into_iter().chain(unreachable);
+        first.chain(self.host.warnings.iter().chain(of_host).cloned()).collect()
     }
 
     /// The line for programs: the entry, and `status` or `error` if the host was contacted.
@@ -116,6 +119,11 @@ pub fn cordon(cordon: &HostCordon) -> String {
     let since = rfc3339(cordon.since.as_ref());
     let why = if cordon.reason.is_empty() { String::new() } else { format!(": {}", cordon.reason) };
     format!("cordoned by {} at {since}{why}", cordon.principal)
+}
+
+/// Since when a host is known to be unreachable.
+fn unreachable(unreachable: &HostUnreachable) -> String {
+    format!("unreachable since {}", rfc3339(unreachable.since.as_ref()))
 }
 
 fn tls(host: &Host) -> String {

@@ -5,19 +5,18 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
+use super::time_limits::READ;
 use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::fleet::HostError;
 
-/// Time limit for calls that an Engine answers from memory.
-const QUICK: Duration = Duration::from_secs(30);
 /// First and longest delay between two attempts to reach a host that is away.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
 /// A call that an Engine answers from memory.
 pub async fn quick<T>(call: impl Future<Output = Result<T, EngineError>>) -> Result<T, HostError> {
-    match timeout(QUICK, call).await {
+    match timeout(READ, call).await {
         Ok(result) => result.map_err(HostError::from),
-        Err(_) => Err(HostError::Timeout { budget: QUICK, goes_on: false }),
+        Err(_) => Err(HostError::Timeout { budget: READ, goes_on: false }),
     }
 }
 
@@ -34,7 +33,7 @@ pub fn is_away(error: &HostError) -> bool {
 pub async fn until_it_answers(engine: &dyn Engine) -> Result<Duration, EngineError> {
     let (begun, (mut delay, longest)) = (Instant::now(), RETRY);
     loop {
-        match timeout(QUICK, engine.ping()).await {
+        match timeout(READ, engine.ping()).await {
             Ok(Ok(_)) => return Ok(begun.elapsed()),
             Ok(Err(error)) if !is_away_kind(error.kind) => return Err(error),
             Ok(Err(_)) | Err(_) => sleep(delay).await,

@@ -5,7 +5,6 @@ mod actions;
 mod create;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tonic::{Request, Response, Status};
 use wharf::contract::FanoutRequest;
@@ -17,18 +16,13 @@ use self::actions::{Action, resolve};
 use super::convert;
 use super::edge::{Answered, Edge, EventOf, ResponseStream, checked};
 use super::items::ItemDone;
+use super::time_limits::{CHANGE, READ, SLOW};
 use super::{size, views};
 use crate::body::update::update_body;
 use crate::body::violation::Violations;
 use crate::domain::{ContainerName, ContainerRef};
 use crate::engine::{Change, ContainerListing, WaitCondition};
 use crate::fleet::Done;
-
-/// For calls that an Engine answers from memory.
-const QUICK: Duration = Duration::from_secs(30);
-
-/// For calls that start or end processes or touch the disk.
-const SLOW: Duration = Duration::from_secs(120);
 
 /// The service.
 #[derive(Debug, Clone)]
@@ -68,7 +62,7 @@ impl ContainerService for Containers {
             })
         })?;
         let edge = &self.0;
-        edge.each_host(&request, Some(QUICK), listing, |call, listing| async move {
+        edge.each_host(&request, Some(READ), listing, |call, listing| async move {
             let containers = call.engine.list_containers(&listing).await?;
             for batch in views::container_batches(containers)? {
                 call.emit(Event::Batch(batch)).await;
@@ -169,7 +163,7 @@ impl ContainerService for Containers {
         let (edge, containers) = (&self.0, vec![container]);
         edge.each_item(
             &request,
-            Some(QUICK),
+            Some(CHANGE),
             containers,
             name,
             |call, container, name| async move {
@@ -193,7 +187,7 @@ impl ContainerService for Containers {
         let edge = &self.0;
         edge.each_item(
             &request,
-            Some(QUICK),
+            Some(CHANGE),
             containers,
             body,
             |call, container, body| async move {
@@ -251,19 +245,13 @@ impl ContainerService for Containers {
             Some((convert::container_refs(violations, &message.containers), message.size))
         })?;
         let edge = &self.0;
-        edge.each_item(
-            &request,
-            Some(QUICK),
-            containers,
-            size,
-            |call, container, size| async move {
-                let document = call.engine.inspect_container(&container, *size).await?;
-                let details = views::container_details(&container, document)?;
-                let id = details.id.clone();
-                call.emit(Event::Container(details)).await;
-                Ok(ItemDone { id, changed: false })
-            },
-        )
+        edge.each_item(&request, Some(READ), containers, size, |call, container, size| async move {
+            let document = call.engine.inspect_container(&container, *size).await?;
+            let details = views::container_details(&container, document)?;
+            let id = details.id.clone();
+            call.emit(Event::Container(details)).await;
+            Ok(ItemDone { id, changed: false })
+        })
         .await
     }
 
@@ -278,7 +266,7 @@ impl ContainerService for Containers {
             Some((container?, ps_args))
         })?;
         let edge = &self.0;
-        edge.each_host(&request, Some(QUICK), order, |call, order| async move {
+        edge.each_host(&request, Some(READ), order, |call, order| async move {
             let (container, ps_args) = &*order;
             let table = call.engine.list_processes(container, ps_args.as_deref()).await?;
             for part in views::process_lists(table) {

@@ -39,6 +39,8 @@ pub struct FanoutSettings {
     pub allow_partial: Option<bool>,
     /// Whether a call that changes something also goes to cordoned hosts.
     pub include_cordoned: bool,
+    /// Whether a read also tries hosts that are known to be unreachable.
+    pub try_unreachable: bool,
 }
 
 /// Refuses a limit for the hosts at the same time in a call whose work does not end by itself.
@@ -70,8 +72,14 @@ pub fn fanout_options(options: Option<&v1::FanoutOptions>) -> Result<FanoutSetti
         }
     };
     let max_parallel = (options.max_parallel > 0).then_some(options.max_parallel as usize);
-    let v1::FanoutOptions { allow_partial, include_cordoned, .. } = *options;
-    Ok(FanoutSettings { host_timeout, max_parallel, allow_partial, include_cordoned })
+    let v1::FanoutOptions { allow_partial, include_cordoned, try_unreachable, .. } = *options;
+    Ok(FanoutSettings {
+        host_timeout,
+        max_parallel,
+        allow_partial,
+        include_cordoned,
+        try_unreachable,
+    })
 }
 
 /// The ID that makes a retry safe; `None` if there is none.

@@ -132,9 +132,11 @@ impl Edge {
         let selection = convert::selection(message.targets())?;
         let options = FanoutOptions {
             host_timeout: settings.host_timeout.or(default_timeout),
+            is_requested: settings.host_timeout.is_some(),
             caller_deadline: work_deadline(request.metadata(), Instant::now()),
             max_parallel: settings.max_parallel.unwrap_or(self.default_max_parallel),
             detached: method.mutates,
+            try_unreachable: settings.try_unreachable || method.mutates,
             background_limit: BACKGROUND_LIMIT,
         };
         Ok(FanoutCall {
@@ -331,6 +333,8 @@ impl<T> FanoutCall<T> {
     #[must_use]
     pub fn all_at_once(mut self) -> Self {
         self.options.max_parallel = usize::MAX;
+        // They say what becomes of a host that is away.
+        self.options.try_unreachable = true;
         self
     }
 

@@ -1,7 +1,6 @@
 //! `FileService`: files in containers, as tar archives.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
@@ -10,15 +9,13 @@ use wharf::v1::file_service_server::FileService;
 
 use super::convert;
 use super::edge::{Edge, ResponseStream, TRANSFER_LIMIT, checked};
+use super::time_limits::READ;
 use super::transfer::{progress_channel, with_progress};
 use super::upload;
 use crate::body::violation::Violations;
 use crate::domain::ContainerRef;
 use crate::engine::{ArchivePart, EngineError, ErrorKind, FileKind, PathStat};
 use crate::fleet::{Done, HostError};
-
-/// For a look at one file.
-const QUICK: Duration = Duration::from_secs(30);
 
 /// Pieces of an archive that wait for their way to the caller, for each host.
 const WAITING: usize = 2;
@@ -42,7 +39,7 @@ impl FileService for Files {
             place(violations, &message.container, &message.path)
         })?;
         self.0
-            .each_host(&request, Some(QUICK), place, |call, place| async move {
+            .each_host(&request, Some(READ), place, |call, place| async move {
                 let found = call.engine.stat_path(&place.0, &place.1).await?;
                 call.emit(Event::Stat(stat(found))).await;
                 Ok(Done::UNCHANGED)

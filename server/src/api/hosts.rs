@@ -21,13 +21,14 @@ use super::problem::Finish;
 use super::problem::Problem;
 use super::size::{FRAME, FULL};
 use super::system_views;
+use super::table::host_problem;
 use crate::body::violation::Violations;
 use crate::domain::{
     Cordon, CordonReason, Host, HostAddress, HostName, HostSource, LabelKey, Labels, Reason,
     Secret, TlsMaterial, TlsPart, Transport, quoted,
 };
-use crate::fleet::Done;
 use crate::fleet::inventory::{InventoryError, NewHost, NewTls, Snapshot};
+use crate::fleet::{Done, HostError};
 
 /// A host that needs longer for a ping and `/info` has a problem.
 const CHECK: Duration = Duration::from_secs(10);
@@ -73,7 +74,7 @@ impl HostService for Hosts {
             let host = added.map_err(|error| inventory_problem(&error))?;
             subject.say(format_args!("host={} address={}", host.name, host.address));
             let snapshot = edge.inventory.snapshot();
-            Ok(v1::AddHostResponse { host: Some(view(&host, &snapshot)) })
+            Ok(v1::AddHostResponse { host: Some(view(&edge, &host, &snapshot)) })
         };
         self.edge.once(&request, work).await
     }
@@ -86,7 +87,7 @@ impl HostService for Hosts {
             .map_err(|error| Problem::invalid_field("name", error))?;
         let snapshot = self.edge.inventory.snapshot();
         let host = snapshot.get(&name).ok_or_else(|| not_found(&name))?;
-        Ok(Response::new(v1::GetHostResponse { host: Some(view(host, &snapshot)) }))
+        Ok(Response::new(v1::GetHostResponse { host: Some(view(&self.edge, host, &snapshot)) }))
     }
 
     async fn list_hosts(
@@ -116,7 +117,7 @@ impl HostService for Hosts {
             hosts.iter().filter(|host| after.as_ref().is_none_or(|after| host.name > *after));
         let (mut page, mut bytes, mut last, mut more) = (Vec::new(), 0, None, false);
         for host in rest {
-            let view = view(host, &snapshot);
+            let view = view(&self.edge, host, &snapshot);
             bytes += view.encoded_len() + FRAME;
             more = page.len() == size || (bytes > FULL && !page.is_empty());
             if more {
@@ -161,7 +162,7 @@ impl HostService for Hosts {
             let updated = edge.inventory.update_labels(names, set, remove).await;
             let hosts = updated.map_err(|error| inventory_problem(&error))?;
             let snapshot = edge.inventory.snapshot();
-            let hosts = hosts.iter().map(|host| view(host, &snapshot)).collect();
+            let hosts = hosts.iter().map(|host| view(&edge, host, &snapshot)).collect();
             Ok(v1::UpdateHostLabelsResponse { hosts })
         };
         self.edge.once(&request, work).await
@@ -261,7 +262,7 @@ impl Hosts {
                 let changes = set.map_err(|error| inventory_problem(&error))?;
                 let snapshot = edge.inventory.snapshot();
                 let hosts = changes.iter().filter_map(|(name, _)| snapshot.get(name));
-                let hosts = hosts.map(|host| view(host, &snapshot)).collect();
+                let hosts = hosts.map(|host| view(&edge, host, &snapshot)).collect();
                 let changed = changes.into_iter().filter(|(_, changed)| *changed);
                 Ok((hosts, changed.map(|(name, _)| name.to_string()).collect()))
             })
@@ -322,7 +323,7 @@ fn new_host(request: v1::AddHostRequest) -> Result<NewHost, Problem> {
     }
 }
 
-fn view(host: &Host, snapshot: &Snapshot) -> v1::Host {
+fn view(edge: &Edge, host: &Host, snapshot: &Snapshot) -> v1::Host {
     v1::Host {
         name: host.name.to_string(),
         address: host.address.to_string(),
@@ -347,6 +348,11 @@ fn view(host: &Host, snapshot: &Snapshot) -> v1::Host {
             reason: cordon.reason.as_str().to_owned(),
             principal: cordon.by.clone(),
             since: Some(convert::system_time(cordon.since)),
+        }),
+        unreachable: edge.pool.unreachable(&host.name).map(|known| v1::HostUnreachable {
+            since: Some(convert::system_time(known.since)),
+            attempted: Some(convert::system_time(known.attempted)),
+            status: Some(host_problem(&host.name, &HostError::Unreachable(known)).to_proto()),
         }),
     }
 }

@@ -8,7 +8,6 @@ mod send;
 mod used;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Deserialize;
 use tokio_stream::wrappers::ReceiverStream;
@@ -19,17 +18,12 @@ use wharf::v1::image_service_server::ImageService;
 use super::convert;
 use super::edge::{Edge, ResponseStream, TRANSFER_LIMIT, checked};
 use super::items::ItemDone;
+use super::time_limits::{CHANGE, DISK, READ};
 use super::transfer::{self, PullOrder, with_progress};
 use super::views;
 use crate::domain::{ImageName, ImageReference};
 use crate::engine::{Change, EngineDocument, ErrorKind, ImageListing};
 use crate::fleet::{Done, HostError};
-
-/// For calls that an Engine answers from memory.
-const QUICK: Duration = Duration::from_secs(30);
-
-/// For removals and prunes, which delete layers from disk.
-const DISK: Duration = Duration::from_secs(300);
 
 /// The service.
 #[derive(Debug, Clone)]
@@ -69,7 +63,7 @@ impl ImageService for Images {
             })
         })?;
         let edge = &self.0;
-        edge.each_host(&request, Some(QUICK), listing, |call, listing| async move {
+        edge.each_host(&request, Some(READ), listing, |call, listing| async move {
             let images = call.engine.list_images(&listing).await?;
             for batch in views::image_batches(images)? {
                 call.emit(Event::Batch(batch)).await;
@@ -167,7 +161,7 @@ impl ImageService for Images {
             Some((source?, target.with_default_tag()))
         })?;
         let edge = &self.0;
-        edge.each_host(&request, Some(QUICK), names, |call, names| async move {
+        edge.each_host(&request, Some(CHANGE), names, |call, names| async move {
             let change = call.engine.tag_image(&names.0, &names.1).await?;
             Ok(Done { changed: change == Change::Made })
         })
@@ -210,7 +204,7 @@ impl ImageService for Images {
             Some(convert::image_names(violations, &message.images))
         })?;
         let edge = &self.0;
-        edge.each_item(&request, Some(QUICK), images, (), |call, image, _| async move {
+        edge.each_item(&request, Some(READ), images, (), |call, image, _| async move {
             let document = call.engine.inspect_image(&image).await?;
             let details = views::image_details(&image, document)?;
             let id = details.id.clone();
@@ -229,7 +223,7 @@ impl ImageService for Images {
             violations.check("image", ImageName::parse(&message.image))
         })?;
         let edge = &self.0;
-        edge.each_host(&request, Some(QUICK), image, |call, image| async move {
+        edge.each_host(&request, Some(READ), image, |call, image| async move {
             let layers = call.engine.image_history(&image).await?;
             for part in views::image_history(layers) {
                 call.emit(Event::History(part)).await;

@@ -49,6 +49,7 @@ pub mod system;
 mod system_views;
 pub mod table;
 pub mod throttle;
+pub mod time_limits;
 mod times;
 pub mod transfer;
 mod unknown;

@@ -5,7 +5,6 @@ mod create;
 mod endpoints;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tonic::{Request, Response, Status};
 use wharf::v1;
@@ -16,17 +15,12 @@ use super::convert;
 use super::edge::{Edge, ResponseStream, checked};
 use super::in_use::with_users;
 use super::items::ItemDone;
+use super::time_limits::{READ, SLOW};
 use super::{resource_views, size};
 use crate::body::network::{connection, network_body};
 use crate::domain::{ContainerRef, NetworkRef, quoted};
 use crate::engine::{EngineDocument, EngineError, ErrorKind, NetworkListing, network_of};
 use crate::fleet::Done;
-
-/// For calls that an Engine answers from memory.
-const QUICK: Duration = Duration::from_secs(30);
-
-/// For calls that configure the kernel.
-const SLOW: Duration = Duration::from_secs(120);
 
 /// The service.
 #[derive(Debug, Clone)]
@@ -52,7 +46,7 @@ impl NetworkService for Networks {
             Some(NetworkListing { filters, keep_json: message.include_engine_json })
         })?;
         let edge = &self.0;
-        edge.each_host(&request, Some(QUICK), listing, |call, listing| async move {
+        edge.each_host(&request, Some(READ), listing, |call, listing| async move {
             let networks = call.engine.list_networks(&listing).await?;
             for batch in resource_views::network_batches(networks)? {
                 call.emit(Event::Batch(batch)).await;
@@ -83,7 +77,7 @@ impl NetworkService for Networks {
             Some(convert::network_refs(violations, &message.networks))
         })?;
         let edge = &self.0;
-        edge.each_item(&request, Some(QUICK), networks, (), |call, network, _| async move {
+        edge.each_item(&request, Some(READ), networks, (), |call, network, _| async move {
             let document = call.engine.inspect_network(&network).await?;
             let details = resource_views::network_details(&network, document)?;
             let id = details.network.as_ref().map(|it| it.id.clone()).unwrap_or_default();

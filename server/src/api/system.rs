@@ -10,11 +10,9 @@ use wharf::v1::system_service_server::SystemService;
 use super::convert;
 use super::edge::{Edge, ResponseStream};
 use super::system_views;
+use super::time_limits::READ;
 use crate::engine::{CLIENT_MAX, CLIENT_MIN};
 use crate::fleet::Done;
-
-/// For calls that an Engine answers from memory.
-const QUICK: Duration = Duration::from_secs(30);
 
 /// An Engine walks its layers for disk usage.
 const DISK_USAGE: Duration = Duration::from_secs(60);
@@ -50,7 +48,7 @@ impl SystemService for System {
     ) -> Result<Response<Self::GetEngineVersionStream>, Status> {
         use v1::get_engine_version_response::Event;
         let edge = &self.0;
-        edge.each_host(&request, Some(QUICK), (), |call, _| async move {
+        edge.each_host(&request, Some(READ), (), |call, _| async move {
             let version = system_views::engine_version(call.engine.version().await?)?;
             call.emit(Event::Version(version)).await;
             Ok(Done::UNCHANGED)
@@ -64,7 +62,7 @@ impl SystemService for System {
     ) -> Result<Response<Self::GetEngineInfoStream>, Status> {
         use v1::get_engine_info_response::Event;
         let edge = &self.0;
-        edge.each_host(&request, Some(QUICK), (), |call, _| async move {
+        edge.each_host(&request, Some(READ), (), |call, _| async move {
             let info = system_views::engine_info(call.engine.info().await?)?;
             call.emit(Event::Info(info)).await;
             Ok(Done::UNCHANGED)

@@ -4,12 +4,14 @@
 //! INTERNAL is for bugs of this server, so an Engine's 500 is UNKNOWN. UNAUTHENTICATED is about
 //! credentials for this server, so refusals of an Engine or a registry are PERMISSION_DENIED.
 
+use std::time::SystemTime;
+
 use tonic::Code;
 
 use super::problem::Problem;
 use crate::domain::{HostName, Reason};
 use crate::engine::{EngineError, ErrorKind};
-use crate::fleet::HostError;
+use crate::fleet::{HostError, Unreachable};
 use crate::store::{Failure, StoreError};
 
 /// The problem for an error on a host.
@@ -48,6 +50,7 @@ pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
             };
             Problem::new(Reason::HostTimeout, format!("{error}; {hint}"))
         }
+        HostError::Unreachable(known) => unreachable_problem(known),
         HostError::NotBegun => Problem::new(
             Reason::HostSkipped,
             format!("{error}; nothing was done there; retry with a longer deadline"),
@@ -70,6 +73,19 @@ pub fn host_problem(host: &HostName, error: &HostError) -> Problem {
         }
     };
     problem.with("host", host.as_str())
+}
+
+/// The problem for a host that a read did not wait for.
+fn unreachable_problem(known: &Unreachable) -> Problem {
+    let age = |time: SystemTime| format!("{} s", time.elapsed().unwrap_or_default().as_secs());
+    let mut problem = engine_problem(&known.failure, "REGISTRY");
+    problem.message = format!(
+        "{} (unreachable for {}, last tried {} ago)",
+        problem.message,
+        age(known.since),
+        age(known.attempted)
+    );
+    problem
 }
 
 /// The problem for an error of an Engine. `registry` is the one to log in to, if that helps.

@@ -1,7 +1,6 @@
 //! `VolumeService`: volumes on many hosts.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 use tonic::{Request, Response, Status};
@@ -13,6 +12,7 @@ use super::convert;
 use super::edge::{Edge, ResponseStream, checked};
 use super::in_use::{differs, with_users};
 use super::items::ItemDone;
+use super::time_limits::{DISK, READ};
 use super::views::parse;
 use super::{resource_views, size};
 use crate::body::volume::{volume_body, volume_differences};
@@ -20,12 +20,6 @@ use crate::domain::VolumeName;
 use crate::engine::{EngineDocument, EngineError, ErrorKind, VolumeListing, volume_of};
 use crate::fleet::fanout::HostCall;
 use crate::fleet::{Done, HostError};
-
-/// For calls that an Engine answers from memory.
-const QUICK: Duration = Duration::from_secs(30);
-
-/// For creations, removals, and prunes: on disk, or by a plugin on another machine.
-const DISK: Duration = Duration::from_secs(300);
 
 /// The filters of a prune. All others are refused: older Engines, where the server itself chooses,
 /// have no others.
@@ -53,7 +47,7 @@ impl VolumeService for Volumes {
             Some(VolumeListing { filters, keep_json: message.include_engine_json })
         })?;
         let edge = &self.0;
-        edge.each_host(&request, Some(QUICK), listing, |call, listing| async move {
+        edge.each_host(&request, Some(READ), listing, |call, listing| async move {
             let volumes = call.engine.list_volumes(&listing).await?;
             for batch in resource_views::volume_batches(volumes)? {
                 call.emit(Event::Batch(batch)).await;
@@ -84,7 +78,7 @@ impl VolumeService for Volumes {
             Some(convert::volume_names(violations, &message.volumes))
         })?;
         let edge = &self.0;
-        edge.each_item(&request, Some(QUICK), volumes, (), |call, volume, _| async move {
+        edge.each_item(&request, Some(READ), volumes, (), |call, volume, _| async move {
             let document = call.engine.inspect_volume(&volume).await?;
             let details = resource_views::volume_details(document)?;
             call.emit(Event::Volume(details)).await;

@@ -32,6 +32,7 @@ mod list;
 mod logs;
 mod needs;
 mod operation;
+mod pause;
 pub mod podman;
 mod progress;
 mod registry_auth;
@@ -61,6 +62,7 @@ pub use image_identity::ImageIdentity;
 pub use inspection::{ContainerFacts, Inspection, RestartPolicy};
 pub use logs::{LogBatch, LogQuery, LogSink, LogTime};
 pub use needs::{MANY_ENDPOINTS, in_form_of, split_endpoints, unsupported};
+pub use pause::pause;
 pub use stats::{CpuTime, StatsSample, StatsSink};
 pub use turn::{Turn, TurnGuard};
 pub use types::{

@@ -22,26 +22,44 @@ use tokio_util::task::TaskTracker;
 use super::budget::{Budget, within};
 use super::outcome::{Done, HostError, HostEvent, HostOutcome};
 use super::pool::EnginePool;
-use crate::domain::{Host, HostName};
+use crate::domain::{Host, HostAddress, HostName};
 use crate::engine::{Engine, Turn};
 
 /// Messages that may wait for the reader: enough that a quick reader never waits, and few enough
 /// that a slow one uses no memory.
 const CHANNEL_CAPACITY: usize = 16;
 
+/// Added to the default time limit of hosts over ssh, because the first call waits for a login.
+const SSH_LOGIN: Duration = Duration::from_secs(20);
+
 /// How a fan-out is carried out.
 #[derive(Debug, Clone)]
 pub struct FanoutOptions {
     /// Longest time for one host, from when its work starts. `None`: no limit.
     pub host_timeout: Option<Duration>,
+    /// Whether that was requested, and is not the default of the method.
+    pub is_requested: bool,
     /// When the caller stops listening, less a reserve for the answer.
     pub caller_deadline: Option<Instant>,
     /// Hosts at the same time; at least 1.
     pub max_parallel: usize,
     /// Work in progress is finished even if nobody is listening.
     pub detached: bool,
+    /// Work also begins on hosts that are known to be unreachable.
+    pub try_unreachable: bool,
     /// Maximum time of detached work; a guard against Engines that hang.
     pub background_limit: Duration,
+}
+
+impl FanoutOptions {
+    fn limit(&self, host: &Host) -> Option<Duration> {
+        match host.address {
+            HostAddress::Ssh(_) if !self.is_requested => {
+                self.host_timeout.map(|limit| limit + SSH_LOGIN)
+            }
+            _ => self.host_timeout,
+        }
+    }
 }
 
 /// The context of the work on one host.
@@ -125,11 +143,25 @@ where
     }
 
     async fn attempt(&self, host: Arc<Host>) -> Result<Done, HostError> {
-        let budget = Arc::new(Budget::new(self.options.host_timeout, self.options.caller_deadline));
+        let budget = Arc::new(Budget::new(self.options.limit(&host), self.options.caller_deadline));
         if budget.is_spent() {
             return Err(HostError::NotBegun);
         }
-        let engine = self.pool.engine(&host)?;
+        let (engine, breaker) = self.pool.engine_and_breaker(&host)?;
+        if !self.options.try_unreachable {
+            breaker.admit().await?;
+        }
+        let result = self.work_on(host, engine, budget).await;
+        breaker.observe(&result);
+        result
+    }
+
+    async fn work_on(
+        &self,
+        host: Arc<Host>,
+        engine: Arc<dyn Engine>,
+        budget: Arc<Budget>,
+    ) -> Result<Done, HostError> {
         let sender = Arc::new(self.sender.clone());
         let call = HostCall {
             host,
@@ -251,7 +283,7 @@ mod tests {
     use super::super::inventory::Snapshot;
     use super::super::pool::Connector;
     use super::*;
-    use crate::domain::{HostAddress, HostSource, Labels, Transport};
+    use crate::domain::{HostSource, Labels, Transport};
     use crate::engine::EngineError;
     use crate::engine::http::{ConnectorSettings, HttpConnector};
 
@@ -282,9 +314,11 @@ mod tests {
     async fn work_that_goes_on_says_nothing_after_its_outcome_and_does_not_hold_the_end_up() {
         let options = FanoutOptions {
             host_timeout: Some(Duration::from_secs(5)),
+            is_requested: false,
             caller_deadline: None,
             max_parallel: 2,
             detached: true,
+            try_unreachable: true,
             background_limit: Duration::from_secs(900),
         };
         let pool = EnginePool::new(Unused(HttpConnector::new(ConnectorSettings::default())));

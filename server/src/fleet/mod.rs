@@ -3,8 +3,10 @@
 //! - [`inventory`]: the hosts, from file, API and store.
 //! - [`select`]: pure; applies a selection to the inventory.
 //! - [`fanout`]: work on many hosts in parallel, with a [`budget`] and one [`outcome`] per host.
+//! - [`breaker`]: whether a host answers, so that an unreachable one does not delay reads.
 //! - [`pool`]: the Engine of each host.
 
+pub mod breaker;
 pub mod budget;
 pub mod fanout;
 pub mod inventory;
@@ -12,4 +14,4 @@ pub mod outcome;
 pub mod pool;
 pub mod select;
 
-pub use outcome::{Done, HostError, HostEvent, HostOutcome};
+pub use outcome::{Done, HostError, HostEvent, HostOutcome, Unreachable};

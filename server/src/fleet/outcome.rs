@@ -1,6 +1,6 @@
 //! The result of the work on one host.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::domain::{HostName, RegistryHost};
 use crate::engine::{EngineError, ErrorKind};
@@ -80,6 +80,9 @@ pub enum HostError {
         /// Whether the work continues without anyone waiting for it.
         goes_on: bool,
     },
+    /// The host did not answer before, and the read did not wait for it.
+    #[error("{}", .0.failure)]
+    Unreachable(Unreachable),
     /// The time was used up before its turn; nothing was sent to the host.
     #[error("the deadline expired before its turn")]
     NotBegun,
@@ -95,6 +98,17 @@ pub enum HostError {
     /// A bug of this server.
     #[error("internal error")]
     Panicked,
+}
+
+/// What is known of an unreachable host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreachable {
+    /// When the first attempt failed.
+    pub since: SystemTime,
+    /// When the last attempt failed.
+    pub attempted: SystemTime,
+    /// How it failed.
+    pub failure: EngineError,
 }
 
 impl HostError {

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::breaker::Breaker;
 use super::inventory::Snapshot;
+use super::outcome::Unreachable;
 use crate::domain::{Host, HostName};
 use crate::engine::{Engine, EngineError};
 
@@ -27,6 +29,7 @@ pub struct EnginePool {
 struct Entry {
     host: Arc<Host>,
     engine: Arc<dyn Engine>,
+    breaker: Arc<Breaker>,
 }
 
 impl EnginePool {
@@ -37,17 +40,35 @@ impl EnginePool {
 
     /// The Engine of a host. A host whose connection settings changed gets a new one.
     pub fn engine(&self, host: &Arc<Host>) -> Result<Arc<dyn Engine>, EngineError> {
+        self.engine_and_breaker(host).map(|(engine, _)| engine)
+    }
+
+    /// The same, and whether the host is known not to answer.
+    pub fn engine_and_breaker(
+        &self,
+        host: &Arc<Host>,
+    ) -> Result<(Arc<dyn Engine>, Arc<Breaker>), EngineError> {
         let mut engines = self.lock();
         if let Some(entry) = engines.get_mut(&host.name)
             && (Arc::ptr_eq(&entry.host, host) || entry.host.same_connection(host))
         {
             entry.host = Arc::clone(host);
-            return Ok(Arc::clone(&entry.engine));
+            return Ok((Arc::clone(&entry.engine), Arc::clone(&entry.breaker)));
         }
         let engine = self.connector.engine(host)?;
-        let entry = Entry { host: Arc::clone(host), engine: Arc::clone(&engine) };
+        let breaker = Breaker::new(host.name.clone(), Arc::clone(&engine));
+        let entry = Entry {
+            host: Arc::clone(host),
+            engine: Arc::clone(&engine),
+            breaker: Arc::clone(&breaker),
+        };
         engines.insert(host.name.clone(), entry);
-        Ok(engine)
+        Ok((engine, breaker))
+    }
+
+    /// What is known of a host, if it is unreachable. Contacts no host.
+    pub fn unreachable(&self, host: &HostName) -> Option<Unreachable> {
+        self.lock().get(host)?.breaker.unreachable()
     }
 
     /// Lets go of the Engines of hosts that are gone or are reached in another way now. Calls

@@ -4,6 +4,7 @@
 mod access;
 mod audit;
 mod backpressure;
+mod breaker;
 mod builds;
 mod cancellation;
 mod cordons;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use wharf::v1::check_hosts_response::Event;
-use wharf::v1::{CheckHostsRequest, HostStatus};
+use wharf::v1::{CheckHostsRequest, FanoutOptions, HostStatus};
 
 use crate::app::App;
 use crate::commands::{call, list};
@@ -16,7 +16,7 @@ use crate::view::hosts;
 /// Arguments of `wharf host check`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  wharf host check\n  wharf host check --host-timeout 2s -l env=prod"
+    after_help = "Every host is tried, also one that the server knows to be unreachable.\n\nExamples:\n  wharf host check\n  wharf host check --host-timeout 2s -l env=prod"
 )]
 pub struct Args {
     #[command(flatten)]
@@ -28,7 +28,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let targets = app.targets(&args.targets);
     let request = CheckHostsRequest {
         targets: Some(targets.select(Access::Read)?),
-        fanout: Some(targets.options()),
+        fanout: Some(FanoutOptions { try_unreachable: true, ..targets.options() }),
     };
     let connection = app.connect().await?;
     let calls = vec![call!(connection, hosts.check_hosts, request)];

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use super::{QUICK, SLOW};
 use crate::api::items::ItemDone;
+use crate::api::time_limits::{CHANGE, SLOW};
 use crate::body::violation::Violations;
 use crate::domain::ContainerRef;
 use crate::engine::{Change, ContainerFacts, EngineError, ErrorKind, Inspection};
@@ -81,7 +81,7 @@ impl Action {
     /// The default time limit for one host.
     pub fn default_timeout(&self) -> Duration {
         match self {
-            Self::Kill { .. } | Self::Pause | Self::Unpause => QUICK,
+            Self::Kill { .. } | Self::Pause | Self::Unpause => CHANGE,
             Self::Start | Self::Remove { .. } => SLOW,
             Self::Stop { timeout, .. } | Self::Restart { timeout, .. } => {
                 SLOW.max(stop_time(*timeout))

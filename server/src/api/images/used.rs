@@ -25,8 +25,8 @@ use wharf::v1;
 use self::facts::HostFacts;
 use self::fleet::FleetImages;
 use self::order::Order;
-use super::QUICK;
 use crate::api::edge::{Answered, Edge, checked};
+use crate::api::time_limits::SURVEY;
 use crate::domain::HostName;
 use crate::fleet::Done;
 use crate::fleet::fanout::HostCall;
@@ -39,7 +39,7 @@ pub async fn list(
     request: &Request<v1::ListUsedImagesRequest>,
 ) -> Answered<v1::ListUsedImagesRequest> {
     let order = checked(request, Order::read)?;
-    let mut call = edge.accept(request, Some(QUICK))?;
+    let mut call = edge.accept(request, Some(SURVEY))?;
     let deadline = if order.check_registry { call.halve_time() } else { None };
     let found = Arc::new(Found::default());
     let closing = {

@@ -11,13 +11,14 @@ use tokio::net::UnixStream;
 use tokio::process::Child;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::LONGEST_PAUSE;
 use super::command;
 use super::dial::Dial;
 use super::fault::SshError;
-use super::pause::pause;
 use super::place::Place;
 use super::said::Said;
 use crate::domain::SshAddress;
+use crate::engine::pause;
 
 /// For a login. A connection has 10 of these seconds.
 const LOGIN: Duration = Duration::from_secs(30);
@@ -63,7 +64,7 @@ impl Place {
             match self.forward().await {
                 Err(error) if error.was_dropped && attempt < DROPPED => {
                     tracing::debug!(host = %self.address, "the sshd is busy; trying again");
-                    sleep(pause(attempt)).await;
+                    sleep(pause(attempt, LONGEST_PAUSE)).await;
                     attempt += 1;
                 }
                 result => return result,

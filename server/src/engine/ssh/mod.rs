@@ -22,7 +22,6 @@ mod dial;
 mod directory;
 mod fault;
 mod forward;
-mod pause;
 mod place;
 mod said;
 mod tunnel;
@@ -31,6 +30,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -39,6 +39,9 @@ use crate::domain::SshAddress;
 
 pub(super) use fault::SshError;
 pub(super) use tunnel::Tunnel;
+
+/// Longest pause between two attempts to reach a host.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What all hosts over ssh share.
 #[derive(Debug)]

@@ -10,14 +10,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Ssh;
 use super::directory::PrivateDirectory;
 use super::fault::SshError;
 use super::forward::Way;
-use super::pause::pause;
 use super::place::Place;
 use super::said::Said;
+use super::{LONGEST_PAUSE, Ssh};
 use crate::domain::SshAddress;
+use crate::engine::pause;
 
 /// For as long, a failure is the answer to every call; after that, a call tries again.
 const FRESH: Duration = Duration::from_secs(1);
@@ -146,7 +146,7 @@ async fn supervise(shared: Arc<Shared>) {
                 drop(way);
                 // Whoever needs it now waits for the next attempt.
                 shared.state.send_replace(State::Starting);
-                sleep(if failures > 1 { pause(failures) } else { pause(0) }).await;
+                sleep(pause(if failures > 1 { failures } else { 0 }, LONGEST_PAUSE)).await;
                 continue;
             }
             Err(error) => {
@@ -154,7 +154,7 @@ async fn supervise(shared: Arc<Shared>) {
                 tracing::warn!(%host, %error, "no connection over ssh");
                 let may_pass = error.may_pass();
                 shared.state.send_replace(State::Down(error, Instant::now()));
-                may_pass.then(|| pause(failures))
+                may_pass.then(|| pause(failures, LONGEST_PAUSE))
             }
         };
         // A refused login is not repeated unasked: hosts lock out whoever does that.
