@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use testbed::{Engine, EngineKind, Fleet, Image, Wharfd, unique};
 use tonic::Code;
