@@ -21,6 +21,7 @@ mod open;
 mod operations;
 mod rollouts;
 mod seal;
+mod writes;
 
 use std::fs::File;
 use std::path::Path;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteArguments, SqliteQueryResult};
 use tokio::sync::watch;
 
 pub use error::StoreError;
@@ -35,8 +37,10 @@ pub use failure::Failure;
 pub use hosts::{StoredHost, StoredTls};
 pub use open::StoreOptions;
 pub use operations::{Begun, HostProgress, NewOperation, StoredOperation};
+pub use writes::Writes;
 
 use seal::Sealer;
+use writes::Writing;
 
 use crate::rollout::model::Revision;
 
@@ -56,6 +60,7 @@ struct Shared {
     epoch: uuid::Uuid,
     /// The newest revision of the journal, for watchers.
     revisions: watch::Sender<Revision>,
+    writes: Writes,
     /// Keeps a second `wharfd` out of the data directory.
     _lock: File,
 }
@@ -123,8 +128,21 @@ impl Store {
 
     /// A transaction that takes the write lock at its start, so that it cannot fail halfway because
     /// another one was faster.
-    async fn begin(&self) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
-        self.pool().begin_with("BEGIN IMMEDIATE").await
+    async fn begin(&self) -> Result<Writing<'_>, sqlx::Error> {
+        self.writes().begin(self.pool()).await
+    }
+
+    /// Does a write of one statement.
+    async fn write(
+        &self,
+        query: sqlx::query::Query<'_, sqlx::Sqlite, SqliteArguments>,
+    ) -> Result<SqliteQueryResult, sqlx::Error> {
+        self.writes().of(query.execute(self.pool())).await
+    }
+
+    /// The writes so far, for those who watch them.
+    pub fn writes(&self) -> &Writes {
+        &self.shared.writes
     }
 }
 

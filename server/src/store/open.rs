@@ -16,6 +16,7 @@ use super::error::StoreError;
 use super::failure::Failure;
 use super::migrations;
 use super::seal::Sealer;
+use super::writes::Writes;
 use super::{Shared, Store};
 use crate::domain::Secret;
 use crate::rollout::model::Revision;
@@ -47,7 +48,8 @@ pub(super) async fn open(options: &StoreOptions) -> Result<Store, StoreError> {
     let (revisions, _) = watch::channel(opening.newest_revision().await?);
     let directory = opening.directory;
     let reader = open_reader(&path).await?;
-    let shared = Shared { pool, reader, directory, sealer, epoch, revisions, _lock: lock };
+    let writes = Writes::new();
+    let shared = Shared { pool, reader, directory, sealer, epoch, revisions, writes, _lock: lock };
     let store = Store { shared: Arc::new(shared) };
     store.checkpoint().await;
     Ok(store)
