@@ -26,6 +26,7 @@ mod writes;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use sqlx::SqlitePool;
@@ -61,6 +62,8 @@ struct Shared {
     /// The newest revision of the journal, for watchers.
     revisions: watch::Sender<Revision>,
     writes: Writes,
+    /// What the database refused.
+    failures: AtomicU64,
     /// Keeps a second `wharfd` out of the data directory.
     _lock: File,
 }
@@ -101,7 +104,11 @@ impl Store {
 
     /// For `map_err`: SQLite refused to do `action`.
     fn failed(&self, action: &'static str) -> impl Fn(sqlx::Error) -> StoreError + use<> {
-        StoreError::database(Arc::clone(&self.shared.directory), action)
+        let shared = Arc::clone(&self.shared);
+        move |error| {
+            shared.failures.fetch_add(1, Ordering::Relaxed);
+            StoreError::database(Arc::clone(&shared.directory), action)(error)
+        }
     }
 
     fn pool(&self) -> &SqlitePool {
@@ -138,6 +145,11 @@ impl Store {
         query: sqlx::query::Query<'_, sqlx::Sqlite, SqliteArguments>,
     ) -> Result<SqliteQueryResult, sqlx::Error> {
         self.writes().of(query.execute(self.pool())).await
+    }
+
+    /// How often the database refused a read or a write.
+    pub fn failures(&self) -> u64 {
+        self.shared.failures.load(Ordering::Relaxed)
     }
 
     /// The writes so far, for those who watch them.

@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
@@ -49,7 +50,9 @@ pub(super) async fn open(options: &StoreOptions) -> Result<Store, StoreError> {
     let directory = opening.directory;
     let reader = open_reader(&path).await?;
     let writes = Writes::new();
-    let shared = Shared { pool, reader, directory, sealer, epoch, revisions, writes, _lock: lock };
+    let failures = AtomicU64::new(0);
+    let shared =
+        Shared { pool, reader, directory, sealer, epoch, revisions, writes, failures, _lock: lock };
     let store = Store { shared: Arc::new(shared) };
     store.checkpoint().await;
     Ok(store)

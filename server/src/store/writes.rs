@@ -2,7 +2,6 @@
 //! the disk. A slow disk shows here first.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
@@ -14,10 +13,7 @@ const BOUNDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 
 /// The writes of a store.
 #[derive(Debug)]
-pub struct Writes {
-    done: Durations,
-    failed: AtomicU64,
-}
+pub struct Writes(Durations);
 
 /// A transaction that writes. Dropped, it is rolled back.
 pub(super) struct Writing<'a> {
@@ -29,25 +25,19 @@ pub(super) struct Writing<'a> {
 impl Writes {
     /// None so far.
     pub(super) fn new() -> Self {
-        Self { done: Durations::new(BOUNDS), failed: AtomicU64::new(0) }
+        Self(Durations::new(BOUNDS))
     }
 
     /// How long the completed ones took.
     #[must_use]
     pub fn done(&self) -> Tally {
-        self.done.tally()
-    }
-
-    /// Number of those that the database refused.
-    #[must_use]
-    pub fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
+        self.0.tally()
     }
 
     /// Begins a transaction that takes the write lock at its start.
     pub(super) async fn begin(&self, pool: &SqlitePool) -> Result<Writing<'_>, sqlx::Error> {
         let begun = Instant::now();
-        let transaction = self.counted(pool.begin_with("BEGIN IMMEDIATE").await)?;
+        let transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
         Ok(Writing { transaction, begun, writes: self })
     }
 
@@ -57,24 +47,17 @@ impl Writes {
         write: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, sqlx::Error> {
         let begun = Instant::now();
-        let result = self.counted(write.await)?;
-        self.done.add(begun.elapsed());
+        let result = write.await?;
+        self.0.add(begun.elapsed());
         Ok(result)
-    }
-
-    fn counted<T>(&self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
-        if result.is_err() {
-            self.failed.fetch_add(1, Ordering::Relaxed);
-        }
-        result
     }
 }
 
 impl Writing<'_> {
     /// Completes it; it is then on the disk.
     pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
-        self.writes.counted(self.transaction.commit().await)?;
-        self.writes.done.add(self.begun.elapsed());
+        self.transaction.commit().await?;
+        self.writes.0.add(self.begun.elapsed());
         Ok(())
     }
 }
