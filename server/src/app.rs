@@ -3,11 +3,11 @@
 //! Start: store, inventory, listeners, services, then the ready line. Stop: health reports it, open
 //! streams end with UNAVAILABLE, calls in progress get a moment, then the process ends.
 
+mod listeners;
 mod rollout_hosts;
 
 use std::collections::HashSet;
 use std::io::Write;
-use std::net::IpAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,51 +16,47 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 use tonic_health::server::HealthReporter;
-use tonic_web::GrpcWebLayer;
 use wharf::v1;
 
-use crate::api::auth::{self, AuthLayer};
 use crate::api::builds::Builds;
 use crate::api::call_limit::CallLimit;
 use crate::api::containers::Containers;
-use crate::api::deadline::DeadlineLayer;
 use crate::api::edge::Edge;
 use crate::api::events::Events;
 use crate::api::exec::Exec;
 use crate::api::files::Files;
 use crate::api::hosts::Hosts;
 use crate::api::images::Images;
-use crate::api::incoming::IncomingLayer;
 use crate::api::logs::Logs;
 use crate::api::methods::Methods;
 use crate::api::networks::Networks;
-use crate::api::origin::WebAccess;
 use crate::api::registries::Registries;
 use crate::api::rollouts::RolloutApi;
 use crate::api::stats::Stats;
 use crate::api::system::System;
 use crate::api::volumes::Volumes;
-use crate::config::{Access, Config, ConfigFile, Limits, Listen};
+use crate::config::{Access, Config, ConfigFile, Listen};
 use crate::domain::{Host, UnixPath};
 use crate::engine::http::{ConnectorSettings, HttpConnector};
 use crate::engine::{Engine, EngineError, UploadSpace, raise_file_limit};
 use crate::fleet::inventory::{Inventory, Reloaded, Snapshot};
 use crate::fleet::pool::{Connector, EnginePool};
 use crate::listener::{self, Connections, Listener};
+use crate::metrics::calls::{CallLayer, Calls};
+use crate::metrics::rollouts::RolloutWatch;
+use crate::metrics::{Metrics, Sources};
 use crate::rollout::clock::Clock;
 use crate::rollout::journal::Journal;
+use crate::rollout::requests::Rollouts;
 use crate::rollout::supervisor::Supervisor;
 use crate::store::Store;
+use listeners::{Admission, own_validity, serve, serve_metrics, web_access};
 use rollout_hosts::FleetHosts;
 
 /// Time for calls in progress after a stop was requested. Supervisors send SIGKILL after about 10
 /// s; people expect a stop to be quick.
 const GRACE: Duration = Duration::from_millis(1500);
-
-/// HTTP/2 pings, so that a client that vanished is noticed.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// Docker's default socket.
 const LOCAL_SOCKET: &str = "/var/run/docker.sock";
@@ -74,6 +70,7 @@ pub struct Server {
     rollouts: Supervisor,
     health: HealthReporter,
     listening: Vec<String>,
+    metrics: Option<String>,
     listeners: JoinSet<Result<(), tonic::transport::Error>>,
 }
 
@@ -111,12 +108,14 @@ impl Server {
         if config.local {
             take_in_local(&inventory).await?;
         }
-        let pool = Arc::new(EnginePool::new(HttpHosts(HttpConnector::new(ConnectorSettings {
+        let connector = HttpConnector::new(ConnectorSettings {
             answer_memory: config.limits.answer_memory,
             ssh_directory: config.store.data_dir.join("ssh"),
             ssh_handshakes: config.limits.ssh_handshakes,
             ..ConnectorSettings::default()
-        }))));
+        });
+        let traffic = connector.traffic();
+        let pool = Arc::new(EnginePool::new(HttpHosts(connector)));
         let stopping = CancellationToken::new();
         tokio::spawn(follow(inventory.clone(), Arc::clone(&pool), stopping.clone()));
         let uploads =
@@ -133,15 +132,21 @@ impl Server {
         // All are bound before any is served, so that a port in use leaves nothing half started.
         let mut bound = Vec::with_capacity(config.listen.len());
         for listen in &config.listen {
-            bound.push(Listener::bind(listen).await?);
+            bound.push(Listener::bind(listen, "--listen").await?);
         }
         let listening = bound.iter().map(ToString::to_string).collect();
+        let for_metrics = match &config.metrics {
+            Some(listen) => Some((Listener::bind(listen, "--metrics-listen").await?, listen)),
+            None => None,
+        };
+        let metrics = for_metrics.as_ref().map(|(listener, _)| listener.to_string());
         let (health, health_service) = tonic_health::server::health_reporter();
         announce(&health, tonic_health::ServingStatus::Serving).await;
         // Not before the addresses are bound: a second server that cannot start must not take over
         // the rollouts of the first.
-        let hosts = Arc::new(FleetHosts::new(inventory, pool, store.clone(), uploads));
-        let journal: Arc<dyn Journal> = Arc::new(store);
+        let hosts = FleetHosts::new(inventory.clone(), Arc::clone(&pool), store.clone(), uploads);
+        let hosts = Arc::new(hosts);
+        let journal: Arc<dyn Journal> = Arc::new(store.clone());
         let rollouts = Supervisor::start(
             Arc::clone(&journal),
             hosts,
@@ -150,20 +155,28 @@ impl Server {
             config.rollout_history,
         )
         .await?;
-        let routes = routes(&edge, &rollouts, journal)?.add_service(health_service);
+        let routes = routes(&edge, &rollouts, Arc::clone(&journal))?.add_service(health_service);
         let mut listeners = JoinSet::new();
         let methods = Arc::new(Methods::load());
         let calls = CallLimit::new(config.limits.max_calls_per_caller);
-        let count =
-            |tcp| config.listen.iter().filter(|at| matches!(at, Listen::Tcp { .. }) == tcp).count();
-        for (listener, listen) in bound.into_iter().zip(&config.listen) {
+        let all = || config.listen.iter().chain(&config.metrics);
+        let connections = |listener: &Listener| {
             let is_tcp = matches!(listener, Listener::Tcp(_));
-            let configured = config.limits.max_connections;
-            let most = listener::share(files, is_tcp, count(is_tcp), configured);
+            let alike = all().filter(|at| matches!(at, Listen::Tcp { .. }) == is_tcp).count();
+            let most = listener::share(files, is_tcp, alike, config.limits.max_connections);
+            Connections::new(most, &config.limits)
+        };
+        let counted = for_metrics.is_some().then(|| Arc::new(Calls::default()));
+        let mut of_listeners = Vec::new();
+        for (listener, listen) in bound.into_iter().zip(&config.listen) {
+            let connections = connections(&listener);
+            of_listeners.push((listener.to_string(), connections.clone()));
+            let is_plain = config.access == Access::InsecureWithoutAuthentication;
             let admission = Admission {
                 methods: Arc::clone(&methods),
-                web: web_access(&config, listen),
-                connections: Connections::new(most, &config.limits),
+                web: web_access(&config, listen, is_plain),
+                connections,
+                counted: counted.clone().map(CallLayer),
                 calls: calls.clone(),
                 limits: config.limits,
             };
@@ -171,12 +184,40 @@ impl Server {
             let served = serve(listener, routes.clone(), access, admission, stopping.clone())?;
             listeners.spawn(served);
         }
-        Ok(Self { file: config.file, edge, rollouts, health, listening, listeners })
+        if let (Some((listener, listen)), Some(calls)) = (for_metrics, counted) {
+            let connections = connections(&listener);
+            of_listeners.push((listener.to_string(), connections.clone()));
+            let supervisor = rollouts.clone();
+            let is_stuck = move |id| supervisor.stuck(id).is_some();
+            let watch = Arc::new(RolloutWatch::new(is_stuck));
+            tokio::spawn(Arc::clone(&watch).follow(journal, stopping.clone()));
+            let metrics = Metrics::new(Sources {
+                inventory,
+                pool,
+                traffic,
+                store,
+                rollouts: watch,
+                listeners: of_listeners,
+                certificate: own_validity(&config.access),
+                calls,
+            });
+            let served = serve_metrics(metrics, (listener, listen), connections, &config, stopping);
+            listeners.spawn(async move {
+                served.await;
+                Ok(())
+            });
+        }
+        Ok(Self { file: config.file, edge, rollouts, health, listening, metrics, listeners })
     }
 
     /// The listen addresses, with the ports that the system assigned.
     pub fn listening(&self) -> &[String] {
         &self.listening
+    }
+
+    /// The address of the metrics, with the port that the system assigned; `None` if they are off.
+    pub fn metrics(&self) -> Option<&str> {
+        self.metrics.as_deref()
     }
 
     /// Reads the hosts of the configuration file again. A bad file changes nothing.
@@ -265,101 +306,6 @@ fn routes(
         .add_service(v1::system_service_server::SystemServiceServer::new(System(Arc::clone(edge))))
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))
-}
-
-/// The rules of a listener for requests from browsers. Only over plain TCP can a page use its own
-/// host name: unix sockets have no host names, and TLS verifies them.
-fn web_access(config: &Config, listen: &Listen) -> WebAccess {
-    let hosts = match listen {
-        Listen::Tcp { host, .. } if config.access == Access::InsecureWithoutAuthentication => {
-            let own = host.to_string().to_ascii_lowercase();
-            let own = own.trim_matches(['[', ']']).to_owned();
-            let everywhere = own.parse::<IpAddr>().is_ok_and(|it| it.is_unspecified());
-            let own = Some(own).filter(|_| !everywhere);
-            Some(config.web.hosts.iter().cloned().chain(own).collect())
-        }
-        Listen::Tcp { .. } | Listen::Unix(_) => None,
-    };
-    WebAccess { hosts, origins: config.web.origins.clone() }
-}
-
-/// Authentication and limits for callers of one listener.
-struct Admission {
-    methods: Arc<Methods>,
-    web: WebAccess,
-    connections: Connections,
-    calls: CallLimit,
-    limits: Limits,
-}
-
-/// Serves one listener until `stopping`.
-fn serve(
-    listener: Listener,
-    routes: Routes,
-    access: &Access,
-    admission: Admission,
-    stopping: CancellationToken,
-) -> anyhow::Result<impl Future<Output = Result<(), tonic::transport::Error>> + use<>> {
-    let mut server = tonic::transport::Server::builder()
-        // gRPC-Web uses HTTP/1.1; this also lets the server close a connection without any data,
-        // which an HTTP/2-only server waits for at its end.
-        .accept_http1(true)
-        .http2_keepalive_interval(Some(KEEP_ALIVE))
-        .max_concurrent_streams(admission.limits.max_streams_per_connection);
-    let Admission { methods, web, connections, calls, limits } = admission;
-    let credentials = match (&listener, access) {
-        (Listener::Unix(..), _) => auth::Access::UnixSocket,
-        (Listener::Tcp(_), Access::Secured { identity, tokens }) => {
-            let mut tls = ServerTlsConfig::new().timeout(limits.handshake_timeout).identity(
-                Identity::from_pem(identity.certificate_pem(), identity.private_key_pem().expose()),
-            );
-            if let Some(authorities) = identity.client_ca_pem() {
-                // Optional, because a token is sufficient.
-                tls = tls
-                    .client_ca_root(Certificate::from_pem(authorities))
-                    .client_auth_optional(true);
-            }
-            server = server.tls_config(tls)?;
-            let tokens = tokens.iter().map(|token| auth::Token {
-                name: token.name.clone(),
-                role: token.role,
-                sha256: token.sha256,
-            });
-            auth::Access::Credentials(tokens.collect())
-        }
-        (Listener::Tcp(_), Access::InsecureWithoutAuthentication) => {
-            tracing::warn!(
-                %listener,
-                "plain TCP without authentication: anyone who can connect is root on every host"
-            );
-            auth::Access::Everybody
-        }
-        (Listener::Tcp(_), Access::UnixOnly) => anyhow::bail!("no credentials for {listener}"),
-    };
-    let router = server
-        .layer(connections.clone())
-        .layer(tower::util::option_layer(web.cors()))
-        .layer(GrpcWebLayer::new())
-        .layer(AuthLayer::new(Arc::clone(&methods), credentials, web))
-        .layer(calls)
-        // Inside, so that the log of calls has this end too.
-        .layer(DeadlineLayer)
-        .layer(IncomingLayer::new(methods, limits.first_request_timeout))
-        .add_routes(routes);
-    let name = listener.to_string();
-    Ok(async move {
-        let stopped = stopping.cancelled_owned();
-        match listener {
-            Listener::Unix(listener, _file) => {
-                let incoming = Box::pin(connections.of(listener, name));
-                router.serve_with_incoming_shutdown(incoming, stopped).await
-            }
-            Listener::Tcp(listener) => {
-                let incoming = Box::pin(connections.of(listener, name));
-                router.serve_with_incoming_shutdown(incoming, stopped).await
-            }
-        }
-    })
 }
 
 async fn announce(health: &HealthReporter, status: tonic_health::ServingStatus) {

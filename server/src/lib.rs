@@ -3,7 +3,8 @@
 //! A request takes one path: [`api`] converts and checks it, [`fleet`] selects the hosts and fans
 //! out the work, [`engine`] talks to one host each, and the outcomes return as a stream. [`store`]
 //! keeps the persistent state, [`config`] is the configuration, [`body`] creates the Engine's JSON,
-//! [`domain`] has the plain values that all of them share. [`app`] connects the parts.
+//! [`domain`] has the plain values that all of them share. [`metrics`] shows operators what was
+//! measured. [`app`] connects the parts.
 
 pub mod api;
 pub mod app;
@@ -13,6 +14,7 @@ pub mod domain;
 pub mod engine;
 pub mod fleet;
 pub mod listener;
+pub mod metrics;
 pub mod rollout;
 pub mod store;
 

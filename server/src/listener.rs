@@ -3,7 +3,7 @@
 
 mod connections;
 
-pub use connections::{Connections, share};
+pub use connections::{Accept, Connections, share};
 
 use std::fmt;
 use std::io;
@@ -39,10 +39,10 @@ pub struct ListenError {
 }
 
 impl Listener {
-    /// Binds.
-    pub async fn bind(listen: &Listen) -> Result<Self, ListenError> {
+    /// Binds. `option` sets the address; errors name it.
+    pub async fn bind(listen: &Listen, option: &str) -> Result<Self, ListenError> {
         match listen {
-            Listen::Unix(path) => bind_unix(Path::new(path.as_str())).await,
+            Listen::Unix(path) => bind_unix(Path::new(path.as_str()), option).await,
             Listen::Tcp { host, port } => {
                 // Not `to_string` of the pair: brackets belong to the URL, not to the resolver.
                 let host = host.to_string();
@@ -51,11 +51,10 @@ impl Listener {
                 bound.map(Self::Tcp).map_err(|error| ListenError {
                     place: listen.to_string(),
                     problem: match error.kind() {
-                        io::ErrorKind::AddrInUse => {
-                            "the port is in use; stop the program that uses it, or set another port with --listen"
-                                .to_owned()
-                        }
-                        _ => format!("{error}; set another address with --listen"),
+                        io::ErrorKind::AddrInUse => format!(
+                            "the port is in use; stop the program that uses it, or set another port with {option}"
+                        ),
+                        _ => format!("{error}; set another address with {option}"),
                     },
                 })
             }
@@ -82,10 +81,10 @@ impl Drop for SocketFile {
     }
 }
 
-async fn bind_unix(path: &Path) -> Result<Listener, ListenError> {
+async fn bind_unix(path: &Path, option: &str) -> Result<Listener, ListenError> {
     let error =
         |problem: String| ListenError { place: format!("unix://{}", path.display()), problem };
-    let elsewhere = |error: io::Error| format!("{error}; set another address with --listen");
+    let elsewhere = |error: io::Error| format!("{error}; set another address with {option}");
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(|cause| error(elsewhere(cause)))?;
     }
@@ -96,10 +95,9 @@ async fn bind_unix(path: &Path) -> Result<Listener, ListenError> {
             ));
         }
         Ok(_) if UnixStream::connect(path).await.is_ok() => {
-            return Err(error(
-                "another server listens there; stop it, or set another address with --listen"
-                    .to_owned(),
-            ));
+            return Err(error(format!(
+                "another server listens there; stop it, or set another address with {option}"
+            )));
         }
         // Nobody answers: left by a server that was killed.
         Ok(_) => std::fs::remove_file(path).map_err(|cause| error(elsewhere(cause)))?,

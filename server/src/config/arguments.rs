@@ -69,6 +69,14 @@ pub struct Arguments {
     /// Allow plain TCP without authentication: anyone who can connect is root on every host
     #[arg(long)]
     pub insecure_tcp_without_authentication: bool,
+    /// Address to serve metrics on, as http://HOST:PORT/metrics: tcp://HOST:PORT with a loopback
+    /// address, such as tcp://127.0.0.1:9464, or unix:///PATH [default: none]
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics_listen: Option<String>,
+    /// Allow metrics on an address that other machines can reach: anyone who can connect can read
+    /// the names, versions, and states of all hosts
+    #[arg(long)]
+    pub metrics_without_authentication: bool,
 }
 
 /// The variables of the process, and whether it is root.

@@ -26,6 +26,7 @@ impl Settings {
     ) -> Result<Config, ConfigError> {
         let listen = check_listen(self.listen.as_ref(), environment)?;
         let access = self.access(&listen)?;
+        let metrics = self.metrics(&listen)?;
         let data_dir = match self.data_dir {
             Some(given) => given.value,
             None => default_data_dir(environment)?,
@@ -38,6 +39,7 @@ impl Settings {
             },
             listen,
             access,
+            metrics,
             web: Web::check(self.allowed_hosts.as_ref(), self.allowed_origins.as_ref())?,
             local: !self.no_local.is_some_and(|given| given.value),
             max_parallel: check_number(self.max_parallel, 256, 1..=10_000)?,
@@ -89,6 +91,24 @@ impl Settings {
             }
             (_, Some(identity), _) => Ok(Access::Secured { identity, tokens }),
         }
+    }
+
+    /// The address for metrics. They have no secrets, but name all hosts: other machines can reach
+    /// them only if the operator says so.
+    fn metrics(&self, listen: &[Listen]) -> Result<Option<Listen>, ConfigError> {
+        let Some(Given { value, by }) = &self.metrics_listen else { return Ok(None) };
+        let address = Listen::parse(value).map_err(|problem| ConfigError::value(by, problem))?;
+        if listen.contains(&address) {
+            let problem = format!("{address} is also an address of the API; use another port");
+            return Err(ConfigError::value(by, problem));
+        }
+        if !address.is_local() && !self.open_metrics.as_ref().is_some_and(|given| given.value) {
+            let problem = format!(
+                "{address} is not a loopback address, and anyone who can connect can read the names, versions, and states of all hosts; use 127.0.0.1, or admit everyone with --metrics-without-authentication"
+            );
+            return Err(ConfigError::value(by, problem));
+        }
+        Ok(Some(address))
     }
 
     fn identity(&self) -> Result<Option<ServerIdentity>, ConfigError> {

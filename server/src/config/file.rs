@@ -30,6 +30,8 @@ pub(super) struct Document {
     pub tls_client_ca: Option<PathBuf>,
     pub token_file: Option<PathBuf>,
     pub insecure_tcp_without_authentication: Option<bool>,
+    pub metrics_listen: Option<String>,
+    pub metrics_without_authentication: Option<bool>,
     #[serde(default)]
     pub limits: super::limits::Table,
     #[serde(default)]

@@ -37,6 +37,14 @@ impl Listen {
             )),
         }
     }
+
+    /// Whether only this machine can connect to it.
+    pub(super) fn is_local(&self) -> bool {
+        match self {
+            Self::Unix(_) => true,
+            Self::Tcp { host, .. } => host.is_loopback(),
+        }
+    }
 }
 
 impl fmt::Display for Listen {

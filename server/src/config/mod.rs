@@ -42,6 +42,8 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// The access over TCP.
     pub access: Access,
+    /// The address to serve metrics on, if any.
+    pub metrics: Option<Listen>,
     /// By which names, and from which web pages, it may be called.
     pub web: Web,
     /// Whether to add this machine's Docker socket if there are no hosts.

@@ -32,6 +32,8 @@ pub(super) struct Settings {
     pub tls_client_ca: Option<Given<PathBuf>>,
     pub token_file: Option<Given<PathBuf>>,
     pub open_tcp: Option<Given<bool>>,
+    pub metrics_listen: Option<Given<String>>,
+    pub open_metrics: Option<Given<bool>>,
 }
 
 pub(super) fn load(arguments: Arguments, environment: &Environment) -> Result<Config, ConfigError> {
@@ -82,6 +84,7 @@ impl Settings {
         }
         let list = |given: Vec<String>| Some(given).filter(|given| !given.is_empty());
         let open_tcp = arguments.insecure_tcp_without_authentication.then_some(true);
+        let open_metrics = arguments.metrics_without_authentication.then_some(true);
         Self {
             data_dir: given("data-dir", arguments.data_dir),
             secret_key_file: given("secret-key-file", arguments.secret_key_file),
@@ -98,6 +101,8 @@ impl Settings {
             tls_client_ca: given("tls-client-ca", arguments.tls_client_ca),
             token_file: given("token-file", arguments.token_file),
             open_tcp: given("insecure-tcp-without-authentication", open_tcp),
+            metrics_listen: given("metrics-listen", arguments.metrics_listen),
+            open_metrics: given("metrics-without-authentication", open_metrics),
         }
     }
 
@@ -140,6 +145,8 @@ impl Settings {
             tls_client_ca: path("TLS_CLIENT_CA"),
             token_file: path("TOKEN_FILE"),
             open_tcp: switch("INSECURE_TCP_WITHOUT_AUTHENTICATION").transpose()?,
+            metrics_listen: text("METRICS_LISTEN").transpose()?,
+            open_metrics: switch("METRICS_WITHOUT_AUTHENTICATION").transpose()?,
         })
     }
 
@@ -172,6 +179,12 @@ impl Settings {
                 "insecure_tcp_without_authentication",
                 document.insecure_tcp_without_authentication,
             ),
+            metrics_listen: given(source, "metrics_listen", document.metrics_listen),
+            open_metrics: given(
+                source,
+                "metrics_without_authentication",
+                document.metrics_without_authentication,
+            ),
         }
     }
 
@@ -192,6 +205,8 @@ impl Settings {
             tls_client_ca: self.tls_client_ca.or(other.tls_client_ca),
             token_file: self.token_file.or(other.token_file),
             open_tcp: self.open_tcp.or(other.open_tcp),
+            metrics_listen: self.metrics_listen.or(other.metrics_listen),
+            open_metrics: self.open_metrics.or(other.open_metrics),
         }
     }
 }

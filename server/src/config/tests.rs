@@ -355,6 +355,40 @@ fn a_file_that_was_there_must_be_there_again() {
 }
 
 #[test]
+fn metrics_are_off_and_stay_on_this_machine_unless_the_operator_says_so() {
+    let metrics = |flags: &[&str], variables: &[(&str, &str)]| {
+        load(flags, variables).map(|config| config.metrics.map(|listen| listen.to_string()))
+    };
+    assert_eq!(metrics(&[], &[]).unwrap(), None);
+    for local in ["tcp://127.0.0.1:9464", "tcp://localhost:9464", "tcp://[::1]:0", "unix:///m.sock"]
+    {
+        let served = metrics(&["--metrics-listen", local], &[]).unwrap();
+        assert_eq!(served.as_deref(), Some(local));
+    }
+    let everywhere = ("WHARFD_METRICS_LISTEN", "tcp://0.0.0.0:9464");
+    let refused = refusal(metrics(&[], &[everywhere]));
+    assert!(refused.starts_with("WHARFD_METRICS_LISTEN: tcp://0.0.0.0:9464 is not"), "{refused}");
+    assert!(refused.contains("--metrics-without-authentication"), "{refused}");
+    // The switch for the API is another one.
+    let open = "--insecure-tcp-without-authentication";
+    refusal(metrics(&[open], &[everywhere]));
+    for (flag, variable) in [
+        (&["--metrics-without-authentication"][..], None),
+        (&[], Some(("WHARFD_METRICS_WITHOUT_AUTHENTICATION", "true"))),
+    ] {
+        let variables: Vec<_> = [everywhere].into_iter().chain(variable).collect();
+        assert_eq!(metrics(flag, &variables).unwrap().as_deref(), Some("tcp://0.0.0.0:9464"));
+    }
+    let refused = refusal(metrics(&["--metrics-listen", "9464"], &[]));
+    assert!(refused.starts_with("--metrics-listen: \"9464\" is not a listen address"), "{refused}");
+    let twice = ["--listen", "unix:///a", "--metrics-listen", "unix:///a"];
+    assert!(refusal(metrics(&twice, &[])).contains("also an address of the API"));
+    let files = Files::new(&[("wharfd.toml", "metrics_listen = \"tcp://10.0.0.1:9464\"")]);
+    let refused = refusal(metrics(&["--config", &files.path("wharfd.toml")], &[]));
+    assert!(refused.contains("wharfd.toml: metrics_listen: tcp://10.0.0.1:9464"), "{refused}");
+}
+
+#[test]
 fn the_example_loads_and_has_every_key() {
     let example = include_str!("../../../examples/wharfd.toml");
     let files = Files::new(&[("wharfd.toml", example), ("tokens", "ci:operator:0123456789abcdef")]);

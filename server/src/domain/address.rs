@@ -225,10 +225,7 @@ impl TcpAddress {
 
     /// Whether the host is `localhost` or a loopback address.
     pub fn is_loopback(&self) -> bool {
-        match &self.host {
-            TcpHost::Name(name) => name == "localhost",
-            TcpHost::Ip(ip) => ip.to_canonical().is_loopback(),
-        }
+        self.host.is_loopback()
     }
 }
 
@@ -250,6 +247,14 @@ impl TcpHost {
             return Some(Self::Ip(address.into()));
         }
         is_host_name(text).then(|| Self::Name(text.to_ascii_lowercase()))
+    }
+
+    /// Whether it is `localhost` or a loopback address.
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Self::Name(name) => name == "localhost",
+            Self::Ip(ip) => ip.to_canonical().is_loopback(),
+        }
     }
 }
 

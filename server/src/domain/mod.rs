@@ -9,6 +9,7 @@ mod address;
 mod annotations;
 mod container;
 mod cordon;
+mod durations;
 #[cfg(test)]
 mod fuzz;
 mod host;
@@ -29,6 +30,7 @@ pub use address::{
 pub use annotations::{Annotations, InvalidAnnotation};
 pub use container::{ContainerName, ContainerRef, InvalidContainerName, InvalidContainerRef};
 pub use cordon::{Cordon, CordonReason, InvalidReason};
+pub use durations::{Durations, Tally};
 pub use host::{Host, HostError, HostName, HostSource, HostTls, InvalidHostName};
 pub use image::{Digest, ImageName, ImageReference, InvalidImage, PullParameters};
 pub use labels::{InvalidLabel, LabelKey, LabelValue, Labels};

@@ -23,6 +23,7 @@ pub const LAST_DATE: u64 = 253_402_300_799;
 pub struct TlsMaterial {
     ca_pem: String,
     client: Option<(String, Secret)>,
+    client_validity: Option<Validity>,
 }
 
 /// Checked PEM texts of a TLS server: its certificate with its chain, its key, and the CAs of
@@ -32,10 +33,11 @@ pub struct ServerIdentity {
     certificate_pem: String,
     private_key_pem: Secret,
     client_ca_pem: Option<String>,
+    validity: Option<Validity>,
 }
 
 /// From when until when a certificate is valid, in Unix seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Validity {
     /// Its first second.
     pub not_before: i64,
@@ -93,7 +95,8 @@ impl TlsMaterial {
                 Some((certificate_pem, private_key_pem))
             }
         };
-        Ok(Self { ca_pem, client })
+        let client_validity = client.as_ref().and_then(|(certificate, _)| validity(certificate));
+        Ok(Self { ca_pem, client, client_validity })
     }
 
     /// Certificates of the authorities that may have signed the Engine's certificate.
@@ -108,13 +111,7 @@ impl TlsMaterial {
 
     /// The validity of the client certificate; `None` without one, or without readable dates.
     pub fn client_validity(&self) -> Option<Validity> {
-        let chain = CertificateDer::from_pem_slice(self.certificate_pem()?.as_bytes()).ok()?;
-        let (_, certificate) = x509_parser::parse_x509_certificate(&chain).ok()?;
-        let validity = certificate.validity();
-        Some(Validity {
-            not_before: validity.not_before.timestamp(),
-            not_after: validity.not_after.timestamp(),
-        })
+        self.client_validity
     }
 
     /// The key of the client certificate.
@@ -133,7 +130,13 @@ impl ServerIdentity {
         let certificate_pem = certificate_pem.into();
         check_identity(&certificate_pem, &private_key_pem)?;
         client_ca_pem.as_deref().map(check_authorities).transpose()?;
-        Ok(Self { certificate_pem, private_key_pem, client_ca_pem })
+        let validity = validity(&certificate_pem);
+        Ok(Self { certificate_pem, private_key_pem, client_ca_pem, validity })
+    }
+
+    /// The validity of the certificate; `None` without readable dates.
+    pub fn validity(&self) -> Option<Validity> {
+        self.validity
     }
 
     /// The certificate with its chain.
@@ -164,6 +167,17 @@ impl Validity {
             None
         }
     }
+}
+
+/// The validity of the first certificate of a chain.
+fn validity(chain_pem: &str) -> Option<Validity> {
+    let certificate = CertificateDer::from_pem_slice(chain_pem.as_bytes()).ok()?;
+    let (_, certificate) = x509_parser::parse_x509_certificate(&certificate).ok()?;
+    let validity = certificate.validity();
+    Some(Validity {
+        not_before: validity.not_before.timestamp(),
+        not_after: validity.not_after.timestamp(),
+    })
 }
 
 /// A time in Unix seconds as `2026-01-31T12:00:00Z`; before 1970, that year's first second.

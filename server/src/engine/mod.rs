@@ -21,6 +21,7 @@ mod files;
 mod frames;
 #[cfg(test)]
 mod fuzz;
+mod health;
 pub mod http;
 mod image_archive;
 mod image_arrival;
@@ -55,6 +56,7 @@ pub use events::{EngineEvent, EventBatch, EventQuery, EventSink, host_clock};
 pub use exec::{ExecSession, ExecSpec, SessionInput, SessionOutput, TerminalSize};
 pub use files::raise_file_limit;
 pub use frames::{Frame, OutputSource};
+pub use health::{Health, LastResult, Software, SoftwareKind};
 pub use image_archive::{ARCHIVE_START, is_archive};
 pub use image_arrival::{Arrival, Delivered, load_archive, platform_of};
 pub use image_copy::ImageCopy;
@@ -125,6 +127,10 @@ pub trait SystemEngine: Send + Sync + 'static {
     /// `GET /events`: gives events to `sink`, up to `until` or until the sink is closed. The first batch
     /// may be empty, and comes as soon as the stream is open; from Podman, it comes with the first event.
     async fn read_events(&self, query: &EventQuery, sink: &EventSink) -> Result<()>;
+    /// What the calls so far have shown of the Engine; `None` where nothing is taken down.
+    fn health(&self) -> Option<Health> {
+        None
+    }
 }
 
 /// Images on the host, and on their way from and to registries.

@@ -9,7 +9,7 @@ use super::breaker::Breaker;
 use super::inventory::Snapshot;
 use super::outcome::Unreachable;
 use crate::domain::{Host, HostName};
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, Health};
 
 /// Creates the Engine of a host. Implemented by the HTTP client and, in tests, by models.
 pub trait Connector: Send + Sync + 'static {
@@ -69,6 +69,21 @@ impl EnginePool {
     /// What is known of a host, if it is unreachable. Contacts no host.
     pub fn unreachable(&self, host: &HostName) -> Option<Unreachable> {
         self.lock().get(host)?.breaker.unreachable()
+    }
+
+    /// What is known of each of these hosts from calls so far, in their order; `None` for those that
+    /// were not called since they have their connection settings. Calls none.
+    pub fn health<'a>(&self, hosts: impl Iterator<Item = &'a Arc<Host>>) -> Vec<Option<Health>> {
+        let engines: Vec<Option<Arc<dyn Engine>>> = {
+            let known = self.lock();
+            let engine = |host: &Arc<Host>| {
+                let entry = known.get(&host.name)?;
+                let is_same = Arc::ptr_eq(&entry.host, host) || entry.host.same_connection(host);
+                is_same.then(|| Arc::clone(&entry.engine))
+            };
+            hosts.map(engine).collect()
+        };
+        engines.into_iter().map(|engine| engine?.health()).collect()
     }
 
     /// Lets go of the Engines of hosts that are gone or are reached in another way now. Calls

@@ -80,6 +80,16 @@ impl Connections {
         }
     }
 
+    /// How many there may be.
+    pub fn most(&self) -> u64 {
+        self.most as u64
+    }
+
+    /// How many there are.
+    pub fn open(&self) -> u64 {
+        self.most.saturating_sub(self.room.available_permits()) as u64
+    }
+
     /// The connections of a listener. Never an error: a failed accept is retried.
     pub fn of<A: Accept>(
         self,
@@ -346,6 +356,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Connections::new(2, &limits(60_000, 60_000));
+        let connections_open = connections.clone();
         let mut incoming = Box::pin(connections.of(listener, "test".to_owned()));
         let mut clients = Vec::new();
         for _ in 0..3 {
@@ -359,6 +370,7 @@ mod tests {
             _ = incoming.next() => panic!("a third one was let in"),
             ended = third.read(&mut byte) => assert!(!ended.is_ok_and(|read| read > 0)),
         }
+        assert_eq!((connections_open.open(), connections_open.most()), (2, 2));
         drop(first);
         let _fourth = TcpStream::connect(address).await.unwrap();
         incoming.next().await.unwrap().unwrap();

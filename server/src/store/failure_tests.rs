@@ -59,10 +59,14 @@ async fn files_that_cannot_be_written_are_told() {
     let store = open(directory.path()).await;
     add(&store, "web1").await.unwrap();
     pragma(&store, "PRAGMA query_only = 1").await;
+    let before = (store.writes().done().count, store.failures());
     assert_eq!(failure(add(&store, "web2").await, directory.path()), Failure::ReadOnly);
+    let after = (store.writes().done().count, store.failures());
+    assert_eq!(after, (before.0, before.1 + 1), "completed writes, and failures");
     assert_eq!(store.hosts().await.unwrap().len(), 1, "what is there is read");
     pragma(&store, "PRAGMA query_only = 0").await;
     add(&store, "web2").await.unwrap();
+    assert_eq!(store.writes().done().count, after.0 + 1);
 }
 
 #[tokio::test]

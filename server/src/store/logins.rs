@@ -22,7 +22,7 @@ impl Store {
             Credential::IdentityToken(secret) => ("identity_token", secret),
         };
         let sealed = self.sealer().seal(TABLE, registry, secret)?;
-        sqlx::query(
+        let write = sqlx::query(
             "INSERT OR REPLACE INTO registry_logins (registry, username, kind, sealed, updated_at)
              VALUES (?, ?, ?, ?, ?)",
         )
@@ -30,10 +30,8 @@ impl Store {
         .bind(login.username())
         .bind(kind)
         .bind(sealed)
-        .bind(to_millis(now))
-        .execute(self.pool())
-        .await
-        .map_err(self.failed("keep a login"))?;
+        .bind(to_millis(now));
+        self.write(write).await.map_err(self.failed("keep a login"))?;
         self.checkpoint().await;
         Ok(())
     }
@@ -72,11 +70,9 @@ impl Store {
 
     /// Removes a login; false if there was none.
     pub async fn remove_login(&self, registry: &RegistryHost) -> Result<bool, StoreError> {
-        let removed = sqlx::query("DELETE FROM registry_logins WHERE registry = ?")
-            .bind(registry.as_str())
-            .execute(self.pool())
-            .await
-            .map_err(self.failed("remove a login"))?;
+        let write =
+            sqlx::query("DELETE FROM registry_logins WHERE registry = ?").bind(registry.as_str());
+        let removed = self.write(write).await.map_err(self.failed("remove a login"))?;
         self.checkpoint().await;
         Ok(removed.rows_affected() > 0)
     }

@@ -21,13 +21,16 @@ mod open;
 mod operations;
 mod rollouts;
 mod seal;
+mod writes;
 
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteArguments, SqliteQueryResult};
 use tokio::sync::watch;
 
 pub use error::StoreError;
@@ -35,8 +38,10 @@ pub use failure::Failure;
 pub use hosts::{StoredHost, StoredTls};
 pub use open::StoreOptions;
 pub use operations::{Begun, HostProgress, NewOperation, StoredOperation};
+pub use writes::Writes;
 
 use seal::Sealer;
+use writes::Writing;
 
 use crate::rollout::model::Revision;
 
@@ -56,6 +61,9 @@ struct Shared {
     epoch: uuid::Uuid,
     /// The newest revision of the journal, for watchers.
     revisions: watch::Sender<Revision>,
+    writes: Writes,
+    /// What the database refused.
+    failures: AtomicU64,
     /// Keeps a second `wharfd` out of the data directory.
     _lock: File,
 }
@@ -96,7 +104,11 @@ impl Store {
 
     /// For `map_err`: SQLite refused to do `action`.
     fn failed(&self, action: &'static str) -> impl Fn(sqlx::Error) -> StoreError + use<> {
-        StoreError::database(Arc::clone(&self.shared.directory), action)
+        let shared = Arc::clone(&self.shared);
+        move |error| {
+            shared.failures.fetch_add(1, Ordering::Relaxed);
+            StoreError::database(Arc::clone(&shared.directory), action)(error)
+        }
     }
 
     fn pool(&self) -> &SqlitePool {
@@ -123,8 +135,26 @@ impl Store {
 
     /// A transaction that takes the write lock at its start, so that it cannot fail halfway because
     /// another one was faster.
-    async fn begin(&self) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
-        self.pool().begin_with("BEGIN IMMEDIATE").await
+    async fn begin(&self) -> Result<Writing<'_>, sqlx::Error> {
+        self.writes().begin(self.pool()).await
+    }
+
+    /// Does a write of one statement.
+    async fn write(
+        &self,
+        query: sqlx::query::Query<'_, sqlx::Sqlite, SqliteArguments>,
+    ) -> Result<SqliteQueryResult, sqlx::Error> {
+        self.writes().of(query.execute(self.pool())).await
+    }
+
+    /// How often the database refused a read or a write.
+    pub fn failures(&self) -> u64 {
+        self.shared.failures.load(Ordering::Relaxed)
+    }
+
+    /// The writes so far, for those who watch them.
+    pub fn writes(&self) -> &Writes {
+        &self.shared.writes
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
@@ -16,6 +17,7 @@ use super::error::StoreError;
 use super::failure::Failure;
 use super::migrations;
 use super::seal::Sealer;
+use super::writes::Writes;
 use super::{Shared, Store};
 use crate::domain::Secret;
 use crate::rollout::model::Revision;
@@ -47,7 +49,10 @@ pub(super) async fn open(options: &StoreOptions) -> Result<Store, StoreError> {
     let (revisions, _) = watch::channel(opening.newest_revision().await?);
     let directory = opening.directory;
     let reader = open_reader(&path).await?;
-    let shared = Shared { pool, reader, directory, sealer, epoch, revisions, _lock: lock };
+    let writes = Writes::new();
+    let failures = AtomicU64::new(0);
+    let shared =
+        Shared { pool, reader, directory, sealer, epoch, revisions, writes, failures, _lock: lock };
     let store = Store { shared: Arc::new(shared) };
     store.checkpoint().await;
     Ok(store)

@@ -103,15 +103,13 @@ impl Store {
         request_id: &str,
         host: &str,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        let write = sqlx::query(
             "INSERT INTO operation_hosts (request_id, host, state) VALUES (?, ?, 'begun')
              ON CONFLICT (request_id, host) DO UPDATE SET state = 'begun', outcome = NULL",
         )
         .bind(request_id)
-        .bind(host)
-        .execute(self.pool())
-        .await
-        .map_err(self.failed("record that a host was begun"))?;
+        .bind(host);
+        self.write(write).await.map_err(self.failed("record that a host was begun"))?;
         Ok(())
     }
 
@@ -122,7 +120,7 @@ impl Store {
         host: &str,
         outcome: &[u8],
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        let write = sqlx::query(
             "INSERT INTO operation_hosts (request_id, host, state, outcome)
              VALUES (?, ?, 'done', ?)
              ON CONFLICT (request_id, host)
@@ -130,10 +128,8 @@ impl Store {
         )
         .bind(request_id)
         .bind(host)
-        .bind(outcome)
-        .execute(self.pool())
-        .await
-        .map_err(self.failed("record how a host ended"))?;
+        .bind(outcome);
+        self.write(write).await.map_err(self.failed("record how a host ended"))?;
         Ok(())
     }
 
@@ -143,14 +139,12 @@ impl Store {
         request_id: &str,
         host: &str,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        let write = sqlx::query(
             "DELETE FROM operation_hosts WHERE request_id = ? AND host = ? AND state = 'begun'",
         )
         .bind(request_id)
-        .bind(host)
-        .execute(self.pool())
-        .await
-        .map_err(self.failed("record that a host was not reached"))?;
+        .bind(host);
+        self.write(write).await.map_err(self.failed("record that a host was not reached"))?;
         Ok(())
     }
 
@@ -165,11 +159,9 @@ impl Store {
 
     /// Forgets writes that began before `before`; gives how many they were.
     pub async fn prune_operations(&self, before: SystemTime) -> Result<u64, StoreError> {
-        let pruned = sqlx::query("DELETE FROM operations WHERE created_at < ?")
-            .bind(to_millis(before))
-            .execute(self.pool())
-            .await
-            .map_err(self.failed("forget old requests"))?;
+        let write =
+            sqlx::query("DELETE FROM operations WHERE created_at < ?").bind(to_millis(before));
+        let pruned = self.write(write).await.map_err(self.failed("forget old requests"))?;
         Ok(pruned.rows_affected())
     }
 }

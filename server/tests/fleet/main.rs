@@ -16,6 +16,8 @@ mod faults;
 mod files;
 mod limits;
 mod logs;
+mod metrics;
+mod metrics_documented;
 mod negotiation;
 mod parallel;
 mod permits;

@@ -43,14 +43,25 @@ pub(super) struct NoRoom(usize);
 
 impl AnswerMemory {
     pub(super) fn new(bytes: usize, wait: Duration) -> Self {
-        let permits = (bytes / UNIT).clamp(STEP / UNIT, Semaphore::MAX_PERMITS);
-        Self { room: Arc::new(Semaphore::new(permits)), wait, total: bytes }
+        Self { room: Arc::new(Semaphore::new(permits(bytes))), wait, total: bytes }
+    }
+
+    /// Bytes that are reserved, and how many may be.
+    pub(super) fn used(&self) -> (u64, u64) {
+        let permits = permits(self.total);
+        let used = permits.saturating_sub(self.room.available_permits());
+        ((used * UNIT) as u64, (permits * UNIT) as u64)
     }
 
     /// The share of a new response: nothing yet.
     pub(super) fn share(&self) -> Share {
         Share { memory: self.clone(), held: None, bytes: FREE }
     }
+}
+
+/// The permits for so many bytes; at least those of one step.
+fn permits(bytes: usize) -> usize {
+    (bytes / UNIT).clamp(STEP / UNIT, Semaphore::MAX_PERMITS)
 }
 
 impl Share {
@@ -85,10 +96,11 @@ mod tests {
         small.grow(FREE).await.unwrap();
         let mut second = memory.share();
         assert_eq!(second.grow(1 << 20).await, Err(NoRoom(1 << 20)));
+        assert_eq!(memory.used(), (1 << 20, 1 << 20));
         let waiting = tokio::spawn(async move { second.grow(1 << 20).await });
         tokio::task::yield_now().await;
         drop(large);
         assert_eq!(waiting.await.unwrap(), Ok(()));
-        assert_eq!(memory.room.available_permits(), 1024, "what was held is given back");
+        assert_eq!(memory.used(), (0, 1 << 20), "what was held is given back");
     }
 }

@@ -20,9 +20,11 @@ use super::HttpEngine;
 use super::answers::AnswerMemory;
 use super::lanes::{Lanes, PacingLayer};
 use super::link::{IDLE_CONNECTIONS, Link, VersionCell};
+use super::traffic::Traffic;
 use super::transport::Security;
 use super::tunnel::TunnelLayer;
 use crate::domain::{HostAddress, TlsMaterial};
+use crate::engine::health::HealthRecord;
 use crate::engine::ssh::{Ssh, Tunnel};
 use crate::engine::{Engine, EngineError, ErrorKind, Result};
 
@@ -63,6 +65,7 @@ pub struct ConnectorSettings {
 pub struct HttpConnector {
     settings: ConnectorSettings,
     answers: AnswerMemory,
+    traffic: Traffic,
     ssh: Arc<Ssh>,
     cache: Mutex<Cache>,
 }
@@ -103,8 +106,15 @@ impl HttpConnector {
     #[must_use]
     pub fn new(settings: ConnectorSettings) -> Self {
         let answers = AnswerMemory::new(settings.answer_memory, settings.answer_wait);
+        let traffic = Traffic::new(answers.clone());
         let ssh = Ssh::new(settings.ssh_directory.clone(), settings.ssh_handshakes);
-        Self { settings, answers, ssh, cache: Mutex::default() }
+        Self { settings, answers, traffic, ssh, cache: Mutex::default() }
+    }
+
+    /// The calls of all its Engines, for those who watch them.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.traffic.clone()
     }
 
     /// The Engine at an address, with `tls` if given. Opens no connection.
@@ -168,6 +178,8 @@ impl HttpConnector {
             report: self.settings.report,
             negotiation: self.settings.negotiation,
             answers: self.answers.clone(),
+            traffic: self.traffic.clone(),
+            health: HealthRecord::new(),
             lanes: Arc::new(Lanes::new()),
             version: VersionCell::default(),
         }));

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
+use http::header::{CONNECTION, CONTENT_TYPE, SERVER, UPGRADE};
 use http::{HeaderValue, Method, StatusCode};
 use reqwest::{Body, Response};
 use tokio::time::timeout;
@@ -21,10 +21,12 @@ use super::answers::AnswerMemory;
 use super::lanes::{Lanes, Ticket};
 use super::movement::Movement;
 use super::path;
+use super::traffic::Traffic;
 use super::transport::{Phase, Security, doubtful, transport_error};
 use crate::domain::HostAddress;
 use crate::engine::classify::{Complaint, classify};
-use crate::engine::operation::{Access, ERROR_CAP, Operation};
+use crate::engine::health::HealthRecord;
+use crate::engine::operation::{Access, ERROR_CAP, Operation, Pace};
 use crate::engine::ssh::{SshError, Tunnel};
 use crate::engine::{
     ApiVersion, EngineError, ErrorKind, ProgressSink, Result, Upload, UploadError, registry_auth,
@@ -53,6 +55,10 @@ pub(super) struct Link {
     pub(super) negotiation: Duration,
     /// Memory for the responses of all Engines.
     pub(super) answers: AnswerMemory,
+    /// What the calls of all Engines are counted in.
+    pub(super) traffic: Traffic,
+    /// What the calls to this one show.
+    pub(super) health: HealthRecord,
     pub(super) lanes: Arc<Lanes>,
     pub(super) version: VersionCell,
 }
@@ -202,8 +208,10 @@ impl Link {
     where
         F: Future<Output = Result<T>>,
     {
-        self.lanes
+        let result = self
+            .lanes
             .run(call.operation, async |ticket: Arc<Ticket>| {
+                let waiting = self.health.wait(call.operation.pace == Pace::Quick);
                 let mut begun = Instant::now();
                 let mut response = self.head(call, version).await;
                 // An idle connection may have been closed from the other end unnoticed. For a
@@ -217,12 +225,26 @@ impl Link {
                     response = self.head(call, version).await;
                     attempts += 1;
                 }
-                let (response, latency) = (response?, begun.elapsed());
+                let latency = begun.elapsed();
+                let response = match response {
+                    Ok(response) => response,
+                    Err(error) => {
+                        waiting.failed(&error);
+                        return Err(error);
+                    }
+                };
+                let server = response.headers().get(SERVER).map(HeaderValue::as_bytes);
+                waiting.answered(latency, server);
+                self.traffic.answered(call.operation, latency);
                 ticket.served();
                 let (link, operation) = (Arc::clone(self), call.operation);
                 read(Opened { link, ticket, operation, version, latency, response }).await
             })
-            .await
+            .await;
+        if let Err(error) = &result {
+            self.traffic.failed(error.kind);
+        }
+        result
     }
 
     /// Waits for what the Engine sends next; in a transfer for no longer than it may stand still.

@@ -12,6 +12,7 @@
 //!       negotiate   API version, once for each host
 //!       lanes       which calls go at the same time, over which connection
 //!       tunnel      waits for the way over ssh
+//!       traffic     counts all calls of all hosts
 //! ```
 
 mod answers;
@@ -33,6 +34,7 @@ mod path;
 pub mod probe;
 mod stats;
 mod system;
+mod traffic;
 mod transfer;
 mod transport;
 mod tunnel;
@@ -41,6 +43,7 @@ mod volumes;
 use std::sync::Arc;
 
 pub use connector::{ConnectorSettings, HttpConnector};
+pub use traffic::{Latency, Traffic};
 
 use self::link::Link;
 

@@ -13,7 +13,7 @@ use crate::domain::RegistryLogin;
 use crate::engine::list::{ListDecoder, ListItem};
 use crate::engine::operation::{DISK_USAGE, INFO, LOGIN, Operation, PING, VERSION};
 use crate::engine::{
-    ApiVersion, EngineDocument, EngineError, ErrorKind, EventQuery, EventSink, Listing,
+    ApiVersion, EngineDocument, EngineError, ErrorKind, EventQuery, EventSink, Health, Listing,
     LoginAnswer, Ping, Result, SystemEngine, registry_auth, wire,
 };
 
@@ -75,6 +75,10 @@ impl SystemEngine for HttpEngine {
 
     async fn read_events(&self, query: &EventQuery, sink: &EventSink) -> Result<()> {
         events::read(&self.link, query, sink).await
+    }
+
+    fn health(&self) -> Option<Health> {
+        Some(self.link.health.read(self.link.version.spoken()))
     }
 }
 

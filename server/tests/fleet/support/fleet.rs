@@ -266,6 +266,7 @@ fn config(directory: &Path, hosts: FileHosts) -> Config {
         store: StoreOptions { data_dir: directory.join("data"), secret_key_file: None },
         listen: vec![Listen::Unix(socket)],
         access: Access::UnixOnly,
+        metrics: None,
         web: Web::default(),
         local: false,
         max_parallel: 256,

@@ -122,6 +122,7 @@ pub async fn server() -> anyhow::Result<()> {
         listen: vec![Listen::Unix(socket)],
         web: wharf_server::config::Web::default(),
         access: Access::UnixOnly,
+        metrics: None,
         local: false,
         max_parallel: super::AT_ONCE,
         rollout_history: 1000,

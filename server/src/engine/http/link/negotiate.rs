@@ -51,6 +51,11 @@ impl VersionCell {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The version that is spoken, once it is negotiated.
+    pub(in crate::engine::http) fn spoken(&self) -> Option<ApiVersion> {
+        self.state().known.map(|known| known.version)
+    }
+
     /// Stores the lowest version from `GET /version`.
     pub(in crate::engine::http) fn learn_minimum(&self, min: ApiVersion) {
         if let Some(known) = &mut self.state().known {
