@@ -123,6 +123,12 @@ pub trait SystemEngine: Send + Sync + 'static {
     /// `GET /events`: gives events to `sink`, up to `until` or until the sink is closed. The first batch
     /// may be empty, and comes as soon as the stream is open; from Podman, it comes with the first event.
     async fn read_events(&self, query: &EventQuery, sink: &EventSink) -> Result<()>;
+    /// Grows when a call that may change what a list of containers shows is sent, and again when it has
+    /// ended, before its caller learns that. So what was asked for before the last growth may be out of
+    /// date.
+    fn writes(&self) -> u64 {
+        0
+    }
 }
 
 /// Images on the host, and on their way from and to registries.

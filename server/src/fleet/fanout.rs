@@ -10,7 +10,7 @@
 //! which closes its connection.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -22,6 +22,8 @@ use tokio_util::task::TaskTracker;
 use super::budget::{Budget, within};
 use super::outcome::{Done, HostError, HostEvent, HostOutcome};
 use super::pool::EnginePool;
+use super::view::View;
+use super::view::host::ViewNote;
 use crate::domain::{Host, HostName};
 use crate::engine::{Engine, Turn};
 
@@ -42,6 +44,8 @@ pub struct FanoutOptions {
     pub detached: bool,
     /// Maximum time of detached work; a guard against Engines that hang.
     pub background_limit: Duration,
+    /// Where the work may change something: the views, of which outcomes then tell the generation.
+    pub changes: Option<View>,
 }
 
 /// The context of the work on one host.
@@ -56,6 +60,7 @@ pub struct HostCall<P> {
     sender: Weak<mpsc::Sender<HostEvent<P>>>,
     observe: Option<Observer<P>>,
     earlier: Vec<P>,
+    note: Arc<OnceLock<ViewNote>>,
 }
 
 /// Receives every payload before it is sent.
@@ -118,13 +123,20 @@ where
     async fn one_host(self: Arc<Self>, host: Arc<Host>) {
         let started = Instant::now();
         let name = host.name.clone();
-        let result = self.attempt(host).await;
-        let outcome = HostOutcome { result, elapsed: started.elapsed() };
+        let note = Arc::new(OnceLock::new());
+        let result = self.attempt(host, &note).await;
+        let after_change = self.options.changes.as_ref().and_then(|view| view.after_change(&name));
+        let view = after_change.or_else(|| note.get().copied());
+        let outcome = HostOutcome { result, elapsed: started.elapsed(), view };
         // Nobody is listening: the driver is about to end.
         let _ = self.sender.send(HostEvent::Outcome(name, outcome)).await;
     }
 
-    async fn attempt(&self, host: Arc<Host>) -> Result<Done, HostError> {
+    async fn attempt(
+        &self,
+        host: Arc<Host>,
+        note: &Arc<OnceLock<ViewNote>>,
+    ) -> Result<Done, HostError> {
         let budget = Arc::new(Budget::new(self.options.host_timeout, self.options.caller_deadline));
         if budget.is_spent() {
             return Err(HostError::NotBegun);
@@ -138,6 +150,7 @@ where
             sender: Arc::downgrade(&sender),
             observe: None,
             earlier: Vec::new(),
+            note: Arc::clone(note),
         };
         let work = (self.work)(call);
         if self.options.detached {
@@ -222,6 +235,11 @@ impl<P> HostCall<P> {
         self
     }
 
+    /// Says how current the answer is, once; part of the outcome.
+    pub fn note(&self, note: ViewNote) {
+        let _ = self.note.set(note);
+    }
+
     /// The messages of an earlier call for this host; empty for a new work.
     pub fn earlier(&self) -> &[P] {
         &self.earlier
@@ -286,6 +304,7 @@ mod tests {
             max_parallel: 2,
             detached: true,
             background_limit: Duration::from_secs(900),
+            changes: None,
         };
         let pool = EnginePool::new(Unused(HttpConnector::new(ConnectorSettings::default())));
         let background = TaskTracker::new();

@@ -4,6 +4,7 @@
 //! - [`select`]: pure; applies a selection to the inventory.
 //! - [`fanout`]: work on many hosts in parallel, with a [`budget`] and one [`outcome`] per host.
 //! - [`pool`]: the Engine of each host.
+//! - [`view`]: what is known of hosts without asking.
 
 pub mod budget;
 pub mod fanout;
@@ -11,5 +12,6 @@ pub mod inventory;
 pub mod outcome;
 pub mod pool;
 pub mod select;
+pub mod view;
 
 pub use outcome::{Done, HostError, HostEvent, HostOutcome};

@@ -19,7 +19,7 @@ use url::Url;
 use super::HttpEngine;
 use super::answers::AnswerMemory;
 use super::lanes::{Lanes, PacingLayer};
-use super::link::{IDLE_CONNECTIONS, Link, VersionCell};
+use super::link::{IDLE_CONNECTIONS, Link, VersionCell, Writes};
 use super::transport::Security;
 use super::tunnel::TunnelLayer;
 use crate::domain::{HostAddress, TlsMaterial};
@@ -170,6 +170,7 @@ impl HttpConnector {
             answers: self.answers.clone(),
             lanes: Arc::new(Lanes::new()),
             version: VersionCell::default(),
+            writes: Writes::default(),
         }));
         cache.engines.insert(key, Arc::clone(&engine));
         Ok(engine)

@@ -3,6 +3,7 @@
 
 mod negotiate;
 mod opened;
+mod writes;
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -32,6 +33,7 @@ use crate::engine::{
 
 pub(super) use negotiate::{VersionCell, is_podman, maximum_of};
 pub(super) use opened::{Answer, Opened, bad_answer, list_error};
+pub(super) use writes::Writes;
 
 /// Idle connections to keep for each host.
 pub(super) const IDLE_CONNECTIONS: usize = 4;
@@ -55,6 +57,8 @@ pub(super) struct Link {
     pub(super) answers: AnswerMemory,
     pub(super) lanes: Arc<Lanes>,
     pub(super) version: VersionCell,
+    /// Calls that may have changed what a list of containers shows.
+    pub(super) writes: Writes,
 }
 
 /// A request to send.
@@ -202,6 +206,7 @@ impl Link {
     where
         F: Future<Output = Result<T>>,
     {
+        let _write = call.operation.changes_containers().then(|| self.writes.begin());
         self.lanes
             .run(call.operation, async |ticket: Arc<Ticket>| {
                 let mut begun = Instant::now();

@@ -37,6 +37,7 @@ impl SystemEngine for HttpEngine {
             max_api_version: agreed.max,
             min_api_version: agreed.min,
             latency: answer.latency,
+            is_podman: !agreed.is_exact,
         })
     }
 
@@ -75,6 +76,10 @@ impl SystemEngine for HttpEngine {
 
     async fn read_events(&self, query: &EventQuery, sink: &EventSink) -> Result<()> {
         events::read(&self.link, query, sink).await
+    }
+
+    fn writes(&self) -> u64 {
+        self.link.writes.count()
     }
 }
 
