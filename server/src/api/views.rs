@@ -30,8 +30,7 @@ pub fn container_batches(
     let containers: Vec<_> =
         listing.items.into_iter().map(|each| container(each, version)).collect();
     fits(&containers, "GET /containers/json", "container", |container| &container.name)?;
-    Ok(batches(containers, Message::encoded_len)
-        .map(|containers| v1::ContainerBatch::of(containers)))
+    Ok(batches(containers, Message::encoded_len).map(v1::ContainerBatch::of))
 }
 
 /// File changes, in messages of bounded size.
