@@ -43,6 +43,8 @@ fn main() -> Result<(), Error> {
     tonic_prost_build::configure()
         .build_transport(env::var_os("CARGO_FEATURE_CLIENT").is_some())
         .extern_path(".google.rpc", "::tonic_types::pb")
+        // Also carries containers that are encoded already.
+        .extern_path(".wharf.v1.ContainerBatch", "crate::batch::ContainerBatch")
         .compile_fds_with_config(compiler.file_descriptor_set(), prost)?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Wharf's API for Rust: the types of `proto/wharf/v1`, and a client.
 //!
 //! - [`v1`]: the generated messages, clients and servers.
+//! - [`batch`]: containers of a list, which a server may send without decoding them.
 //! - [`contract`]: its methods, and what all requests and responses of a kind have.
 //! - [`fanout`]: the one envelope of every call that reaches several hosts.
 //! - [`causes`]: why a call failed, below the words "transport error".
@@ -9,6 +10,7 @@
 //! - [`reflect`]: messages by the names of their fields.
 //! - [`DESCRIPTORS`]: the contract itself, with comments and options, for reflection.
 
+pub mod batch;
 pub mod causes;
 #[cfg(feature = "client")]
 pub mod client;
@@ -21,6 +23,8 @@ pub mod settings;
 /// The generated code of package `wharf.v1`.
 #[allow(clippy::all, clippy::needless_pass_by_value, missing_docs)]
 pub mod v1 {
+    pub use crate::batch::ContainerBatch;
+
     tonic::include_proto!("wharf.v1");
 }
 

@@ -89,7 +89,7 @@ mod tests {
         let labels =
             || ["c", "a", "b", "e", "d"].map(|key| (key.to_owned(), "1".to_owned())).into();
         let container = Container { labels: labels(), ..Container::default() };
-        let batch = wharf::v1::ContainerBatch { containers: vec![container] };
+        let batch = wharf::v1::ContainerBatch::of(vec![container]);
         let text = line("web1", message(&batch));
         assert!(text.contains(r#""labels":{"a":"1","b":"1","c":"1","d":"1","e":"1"}"#), "{text}");
     }

@@ -35,6 +35,7 @@ use crate::api::registries::Registries;
 use crate::api::rollouts::RolloutApi;
 use crate::api::stats::Stats;
 use crate::api::system::System;
+use crate::api::view_form::ContainerForm;
 use crate::api::volumes::Volumes;
 use crate::config::{Access, Config, ConfigFile, Listen};
 use crate::domain::{Host, UnixPath};
@@ -42,6 +43,7 @@ use crate::engine::http::{ConnectorSettings, HttpConnector};
 use crate::engine::{Engine, EngineError, UploadSpace, raise_file_limit};
 use crate::fleet::inventory::{Inventory, Reloaded, Snapshot};
 use crate::fleet::pool::{Connector, EnginePool};
+use crate::fleet::view::View;
 use crate::listener::{self, Connections, Listener};
 use crate::metrics::calls::{CallLayer, Calls};
 use crate::metrics::rollouts::RolloutWatch;
@@ -117,12 +119,20 @@ impl Server {
         let traffic = connector.traffic();
         let pool = Arc::new(EnginePool::new(HttpHosts(connector)));
         let stopping = CancellationToken::new();
-        tokio::spawn(follow(inventory.clone(), Arc::clone(&pool), stopping.clone()));
+        let view = View::new(
+            config.view,
+            most_followed(files),
+            Arc::clone(&pool),
+            ContainerForm,
+            stopping.clone(),
+        );
+        tokio::spawn(follow(inventory.clone(), Arc::clone(&pool), view.clone(), stopping.clone()));
         let uploads =
             UploadSpace::new(config.store.data_dir.join("uploads"), config.limits.upload_disk);
         let edge = Arc::new(Edge::new(
             inventory.clone(),
             Arc::clone(&pool),
+            view,
             store.clone(),
             uploads.clone(),
             config.max_parallel,
@@ -332,13 +342,26 @@ async fn take_in_local(inventory: &Inventory) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How many hosts may be followed: each needs two connections, and an eighth of the files stays for
+/// callers and the hosts that are not followed.
+fn most_followed(files: Option<u64>) -> usize {
+    let most = files.map_or(u64::MAX, |files| files / 16 * 7);
+    usize::try_from(most).unwrap_or(usize::MAX)
+}
+
 /// Lets go of the connections to hosts that are gone or are reached in another way now.
-async fn follow(inventory: Inventory, pool: Arc<EnginePool>, stopping: CancellationToken) {
+async fn follow(
+    inventory: Inventory,
+    pool: Arc<EnginePool>,
+    view: View,
+    stopping: CancellationToken,
+) {
     let mut snapshots = inventory.subscribe();
     // It holds the inventory, and with it the store, which a stop must release.
     while let Some(Ok(())) = stopping.run_until_cancelled(snapshots.changed()).await {
         let now = snapshots.borrow_and_update().clone();
         pool.keep_only(&now);
+        view.keep_only(&now);
     }
 }
 

@@ -40,3 +40,4 @@ mod support;
 mod testbed_works;
 mod tls;
 mod used;
+mod views;

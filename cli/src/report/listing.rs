@@ -6,8 +6,8 @@
 
 use jiff::Timestamp;
 use prost::Name;
-use serde_json::Value;
-use wharf::v1::HostOutcome;
+use serde_json::{Map, Value};
+use wharf::v1::{HostOutcome, ViewSync};
 
 use super::{host_failed, outcome_error};
 use crate::exit::Failure;
@@ -62,6 +62,8 @@ pub struct Look {
     pub full: bool,
     /// A column that is shown although it is a wide one.
     pub column: Option<&'static str>,
+    /// For programs, each item has `view` of its host, and so is shown once that is known.
+    pub with_view: bool,
 }
 
 impl Look {
@@ -99,6 +101,10 @@ pub struct Listing<'a, V, F> {
     names: Vec<(String, String)>,
     ids: Vec<(String, String)>,
     errors: Vec<(String, ErrorText)>,
+    /// Items for programs that wait for the outcome of their host.
+    waiting: Vec<(String, Map<String, Value>)>,
+    /// Hosts whose items may be out of date.
+    stale: Vec<String>,
     view: std::marker::PhantomData<V>,
 }
 
@@ -120,6 +126,8 @@ impl<'a, V: View, F> Listing<'a, V, F> {
             names: Vec::new(),
             ids: Vec::new(),
             errors: Vec::new(),
+            waiting: Vec::new(),
+            stale: Vec::new(),
             view: std::marker::PhantomData,
         }
     }
@@ -127,6 +135,9 @@ impl<'a, V: View, F> Listing<'a, V, F> {
     /// Prints the remaining rows, and the title line even without rows; but prints nothing for a
     /// call that was refused or that failed on every host.
     pub fn finish(&mut self) {
+        for (host, item) in std::mem::take(&mut self.waiting) {
+            self.printer.data(&json::line(&host, item));
+        }
         if self.begun {
             self.flush();
         }
@@ -151,6 +162,12 @@ impl<'a, V: View, F> Listing<'a, V, F> {
             self.ids.drain(..).for_each(|(_, id)| self.printer.data(&id));
         } else if format != Format::Json {
             self.flush_table(format == Format::Wide);
+        }
+        self.stale.sort();
+        for host in self.stale.drain(..) {
+            self.printer.note(&format!(
+                "{host}: from the memory of the server, which does not follow the host at the moment; to ask the host, use --fresh"
+            ));
         }
         self.errors.sort_by(|left, right| left.0.cmp(&right.0));
         for (host, error) in self.errors.drain(..) {
@@ -213,6 +230,10 @@ where
 
     fn payload(&mut self, host: &str, event: E) {
         for item in (self.extract)(host, event) {
+            if self.printer.is_json() && self.look.with_view {
+                self.waiting.push((host.to_owned(), json::message(&item)));
+                continue;
+            }
             if self.printer.is_json() {
                 self.printer.data(&json::line(host, json::message(&item)));
                 continue;
@@ -237,6 +258,14 @@ where
     }
 
     fn outcome(&mut self, host: &str, outcome: &HostOutcome) {
+        let view = outcome.view.as_ref();
+        for (host, mut item) in self.waiting.extract_if(.., |(of, _)| of == host) {
+            item.extend(view.map(|view| ("view".to_owned(), json::message(view).into())));
+            self.printer.data(&json::line(&host, item));
+        }
+        if view.is_some_and(|view| !view.fresh && view.sync() != ViewSync::Live) {
+            self.stale.push(host.to_owned());
+        }
         match outcome_error(outcome) {
             None => self.answered = true,
             Some(error) if self.printer.is_json() => host_failed(self.printer, host, &error),

@@ -22,7 +22,7 @@ fn batch(names: &[&str]) -> Event {
         status: "Up 5 minutes".into(),
         ..Container::default()
     };
-    Event::Batch(ContainerBatch { containers: names.iter().map(container).collect() })
+    Event::Batch(ContainerBatch::of(names.iter().map(container).collect()))
 }
 
 fn partial() -> Stream<ListContainersResponse> {

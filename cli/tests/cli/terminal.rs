@@ -106,8 +106,7 @@ fn a_table_fits_the_terminal_and_names_stay_whole() {
         status: "Up 5 minutes (healthy)".into(),
         ..Container::default()
     };
-    let batch =
-        list_containers_response::Event::Batch(ContainerBatch { containers: vec![container] });
+    let batch = list_containers_response::Event::Batch(ContainerBatch::of(vec![container]));
     let reply = Reply::started::<ListContainersResponse>(&["web1"])
         .payload("web1", batch)
         .ok("web1", false)

@@ -15,6 +15,7 @@ use wharf::v1;
 
 use super::problem::Problem;
 use super::table::host_problem;
+use super::view_form::view_state;
 use crate::domain::{HostName, Reason};
 use crate::fleet::{HostError, HostEvent, HostOutcome};
 
@@ -223,6 +224,7 @@ pub fn outcome_message(host: &HostName, outcome: &HostOutcome) -> v1::HostOutcom
         elapsed: prost_types::Duration::try_from(outcome.elapsed).ok(),
         changed: outcome.result.as_ref().map_or_else(HostError::changed, |done| done.changed),
         replayed: false,
+        view: outcome.view.as_ref().map(view_state),
     }
 }
 

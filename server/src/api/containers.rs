@@ -3,6 +3,7 @@
 
 mod actions;
 mod create;
+mod list;
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use super::{size, views};
 use crate::body::update::update_body;
 use crate::body::violation::Violations;
 use crate::domain::{ContainerName, ContainerRef};
-use crate::engine::{Change, ContainerListing, WaitCondition};
+use crate::engine::{Change, WaitCondition};
 use crate::fleet::Done;
 
 /// The service.
@@ -51,25 +52,7 @@ impl ContainerService for Containers {
         &self,
         request: Request<v1::ListContainersRequest>,
     ) -> Result<Response<Self::ListContainersStream>, Status> {
-        use v1::list_containers_response::Event;
-        let listing = checked(&request, |violations, message| {
-            Some(ContainerListing {
-                all: message.all,
-                filters: convert::filters(violations, &message.filters),
-                limit: message.limit,
-                size: message.size,
-                keep_json: message.include_engine_json,
-            })
-        })?;
-        let edge = &self.0;
-        edge.each_host(&request, Some(READ), listing, |call, listing| async move {
-            let containers = call.engine.list_containers(&listing).await?;
-            for batch in views::container_batches(containers)? {
-                call.emit(Event::Batch(batch)).await;
-            }
-            Ok(Done::UNCHANGED)
-        })
-        .await
+        list::list(&self.0, &request).await
     }
 
     async fn create_container(

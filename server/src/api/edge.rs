@@ -34,6 +34,7 @@ use crate::fleet::fanout::{self, FanoutOptions, HostCall};
 use crate::fleet::inventory::{Inventory, Snapshot};
 use crate::fleet::pool::EnginePool;
 use crate::fleet::select::{self, Chosen, Selection};
+use crate::fleet::view::View;
 use crate::fleet::{Done, HostError};
 use crate::store::Store;
 
@@ -63,6 +64,8 @@ pub struct Edge {
     pub inventory: Inventory,
     /// Their Engines.
     pub pool: Arc<EnginePool>,
+    /// What is known of them without asking.
+    pub view: View,
     /// Persistent state.
     pub store: Store,
     /// Disk space for what callers send to several hosts.
@@ -100,6 +103,7 @@ impl Edge {
     pub fn new(
         inventory: Inventory,
         pool: Arc<EnginePool>,
+        view: View,
         store: Store,
         uploads: UploadSpace,
         default_max_parallel: usize,
@@ -108,6 +112,7 @@ impl Edge {
         Self {
             inventory,
             pool,
+            view,
             operations: Operations::new(store.clone()),
             store,
             uploads,
@@ -138,6 +143,7 @@ impl Edge {
             detached: method.mutates,
             try_unreachable: settings.try_unreachable || method.mutates,
             background_limit: BACKGROUND_LIMIT,
+            changes: method.mutates.then(|| self.view.clone()),
         };
         Ok(FanoutCall {
             request: PhantomData,
@@ -260,6 +266,26 @@ impl Edge {
         W: Fn(HostCall<EventOf<T>>, Arc<O>) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Done, HostError>> + Send + 'static,
     {
+        self.run_beside(call, order, work, |hosts| (Vec::new(), hosts), closing).await
+    }
+
+    /// The same where some hosts need no work: `answer` gives their messages, which are sent first, and
+    /// the other hosts. Only for calls that change nothing.
+    pub async fn run_beside<T, O, W, F, I>(
+        &self,
+        call: FanoutCall<T>,
+        order: O,
+        work: W,
+        answer: impl FnOnce(Vec<Arc<Host>>) -> (I, Vec<Arc<Host>>),
+        closing: BoxStream<'static, EventOf<T>>,
+    ) -> Answered<T>
+    where
+        T: FanoutRequest,
+        O: Send + Sync + 'static,
+        W: Fn(HostCall<EventOf<T>>, Arc<O>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<Done, HostError>> + Send + 'static,
+        I: IntoIterator<Item = T::Response, IntoIter: Send + 'static>,
+    {
         let snapshot = self.inventory.snapshot();
         let mut cordoned = Vec::new();
         let mut select = || {
@@ -276,6 +302,7 @@ impl Edge {
         };
         let Resumed { recorder, names, recorded, hosts } = resumed;
         call.log(&names);
+        let (known, hosts) = answer(hosts);
         let answer = call.answer(names, cordoned);
         let order = Arc::new(order);
         let work = move |call: HostCall<EventOf<T>>| match recorder.clone() {
@@ -288,6 +315,7 @@ impl Edge {
         let live =
             fanout::start(hosts, call.options, Arc::clone(&self.pool), &self.background, work);
         let parts = futures_util::stream::iter(recorded.into_iter().map(Part::Recorded))
+            .chain(futures_util::stream::iter(known.into_iter().map(Part::Recorded)))
             .chain(ReceiverStream::new(live).map(Part::Live))
             .boxed();
         Ok(Response::new(Box::pin(answer.stream(parts, closing, self.stopping.clone()))))

@@ -50,7 +50,7 @@ const ENGINE_JSON: Limit = Limit { bytes: 3 << 20, ..DEFAULT };
 const INPUT: Limit = Limit { bytes: 1 << 20, ..DEFAULT };
 
 /// The fields that need more than the default. They are also listed in docs/api.md.
-pub const OTHERS: [(&str, Limit); 28] = [
+pub const OTHERS: [(&str, Limit); 29] = [
     ("BuildImageRequest.build_args", ARGUMENTS),
     ("BuildImageRequest.chunk", INPUT),
     ("BuildImageRequest.labels", LABELS),
@@ -68,6 +68,7 @@ pub const OTHERS: [(&str, Limit); 28] = [
     ("HealthCheck.test", ARGUMENTS),
     ("HostNames.names", HOSTS),
     ("HostSelector.exclude", HOSTS),
+    ("ListContainersRequest.min_generation", HOSTS),
     ("LoadImagesRequest.chunk", INPUT),
     ("RegistryCredentials.identity_token", PASSWORD),
     ("RegistryCredentials.password", PASSWORD),

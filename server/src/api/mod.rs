@@ -54,5 +54,6 @@ mod times;
 pub mod transfer;
 mod unknown;
 mod upload;
+pub mod view_form;
 pub mod views;
 pub mod volumes;

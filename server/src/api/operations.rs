@@ -269,7 +269,7 @@ fn hosts_of(earlier: &StoredOperation) -> Option<Vec<HostName>> {
 
 /// The outcome of a host that is not worked on.
 fn failed<R: FanoutResponse>(host: &HostName, error: HostError) -> R {
-    let outcome = HostOutcome { result: Err(error), elapsed: Duration::ZERO };
+    let outcome = HostOutcome { result: Err(error), elapsed: Duration::ZERO, view: None };
     R::from_envelope(host.to_string(), Envelope::Outcome(outcome_message(host, &outcome)))
 }
 

@@ -94,7 +94,8 @@ impl<R: FanoutResponse> ResponseRecorder<R> {
                 HostError::NotRecorded(error)
             })?;
             let started = Instant::now();
-            let outcome = HostOutcome { result: work.await, elapsed: started.elapsed() };
+            let outcome =
+                HostOutcome { result: work.await, elapsed: started.elapsed(), view: None };
             let message = Envelope::Outcome(outcome_message(&self.host, &outcome));
             write_responses(&self.said, &R::from_envelope(host.to_owned(), message));
             let said =

@@ -30,8 +30,7 @@ pub fn container_batches(
     let containers: Vec<_> =
         listing.items.into_iter().map(|each| container(each, version)).collect();
     fits(&containers, "GET /containers/json", "container", |container| &container.name)?;
-    Ok(batches(containers, Message::encoded_len)
-        .map(|containers| v1::ContainerBatch { containers }))
+    Ok(batches(containers, Message::encoded_len).map(v1::ContainerBatch::of))
 }
 
 /// File changes, in messages of bounded size.
@@ -193,7 +192,8 @@ fn image(image: ImageSummary, version: ApiVersion) -> v1::Image {
     }
 }
 
-fn container(container: ContainerSummary, version: ApiVersion) -> v1::Container {
+/// A container of a listing.
+pub fn container(container: ContainerSummary, version: ApiVersion) -> v1::Container {
     v1::Container {
         id: container.id,
         name: container.names.into_iter().next().unwrap_or_default(),

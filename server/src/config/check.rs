@@ -10,7 +10,7 @@ use tracing::level_filters::LevelFilter;
 use super::settings::{Given, Settings};
 use super::{
     Access, Config, ConfigError, ConfigFile, Environment, FileHosts, Limits, Listen, LogFormat,
-    Web, tokens,
+    ViewOptions, Web, tokens,
 };
 use crate::domain::{Secret, ServerIdentity, TlsPart, UnixPath, quoted};
 use crate::store::StoreOptions;
@@ -23,6 +23,7 @@ impl Settings {
         file: ConfigFile,
         hosts: FileHosts,
         limits: Limits,
+        view: ViewOptions,
     ) -> Result<Config, ConfigError> {
         let listen = check_listen(self.listen.as_ref(), environment)?;
         let access = self.access(&listen)?;
@@ -45,6 +46,7 @@ impl Settings {
             max_parallel: check_number(self.max_parallel, 256, 1..=10_000)?,
             rollout_history: check_number(self.rollout_history, 1000, 10..=1_000_000)?,
             limits,
+            view,
             log_level: check_log_level(self.log_level)?,
             log_format: check_log_format(self.log_format)?,
             hosts,

@@ -35,6 +35,8 @@ pub(super) struct Document {
     #[serde(default)]
     pub limits: super::limits::Table,
     #[serde(default)]
+    pub view: super::view::Table,
+    #[serde(default)]
     pub tls: BTreeMap<String, Spanned<Group>>,
     #[serde(default)]
     pub host: Vec<Spanned<HostEntry>>,

@@ -14,6 +14,7 @@ mod limits;
 mod listen;
 mod settings;
 mod tokens;
+mod view;
 mod web;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ pub use hosts::{FileHosts, load_hosts};
 pub use limits::Limits;
 pub use listen::Listen;
 pub use tokens::Token;
+pub use view::ViewOptions;
 pub use web::Web;
 
 /// The checked configuration of `wharfd`.
@@ -54,6 +56,8 @@ pub struct Config {
     pub rollout_history: usize,
     /// The limits for callers and hosts.
     pub limits: Limits,
+    /// Whether lists may come from memory.
+    pub view: ViewOptions,
     /// How much is logged.
     pub log_level: LevelFilter,
     /// The log format.

@@ -5,7 +5,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::file::{Document, Source};
-use super::{Arguments, Config, ConfigError, ConfigFile, Environment, FileHosts, Limits, hosts};
+use super::{
+    Arguments, Config, ConfigError, ConfigFile, Environment, FileHosts, Limits, ViewOptions, hosts,
+};
 
 /// A value and its source: a flag, a variable, or a key of the file.
 #[derive(Debug, Clone)]
@@ -38,20 +40,24 @@ pub(super) struct Settings {
 
 pub(super) fn load(arguments: Arguments, environment: &Environment) -> Result<Config, ConfigError> {
     let (file, by) = config_file(&arguments, environment);
-    let (from_file, hosts, limits) = match file.path() {
-        None => (Settings::default(), FileHosts::default(), Limits::default()),
+    let (from_file, hosts, limits, view) = match file.path() {
+        None => {
+            let (limits, view) = (Limits::default(), ViewOptions::default());
+            (Settings::default(), FileHosts::default(), limits, view)
+        }
         Some(path) => {
             let source = Source::read(path, &by)?;
             let document = source.document()?;
             let hosts = hosts::hosts(&source, &document)?;
-            let limits = document.limits.check(&path.display().to_string())?;
-            (Settings::from_file(document, &source), hosts, limits)
+            let name = path.display().to_string();
+            let (limits, view) = (document.limits.check(&name)?, document.view.check(&name)?);
+            (Settings::from_file(document, &source), hosts, limits, view)
         }
     };
     let settings = Settings::from_arguments(arguments)
         .or(Settings::from_environment(environment)?)
         .or(from_file);
-    settings.check(environment, file, hosts, limits)
+    settings.check(environment, file, hosts, limits, view)
 }
 
 /// The specified file, or the default path; and what specified it.

@@ -131,6 +131,12 @@ pub trait SystemEngine: Send + Sync + 'static {
     fn health(&self) -> Option<Health> {
         None
     }
+    /// Grows when a call that may change what a list of containers shows is sent, and again when it has
+    /// ended, before its caller learns that. So what was asked for before the last growth may be out of
+    /// date.
+    fn writes(&self) -> u64 {
+        0
+    }
 }
 
 /// Images on the host, and on their way from and to registries.

@@ -121,6 +121,17 @@ impl Operation {
         }
     }
 
+    /// Whether it may change what a list of containers shows. What runs in a container, and its files,
+    /// don't; a new image does, because containers of its name get another one.
+    pub(super) fn changes_containers(&self) -> bool {
+        let is_inside = self.name.contains("/exec") || self.name.ends_with("/resize");
+        self.access == Access::Write
+            && !is_inside
+            && !self.is_of_files()
+            && *self != ATTACH_CONTAINER
+            && *self != PUSH_IMAGE
+    }
+
     /// Whether it is about files in a container.
     pub(super) fn is_of_files(&self) -> bool {
         self.name.ends_with("/archive")

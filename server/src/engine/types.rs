@@ -39,6 +39,8 @@ pub struct Ping {
     pub min_api_version: Option<ApiVersion>,
     /// Round trip of the request on an open connection.
     pub latency: Duration,
+    /// Whether it is a Podman.
+    pub is_podman: bool,
 }
 
 /// One JSON response of an Engine, complete and unchanged.

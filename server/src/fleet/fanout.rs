@@ -10,7 +10,7 @@
 //! which closes its connection.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -22,6 +22,8 @@ use tokio_util::task::TaskTracker;
 use super::budget::{Budget, within};
 use super::outcome::{Done, HostError, HostEvent, HostOutcome};
 use super::pool::EnginePool;
+use super::view::View;
+use super::view::host::ViewNote;
 use crate::domain::{Host, HostAddress, HostName};
 use crate::engine::{Engine, Turn};
 
@@ -49,6 +51,8 @@ pub struct FanoutOptions {
     pub try_unreachable: bool,
     /// Maximum time of detached work; a guard against Engines that hang.
     pub background_limit: Duration,
+    /// Where the work may change something: the views, of which outcomes then tell the generation.
+    pub changes: Option<View>,
 }
 
 impl FanoutOptions {
@@ -74,6 +78,7 @@ pub struct HostCall<P> {
     sender: Weak<mpsc::Sender<HostEvent<P>>>,
     observe: Option<Observer<P>>,
     earlier: Vec<P>,
+    note: Arc<OnceLock<ViewNote>>,
 }
 
 /// Receives every payload before it is sent.
@@ -136,13 +141,20 @@ where
     async fn one_host(self: Arc<Self>, host: Arc<Host>) {
         let started = Instant::now();
         let name = host.name.clone();
-        let result = self.attempt(host).await;
-        let outcome = HostOutcome { result, elapsed: started.elapsed() };
+        let note = Arc::new(OnceLock::new());
+        let result = self.attempt(host, &note).await;
+        let after_change = self.options.changes.as_ref().and_then(|view| view.after_change(&name));
+        let view = after_change.or_else(|| note.get().copied());
+        let outcome = HostOutcome { result, elapsed: started.elapsed(), view };
         // Nobody is listening: the driver is about to end.
         let _ = self.sender.send(HostEvent::Outcome(name, outcome)).await;
     }
 
-    async fn attempt(&self, host: Arc<Host>) -> Result<Done, HostError> {
+    async fn attempt(
+        &self,
+        host: Arc<Host>,
+        note: &Arc<OnceLock<ViewNote>>,
+    ) -> Result<Done, HostError> {
         let budget = Arc::new(Budget::new(self.options.limit(&host), self.options.caller_deadline));
         if budget.is_spent() {
             return Err(HostError::NotBegun);
@@ -151,7 +163,7 @@ where
         if !self.options.try_unreachable {
             breaker.admit().await?;
         }
-        let result = self.work_on(host, engine, budget).await;
+        let result = self.work_on(host, engine, budget, note).await;
         breaker.observe(&result);
         result
     }
@@ -161,6 +173,7 @@ where
         host: Arc<Host>,
         engine: Arc<dyn Engine>,
         budget: Arc<Budget>,
+        note: &Arc<OnceLock<ViewNote>>,
     ) -> Result<Done, HostError> {
         let sender = Arc::new(self.sender.clone());
         let call = HostCall {
@@ -170,6 +183,7 @@ where
             sender: Arc::downgrade(&sender),
             observe: None,
             earlier: Vec::new(),
+            note: Arc::clone(note),
         };
         let work = (self.work)(call);
         if self.options.detached {
@@ -254,6 +268,11 @@ impl<P> HostCall<P> {
         self
     }
 
+    /// Says how current the answer is, once; part of the outcome.
+    pub fn note(&self, note: ViewNote) {
+        let _ = self.note.set(note);
+    }
+
     /// The messages of an earlier call for this host; empty for a new work.
     pub fn earlier(&self) -> &[P] {
         &self.earlier
@@ -320,6 +339,7 @@ mod tests {
             detached: true,
             try_unreachable: true,
             background_limit: Duration::from_secs(900),
+            changes: None,
         };
         let pool = EnginePool::new(Unused(HttpConnector::new(ConnectorSettings::default())));
         let background = TaskTracker::new();

@@ -5,6 +5,7 @@
 //! - [`fanout`]: work on many hosts in parallel, with a [`budget`] and one [`outcome`] per host.
 //! - [`breaker`]: whether a host answers, so that an unreachable one does not delay reads.
 //! - [`pool`]: the Engine of each host.
+//! - [`view`]: what is known of hosts without asking.
 
 pub mod breaker;
 pub mod budget;
@@ -13,5 +14,6 @@ pub mod inventory;
 pub mod outcome;
 pub mod pool;
 pub mod select;
+pub mod view;
 
 pub use outcome::{Done, HostError, HostEvent, HostOutcome, Unreachable};

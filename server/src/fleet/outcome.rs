@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::view::host::ViewNote;
 use crate::domain::{HostName, RegistryHost};
 use crate::engine::{EngineError, ErrorKind};
 use crate::store::StoreError;
@@ -22,6 +23,8 @@ pub struct HostOutcome {
     pub result: Result<Done, HostError>,
     /// From the start of its work to the end.
     pub elapsed: Duration,
+    /// What is said of its view.
+    pub view: Option<ViewNote>,
 }
 
 /// Success, and whether anything changed.

@@ -33,5 +33,6 @@ mod stopping;
 mod support;
 mod unknown_fields;
 mod used;
+mod views;
 mod web;
 mod writes;

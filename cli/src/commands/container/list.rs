@@ -1,7 +1,9 @@
 //! `wharf ps`.
 
+use std::collections::BTreeMap;
+
 use wharf::v1::list_containers_response::Event;
-use wharf::v1::{Container, ListContainersRequest};
+use wharf::v1::{Consistency, Container, ListContainersRequest};
 
 use crate::app::App;
 use crate::commands::{call, filters, list_as};
@@ -14,6 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   wharf ps                             running containers of every host
   wharf ps -a -H web1                  all containers of one host, also stopped ones
+  wharf ps --fresh                     asked from every Engine
   wharf ps -l env=prod -f name=web     matching containers of some hosts
   wharf ps -o name | xargs wharf stop  HOST/CONTAINER, which other commands accept";
 
@@ -39,6 +42,9 @@ pub struct Args {
     /// Show by a template, such as '{{.Host}} {{.Names}}'; docs/cli.md says what it can have
     #[arg(long, value_name = "TEMPLATE", value_parser = Template::parse)]
     format: Option<Template>,
+    /// Ask every Engine, also where the server knows the containers from its events
+    #[arg(long)]
+    fresh: bool,
     /// With -o json: include the Engine's own JSON
     #[arg(long)]
     engine_json: bool,
@@ -48,9 +54,11 @@ pub struct Args {
 
 /// Lists containers.
 pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
-    let look = Look { template: args.format, full: args.no_trunc, ..Look::default() };
+    let look =
+        Look { template: args.format, full: args.no_trunc, with_view: true, ..Look::default() };
     look.check::<Container>(&app.printer)?;
     let targets = app.targets(&args.targets);
+    let consistency = if args.fresh { Consistency::Fresh } else { Consistency::View };
     let request = ListContainersRequest {
         targets: Some(targets.select(Access::Read)?),
         fanout: Some(targets.options()),
@@ -59,6 +67,8 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         limit: args.last.unwrap_or(0),
         size: args.size,
         include_engine_json: args.engine_json,
+        consistency: consistency.into(),
+        min_generation: BTreeMap::new(),
     };
     let connection = app.connect().await?;
     let calls = vec![call!(connection, containers.list_containers, request)];

@@ -48,7 +48,7 @@ pub struct Args {
 /// Lists images.
 pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let column = args.digests.then_some("DIGEST");
-    let look = Look { template: args.format, full: args.no_trunc, column };
+    let look = Look { template: args.format, full: args.no_trunc, column, ..Look::default() };
     look.check::<Image>(&app.printer)?;
     let targets = app.targets(&args.targets);
     let mut given = args.filter;

@@ -29,7 +29,7 @@ fn call(
 
 fn outcome(host: &str) -> Part<Response> {
     let result = Ok(Done::UNCHANGED);
-    let outcome = HostOutcome { result, elapsed: Duration::from_millis(3) };
+    let outcome = HostOutcome { result, elapsed: Duration::from_millis(3), view: None };
     Part::Live(HostEvent::Outcome(HostName::parse(host).unwrap(), outcome))
 }
 
@@ -101,7 +101,7 @@ fn a_failed_call_names_some_hosts_and_counts_the_rest() {
 }
 
 fn ended(host: &str, result: Result<Done, HostError>) -> Part<v1::StopContainersResponse> {
-    let outcome = HostOutcome { result, elapsed: Duration::from_millis(1) };
+    let outcome = HostOutcome { result, elapsed: Duration::from_millis(1), view: None };
     Part::Live(HostEvent::Outcome(HostName::parse(host).unwrap(), outcome))
 }
 

@@ -103,7 +103,8 @@ fn every_text_and_every_repeated_field_of_every_request_has_a_limit() {
                     };
                     let value = match held.map_entry_value_field().kind() {
                         Kind::Message(inner) => Value::Message(DynamicMessage::new(inner)),
-                        _ => fits.clone(),
+                        Kind::String => fits.clone(),
+                        kind => Value::default_value(&kind),
                     };
                     let is_text = matches!(value, Value::String(_));
                     assert_eq!(with(entry(fits.clone(), value.clone())), [""; 0], "{path} {name}");

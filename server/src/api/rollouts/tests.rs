@@ -20,13 +20,16 @@ use tonic_types::StatusExt;
 use v1::watch_rollouts_response::Event as WatchEvent;
 
 use super::*;
+use crate::api::view_form::ContainerForm;
 use crate::config::FileHosts;
+use crate::config::ViewOptions;
 use crate::domain::{
     Annotations, Host, HostAddress, HostName, HostSource, Labels, Reason, Transport,
 };
 use crate::engine::{Engine, EngineError, ErrorKind, UploadSpace};
 use crate::fleet::inventory::{Inventory, NewHost, NewTls, Snapshot};
 use crate::fleet::pool::{Connector, EnginePool};
+use crate::fleet::view::View;
 use crate::memory_journal::MemoryJournal;
 use crate::rollout::control::effect;
 use crate::rollout::journal::{JournalError, NewRollout, NewSecret};
@@ -203,7 +206,9 @@ impl World {
         let stopping = CancellationToken::new();
         let pool = Arc::new(EnginePool::new(NoEngines));
         let uploads = UploadSpace::new("/nowhere".into(), 0);
-        let edge = Edge::new(inventory, pool, store, uploads, 8, stopping.clone());
+        let off = ViewOptions { enabled: false, ..ViewOptions::default() };
+        let view = View::new(off, 0, Arc::clone(&pool), ContainerForm, stopping.clone());
+        let edge = Edge::new(inventory, pool, view, store, uploads, 8, stopping.clone());
         let journal = MemoryJournal::new(Uuid::from_u128(7));
         let (planned, waits) = (Arc::new(Semaphore::new(1000)), Arc::<Notify>::default());
         let stuck = Arc::new(AtomicBool::new(false));

@@ -19,7 +19,7 @@ use url::Url;
 use super::HttpEngine;
 use super::answers::AnswerMemory;
 use super::lanes::{Lanes, PacingLayer};
-use super::link::{IDLE_CONNECTIONS, Link, VersionCell};
+use super::link::{IDLE_CONNECTIONS, Link, VersionCell, Writes};
 use super::traffic::Traffic;
 use super::transport::Security;
 use super::tunnel::TunnelLayer;
@@ -182,6 +182,7 @@ impl HttpConnector {
             health: HealthRecord::new(),
             lanes: Arc::new(Lanes::new()),
             version: VersionCell::default(),
+            writes: Writes::default(),
         }));
         cache.engines.insert(key, Arc::clone(&engine));
         Ok(engine)

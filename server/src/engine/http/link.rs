@@ -3,6 +3,7 @@
 
 mod negotiate;
 mod opened;
+mod writes;
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -34,6 +35,7 @@ use crate::engine::{
 
 pub(super) use negotiate::{VersionCell, is_podman, maximum_of};
 pub(super) use opened::{Answer, Opened, bad_answer, list_error};
+pub(super) use writes::Writes;
 
 /// Idle connections to keep for each host.
 pub(super) const IDLE_CONNECTIONS: usize = 4;
@@ -61,6 +63,8 @@ pub(super) struct Link {
     pub(super) health: HealthRecord,
     pub(super) lanes: Arc<Lanes>,
     pub(super) version: VersionCell,
+    /// Calls that may have changed what a list of containers shows.
+    pub(super) writes: Writes,
 }
 
 /// A request to send.
@@ -208,6 +212,7 @@ impl Link {
     where
         F: Future<Output = Result<T>>,
     {
+        let _write = call.operation.changes_containers().then(|| self.writes.begin());
         let result = self
             .lanes
             .run(call.operation, async |ticket: Arc<Ticket>| {

@@ -37,6 +37,7 @@ impl SystemEngine for HttpEngine {
             max_api_version: agreed.max,
             min_api_version: agreed.min,
             latency: answer.latency,
+            is_podman: !agreed.is_exact,
         })
     }
 
@@ -79,6 +80,10 @@ impl SystemEngine for HttpEngine {
 
     fn health(&self) -> Option<Health> {
         Some(self.link.health.read(self.link.version.spoken()))
+    }
+
+    fn writes(&self) -> u64 {
+        self.link.writes.count()
     }
 }
 

@@ -23,7 +23,9 @@ use wharf::v1::rollout_service_client::RolloutServiceClient;
 use wharf::v1::system_service_client::SystemServiceClient;
 use wharf::v1::volume_service_client::VolumeServiceClient;
 use wharf_server::app::Server;
-use wharf_server::config::{Access, Config, ConfigFile, FileHosts, Limits, Listen, LogFormat, Web};
+use wharf_server::config::{
+    Access, Config, ConfigFile, FileHosts, Limits, Listen, LogFormat, ViewOptions, Web,
+};
 use wharf_server::domain::{Host, HostAddress, HostName, HostSource, Labels, Transport, UnixPath};
 use wharf_server::engine::ApiVersion;
 use wharf_server::store::{Store, StoreOptions};
@@ -46,6 +48,8 @@ pub struct FleetOptions {
     pub containers: usize,
     /// What callers and hosts may use of the server.
     pub limits: Limits,
+    /// How hosts are followed.
+    pub view: ViewOptions,
 }
 
 /// A server with its hosts and a client.
@@ -77,7 +81,8 @@ impl FleetOptions {
     pub fn of(hosts: usize) -> Self {
         let engines = (0..hosts).map(|place| EngineOptions::new(&name(place))).collect();
         let limits = Limits::default();
-        Self { engines, shared_listener: false, max_parallel: 256, containers: 1, limits }
+        let view = ViewOptions::default();
+        Self { engines, shared_listener: false, max_parallel: 256, containers: 1, limits, view }
     }
 }
 
@@ -122,6 +127,7 @@ impl Fleet {
         let config = Config {
             max_parallel: options.max_parallel,
             limits: options.limits,
+            view: options.view,
             ..config(directory.path(), hosts)
         };
         let (server, channel) = serve(&config).await;
@@ -272,6 +278,7 @@ fn config(directory: &Path, hosts: FileHosts) -> Config {
         max_parallel: 256,
         rollout_history: 1000,
         limits: Limits::default(),
+        view: ViewOptions::default(),
         log_level: LevelFilter::INFO,
         log_format: LogFormat::Text,
         hosts,

@@ -19,8 +19,13 @@ use anyhow::{Context, bail};
 use tokio::process::Command;
 use tokio::time::Instant;
 
+use served::Kind;
+
 /// Hosts in progress at once, on both sides.
 pub const AT_ONCE: usize = 256;
+
+/// How long to watch the server do nothing.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// What one list of all hosts took.
 #[derive(Debug, Clone, Copy)]
@@ -70,8 +75,11 @@ async fn compare(hosts: usize, containers: usize, rounds: usize) -> anyhow::Resu
     let api = roles::start(&["serve-api"], &addresses).await.context("the server")?;
 
     let bare = bare::measure(&addresses, containers, rounds).await?;
-    let summary = served::measure(&api, hosts, containers, rounds, false).await?;
-    let full = served::measure(&api, hosts, containers, rounds, true).await?;
+    let summary = served::measure(&api, hosts, containers, rounds, Kind::Typed).await?;
+    let full = served::measure(&api, hosts, containers, rounds, Kind::WithJson).await?;
+    let unfollowed = api.memory()?;
+    let views = served::measure(&api, hosts, containers, rounds, Kind::FromViews).await?;
+    let idle = idle(&api).await?;
     let curl = curl(&addresses).await;
 
     println!("{hosts} simulated hosts, {containers} containers each, {AT_ONCE} at once");
@@ -94,6 +102,7 @@ async fn compare(hosts: usize, containers: usize, rounds: usize) -> anyhow::Resu
     row("wharfd, typed view", &summary, true);
     // Its connections were open already.
     row("wharfd, with Engine JSON", &full, false);
+    row("wharfd, from views", &views, false);
     match curl {
         Ok(wall) => println!("{:28} {:>9.1}", "curl -Z, no parse", ms(wall)),
         Err(error) => println!("curl -Z: not measured: {error:#}"),
@@ -102,7 +111,20 @@ async fn compare(hosts: usize, containers: usize, rounds: usize) -> anyhow::Resu
     println!("CPU, typed view : reqwest        {:.2}", ratio(summary.warm.cpu, bare.warm.cpu));
     println!("CPU, Engine JSON : reqwest       {:.2}", ratio(full.warm.cpu, bare.warm.cpu));
     println!("cold wall, typed view : reqwest  {:.2}", ratio(summary.cold.wall, bare.cold.wall));
+    println!("CPU, from views : typed, asked   {:.3}", ratio(views.warm.cpu, summary.warm.cpu));
+    println!("wall, from views : typed, asked  {:.3}", ratio(views.warm.wall, summary.warm.wall));
+    let kilobytes = |bytes: u64| bytes as f64 / 1024.0 / hosts as f64;
+    println!("memory per host, asked           {:.1} KB", kilobytes(unfollowed));
+    println!("memory per host, followed        {:.1} KB", kilobytes(api.memory()?));
+    println!("CPU of following, nothing happens {:.1} % of a core", idle * 100.0);
     Ok(())
+}
+
+/// The share of a processor that the server uses when nothing happens: pings and complete lists.
+async fn idle(api: &roles::Role) -> anyhow::Result<f64> {
+    let (begun, cpu) = (Instant::now(), api.cpu()?);
+    tokio::time::sleep(IDLE).await;
+    Ok((api.cpu()? - cpu).as_secs_f64() / begun.elapsed().as_secs_f64())
 }
 
 /// The median of each figure, which need not be of one round.

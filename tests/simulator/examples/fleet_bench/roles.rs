@@ -41,6 +41,15 @@ pub async fn start(arguments: &[&str], words: &[String]) -> anyhow::Result<Role>
 }
 
 impl Role {
+    /// Resident memory, in bytes.
+    pub fn memory(&self) -> anyhow::Result<u64> {
+        let process = self.child.id().context("it has ended")?;
+        let text = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+        let kilobytes = line.trim().trim_end_matches(" kB").parse::<u64>().context("VmRSS")?;
+        Ok(kilobytes << 10)
+    }
+
     /// Time on the processor so far.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
         cpu(&self.child.id().context("it has ended")?.to_string())
@@ -127,6 +136,7 @@ pub async fn server() -> anyhow::Result<()> {
         max_parallel: super::AT_ONCE,
         rollout_history: 1000,
         limits: wharf_server::config::Limits::default(),
+        view: wharf_server::config::ViewOptions::default(),
         log_level: LevelFilter::OFF,
         log_format: LogFormat::Text,
         hosts,

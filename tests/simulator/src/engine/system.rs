@@ -27,6 +27,7 @@ impl SystemEngine for SimEngine {
             max_api_version: Some(max),
             min_api_version: Some(min),
             latency: begun.elapsed(),
+            is_podman: false,
         })
     }
 

@@ -22,12 +22,17 @@ pub(super) struct EventLog {
     total: u64,
     /// How many the last reader has.
     read: u64,
+    /// Whether what happens is not noted.
+    lost: bool,
 }
 
 impl Model {
     /// Something happens to an object.
     pub fn emit(&mut self, kind: &str, action: &str, actor: &str, attributes: &[(&str, &str)]) {
         let log = &mut self.events;
+        if log.lost {
+            return;
+        }
         // No two events have one time.
         let next = |(last, _): &(Time, EngineEvent)| *last + Duration::from_nanos(1);
         let time = log.ring.back().map(next).unwrap_or(self.now).max(self.now);
@@ -45,6 +50,12 @@ impl Model {
         if log.ring.len() > KEPT {
             log.ring.pop_front();
         }
+    }
+
+    /// From now on, what happens is lost, as events are that a reader does not take in time; or it no
+    /// longer is.
+    pub fn lose_events(&mut self, lost: bool) {
+        self.events.lost = lost;
     }
 
     /// The events that are remembered, from a time on; and how many there were, for

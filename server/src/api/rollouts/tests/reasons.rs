@@ -74,7 +74,7 @@ fn of_hosts() -> Seen {
     ]);
     let host = HostName::parse("web1").unwrap();
     let message = |error| {
-        let outcome = HostOutcome { result: Err(error), elapsed: Duration::ZERO };
+        let outcome = HostOutcome { result: Err(error), elapsed: Duration::ZERO, view: None };
         let bytes = outcome_message(&host, &outcome).encode_to_vec();
         v1::HostOutcome::decode(bytes.as_slice()).unwrap()
     };
@@ -100,7 +100,10 @@ async fn of_calls() -> Seen {
             .into_iter()
             .zip(results)
             .map(|(name, result)| {
-                Part::Live(Fleet::Outcome(name, HostOutcome { result, elapsed: Duration::ZERO }))
+                Part::Live(Fleet::Outcome(
+                    name,
+                    HostOutcome { result, elapsed: Duration::ZERO, view: None },
+                ))
             })
             .collect();
         let parts = futures_util::stream::iter(parts).boxed();

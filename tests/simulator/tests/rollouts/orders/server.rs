@@ -6,11 +6,13 @@ use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 use wharf_server::api::edge::Edge;
 use wharf_server::api::rollouts::RolloutApi;
-use wharf_server::config::FileHosts;
+use wharf_server::api::view_form::ContainerForm;
+use wharf_server::config::{FileHosts, ViewOptions};
 use wharf_server::domain::{Host, HostAddress, HostName, HostSource, Labels, Transport};
 use wharf_server::engine::{Engine, EngineError, ErrorKind, UploadSpace};
 use wharf_server::fleet::inventory::{Inventory, Snapshot};
 use wharf_server::fleet::pool::{Connector, EnginePool};
+use wharf_server::fleet::view::View;
 use wharf_server::rollout::journal::{Journal, JournalError};
 use wharf_server::rollout::supervisor::Supervisor;
 use wharf_server::store::{Store, StoreOptions};
@@ -89,7 +91,10 @@ fn make_edge() -> Arc<Edge> {
         let inventory = Inventory::open(store.clone(), file).await.expect("an inventory");
         let pool = Arc::new(EnginePool::new(NoEngines));
         let uploads = UploadSpace::new("/nowhere".into(), 0);
-        Edge::new(inventory, pool, store, uploads, MOST_HOSTS, CancellationToken::new())
+        let off = ViewOptions { enabled: false, ..ViewOptions::default() };
+        let stopping = CancellationToken::new();
+        let view = View::new(off, 0, Arc::clone(&pool), ContainerForm, stopping.clone());
+        Edge::new(inventory, pool, view, store, uploads, MOST_HOSTS, stopping)
     });
     // Nobody writes to the store.
     runtime.shutdown_background();

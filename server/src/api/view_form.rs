@@ -1,0 +1,85 @@
+//! Views in the form of the API: containers as they are sent, and what is said of a view.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use prost::Message;
+use wharf::batch::{ContainerBatch, EncodedContainer};
+use wharf::v1;
+
+use super::size::{self, batches};
+use super::views;
+use crate::engine::{ApiVersion, ContainerSummary, EngineError};
+use crate::fleet::view::filter::Query;
+use crate::fleet::view::host::{SyncState, ViewNote};
+use crate::fleet::view::state::{Content, Entry};
+use crate::fleet::view::status::Millis;
+use crate::fleet::view::{Form, View};
+
+/// Containers as `wharf.v1.Container`.
+#[derive(Debug, Clone, Copy)]
+pub struct ContainerForm;
+
+impl Form for ContainerForm {
+    fn write(&self, summary: ContainerSummary) -> Result<Bytes, EngineError> {
+        // Without the Engine's JSON, which alone has the version.
+        let mut container = views::container(summary, ApiVersion::new(1, 0));
+        container.status.clear();
+        let container = [container];
+        views::fits(&container, "GET /containers/json", "container", |container| &container.name)?;
+        let [container] = container;
+        Ok(container.encode_to_vec().into())
+    }
+
+    fn labels(&self, form: &[u8]) -> BTreeMap<String, String> {
+        // Written above, so it can be read.
+        v1::Container::decode(form).map(|container| container.labels).unwrap_or_default()
+    }
+}
+
+/// The containers of a content that a query wants, in messages of bounded size.
+pub fn content_batches(
+    content: &Content,
+    query: &Query,
+    view: &View,
+) -> impl Iterator<Item = ContainerBatch> + use<> {
+    let now = view.now();
+    let chosen: Vec<_> =
+        query.choose(content, view.form()).map(|entry| encoded(entry, now)).collect();
+    batches(chosen, EncodedContainer::encoded_len)
+        .map(|encoded| ContainerBatch { containers: Vec::new(), encoded })
+}
+
+/// A container with its status of this time.
+pub fn encoded(entry: &Entry, now: Millis) -> EncodedContainer {
+    EncodedContainer { body: entry.form.clone(), status: entry.status.text(now).into_owned() }
+}
+
+/// How current something is.
+pub fn view_state(note: &ViewNote) -> v1::ViewState {
+    v1::ViewState {
+        observed_at: note.observed_at.map(to_timestamp),
+        generation: note.generation,
+        sync: view_sync(note.sync).into(),
+        fresh: note.fresh,
+    }
+}
+
+/// The state of a view.
+pub fn view_sync(sync: Option<SyncState>) -> v1::ViewSync {
+    match sync {
+        None => v1::ViewSync::Unspecified,
+        Some(SyncState::Live) => v1::ViewSync::Live,
+        Some(SyncState::Resyncing) => v1::ViewSync::Resyncing,
+        Some(SyncState::Stale) => v1::ViewSync::Stale,
+        Some(SyncState::Unreachable) => v1::ViewSync::Unreachable,
+    }
+}
+
+fn to_timestamp(time: SystemTime) -> prost_types::Timestamp {
+    time.into()
+}
+
+/// The size at which a batch is full, for what is put together by hand.
+pub const FULL: usize = size::FULL;
