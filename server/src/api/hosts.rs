@@ -17,17 +17,20 @@ use super::audit::Subject;
 use super::auth::Principal;
 use super::convert;
 use super::edge::{Edge, ResponseStream, checked, some};
+use super::host_view::view;
 use super::problem::Finish;
 use super::problem::Problem;
 use super::size::{FRAME, FULL};
 use super::system_views;
+use super::watch;
 use crate::body::violation::Violations;
 use crate::domain::{
-    Cordon, CordonReason, Host, HostAddress, HostName, HostSource, LabelKey, Labels, Reason,
-    Secret, TlsMaterial, TlsPart, Transport, quoted,
+    Cordon, CordonReason, HostAddress, HostName, LabelKey, Labels, Reason, Secret, TlsMaterial,
+    TlsPart, Transport, quoted,
 };
 use crate::fleet::Done;
-use crate::fleet::inventory::{InventoryError, NewHost, NewTls, Snapshot};
+use crate::fleet::inventory::{InventoryError, NewHost, NewTls};
+use crate::fleet::select::{Selection, Targets};
 
 /// A host that needs longer for a ping and `/info` has a problem.
 const CHECK: Duration = Duration::from_secs(10);
@@ -59,6 +62,22 @@ impl Hosts {
 #[tonic::async_trait]
 impl HostService for Hosts {
     type CheckHostsStream = ResponseStream<v1::CheckHostsResponse>;
+    type WatchHostsStream = ResponseStream<v1::WatchHostsResponse>;
+
+    async fn watch_hosts(
+        &self,
+        request: Request<v1::WatchHostsRequest>,
+    ) -> Result<Response<Self::WatchHostsStream>, Status> {
+        let message = request.get_ref();
+        let selection = match &message.targets {
+            Some(targets) => convert::selection(Some(targets))?,
+            None => Selection { targets: Some(Targets::All), exclude: Vec::new() },
+        };
+        let edge = Arc::clone(&self.edge);
+        watch::require_views(&edge)?;
+        let stream = watch::hosts::stream(edge, selection, message.after.as_ref())?;
+        Ok(Response::new(Box::pin(stream)))
+    }
 
     async fn add_host(
         &self,
@@ -319,35 +338,6 @@ fn new_host(request: v1::AddHostRequest) -> Result<NewHost, Problem> {
             Ok(NewHost { name, address, labels, tls, insecure: request.insecure })
         }
         _ => Err(Problem::invalid_field("name", "must be given")),
-    }
-}
-
-fn view(host: &Host, snapshot: &Snapshot) -> v1::Host {
-    v1::Host {
-        name: host.name.to_string(),
-        address: host.address.to_string(),
-        labels: host
-            .labels
-            .iter()
-            .map(|(key, value)| (key.to_string(), value.to_string()))
-            .collect(),
-        source: match host.source {
-            HostSource::File => v1::HostSource::File,
-            HostSource::Api => v1::HostSource::Api,
-            HostSource::Local => v1::HostSource::Local,
-        }
-        .into(),
-        tls: host.tls.as_ref().map(|tls| v1::TlsSummary {
-            group: tls.group.clone().unwrap_or_default(),
-            client_certificate: tls.material.certificate_pem().is_some(),
-        }),
-        created_at: host.created_at.map(convert::system_time),
-        warnings: snapshot.warnings(&host.name).to_vec(),
-        cordon: snapshot.cordon_of(&host.name).map(|cordon| v1::HostCordon {
-            reason: cordon.reason.as_str().to_owned(),
-            principal: cordon.by.clone(),
-            since: Some(convert::system_time(cordon.since)),
-        }),
     }
 }
 

@@ -31,5 +31,6 @@ mod support;
 mod unknown_fields;
 mod used;
 mod views;
+mod watches;
 mod web;
 mod writes;
