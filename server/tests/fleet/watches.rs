@@ -329,6 +329,10 @@ fn model_now() -> Time {
     Time::BEGINNING + secs(1)
 }
 
+/// What a caller waits for: the hosts, whether they answer, and how often everything was sent again.
+type So<'a> =
+    &'a dyn Fn(&BTreeMap<String, v1::Host>, &BTreeMap<String, v1::HostViewState>, usize) -> bool;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hosts_are_watched_with_whether_they_answer() {
     let mut fleet = Fleet::new(2).await;
@@ -340,12 +344,7 @@ async fn hosts_are_watched_with_whether_they_answer() {
     let mut hosts: BTreeMap<String, v1::Host> = BTreeMap::new();
     let mut states: BTreeMap<String, v1::HostViewState> = BTreeMap::new();
     let (mut resets, mut cursor) = (0, None);
-    let mut until = async |stream: &mut Streaming<v1::WatchHostsResponse>,
-                           so: &dyn Fn(
-        &BTreeMap<String, v1::Host>,
-        &BTreeMap<String, v1::HostViewState>,
-        usize,
-    ) -> bool| {
+    let mut until = async |stream: &mut Streaming<v1::WatchHostsResponse>, so: So<'_>| {
         let deadline = tokio::time::Instant::now() + secs(60);
         while !so(&hosts, &states, resets) {
             let message = tokio::time::timeout_at(deadline, stream.message()).await;
