@@ -92,7 +92,8 @@ pub fn is_lost(status: &Status) -> bool {
     reason == "SERVER_STOPPING" || reason.is_empty() && of_the_way
 }
 
-async fn reconnect(app: &App) -> Result<Connection, Failure> {
+/// Waits until the server answers again.
+pub async fn reconnect(app: &App) -> Result<Connection, Failure> {
     app.printer.warning("connection to wharfd lost; reconnecting");
     let ((mut wait, longest), began) = (RETRY, Instant::now());
     loop {

@@ -18,7 +18,7 @@ use super::convert;
 use super::edge::{Answered, Edge, EventOf, ResponseStream, checked};
 use super::items::ItemDone;
 use super::time_limits::{CHANGE, READ, SLOW};
-use super::{size, views};
+use super::{size, views, watch};
 use crate::body::update::update_body;
 use crate::body::violation::Violations;
 use crate::domain::{ContainerName, ContainerRef};
@@ -32,6 +32,7 @@ pub struct Containers(pub Arc<Edge>);
 #[tonic::async_trait]
 impl ContainerService for Containers {
     type ListContainersStream = ResponseStream<v1::ListContainersResponse>;
+    type WatchContainersStream = ResponseStream<v1::WatchContainersResponse>;
     type CreateContainerStream = ResponseStream<v1::CreateContainerResponse>;
     type StartContainersStream = ResponseStream<v1::StartContainersResponse>;
     type StopContainersStream = ResponseStream<v1::StopContainersResponse>;
@@ -53,6 +54,16 @@ impl ContainerService for Containers {
         request: Request<v1::ListContainersRequest>,
     ) -> Result<Response<Self::ListContainersStream>, Status> {
         list::list(&self.0, &request).await
+    }
+
+    async fn watch_containers(
+        &self,
+        request: Request<v1::WatchContainersRequest>,
+    ) -> Result<Response<Self::WatchContainersStream>, Status> {
+        let order = checked(&request, watch::containers::Order::read)?;
+        watch::require_views(&self.0)?;
+        let stream = watch::containers::stream(Arc::clone(&self.0), order)?;
+        Ok(Response::new(Box::pin(stream)))
     }
 
     async fn create_container(

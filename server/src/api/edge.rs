@@ -202,6 +202,25 @@ impl Edge {
         choose(&convert::selection(targets)?, &self.inventory.snapshot())
     }
 
+    /// The hosts of a watch, which has an error only at its beginning where nothing matches: hosts come
+    /// and go.
+    pub fn chosen(
+        &self,
+        selection: &Selection,
+        snapshot: &Snapshot,
+        is_beginning: bool,
+    ) -> Result<Vec<Arc<Host>>, Problem> {
+        match choose(selection, snapshot) {
+            Err(problem)
+                if !is_beginning
+                    && matches!(problem.reason, Reason::NoHostsMatched | Reason::NoHosts) =>
+            {
+                Ok(Vec::new())
+            }
+            hosts => hosts,
+        }
+    }
+
     /// The same for what changes something on the hosts: without cordoned ones.
     pub fn select_for_changes(
         &self,

@@ -17,17 +17,20 @@ use super::audit::Subject;
 use super::auth::Principal;
 use super::convert;
 use super::edge::{Edge, ResponseStream, checked, some};
+use super::host_view::view;
 use super::problem::Finish;
 use super::problem::Problem;
 use super::size::{FRAME, FULL};
 use super::system_views;
 use super::table::host_problem;
+use super::watch;
 use crate::body::violation::Violations;
 use crate::domain::{
-    Cordon, CordonReason, Host, HostAddress, HostName, HostSource, LabelKey, Labels, Reason,
-    Secret, TlsMaterial, TlsPart, Transport, quoted,
+    Cordon, CordonReason, Host, HostAddress, HostName, LabelKey, Labels, Reason, Secret,
+    TlsMaterial, TlsPart, Transport, quoted,
 };
 use crate::fleet::inventory::{InventoryError, NewHost, NewTls, Snapshot};
+use crate::fleet::select::{Selection, Targets};
 use crate::fleet::{Done, HostError};
 
 /// A host that needs longer for a ping and `/info` has a problem.
@@ -60,6 +63,22 @@ impl Hosts {
 #[tonic::async_trait]
 impl HostService for Hosts {
     type CheckHostsStream = ResponseStream<v1::CheckHostsResponse>;
+    type WatchHostsStream = ResponseStream<v1::WatchHostsResponse>;
+
+    async fn watch_hosts(
+        &self,
+        request: Request<v1::WatchHostsRequest>,
+    ) -> Result<Response<Self::WatchHostsStream>, Status> {
+        let message = request.get_ref();
+        let selection = match &message.targets {
+            Some(targets) => convert::selection(Some(targets))?,
+            None => Selection { targets: Some(Targets::All), exclude: Vec::new() },
+        };
+        let edge = Arc::clone(&self.edge);
+        watch::require_views(&edge)?;
+        let stream = watch::hosts::stream(edge, selection, message.after.as_ref())?;
+        Ok(Response::new(Box::pin(stream)))
+    }
 
     async fn add_host(
         &self,
@@ -74,7 +93,7 @@ impl HostService for Hosts {
             let host = added.map_err(|error| inventory_problem(&error))?;
             subject.say(format_args!("host={} address={}", host.name, host.address));
             let snapshot = edge.inventory.snapshot();
-            Ok(v1::AddHostResponse { host: Some(view(&edge, &host, &snapshot)) })
+            Ok(v1::AddHostResponse { host: Some(current_view(&edge, &host, &snapshot)) })
         };
         self.edge.once(&request, work).await
     }
@@ -87,7 +106,9 @@ impl HostService for Hosts {
             .map_err(|error| Problem::invalid_field("name", error))?;
         let snapshot = self.edge.inventory.snapshot();
         let host = snapshot.get(&name).ok_or_else(|| not_found(&name))?;
-        Ok(Response::new(v1::GetHostResponse { host: Some(view(&self.edge, host, &snapshot)) }))
+        Ok(Response::new(v1::GetHostResponse {
+            host: Some(current_view(&self.edge, host, &snapshot)),
+        }))
     }
 
     async fn list_hosts(
@@ -117,7 +138,7 @@ impl HostService for Hosts {
             hosts.iter().filter(|host| after.as_ref().is_none_or(|after| host.name > *after));
         let (mut page, mut bytes, mut last, mut more) = (Vec::new(), 0, None, false);
         for host in rest {
-            let view = view(&self.edge, host, &snapshot);
+            let view = current_view(&self.edge, host, &snapshot);
             bytes += view.encoded_len() + FRAME;
             more = page.len() == size || (bytes > FULL && !page.is_empty());
             if more {
@@ -162,7 +183,7 @@ impl HostService for Hosts {
             let updated = edge.inventory.update_labels(names, set, remove).await;
             let hosts = updated.map_err(|error| inventory_problem(&error))?;
             let snapshot = edge.inventory.snapshot();
-            let hosts = hosts.iter().map(|host| view(&edge, host, &snapshot)).collect();
+            let hosts = hosts.iter().map(|host| current_view(&edge, host, &snapshot)).collect();
             Ok(v1::UpdateHostLabelsResponse { hosts })
         };
         self.edge.once(&request, work).await
@@ -262,7 +283,7 @@ impl Hosts {
                 let changes = set.map_err(|error| inventory_problem(&error))?;
                 let snapshot = edge.inventory.snapshot();
                 let hosts = changes.iter().filter_map(|(name, _)| snapshot.get(name));
-                let hosts = hosts.map(|host| view(&edge, host, &snapshot)).collect();
+                let hosts = hosts.map(|host| current_view(&edge, host, &snapshot)).collect();
                 let changed = changes.into_iter().filter(|(_, changed)| *changed);
                 Ok((hosts, changed.map(|(name, _)| name.to_string()).collect()))
             })
@@ -323,38 +344,14 @@ fn new_host(request: v1::AddHostRequest) -> Result<NewHost, Problem> {
     }
 }
 
-fn view(edge: &Edge, host: &Host, snapshot: &Snapshot) -> v1::Host {
-    v1::Host {
-        name: host.name.to_string(),
-        address: host.address.to_string(),
-        labels: host
-            .labels
-            .iter()
-            .map(|(key, value)| (key.to_string(), value.to_string()))
-            .collect(),
-        source: match host.source {
-            HostSource::File => v1::HostSource::File,
-            HostSource::Api => v1::HostSource::Api,
-            HostSource::Local => v1::HostSource::Local,
-        }
-        .into(),
-        tls: host.tls.as_ref().map(|tls| v1::TlsSummary {
-            group: tls.group.clone().unwrap_or_default(),
-            client_certificate: tls.material.certificate_pem().is_some(),
-        }),
-        created_at: host.created_at.map(convert::system_time),
-        warnings: snapshot.warnings(&host.name).to_vec(),
-        cordon: snapshot.cordon_of(&host.name).map(|cordon| v1::HostCordon {
-            reason: cordon.reason.as_str().to_owned(),
-            principal: cordon.by.clone(),
-            since: Some(convert::system_time(cordon.since)),
-        }),
-        unreachable: edge.pool.unreachable(&host.name).map(|known| v1::HostUnreachable {
-            since: Some(convert::system_time(known.since)),
-            attempted: Some(convert::system_time(known.attempted)),
-            status: Some(host_problem(&host.name, &HostError::Unreachable(known)).to_proto()),
-        }),
-    }
+/// A host, and whether it is known to be unreachable.
+fn current_view(edge: &Edge, host: &Host, snapshot: &Snapshot) -> v1::Host {
+    let unreachable = edge.pool.unreachable(&host.name).map(|known| v1::HostUnreachable {
+        since: Some(convert::system_time(known.since)),
+        attempted: Some(convert::system_time(known.attempted)),
+        status: Some(host_problem(&host.name, &HostError::Unreachable(known)).to_proto()),
+    });
+    v1::Host { unreachable, ..view(host, snapshot) }
 }
 
 /// As precise as the store, so that it is the same before and after a restart.

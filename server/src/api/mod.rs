@@ -27,6 +27,7 @@ pub mod field_limits;
 pub mod files;
 #[cfg(test)]
 mod fuzz;
+mod host_view;
 pub mod hosts;
 pub mod images;
 mod in_use;
@@ -57,3 +58,4 @@ mod upload;
 pub mod view_form;
 pub mod views;
 pub mod volumes;
+mod watch;

@@ -1,14 +1,14 @@
 //! Views in the form of the API: containers as they are sent, and what is said of a view.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use prost::Message;
 use wharf::batch::{ContainerBatch, EncodedContainer};
 use wharf::v1;
 
-use super::size::{self, batches};
+use super::convert;
+use super::size::batches;
 use super::views;
 use crate::engine::{ApiVersion, ContainerSummary, EngineError};
 use crate::fleet::view::filter::Query;
@@ -59,7 +59,7 @@ pub fn encoded(entry: &Entry, now: Millis) -> EncodedContainer {
 /// How current something is.
 pub fn view_state(note: &ViewNote) -> v1::ViewState {
     v1::ViewState {
-        observed_at: note.observed_at.map(to_timestamp),
+        observed_at: note.observed_at.map(convert::system_time),
         generation: note.generation,
         sync: view_sync(note.sync).into(),
         fresh: note.fresh,
@@ -76,10 +76,3 @@ pub fn view_sync(sync: Option<SyncState>) -> v1::ViewSync {
         Some(SyncState::Unreachable) => v1::ViewSync::Unreachable,
     }
 }
-
-fn to_timestamp(time: SystemTime) -> prost_types::Timestamp {
-    time.into()
-}
-
-/// The size at which a batch is full, for what is put together by hand.
-pub const FULL: usize = size::FULL;

@@ -68,6 +68,8 @@ reasons! {
     HostExists = "HOST_EXISTS" AlreadyExists,
     /// The host comes from the configuration file.
     HostReadOnly = "HOST_READ_ONLY" FailedPrecondition,
+    /// Views are off, and the call needs them.
+    ViewDisabled = "VIEW_DISABLED" FailedPrecondition,
     /// The host is cordoned, and the call would change something there.
     HostCordoned = "HOST_CORDONED" FailedPrecondition,
     /// No credentials are stored for the registry.

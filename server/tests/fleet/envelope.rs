@@ -30,7 +30,7 @@ fn mutates(method: &MethodDescriptor) -> bool {
     method.options().get_extension(&extension).as_bool().unwrap()
 }
 
-/// Every stream but that of rollouts, which follows the journal and asks no host, and but sessions
+/// Every stream but watches, which follow the journal or views and ask no host, and but sessions
 /// in one container, and what is read of one host.
 fn fans_out(method: &MethodDescriptor) -> bool {
     let is_session = method.is_client_streaming() && !is_upload(method);
@@ -38,7 +38,7 @@ fn fans_out(method: &MethodDescriptor) -> bool {
     method.is_server_streaming()
         && !is_session
         && !is_of_one_host
-        && method.name() != "WatchRollouts"
+        && !method.name().starts_with("Watch")
 }
 
 /// Whether the request is a stream with one content. It has no request ID: it is repeated as a

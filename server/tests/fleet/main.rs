@@ -34,5 +34,6 @@ mod support;
 mod unknown_fields;
 mod used;
 mod views;
+mod watches;
 mod web;
 mod writes;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use wharf::v1::list_containers_response::Event;
-use wharf::v1::{Consistency, Container, ListContainersRequest};
+use wharf::v1::{Consistency, Container, ListContainersRequest, WatchContainersRequest};
 
+use super::watch;
 use crate::app::App;
 use crate::commands::{call, filters, list_as};
 use crate::exit::Failure;
@@ -16,6 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   wharf ps                             running containers of every host
   wharf ps -a -H web1                  all containers of one host, also stopped ones
+  wharf ps --watch -l env=prod         the same, with every change
   wharf ps --fresh                     asked from every Engine
   wharf ps -l env=prod -f name=web     matching containers of some hosts
   wharf ps -o name | xargs wharf stop  HOST/CONTAINER, which other commands accept";
@@ -42,6 +44,9 @@ pub struct Args {
     /// Show by a template, such as '{{.Host}} {{.Names}}'; docs/cli.md says what it can have
     #[arg(long, value_name = "TEMPLATE", value_parser = Template::parse)]
     format: Option<Template>,
+    /// Go on with every change, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["last", "size", "format", "engine_json", "fresh", "no_trunc"])]
+    watch: bool,
     /// Ask every Engine, also where the server knows the containers from its events
     #[arg(long)]
     fresh: bool,
@@ -70,6 +75,11 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
         consistency: consistency.into(),
         min_generation: BTreeMap::new(),
     };
+    if args.watch {
+        let ListContainersRequest { targets, all, filters, .. } = request.clone();
+        let watched = WatchContainersRequest { targets, all, filters, after: None };
+        return watch::run(app, watched, request).await;
+    }
     let connection = app.connect().await?;
     let calls = vec![call!(connection, containers.list_containers, request)];
     list_as(app, look, &connection, calls, |_, event| match event {

@@ -17,6 +17,7 @@ pub mod stats;
 pub mod top;
 pub mod update;
 pub mod wait;
+mod watch;
 
 use crate::app::{App, Connection};
 use crate::commands::{connect_for, one_call};

@@ -16,6 +16,7 @@ The exit status is 0 even if a host doesn't answer. To fail in that case, use wh
 Examples:
   wharf host ls
   wharf host ls -o wide -l env=prod
+  wharf host ls --watch
   wharf host ls --no-check -o name";
 
 /// Arguments of `wharf host ls`.
@@ -25,6 +26,9 @@ pub struct Args {
     /// List only the inventory, without contacting hosts
     #[arg(long)]
     no_check: bool,
+    /// Go on with every change of the inventory, and of whether hosts answer, until Ctrl-C
+    #[arg(long, conflicts_with = "no_check")]
+    watch: bool,
     #[command(flatten)]
     targets: TargetArgs,
 }
@@ -33,6 +37,9 @@ pub struct Args {
 pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     let targets = app.targets(&args.targets);
     let selector = targets.select(Access::Read)?;
+    if args.watch {
+        return super::watch::run(app, selector).await;
+    }
     let printer = &app.printer;
     let connection = app.connect().await?;
     let hosts = super::inventory(&connection, selector.clone()).await?;

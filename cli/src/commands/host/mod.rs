@@ -9,6 +9,7 @@ pub mod label;
 pub mod list;
 pub mod remove;
 pub mod uncordon;
+mod watch;
 
 use std::collections::BTreeMap;
 

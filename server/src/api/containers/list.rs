@@ -150,7 +150,7 @@ impl Order {
         let asked_at = SystemTime::now();
         let containers = call.engine.list_containers(&self.listing).await?;
         let note = ViewNote::unfollowed(asked_at);
-        let sync = followed.map(|view| view.watched().1);
+        let sync = followed.map(|view| view.sync());
         call.note(ViewNote { sync, ..note });
         for batch in views::container_batches(containers)? {
             call.emit(Event::Batch(batch)).await;

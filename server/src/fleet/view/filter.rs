@@ -72,6 +72,11 @@ impl Query {
             && self.ids.is_empty())
     }
 
+    /// Whether a container may be chosen or not because of another one.
+    pub fn depends_on_others(&self) -> bool {
+        !self.ids.is_empty()
+    }
+
     /// Whether a view of Podman can answer it: its filters and states have other rules.
     pub fn is_for_podman(&self) -> bool {
         self.all && !self.has_filters()

@@ -73,7 +73,7 @@ impl Follower {
             () = over => {}
             () = self.again_and_again() => {}
         }
-        self.view.set_sync(SyncState::Stale);
+        self.view.set_sync(SyncState::Stale, None);
     }
 
     async fn again_and_again(&self) {
@@ -89,8 +89,9 @@ impl Follower {
                     | ErrorKind::Unavailable
                     | ErrorKind::NoResources
             );
-            self.view.set_sync(if is_silent { SyncState::Unreachable } else { SyncState::Stale });
             tracing::debug!(host = %self.view.host().name, %error, "view interrupted");
+            let sync = if is_silent { SyncState::Unreachable } else { SyncState::Stale };
+            self.view.set_sync(sync, Some(error));
             if was_live {
                 delay = RETRY.0;
             }
@@ -107,7 +108,7 @@ impl Follower {
         let view = &*self.view;
         // Only closes with the process.
         let permit = self.starting.acquire().await.ok();
-        view.set_sync(SyncState::Resyncing);
+        view.set_sync(SyncState::Resyncing, None);
         // Whatever was known may be of another Engine, or of one that has forgotten its events.
         view.invalidate();
         let ping = quick(view.engine().ping()).await?;
@@ -159,7 +160,7 @@ impl Follower {
                     listing = None;
                     done?;
                     *was_live = true;
-                    view.set_sync(SyncState::Live);
+                    view.set_sync(SyncState::Live, None);
                     // What came meanwhile.
                     if view.need() != Need::Nothing {
                         due.get_or_insert_with(|| Instant::now() + spread(COLLECT));

@@ -57,6 +57,19 @@ pub struct HostView {
     heard_at: AtomicI64,
 }
 
+/// What those who watch see.
+#[derive(Debug)]
+pub struct Watched {
+    /// The containers.
+    pub content: Arc<Content>,
+    /// How current they are.
+    pub sync: SyncState,
+    /// Why they are not.
+    pub trouble: Option<EngineError>,
+    /// IDs of removed containers; `None` if not asked for, or no longer known.
+    pub removed: Option<Vec<Box<str>>>,
+}
+
 /// Wants the view of a host as long as it exists.
 pub struct User(Arc<HostView>);
 
@@ -66,6 +79,8 @@ struct Known {
     /// [`crate::engine::SystemEngine::writes`] of the last look.
     writes: u64,
     is_podman: bool,
+    /// Why it is not live.
+    trouble: Option<EngineError>,
 }
 
 impl ViewNote {
@@ -89,7 +104,7 @@ impl HostView {
             host,
             engine,
             shared,
-            known: Mutex::new(Known { state, sync, writes, is_podman: false }),
+            known: Mutex::new(Known { state, sync, writes, is_podman: false, trouble: None }),
             changed_here: Notify::new(),
             ended,
             used_at: AtomicI64::new(now),
@@ -122,7 +137,7 @@ impl HostView {
         let moment = Moment { asked_at, now: self.heard() };
         let entries = self.entries(containers, moment.now)?;
         let mut known = self.look();
-        let next = &mut || self.shared.next_revision();
+        let next = &mut || self.shared.next_revision(&self.host.name);
         // Cheap: the bytes are shared.
         let answer = entries.clone();
         if known.state.take_all(asked, entries, moment, next).is_some() {
@@ -139,7 +154,7 @@ impl HostView {
     /// Asks for some containers.
     pub(super) async fn list_some(&self, ids: &BTreeSet<Box<str>>) -> Result<(), EngineError> {
         let (asked, asked_at) = (self.look().state.begin(), SystemTime::now());
-        let values = ids.iter().map(|id| id.to_string()).collect();
+        let values = ids.iter().map(ToString::to_string).collect();
         let filters = [("id".to_owned(), values)].into();
         let listing = ContainerListing { all: true, filters, ..ContainerListing::default() };
         let containers = self.engine.list_containers(&listing).await?.items;
@@ -147,7 +162,7 @@ impl HostView {
         let mut entries = self.entries(containers, moment.now)?;
         // Another rule for the filter must not add what was not asked for.
         entries.retain(|entry| ids.contains(&entry.id));
-        let next = &mut || self.shared.next_revision();
+        let next = &mut || self.shared.next_revision(&self.host.name);
         self.look().state.take_some(asked, ids, entries, moment, next);
         Ok(())
     }
@@ -186,10 +201,22 @@ impl HostView {
         User(Arc::clone(self))
     }
 
-    /// What is known and how well, for those who watch.
-    pub fn watched(&self) -> (Arc<Content>, SyncState) {
+    /// What is known and how well, for those who watch; with `after`, also what was removed after that
+    /// revision.
+    pub fn watched(&self, after: Option<u64>) -> Watched {
         let known = self.look();
-        (Arc::clone(known.state.content()), known.sync)
+        let removed = after.and_then(|after| known.state.removed_after(after));
+        Watched {
+            removed: removed.map(|removed| removed.map(|it| it.id.clone()).collect()),
+            content: Arc::clone(known.state.content()),
+            sync: known.sync,
+            trouble: known.trouble.clone(),
+        }
+    }
+
+    /// The state of the view.
+    pub fn sync(&self) -> SyncState {
+        self.look().sync
     }
 
     /// Notes that somebody wants it.
@@ -285,9 +312,15 @@ impl HostView {
         self.look().is_podman = is_podman;
     }
 
-    pub(super) fn set_sync(&self, sync: SyncState) {
-        let before = std::mem::replace(&mut self.look().sync, sync);
-        if before != sync {
+    /// The state of the view from now on, and why it is not live.
+    pub(super) fn set_sync(&self, sync: SyncState, trouble: Option<EngineError>) {
+        let mut known = self.look();
+        if sync == SyncState::Live || trouble.is_some() {
+            known.trouble = trouble;
+        }
+        if known.sync != sync {
+            self.shared.watchers.tell(&self.host.name);
+            known.sync = sync;
             tracing::debug!(host = %self.host.name, ?sync, "view");
         }
     }

@@ -16,6 +16,7 @@
 //! - [`effect`]: pure; what an event may have changed.
 //! - [`filter`]: pure; what a list wants.
 //! - [`host`]: the view of one host, and the questions to its Engine.
+//! - [`watchers`]: who is told that something changed.
 //! - [`follower`]: the task that keeps one up to date.
 
 mod effect;
@@ -24,6 +25,7 @@ pub mod follower;
 pub mod host;
 pub mod state;
 pub mod status;
+pub mod watchers;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -35,9 +37,11 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use self::host::{HostView, ViewNote};
 use self::status::Millis;
+use self::watchers::{Changes, Watchers};
 use super::inventory::Snapshot;
 use super::pool::EnginePool;
 use crate::config::ViewOptions;
@@ -75,6 +79,9 @@ pub struct Shared {
     started: Instant,
     /// Changes of all hosts so far.
     revision: AtomicU64,
+    watchers: Watchers,
+    /// Identifies this run of the server.
+    epoch: String,
 }
 
 /// How well a host is followed, for metrics.
@@ -101,6 +108,8 @@ impl View {
             form: Box::new(form),
             started: Instant::now(),
             revision: AtomicU64::new(0),
+            watchers: Watchers::default(),
+            epoch: Uuid::new_v4().to_string(),
         });
         let starting = Arc::new(Semaphore::new(STARTING));
         let hosts = Mutex::default();
@@ -170,6 +179,26 @@ impl View {
         states
     }
 
+    /// Tells which hosts change from now on, as long as the result exists.
+    pub fn watch(&self) -> Arc<Changes> {
+        self.0.shared.watchers.join()
+    }
+
+    /// Identifies this run of the server, which numbers its changes.
+    pub fn epoch(&self) -> &str {
+        &self.0.shared.epoch
+    }
+
+    /// The last change. Who looks at the hosts that were told after this was read has it.
+    pub fn revision(&self) -> u64 {
+        self.0.shared.revision.load(Ordering::Acquire)
+    }
+
+    /// Whether hosts are followed at all.
+    pub fn is_enabled(&self) -> bool {
+        self.0.options.enabled
+    }
+
     /// How containers are written.
     pub fn form(&self) -> &dyn Form {
         self.0.shared.form()
@@ -210,7 +239,9 @@ impl Shared {
         Millis::try_from(self.started.elapsed().as_millis()).unwrap_or(Millis::MAX)
     }
 
-    fn next_revision(&self) -> u64 {
+    /// The number of a change of a host, which its lock guards: who watches is told before.
+    fn next_revision(&self, host: &HostName) -> u64 {
+        self.watchers.tell(host);
         self.revision.fetch_add(1, Ordering::AcqRel) + 1
     }
 }

@@ -229,6 +229,9 @@ async fn of_requests(world: &World) -> Seen {
     edge.inventory.reload_file(file).await.unwrap();
     let remove = v1::RemoveHostRequest { name: "of-file".to_owned(), ..Default::default() };
     of(hosts.remove_host(Request::new(remove)).await.unwrap_err());
+    // Views are off in these tests.
+    let watch = Request::new(v1::WatchHostsRequest::default());
+    of(hosts.watch_hosts(watch).await.map(drop).unwrap_err());
     let registries = Registries(Arc::clone(edge));
     let logout = v1::LogoutRequest { registry: "nowhere.test".to_owned(), ..Default::default() };
     of(registries.logout(Request::new(logout)).await.unwrap_err());
