@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use ratatui::DefaultTerminal;
 use tokio::process::Command;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use wharf::v1::stop_containers_response::Event as StopEvent;
 use wharf::v1::{HostOutcome, StopContainersRequest};
 
@@ -31,6 +31,8 @@ use crate::targets::named;
 const REDRAW: Duration = Duration::from_millis(200);
 /// Lines of a log to begin with.
 const TAIL: &str = "100";
+/// How much later than the end of a program the signal that ended it may be noticed.
+const SIGNAL_DELAY: Duration = Duration::from_millis(50);
 /// The exit status after Ctrl-C.
 const INTERRUPTED: i32 = 130;
 
@@ -175,6 +177,8 @@ impl View<'_> {
         command.args(self.app.server_flags()).args(verb).arg(container).args(rest);
         self.app.passes_signals.set(true);
         let status = self.listen_until(async move { command.status().await }).await;
+        // Ctrl-C was for both, and may be noticed here a moment after the other program ended.
+        sleep(SIGNAL_DELAY).await;
         self.app.passes_signals.set(false);
         match status {
             Ok(status) if is_usual(status) => return Ok(()),

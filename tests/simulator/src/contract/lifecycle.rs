@@ -162,7 +162,9 @@ async fn an_update_changes_the_policy_and_refuses_nonsense(world: &World<'_>) {
     let engine = world.engine;
     let container = world.run("c", &image, json!({"Labels": {"kept": "yes"}})).await;
     let always = json!({"RestartPolicy": {"Name": "always"}, "CpuShares": 512});
-    let warnings = engine.update_container(&container, &always).await.unwrap();
+    let mut warnings = engine.update_container(&container, &always).await.unwrap();
+    // An Engine that was the first one of its machine says so, whatever is updated.
+    warnings.retain(|warning| !warning.contains("forwarding is disabled"));
     assert_eq!(warnings, [""; 0]);
     let seen = world.inspect(&container).await;
     assert_eq!(seen["HostConfig"]["RestartPolicy"]["Name"], "always");
