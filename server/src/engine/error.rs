@@ -217,6 +217,12 @@ impl ErrorKind {
         )
     }
 
+    /// Whether the Engine did not answer, though it was asked.
+    #[must_use]
+    pub fn is_silence(self) -> bool {
+        matches!(self, Self::Unreachable | Self::ConnectionLost)
+    }
+
     /// Whether a question for a registry ended with its host: the registry was not asked, or its answer
     /// was lost, so that another host may still learn it.
     #[must_use]

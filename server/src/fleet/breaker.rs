@@ -15,7 +15,6 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-use super::outcome::{HostError, Unreachable};
 use crate::domain::HostName;
 use crate::engine::{Engine, EngineError, ErrorKind, pause};
 
@@ -27,6 +26,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_millis(250);
 /// Age of the last attempt up to which a read needs no new probe.
 const RECENT: Duration = Duration::from_secs(1);
+
+/// What is known of an unreachable host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreachable {
+    /// When the first attempt failed.
+    pub since: SystemTime,
+    /// When the last attempt failed.
+    pub attempted: SystemTime,
+    /// How it failed.
+    pub failure: EngineError,
+}
 
 /// Whether one host answers.
 pub struct Breaker {
@@ -61,19 +71,19 @@ impl Breaker {
     }
 
     /// Fails if the host is unreachable, after a moment for a new probe.
-    pub async fn admit(&self) -> Result<(), HostError> {
+    pub async fn admit(&self) -> Result<(), Unreachable> {
         let Some(unreachable) = self.unreachable() else { return Ok(()) };
         if unreachable.attempted.elapsed().is_ok_and(|age| age > RECENT) {
             let mut probes = self.probes.subscribe();
             self.wanted.notify_one();
             let _ = timeout(PATIENCE, probes.changed()).await;
         }
-        self.unreachable().map_or(Ok(()), |known| Err(HostError::Unreachable(known)))
+        self.unreachable().map_or(Ok(()), Err)
     }
 
-    /// Learns from the end of the work on the host.
-    pub fn observe<T>(self: &Arc<Self>, result: &Result<T, HostError>) {
-        match result.as_ref().map_or_else(has_answered, |_| Some(true)) {
+    /// Learns from the end of the work on the host whether its Engine answered; `None` says nothing.
+    pub fn observe(self: &Arc<Self>, has_answered: Option<bool>) {
+        match has_answered {
             Some(true) => self.reached(),
             Some(false) => {
                 let mut state = self.lock();
@@ -101,7 +111,7 @@ impl Breaker {
     /// Takes the result of a probe. Returns whether another one is needed.
     fn probed(&self, result: Result<(), EngineError>) -> bool {
         let goes_on = match result {
-            Err(failure) if is_silence(failure.kind) => {
+            Err(failure) if failure.kind.is_silence() => {
                 let mut state = self.lock();
                 let attempted = SystemTime::now();
                 let since = *state.failing_since.get_or_insert(attempted);
@@ -152,26 +162,4 @@ async fn probe(breaker: Weak<Breaker>, wanted: Arc<Notify>) {
         }
         let _ = timeout(pause(failures, LONGEST_PAUSE), wanted.notified()).await;
     }
-}
-
-/// Whether the Engine is known to have answered or not; `None` if the error says nothing of it.
-fn has_answered(error: &HostError) -> Option<bool> {
-    match error {
-        HostError::Engine(error) | HostError::Registry { error, .. } | HostError::Partly(error) => {
-            match error.kind {
-                ErrorKind::GivenUp => None,
-                kind if is_silence(kind) => Some(false),
-                // These end before the Engine is asked.
-                kind if kind.is_without_connection() => None,
-                _ => Some(true),
-            }
-        }
-        HostError::Items { first, .. } => has_answered(first),
-        HostError::Timeout { goes_on: false, .. } => Some(false),
-        _ => None,
-    }
-}
-
-fn is_silence(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Unreachable | ErrorKind::ConnectionLost)
 }

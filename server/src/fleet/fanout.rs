@@ -161,10 +161,10 @@ where
         }
         let (engine, breaker) = self.pool.engine_and_breaker(&host)?;
         if !self.options.try_unreachable {
-            breaker.admit().await?;
+            breaker.admit().await.map_err(HostError::Unreachable)?;
         }
         let result = self.work_on(host, engine, budget, note).await;
-        breaker.observe(&result);
+        breaker.observe(result.as_ref().map_or_else(HostError::has_answered, |_| Some(true)));
         result
     }
 

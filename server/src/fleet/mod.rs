@@ -16,4 +16,5 @@ pub mod pool;
 pub mod select;
 pub mod view;
 
-pub use outcome::{Done, HostError, HostEvent, HostOutcome, Unreachable};
+pub use breaker::Unreachable;
+pub use outcome::{Done, HostError, HostEvent, HostOutcome};

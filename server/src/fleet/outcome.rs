@@ -1,7 +1,8 @@
 //! The result of the work on one host.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use super::breaker::Unreachable;
 use super::view::host::ViewNote;
 use crate::domain::{HostName, RegistryHost};
 use crate::engine::{EngineError, ErrorKind};
@@ -103,17 +104,6 @@ pub enum HostError {
     Panicked,
 }
 
-/// What is known of an unreachable host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreachable {
-    /// When the first attempt failed.
-    pub since: SystemTime,
-    /// When the last attempt failed.
-    pub attempted: SystemTime,
-    /// How it failed.
-    pub failure: EngineError,
-}
-
 impl HostError {
     /// Whether something is known to have changed nevertheless.
     #[must_use]
@@ -122,6 +112,25 @@ impl HostError {
             self,
             Self::Partly(_) | Self::CommandFailed { .. } | Self::Items { changed: true, .. }
         )
+    }
+
+    /// Whether the Engine is known to have answered or not; `None` if the error says nothing of it.
+    #[must_use]
+    pub fn has_answered(&self) -> Option<bool> {
+        match self {
+            Self::Engine(error) | Self::Registry { error, .. } | Self::Partly(error) => {
+                match error.kind {
+                    ErrorKind::GivenUp => None,
+                    kind if kind.is_silence() => Some(false),
+                    // These end before the Engine is asked.
+                    kind if kind.is_without_connection() => None,
+                    _ => Some(true),
+                }
+            }
+            Self::Items { first, .. } => first.has_answered(),
+            Self::Timeout { goes_on: false, .. } => Some(false),
+            _ => None,
+        }
     }
 
     /// The error of a call that involves `registry`.

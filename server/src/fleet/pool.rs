@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::breaker::Breaker;
+use super::breaker::{Breaker, Unreachable};
 use super::inventory::Snapshot;
-use super::outcome::Unreachable;
 use crate::domain::{Host, HostName};
 use crate::engine::{Engine, EngineError, Health};
 
