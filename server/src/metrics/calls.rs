@@ -28,7 +28,7 @@ use crate::api::audit;
 /// The label of a path that the contract does not have.
 const OTHER: &str = "_OTHER";
 
-/// Buckets, in seconds. OpenTelemetry's, without two of its close ones, and with some for calls that
+/// Buckets, in seconds. OpenTelemetry's, without three of its close ones, and with some for calls that
 /// do work on hosts.
 const BOUNDS: [f64; 14] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];

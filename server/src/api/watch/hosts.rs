@@ -20,7 +20,7 @@ use crate::api::view_form::view_state;
 use crate::domain::{Host, HostName};
 use crate::fleet::HostError;
 use crate::fleet::inventory::Snapshot;
-use crate::fleet::select::Selection;
+use crate::fleet::select::{Selection, Targets};
 use crate::fleet::view::host::{HostView, SyncState, User, ViewNote};
 use crate::fleet::view::watchers::Changes;
 
@@ -127,8 +127,9 @@ impl Watcher {
     fn select(&mut self, beginning: Option<bool>) -> Result<(), Problem> {
         let snapshot = self.inventory.borrow_and_update().clone();
         self.generation = snapshot.generation();
-        let is_first = beginning.is_some();
-        let chosen = self.edge.chosen(&self.selection, &snapshot, is_first)?;
+        // Every host may be none, as in `ListHosts`.
+        let must_match = beginning.is_some() && self.selection.targets != Some(Targets::All);
+        let chosen = self.edge.chosen(&self.selection, &snapshot, must_match)?;
         let names: BTreeSet<&HostName> = chosen.iter().map(|host| &host.name).collect();
         let gone: Vec<HostName> =
             self.hosts.keys().filter(|name| !names.contains(name)).cloned().collect();

@@ -13,7 +13,7 @@
 //!
 //! - [`state`]: pure; what is known, and what is known to be out of date.
 //! - [`status`]: pure; the words of a duration, some time later.
-//! - [`effect`]: pure; what an event may have changed.
+//! - `effect`: pure; what an event may have changed.
 //! - [`filter`]: pure; what a list wants.
 //! - [`host`]: the view of one host, and the questions to its Engine.
 //! - [`watchers`]: who is told that something changed.
