@@ -65,6 +65,22 @@ where
     }
 }
 
+/// Reads one stream over restarts of the server. `read` opens it where it ended before, and reads to its
+/// end.
+pub async fn follow(
+    app: &App,
+    mut read: impl AsyncFnMut(&Connection) -> Result<(), Status>,
+) -> Result<(), Failure> {
+    let mut connection = app.connect().await?;
+    loop {
+        match read(&connection).await {
+            Ok(()) => return Ok(()),
+            Err(status) if is_lost(&status) => connection = reconnect(app).await?,
+            Err(status) => return Err(status.into()),
+        }
+    }
+}
+
 /// The hosts of a call without those that have ended.
 pub fn remaining(targets: &HostSelector, report: &CallReport) -> HostSelector {
     let mut targets = targets.clone();
@@ -93,7 +109,7 @@ pub fn is_lost(status: &Status) -> bool {
 }
 
 /// Waits until the server answers again.
-pub async fn reconnect(app: &App) -> Result<Connection, Failure> {
+async fn reconnect(app: &App) -> Result<Connection, Failure> {
     app.printer.warning("connection to wharfd lost; reconnecting");
     let ((mut wait, longest), began) = (RETRY, Instant::now());
     loop {

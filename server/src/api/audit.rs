@@ -7,13 +7,9 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use http::HeaderMap;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo, UdsConnectInfo};
@@ -21,6 +17,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::throttle::Source;
+use super::trailers::read_trailers;
 
 /// Maximum length of a method path in a line, in bytes: callers choose it.
 const LONGEST_METHOD: usize = 120;
@@ -158,7 +155,11 @@ impl Record {
         if self.end(response.headers()) {
             return response;
         }
-        response.map(|body| Body::new(Recorded { body, record: self }))
+        response.map(|body| {
+            read_trailers(body, move |trailers| {
+                self.end(trailers);
+            })
+        })
     }
 
     /// Writes the line once the headers or trailers of a response contain the result.
@@ -201,37 +202,5 @@ pub fn name(code: Code) -> &'static str {
         Code::Unavailable => "UNAVAILABLE",
         Code::DataLoss => "DATA_LOSS",
         Code::Unauthenticated => "UNAUTHENTICATED",
-    }
-}
-
-/// An answer whose end is recorded.
-struct Recorded {
-    body: Body,
-    record: Record,
-}
-
-impl HttpBody for Recorded {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if let Some(Ok(frame)) = &frame
-            && let Some(trailers) = frame.trailers_ref()
-        {
-            self.record.end(trailers);
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::time_limits::READ;
-use crate::engine::{Engine, EngineError, ErrorKind};
+use crate::engine::{Engine, EngineError};
 use crate::fleet::HostError;
 
 /// First and longest delay between two attempts to reach a host that is away.
@@ -23,7 +23,7 @@ pub async fn quick<T>(call: impl Future<Output = Result<T, EngineError>>) -> Res
 /// Whether the host may be back later.
 pub fn is_away(error: &HostError) -> bool {
     match error {
-        HostError::Engine(error) => is_away_kind(error.kind),
+        HostError::Engine(error) => error.kind.is_away(),
         HostError::Timeout { .. } => true,
         _ => false,
     }
@@ -35,19 +35,9 @@ pub async fn until_it_answers(engine: &dyn Engine) -> Result<Duration, EngineErr
     loop {
         match timeout(READ, engine.ping()).await {
             Ok(Ok(_)) => return Ok(begun.elapsed()),
-            Ok(Err(error)) if !is_away_kind(error.kind) => return Err(error),
+            Ok(Err(error)) if !error.kind.is_away() => return Err(error),
             Ok(Err(_)) | Err(_) => sleep(delay).await,
         }
         delay = (delay * 2).min(longest);
     }
-}
-
-fn is_away_kind(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::Unreachable
-            | ErrorKind::ConnectionLost
-            | ErrorKind::Unavailable
-            | ErrorKind::NoResources
-    )
 }

@@ -202,17 +202,16 @@ impl Edge {
         choose(&convert::selection(targets)?, &self.inventory.snapshot())
     }
 
-    /// The hosts of a watch, which has an error only at its beginning where nothing matches: hosts come
-    /// and go.
+    /// The hosts of a selection in a snapshot; without `must_match`, none is no error.
     pub fn chosen(
         &self,
         selection: &Selection,
         snapshot: &Snapshot,
-        is_beginning: bool,
+        must_match: bool,
     ) -> Result<Vec<Arc<Host>>, Problem> {
         match choose(selection, snapshot) {
             Err(problem)
-                if !is_beginning
+                if !must_match
                     && matches!(problem.reason, Reason::NoHostsMatched | Reason::NoHosts) =>
             {
                 Ok(Vec::new())

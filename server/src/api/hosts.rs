@@ -23,6 +23,7 @@ use super::problem::Problem;
 use super::size::{FRAME, FULL};
 use super::system_views;
 use super::table::host_problem;
+use super::time_limits::READ;
 use super::watch;
 use crate::body::violation::Violations;
 use crate::domain::{
@@ -32,9 +33,6 @@ use crate::domain::{
 use crate::fleet::inventory::{InventoryError, NewHost, NewTls, Snapshot};
 use crate::fleet::select::{Selection, Targets};
 use crate::fleet::{Done, HostError};
-
-/// A host that needs longer for a ping and `/info` has a problem.
-const CHECK: Duration = Duration::from_secs(10);
 
 /// Default number of hosts per page.
 const DEFAULT_PAGE: usize = 100;
@@ -123,15 +121,10 @@ impl HostService for Hosts {
         };
         let snapshot = self.edge.inventory.snapshot();
         let hosts = match &request.targets {
-            Some(targets) => match self.edge.select(Some(targets)) {
-                // A query whose result is empty. An unknown name is still an error.
-                Err(problem)
-                    if matches!(problem.reason, Reason::NoHostsMatched | Reason::NoHosts) =>
-                {
-                    Vec::new()
-                }
-                hosts => hosts?,
-            },
+            // A query whose result may be empty. An unknown name is still an error.
+            Some(targets) => {
+                self.edge.chosen(&convert::selection(Some(targets))?, &snapshot, false)?
+            }
             None => snapshot.hosts().cloned().collect(),
         };
         let rest =
@@ -247,7 +240,7 @@ impl HostService for Hosts {
     ) -> Result<Response<Self::CheckHostsStream>, Status> {
         use v1::check_hosts_response::Event;
         self.edge
-            .each_host(&request, Some(CHECK), self.clone(), |call, service| async move {
+            .each_host(&request, Some(READ), self.clone(), |call, service| async move {
                 let version = call.engine.version().await?;
                 let info = call.engine.info().await?;
                 // Last, when the connection is open for certain.

@@ -52,6 +52,7 @@ pub mod table;
 pub mod throttle;
 pub mod time_limits;
 mod times;
+pub mod trailers;
 pub mod transfer;
 mod unknown;
 mod upload;

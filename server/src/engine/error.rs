@@ -223,6 +223,13 @@ impl ErrorKind {
         matches!(self, Self::Unreachable | Self::ConnectionLost)
     }
 
+    /// Whether the Engine may answer the same later: it did not answer, or it is starting or overloaded,
+    /// or this server could not ask.
+    #[must_use]
+    pub fn is_away(self) -> bool {
+        self.is_silence() || matches!(self, Self::Unavailable | Self::NoResources)
+    }
+
     /// Whether a question for a registry ended with its host: the registry was not asked, or its answer
     /// was lost, so that another host may still learn it.
     #[must_use]

@@ -64,7 +64,7 @@ pub use image_identity::ImageIdentity;
 pub use inspection::{ContainerFacts, Inspection, RestartPolicy};
 pub use logs::{LogBatch, LogQuery, LogSink, LogTime};
 pub use needs::{MANY_ENDPOINTS, in_form_of, split_endpoints, unsupported};
-pub use pause::pause;
+pub use pause::{jittered, pause, spread};
 pub use stats::{CpuTime, StatsSample, StatsSink};
 pub use turn::{Turn, TurnGuard};
 pub use types::{

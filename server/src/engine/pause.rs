@@ -1,4 +1,4 @@
-//! Pauses between attempts to reach a host.
+//! Pauses and other durations with a random part, so that hosts do not do everything at the same time.
 
 use std::time::Duration;
 
@@ -13,8 +13,25 @@ const FIRST: Duration = Duration::from_millis(500);
 #[must_use]
 pub fn pause(failures: u32, longest: Duration) -> Duration {
     let whole = FIRST.saturating_mul(1 << failures.min(10)).min(longest) / 2;
-    let random = u32::try_from(Uuid::new_v4().as_u128() % 1000).unwrap_or_default();
-    whole + whole * random / 1000
+    spread(whole)
+}
+
+/// The duration up to twice as long.
+#[must_use]
+pub fn spread(duration: Duration) -> Duration {
+    duration.mul_f64(1.0 + random())
+}
+
+/// The duration up to a tenth longer or shorter, for what hosts do regularly.
+#[must_use]
+pub fn jittered(duration: Duration) -> Duration {
+    duration.mul_f64(0.9 + random() * 0.2)
+}
+
+/// From 0 to 1.
+fn random() -> f64 {
+    let number = u32::try_from(Uuid::new_v4().as_u128() >> 96).unwrap_or_default();
+    f64::from(number) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]

@@ -7,23 +7,22 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::time::Instant;
+use tonic::Code;
 use tonic::body::Body;
-use tonic::{Code, Status};
 use tower::{Layer, Service};
 use wharf::contract::METHODS;
 
 use crate::api::audit;
+use crate::api::trailers::read_trailers;
 
 /// The label of a path that the contract does not have.
 const OTHER: &str = "_OTHER";
@@ -133,7 +132,12 @@ impl Call {
                 self.end(code);
                 response
             }
-            None => response.map(|body| Body::new(Followed { body, call: self })),
+            None => response.map(|body| {
+                // Without a status, the caller's library reports the same.
+                read_trailers(body, move |trailers| {
+                    self.end(code(trailers).unwrap_or(Code::Unknown));
+                })
+            }),
         }
     }
 }
@@ -176,38 +180,5 @@ where
         let call = self.calls.begin(request.uri().path());
         let answer = self.inner.call(request);
         Box::pin(async move { Ok(call.follow(answer.await?)) })
-    }
-}
-
-/// A response whose end is counted.
-struct Followed {
-    body: Body,
-    call: Call,
-}
-
-impl HttpBody for Followed {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if let Some(Ok(frame)) = &frame
-            && let Some(trailers) = frame.trailers_ref()
-        {
-            // Without a status, the caller's library reports the same.
-            self.call.end(code(trailers).unwrap_or(Code::Unknown));
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -29,7 +29,7 @@ const PATH: &str = "/metrics";
 /// Responses in progress at the same time: with 10,000 hosts, each is some megabytes.
 const MOST_SCRAPES: usize = 4;
 
-/// What is served, and to whom.
+/// Answers requests for metrics.
 #[derive(Debug)]
 pub struct Endpoint {
     metrics: Metrics,

@@ -82,7 +82,7 @@ async fn a_read_notices_that_a_host_is_back() {
     assert_eq!(lists(&fleet, list(all())).await.succeeded(), [name(1)]);
     until_known(&fleet, true).await;
     let since = known(&fleet).await.unwrap().since;
-    // Probes that pause for long by now would leave it out for long.
+    // By now, the probes in the background pause for seconds.
     while known(&fleet).await.unwrap().attempted.unwrap().seconds < since.unwrap().seconds + 5 {
         assert_eq!(lists(&fleet, list(all())).await.succeeded(), [name(1)]);
         sleep(Duration::from_millis(20)).await;

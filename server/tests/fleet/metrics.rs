@@ -1,4 +1,4 @@
-//! What `/metrics` says after calls on simulated hosts, and to whom it says it.
+//! The content of `/metrics` after calls on simulated hosts, and the requests that are refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

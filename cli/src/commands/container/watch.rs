@@ -22,7 +22,7 @@ use crate::json;
 use crate::live::LiveLines;
 use crate::printer::{Format, Printer, width};
 use crate::report::listing::View;
-use crate::resume::{is_lost, reconnect};
+use crate::resume;
 use crate::table::{self, Column};
 
 /// How often a live table is drawn while something changes.
@@ -53,16 +53,12 @@ pub async fn run(
     list: ListContainersRequest,
 ) -> Result<(), Failure> {
     let mut screen = Screen::new(&app.printer)?;
-    let mut connection = app.connect().await?;
     let mut after = None;
-    loop {
+    resume::follow(app, async |connection| {
         let request = WatchContainersRequest { after: after.clone(), ..request.clone() };
-        match screen.follow(&connection, request, &list, &mut after).await {
-            Ok(()) => return Ok(()),
-            Err(status) if is_lost(&status) => connection = reconnect(app).await?,
-            Err(status) => return Err(status.into()),
-        }
-    }
+        screen.follow(connection, request, &list, &mut after).await
+    })
+    .await
 }
 
 impl<'a> Screen<'a> {

@@ -16,7 +16,7 @@ use crate::json;
 use crate::live::LiveLines;
 use crate::printer::{Format, Printer, width};
 use crate::report::status_error;
-use crate::resume::{is_lost, reconnect};
+use crate::resume;
 use crate::table::{self, Column};
 use crate::view::labels;
 
@@ -41,36 +41,18 @@ pub async fn run(app: &App, targets: HostSelector) -> Result<(), Failure> {
     let is_live = !app.printer.is_json() && LiveLines::are_possible();
     let live = is_live.then(LiveLines::default);
     let mut screen = Screen { printer: &app.printer, live, hosts: BTreeMap::new() };
-    let mut connection = app.connect().await?;
     let mut after = None;
-    loop {
+    resume::follow(app, async |connection| {
         let request = WatchHostsRequest { targets: Some(targets.clone()), after: after.clone() };
-        let opened = connection.hosts().watch_hosts(Request::new(request)).await;
-        let ended = match opened {
-            Err(status) => Err(status),
-            Ok(stream) => {
-                let mut stream = stream.into_inner();
-                loop {
-                    if app.printer.is_closed() {
-                        return Ok(());
-                    }
-                    match stream.message().await {
-                        Ok(Some(mut message)) => {
-                            after = message.cursor.take().or(after);
-                            screen.take(message);
-                        }
-                        Ok(None) => break Ok(()),
-                        Err(status) => break Err(status),
-                    }
-                }
-            }
-        };
-        match ended {
-            Ok(()) => return Ok(()),
-            Err(status) if is_lost(&status) => connection = reconnect(app).await?,
-            Err(status) => return Err(status.into()),
+        let mut stream = connection.hosts().watch_hosts(Request::new(request)).await?.into_inner();
+        while !app.printer.is_closed() {
+            let Some(mut message) = stream.message().await? else { break };
+            after = message.cursor.take().or(after.take());
+            screen.take(message);
         }
-    }
+        Ok(())
+    })
+    .await
 }
 
 impl Screen<'_> {

@@ -28,7 +28,7 @@ use crate::engine::ContainerListing;
 use crate::fleet::inventory::Snapshot;
 use crate::fleet::select::Selection;
 use crate::fleet::view::filter::Query;
-use crate::fleet::view::host::{HostView, SyncState, User, ViewNote};
+use crate::fleet::view::host::{SyncState, User, ViewNote};
 use crate::fleet::view::state::{Content, Entry};
 use crate::fleet::view::watchers::Changes;
 
@@ -90,7 +90,7 @@ struct Watcher {
 /// What the caller has of a host.
 #[derive(Default)]
 struct Told {
-    view: Option<(Arc<HostView>, User)>,
+    view: Option<User>,
     content: Option<Arc<Content>>,
     sync: Option<Option<SyncState>>,
     /// Whether it was looked at.
@@ -190,17 +190,13 @@ impl Watcher {
             let told = self.hosts.entry(host.name.clone()).or_default();
             let view = self.edge.view.follow(&host);
             let is_same = match (&told.view, &view) {
-                (Some((known, _)), Some(view)) => Arc::ptr_eq(known, view),
+                (Some(known), Some(view)) => Arc::ptr_eq(known, view),
                 (None, None) => told.seen,
                 _ => false,
             };
             if !is_same {
-                let user = |view: Arc<HostView>| {
-                    let user = view.user();
-                    (view, user)
-                };
                 // What a cursor says is of the hosts that were there at the beginning.
-                *told = Told { view: view.map(user), seen: !is_first, ..Told::default() };
+                *told = Told { view: view.map(|it| it.user()), seen: !is_first, ..Told::default() };
                 self.pending.insert(host.name.clone());
             }
         }
@@ -216,7 +212,7 @@ impl Watcher {
     fn look(&mut self, host: &HostName) {
         let Some(told) = self.hosts.get_mut(host) else { return };
         let after = if told.seen { None } else { self.after };
-        let Some((view, _)) = &told.view else {
+        let Some(view) = &told.view else {
             told.seen = true;
             if told.sync.replace(None) != Some(None) {
                 let state = v1::ViewState::default();
@@ -240,7 +236,8 @@ impl Watcher {
                         .choose(known, form)
                         .map(|entry| (&*entry.id, entry.revision))
                         .collect();
-                    difference(&known, &chosen)
+                    let (changed, gone) = difference(&known, &chosen);
+                    (false, changed, gone)
                 }
                 (None, Some(removed)) if !query.depends_on_others() => {
                     let after = after.unwrap_or_default();
@@ -287,13 +284,14 @@ impl Watcher {
     }
 }
 
-type Difference<'a> = (bool, Vec<&'a Arc<Entry>>, Vec<Box<str>>);
-
 /// What is new or changed, and what is gone. `known` has the revisions.
-fn difference<'a>(known: &BTreeMap<&str, u64>, chosen: &[&'a Arc<Entry>]) -> Difference<'a> {
+fn difference<'a>(
+    known: &BTreeMap<&str, u64>,
+    chosen: &[&'a Arc<Entry>],
+) -> (Vec<&'a Arc<Entry>>, Vec<Box<str>>) {
     let is_new = |entry: &&&Arc<Entry>| known.get(&*entry.id) != Some(&entry.revision);
     let changed = chosen.iter().filter(is_new).copied().collect();
     let kept: BTreeSet<&str> = chosen.iter().map(|entry| &*entry.id).collect();
     let gone = known.keys().filter(|id| !kept.contains(*id)).map(|id| (*id).into()).collect();
-    (false, changed, gone)
+    (changed, gone)
 }

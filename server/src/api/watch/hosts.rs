@@ -21,7 +21,7 @@ use crate::domain::{Host, HostName};
 use crate::fleet::HostError;
 use crate::fleet::inventory::Snapshot;
 use crate::fleet::select::{Selection, Targets};
-use crate::fleet::view::host::{HostView, SyncState, User, ViewNote};
+use crate::fleet::view::host::{SyncState, User, ViewNote};
 use crate::fleet::view::watchers::Changes;
 
 struct Watcher {
@@ -41,7 +41,7 @@ struct Watcher {
 /// What the caller has of a host.
 struct Told {
     message: v1::Host,
-    view: Option<(Arc<HostView>, User)>,
+    view: Option<User>,
     sync: Option<Option<SyncState>>,
 }
 
@@ -150,20 +150,9 @@ impl Watcher {
         if !is_known && before.as_ref().map(|told| &told.message) != Some(&message) {
             self.ready.push_back(Event::Host(message.clone()));
         }
-        let (sync, kept) = match (before, &view) {
-            (Some(Told { sync, view: Some((known, user)), .. }), Some(view))
-                if Arc::ptr_eq(&known, view) =>
-            {
-                (sync, Some((known, user)))
-            }
-            (Some(Told { sync, .. }), _) => (sync, None),
-            (None, _) => (None, None),
-        };
-        let view = kept.or_else(|| {
-            view.map(|view| {
-                let user = view.user();
-                (view, user)
-            })
+        let (sync, known) = before.map_or((None, None), |told| (told.sync, told.view));
+        let view = view.map(|view| {
+            known.filter(|known| Arc::ptr_eq(known, &view)).unwrap_or_else(|| view.user())
         });
         self.hosts.insert(host.name.clone(), Told { message, view, sync });
         self.pending.insert(host.name.clone());
@@ -172,19 +161,13 @@ impl Watcher {
     /// Says whether a host answers, if the caller does not have that.
     fn look(&mut self, host: &HostName) {
         let Some(told) = self.hosts.get_mut(host) else { return };
-        let seen = told.view.as_ref().map(|(view, _)| view.watched(None));
+        let seen = told.view.as_ref().map(|view| view.watched(None));
         let sync = seen.as_ref().map(|seen| seen.sync);
         if told.sync.replace(sync) == Some(sync) {
             return;
         }
-        let state = seen.as_ref().map(|seen| {
-            view_state(&ViewNote {
-                sync,
-                generation: seen.content.generation,
-                observed_at: seen.content.observed_at,
-                fresh: false,
-            })
-        });
+        let state =
+            seen.as_ref().map(|seen| view_state(&ViewNote::of(seen.sync, &seen.content, false)));
         let trouble = seen
             .and_then(|seen| seen.trouble)
             .map(|error| host_problem(host, &HostError::Engine(error)).to_proto());

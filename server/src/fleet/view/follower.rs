@@ -4,8 +4,6 @@
 //! Events only say what is out of date; what is true comes from lists. A ping over another connection
 //! notices an Engine that is gone without a word, which an idle stream does not.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +19,8 @@ use super::host::{HostView, SyncState};
 use super::state::Need;
 use crate::config::ViewOptions;
 use crate::engine::{
-    EngineError, EngineEvent, ErrorKind, EventBatch, EventQuery, LogTime, host_clock,
+    EngineError, EngineEvent, ErrorKind, EventBatch, EventQuery, LogTime, host_clock, jittered,
+    pause, spread,
 };
 
 /// Time limit of a call that the Engine answers from memory.
@@ -38,8 +37,8 @@ const OVERLAP: Duration = Duration::from_secs(2);
 const RING: usize = 256;
 /// Containers in the filter of a list; for more, all are listed.
 const MOST_IDS: usize = 32;
-/// First and longest delay between two attempts on a host that fails.
-const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// Longest pause between two attempts on a host that fails.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often to look whether anybody wants the view.
 const LOOK: Duration = Duration::from_secs(5);
 /// Batches of events that may wait while the follower does something else.
@@ -77,26 +76,20 @@ impl Follower {
     }
 
     async fn again_and_again(&self) {
-        let mut delay = RETRY.0;
+        let mut failures = 0;
         loop {
             let mut was_live = false;
             // On the heap while it is needed: most of the time of most hosts is spent in it.
             let Err(error) = Box::pin(self.connection(&mut was_live)).await;
-            let is_silent = matches!(
-                error.kind,
-                ErrorKind::Unreachable
-                    | ErrorKind::ConnectionLost
-                    | ErrorKind::Unavailable
-                    | ErrorKind::NoResources
-            );
+            let is_away = error.kind.is_away();
             tracing::debug!(host = %self.view.host().name, %error, "view interrupted");
-            let sync = if is_silent { SyncState::Unreachable } else { SyncState::Stale };
+            let sync = if is_away { SyncState::Unreachable } else { SyncState::Stale };
             self.view.set_sync(sync, Some(error));
             if was_live {
-                delay = RETRY.0;
+                failures = 0;
             }
-            sleep(jittered(delay)).await;
-            delay = (delay * 2).min(RETRY.1);
+            sleep(pause(failures, LONGEST_PAUSE)).await;
+            failures = failures.saturating_add(1);
         }
     }
 
@@ -255,20 +248,4 @@ async fn quick<T>(call: impl Future<Output = Result<T, EngineError>>) -> Result<
         let message = format!("no answer within {QUICK:?}");
         Err(EngineError::new(ErrorKind::ConnectionLost, "following the host", message))
     })
-}
-
-/// A duration that differs by up to a tenth, so that hosts do not do everything at the same time.
-fn jittered(duration: Duration) -> Duration {
-    duration.mul_f64(0.9 + random() * 0.2)
-}
-
-/// Up to twice as long.
-fn spread(duration: Duration) -> Duration {
-    duration.mul_f64(1.0 + random())
-}
-
-/// From 0 to 1.
-fn random() -> f64 {
-    let number = RandomState::new().build_hasher().finish();
-    f64::from(u32::try_from(number >> 32).unwrap_or_default()) / f64::from(u32::MAX)
 }

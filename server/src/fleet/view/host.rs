@@ -2,6 +2,7 @@
 //! and the follower ask.
 
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -84,6 +85,12 @@ struct Known {
 }
 
 impl ViewNote {
+    /// Of a view with this content.
+    pub fn of(sync: SyncState, content: &Content, fresh: bool) -> Self {
+        let Content { generation, observed_at, .. } = *content;
+        Self { sync: Some(sync), generation, observed_at, fresh }
+    }
+
     /// Of an answer that came just now, for a host that is not followed.
     pub fn unfollowed(asked_at: SystemTime) -> Self {
         Self { sync: None, generation: 0, observed_at: Some(asked_at), fresh: true }
@@ -169,12 +176,7 @@ impl HostView {
 
     /// What a reader is told who was answered with this content.
     pub fn note(&self, content: &Content, fresh: bool) -> ViewNote {
-        ViewNote {
-            sync: Some(self.look().sync),
-            generation: content.generation,
-            observed_at: content.observed_at,
-            fresh,
-        }
+        ViewNote::of(self.look().sync, content, fresh)
     }
 
     /// What the caller of a change is told: the generation from which on lists have its effect.
@@ -236,13 +238,7 @@ impl HostView {
 
     pub(super) fn sync_state(&self) -> HostSync {
         let known = self.look();
-        let content = known.state.content();
-        let note = ViewNote {
-            sync: Some(known.sync),
-            generation: content.generation,
-            observed_at: content.observed_at,
-            fresh: false,
-        };
+        let note = ViewNote::of(known.sync, known.state.content(), false);
         let silent = self.shared.now() - self.heard_at.load(Ordering::Acquire);
         let silent = Duration::from_millis(u64::try_from(silent).unwrap_or(0));
         HostSync { host: self.host.name.clone(), note, silent }
@@ -330,6 +326,14 @@ impl HostView {
         let now = self.shared.now();
         self.heard_at.store(now, Ordering::Release);
         now
+    }
+}
+
+impl Deref for User {
+    type Target = Arc<HostView>;
+
+    fn deref(&self) -> &Arc<HostView> {
+        &self.0
     }
 }
 
