@@ -1,5 +1,6 @@
 //! What an event says of the list of containers of its host. Pure.
 
+use super::state::Expected;
 use crate::engine::EngineEvent;
 
 /// What may have changed.
@@ -44,6 +45,16 @@ pub fn effect(event: &EngineEvent) -> Effect<'_> {
         // The pod of a container of Podman.
         "pod" => Effect::All,
         _ => Effect::Nothing,
+    }
+}
+
+/// The state of the container that an event tells, for events that come before a list shows it.
+pub fn expected(event: &EngineEvent) -> Option<Expected> {
+    match event.action.as_str() {
+        "die" => Some(Expected::Ended),
+        "pause" => Some(Expected::Paused),
+        "unpause" => Some(Expected::Unpaused),
+        _ => None,
     }
 }
 

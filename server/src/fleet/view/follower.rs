@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::effect::{Effect, effect};
+use super::effect::{Effect, effect, expected};
 use super::host::{HostView, SyncState};
 use super::state::Need;
 use crate::config::ViewOptions;
@@ -198,7 +198,7 @@ impl Follower {
     fn apply(&self, event: &EngineEvent) {
         match effect(event) {
             Effect::Nothing => {}
-            Effect::One(id) => self.view.invalidate_one(id),
+            Effect::One(id) => self.view.invalidate_one(id, expected(event)),
             Effect::All => self.view.invalidate(),
         }
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::state::{Content, Entry, Moment, Need, State};
+use super::state::{Content, Entry, Expected, Moment, Need, State};
 use super::status::{Millis, StatusText};
 use super::{HostSync, Shared, beginning};
 use crate::domain::Host;
@@ -300,8 +300,11 @@ impl HostView {
         self.look().state.invalidate();
     }
 
-    pub(super) fn invalidate_one(&self, id: &str) {
-        self.look().state.invalidate_one(id);
+    /// An event told that a container changed, and perhaps its state.
+    pub(super) fn invalidate_one(&self, id: &str, expected: Option<Expected>) {
+        let state = &mut self.look().state;
+        state.invalidate_one(id);
+        state.expect(id, expected);
     }
 
     pub(super) fn set_podman(&self, is_podman: bool) {

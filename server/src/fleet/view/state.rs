@@ -16,6 +16,10 @@ use super::status::{Millis, StatusText};
 /// Removed containers that are remembered for watchers who come back.
 const REMEMBERED: usize = 128;
 
+/// How long a list may show another state than an event told before the event is taken for wrong, such
+/// as one that was followed by another one which the Engine dropped.
+const LATEST: Millis = 10_000;
+
 /// A container, as small as it can be kept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
@@ -57,6 +61,18 @@ pub struct Removed {
     pub id: Box<str>,
 }
 
+/// What an event tells of the state of a container. Docker stores what its lists show only after it has
+/// told these events: after the end of a container, when it has taken its network down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// It does not run.
+    Ended,
+    /// It is paused, or has ended since.
+    Paused,
+    /// It is not paused.
+    Unpaused,
+}
+
 /// What is to be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Need {
@@ -86,6 +102,9 @@ pub struct State {
     all_dirty: u64,
     /// Those of containers.
     dirty: BTreeMap<Box<str>, u64>,
+    /// What the last event of a container told, until an answer shows it; with the time of the first
+    /// answer that did not.
+    expected: BTreeMap<Box<str>, (Expected, Option<Millis>)>,
     /// That of the last complete answer that was taken; 0: none.
     complete: u64,
     /// That of the last answer about some containers that was taken.
@@ -104,6 +123,7 @@ impl State {
             clock: beginning,
             all_dirty: 0,
             dirty: BTreeMap::new(),
+            expected: BTreeMap::new(),
             complete: 0,
             partial: 0,
             content: Arc::default(),
@@ -128,6 +148,14 @@ impl State {
     pub fn invalidate_one(&mut self, id: &str) {
         let stamp = self.begin();
         self.dirty.insert(id.into(), stamp);
+    }
+
+    /// What the last event of a container tells: it is out of date until an answer shows that.
+    pub fn expect(&mut self, id: &str, expected: Option<Expected>) {
+        match expected {
+            Some(expected) => drop(self.expected.insert(id.into(), (expected, None))),
+            None => drop(self.expected.remove(id)),
+        }
     }
 
     /// Whether nothing is known to be out of date.
@@ -172,6 +200,7 @@ impl State {
         let is_first = self.complete == 0;
         self.complete = asked;
         self.dirty.retain(|_, stamp| *stamp > asked);
+        self.compare(&entries, |_| true, moment.now);
         let known: BTreeMap<&str, &Arc<Entry>> =
             self.content.entries.iter().map(|entry| (&*entry.id, entry)).collect();
         let mut change = Change::new(revision);
@@ -216,6 +245,7 @@ impl State {
         }
         self.partial = self.partial.max(asked);
         self.dirty.retain(|id, stamp| *stamp > asked || !ids.contains(id));
+        self.compare(&entries, |id| ids.contains(id), moment.now);
         let mut change = Change::new(revision);
         let mut next = self.content.entries.clone();
         let found: BTreeSet<Box<str>> = entries.iter().map(|entry| entry.id.clone()).collect();
@@ -243,6 +273,25 @@ impl State {
         Some(changed)
     }
 
+    /// Leaves containers out of date that an answer does not show as their events told. `is_asked` says
+    /// which containers the answer is about.
+    fn compare(&mut self, entries: &[Entry], is_asked: impl Fn(&str) -> bool, now: Millis) {
+        let stamp = self.begin();
+        let dirty = &mut self.dirty;
+        self.expected.retain(|id, (expected, since)| {
+            if !is_asked(id) {
+                return true;
+            }
+            let Some(entry) = entries.iter().find(|entry| entry.id == *id) else { return false };
+            let is_late = now - *since.get_or_insert(now) >= LATEST;
+            let is_open = !expected.is_shown(&entry.state) && !is_late;
+            if is_open {
+                dirty.insert(id.clone(), stamp);
+            }
+            is_open
+        });
+    }
+
     fn remember(&mut self, removed: Removed) {
         self.removed.push_back(removed);
         if self.removed.len() > REMEMBERED
@@ -268,6 +317,16 @@ impl State {
             observed_at: Some(moment.asked_at),
             revision: revision.unwrap_or(self.content.revision),
         });
+    }
+}
+
+impl Expected {
+    fn is_shown(self, state: &str) -> bool {
+        match self {
+            Self::Ended => !matches!(state, "running" | "paused"),
+            Self::Paused => state != "running",
+            Self::Unpaused => state != "paused",
+        }
     }
 }
 

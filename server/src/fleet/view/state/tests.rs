@@ -58,6 +58,52 @@ impl Host {
 }
 
 #[test]
+fn a_list_that_does_not_show_yet_what_an_event_told_leaves_the_container_out_of_date() {
+    let mut host = Host::new();
+    let a = |state: &str| entry("a", state, 1);
+    host.list(vec![a("running"), entry("b", "running", 2)]);
+    // The list of a reader and that of the follower both come before the Engine has stored the end.
+    host.state.invalidate_one("a");
+    host.state.expect("a", Some(Expected::Ended));
+    host.list(vec![a("running"), entry("b", "running", 2)]);
+    assert_eq!(host.state.need(), Need::Some(["a".into()].into()));
+    let asked = host.state.begin();
+    host.take_some(asked, &["a"], vec![a("running")]);
+    assert!(!host.state.is_current());
+    // An answer about another container says nothing.
+    let asked = host.state.begin();
+    host.take_some(asked, &["b"], vec![entry("b", "exited", 2)]);
+    assert!(!host.state.is_current());
+    let asked = host.state.begin();
+    host.take_some(asked, &["a"], vec![a("exited")]);
+    assert!(host.state.is_current());
+    // A later event takes the place of an earlier one.
+    host.state.expect("a", Some(Expected::Ended));
+    host.state.expect("a", None);
+    host.list(vec![a("running"), entry("b", "exited", 2)]);
+    assert!(host.state.is_current());
+    for (expected, other, told) in
+        [(Expected::Paused, "running", "paused"), (Expected::Unpaused, "paused", "running")]
+    {
+        host.state.expect("a", Some(expected));
+        host.list(vec![a(other)]);
+        assert!(!host.state.is_current(), "{expected:?}");
+        host.list(vec![a(told)]);
+        assert!(host.state.is_current(), "{expected:?}");
+    }
+    // What is gone, and what stays otherwise for long, is not waited for.
+    host.state.expect("a", Some(Expected::Ended));
+    host.list(vec![]);
+    assert!(host.state.is_current());
+    host.state.expect("a", Some(Expected::Ended));
+    host.list(vec![a("running")]);
+    assert!(!host.state.is_current());
+    let (asked, later) = (host.state.begin(), Moment { now: LATEST, ..moment() });
+    host.state.take_all(asked, vec![a("running")], later, &mut || 1);
+    assert!(host.state.is_current());
+}
+
+#[test]
 fn an_answer_that_was_overtaken_is_not_taken() {
     let mut host = Host::new();
     assert_eq!(host.state.need(), Need::All);
