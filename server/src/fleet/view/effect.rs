@@ -48,9 +48,12 @@ pub fn effect(event: &EngineEvent) -> Effect<'_> {
     }
 }
 
-/// The state of the container that an event tells, for events that come before a list shows it.
+/// What an event tells of the state of its container; `None` if nothing.
 pub fn expected(event: &EngineEvent) -> Option<Expected> {
     match event.action.as_str() {
+        // Such as a network that is disconnected, which follows the end of a container.
+        _ if event.kind != "container" => None,
+        "start" => Some(Expected::Started),
         "die" => Some(Expected::Ended),
         "pause" => Some(Expected::Paused),
         "unpause" => Some(Expected::Unpaused),
@@ -95,5 +98,21 @@ mod tests {
         connect.attributes.insert("container".to_owned(), id.clone());
         assert_eq!(effect(&connect), Effect::One(&id));
         assert_eq!(effect(&event("network", "create", "n")), Effect::Nothing);
+    }
+
+    #[test]
+    fn only_events_of_its_own_tell_the_state_of_a_container() {
+        for (action, told) in [
+            ("start", Some(Expected::Started)),
+            ("die", Some(Expected::Ended)),
+            ("pause", Some(Expected::Paused)),
+            ("unpause", Some(Expected::Unpaused)),
+            ("kill", None),
+            ("rename", None),
+        ] {
+            assert_eq!(expected(&event("container", action, "a")), told, "{action}");
+        }
+        assert_eq!(expected(&event("network", "disconnect", "n")), None);
+        assert_eq!(expected(&event("pod", "start", "p")), None);
     }
 }

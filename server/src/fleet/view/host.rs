@@ -304,7 +304,9 @@ impl HostView {
     pub(super) fn invalidate_one(&self, id: &str, expected: Option<Expected>) {
         let state = &mut self.look().state;
         state.invalidate_one(id);
-        state.expect(id, expected);
+        if let Some(expected) = expected {
+            state.expect(id, expected);
+        }
     }
 
     pub(super) fn set_podman(&self, is_podman: bool) {

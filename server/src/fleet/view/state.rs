@@ -65,6 +65,8 @@ pub struct Removed {
 /// told these events: after the end of a container, when it has taken its network down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
+    /// It was started, and lists show that already.
+    Started,
     /// It does not run.
     Ended,
     /// It is paused, or has ended since.
@@ -150,12 +152,10 @@ impl State {
         self.dirty.insert(id.into(), stamp);
     }
 
-    /// What the last event of a container tells: it is out of date until an answer shows that.
-    pub fn expect(&mut self, id: &str, expected: Option<Expected>) {
-        match expected {
-            Some(expected) => drop(self.expected.insert(id.into(), (expected, None))),
-            None => drop(self.expected.remove(id)),
-        }
+    /// What the last event tells of the state of a container: it is out of date until an answer shows
+    /// that.
+    pub fn expect(&mut self, id: &str, expected: Expected) {
+        self.expected.insert(id.into(), (expected, None));
     }
 
     /// Whether nothing is known to be out of date.
@@ -323,6 +323,7 @@ impl State {
 impl Expected {
     fn is_shown(self, state: &str) -> bool {
         match self {
+            Self::Started => true,
             Self::Ended => !matches!(state, "running" | "paused"),
             Self::Paused => state != "running",
             Self::Unpaused => state != "paused",

@@ -64,7 +64,7 @@ fn a_list_that_does_not_show_yet_what_an_event_told_leaves_the_container_out_of_
     host.list(vec![a("running"), entry("b", "running", 2)]);
     // The list of a reader and that of the follower both come before the Engine has stored the end.
     host.state.invalidate_one("a");
-    host.state.expect("a", Some(Expected::Ended));
+    host.state.expect("a", Expected::Ended);
     host.list(vec![a("running"), entry("b", "running", 2)]);
     assert_eq!(host.state.need(), Need::Some(["a".into()].into()));
     let asked = host.state.begin();
@@ -78,24 +78,24 @@ fn a_list_that_does_not_show_yet_what_an_event_told_leaves_the_container_out_of_
     host.take_some(asked, &["a"], vec![a("exited")]);
     assert!(host.state.is_current());
     // A later event takes the place of an earlier one.
-    host.state.expect("a", Some(Expected::Ended));
-    host.state.expect("a", None);
+    host.state.expect("a", Expected::Ended);
+    host.state.expect("a", Expected::Started);
     host.list(vec![a("running"), entry("b", "exited", 2)]);
     assert!(host.state.is_current());
     for (expected, other, told) in
         [(Expected::Paused, "running", "paused"), (Expected::Unpaused, "paused", "running")]
     {
-        host.state.expect("a", Some(expected));
+        host.state.expect("a", expected);
         host.list(vec![a(other)]);
         assert!(!host.state.is_current(), "{expected:?}");
         host.list(vec![a(told)]);
         assert!(host.state.is_current(), "{expected:?}");
     }
     // What is gone, and what stays otherwise for long, is not waited for.
-    host.state.expect("a", Some(Expected::Ended));
+    host.state.expect("a", Expected::Ended);
     host.list(vec![]);
     assert!(host.state.is_current());
-    host.state.expect("a", Some(Expected::Ended));
+    host.state.expect("a", Expected::Ended);
     host.list(vec![a("running")]);
     assert!(!host.state.is_current());
     let (asked, later) = (host.state.begin(), Moment { now: LATEST, ..moment() });
