@@ -119,14 +119,10 @@ impl LogDecoder {
         taken
     }
 
-    /// The entries of one line. The pieces of a long one have the same time, each at its beginning.
+    /// The entries of one line. A long line is in pieces, each with its time at its beginning.
     fn pieces(&mut self, line: &[u8], batch: &mut LogBatch) {
-        let Some((time, _)) = split_time(line) else {
-            return self.entry(OutputSource::Stdout, line, batch);
-        };
         let mut rest = line;
-        while let Some(next) = memchr::memmem::find(&rest[time.len()..], time) {
-            let (piece, after) = rest.split_at(time.len() + next);
+        while let Some((piece, after)) = split_piece(rest) {
             self.entry(OutputSource::Stdout, piece, batch);
             rest = after;
         }
@@ -152,6 +148,39 @@ impl LogDecoder {
 fn split_time(entry: &[u8]) -> Option<(&[u8], &[u8])> {
     let space = entry.iter().take(LONGEST_TIME).position(|byte| *byte == b' ')?;
     (space >= 20 && entry[0].is_ascii_digit()).then(|| entry.split_at(space + 1))
+}
+
+/// Splits a line without frames before the time of its second piece.
+///
+/// Docker gives all pieces of a line the same time, to the nanosecond. Podman gives each piece its own,
+/// in whole seconds. A text of the container that looks the same directly after the time is no piece:
+/// programs like to begin a line with the time, and no piece is empty.
+fn split_piece(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (time, content) = split_time(line)?;
+    let date = &time[..time.iter().position(|byte| *byte == b'T')? + 1];
+    let mut after = 1;
+    while let Some(found) = memchr::memmem::find(content.get(after..)?, date) {
+        let start = after + found;
+        if begins_piece(time, &content[start..]) {
+            return Some(line.split_at(time.len() + start));
+        }
+        after = start + date.len();
+    }
+    None
+}
+
+/// Whether this begins with the time of a piece that follows a piece with that time.
+fn begins_piece(time: &[u8], content: &[u8]) -> bool {
+    if content.starts_with(time) {
+        return true;
+    }
+    let parsed = |text: &[u8]| LogTime::parse(text.strip_suffix(b" ")?);
+    match (parsed(time), content.get(..time.len()).and_then(parsed)) {
+        (Some(first), Some(next)) if !time.contains(&b'.') => {
+            next.seconds == first.seconds + 1 && next.nanos == 0
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -212,6 +241,27 @@ mod tests {
             let (entries, _) = decoded(bytes.as_bytes(), size);
             let texts: Vec<&str> = entries.iter().map(|(_, _, text)| &**text).collect();
             assert_eq!(texts, ["one\r\n", &long, &format!("{rest}\r\n"), "$ "], "{size}");
+        }
+    }
+
+    #[test]
+    fn pieces_of_podman_have_times_in_seconds() {
+        let (first, second) = ("2026-01-01T00:00:59+01:00", "2026-01-01T00:01:00+01:00");
+        let (long, rest) = ("x".repeat(4_096), "y".repeat(9));
+        let bytes = format!("{first} {long}{first} {long}{second} {long}{second} {rest}\r\n");
+        let (entries, _) = decoded(bytes.as_bytes(), 1000);
+        let texts: Vec<&str> = entries.iter().map(|(_, _, text)| &**text).collect();
+        assert_eq!(texts, [&long, &long, &long, &*format!("{rest}\r\n")]);
+        let seconds: Vec<u64> = entries.iter().map(|(_, second, _)| *second).collect();
+        assert_eq!(seconds, [59, 59, 0, 0]);
+    }
+
+    #[test]
+    fn a_time_that_the_container_wrote_stays() {
+        let (time, later) = ("2026-01-01T00:00:01Z", "2026-01-01T00:00:09Z");
+        for text in [format!("{time} started\r\n"), format!("next run at {later} or so\r\n")] {
+            let (entries, _) = decoded(format!("{time} {text}").as_bytes(), 1000);
+            assert_eq!(entries, [(OutputSource::Stdout, 1, text)]);
         }
     }
 
