@@ -87,46 +87,34 @@ where
 
     /// Adds the next bytes.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), ListError> {
-        // Start of the item's part, or of `null`, in these bytes.
-        let mut begin = 0;
-        for (index, byte) in bytes.iter().copied().enumerate() {
+        let mut rest = bytes;
+        while let Some((&first, after)) = rest.split_first() {
             match self.place {
-                Place::Start if is_space(byte) => begin = index + 1,
-                Place::Start if byte == b'[' => {
-                    self.place = Place::First;
-                    begin = index + 1;
-                }
-                Place::Start => {
-                    self.place = Place::Null;
-                    begin = index;
-                }
-                Place::First if is_space(byte) => begin = index + 1,
-                Place::First if byte == b']' => self.place = Place::End,
-                Place::First => {
-                    self.place = Place::Item;
-                    begin = index;
-                    self.scan(byte);
-                }
-                Place::Item => {
-                    if self.depth == 0 && !self.string && matches!(byte, b',' | b']') {
-                        self.extend(&bytes[begin..index])?;
-                        self.item()?;
-                        begin = index + 1;
-                        if byte == b']' {
+                Place::Item => match self.end_of_item(rest) {
+                    Some(end) => {
+                        self.item(&rest[..end])?;
+                        if rest[end] == b']' {
                             self.place = Place::End;
                         }
-                    } else {
-                        self.scan(byte);
+                        rest = &rest[end + 1..];
                     }
-                }
-                Place::End if is_space(byte) => {}
-                Place::End => return Err(invalid("unexpected data after the list")),
+                    None => return self.extend(rest),
+                },
                 // Kept, and checked at the end.
-                Place::Null => {}
+                Place::Null => return self.extend(rest),
+                Place::Start | Place::First | Place::End if is_space(first) => rest = after,
+                Place::Start if first == b'[' => {
+                    self.place = Place::First;
+                    rest = after;
+                }
+                Place::Start => self.place = Place::Null,
+                Place::First if first == b']' => {
+                    self.place = Place::End;
+                    rest = after;
+                }
+                Place::First => self.place = Place::Item,
+                Place::End => return Err(invalid("unexpected data after the list")),
             }
-        }
-        if matches!(self.place, Place::Item | Place::Null) {
-            self.extend(&bytes[begin..])?;
         }
         Ok(())
     }
@@ -148,22 +136,33 @@ where
         self.memory + self.partial.capacity()
     }
 
-    /// Adds a byte of an item. Problems inside it are found when it is decoded.
-    fn scan(&mut self, byte: u8) {
-        if self.string {
-            match byte {
-                _ if self.escaped => self.escaped = false,
-                b'\\' => self.escaped = true,
-                b'"' => self.string = false,
-                _ => {}
+    /// Reads on in an item, up to the comma or bracket that ends it, if that is there. Problems inside the
+    /// item are found when it is decoded.
+    fn end_of_item(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        loop {
+            if self.escaped {
+                bytes.get(at)?;
+                self.escaped = false;
+                at += 1;
             }
-            return;
-        }
-        match byte {
-            b'"' => self.string = true,
-            b'{' | b'[' => self.depth += 1,
-            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
-            _ => {}
+            if self.string {
+                // Most bytes of a list are in strings.
+                at += memchr::memchr2(b'"', b'\\', &bytes[at..])?;
+                self.string = bytes[at] != b'"';
+                self.escaped = self.string;
+            } else {
+                let is_part = |byte: &u8| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']' | b',');
+                at += bytes[at..].iter().position(is_part)?;
+                match bytes[at] {
+                    b',' | b']' if self.depth == 0 => return Some(at),
+                    b'"' => self.string = true,
+                    b'{' | b'[' => self.depth += 1,
+                    b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+                    _ => {}
+                }
+            }
+            at += 1;
         }
     }
 
@@ -175,10 +174,23 @@ where
         Ok(())
     }
 
-    fn item(&mut self) -> Result<(), ListError> {
+    /// Decodes the item that ends with these bytes: in place, unless its start came before them.
+    fn item(&mut self, end: &[u8]) -> Result<(), ListError> {
+        if self.partial.is_empty() && end.len() <= LONGEST_ITEM {
+            return self.decode(end);
+        }
+        self.extend(end)?;
+        let mut whole = std::mem::take(&mut self.partial);
+        self.decode(&whole)?;
+        whole.clear();
+        self.partial = whole;
+        Ok(())
+    }
+
+    fn decode(&mut self, bytes: &[u8]) -> Result<(), ListError> {
         let place = self.items.len();
         let wrong = |problem: &dyn std::fmt::Display| invalid(format!("item {place}: {problem}"));
-        let json = std::str::from_utf8(&self.partial).map_err(|_| wrong(&"not UTF-8"))?;
+        let json = std::str::from_utf8(bytes).map_err(|_| wrong(&"not UTF-8"))?;
         let sent: W = serde_json::from_str(json).map_err(|error| wrong(&error))?;
         let mut item: T = sent.into();
         self.memory += item.memory();
@@ -188,7 +200,6 @@ where
             item.keep_json(json.to_owned());
         }
         self.items.push(item);
-        self.partial.clear();
         Ok(())
     }
 }
