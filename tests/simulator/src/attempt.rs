@@ -106,7 +106,7 @@ impl SimEngine {
     }
 
     fn versions(&self) -> (ApiVersion, ApiVersion) {
-        self.host().with(|model, _| (model.options().min_api_version, model.options().api_version))
+        self.host().versions()
     }
 
     /// A call that takes no time on the model.

@@ -1,13 +1,16 @@
 //! A model with a clock, a lock, and a power switch: shared by the in-process Engine and the HTTP
 //! front, and the place where a test reads the true state.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::model::{EngineOptions, Model, Registries, Time};
+use wharf_server::engine::ApiVersion;
+
+use crate::model::{EngineOptions, Model, Refusal, Registries, Time};
 
 /// The time of a simulation: that of tokio, so a paused clock drives it. Copies are one clock.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +22,7 @@ pub struct SimClock {
 /// One simulated host.
 #[derive(Debug)]
 pub struct SimHost {
-    model: Mutex<Model>,
+    modelled: Mutex<Modelled>,
     clock: SimClock,
     power: watch::Sender<Power>,
     changed: Notify,
@@ -32,6 +35,14 @@ pub struct Power {
     pub state: PowerState,
     /// Crashes so far: who began a call before the last one has lost the connection.
     pub crashes: u64,
+}
+
+/// The model, and what was read of it since it last changed: simulated rollouts inspect the same containers
+/// again and again, and would spend half of their time in writing JSON.
+#[derive(Debug)]
+struct Modelled {
+    model: Model,
+    inspections: HashMap<(String, ApiVersion, bool), String>,
 }
 
 /// What callers of an Engine meet.
@@ -88,7 +99,7 @@ impl SimHost {
         model.advance(clock.now());
         let power = Power { state: PowerState::Up, crashes: 0 };
         Arc::new(Self {
-            model: Mutex::new(model),
+            modelled: Mutex::new(Modelled { model, inspections: HashMap::new() }),
             clock,
             power: watch::Sender::new(power),
             changed: Notify::new(),
@@ -141,7 +152,7 @@ impl SimHost {
     /// The Engine comes back after a crash, and applies restart policies.
     pub fn boot(&self) {
         let now = self.clock.now();
-        self.lock().reboot(now);
+        self.lock().forget_inspections().reboot(now);
         self.set(PowerState::Up);
         self.changed.notify_waiters();
     }
@@ -194,13 +205,50 @@ impl SimHost {
 
     fn look<R>(&self, act: impl FnOnce(&mut Model, Time) -> R) -> R {
         let now = self.clock.now();
-        let mut model = self.lock();
+        let mut modelled = self.lock();
+        let model = modelled.forget_inspections();
         model.advance(now);
-        act(&mut model, now)
+        act(model, now)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Model> {
+    /// The versions of the API that the Engine speaks.
+    pub(crate) fn versions(&self) -> (ApiVersion, ApiVersion) {
+        let modelled = self.lock();
+        let options = modelled.model.options();
+        (options.min_api_version, options.api_version)
+    }
+
+    /// The inspection of a container, as text.
+    pub(crate) fn inspect(
+        &self,
+        version: ApiVersion,
+        name: &str,
+        size: bool,
+    ) -> Result<String, Refusal> {
+        let now = self.clock.now();
+        let mut modelled = self.lock();
+        if modelled.model.next_event().is_some_and(|at| at <= now) {
+            modelled.forget_inspections().advance(now);
+        }
+        let key = (name.to_owned(), version, size);
+        if let Some(known) = modelled.inspections.get(&key) {
+            return Ok(known.clone());
+        }
+        let text = modelled.model.inspect(version, name, size)?.to_string();
+        modelled.inspections.insert(key, text.clone());
+        Ok(text)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Modelled> {
         // A test that panicked while it looked has not broken the model.
-        self.model.lock().unwrap_or_else(PoisonError::into_inner)
+        self.modelled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Modelled {
+    /// The model, for what may change it.
+    fn forget_inspections(&mut self) -> &mut Model {
+        self.inspections.clear();
+        &mut self.model
     }
 }

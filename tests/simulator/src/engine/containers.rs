@@ -70,8 +70,11 @@ impl ContainerEngine for SimEngine {
         size: bool,
     ) -> Result<EngineDocument> {
         let name = container.as_str();
-        self.document(Operation::Inspect, name, |model, version| model.inspect(version, name, size))
-            .await
+        self.call(Operation::Inspect, name, async |version| {
+            let json = self.host().inspect(version, name, size)?;
+            Ok(EngineDocument { json, api_version: version })
+        })
+        .await
     }
 
     async fn inspect_container_as_of(

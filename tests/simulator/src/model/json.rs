@@ -63,12 +63,16 @@ impl Model {
             "ProcessLabel": "",
             "AppArmorProfile": "",
             "ExecIDs": null,
-            "HostConfig": without_empty(&container.host_config, &HOST_OMITTED_WHEN_EMPTY),
+            "HostConfig": null,
             "GraphDriver": {"Data": null, "Name": "overlay2"},
             "Mounts": container.mounts.iter().map(|mount| mount.json(true)).collect::<Vec<_>>(),
-            "Config": without_empty(&container.config, &OMITTED_WHEN_EMPTY),
-            "NetworkSettings": self.network_settings(version, container),
+            "Config": null,
+            "NetworkSettings": null,
         });
+        // In the macro, they would be copied once more.
+        json["HostConfig"] = without_empty(&container.host_config, &HOST_OMITTED_WHEN_EMPTY);
+        json["Config"] = without_empty(&container.config, &OMITTED_WHEN_EMPTY);
+        json["NetworkSettings"] = self.network_settings(version, container);
         if size {
             json["SizeRw"] = json!(0);
             json["SizeRootFs"] = json!(self.image_size(container));
