@@ -132,7 +132,7 @@ impl Server {
         let edge = Arc::new(Edge::new(
             inventory.clone(),
             Arc::clone(&pool),
-            view,
+            view.clone(),
             store.clone(),
             uploads.clone(),
             config.max_parallel,
@@ -204,6 +204,7 @@ impl Server {
             let metrics = Metrics::new(Sources {
                 inventory,
                 pool,
+                view,
                 traffic,
                 store,
                 rollouts: watch,

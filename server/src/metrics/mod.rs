@@ -32,6 +32,7 @@ use crate::domain::Validity;
 use crate::engine::http::Traffic;
 use crate::fleet::inventory::Inventory;
 use crate::fleet::pool::EnginePool;
+use crate::fleet::view::View;
 use crate::listener::Connections;
 use crate::store::Store;
 use calls::Calls;
@@ -44,6 +45,8 @@ pub struct Sources {
     pub inventory: Inventory,
     /// What is known of their Engines.
     pub pool: Arc<EnginePool>,
+    /// What is known of their containers.
+    pub view: View,
     /// All calls to Engines.
     pub traffic: Traffic,
     /// The store.
@@ -76,10 +79,10 @@ impl Metrics {
     #[must_use]
     pub fn new(sources: Sources) -> Self {
         let mut registry = Registry::default();
-        let Sources { inventory, pool, traffic, store, rollouts, listeners, certificate, calls } =
-            sources;
+        let Sources { inventory, pool, view, traffic, store, rollouts, .. } = sources;
+        let Sources { listeners, certificate, calls, .. } = sources;
         calls.register(&mut registry);
-        registry.register_collector(Box::new(fleet::Hosts { inventory, pool }));
+        registry.register_collector(Box::new(fleet::Hosts { inventory, pool, view }));
         registry.register_collector(Box::new(engines::Engines(traffic)));
         registry.register_collector(Box::new(rollouts));
         registry.register_collector(Box::new(own::Own { store, listeners, certificate }));

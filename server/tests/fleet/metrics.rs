@@ -1,7 +1,7 @@
 //! The content of `/metrics` after calls on simulated hosts, and the requests that are refused.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -118,6 +118,16 @@ impl Watched {
         targets: Option<v1::HostSelector>,
     ) -> Answer<v1::list_containers_response::Event> {
         Answer::of(self.containers().list_containers(list(targets))).await
+    }
+
+    /// Lists from the view, which is kept up to date from then on.
+    async fn follow(
+        &self,
+        targets: Option<v1::HostSelector>,
+    ) -> Answer<v1::list_containers_response::Event> {
+        let consistency = v1::Consistency::View.into();
+        let request = v1::ListContainersRequest { consistency, ..list(targets) };
+        Answer::of(self.containers().list_containers(request)).await
     }
 }
 
@@ -320,6 +330,38 @@ async fn a_host_that_goes_away_and_comes_back_is_down_and_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn views_and_unreachable_hosts_are_shown() {
+    let watched = Watched::new(2).await;
+    let first = name(0);
+    let host = [("host", first.as_str())];
+    let value = |scrape: &Scrape, name: &str| scrape.value(name, &host);
+    let scrape = watched.scrape().await;
+    assert_eq!(value(&scrape, "wharf_host_unreachable"), Some(0.0));
+    assert_eq!(value(&scrape, "wharf_host_view_live"), None, "nobody wanted its view");
+    watched.follow(at(&[0])).await.all_succeeded();
+    let live =
+        |live: f64| move |scrape: &Scrape| value(scrape, "wharf_host_view_live") == Some(live);
+    let scrape = watched.until("the view is live", live(1.0)).await;
+    let heard = value(&scrape, "wharf_host_view_heard_timestamp_seconds").unwrap();
+    let age =
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64() - heard;
+    assert!((0.0..DEADLINE.as_secs_f64()).contains(&age), "{age}");
+    let other = name(1);
+    assert_eq!(scrape.value("wharf_host_view_live", &[("host", &other)]), None, "not followed");
+
+    watched.fleet.host(0).host().set_unreachable(true);
+    watched.until("the view is not live", live(0.0)).await;
+    watched.list(at(&[0])).await;
+    let unreachable =
+        |is: f64| move |scrape: &Scrape| value(scrape, "wharf_host_unreachable") == Some(is);
+    watched.until("the host is unreachable", unreachable(1.0)).await;
+    watched.fleet.host(0).host().set_unreachable(false);
+    watched.until("the host is reachable", unreachable(0.0)).await;
+    watched.until("the view is live again", live(1.0)).await;
+    watched.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_series_of_a_host_end_with_it() {
     let watched = Watched::new(1).await;
     let address = watched.fleet.host(0).address();
@@ -468,6 +510,7 @@ pub async fn complete() -> Watched {
     })
     .await;
     watched.list(all()).await;
+    watched.follow(at(&[0])).await;
     watched
 }
 
@@ -493,7 +536,7 @@ async fn a_host_costs_no_more_than_the_document_says() {
     for host in [name(0), "secured".to_owned()] {
         let of_host = scrape.samples.iter().filter(|it| it.labels.get("host") == Some(&host));
         let count = of_host.count();
-        assert!((10..=15).contains(&count), "{host} has {count} series");
+        assert!((10..=18).contains(&count), "{host} has {count} series");
     }
     watched.server.stop().await;
 }
