@@ -115,7 +115,8 @@ async fn on_the_screen(stage: &Stage, simulation: &SimServer) -> anyhow::Result<
         .filter_map(|(name, value)| Some(format!("{}={}", name.to_str()?, value?.to_str()?)))
         .collect();
     line.extend(environment.iter().map(String::as_str));
-    line.push("NO_COLOR=1");
+    // tmux does not always learn how what it runs ended.
+    line.extend(["NO_COLOR=1", "sh", "-c", "\"$@\"; echo ended with $?", "sh"]);
     line.push(wharf.get_program().to_str().context("a path")?);
     for argument in wharf.get_args() {
         line.push(argument.to_str().context("text")?);
@@ -172,13 +173,7 @@ async fn on_the_screen(stage: &Stage, simulation: &SimServer) -> anyhow::Result<
     terminal.until("it is gone", |it| it.contains("Containers (0 of")).await?;
 
     terminal.press(&["q"])?;
-    eventually("the end", async || {
-        let ended =
-            terminal.tmux(&["display-message", "-p", "#{pane_dead} #{pane_dead_status}"])?;
-        ensure!(ended.trim() == "1 0", "{ended}");
-        Ok(())
-    })
-    .await?;
-    ensure!(!terminal.screen()?.contains("Hosts (51)"), "the screen before is there again");
+    let screen = terminal.until("the end", |it| it.contains("ended with 0")).await?;
+    ensure!(!screen.contains("Hosts (51)"), "the screen before is there again");
     Ok(())
 }
