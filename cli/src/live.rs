@@ -1,11 +1,15 @@
 //! Lines of a terminal that are redrawn in place, below what is printed meanwhile.
 
 use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// Lines of the terminal that stay free for earlier output.
 const SPARE_LINES: u16 = 2;
+
+/// How soon the last change is seen.
+const REDRAW: Duration = Duration::from_millis(250);
 
 /// Some lines at the end of the output.
 #[derive(Default)]
@@ -25,11 +29,27 @@ impl LiveLines {
         rows.saturating_sub(SPARE_LINES).into()
     }
 
+    /// Cuts a table to what fits the terminal. The last line then says how many are missing, and how to
+    /// see them.
+    pub fn fit(texts: &mut Vec<String>, advice: &str) {
+        let height = Self::height();
+        if texts.len() > height {
+            let more = texts.len() - height + 1;
+            texts.truncate(height.saturating_sub(1));
+            texts.push(format!("and {more} more; {advice}"));
+        }
+    }
+
     /// Replaces the lines.
     pub fn draw(&mut self, bars: &MultiProgress, texts: Vec<String>) {
         while self.lines.len() < texts.len() {
-            let bar = ProgressBar::new_spinner().with_style(style());
-            self.lines.push(bars.add(bar));
+            let bar = bars.add(ProgressBar::new_spinner().with_style(style()));
+            // Drawing is limited to some times a second, and what comes sooner is only kept: without
+            // another draw, the last change would not be seen.
+            if self.lines.is_empty() {
+                bar.enable_steady_tick(REDRAW);
+            }
+            self.lines.push(bar);
         }
         for bar in self.lines.drain(texts.len()..) {
             remove(bars, &bar);

@@ -13,8 +13,10 @@ mod script;
 mod signals;
 mod stats;
 mod terminal;
+mod tmux;
 mod transfers;
 mod used;
+mod watch;
 mod writes;
 
 use std::ffi::OsStr;

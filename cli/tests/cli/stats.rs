@@ -1,8 +1,5 @@
 //! `wharf stats`, and the full screen of `wharf top --fleet` in a real terminal, which is tmux.
 
-use std::process::Command;
-use std::time::{Duration, Instant};
-
 use tonic::Code;
 use wharf::v1::stream_stats_response::Event;
 use wharf::v1::{
@@ -11,7 +8,8 @@ use wharf::v1::{
 };
 
 use crate::script::{Reply, Server};
-use crate::{command, run, run_alone};
+use crate::tmux::Terminal;
+use crate::{run, run_alone};
 
 fn frame(names: &[&str], continues: bool) -> Event {
     let usage = ResourceUsage {
@@ -112,65 +110,6 @@ fn what_cannot_be_is_refused_before_the_server_is_asked() {
     }
 }
 
-/// A terminal in which `wharf top --fleet` runs.
-struct Terminal {
-    socket: String,
-}
-
-impl Terminal {
-    fn start(server: &Server, size: [&str; 2]) -> Self {
-        let socket = server.home().join("tmux.sock");
-        let terminal = Self { socket: socket.to_str().unwrap().to_owned() };
-        let wharf = command(server.home(), &["top", "--fleet"]);
-        let variables = [
-            format!("HOME={}", server.home().display()),
-            format!("WHARF_SERVER={}", server.address()),
-        ];
-        let mut line = vec!["new-session", "-d", "-x", size[0], "-y", size[1], "env", "-i"];
-        line.extend(["TERM=screen", "NO_COLOR=1"]);
-        line.extend(variables.iter().map(String::as_str));
-        // tmux does not always learn how what it runs ended.
-        line.extend(["sh", "-c", "\"$@\"; echo ended with $?", "sh"]);
-        line.push(wharf.get_program().to_str().unwrap());
-        line.extend(wharf.get_args().map(|argument| argument.to_str().unwrap()));
-        // In one call, so that what ends at once is seen, too.
-        line.extend([";", "set-option", "remain-on-exit", "on"]);
-        terminal.tmux(&line);
-        terminal
-    }
-
-    fn tmux(&self, arguments: &[&str]) -> String {
-        let mut tmux = Command::new("tmux");
-        let output = tmux.args(["-S", &self.socket, "-f", "/dev/null"]).args(arguments).output();
-        let output = output.expect("tmux is missing; as root, run `apt-get install tmux`");
-        assert!(output.status.success(), "tmux {arguments:?}: {output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn press(&self, keys: &[&str]) {
-        self.tmux(&[&["send-keys"], keys].concat());
-    }
-
-    /// Waits for a screen that is so.
-    fn until(&self, what: &str, so: impl Fn(&str) -> bool) -> String {
-        let begun = Instant::now();
-        loop {
-            let screen = self.tmux(&["capture-pane", "-p"]);
-            if so(&screen) {
-                return screen;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(60), "{what}:\n{screen}");
-        }
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let mut tmux = Command::new("tmux");
-        let _ = tmux.args(["-S", &self.socket, "kill-server"]).output();
-    }
-}
-
 #[test]
 fn fifty_hosts_on_a_terminal_of_eighty_columns() {
     let hosts: Vec<String> = (0..50).map(|number| format!("host-{number:02}")).collect();
@@ -181,7 +120,7 @@ fn fifty_hosts_on_a_terminal_of_eighty_columns() {
     }
     let rollouts = Reply::unary(&ListRolloutsResponse::default());
     let server = Server::start([("StreamStats", reply.hang()), ("ListRollouts", rollouts)]);
-    let terminal = Terminal::start(&server, ["80", "24"]);
+    let terminal = Terminal::start(&server, ["80", "24"], &["top", "--fleet"]);
     let screen = terminal.until("all hosts", |it| it.contains("50 hosts, 150 containers"));
     assert!(screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
     assert!(screen.contains("Containers (150) by CPU") && screen.contains("q quit"), "{screen}");

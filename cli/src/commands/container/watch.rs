@@ -229,12 +229,7 @@ impl<'a> Screen<'a> {
             [Column::new("HOST")].iter().chain(Container::COLUMNS).copied().collect();
         let wide = self.printer.format == Format::Wide;
         let mut texts = table::render(&columns, &rows, wide, width());
-        let height = LiveLines::height();
-        if texts.len() > height {
-            let more = texts.len() - height + 1;
-            texts.truncate(height.saturating_sub(1));
-            texts.push(format!("and {more} more; to see them, choose hosts or use -f"));
-        }
+        LiveLines::fit(&mut texts, "to see them, choose hosts or use -f");
         lines.draw(&self.printer.bars, texts);
     }
 }

@@ -124,7 +124,7 @@ impl Screen<'_> {
         };
         let rows: Vec<Vec<String>> = self.hosts.values().map(row).collect();
         let mut texts = table::render(COLUMNS, &rows, true, width());
-        texts.truncate(LiveLines::height());
+        LiveLines::fit(&mut texts, "to see them, choose hosts with -l");
         lines.draw(&self.printer.bars, texts);
     }
 }
