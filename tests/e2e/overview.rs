@@ -116,7 +116,7 @@ async fn on_the_screen(stage: &Stage, simulation: &SimServer) -> anyhow::Result<
         .collect();
     line.extend(environment.iter().map(String::as_str));
     // tmux does not always learn how what it runs ended.
-    line.extend(["NO_COLOR=1", "sh", "-c", "\"$@\"; echo ended with $?", "sh"]);
+    line.extend(["NO_COLOR=1", "sh", "-c", "trap : INT; \"$@\"; echo ended with $?", "sh"]);
     line.push(wharf.get_program().to_str().context("a path")?);
     for argument in wharf.get_args() {
         line.push(argument.to_str().context("text")?);
