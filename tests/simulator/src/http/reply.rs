@@ -19,6 +19,8 @@ pub(super) enum Reply {
     Status(u16),
     /// Status and JSON.
     Json(u16, Value),
+    /// JSON that was the answer before.
+    Kept(Bytes),
     /// Status and text.
     Text(u16, String),
     /// Output of a process in frames.
