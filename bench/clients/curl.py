@@ -49,7 +49,8 @@ def once(asked, work, number):
             command += ["--cert", tls_file(asked.tls, "cert.pem"), "--key", tls_file(asked.tls, "key.pem")]
         # A process is cold each time.
         round = Round(NAME, work, "cold", len(asked.addresses))
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        # Even with -s, some versions show their progress.
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         for line in process.stdout:
             if line.strip() == "200":
                 round.answered()

@@ -41,7 +41,7 @@ def main():
 def once(asked, environment, work):
     # A process is cold each time.
     round = Round(NAME, work, "cold", len(asked.addresses))
-    script = COMMANDS[work].replace("docker ", 'timeout "$LIMIT" docker ')
+    script = COMMANDS[work].replace("docker ", 'timeout -k 1 "$LIMIT" docker ')
     command = ["xargs", "-P", str(asked.parallel), "-n", "1"]
     command += ["sh", "-c", f'export DOCKER_HOST="$1"; ({script}) >/dev/null && echo 1 || echo 0', "sh"]
     with open(asked.hosts_file) as hosts, tempfile.TemporaryFile("w+") as errors:

@@ -96,6 +96,15 @@ pub(super) async fn serve(
             }
             plain(&control, status, JSON, bytes, fault, in_flight).await
         }
+        Reply::Later(value) if fault.is_none() => {
+            let mut response = whole(200, JSON, Bytes::new());
+            *response.body_mut() = stream::later(value, in_flight);
+            response
+        }
+        Reply::Later(value) => {
+            let bytes = Bytes::from(json_bytes(&value.await));
+            plain(&control, 200, JSON, bytes, fault, in_flight).await
+        }
         Reply::Kept(bytes) => plain(&control, 200, JSON, bytes, fault, in_flight).await,
         Reply::Text(status, text) => {
             plain(&control, status, TEXT, Bytes::from(text), fault, in_flight).await
