@@ -109,7 +109,7 @@ pub async fn soak(arguments: &Arguments) -> anyhow::Result<()> {
     while let Some(ended) = callers.join_next().await {
         let (times, failed) = ended?;
         lists.extend(times);
-        errors.extend(failed.map(|error| format!("list: {error:#}")));
+        errors.extend(failed.iter().map(|error| format!("list: {error:#}")));
     }
     // Those that still watch have seen no error.
     while let Some(ended) = watchers.try_join_next() {
@@ -149,28 +149,28 @@ async fn wait_until_followed(channel: Channel) -> anyhow::Result<()> {
     }
 }
 
-/// Lists until it is over; returns how long each list took, and why it stopped before.
+/// Lists until it is over; returns how long each list took, and why others failed.
 async fn call(
     channel: Channel,
     wait: Duration,
     pause: Duration,
     tally: Arc<Tally>,
-) -> (Vec<Duration>, Option<anyhow::Error>) {
-    let mut times = Vec::new();
+) -> (Vec<Duration>, Vec<anyhow::Error>) {
+    let (mut times, mut errors) = (Vec::new(), Vec::new());
     sleep(wait).await;
     while !tally.over.load(Ordering::Relaxed) {
         let begun = Instant::now();
-        if let Err(error) = raw::list_from_views(channel.clone()).await {
-            return (times, Some(error));
+        match raw::list_from_views(channel.clone()).await {
+            Ok(()) => times.push(begun.elapsed()),
+            Err(error) => errors.push(error),
         }
-        times.push(begun.elapsed());
         // In pieces, so that the end is soon.
         let again = Instant::now() + pause;
         while Instant::now() < again && !tally.over.load(Ordering::Relaxed) {
             sleep(pause.min(Duration::from_millis(200))).await;
         }
     }
-    (times, None)
+    (times, errors)
 }
 
 /// Watches until it is over; an end before that is an error.
