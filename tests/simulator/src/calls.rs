@@ -8,6 +8,13 @@ use wharf_server::engine::{Change, WaitCondition};
 use crate::host::SimHost;
 use crate::model::{Model, Refusal};
 
+/// A wait that has begun.
+pub(crate) struct Wait {
+    id: String,
+    exits: u64,
+    running: bool,
+}
+
 impl SimHost {
     /// `stop`: answers when the process is gone.
     pub(crate) async fn stop(&self, name: &str, timeout: Option<i64>) -> Result<Change, Refusal> {
@@ -41,11 +48,22 @@ impl SimHost {
         name: &str,
         condition: WaitCondition,
     ) -> Result<Value, Refusal> {
-        let (id, exits, running) = self.with(|model, _| {
+        let wait = self.begin_wait(name)?;
+        Ok(self.end_wait(wait, condition).await)
+    }
+
+    /// The first half of `wait`: what it waits for is about a container as it is now.
+    pub(crate) fn begin_wait(&self, name: &str) -> Result<Wait, Refusal> {
+        self.with(|model, _| {
             let container = model.found(name)?;
             let running = container.state.status.counts_as_running();
-            Ok::<_, Refusal>((container.id.clone(), container.exits, running))
-        })?;
+            Ok(Wait { id: container.id.clone(), exits: container.exits, running })
+        })
+    }
+
+    /// The second half: what the Engine sends at the end.
+    pub(crate) async fn end_wait(&self, wait: Wait, condition: WaitCondition) -> Value {
+        let Wait { id, exits, running } = wait;
         let mut code = 0;
         let code = self
             .until(|model, _| {
@@ -62,7 +80,7 @@ impl SimHost {
                 met.then_some(code)
             })
             .await;
-        Ok(json!({"Error": null, "StatusCode": code}))
+        json!({"Error": null, "StatusCode": code})
     }
 
     /// `remove`: answers when the container is gone.

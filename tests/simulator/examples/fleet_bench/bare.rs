@@ -1,95 +1,99 @@
-//! The minimal cost of such a list: one reqwest client, one request per host, and parsing of the
-//! fields that `wharfd` reads.
+//! The least that such work can cost: one reqwest client, the requests of each host one after the other,
+//! and for lists the fields that `wharfd` reads.
 
-use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::ensure;
-use futures_util::{StreamExt, TryStreamExt, stream};
-use reqwest::Client;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use futures_util::{StreamExt, stream};
+use reqwest::{Certificate, Client, Identity};
 use tokio::time::Instant;
 
-use super::{AT_ONCE, Measured, Round, median, roles};
+use super::Measure;
+use super::bare_calls::{Host, containers};
+use super::record::{Meter, Phase, Round, Work};
 
-/// The fields of wharfd's typed view. It is built from these; nothing is built here.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-#[expect(dead_code, reason = "reading them is what is measured")]
-struct Item {
-    id: String,
-    names: Vec<String>,
-    image: String,
-    #[serde(rename = "ImageID")]
-    image_id: String,
-    command: String,
-    created: i64,
-    state: String,
-    status: String,
-    ports: Option<Vec<Port>>,
-    labels: Option<BTreeMap<String, String>>,
-    network_settings: Option<NetworkSettings>,
-    size_rw: Option<i64>,
-    size_root_fs: Option<i64>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-#[expect(dead_code, reason = "reading them is what is measured")]
-struct Port {
-    private_port: i64,
-    public_port: Option<i64>,
-    r#type: String,
-    #[serde(rename = "IP")]
-    ip: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-#[expect(dead_code, reason = "reading them is what is measured")]
-struct NetworkSettings {
-    networks: Option<BTreeMap<String, IgnoredAny>>,
-}
-
-pub async fn measure(
-    addresses: &[String],
-    containers: usize,
-    rounds: usize,
-) -> anyhow::Result<Measured> {
-    let client =
-        Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
-    let cold = round(&client, addresses, containers).await?;
-    let mut warm = Vec::with_capacity(rounds);
-    for _ in 0..rounds {
-        warm.push(round(&client, addresses, containers).await?);
-    }
-    Ok(Measured { cold, warm: median(&warm) })
-}
-
-async fn round(client: &Client, addresses: &[String], containers: usize) -> anyhow::Result<Round> {
-    let (begun, cpu) = (Instant::now(), roles::cpu("self")?);
-    let mut first = Duration::ZERO;
-    // Tasks, as in the server, so that both use all processors.
-    let mut lists = stream::iter(addresses)
-        .map(|address| {
-            let authority = address.trim_start_matches("tcp://");
-            let url = format!("http://{authority}/v1.41/containers/json?all=true");
-            let client = client.clone();
-            async move { tokio::spawn(async move { list(&client, &url).await }).await? }
-        })
-        .buffer_unordered(AT_ONCE);
-    while let Some(found) = lists.try_next().await? {
-        ensure!(found == containers, "{found} containers of {containers}");
-        if first.is_zero() {
-            first = begun.elapsed();
+pub async fn measure(measure: &Measure) -> anyhow::Result<()> {
+    let addresses = measure.addresses()?;
+    for &work in &measure.work {
+        // A new client each time, so that the first round opens the connections.
+        let meter = Meter::start("reqwest", "self")?;
+        let begun = Instant::now();
+        let client = client(measure)?;
+        let first = round(&client, measure, &addresses, work, 0, begun).await?;
+        meter.print(work, Phase::Cold, &first)?;
+        for number in 1..=measure.rounds {
+            let meter = Meter::start("reqwest", "self")?;
+            let again = round(&client, measure, &addresses, work, number, Instant::now()).await?;
+            meter.print(work, Phase::Warm, &again)?;
         }
     }
-    Ok(Round { wall: begun.elapsed(), cpu: roles::cpu("self")? - cpu, first })
+    Ok(())
 }
 
-async fn list(client: &Client, url: &str) -> anyhow::Result<usize> {
-    let body = client.get(url).send().await?.error_for_status()?.bytes().await?;
-    let items: Vec<Item> = serde_json::from_slice(&body)?;
-    Ok(items.len())
+async fn round(
+    client: &Client,
+    measure: &Measure,
+    addresses: &[String],
+    work: Work,
+    number: usize,
+    begun: Instant,
+) -> anyhow::Result<Round> {
+    let mut round = Round { asked: addresses.len(), ..Round::default() };
+    let limit = Duration::from_secs(measure.timeout);
+    let scheme = if measure.tls.is_some() { "https" } else { "http" };
+    // Tasks, as in the server, so that both use all processors.
+    let mut answers = stream::iter(addresses)
+        .map(|address| {
+            let authority = address.trim_start_matches("tcp://");
+            let host = Host::new(client.clone(), format!("{scheme}://{authority}/v1.41"));
+            async move {
+                let answer = tokio::spawn(async move { call(&host, work, number).await });
+                tokio::time::timeout(limit, answer).await
+            }
+        })
+        .buffer_unordered(measure.parallel);
+    while let Some(answer) = answers.next().await {
+        let now = begun.elapsed();
+        match answer {
+            Ok(answer) => {
+                answer??;
+                if round.ok == 0 {
+                    round.first = now;
+                }
+                round.ok += 1;
+                round.healthy = now;
+            }
+            Err(_late) => round.failed += 1,
+        }
+    }
+    round.wall = begun.elapsed();
+    Ok(round)
+}
+
+async fn call(host: &Host, work: Work, number: usize) -> anyhow::Result<()> {
+    match work {
+        Work::List | Work::ListView => containers(host, false).await,
+        Work::ListJson => containers(host, true).await,
+        Work::Inspect => host.inspect("web").await,
+        Work::Pull => host.pull(tag(number)).await,
+        Work::Exec => host.exec("web", &["true"]).await,
+        Work::Logs => host.logs("web").await,
+        Work::Upgrade => host.upgrade("web", tag(number)).await,
+    }
+}
+
+/// The version of a round; the next one has the other.
+pub fn tag(number: usize) -> &'static str {
+    if number.is_multiple_of(2) { "v2" } else { "v1" }
+}
+
+fn client(measure: &Measure) -> anyhow::Result<Client> {
+    let builder = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    let Some(directory) = &measure.tls else {
+        return Ok(builder.tls_certs_only([]).build()?);
+    };
+    let read = |name: &str| std::fs::read(Path::new(directory).join(name));
+    let authority = Certificate::from_pem(&read("ca.pem")?)?;
+    let identity = Identity::from_pem(&[read("cert.pem")?, read("key.pem")?].concat())?;
+    Ok(builder.tls_certs_only([authority]).identity(identity).build()?)
 }

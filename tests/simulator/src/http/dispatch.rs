@@ -153,7 +153,12 @@ pub(super) async fn dispatch(
                 "removed" if version.minor >= 30 => WaitCondition::Removed,
                 _ => WaitCondition::NotRunning,
             };
-            host.wait(name, condition).await.map(ok)
+            if version.minor < 30 {
+                return host.wait(name, condition).await.map(ok);
+            }
+            // The head of the answer comes at once: it says that the Engine waits.
+            let (wait, host) = (host.begin_wait(name)?, Arc::clone(host));
+            Ok(Reply::Later(Box::pin(async move { host.end_wait(wait, condition).await })))
         }
         Operation::Top => {
             let ps_args = routed.text("ps_args");

@@ -12,6 +12,7 @@
 mod counters;
 mod dispatch;
 mod fault;
+mod memory;
 mod reply;
 mod resources;
 mod route;
@@ -22,4 +23,5 @@ mod wire;
 
 pub use counters::{Counters, Snapshot};
 pub use fault::HttpFault;
+pub use memory::Memory;
 pub use server::{HttpHost, SimServer};

@@ -1,5 +1,7 @@
 //! Answers before they are HTTP.
 
+use std::pin::Pin;
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -19,6 +21,10 @@ pub(super) enum Reply {
     Status(u16),
     /// Status and JSON.
     Json(u16, Value),
+    /// Status 200 now, and JSON when it is there.
+    Later(Pin<Box<dyn Future<Output = Value> + Send>>),
+    /// JSON that was the answer before.
+    Kept(Bytes),
     /// Status and text.
     Text(u16, String),
     /// Output of a process in frames.

@@ -1,6 +1,7 @@
 //! Listeners and connections of simulated hosts.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -12,9 +13,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 use super::counters::Counters;
 use super::fault::HttpFault;
+use super::memory::Memory;
 use super::service::serve;
 use super::wire::{Control, Stream, Wire};
 use crate::host::{PowerState, SimHost};
@@ -29,11 +33,13 @@ pub struct SimServer {
 }
 
 /// A simulated host that is served over HTTP.
-#[derive(Debug)]
 pub struct HttpHost {
     host: Arc<SimHost>,
     address: Address,
+    tls: Option<TlsAcceptor>,
     latency: Mutex<Duration>,
+    /// Whether answers are kept and given again.
+    pub memory: Memory,
     /// Faults by call.
     pub faults: Rules<HttpFault>,
     /// What came in.
@@ -54,7 +60,7 @@ impl SimServer {
         let mut listeners = JoinSet::new();
         for (place, host) in hosts.into_iter().enumerate() {
             let listener = TcpListener::bind((loopback(place), 0)).await?;
-            let host = HttpHost::new(host, Address::Tcp(listener.local_addr()?));
+            let host = HttpHost::new(host, Address::Tcp(listener.local_addr()?), None);
             listeners.spawn(listen_alone(host.clone(), listener));
             served.push(host);
         }
@@ -64,13 +70,25 @@ impl SimServer {
     /// Serves all hosts with one listener at a port (0: the kernel chooses); the local address
     /// of a connection tells whose it is. A host that is down resets connections.
     pub async fn listen_shared(hosts: Vec<Arc<SimHost>>, port: u16) -> io::Result<Self> {
+        Self::listen_shared_with(hosts, port, |_| None).await
+    }
+
+    /// The same, with TLS where there is a configuration for the address of a host.
+    pub async fn listen_shared_with(
+        hosts: Vec<Arc<SimHost>>,
+        port: u16,
+        tls: impl Fn(IpAddr) -> Option<Arc<ServerConfig>>,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
         let port = listener.local_addr()?.port();
         let address = |place| SocketAddr::new(IpAddr::V4(loopback(place)), port);
         let served: Vec<Arc<HttpHost>> = hosts
             .into_iter()
             .enumerate()
-            .map(|(place, host)| HttpHost::new(host, Address::Tcp(address(place))))
+            .map(|(place, host)| {
+                let address = address(place);
+                HttpHost::new(host, Address::Tcp(address), tls(address.ip()))
+            })
             .collect();
         let mut listeners = JoinSet::new();
         listeners.spawn(listen_for_all(served.clone(), listener));
@@ -80,7 +98,7 @@ impl SimServer {
     /// Serves one host at a unix socket.
     pub async fn listen_unix(host: Arc<SimHost>, path: &Path) -> io::Result<Self> {
         let listener = UnixListener::bind(path)?;
-        let host = HttpHost::new(host, Address::Unix(path.to_owned()));
+        let host = HttpHost::new(host, Address::Unix(path.to_owned()), None);
         let mut listeners = JoinSet::new();
         listeners.spawn(listen_unix(host.clone(), listener));
         Ok(Self { hosts: vec![host], _listeners: listeners })
@@ -93,10 +111,12 @@ impl SimServer {
 }
 
 impl HttpHost {
-    fn new(host: Arc<SimHost>, address: Address) -> Arc<Self> {
+    fn new(host: Arc<SimHost>, address: Address, tls: Option<Arc<ServerConfig>>) -> Arc<Self> {
         Arc::new(Self {
             host,
             address,
+            tls: tls.map(TlsAcceptor::from),
+            memory: Memory::default(),
             latency: Mutex::default(),
             faults: Rules::default(),
             counters: Counters::default(),
@@ -127,6 +147,12 @@ impl HttpHost {
 
     fn is_down(&self) -> bool {
         self.host.power().state == PowerState::Down
+    }
+}
+
+impl fmt::Debug for HttpHost {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("HttpHost").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -215,6 +241,14 @@ async fn connection(host: Arc<HttpHost>, stream: Stream) {
         // Small answers must not wait for the acknowledgement of the ones before.
         let _ = stream.set_nodelay(true);
     }
+    let stream = match (&host.tls, stream) {
+        (Some(tls), Stream::Tcp(stream)) => match tls.accept(stream).await {
+            Ok(stream) => Stream::Tls(Box::new(stream)),
+            // Why is the client's to tell.
+            Err(_) => return,
+        },
+        (_, stream) => stream,
+    };
     let control = Control::default();
     let wire = Wire::new(stream, control.clone());
     let service = {

@@ -66,14 +66,21 @@ pub(super) async fn serve(
         Ok(response) => return Ok(response),
         Err(late) => late,
     };
+    let asked = head.uri.path_and_query().map_or("", |asked| asked.as_str());
+    let kept = host.memory.find(&head.method, asked).filter(|_| fault.is_none());
     let options = host.host().with(|model, _| model.options().clone());
     let method = head.method.clone();
-    let reply = match check(&options, &method, &routed) {
-        Ok((version, operation)) => dispatch(host.host(), version, operation, &routed, &extras)
-            .await
-            .unwrap_or_else(Reply::from),
-        Err(reply) => reply,
+    let reply = match (kept, check(&options, &method, &routed)) {
+        (Some(bytes), _) => Reply::Kept(bytes),
+        (None, Ok((version, operation))) => {
+            dispatch(host.host(), version, operation, &routed, &extras)
+                .await
+                .unwrap_or_else(Reply::from)
+        }
+        (None, Err(reply)) => reply,
     };
+    // Again: what another request read before the effect may have been kept since.
+    host.memory.forget_after(&method);
     let mut response = match reply {
         Reply::Pull(plans) => transfer(&host, Work::Pull(plans), fault, in_flight),
         Reply::Push(plan) => transfer(&host, Work::Push(*plan), fault, in_flight),
@@ -84,8 +91,21 @@ pub(super) async fn serve(
         Reply::Build(plan) => transfer(&host, Work::Build(*plan), fault, in_flight),
         Reply::Json(status, value) => {
             let bytes = Bytes::from(json_bytes(&value));
+            if status == 200 && fault.is_none() {
+                host.memory.store(routed.operation, asked, &bytes);
+            }
             plain(&control, status, JSON, bytes, fault, in_flight).await
         }
+        Reply::Later(value) if fault.is_none() => {
+            let mut response = whole(200, JSON, Bytes::new());
+            *response.body_mut() = stream::later(value, in_flight);
+            response
+        }
+        Reply::Later(value) => {
+            let bytes = Bytes::from(json_bytes(&value.await));
+            plain(&control, 200, JSON, bytes, fault, in_flight).await
+        }
+        Reply::Kept(bytes) => plain(&control, 200, JSON, bytes, fault, in_flight).await,
         Reply::Text(status, text) => {
             plain(&control, status, TEXT, Bytes::from(text), fault, in_flight).await
         }

@@ -82,6 +82,18 @@ pub(super) fn stalled(bytes: Bytes, in_flight: InFlight) -> Body {
     }))
 }
 
+/// JSON that comes later than the head of the answer.
+pub(super) fn later(
+    value: impl Future<Output = Value> + Send + 'static,
+    in_flight: InFlight,
+) -> Body {
+    body(stream::once(async move {
+        let bytes = Bytes::from(json_bytes(&value.await));
+        in_flight.whole();
+        Ok(bytes)
+    }))
+}
+
 /// The entries of a log, as they come.
 pub(super) fn log(log: Following, in_flight: InFlight) -> Body {
     body(stream::unfold((log, Some(in_flight)), |(mut log, mut in_flight)| async move {

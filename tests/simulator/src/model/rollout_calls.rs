@@ -84,7 +84,15 @@ impl Model {
     pub fn inspect_exec(&self, id: &str) -> Result<Value, Refusal> {
         let exec = self.execs.get(id).ok_or_else(|| no_such_exec(id))?;
         let code = exec.result.as_ref().map(|result| result.exit_code);
-        Ok(json!({"ID": id, "ContainerID": exec.container, "Running": false, "ExitCode": code}))
+        let (program, arguments) = exec.command.split_first().unzip();
+        let process = json!({"tty": false, "entrypoint": program, "arguments": arguments});
+        Ok(json!({
+            "ID": id,
+            "ContainerID": exec.container,
+            "Running": false,
+            "ExitCode": code,
+            "ProcessConfig": process,
+        }))
     }
 
     /// A command in a container that runs: `true`, `false`, `exit N`, `echo TEXT` mean what
