@@ -14,7 +14,7 @@ use wharf::v1::{
     WatchContainersRequest, WatchContainersResponse, WatchHostsResponse, WatchedHosts,
 };
 
-use crate::script::{Reply, Server, rpc_status};
+use crate::script::{Recorded, Reply, Server, rpc_status};
 use crate::tmux::Terminal;
 use crate::{command, run_alone};
 
@@ -97,7 +97,7 @@ fn a_pipe_has_a_line_for_each_change_over_a_restart_of_the_server() {
         .recorded()
         .iter()
         .filter(|recorded| recorded.method == "WatchContainers")
-        .map(|recorded| recorded.message())
+        .map(Recorded::message)
         .collect();
     let after: Vec<_> = requests.into_iter().map(|request| request.after).collect();
     assert_eq!(after, [None, Some(cursor)]);
