@@ -4,7 +4,7 @@
 import asyncio
 import sys
 
-from common import CONTAINER, IMAGE, Round, arguments, skip, tag, tls_file
+from common import CONTAINER, IMAGE, Round, arguments, doable, tag, tls_file
 
 # This file has the name of the library that it measures.
 sys.path.pop(0)
@@ -60,16 +60,12 @@ WORK = {
 
 async def main():
     asked = arguments(__doc__, parallel=256)
+    missing = None
     try:
         import aiodocker
     except ImportError as error:
-        for work in asked.work:
-            skip(NAME, work, str(error))
-        return
-    for work in asked.work:
-        if work not in WORK:
-            skip(NAME, work, "it has nothing like it")
-            continue
+        missing = str(error)
+    for work in doable(NAME, asked, WORK, missing):
         clients = {}
         for number in range(asked.rounds + 1):
             await once(aiodocker, asked, work, number, clients)

@@ -25,6 +25,16 @@ def arguments(description, parallel):
     return parsed
 
 
+def doable(client, asked, known, missing=None, unlike="it has nothing like it"):
+    """The work that a client can do; tells why it can't do the rest. `missing`: why it can do nothing."""
+    for work in asked.work:
+        reason = missing or (None if work in known else unlike)
+        if reason:
+            skip(client, work, reason)
+        else:
+            yield work
+
+
 def tag(number):
     """The version of a round; the next one has the other."""
     return "v2" if number % 2 == 0 else "v1"
@@ -51,6 +61,15 @@ class Round:
     def missed(self, error=None):
         self.failed += 1
         self.error = self.error or (error and repr(error)[:300])
+
+    def read(self, process, good):
+        """Takes a line for each host, which is `good` if the host answered, up to the end of a process."""
+        for line in process.stdout:
+            if line.strip() == good:
+                self.answered()
+            else:
+                self.missed()
+        process.wait()
 
     def print(self, **more):
         wall = time.monotonic() - self.begun

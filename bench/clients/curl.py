@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 
-from common import CONTAINER, IMAGE, Round, arguments, skip, tag, tls_file
+from common import CONTAINER, IMAGE, Round, arguments, doable, tag, tls_file
 
 NAME = "curl -Z, no parse"
 PATHS = {
@@ -20,14 +20,11 @@ PATHS = {
 
 def main():
     asked = arguments(__doc__, parallel=256)
-    for work in asked.work:
-        if not shutil.which("curl"):
-            skip(NAME, work, "curl is not installed")
-        elif work not in PATHS:
-            skip(NAME, work, "it takes several requests that depend on each other")
-        else:
-            for number in range(asked.rounds + 1):
-                once(asked, work, number)
+    missing = None if shutil.which("curl") else "curl is not installed"
+    unlike = "it takes several requests that depend on each other"
+    for work in doable(NAME, asked, PATHS, missing, unlike):
+        for number in range(asked.rounds + 1):
+            once(asked, work, number)
 
 
 def once(asked, work, number):
@@ -51,12 +48,7 @@ def once(asked, work, number):
         round = Round(NAME, work, "cold", len(asked.addresses))
         # Even with -s, some versions show their progress.
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        for line in process.stdout:
-            if line.strip() == "200":
-                round.answered()
-            else:
-                round.missed()
-        process.wait()
+        round.read(process, "200")
         round.print(parallel=asked.parallel)
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-from common import CONTAINER, IMAGE, Round, arguments, skip, tag
+from common import CONTAINER, IMAGE, Round, arguments, doable, tag
 
 NAME = "docker CLI, xargs"
 COMMANDS = {
@@ -28,14 +28,10 @@ def main():
     environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LIMIT": str(asked.timeout)}
     if asked.tls:
         environment |= {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": os.path.abspath(asked.tls)}
-    for work in asked.work:
-        if not shutil.which("docker"):
-            skip(NAME, work, "docker is not installed")
-        elif work not in COMMANDS:
-            skip(NAME, work, "it has nothing like it")
-        else:
-            for number in range(asked.rounds + 1):
-                once(asked, environment | {"TAG": tag(number)}, work)
+    missing = None if shutil.which("docker") else "docker is not installed"
+    for work in doable(NAME, asked, COMMANDS, missing):
+        for number in range(asked.rounds + 1):
+            once(asked, environment | {"TAG": tag(number)}, work)
 
 
 def once(asked, environment, work):
@@ -48,12 +44,7 @@ def once(asked, environment, work):
         process = subprocess.Popen(
             command, stdin=hosts, stdout=subprocess.PIPE, stderr=errors, env=environment, text=True
         )
-        for line in process.stdout:
-            if line.strip() == "1":
-                round.answered()
-            else:
-                round.missed()
-        process.wait()
+        round.read(process, "1")
         if round.failed:
             errors.seek(0)
             round.error = errors.read(300)

@@ -7,7 +7,7 @@
 import concurrent.futures
 import sys
 
-from common import CONTAINER, IMAGE, Round, arguments, skip, tag, tls_file
+from common import CONTAINER, IMAGE, Round, arguments, doable, tag, tls_file
 
 NAME = "docker-py, threads"
 
@@ -66,16 +66,12 @@ WORK = {
 
 def main():
     asked = arguments(__doc__, parallel=32)
+    missing = None
     try:
         import docker
     except ImportError as error:
-        for work in asked.work:
-            skip(NAME, work, str(error))
-        return
-    for work in asked.work:
-        if work not in WORK:
-            skip(NAME, work, "it has nothing like it")
-            continue
+        missing = str(error)
+    for work in doable(NAME, asked, WORK, missing):
         clients = {}
         for number in range(asked.rounds + 1):
             once(docker, asked, work, number, clients)

@@ -11,7 +11,7 @@ import tempfile
 import time
 
 import common
-from common import CONTAINER, IMAGE, Round, skip, tag
+from common import CONTAINER, IMAGE, Round, doable, tag
 
 NAME = "wharf command"
 COMMANDS = {
@@ -34,10 +34,7 @@ def main():
         binaries[name] = sys.argv[at + 1]
         del sys.argv[at : at + 2]
     asked = common.arguments(__doc__, parallel=256)
-    for work in asked.work:
-        if work not in COMMANDS:
-            skip(NAME, work, "it has nothing like it")
-            continue
+    for work in doable(NAME, asked, COMMANDS):
         with tempfile.TemporaryDirectory(prefix="wharf-bench-") as directory:
             server, address = start(binaries["--wharfd"], asked, directory)
             try:

@@ -29,14 +29,13 @@ impl LiveLines {
         rows.saturating_sub(SPARE_LINES).into()
     }
 
-    /// Cuts a table to what fits the terminal. The last line then says how many are missing, and how to
-    /// see them.
-    pub fn fit(texts: &mut Vec<String>, advice: &str) {
-        let height = Self::height();
+    /// Cuts a table to what fits the terminal. The last line is then made of how many are missing.
+    pub fn fit(texts: &mut Vec<String>, missing: impl FnOnce(usize) -> String) {
+        let height = Self::height().max(2);
         if texts.len() > height {
             let more = texts.len() - height + 1;
-            texts.truncate(height.saturating_sub(1));
-            texts.push(format!("and {more} more; {advice}"));
+            texts.truncate(height - 1);
+            texts.push(missing(more));
         }
     }
 

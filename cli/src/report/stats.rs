@@ -144,12 +144,9 @@ impl<'a> Stats<'a> {
             return;
         }
         let mut lines = self.lines();
-        let height = LiveLines::height().max(2);
-        if lines.len() > height {
-            let hidden = lines.len() - (height - 1);
-            lines.truncate(height - 1);
-            lines.push(format!("… and {hidden} more lines; use -H, -l, or CONTAINER to select"));
-        }
+        LiveLines::fit(&mut lines, |more| {
+            format!("… and {more} more lines; use -H, -l, or CONTAINER to select")
+        });
         if let Mode::Live(live) = &mut self.mode {
             live.draw(&self.printer.bars, lines);
         }

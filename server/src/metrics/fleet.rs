@@ -35,16 +35,15 @@ impl Collector for Hosts {
         let snapshot = self.inventory.snapshot();
         let hosts: Vec<&Arc<Host>> = snapshot.hosts().collect();
         let health = self.pool.health(hosts.iter().copied());
-        let label = |host: &Arc<Host>| [("host", host.name.as_str().to_owned())];
+        let label = |host: &HostName| [("host", host.as_str().to_owned())];
         // Those that were called.
         let known: Vec<(_, &Health)> = hosts
             .iter()
             .zip(&health)
-            .filter_map(|(host, health)| Some((label(host), health.as_ref()?)))
+            .filter_map(|(host, health)| Some((label(&host.name), health.as_ref()?)))
             .collect();
         // Those whose view is kept up to date.
         let views = self.view.states();
-        let view_label = |host: &HostName| [("host", host.as_str().to_owned())];
         let results =
             || known.iter().filter_map(|(label, health)| Some((label.clone(), health.last?)));
         series.gauge(
@@ -60,9 +59,9 @@ impl Collector for Hosts {
         series.gauge(
             ("wharf_host_unreachable", None),
             "Whether reads of the host fail at once, because it did not answer before.",
-            hosts
-                .iter()
-                .map(|host| (label(host), u32::from(self.pool.unreachable(&host.name).is_some()))),
+            hosts.iter().map(|host| {
+                (label(&host.name), u32::from(self.pool.unreachable(&host.name).is_some()))
+            }),
         )?;
         series.gauge(
             ("wharf_host_last_result_timestamp", Some(Unit::Seconds)),
@@ -99,7 +98,7 @@ impl Collector for Hosts {
             "The last second of the certificate with which this server connects to the host.",
             hosts.iter().filter_map(|host| {
                 let validity = host.tls.as_ref()?.material.client_validity()?;
-                Some((label(host), validity.not_after))
+                Some((label(&host.name), validity.not_after))
             }),
         )?;
         series.gauge(
@@ -107,7 +106,7 @@ impl Collector for Hosts {
             "Whether the events of the Engine are read and the view has what they told.",
             views.iter().map(|view| {
                 let is_live = view.note.sync == Some(SyncState::Live);
-                (view_label(&view.host), u32::from(is_live))
+                (label(&view.host), u32::from(is_live))
             }),
         )?;
         let now = SystemTime::now();
@@ -116,15 +115,15 @@ impl Collector for Hosts {
             "When the Engine last said anything to the server that keeps the view.",
             views.iter().map(|view| {
                 let heard = now.checked_sub(view.silent).unwrap_or(SystemTime::UNIX_EPOCH);
-                (view_label(&view.host), timestamp(heard))
+                (label(&view.host), timestamp(heard))
             }),
         )?;
         series.gauge(
             ("wharf_host_cordoned", None),
             "Whether the host is cordoned.",
-            hosts
-                .iter()
-                .map(|host| (label(host), u32::from(snapshot.cordon_of(&host.name).is_some()))),
+            hosts.iter().map(|host| {
+                (label(&host.name), u32::from(snapshot.cordon_of(&host.name).is_some()))
+            }),
         )
     }
 }

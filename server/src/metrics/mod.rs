@@ -79,8 +79,17 @@ impl Metrics {
     #[must_use]
     pub fn new(sources: Sources) -> Self {
         let mut registry = Registry::default();
-        let Sources { inventory, pool, view, traffic, store, rollouts, .. } = sources;
-        let Sources { listeners, certificate, calls, .. } = sources;
+        let Sources {
+            inventory,
+            pool,
+            view,
+            traffic,
+            store,
+            rollouts,
+            listeners,
+            certificate,
+            calls,
+        } = sources;
         calls.register(&mut registry);
         registry.register_collector(Box::new(fleet::Hosts { inventory, pool, view }));
         registry.register_collector(Box::new(engines::Engines(traffic)));

@@ -229,7 +229,9 @@ impl<'a> Screen<'a> {
             [Column::new("HOST")].iter().chain(Container::COLUMNS).copied().collect();
         let wide = self.printer.format == Format::Wide;
         let mut texts = table::render(&columns, &rows, wide, width());
-        LiveLines::fit(&mut texts, "to see them, choose hosts or use -f");
+        LiveLines::fit(&mut texts, |more| {
+            format!("and {more} more; to see them, choose hosts or use -f")
+        });
         lines.draw(&self.printer.bars, texts);
     }
 }

@@ -124,7 +124,9 @@ impl Screen<'_> {
         };
         let rows: Vec<Vec<String>> = self.hosts.values().map(row).collect();
         let mut texts = table::render(COLUMNS, &rows, true, width());
-        LiveLines::fit(&mut texts, "to see them, choose hosts with -l");
+        LiveLines::fit(&mut texts, |more| {
+            format!("and {more} more; to see them, choose hosts with -l")
+        });
         lines.draw(&self.printer.bars, texts);
     }
 }
