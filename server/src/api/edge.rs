@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures_util::future::Either;
+use futures_util::future::{self, BoxFuture};
 use futures_util::stream::BoxStream;
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -24,8 +24,9 @@ use super::audit::Subject;
 use super::auth::Principal;
 use super::convert;
 use super::deadline::work_deadline;
-use super::operations::{Identified, Operations, Resumed};
+use super::operations::{Identified, Operations, Recorded, Resumed};
 use super::problem::{Finish, Problem};
+use super::response_recorder::Recorder;
 use super::table::host_problem;
 use crate::body::violation::Violations;
 use crate::domain::{Host, HostName, Reason};
@@ -85,6 +86,12 @@ pub struct Edge {
 #[derive(Debug)]
 pub struct FanoutCall<T> {
     request: PhantomData<fn(T)>,
+    accepted: Accepted,
+}
+
+/// What is the same for the calls of all methods.
+#[derive(Debug)]
+struct Accepted {
     method: contract::Method,
     principal: Principal,
     subject: Subject,
@@ -145,8 +152,7 @@ impl Edge {
             background_limit: BACKGROUND_LIMIT,
             changes: method.mutates.then(|| self.view.clone()),
         };
-        Ok(FanoutCall {
-            request: PhantomData,
+        let accepted = Accepted {
             method,
             subject: Subject::of(request),
             selection,
@@ -156,7 +162,8 @@ impl Edge {
             operation_id: Uuid::new_v4(),
             write,
             principal: Principal::of(request),
-        })
+        };
+        Ok(FanoutCall { request: PhantomData, accepted })
     }
 
     /// The write that a request is, where it has an ID.
@@ -242,61 +249,71 @@ impl Edge {
 
     /// Does `work` on every host that the request is for, and answers with the envelope around
     /// it. `order` is what the hosts are to do, as it was checked.
-    pub async fn each_host<T, O, W, F>(
-        &self,
+    ///
+    /// Boxed like the others here: the compiler otherwise looks at all of it again in each handler.
+    pub fn each_host<'a, T, O, W, F>(
+        &'a self,
         request: &Request<T>,
         default_timeout: Option<Duration>,
         order: O,
         work: W,
-    ) -> Answered<T>
+    ) -> BoxFuture<'a, Answered<T>>
     where
         T: FanoutRequest,
         O: Send + Sync + 'static,
         W: Fn(HostCall<EventOf<T>>, Arc<O>) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Done, HostError>> + Send + 'static,
     {
-        self.run(self.accept(request, default_timeout)?, order, work).await
+        match self.accept(request, default_timeout) {
+            Ok(call) => self.run(call, order, work),
+            Err(problem) => future::ready(Err(problem.into())).boxed(),
+        }
     }
 
     /// The same for a call that was accepted.
-    pub async fn run<T, O, W, F>(&self, call: FanoutCall<T>, order: O, work: W) -> Answered<T>
+    pub fn run<'a, T, O, W, F>(
+        &'a self,
+        call: FanoutCall<T>,
+        order: O,
+        work: W,
+    ) -> BoxFuture<'a, Answered<T>>
     where
         T: FanoutRequest,
         O: Send + Sync + 'static,
         W: Fn(HostCall<EventOf<T>>, Arc<O>) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Done, HostError>> + Send + 'static,
     {
-        self.run_then(call, order, work, futures_util::stream::empty().boxed()).await
+        self.run_then(call, order, work, futures_util::stream::empty().boxed())
     }
 
     /// The same, and then what is said about all hosts: `closing` is read after the last outcome. Only
     /// for calls that change nothing: it is not recorded.
-    pub async fn run_then<T, O, W, F>(
-        &self,
+    pub fn run_then<'a, T, O, W, F>(
+        &'a self,
         call: FanoutCall<T>,
         order: O,
         work: W,
         closing: BoxStream<'static, EventOf<T>>,
-    ) -> Answered<T>
+    ) -> BoxFuture<'a, Answered<T>>
     where
         T: FanoutRequest,
         O: Send + Sync + 'static,
         W: Fn(HostCall<EventOf<T>>, Arc<O>) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Done, HostError>> + Send + 'static,
     {
-        self.run_beside(call, order, work, |hosts| (Vec::new(), hosts), closing).await
+        self.run_beside(call, order, work, |hosts| (Vec::new(), hosts), closing)
     }
 
     /// The same where some hosts need no work: `answer` gives their messages, which are sent first, and
     /// the other hosts. Only for calls that change nothing.
-    pub async fn run_beside<T, O, W, F, I>(
-        &self,
+    pub fn run_beside<'a, T, O, W, F, I>(
+        &'a self,
         call: FanoutCall<T>,
         order: O,
         work: W,
-        answer: impl FnOnce(Vec<Arc<Host>>) -> (I, Vec<Arc<Host>>),
+        answer: impl FnOnce(Vec<Arc<Host>>) -> (I, Vec<Arc<Host>>) + Send + 'a,
         closing: BoxStream<'static, EventOf<T>>,
-    ) -> Answered<T>
+    ) -> BoxFuture<'a, Answered<T>>
     where
         T: FanoutRequest,
         O: Send + Sync + 'static,
@@ -304,6 +321,40 @@ impl Edge {
         F: Future<Output = Result<Done, HostError>> + Send + 'static,
         I: IntoIterator<Item = T::Response, IntoIter: Send + 'static>,
     {
+        let begun = async move {
+            let mut recorded = Vec::<T::Response>::new();
+            let call = call.accepted;
+            let (recorder, hosts, envelope) = self.begin(&call, &mut recorded).await?;
+            let (known, hosts) = answer(hosts);
+            let order = Arc::new(order);
+            let work = move |call: HostCall<EventOf<T>>| match recorder.clone() {
+                Some(recorder) => {
+                    let (call, recorder) = recorder.for_host::<T::Response>(call);
+                    recorder.record(work(call, Arc::clone(&order)).boxed()).boxed()
+                }
+                None => work(call, Arc::clone(&order)).boxed(),
+            };
+            let live =
+                fanout::start(hosts, call.options, Arc::clone(&self.pool), &self.background, work);
+            let parts = futures_util::stream::iter(recorded.into_iter().map(Part::Recorded))
+                .chain(futures_util::stream::iter(known.into_iter().map(Part::Recorded)))
+                .chain(ReceiverStream::new(live).map(Part::Live))
+                .boxed();
+            let answer: ResponseStream<T::Response> =
+                Box::pin(envelope.stream(parts, closing, self.stopping.clone()));
+            Ok(Response::new(answer))
+        };
+        begun.boxed()
+    }
+
+    /// Selects the hosts of a call, or finds those of its first attempt. Returns the recorder of a call
+    /// with a request ID, the hosts to work on, and what is said around their messages; those that are
+    /// recorded go to `recorded`.
+    async fn begin(
+        &self,
+        call: &Accepted,
+        recorded: &mut dyn Recorded,
+    ) -> Result<(Option<Arc<Recorder>>, Vec<Arc<Host>>, Answer), Problem> {
         let snapshot = self.inventory.snapshot();
         let mut cordoned = Vec::new();
         let mut select = || {
@@ -315,28 +366,12 @@ impl Edge {
             Ok(chosen.hosts)
         };
         let resumed = match &call.write {
-            Some(write) => self.operations.resume::<T::Response>(write, &snapshot, select).await?,
+            Some(write) => self.operations.resume(write, &snapshot, &mut select, recorded).await?,
             None => Resumed::fresh(select()?),
         };
-        let Resumed { recorder, names, recorded, hosts } = resumed;
+        let Resumed { recorder, names, hosts } = resumed;
         call.log(&names);
-        let (known, hosts) = answer(hosts);
-        let answer = call.answer(names, cordoned);
-        let order = Arc::new(order);
-        let work = move |call: HostCall<EventOf<T>>| match recorder.clone() {
-            Some(recorder) => {
-                let (call, recorder) = recorder.for_host::<T::Response>(call);
-                Either::Left(recorder.record(work(call, Arc::clone(&order))))
-            }
-            None => Either::Right(work(call, Arc::clone(&order))),
-        };
-        let live =
-            fanout::start(hosts, call.options, Arc::clone(&self.pool), &self.background, work);
-        let parts = futures_util::stream::iter(recorded.into_iter().map(Part::Recorded))
-            .chain(futures_util::stream::iter(known.into_iter().map(Part::Recorded)))
-            .chain(ReceiverStream::new(live).map(Part::Live))
-            .boxed();
-        Ok(Response::new(Box::pin(answer.stream(parts, closing, self.stopping.clone()))))
+        Ok((recorder, hosts, call.answer(names, cordoned)))
     }
 }
 
@@ -371,35 +406,37 @@ impl<T> FanoutCall<T> {
     /// Work in progress stops if the caller disconnects.
     #[must_use]
     pub fn cancelled_with_caller(mut self, cancelled: bool) -> Self {
-        self.options.detached &= !cancelled;
+        self.accepted.options.detached &= !cancelled;
         self
     }
 
     /// Works on all hosts at the same time: for streams that do not end by themselves.
     #[must_use]
     pub fn all_at_once(mut self) -> Self {
-        self.options.max_parallel = usize::MAX;
+        self.accepted.options.max_parallel = usize::MAX;
         // They say what becomes of a host that is away.
-        self.options.try_unreachable = true;
+        self.accepted.options.try_unreachable = true;
         self
     }
 
     /// Leaves half of the caller's time for what is done after the hosts. Returns when that ends; `None`
     /// without a deadline.
     pub fn halve_time(&mut self) -> Option<Instant> {
-        let end = self.options.caller_deadline?;
+        let end = self.accepted.options.caller_deadline?;
         let now = Instant::now();
-        self.options.caller_deadline = Some(now + end.saturating_duration_since(now) / 2);
+        self.accepted.options.caller_deadline = Some(now + end.saturating_duration_since(now) / 2);
         Some(end)
     }
 
     /// Maximum time that work continues without a caller.
     #[must_use]
     pub fn background_limit(mut self, limit: Duration) -> Self {
-        self.options.background_limit = limit;
+        self.accepted.options.background_limit = limit;
         self
     }
+}
 
+impl Accepted {
     fn answer(&self, hosts: Vec<HostName>, cordoned: Vec<HostName>) -> Answer {
         Answer {
             hosts,

@@ -59,23 +59,30 @@ pub struct Identified {
 
 /// State of a call after its record was read.
 #[derive(Debug)]
-pub struct Resumed<R> {
+pub struct Resumed {
     /// Records what happens now; `None` for a call without request ID.
     pub recorder: Option<Arc<Recorder>>,
     /// All hosts of the call, sorted by name.
     pub names: Vec<HostName>,
-    /// Recorded messages of hosts.
-    pub recorded: Vec<R>,
     /// The hosts that are still to be worked on.
     pub hosts: Vec<Arc<Host>>,
 }
 
-impl<R> Resumed<R> {
+impl Resumed {
     /// A call that has no record.
     pub fn fresh(hosts: Vec<Arc<Host>>) -> Self {
         let names = hosts.iter().map(|host| host.name.clone()).collect();
-        Self { recorder: None, names, recorded: Vec::new(), hosts }
+        Self { recorder: None, names, hosts }
     }
+}
+
+/// The recorded messages of a call, as responses of its method.
+pub trait Recorded: Send {
+    /// Takes what is recorded of a host, and decides what a retry does for it.
+    fn take(&mut self, progress: Option<&HostProgress>, repeatable: bool)
+    -> Result<Stand, Problem>;
+    /// Adds the outcome of a host that is not worked on.
+    fn add_failure(&mut self, host: &HostName, error: HostError);
 }
 
 impl Operations {
@@ -91,13 +98,14 @@ impl Operations {
     }
 
     /// Reads the record of a write on hosts, or starts one. `select` selects the hosts of a new
-    /// write; a retry uses the hosts of the first call.
-    pub async fn resume<R: FanoutResponse>(
+    /// write; a retry uses the hosts of the first call. Recorded messages go to `recorded`.
+    pub async fn resume(
         &self,
         write: &Identified,
         snapshot: &Snapshot,
-        select: impl FnOnce() -> Result<Vec<Arc<Host>>, Problem> + Send,
-    ) -> Result<Resumed<R>, Problem> {
+        select: &mut (dyn FnMut() -> Result<Vec<Arc<Host>>, Problem> + Send),
+        recorded: &mut dyn Recorded,
+    ) -> Result<Resumed, Problem> {
         let claim = self.claims.claim(write.id).await?;
         let earlier = self.earlier(write).await?;
         let names = earlier.as_ref().and_then(hosts_of);
@@ -113,12 +121,12 @@ impl Operations {
             self.done(write, &started).await?;
         }
         let recorder = Recorder::new(self.store.clone(), write.id, claim);
-        let (mut recorded, mut hosts) = (Vec::new(), Vec::new());
+        let mut hosts = Vec::new();
         for name in &names {
             let progress = earlier.as_ref().and_then(|it| it.hosts.get(name.as_str()));
-            match standing::<R>(progress, write.repeatable)? {
-                Stand::Recorded(said) => recorded.extend(said.into_iter().map(replay::mark)),
-                Stand::Unknown => recorded.push(failed(name, HostError::EarlierResultUnknown)),
+            match recorded.take(progress, write.repeatable)? {
+                Stand::Recorded => {}
+                Stand::Unknown => recorded.add_failure(name, HostError::EarlierResultUnknown),
                 Stand::Work(said) => match snapshot.get(name) {
                     Some(host) => {
                         if let Some(said) = said {
@@ -126,11 +134,11 @@ impl Operations {
                         }
                         hosts.push(Arc::clone(host));
                     }
-                    None => recorded.push(failed(name, HostError::Removed)),
+                    None => recorded.add_failure(name, HostError::Removed),
                 },
             }
         }
-        Ok(Resumed { recorder: Some(Arc::new(recorder)), names, recorded, hosts })
+        Ok(Resumed { recorder: Some(Arc::new(recorder)), names, hosts })
     }
 
     /// Does a write that is not about hosts, once under its ID. `work` learns whether an earlier
@@ -223,40 +231,51 @@ impl Operations {
 }
 
 /// What a retry does for a host.
-enum Stand<R> {
+#[derive(Debug)]
+pub enum Stand {
     /// Repeats the recorded messages.
-    Recorded(Vec<R>),
+    Recorded,
     /// The server died in the middle of work that must not be repeated.
     Unknown,
     /// Does the work, with the recorded messages that are still valid.
     Work(Option<Vec<u8>>),
 }
 
-fn standing<R: FanoutResponse>(
-    progress: Option<&HostProgress>,
-    repeatable: bool,
-) -> Result<Stand<R>, Problem> {
-    let said = match progress {
-        Some(HostProgress::Done(said)) => said,
-        Some(HostProgress::Begun) if !repeatable => return Ok(Stand::Unknown),
-        Some(HostProgress::Begun) | None => return Ok(Stand::Work(None)),
-    };
-    let mut messages = read_responses::<R>(said).map_err(|error| Problem::internal(&error))?;
-    let Some(last) = messages.pop() else { return Ok(Stand::Work(None)) };
-    let (host, envelope) = last.into_envelope();
-    let standing = match &envelope {
-        Some(Envelope::Outcome(outcome)) => replay::of_outcome(outcome),
-        // Written by a later version, which decides.
-        _ => Standing::Stands,
-    };
-    Ok(match standing {
-        Standing::Stands => {
-            messages.extend(envelope.map(|envelope| R::from_envelope(host, envelope)));
-            Stand::Recorded(messages)
-        }
-        Standing::Again => Stand::Work(None),
-        Standing::ByItem => Stand::Work(Some(said.clone())),
-    })
+impl<R: FanoutResponse> Recorded for Vec<R> {
+    fn take(
+        &mut self,
+        progress: Option<&HostProgress>,
+        repeatable: bool,
+    ) -> Result<Stand, Problem> {
+        let said = match progress {
+            Some(HostProgress::Done(said)) => said,
+            Some(HostProgress::Begun) if !repeatable => return Ok(Stand::Unknown),
+            Some(HostProgress::Begun) | None => return Ok(Stand::Work(None)),
+        };
+        let mut messages = read_responses::<R>(said).map_err(|error| Problem::internal(&error))?;
+        let Some(last) = messages.pop() else { return Ok(Stand::Work(None)) };
+        let (host, envelope) = last.into_envelope();
+        let standing = match &envelope {
+            Some(Envelope::Outcome(outcome)) => replay::of_outcome(outcome),
+            // Written by a later version, which decides.
+            _ => Standing::Stands,
+        };
+        Ok(match standing {
+            Standing::Stands => {
+                messages.extend(envelope.map(|envelope| R::from_envelope(host, envelope)));
+                self.extend(messages.into_iter().map(replay::mark));
+                Stand::Recorded
+            }
+            Standing::Again => Stand::Work(None),
+            Standing::ByItem => Stand::Work(Some(said.clone())),
+        })
+    }
+
+    fn add_failure(&mut self, host: &HostName, error: HostError) {
+        let outcome = HostOutcome { result: Err(error), elapsed: Duration::ZERO, view: None };
+        let envelope = Envelope::Outcome(outcome_message(host, &outcome));
+        self.push(R::from_envelope(host.to_string(), envelope));
+    }
 }
 
 /// The hosts of the first call; `None` if it ended before it selected them.
@@ -265,12 +284,6 @@ fn hosts_of(earlier: &StoredOperation) -> Option<Vec<HostName>> {
     let started = v1::FanoutStarted::decode(said.as_slice()).ok()?;
     let names = started.hosts.iter().map(|name| HostName::parse(name));
     names.collect::<Result<_, _>>().ok()
-}
-
-/// The outcome of a host that is not worked on.
-fn failed<R: FanoutResponse>(host: &HostName, error: HostError) -> R {
-    let outcome = HostOutcome { result: Err(error), elapsed: Duration::ZERO, view: None };
-    R::from_envelope(host.to_string(), Envelope::Outcome(outcome_message(host, &outcome)))
 }
 
 #[cfg(test)]

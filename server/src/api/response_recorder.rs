@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use prost::Message;
 use tokio::time::Instant;
 use uuid::Uuid;
 use wharf::fanout::{Envelope, FanoutResponse};
+use wharf::v1;
 
 use super::answer::outcome_message;
 use super::claims::Claim;
@@ -29,11 +29,12 @@ pub struct Recorder {
 }
 
 /// Records the messages of one host.
-pub struct ResponseRecorder<R> {
+pub struct ResponseRecorder {
     recorder: Arc<Recorder>,
     host: HostName,
     said: Arc<Mutex<Vec<u8>>>,
-    response: std::marker::PhantomData<fn() -> R>,
+    /// Adds an outcome of the host as a response of the method.
+    write_outcome: fn(&Mutex<Vec<u8>>, &HostName, v1::HostOutcome),
 }
 
 impl Recorder {
@@ -56,7 +57,7 @@ impl Recorder {
     pub fn for_host<R: FanoutResponse>(
         self: &Arc<Self>,
         call: HostCall<R::Event>,
-    ) -> (HostCall<R::Event>, ResponseRecorder<R>)
+    ) -> (HostCall<R::Event>, ResponseRecorder)
     where
         R::Event: Clone,
     {
@@ -75,39 +76,41 @@ impl Recorder {
             let envelope = Envelope::Payload(event.clone());
             write_responses(&recorder, &R::from_envelope(name.clone(), envelope));
         });
-        let recorder = Arc::clone(self);
-        (call, ResponseRecorder { recorder, host, said, response: std::marker::PhantomData })
+        let (recorder, write_outcome) = (Arc::clone(self), write_outcome::<R>);
+        (call, ResponseRecorder { recorder, host, said, write_outcome })
     }
 }
 
-impl<R: FanoutResponse> ResponseRecorder<R> {
+impl ResponseRecorder {
     /// Records the start of `work`, does it, and records its end.
-    pub fn record<F>(self, work: F) -> BoxFuture<'static, Result<Done, HostError>>
-    where
-        F: Future<Output = Result<Done, HostError>> + Send + 'static,
-    {
-        async move {
-            let Recorder { store, request_id, .. } = &*self.recorder;
-            let host = self.host.as_str();
-            store.operation_host_begun(request_id, host).await.map_err(|error| {
-                tracing::error!(%error, host, "cannot record a request");
-                HostError::NotRecorded(error)
-            })?;
-            let started = Instant::now();
-            let outcome =
-                HostOutcome { result: work.await, elapsed: started.elapsed(), view: None };
-            let message = Envelope::Outcome(outcome_message(&self.host, &outcome));
-            write_responses(&self.said, &R::from_envelope(host.to_owned(), message));
-            let said =
-                std::mem::take(&mut *self.said.lock().unwrap_or_else(PoisonError::into_inner));
-            if let Err(error) = store.operation_host_done(request_id, host, &said).await {
-                // The work is done; a retry will find it started but not ended.
-                tracing::error!(%error, host, "cannot record the end of a request");
-            }
-            outcome.result
+    pub async fn record(
+        self,
+        work: BoxFuture<'static, Result<Done, HostError>>,
+    ) -> Result<Done, HostError> {
+        let Recorder { store, request_id, .. } = &*self.recorder;
+        let host = self.host.as_str();
+        store.operation_host_begun(request_id, host).await.map_err(|error| {
+            tracing::error!(%error, host, "cannot record a request");
+            HostError::NotRecorded(error)
+        })?;
+        let started = Instant::now();
+        let outcome = HostOutcome { result: work.await, elapsed: started.elapsed(), view: None };
+        (self.write_outcome)(&self.said, &self.host, outcome_message(&self.host, &outcome));
+        let said = std::mem::take(&mut *self.said.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Err(error) = store.operation_host_done(request_id, host, &said).await {
+            // The work is done; a retry will find it started but not ended.
+            tracing::error!(%error, host, "cannot record the end of a request");
         }
-        .boxed()
+        outcome.result
     }
+}
+
+fn write_outcome<R: FanoutResponse>(
+    recorder: &Mutex<Vec<u8>>,
+    host: &HostName,
+    outcome: v1::HostOutcome,
+) {
+    write_responses(recorder, &R::from_envelope(host.to_string(), Envelope::Outcome(outcome)));
 }
 
 fn write_responses(recorder: &Mutex<Vec<u8>>, message: &impl Message) {

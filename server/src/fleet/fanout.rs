@@ -9,23 +9,25 @@
 //! or a pull behaves badly, unless its first change still [waits](Turn); all other work is dropped,
 //! which closes its connection.
 
-use std::panic::AssertUnwindSafe;
+mod driver;
+
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::budget::{Budget, within};
+use self::driver::{Begun, HostWork, Work};
+use super::budget::Budget;
 use super::outcome::{Done, HostError, HostEvent, HostOutcome};
 use super::pool::EnginePool;
 use super::view::View;
 use super::view::host::ViewNote;
 use crate::domain::{Host, HostAddress, HostName};
-use crate::engine::{Engine, Turn};
+use crate::engine::Engine;
 
 /// Messages that may wait for the reader: enough that a quick reader never waits, and few enough
 /// that a slow one uses no memory.
@@ -88,7 +90,7 @@ type Observer<P> = Box<dyn Fn(&P) + Send + Sync>;
 /// host has exactly one [`HostEvent::Outcome`]. The channel stays open after the last one while
 /// work with a used-up budget continues, and such work may still send messages: the reader must
 /// stop at the last outcome, and ignore messages of a host after its outcome.
-pub fn start<P, W, F>(
+pub fn start<P, W>(
     hosts: Vec<Arc<Host>>,
     options: FanoutOptions,
     pool: Arc<EnginePool>,
@@ -97,115 +99,48 @@ pub fn start<P, W, F>(
 ) -> mpsc::Receiver<HostEvent<P>>
 where
     P: Send + 'static,
-    W: Fn(HostCall<P>) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<Done, HostError>> + Send + 'static,
+    W: Fn(HostCall<P>) -> BoxFuture<'static, Result<Done, HostError>> + Send + Sync + 'static,
 {
     let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
-    let driver =
-        Driver { options, pool, background: background.clone(), work: Arc::new(work), sender };
-    tokio::spawn(driver.run(hosts));
+    let work = ChannelWork { work, sender };
+    driver::start(hosts, options, pool, background.clone(), Box::new(work));
     receiver
 }
 
-struct Driver<P, W> {
-    options: FanoutOptions,
-    pool: Arc<EnginePool>,
-    background: TaskTracker,
-    work: Arc<W>,
+/// Work whose payloads go through the channel of its call.
+struct ChannelWork<P, W> {
+    work: W,
     sender: mpsc::Sender<HostEvent<P>>,
 }
 
-impl<P, W, F> Driver<P, W>
+impl<P, W> Work for ChannelWork<P, W>
 where
     P: Send + 'static,
-    W: Fn(HostCall<P>) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<Done, HostError>> + Send + 'static,
+    W: Fn(HostCall<P>) -> BoxFuture<'static, Result<Done, HostError>> + Send + Sync + 'static,
 {
-    async fn run(self, hosts: Vec<Arc<Host>>) {
-        let driver = Arc::new(self);
-        let mut waiting = hosts.into_iter();
-        let mut running = JoinSet::new();
-        loop {
-            while running.len() < driver.options.max_parallel.max(1) {
-                let Some(host) = waiting.next() else { break };
-                running.spawn(Arc::clone(&driver).one_host(host));
-            }
-            tokio::select! {
-                // Returning drops the set and with it all work that is not detached.
-                () = driver.sender.closed() => return,
-                finished = running.join_next() => if finished.is_none() { return },
-            }
-        }
-    }
-
-    async fn one_host(self: Arc<Self>, host: Arc<Host>) {
-        let started = Instant::now();
-        let name = host.name.clone();
-        let note = Arc::new(OnceLock::new());
-        let result = self.attempt(host, &note).await;
-        let after_change = self.options.changes.as_ref().and_then(|view| view.after_change(&name));
-        let view = after_change.or_else(|| note.get().copied());
-        let outcome = HostOutcome { result, elapsed: started.elapsed(), view };
-        // Nobody is listening: the driver is about to end.
-        let _ = self.sender.send(HostEvent::Outcome(name, outcome)).await;
-    }
-
-    async fn attempt(
-        &self,
-        host: Arc<Host>,
-        note: &Arc<OnceLock<ViewNote>>,
-    ) -> Result<Done, HostError> {
-        let budget = Arc::new(Budget::new(self.options.limit(&host), self.options.caller_deadline));
-        if budget.is_spent() {
-            return Err(HostError::NotBegun);
-        }
-        let (engine, breaker) = self.pool.engine_and_breaker(&host)?;
-        if !self.options.try_unreachable {
-            breaker.admit().await.map_err(HostError::Unreachable)?;
-        }
-        let result = self.work_on(host, engine, budget, note).await;
-        breaker.observe(result.as_ref().map_or_else(HostError::has_answered, |_| Some(true)));
-        result
-    }
-
-    async fn work_on(
-        &self,
-        host: Arc<Host>,
-        engine: Arc<dyn Engine>,
-        budget: Arc<Budget>,
-        note: &Arc<OnceLock<ViewNote>>,
-    ) -> Result<Done, HostError> {
+    fn begin(&self, host: HostWork) -> Begun {
         let sender = Arc::new(self.sender.clone());
+        let HostWork { host, engine, budget, note } = host;
+        let (observe, earlier) = (None, Vec::new());
         let call = HostCall {
             host,
             engine,
-            budget: Arc::clone(&budget),
+            budget,
             sender: Arc::downgrade(&sender),
-            observe: None,
-            earlier: Vec::new(),
-            note: Arc::clone(note),
+            observe,
+            earlier,
+            note,
         };
-        let work = (self.work)(call);
-        if self.options.detached {
-            let limit = self.options.background_limit;
-            let turn = Turn::new();
-            let task = self.background.spawn(turn.of(async move {
-                tokio::time::timeout(limit, work)
-                    .await
-                    .unwrap_or(Err(HostError::Timeout { budget: limit, goes_on: false }))
-            }));
-            // Without its caller, this future is dropped.
-            let _guard = turn.guard();
-            match within(&budget, task).await {
-                Ok(joined) => joined.unwrap_or_else(|error| Err(panicked(&error))),
-                Err(spent) => Err(HostError::Timeout { budget: spent, goes_on: !turn.give_up() }),
-            }
-        } else {
-            match within(&budget, AssertUnwindSafe(work).catch_unwind()).await {
-                Ok(finished) => finished.unwrap_or(Err(HostError::Panicked)),
-                Err(spent) => Err(HostError::Timeout { budget: spent, goes_on: false }),
-            }
-        }
+        Begun { work: (self.work)(call), _channel: sender }
+    }
+
+    fn report(&self, host: HostName, outcome: HostOutcome) -> BoxFuture<'_, ()> {
+        // Nobody is listening: the driver is about to end.
+        self.sender.send(HostEvent::Outcome(host, outcome)).map(drop).boxed()
+    }
+
+    fn abandoned(&self) -> BoxFuture<'_, ()> {
+        self.sender.closed().boxed()
     }
 }
 
@@ -290,11 +225,6 @@ impl<P> HostCall<P> {
     }
 }
 
-fn panicked(error: &JoinError) -> HostError {
-    tracing::error!(%error, "work on a host panicked");
-    HostError::Panicked
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::SystemTime;
@@ -343,12 +273,15 @@ mod tests {
         };
         let pool = EnginePool::new(Unused(HttpConnector::new(ConnectorSettings::default())));
         let background = TaskTracker::new();
-        let work = |call: HostCall<&'static str>| async move {
-            let late = if call.host_name().as_str() == "slow" { 60 } else { 1 };
-            tokio::time::sleep(Duration::from_secs(late)).await;
-            call.emit("payload").await;
-            tokio::time::sleep(Duration::from_secs(3)).await;
-            Ok(Done { changed: true })
+        let work = |call: HostCall<&'static str>| {
+            async move {
+                let late = if call.host_name().as_str() == "slow" { 60 } else { 1 };
+                tokio::time::sleep(Duration::from_secs(late)).await;
+                call.emit("payload").await;
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                Ok(Done { changed: true })
+            }
+            .boxed()
         };
         let begun = Instant::now();
         let hosts = vec![host("quick"), host("slow")];

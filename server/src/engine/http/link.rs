@@ -10,7 +10,8 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, Stream, stream};
 use http::header::{CONNECTION, CONTENT_TYPE, SERVER, UPGRADE};
 use http::{HeaderValue, Method, StatusCode};
 use reqwest::{Body, Response};
@@ -168,19 +169,21 @@ impl Call {
     }
 }
 
+/// What every call goes through is boxed: the compiler otherwise looks at all of it again in each of the
+/// calls of [`crate::engine::Engine`].
 impl Link {
     /// Makes a call with one response, in the negotiated version.
-    pub(super) async fn send(self: &Arc<Self>, call: Call) -> Result<Answer> {
-        self.open(&call, |opened| opened.read(Vec::new())).await
+    pub(super) fn send(self: &Arc<Self>, call: Call) -> BoxFuture<'_, Result<Answer>> {
+        async move { self.open(&call, |opened| opened.read(Vec::new())).await }.boxed()
     }
 
     /// Makes a call with one response, with the given version or without one.
-    pub(super) async fn send_with(
-        self: &Arc<Self>,
-        call: &Call,
+    pub(super) fn send_with<'a>(
+        self: &'a Arc<Self>,
+        call: &'a Call,
         version: Option<ApiVersion>,
-    ) -> Result<Answer> {
-        self.open_with(call, version, |opened| opened.read(Vec::new())).await
+    ) -> BoxFuture<'a, Result<Answer>> {
+        self.open_with(call, version, |opened| opened.read(Vec::new())).boxed()
     }
 
     /// Makes any call, in the negotiated version: `read` takes its answer in as it comes.
@@ -266,7 +269,15 @@ impl Link {
     }
 
     /// Sends the request and returns the response with its head: a success or 304.
-    async fn head(&self, call: &Call, version: Option<ApiVersion>) -> Result<Response> {
+    fn head<'a>(
+        &'a self,
+        call: &'a Call,
+        version: Option<ApiVersion>,
+    ) -> BoxFuture<'a, Result<Response>> {
+        self.send_request(call, version).boxed()
+    }
+
+    async fn send_request(&self, call: &Call, version: Option<ApiVersion>) -> Result<Response> {
         let operation = call.operation;
         let (begun, sent_at) = (Instant::now(), tokio::time::Instant::now());
         let mut sent = self.execute(call, version).await?;
