@@ -17,6 +17,9 @@ use wharf::v1::{
 use crate::support::cut::{Proxy, Side};
 use crate::support::{Server, hosts};
 
+/// Writes of an upgrade on a host: create, stop, fence, twice a name, start.
+pub const UPGRADE_WRITES: usize = 6;
+
 pub struct Lane<'a> {
     pub wharfd: Arc<Wharfd>,
     pub proxy: Proxy,
