@@ -1,6 +1,7 @@
 //! Lists from the views of hosts: what they agree with, and when the Engine is asked instead.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::json;
 use tonic::Code;
@@ -162,6 +163,38 @@ async fn a_generation_that_the_view_does_not_have_is_asked_from_the_engine() {
     let unknown = v1::ListContainersRequest { consistency: 7, ..list(all()) };
     let status = fleet.containers().list_containers(unknown).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_at_the_same_time_share_the_lists_that_a_view_needs() {
+    let fleet = Fleet::new(1).await;
+    let known = until_followed(&fleet, &[0]).await;
+    let later = view_of(&known, 0).generation + 1_000_000;
+    let request =
+        v1::ListContainersRequest { min_generation: [(name(0), later)].into(), ..from_view(all()) };
+    let before = lists(&fleet, 0);
+    fleet.host(0).set_latency(Duration::from_secs(1));
+    let mut streams = Vec::new();
+    for _ in 0..40 {
+        let mut stream =
+            fleet.containers().list_containers(request.clone()).await.unwrap().into_inner();
+        let started = stream.message().await.unwrap().unwrap();
+        assert!(matches!(started.event, Some(Event::Started(_))), "{started:?}");
+        streams.push(stream);
+    }
+    for mut stream in streams {
+        let mut outcome = None;
+        while let Some(message) = stream.message().await.unwrap() {
+            if let Some(Event::Outcome(it)) = message.event {
+                outcome = Some(it);
+            }
+        }
+        let outcome = outcome.unwrap();
+        assert!(outcome.view.as_ref().is_some_and(|view| view.fresh), "{outcome:?}");
+    }
+    let asked = lists(&fleet, 0) - before;
+    // One that was asked first, and one for all others; some may have come between the two.
+    assert!((1..=5).contains(&asked), "{asked} lists for 40 callers");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::state::{Content, Entry, Expected, Moment, Need, State};
 use super::status::{Millis, StatusText};
+use super::together::Together;
 use super::{HostSync, Shared, beginning};
 use crate::domain::Host;
 use crate::engine::{ContainerListing, ContainerSummary, Engine, EngineError};
@@ -56,6 +57,8 @@ pub struct HostView {
     users: AtomicUsize,
     /// When the Engine last said anything.
     heard_at: AtomicI64,
+    /// The complete lists that readers and the follower want.
+    lists: Together<Result<Arc<Content>, EngineError>>,
 }
 
 /// What those who watch see.
@@ -117,6 +120,7 @@ impl HostView {
             used_at: AtomicI64::new(now),
             users: AtomicUsize::new(0),
             heard_at: AtomicI64::new(now),
+            lists: Together::default(),
         }
     }
 
@@ -135,9 +139,13 @@ impl HostView {
         (is_live && content.generation >= least_generation).then(|| Arc::clone(content))
     }
 
-    /// Asks the Engine for all containers. What it answers is also taken into the view, unless the view
-    /// knows better by then.
+    /// Asks the Engine for all containers, once for all who want that at the same time. What it answers is
+    /// also taken into the view, unless the view knows better by then.
     pub async fn list(&self) -> Result<Arc<Content>, EngineError> {
+        self.lists.ask(self.list_now()).await
+    }
+
+    async fn list_now(&self) -> Result<Arc<Content>, EngineError> {
         let (asked, asked_at) = (self.look().state.begin(), SystemTime::now());
         let listing = ContainerListing { all: true, ..ContainerListing::default() };
         let containers = self.engine.list_containers(&listing).await?.items;

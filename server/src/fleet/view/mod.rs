@@ -15,7 +15,8 @@
 //! - [`status`]: pure; the words of a duration, some time later.
 //! - `effect`: pure; what an event may have changed.
 //! - [`filter`]: pure; what a list wants.
-//! - [`host`]: the view of one host, and the questions to its Engine.
+//! - [`host`]: the view of one host, and the questions to its Engine; `together`: one question for all who
+//!   ask at the same time.
 //! - [`watchers`]: who is told that something changed.
 //! - [`follower`]: the task that keeps one up to date.
 
@@ -25,6 +26,7 @@ pub mod follower;
 pub mod host;
 pub mod state;
 pub mod status;
+mod together;
 pub mod watchers;
 
 use std::collections::{BTreeMap, HashMap};
