@@ -22,10 +22,11 @@ use tokio_util::task::TaskTracker;
 use super::budget::{Budget, within};
 use super::outcome::{Done, HostError, HostEvent, HostOutcome};
 use super::pool::EnginePool;
+use super::trace::{CallTrace, HostSpan};
 use super::view::View;
 use super::view::host::ViewNote;
 use crate::domain::{Host, HostAddress, HostName};
-use crate::engine::{Engine, Turn};
+use crate::engine::{CallLog, Engine, Turn};
 
 /// Messages that may wait for the reader: enough that a quick reader never waits, and few enough
 /// that a slow one uses no memory.
@@ -53,6 +54,8 @@ pub struct FanoutOptions {
     pub background_limit: Duration,
     /// Where the work may change something: the views, of which outcomes then tell the generation.
     pub changes: Option<View>,
+    /// Told of the work on each host.
+    pub trace: Option<CallTrace>,
 }
 
 impl FanoutOptions {
@@ -142,7 +145,11 @@ where
         let started = Instant::now();
         let name = host.name.clone();
         let note = Arc::new(OnceLock::new());
-        let result = self.attempt(host, &note).await;
+        let span = self.options.trace.as_ref().map(|trace| HostSpan::begin(trace, &host));
+        let result = self.attempt(host, &note, span.as_ref().map(HostSpan::log)).await;
+        if let Some(span) = span {
+            span.end(&result);
+        }
         let after_change = self.options.changes.as_ref().and_then(|view| view.after_change(&name));
         let view = after_change.or_else(|| note.get().copied());
         let outcome = HostOutcome { result, elapsed: started.elapsed(), view };
@@ -154,6 +161,7 @@ where
         &self,
         host: Arc<Host>,
         note: &Arc<OnceLock<ViewNote>>,
+        log: Option<CallLog>,
     ) -> Result<Done, HostError> {
         let budget = Arc::new(Budget::new(self.options.limit(&host), self.options.caller_deadline));
         if budget.is_spent() {
@@ -163,7 +171,8 @@ where
         if !self.options.try_unreachable {
             breaker.admit().await.map_err(HostError::Unreachable)?;
         }
-        let result = self.work_on(host, engine, budget, note).await;
+        let work = self.work_on(host, engine, budget, note, log);
+        let result = work.await;
         breaker.observe(result.as_ref().map_or_else(HostError::has_answered, |_| Some(true)));
         result
     }
@@ -174,6 +183,7 @@ where
         engine: Arc<dyn Engine>,
         budget: Arc<Budget>,
         note: &Arc<OnceLock<ViewNote>>,
+        log: Option<CallLog>,
     ) -> Result<Done, HostError> {
         let sender = Arc::new(self.sender.clone());
         let call = HostCall {
@@ -185,7 +195,7 @@ where
             earlier: Vec::new(),
             note: Arc::clone(note),
         };
-        let work = (self.work)(call);
+        let work = CallLog::of(log, (self.work)(call));
         if self.options.detached {
             let limit = self.options.background_limit;
             let turn = Turn::new();
@@ -340,6 +350,7 @@ mod tests {
             try_unreachable: true,
             background_limit: Duration::from_secs(900),
             changes: None,
+            trace: None,
         };
         let pool = EnginePool::new(Unused(HttpConnector::new(ConnectorSettings::default())));
         let background = TaskTracker::new();
