@@ -53,6 +53,8 @@ use crate::rollout::journal::Journal;
 use crate::rollout::requests::Rollouts;
 use crate::rollout::supervisor::Supervisor;
 use crate::store::Store;
+use crate::traces::Traces;
+use crate::traces::export::SpanCounts;
 use listeners::{Admission, own_validity, serve, serve_metrics, web_access};
 use rollout_hosts::FleetHosts;
 
@@ -73,6 +75,7 @@ pub struct Server {
     health: HealthReporter,
     listening: Vec<String>,
     metrics: Option<String>,
+    traces: Option<Traces>,
     listeners: JoinSet<Result<(), tonic::transport::Error>>,
 }
 
@@ -166,6 +169,11 @@ impl Server {
         )
         .await?;
         let routes = routes(&edge, &rollouts, Arc::clone(&journal))?.add_service(health_service);
+        let spans = SpanCounts::default();
+        let traces = match &config.collector {
+            Some(collector) => Some(Traces::start(collector, spans.clone())?),
+            None => None,
+        };
         let mut listeners = JoinSet::new();
         let methods = Arc::new(Methods::load());
         let calls = CallLimit::new(config.limits.max_calls_per_caller);
@@ -187,6 +195,7 @@ impl Server {
                 web: web_access(&config, listen, is_plain),
                 connections,
                 counted: counted.clone().map(CallLayer),
+                traced: traces.as_ref().map(Traces::layer),
                 calls: calls.clone(),
                 limits: config.limits,
             };
@@ -211,6 +220,7 @@ impl Server {
                 listeners: of_listeners,
                 certificate: own_validity(&config.access),
                 calls,
+                spans,
             });
             let served = serve_metrics(metrics, (listener, listen), connections, &config, stopping);
             listeners.spawn(async move {
@@ -218,7 +228,8 @@ impl Server {
                 Ok(())
             });
         }
-        Ok(Self { file: config.file, edge, rollouts, health, listening, metrics, listeners })
+        let file = config.file;
+        Ok(Self { file, edge, rollouts, health, listening, metrics, traces, listeners })
     }
 
     /// The listen addresses, with the ports that the system assigned.
@@ -257,6 +268,9 @@ impl Server {
         };
         if tokio::time::timeout(GRACE, finish).await.is_err() {
             tracing::warn!("calls were still in progress; their work may continue on the hosts");
+        }
+        if let Some(traces) = self.traces {
+            traces.stop().await;
         }
         self.edge.store.close().await;
     }

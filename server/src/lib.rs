@@ -4,7 +4,7 @@
 //! out the work, [`engine`] talks to one host each, and the outcomes return as a stream. [`store`]
 //! keeps the persistent state, [`config`] is the configuration, [`body`] creates the Engine's JSON,
 //! [`domain`] has the plain values that all of them share. [`metrics`] shows operators what was
-//! measured. [`app`] connects the parts.
+//! measured, [`traces`] what became of single calls. [`app`] connects the parts.
 
 pub mod api;
 pub mod app;
@@ -17,6 +17,7 @@ pub mod listener;
 pub mod metrics;
 pub mod rollout;
 pub mod store;
+pub mod traces;
 
 // What the unit tests share with the simulator, which links this library.
 #[cfg(test)]

@@ -35,6 +35,7 @@ use crate::fleet::fanout::{self, FanoutOptions, HostCall};
 use crate::fleet::inventory::{Inventory, Snapshot};
 use crate::fleet::pool::EnginePool;
 use crate::fleet::select::{self, Chosen, Selection};
+use crate::fleet::trace::CallTrace;
 use crate::fleet::view::View;
 use crate::fleet::{Done, HostError};
 use crate::store::Store;
@@ -151,6 +152,7 @@ impl Edge {
             try_unreachable: settings.try_unreachable || method.mutates,
             background_limit: BACKGROUND_LIMIT,
             changes: method.mutates.then(|| self.view.clone()),
+            trace: request.extensions().get::<CallTrace>().cloned(),
         };
         let accepted = Accepted {
             method,

@@ -21,6 +21,7 @@ use crate::listener::{Connections, Listener};
 use crate::metrics::Metrics;
 use crate::metrics::calls::CallLayer;
 use crate::metrics::serve::Endpoint;
+use crate::traces::calls::TraceLayer;
 
 /// HTTP/2 pings, so that a client that vanished is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -48,6 +49,8 @@ pub(super) struct Admission {
     pub connections: Connections,
     /// Counts the calls, if metrics are served.
     pub counted: Option<CallLayer>,
+    /// Gives the calls their spans, if traces are sent.
+    pub traced: Option<TraceLayer>,
     pub calls: CallLimit,
     pub limits: Limits,
 }
@@ -66,7 +69,7 @@ pub(super) fn serve(
         .accept_http1(true)
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .max_concurrent_streams(admission.limits.max_streams_per_connection);
-    let Admission { methods, web, connections, counted, calls, limits } = admission;
+    let Admission { methods, web, connections, counted, traced, calls, limits } = admission;
     let credentials = match (&listener, access) {
         (Listener::Unix(..), _) => auth::Access::UnixSocket,
         (Listener::Tcp(_), Access::Secured { identity, tokens }) => {
@@ -103,6 +106,7 @@ pub(super) fn serve(
         // Outside of authentication, so that refused calls count.
         .layer(tower::util::option_layer(counted))
         .layer(AuthLayer::new(Arc::clone(&methods), credentials, web))
+        .layer(tower::util::option_layer(traced))
         .layer(calls)
         // Inside, so that the log of calls has this end too.
         .layer(DeadlineLayer)

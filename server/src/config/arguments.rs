@@ -77,6 +77,10 @@ pub struct Arguments {
     /// the names, versions, and states of all hosts
     #[arg(long)]
     pub metrics_without_authentication: bool,
+    /// Collector to send traces of calls to, over OTLP with gRPC: http://HOST:PORT, such as
+    /// http://127.0.0.1:4317, or https://HOST:PORT [default: OTEL_EXPORTER_OTLP_ENDPOINT, if set]
+    #[arg(long, value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
 }
 
 /// The variables of the process, and whether it is root.

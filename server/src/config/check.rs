@@ -9,8 +9,8 @@ use tracing::level_filters::LevelFilter;
 
 use super::settings::{Given, Settings};
 use super::{
-    Access, Config, ConfigError, ConfigFile, Environment, FileHosts, Limits, Listen, LogFormat,
-    ViewOptions, Web, tokens,
+    Access, Collector, Config, ConfigError, ConfigFile, Environment, FileHosts, Limits, Listen,
+    LogFormat, ViewOptions, Web, tokens,
 };
 use crate::domain::{Secret, ServerIdentity, TlsPart, UnixPath, quoted};
 use crate::store::StoreOptions;
@@ -28,6 +28,7 @@ impl Settings {
         let listen = check_listen(self.listen.as_ref(), environment)?;
         let access = self.access(&listen)?;
         let metrics = self.metrics(&listen)?;
+        let collector = self.collector()?;
         let data_dir = match self.data_dir {
             Some(given) => given.value,
             None => default_data_dir(environment)?,
@@ -41,6 +42,7 @@ impl Settings {
             listen,
             access,
             metrics,
+            collector,
             web: Web::check(self.allowed_hosts.as_ref(), self.allowed_origins.as_ref())?,
             local: !self.no_local.is_some_and(|given| given.value),
             max_parallel: check_number(self.max_parallel, 256, 1..=10_000)?,
@@ -111,6 +113,11 @@ impl Settings {
             return Err(ConfigError::value(by, problem));
         }
         Ok(Some(address))
+    }
+
+    fn collector(&self) -> Result<Option<Collector>, ConfigError> {
+        let Some(Given { value, by }) = &self.otlp_endpoint else { return Ok(None) };
+        Collector::parse(value).map(Some).map_err(|problem| ConfigError::value(by, problem))
     }
 
     fn identity(&self) -> Result<Option<ServerIdentity>, ConfigError> {

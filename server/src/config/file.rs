@@ -32,6 +32,7 @@ pub(super) struct Document {
     pub insecure_tcp_without_authentication: Option<bool>,
     pub metrics_listen: Option<String>,
     pub metrics_without_authentication: Option<bool>,
+    pub otlp_endpoint: Option<String>,
     #[serde(default)]
     pub limits: super::limits::Table,
     #[serde(default)]

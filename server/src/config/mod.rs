@@ -7,6 +7,7 @@
 
 mod arguments;
 mod check;
+mod collector;
 mod error;
 mod file;
 mod hosts;
@@ -25,6 +26,7 @@ use crate::domain::ServerIdentity;
 use crate::store::StoreOptions;
 
 pub use arguments::{Arguments, Environment};
+pub use collector::Collector;
 pub use error::ConfigError;
 pub use hosts::{FileHosts, load_hosts};
 pub use limits::Limits;
@@ -46,6 +48,8 @@ pub struct Config {
     pub access: Access,
     /// The address to serve metrics on, if any.
     pub metrics: Option<Listen>,
+    /// Where traces of calls are sent, if anywhere.
+    pub collector: Option<Collector>,
     /// By which names, and from which web pages, it may be called.
     pub web: Web,
     /// Whether to add this machine's Docker socket if there are no hosts.

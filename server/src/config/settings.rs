@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::collector;
 use super::file::{Document, Source};
 use super::{
     Arguments, Config, ConfigError, ConfigFile, Environment, FileHosts, Limits, ViewOptions, hosts,
@@ -36,6 +37,7 @@ pub(super) struct Settings {
     pub open_tcp: Option<Given<bool>>,
     pub metrics_listen: Option<Given<String>>,
     pub open_metrics: Option<Given<bool>>,
+    pub otlp_endpoint: Option<Given<String>>,
 }
 
 pub(super) fn load(arguments: Arguments, environment: &Environment) -> Result<Config, ConfigError> {
@@ -109,6 +111,7 @@ impl Settings {
             open_tcp: given("insecure-tcp-without-authentication", open_tcp),
             metrics_listen: given("metrics-listen", arguments.metrics_listen),
             open_metrics: given("metrics-without-authentication", open_metrics),
+            otlp_endpoint: given("otlp-endpoint", arguments.otlp_endpoint),
         }
     }
 
@@ -135,6 +138,11 @@ impl Settings {
             let parts = |list: String| list.split(',').map(|it| it.trim().to_owned()).collect();
             Ok(given.map(|given| given.map(parts)))
         };
+        let otlp_endpoint = match text("OTLP_ENDPOINT").transpose()? {
+            Some(own) => Some(own),
+            None => collector::of_opentelemetry(environment)?
+                .map(|(value, by)| Given { value, by: by.to_owned() }),
+        };
         Ok(Self {
             data_dir: path("DATA_DIR"),
             secret_key_file: path("SECRET_KEY_FILE"),
@@ -153,6 +161,7 @@ impl Settings {
             open_tcp: switch("INSECURE_TCP_WITHOUT_AUTHENTICATION").transpose()?,
             metrics_listen: text("METRICS_LISTEN").transpose()?,
             open_metrics: switch("METRICS_WITHOUT_AUTHENTICATION").transpose()?,
+            otlp_endpoint,
         })
     }
 
@@ -191,6 +200,7 @@ impl Settings {
                 "metrics_without_authentication",
                 document.metrics_without_authentication,
             ),
+            otlp_endpoint: given(source, "otlp_endpoint", document.otlp_endpoint),
         }
     }
 
@@ -213,6 +223,7 @@ impl Settings {
             open_tcp: self.open_tcp.or(other.open_tcp),
             metrics_listen: self.metrics_listen.or(other.metrics_listen),
             open_metrics: self.open_metrics.or(other.open_metrics),
+            otlp_endpoint: self.otlp_endpoint.or(other.otlp_endpoint),
         }
     }
 }

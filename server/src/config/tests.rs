@@ -389,6 +389,47 @@ fn metrics_are_off_and_stay_on_this_machine_unless_the_operator_says_so() {
 }
 
 #[test]
+fn traces_are_off_and_go_where_a_flag_a_variable_or_the_file_says() {
+    let traces = |flags: &[&str], variables: &[(&str, &str)]| {
+        load(flags, variables).map(|config| config.collector.map(|it| it.to_string()))
+    };
+    assert_eq!(traces(&[], &[]).unwrap(), None);
+    let files = Files::new(&[("wharfd.toml", "otlp_endpoint = \"http://file:4317\"")]);
+    let file = ["--config", &files.path("wharfd.toml")];
+    let general = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://general:4317/");
+    let of_traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://traces");
+    let own = ("WHARFD_OTLP_ENDPOINT", "http://[::1]:4317");
+    let flag = [file[0], file[1], "--otlp-endpoint", "http://flag:4317"];
+    for (flags, variables, expected) in [
+        (&file[..], &[][..], "http://file:4317"),
+        (&file, &[general], "http://general:4317"),
+        (&file, &[general, of_traces], "https://traces"),
+        (&file, &[general, of_traces, own], "http://[::1]:4317"),
+        (&flag, &[general, of_traces, own], "http://flag:4317"),
+        (&[], &[general, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "http://general:4317"),
+        // Only about endpoints of OpenTelemetry's variables.
+        (&[], &[own, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")], "http://[::1]:4317"),
+    ] {
+        assert_eq!(traces(flags, variables).unwrap().as_deref(), Some(expected));
+    }
+    assert_eq!(traces(&[], &[general, ("OTEL_SDK_DISABLED", "true")]).unwrap(), None);
+    let protocol = ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
+    let refused = refusal(traces(&[], &[general, protocol]));
+    assert!(refused.starts_with("OTEL_EXPORTER_OTLP_PROTOCOL: \"http/protobuf\" is"), "{refused}");
+    for (text, expected) in [
+        ("127.0.0.1:4317", "write http://HOST:PORT"),
+        ("collector:4317", "write http://HOST:PORT"),
+        ("http://", "write http://HOST:PORT"),
+        ("http://a:4318/v1/traces", "has a path"),
+        ("https://ann:secret@a:4317", "OTEL_EXPORTER_OTLP_HEADERS"),
+    ] {
+        let refused = refusal(traces(&["--otlp-endpoint", text], &[]));
+        assert!(refused.starts_with("--otlp-endpoint: "), "{refused}");
+        assert!(refused.contains(expected) && !refused.contains("secret"), "{refused}");
+    }
+}
+
+#[test]
 fn the_example_loads_and_has_every_key() {
     let example = include_str!("../../../examples/wharfd.toml");
     let files = Files::new(&[("wharfd.toml", example), ("tokens", "ci:operator:0123456789abcdef")]);

@@ -13,6 +13,7 @@
 
 mod archive;
 mod build;
+mod call_log;
 mod classify;
 mod error;
 mod events;
@@ -51,6 +52,7 @@ use serde_json::Value;
 
 pub use archive::{ArchivePart, FileKind, FileSink, PathStat};
 pub use build::{BuildSink, BuildSpec, Built};
+pub use call_log::{CallEnd, CallLog, EngineCall};
 pub use error::{EngineError, ErrorKind};
 pub use events::{EngineEvent, EventBatch, EventQuery, EventSink, host_clock};
 pub use exec::{ExecSession, ExecSpec, SessionInput, SessionOutput, TerminalSize};

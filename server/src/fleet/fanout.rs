@@ -24,6 +24,7 @@ use self::driver::{Begun, HostWork, Work};
 use super::budget::Budget;
 use super::outcome::{Done, HostError, HostEvent, HostOutcome};
 use super::pool::EnginePool;
+use super::trace::CallTrace;
 use super::view::View;
 use super::view::host::ViewNote;
 use crate::domain::{Host, HostAddress, HostName};
@@ -55,6 +56,8 @@ pub struct FanoutOptions {
     pub background_limit: Duration,
     /// Where the work may change something: the views, of which outcomes then tell the generation.
     pub changes: Option<View>,
+    /// Told of the work on each host.
+    pub trace: Option<CallTrace>,
 }
 
 impl FanoutOptions {
@@ -270,6 +273,7 @@ mod tests {
             try_unreachable: true,
             background_limit: Duration::from_secs(900),
             changes: None,
+            trace: None,
         };
         let pool = EnginePool::new(Unused(HttpConnector::new(ConnectorSettings::default())));
         let background = TaskTracker::new();

@@ -5,6 +5,7 @@
 //! - [`fanout`]: work on many hosts in parallel, with a [`budget`] and one [`outcome`] per host.
 //! - [`breaker`]: whether a host answers, so that an unreachable one does not delay reads.
 //! - [`pool`]: the Engine of each host.
+//! - [`trace`]: what those who trace a call are told of its hosts.
 //! - [`view`]: what is known of hosts without asking.
 
 pub mod breaker;
@@ -14,6 +15,7 @@ pub mod inventory;
 pub mod outcome;
 pub mod pool;
 pub mod select;
+pub mod trace;
 pub mod view;
 
 pub use breaker::Unreachable;

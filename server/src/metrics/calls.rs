@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -22,7 +22,7 @@ use tower::{Layer, Service};
 use wharf::contract::METHODS;
 
 use crate::api::audit;
-use crate::api::trailers::read_trailers;
+use crate::api::trailers::read_code;
 
 /// The label of a path that the contract does not have.
 const OTHER: &str = "_OTHER";
@@ -127,18 +127,7 @@ impl Call {
             self.has_ended = true;
             return response;
         }
-        match code(response.headers()) {
-            Some(code) => {
-                self.end(code);
-                response
-            }
-            None => response.map(|body| {
-                // Without a status, the caller's library reports the same.
-                read_trailers(body, move |trailers| {
-                    self.end(code(trailers).unwrap_or(Code::Unknown));
-                })
-            }),
-        }
+        read_code(response, move |code| self.end(code))
     }
 }
 
@@ -147,11 +136,6 @@ impl Drop for Call {
         self.end(Code::Cancelled);
         self.calls.in_progress.get_or_create(&Method { rpc_method: self.method }).dec();
     }
-}
-
-/// The code in headers or trailers.
-fn code(headers: &HeaderMap) -> Option<Code> {
-    headers.get("grpc-status").map(HeaderValue::as_bytes).map(Code::from_bytes)
 }
 
 impl<S> Layer<S> for CallLayer {

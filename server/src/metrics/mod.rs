@@ -35,6 +35,7 @@ use crate::fleet::pool::EnginePool;
 use crate::fleet::view::View;
 use crate::listener::Connections;
 use crate::store::Store;
+use crate::traces::export::SpanCounts;
 use calls::Calls;
 use rollouts::RolloutWatch;
 
@@ -59,6 +60,8 @@ pub struct Sources {
     pub certificate: Option<Validity>,
     /// The calls of the contract.
     pub calls: Arc<Calls>,
+    /// The spans of traces.
+    pub spans: SpanCounts,
 }
 
 /// All metrics of this server.
@@ -89,12 +92,13 @@ impl Metrics {
             listeners,
             certificate,
             calls,
+            spans,
         } = sources;
         calls.register(&mut registry);
         registry.register_collector(Box::new(fleet::Hosts { inventory, pool, view }));
         registry.register_collector(Box::new(engines::Engines(traffic)));
         registry.register_collector(Box::new(rollouts));
-        registry.register_collector(Box::new(own::Own { store, listeners, certificate }));
+        registry.register_collector(Box::new(own::Own { store, listeners, certificate, spans }));
         registry.register_collector(Box::new(process::Process::of_self()));
         Self(registry)
     }

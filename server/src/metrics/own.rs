@@ -10,6 +10,7 @@ use super::encode::{NONE, Series};
 use crate::domain::Validity;
 use crate::listener::Connections;
 use crate::store::Store;
+use crate::traces::export::SpanCounts;
 
 /// The server and its store.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub(super) struct Own {
     pub store: Store,
     pub listeners: Vec<(String, Connections)>,
     pub certificate: Option<Validity>,
+    pub spans: SpanCounts,
 }
 
 impl Collector for Own {
@@ -55,6 +57,11 @@ impl Collector for Own {
             ("wharf_store_failures", None),
             "Reads and writes that the database refused.",
             [(NONE, self.store.failures())],
+        )?;
+        series.counter(
+            ("wharf_trace_spans", None),
+            "Spans of traces, by what became of them.",
+            self.spans.by_outcome().map(|(outcome, count)| ([("outcome", outcome)], count)),
         )
     }
 }

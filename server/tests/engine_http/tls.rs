@@ -1,7 +1,7 @@
 //! Connections with TLS, and the messages when they fail.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,13 +10,17 @@ use rcgen::{
     date_time_ymd,
 };
 use rustls::pki_types::PrivateKeyDer;
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::{ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::{HandshakeKind, RootCertStore, ServerConfig, ServerConnection};
+use rustls::{StreamOwned, SupportedProtocolVersion};
 use wharf_server::domain::{HostAddress, Secret, TlsMaterial, Transport};
 use wharf_server::engine::http::HttpConnector;
 use wharf_server::engine::{EngineError, ErrorKind, Ping};
 
 use crate::server::{Server, Step, whole};
+
+/// Fewer would fit in what rustls remembers by default: the sessions of 32 servers.
+const FLEET: u8 = 80;
 
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -50,7 +54,16 @@ impl Authority {
 
     /// A certificate that is valid from the first day of one year to that of another.
     fn leaf_of(&self, name: &str, usage: ExtendedKeyUsagePurpose, years: (i32, i32)) -> Leaf {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        self.leaf_for(vec![name.to_owned()], usage, years)
+    }
+
+    fn leaf_for(
+        &self,
+        names: Vec<String>,
+        usage: ExtendedKeyUsagePurpose,
+        years: (i32, i32),
+    ) -> Leaf {
+        let mut params = CertificateParams::new(names).unwrap();
         params.extended_key_usages = vec![usage];
         params.not_before = date_time_ymd(years.0, 1, 1);
         params.not_after = date_time_ymd(years.1, 1, 1);
@@ -75,14 +88,25 @@ impl Authority {
 struct TlsServer {
     address: HostAddress,
     accepted: Arc<AtomicUsize>,
+    /// How many handshakes resumed a session.
+    resumed: Arc<AtomicUsize>,
 }
 
 /// An Engine behind TLS that answers every request like a ping; with `clients` it wants a
 /// certificate signed by that authority. It ends with the process.
 fn serve(leaf: &Leaf, clients: Option<&Authority>) -> TlsServer {
+    let config = config(leaf, clients, rustls::ALL_VERSIONS);
+    listen(config, Ipv4Addr::LOCALHOST, "")
+}
+
+fn config(
+    leaf: &Leaf,
+    clients: Option<&Authority>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ServerConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap();
     let builder = match clients {
         None => builder.with_no_client_auth(),
@@ -97,26 +121,42 @@ fn serve(leaf: &Leaf, clients: Option<&Authority>) -> TlsServer {
     let mut config = builder.with_single_cert(vec![leaf.certificate.der().clone()], key).unwrap();
     // As Engines from 29.2 on offer it.
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let config = Arc::new(config);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    config.session_storage = ServerSessionMemoryCache::new(4096);
+    Arc::new(config)
+}
+
+/// Serves answers with the given headers. With `Connection: close`, each is the last of its
+/// connection.
+fn listen(config: Arc<ServerConfig>, at: Ipv4Addr, headers: &'static str) -> TlsServer {
+    let listener = TcpListener::bind((at, 0)).unwrap();
     let text = format!("tcp://{}", listener.local_addr().unwrap());
-    let accepted = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&accepted);
+    let (accepted, resumed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counts = (Arc::clone(&accepted), Arc::clone(&resumed));
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            count.fetch_add(1, Ordering::SeqCst);
-            let config = Arc::clone(&config);
+            counts.0.fetch_add(1, Ordering::SeqCst);
+            let (config, resumed) = (Arc::clone(&config), Arc::clone(&counts.1));
             std::thread::spawn(move || {
                 let connection = ServerConnection::new(config).unwrap();
                 let mut stream = StreamOwned::new(connection, stream.unwrap());
                 let mut bytes = [0; 4096];
+                let mut is_first = true;
                 while stream.read(&mut bytes).is_ok_and(|read| read > 0) {
-                    stream.write_all(&whole(200, "Api-Version: 1.41\r\n", b"")).unwrap();
+                    if is_first && stream.conn.handshake_kind() == Some(HandshakeKind::Resumed) {
+                        resumed.fetch_add(1, Ordering::SeqCst);
+                    }
+                    is_first = false;
+                    let headers = format!("Api-Version: 1.41\r\n{headers}");
+                    stream.write_all(&whole(200, &headers, b"")).unwrap();
+                    if headers.contains("close") {
+                        return;
+                    }
                 }
             });
         }
     });
-    TlsServer { address: HostAddress::parse(&text, Transport::Tls).unwrap(), accepted }
+    let address = HostAddress::parse(&text, Transport::Tls).unwrap();
+    TlsServer { address, accepted, resumed }
 }
 
 async fn ping(address: &HostAddress, tls: Option<&TlsMaterial>) -> Result<Ping, EngineError> {
@@ -240,4 +280,44 @@ async fn hosts_with_the_same_certificates_share_a_client_but_no_connection() {
     let error = connector.engine(&socket, Some(&material)).err().unwrap();
     assert_eq!(error.kind, ErrorKind::Tls);
     assert!(!format!("{connector:?}").contains("PRIVATE"));
+}
+
+#[tokio::test]
+async fn connections_to_engines_that_are_opened_again_resume_their_sessions() {
+    let authority = Authority::new();
+    let names = (1..=FLEET).map(|number| format!("127.2.0.{number}")).collect();
+    let leaf = authority.leaf_for(names, ExtendedKeyUsagePurpose::ServerAuth, (1975, 4096));
+    let material = authority.material(Some(&authority));
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        let config = config(&leaf, Some(&authority), &[version]);
+        let fleet: Vec<TlsServer> = (1..=FLEET)
+            .map(|number| {
+                let address = Ipv4Addr::new(127, 2, 0, number);
+                listen(Arc::clone(&config), address, "Connection: close\r\n")
+            })
+            .collect();
+        let connector = HttpConnector::default();
+        let engine = |server: &TlsServer| connector.engine(&server.address, Some(&material));
+        for _ in 0..3 {
+            for server in &fleet {
+                engine(server).unwrap().ping().await.unwrap();
+            }
+        }
+        let full = || -> usize {
+            let count = |counter: &AtomicUsize| counter.load(Ordering::SeqCst);
+            fleet.iter().map(|server| count(&server.accepted) - count(&server.resumed)).sum()
+        };
+        // The first of each.
+        assert_eq!(full(), usize::from(FLEET), "{version:?}");
+        // Other certificates are another identity, which does not go on with the sessions of this one.
+        let other = authority.material(Some(&authority));
+        connector.engine(&fleet[0].address, Some(&other)).unwrap().ping().await.unwrap();
+        assert_eq!(full(), usize::from(FLEET) + 1, "{version:?}");
+        // Of a host that was removed, nothing is remembered.
+        connector.retain(|address, _| *address != fleet[0].address);
+        engine(&fleet[1]).unwrap().ping().await.unwrap();
+        assert_eq!(full(), usize::from(FLEET) + 1, "{version:?}");
+        engine(&fleet[0]).unwrap().ping().await.unwrap();
+        assert_eq!(full(), usize::from(FLEET) + 2, "{version:?}");
+    }
 }

@@ -31,6 +31,7 @@ mod stats;
 mod status;
 mod stopping;
 mod support;
+mod traces;
 mod unknown_fields;
 mod used;
 mod views;

@@ -35,7 +35,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 pub struct Watched {
     pub fleet: Fleet,
     pub channel: Channel,
-    server: Server,
+    pub server: Server,
     place: String,
 }
 

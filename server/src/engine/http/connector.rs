@@ -4,15 +4,16 @@
 //! all hosts over plain TCP share one, hosts with the same certificates share one, and each
 //! unix socket, also one over ssh, has a small one of its own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
+use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
@@ -20,10 +21,11 @@ use super::HttpEngine;
 use super::answers::AnswerMemory;
 use super::lanes::{Lanes, PacingLayer};
 use super::link::{IDLE_CONNECTIONS, Link, VersionCell, Writes};
+use super::sessions::Sessions;
 use super::traffic::Traffic;
 use super::transport::Security;
 use super::tunnel::TunnelLayer;
-use crate::domain::{HostAddress, TlsMaterial};
+use crate::domain::{HostAddress, TcpHost, TlsMaterial};
 use crate::engine::health::HealthRecord;
 use crate::engine::ssh::{Ssh, Tunnel};
 use crate::engine::{Engine, EngineError, ErrorKind, Result};
@@ -83,6 +85,7 @@ struct Cache {
 struct Identity {
     number: u64,
     client: reqwest::Client,
+    sessions: Arc<Sessions>,
 }
 
 impl Default for ConnectorSettings {
@@ -198,8 +201,16 @@ impl HttpConnector {
         engines.retain(|(address, number), _| {
             is_used(address, number.and_then(|number| materials.get(&number).copied()))
         });
+        let mut names: HashMap<u64, HashSet<ServerName<'static>>> = HashMap::new();
+        for (address, number) in engines.keys() {
+            if let Some(number) = number {
+                names.entry(*number).or_default().extend(server_name(address));
+            }
+        }
         identities.retain(|_, identity| {
-            engines.keys().any(|(_, number)| *number == Some(identity.number))
+            let Some(names) = names.get(&identity.number) else { return false };
+            identity.sessions.retain(|name| names.contains(name));
+            true
         });
         let is_plain = |key: &(HostAddress, Option<u64>)| {
             key.1.is_none() && matches!(key.0, HostAddress::Tcp(_))
@@ -213,8 +224,11 @@ impl HttpConnector {
         if let Some(identity) = cache.identities.get(tls) {
             return Ok(identity.clone());
         }
-        let client = self.client(with_tls(tls)?, |builder| builder)?;
-        let identity = Identity { number: cache.next_identity, client };
+        let sessions = Arc::new(Sessions::default());
+        let mut config = with_tls(tls)?;
+        config.resumption = Resumption::store(Arc::clone(&sessions) as _);
+        let client = self.client(config, |builder| builder)?;
+        let identity = Identity { number: cache.next_identity, client, sessions };
         cache.next_identity += 1;
         cache.identities.insert(tls.clone(), identity.clone());
         Ok(identity)
@@ -288,6 +302,17 @@ fn base_url(address: &HostAddress, secured: bool) -> Result<Url> {
         let message = format!("{address} is not a valid address: {error}");
         EngineError::new(ErrorKind::Unreachable, CONNECT, message)
     })
+}
+
+/// The name by which rustls knows a server.
+fn server_name(address: &HostAddress) -> Option<ServerName<'static>> {
+    match address {
+        HostAddress::Tcp(tcp) => match tcp.host() {
+            TcpHost::Name(name) => ServerName::try_from(name.clone()).ok(),
+            TcpHost::Ip(ip) => Some((*ip).into()),
+        },
+        HostAddress::Unix(_) | HostAddress::Ssh(_) => None,
+    }
 }
 
 /// For plain connections: trusts no CA, and so cannot be used for TLS by mistake.

@@ -26,6 +26,7 @@ use super::path;
 use super::traffic::Traffic;
 use super::transport::{Phase, Security, doubtful, transport_error};
 use crate::domain::HostAddress;
+use crate::engine::call_log;
 use crate::engine::classify::{Complaint, classify};
 use crate::engine::health::HealthRecord;
 use crate::engine::operation::{Access, ERROR_CAP, Operation, Pace};
@@ -216,6 +217,7 @@ impl Link {
         F: Future<Output = Result<T>>,
     {
         let _write = call.operation.changes_containers().then(|| self.writes.begin());
+        let logged = call_log::begin(call.operation);
         let result = self
             .lanes
             .run(call.operation, async |ticket: Arc<Ticket>| {
@@ -251,6 +253,9 @@ impl Link {
             .await;
         if let Err(error) = &result {
             self.traffic.failed(error.kind);
+        }
+        if let Some(logged) = logged {
+            logged.ended(result.as_ref().err());
         }
         result
     }

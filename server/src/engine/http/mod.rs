@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! HttpConnector  makes and shares clients
+//!   sessions       TLS sessions, for connections that are opened again
 //! HttpEngine     the trait, a file for each subject
 //!   system, images, containers, exec,
 //!   archives, networks, volumes                   what a call means
@@ -32,6 +33,7 @@ mod movement;
 mod networks;
 mod path;
 pub mod probe;
+mod sessions;
 mod stats;
 mod system;
 mod traffic;

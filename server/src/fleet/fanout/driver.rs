@@ -13,10 +13,11 @@ use tokio_util::task::TaskTracker;
 
 use super::FanoutOptions;
 use crate::domain::{Host, HostName};
-use crate::engine::{Engine, Turn};
+use crate::engine::{CallLog, Engine, Turn};
 use crate::fleet::budget::{Budget, within};
 use crate::fleet::outcome::{Done, HostError, HostOutcome};
 use crate::fleet::pool::EnginePool;
+use crate::fleet::trace::HostSpan;
 use crate::fleet::view::host::ViewNote;
 
 /// What is done on each host, and where its messages go.
@@ -86,7 +87,11 @@ impl Driver {
         let started = Instant::now();
         let name = host.name.clone();
         let note = Arc::new(OnceLock::new());
-        let result = self.attempt(host, &note).await;
+        let span = self.options.trace.as_ref().map(|trace| HostSpan::begin(trace, &host));
+        let result = self.attempt(host, &note, span.as_ref().map(HostSpan::log)).await;
+        if let Some(span) = span {
+            span.end(&result);
+        }
         let after_change = self.options.changes.as_ref().and_then(|view| view.after_change(&name));
         let view = after_change.or_else(|| note.get().copied());
         let outcome = HostOutcome { result, elapsed: started.elapsed(), view };
@@ -97,6 +102,7 @@ impl Driver {
         &self,
         host: Arc<Host>,
         note: &Arc<OnceLock<ViewNote>>,
+        log: Option<CallLog>,
     ) -> Result<Done, HostError> {
         let budget = Arc::new(Budget::new(self.options.limit(&host), self.options.caller_deadline));
         if budget.is_spent() {
@@ -106,7 +112,7 @@ impl Driver {
         if !self.options.try_unreachable {
             breaker.admit().await.map_err(HostError::Unreachable)?;
         }
-        let result = self.work_on(host, engine, budget, note).await;
+        let result = self.work_on(host, engine, budget, note, log).await;
         breaker.observe(result.as_ref().map_or_else(HostError::has_answered, |_| Some(true)));
         result
     }
@@ -117,10 +123,12 @@ impl Driver {
         engine: Arc<dyn Engine>,
         budget: Arc<Budget>,
         note: &Arc<OnceLock<ViewNote>>,
+        log: Option<CallLog>,
     ) -> Result<Done, HostError> {
         let note = Arc::clone(note);
         let Begun { work, _channel } =
             self.work.begin(HostWork { host, engine, budget: Arc::clone(&budget), note });
+        let work = CallLog::of(log, work);
         if self.options.detached {
             let limit = self.options.background_limit;
             let turn = Turn::new();

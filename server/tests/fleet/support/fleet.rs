@@ -273,6 +273,7 @@ fn config(directory: &Path, hosts: FileHosts) -> Config {
         listen: vec![Listen::Unix(socket)],
         access: Access::UnixOnly,
         metrics: None,
+        collector: None,
         web: Web::default(),
         local: false,
         max_parallel: 256,
