@@ -116,3 +116,17 @@ install_clients() {
     npm install --silent --no-audit --no-fund --prefix "$TOOLS/node" "${packages[@]}" >&2
     printf '%s' "${packages[*]}" >"$installed"
 }
+
+# What the page is made of and tested with, from npm, as web/package-lock.json says.
+install_page() {
+    command -v npm >/dev/null || apt_install npm
+    local installed=web/node_modules/.installed
+    cmp -s web/package-lock.json "$installed" && return
+    npm ci --silent --no-audit --no-fund --prefix web >&2
+    cp web/package-lock.json "$installed"
+}
+
+# The browser for the tests of the page.
+install_browser() {
+    command -v chromium >/dev/null || apt_install chromium
+}

@@ -154,6 +154,11 @@ impl Connection {
         volumes: VolumeServiceClient,
     }
 
+    /// The channel, for calls that this program only passes on.
+    pub fn wire(&self) -> Wire {
+        self.channel.clone()
+    }
+
     /// `--timeout`, if it was given.
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     completion, container, context, events, host, image, inspect, login, man, network, registry,
-    rollout, system, volume,
+    rollout, system, ui, volume,
 };
 use crate::duration::{self, Deadline};
 use crate::exit::Failure;
@@ -182,6 +182,8 @@ pub enum Command {
     Version(system::VersionArgs),
     /// Show disk usage of hosts
     Df(system::DfArgs),
+    /// Show the fleet and roll out in a browser
+    Ui(ui::Args),
     /// Print a completion script for a shell
     Completion(completion::Args),
     /// Write the manual pages to a directory

@@ -15,6 +15,7 @@
 //!   them as the content of a request.
 //! - [`fanout`], [`report`], [`progress`], [`live`]: read and print the responses of many hosts.
 //! - [`overview`]: the full-screen view of `wharf top --fleet`.
+//! - [`page`]: the page of `wharf ui`, and how its calls reach the server.
 //! - [`view`], [`table`], [`json`], [`status`]: render messages as text; pure.
 //! - [`reach`]: explains why the server cannot be reached; pure.
 //! - [`exit`]: the exit status.
@@ -36,6 +37,7 @@ mod json;
 mod live;
 mod moment;
 mod overview;
+mod page;
 mod printer;
 mod progress;
 mod reach;

@@ -15,6 +15,7 @@ pub mod engine;
 pub mod fleet;
 pub mod listener;
 pub mod metrics;
+pub mod page;
 pub mod rollout;
 pub mod store;
 pub mod traces;

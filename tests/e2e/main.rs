@@ -21,6 +21,7 @@ mod logs;
 mod networks_volumes;
 mod other_clients;
 mod overview;
+mod page;
 mod partial_failure;
 mod pressure;
 mod pulls;

@@ -13,6 +13,7 @@ pub mod network;
 pub mod registry;
 pub mod rollout;
 pub mod system;
+pub mod ui;
 pub mod volume;
 
 use std::collections::BTreeMap;
@@ -91,6 +92,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Info(args) => system::info(app, args).await,
         Command::Version(args) => system::version(app, args).await,
         Command::Df(args) => system::df(app, args).await,
+        Command::Ui(args) => ui::run(app, &args).await,
         Command::Completion(args) => completion::run(app, &args),
         Command::Man(args) => man::run(app, &args),
     }

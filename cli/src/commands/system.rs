@@ -95,6 +95,8 @@ pub async fn version(app: &App, args: VersionArgs) -> Result<(), Failure> {
                 "Engine API  {} to {}",
                 server.min_engine_api_version, server.max_engine_api_version
             ));
+            let role = server.caller_role().as_str_name().trim_start_matches("ROLE_");
+            printer.data(&format!("You      {}, {}", server.caller, role.to_ascii_lowercase()));
         }
     }
     let Some(selector) = selector else { return Ok(()) };

@@ -15,6 +15,7 @@ mod stats;
 mod terminal;
 mod tmux;
 mod transfers;
+mod ui;
 mod used;
 mod watch;
 mod writes;

@@ -13,7 +13,7 @@ use super::problem::Problem;
 use crate::body::violation::Violations;
 use crate::domain::{
     ContainerRef, HostName, ImageName, LabelSelector, NetworkRef, Reason, RegistryHost,
-    RegistryLogin, Secret, VolumeName,
+    RegistryLogin, Role, Secret, VolumeName,
 };
 use crate::engine::{EngineDocument, Filters, OutputSource};
 use crate::fleet::select::{SelectError, Selection, Targets};
@@ -41,6 +41,15 @@ pub struct FanoutSettings {
     pub include_cordoned: bool,
     /// Whether a read also tries hosts that are known to be unreachable.
     pub try_unreachable: bool,
+}
+
+/// A role, as the contract has it.
+pub fn role(role: Role) -> v1::Role {
+    match role {
+        Role::Reader => v1::Role::Reader,
+        Role::Operator => v1::Role::Operator,
+        Role::Admin => v1::Role::Admin,
+    }
 }
 
 /// Refuses a limit for the hosts at the same time in a call whose work does not end by itself.

@@ -7,6 +7,7 @@ use tonic::{Request, Response, Status};
 use wharf::v1;
 use wharf::v1::system_service_server::SystemService;
 
+use super::auth::Principal;
 use super::convert;
 use super::edge::{Edge, ResponseStream};
 use super::system_views;
@@ -29,8 +30,9 @@ impl SystemService for System {
 
     async fn get_server_info(
         &self,
-        _request: Request<v1::GetServerInfoRequest>,
+        request: Request<v1::GetServerInfoRequest>,
     ) -> Result<Response<v1::GetServerInfoResponse>, Status> {
+        let caller = Principal::of(&request);
         let hosts = self.0.inventory.snapshot().hosts().count();
         Ok(Response::new(v1::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -39,6 +41,8 @@ impl SystemService for System {
             max_engine_api_version: CLIENT_MAX.to_string(),
             min_engine_api_version: CLIENT_MIN.to_string(),
             default_max_parallel: u32::try_from(self.0.default_max_parallel).unwrap_or(u32::MAX),
+            caller: caller.to_string(),
+            caller_role: convert::role(caller.role).into(),
         }))
     }
 

@@ -21,6 +21,7 @@ use crate::listener::{Connections, Listener};
 use crate::metrics::Metrics;
 use crate::metrics::calls::CallLayer;
 use crate::metrics::serve::Endpoint;
+use crate::page::PageLayer;
 use crate::traces::calls::TraceLayer;
 
 /// HTTP/2 pings, so that a client that vanished is noticed.
@@ -99,8 +100,11 @@ pub(super) fn serve(
         }
         (Listener::Tcp(_), Access::UnixOnly) => anyhow::bail!("no credentials for {listener}"),
     };
+    // With TLS only: a cookie on a plain connection is anybody's.
+    let page = matches!(credentials, auth::Access::Credentials(_)).then(PageLayer::default);
     let router = server
         .layer(connections.clone())
+        .layer(tower::util::option_layer(page))
         .layer(tower::util::option_layer(web.cors()))
         .layer(GrpcWebLayer::new())
         // Outside of authentication, so that refused calls count.

@@ -19,6 +19,7 @@ mod logs;
 mod metrics;
 mod metrics_documented;
 mod negotiation;
+mod page;
 mod parallel;
 mod permits;
 mod plans;

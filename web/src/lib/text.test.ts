@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest';
+import { count, line, plain, short } from './text';
+
+test('text of others cannot change what stands around it', () => {
+  expect(plain('\u001b[31mred\u001b[0m \u001b]0;title\u0007end')).toBe('red end');
+  expect(plain('one\r\ntwo\u0000\u0008')).toBe('one\ntwo\ufffd\ufffd');
+  expect(plain('safe\u202egnp.exe')).toBe('safe\ufffdgnp.exe');
+  expect(line('a\n\tb  c')).toBe('a b c');
+  expect(line('x'.repeat(10_000)).length).toBe(501);
+});
+
+test('markup stays text', () => {
+  expect(line('<script>alert(1)</script>')).toBe('<script>alert(1)</script>');
+});
+
+test('numbers and IDs are short', () => {
+  expect(short('sha256:0123456789abcdef')).toBe('0123456789ab');
+  expect(count(1, 'host')).toBe('1 host');
+  expect(count(20_000, 'container')).toBe('20,000 containers');
+});

@@ -1,0 +1,66 @@
+// At wharfd itself, over TLS: a token becomes a session, with the role of the token.
+
+import { STAGE, check, run, until } from './browser.mjs';
+
+const { address, tokens, container } = STAGE;
+
+await run(async (browser) => {
+  const page = await browser.page();
+  await page.goto(address);
+  const signIn = async (token) => {
+    await page.getByLabel('Token').fill(token);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+  };
+  await until(page, 'main', 'Token');
+  await browser.inspect(page, 'sign-in');
+  await signIn('no-such-token-0123456789');
+  await until(page, '[role=alert]', 'does not know this token');
+
+  await signIn(tokens.reader);
+  await until(page, 'header', 'token:reader');
+  check((await page.evaluate(() => document.cookie)) === '', 'scripts see the cookie');
+  check(!JSON.stringify(await page.evaluate(() => ({ ...localStorage, ...sessionStorage }))).includes(tokens.reader), 'the token is stored');
+  check((await page.getByRole('link', { name: 'New rollout' }).count()) === 0, 'a reader may start rollouts');
+  await page.goto(`${address}#/containers`);
+  await until(page, '[aria-label=Containers]', container);
+  check((await page.getByRole('checkbox', { name: /^Choose/ }).count()) === 0, 'a reader may choose containers');
+  await page.goto(`${address}#/hosts`);
+  await until(page, '[aria-label=Hosts]', 'reachable');
+  check((await page.getByRole('button', { name: 'Add a host' }).count()) === 0, 'a reader may add hosts');
+  // Whoever forges the call is refused by the server.
+  const forged = await page.evaluate(async () => {
+    const response = await fetch('/wharf.v1.HostService/RemoveHost', {
+      method: 'POST', headers: { 'content-type': 'application/grpc-web+proto' }, body: new Uint8Array(5),
+    });
+    return response.headers.get('grpc-status') ?? (await response.text());
+  });
+  check(forged === '7' || forged.includes('grpc-status:7'), `a forged call: ${forged}`);
+
+  // The session is one of the browser, until it ends.
+  await page.reload();
+  await until(page, 'header', 'token:reader');
+  await page.goto(`${address}#/about`);
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await until(page, 'main', 'Token');
+  await signIn(tokens.operator);
+  await until(page, 'header', 'token:operator');
+  await page.goto(`${address}#/rollouts`);
+  await page.getByRole('link', { name: 'New rollout' }).waitFor();
+  await page.goto(`${address}#/containers`);
+  await page.getByRole('checkbox', { name: `Choose all of ${container}` }).waitFor();
+
+  await foreignPages(browser);
+});
+
+/** Another page can neither frame this one nor call in its name. */
+async function foreignPages(browser) {
+  const page = await browser.page();
+  await page.goto(address);
+  await until(page, 'main', 'Token');
+  const framed = await page.context().newPage();
+  await framed.setContent(`<iframe src="${address}"></iframe>`);
+  await framed.waitForTimeout(500);
+  const inside = framed.frames()[1];
+  const text = await inside?.evaluate(() => document.body?.innerText ?? '').catch(() => '');
+  check(!text?.includes('Token'), 'another page frames this one');
+}
