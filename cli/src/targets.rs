@@ -35,6 +35,10 @@ pub struct TargetArgs {
     /// Also try to read from hosts that the server knows to be unreachable
     #[arg(long, hide_short_help = true)]
     pub try_unreachable: bool,
+    /// Ask hosts that have not answered a quick read after this time once more, such as 300ms; a tenth
+    /// of the hosts at most
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive, hide_short_help = true)]
+    pub hedge_after: Option<Duration>,
     /// Time limit per host, such as 10s [default: set by the server]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive, hide_short_help = true)]
     pub host_timeout: Option<Duration>,
@@ -76,6 +80,7 @@ impl TargetArgs {
         Self {
             include_cordoned: self.include_cordoned || before.include_cordoned,
             try_unreachable: self.try_unreachable || before.try_unreachable,
+            hedge_after: self.hedge_after.or(before.hedge_after),
             host_timeout: self.host_timeout.or(before.host_timeout),
             max_parallel: self.max_parallel.or(before.max_parallel),
             ..hosts.clone()
@@ -119,6 +124,7 @@ impl TargetArgs {
             allow_partial: None,
             include_cordoned: self.include_cordoned,
             try_unreachable: self.try_unreachable,
+            hedge_after: self.hedge_after.map(duration::to_proto),
         }
     }
 

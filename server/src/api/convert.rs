@@ -41,6 +41,8 @@ pub struct FanoutSettings {
     pub include_cordoned: bool,
     /// Whether a read also tries hosts that are known to be unreachable.
     pub try_unreachable: bool,
+    /// After which time a quick read is attempted once more.
+    pub hedge_after: Option<Duration>,
 }
 
 /// A role, as the contract has it.
@@ -69,17 +71,16 @@ pub fn refuse_host_limit(
 pub fn fanout_options(options: Option<&v1::FanoutOptions>) -> Result<FanoutSettings, Problem> {
     let default = v1::FanoutOptions::default();
     let options = options.unwrap_or(&default);
-    let host_timeout = match &options.host_timeout {
-        None => None,
-        Some(timeout) => {
-            let timeout = duration(timeout)
-                .and_then(|timeout| {
-                    if timeout.is_zero() { Err("must be greater than zero") } else { Ok(timeout) }
-                })
-                .map_err(|error| Problem::invalid_field("fanout.host_timeout", error))?;
-            Some(timeout)
-        }
+    let positive = |field: &str, given: Option<&prost_types::Duration>| {
+        let checked = |given| match duration(given)? {
+            Duration::ZERO => Err("must be greater than zero"),
+            time => Ok(time),
+        };
+        let invalid = |error| Problem::invalid_field(field, error);
+        given.map(|given| checked(given).map_err(invalid)).transpose()
     };
+    let host_timeout = positive("fanout.host_timeout", options.host_timeout.as_ref())?;
+    let hedge_after = positive("fanout.hedge_after", options.hedge_after.as_ref())?;
     let max_parallel = (options.max_parallel > 0).then_some(options.max_parallel as usize);
     let v1::FanoutOptions { allow_partial, include_cordoned, try_unreachable, .. } = *options;
     Ok(FanoutSettings {
@@ -88,6 +89,7 @@ pub fn fanout_options(options: Option<&v1::FanoutOptions>) -> Result<FanoutSetti
         allow_partial,
         include_cordoned,
         try_unreachable,
+        hedge_after,
     })
 }
 

@@ -152,6 +152,7 @@ impl Edge {
             try_unreachable: settings.try_unreachable || method.mutates,
             background_limit: BACKGROUND_LIMIT,
             changes: method.mutates.then(|| self.view.clone()),
+            hedge_after: settings.hedge_after.filter(|_| !method.mutates),
             trace: request.extensions().get::<CallTrace>().cloned(),
         };
         let accepted = Accepted {

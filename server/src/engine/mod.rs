@@ -23,6 +23,7 @@ mod frames;
 #[cfg(test)]
 mod fuzz;
 mod health;
+mod hedge;
 pub mod http;
 mod image_archive;
 mod image_arrival;
@@ -59,6 +60,7 @@ pub use exec::{ExecSession, ExecSpec, SessionInput, SessionOutput, TerminalSize}
 pub use files::raise_file_limit;
 pub use frames::{Frame, OutputSource};
 pub use health::{Health, LastResult, Software, SoftwareKind};
+pub use hedge::{Hedge, Hedges};
 pub use image_archive::{ARCHIVE_START, is_archive};
 pub use image_arrival::{Arrival, Delivered, load_archive, platform_of};
 pub use image_copy::ImageCopy;

@@ -56,6 +56,8 @@ pub struct FanoutOptions {
     pub background_limit: Duration,
     /// Where the work may change something: the views, of which outcomes then tell the generation.
     pub changes: Option<View>,
+    /// After which time some hosts that have not answered a quick read are asked once more.
+    pub hedge_after: Option<Duration>,
     /// Told of the work on each host.
     pub trace: Option<CallTrace>,
 }
@@ -273,6 +275,7 @@ mod tests {
             try_unreachable: true,
             background_limit: Duration::from_secs(900),
             changes: None,
+            hedge_after: None,
             trace: None,
         };
         let pool = EnginePool::new(Unused(HttpConnector::new(ConnectorSettings::default())));

@@ -14,6 +14,7 @@ mod events;
 mod exec;
 mod faults;
 mod files;
+mod hedges;
 mod limits;
 mod logs;
 mod metrics;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reqwest::redirect::Policy;
+use reqwest::ClientBuilder;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -19,8 +19,9 @@ use url::Url;
 
 use super::HttpEngine;
 use super::answers::AnswerMemory;
-use super::lanes::{Lanes, PacingLayer};
-use super::link::{IDLE_CONNECTIONS, Link, VersionCell, Writes};
+use super::clients::{CONNECT, Clients, unusable};
+use super::lanes::Lanes;
+use super::link::{Link, VersionCell, Writes};
 use super::sessions::Sessions;
 use super::traffic::Traffic;
 use super::transport::Security;
@@ -30,10 +31,6 @@ use crate::engine::health::HealthRecord;
 use crate::engine::ssh::{Ssh, Tunnel};
 use crate::engine::{Engine, EngineError, ErrorKind, Result};
 
-/// The name of connections in errors.
-const CONNECT: &str = "connect";
-/// How long to keep an idle connection.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// For the login of a host over ssh, with those before it. Callers have their own deadlines.
 const SSH_CONNECT: Duration = Duration::from_secs(300);
 
@@ -74,17 +71,17 @@ pub struct HttpConnector {
 
 #[derive(Default)]
 struct Cache {
-    plain: Option<reqwest::Client>,
+    plain: Option<Clients>,
     identities: HashMap<TlsMaterial, Identity>,
     next_identity: u64,
     engines: HashMap<(HostAddress, Option<u64>), Arc<HttpEngine>>,
 }
 
-/// The client that all hosts with the same certificates share.
+/// The clients that all hosts with the same certificates share.
 #[derive(Clone)]
 struct Identity {
     number: u64,
-    client: reqwest::Client,
+    clients: Clients,
     sessions: Arc<Sessions>,
 }
 
@@ -156,23 +153,24 @@ impl HttpConnector {
             })?)),
             HostAddress::Unix(_) | HostAddress::Tcp(_) => None,
         };
-        let client = match (address, identity) {
-            (_, Some(identity)) => identity.client,
-            (HostAddress::Ssh(_), None) => self.client_over_ssh(tunnel.as_ref())?,
+        let clients = match (address, identity) {
+            (_, Some(identity)) => identity.clients,
+            (HostAddress::Ssh(_), None) => self.clients_over_ssh(tunnel.as_ref())?,
             (HostAddress::Unix(path), None) => {
-                self.client(without_tls()?, |builder| builder.unix_socket(path.as_str()))?
+                let path = path.to_string();
+                self.clients(without_tls()?, move |builder| builder.unix_socket(path.as_str()))?
             }
             (HostAddress::Tcp(_), None) => match &cache.plain {
-                Some(client) => client.clone(),
+                Some(clients) => clients.clone(),
                 None => {
-                    let client = self.client(without_tls()?, |builder| builder)?;
-                    cache.plain = Some(client.clone());
-                    client
+                    let clients = self.clients(without_tls()?, |builder| builder)?;
+                    cache.plain = Some(clients.clone());
+                    clients
                 }
             },
         };
         let engine = Arc::new(HttpEngine::new(Link {
-            client,
+            clients,
             base: base_url(address, secured)?,
             address: address.clone(),
             security,
@@ -227,15 +225,16 @@ impl HttpConnector {
         let sessions = Arc::new(Sessions::default());
         let mut config = with_tls(tls)?;
         config.resumption = Resumption::store(Arc::clone(&sessions) as _);
-        let client = self.client(config, |builder| builder)?;
-        let identity = Identity { number: cache.next_identity, client, sessions };
+        let clients = self.clients(config, |builder| builder)?;
+        let identity = Identity { number: cache.next_identity, clients, sessions };
         cache.next_identity += 1;
         cache.identities.insert(tls.clone(), identity.clone());
         Ok(identity)
     }
 
-    fn client_over_ssh(&self, tunnel: Option<&Arc<Tunnel>>) -> Result<reqwest::Client> {
-        self.client(without_tls()?, |builder| match tunnel {
+    fn clients_over_ssh(&self, tunnel: Option<&Arc<Tunnel>>) -> Result<Clients> {
+        let tunnel = tunnel.cloned();
+        self.clients(without_tls()?, move |builder| match &tunnel {
             // Inside of the layer that paces: only who really connects waits for the way.
             Some(tunnel) => builder
                 .unix_socket(tunnel.socket())
@@ -245,27 +244,12 @@ impl HttpConnector {
         })
     }
 
-    fn client(
+    fn clients(
         &self,
         tls: ClientConfig,
-        configure: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
-    ) -> Result<reqwest::Client> {
-        let builder = reqwest::Client::builder()
-            // A custom TLS configuration: reqwest would load the system's CAs for each client, 7 ms
-            // and 100 kB, and they sign no Engine's certificate.
-            .tls_backend_preconfigured(tls)
-            .no_proxy()
-            // Newer Engines offer HTTP/2 over TLS, over which hijacked connections don't work.
-            .http1_only()
-            // Following a 301 would turn a POST into a GET.
-            .redirect(Policy::none())
-            .referer(false)
-            .connect_timeout(self.settings.connect)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS);
-        // The layer that is added last is the outermost.
-        let builder = configure(builder).connector_layer(PacingLayer);
-        builder.build().map_err(|error| unusable(error.to_string()))
+        configure: impl Fn(ClientBuilder) -> ClientBuilder + Send + 'static,
+    ) -> Result<Clients> {
+        Clients::new(self.settings.connect, tls, configure)
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
@@ -355,8 +339,4 @@ fn certificates(pem: &str, what: &str) -> Result<Vec<CertificateDer<'static>>> {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err(unusable(format!("the {what} is not readable PEM"))),
     }
-}
-
-fn unusable(problem: String) -> EngineError {
-    EngineError::new(ErrorKind::Tls, CONNECT, problem)
 }

@@ -126,14 +126,7 @@ impl Lanes {
         if let Some(error) = self.failure_since(failures_before) {
             return Err(EngineError { operation: operation.name, ..error });
         }
-        let ticket = Arc::new(Ticket {
-            lanes: Arc::clone(self),
-            connecting: AtomicBool::new(false),
-            connects: AtomicU32::new(0),
-            connecting_changed: Notify::new(),
-            served: CancellationToken::new(),
-            whole: AtomicBool::new(false),
-        });
+        let ticket = self.ticket();
         let _served_at_the_end = ticket.served.clone().drop_guard();
         let call = TICKET.scope(Arc::clone(&ticket), call(Arc::clone(&ticket)));
         let mut call = pin!(call);
@@ -156,6 +149,18 @@ impl Lanes {
         };
         self.finished(&ticket, &result);
         result
+    }
+
+    /// A ticket for a call, which needs no turn if the connector does not see it.
+    pub(super) fn ticket(self: &Arc<Self>) -> Arc<Ticket> {
+        Arc::new(Ticket {
+            lanes: Arc::clone(self),
+            connecting: AtomicBool::new(false),
+            connects: AtomicU32::new(0),
+            connecting_changed: Notify::new(),
+            served: CancellationToken::new(),
+            whole: AtomicBool::new(false),
+        })
     }
 
     fn kind_of(&self, operation: &Operation) -> &Semaphore {

@@ -20,6 +20,7 @@ use url::Url;
 use wharf::causes::find;
 
 use super::answers::AnswerMemory;
+use super::clients::{Clients, IDLE_CONNECTIONS};
 use super::lanes::{Lanes, Ticket};
 use super::movement::Movement;
 use super::path;
@@ -29,6 +30,7 @@ use crate::domain::HostAddress;
 use crate::engine::call_log;
 use crate::engine::classify::{Complaint, classify};
 use crate::engine::health::HealthRecord;
+use crate::engine::hedge;
 use crate::engine::operation::{Access, ERROR_CAP, Operation, Pace};
 use crate::engine::ssh::{SshError, Tunnel};
 use crate::engine::{
@@ -39,13 +41,10 @@ pub(super) use negotiate::{VersionCell, is_podman, maximum_of};
 pub(super) use opened::{Answer, Opened, bad_answer, list_error};
 pub(super) use writes::Writes;
 
-/// Idle connections to keep for each host.
-pub(super) const IDLE_CONNECTIONS: usize = 4;
-
 /// One Engine and what is known about it.
 #[derive(Debug)]
 pub(super) struct Link {
-    pub(super) client: reqwest::Client,
+    pub(super) clients: Clients,
     pub(super) base: Url,
     pub(super) address: HostAddress,
     pub(super) security: Security,
@@ -82,6 +81,8 @@ pub(super) struct Call {
     registry_auth: Option<HeaderValue>,
     registry_config: Option<HeaderValue>,
     upgrade: bool,
+    /// Whether it is made beside another attempt, over a connection of its own.
+    is_second: bool,
 }
 
 impl Call {
@@ -96,6 +97,7 @@ impl Call {
             registry_auth: None,
             registry_config: None,
             upgrade: false,
+            is_second: false,
         }
     }
 
@@ -184,7 +186,7 @@ impl Link {
         call: &'a Call,
         version: Option<ApiVersion>,
     ) -> BoxFuture<'a, Result<Answer>> {
-        self.open_with(call, version, |opened| opened.read(Vec::new())).boxed()
+        self.open_hedged(call, version, |opened| opened.read(Vec::new())).boxed()
     }
 
     /// Makes any call, in the negotiated version: `read` takes its answer in as it comes.
@@ -197,14 +199,31 @@ impl Link {
         F: Future<Output = Result<T>>,
     {
         let spoken = self.negotiated(call.operation).await?.version;
-        match self.open_with(call, Some(spoken), &read).await {
+        match self.open_hedged(call, Some(spoken), &read).await {
             // The Engine was replaced by another version. It refused before it did anything.
             Err(error) if error.kind == ErrorKind::NoCommonApiVersion => {
                 let spoken = self.negotiate_again(call.operation, spoken).await?.version;
-                self.open_with(call, Some(spoken), &read).await
+                self.open_hedged(call, Some(spoken), &read).await
             }
             result => result,
         }
+    }
+
+    /// Makes a call, and where its task may ask twice, beside it once more.
+    async fn open_hedged<T, F>(
+        self: &Arc<Self>,
+        call: &Call,
+        version: Option<ApiVersion>,
+        read: impl Fn(Opened) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let second = async || {
+            let call = Call { is_second: true, ..call.clone() };
+            self.open_with(&call, version, &read).await
+        };
+        hedge::race(call.operation, self.open_with(call, version, &read), second).await
     }
 
     async fn open_with<T, F>(
@@ -218,39 +237,43 @@ impl Link {
     {
         let _write = call.operation.changes_containers().then(|| self.writes.begin());
         let logged = call_log::begin(call.operation);
-        let result = self
-            .lanes
-            .run(call.operation, async |ticket: Arc<Ticket>| {
-                let waiting = self.health.wait(call.operation.pace == Pace::Quick);
-                let mut begun = Instant::now();
-                let mut response = self.head(call, version).await;
-                // An idle connection may have been closed from the other end unnoticed. For a
-                // read, another one is tried until all idle ones are used up.
-                let mut attempts = 0;
-                while attempts < IDLE_CONNECTIONS
-                    && !ticket.connected()
-                    && matches!(&response, Err(error) if error.kind == ErrorKind::ConnectionLost)
-                {
-                    begun = Instant::now();
-                    response = self.head(call, version).await;
-                    attempts += 1;
+        let attempt = async |ticket: Arc<Ticket>| {
+            let waiting = self.health.wait(call.operation.pace == Pace::Quick);
+            let mut begun = Instant::now();
+            let mut response = self.head(call, version).await;
+            // An idle connection may have been closed from the other end unnoticed. For a
+            // read, another one is tried until all idle ones are used up.
+            let mut attempts = 0;
+            while attempts < IDLE_CONNECTIONS
+                && !call.is_second
+                && !ticket.connected()
+                && matches!(&response, Err(error) if error.kind == ErrorKind::ConnectionLost)
+            {
+                begun = Instant::now();
+                response = self.head(call, version).await;
+                attempts += 1;
+            }
+            let latency = begun.elapsed();
+            let response = match response {
+                Ok(response) => response,
+                Err(error) => {
+                    waiting.failed(&error);
+                    return Err(error);
                 }
-                let latency = begun.elapsed();
-                let response = match response {
-                    Ok(response) => response,
-                    Err(error) => {
-                        waiting.failed(&error);
-                        return Err(error);
-                    }
-                };
-                let server = response.headers().get(SERVER).map(HeaderValue::as_bytes);
-                waiting.answered(latency, server);
-                self.traffic.answered(call.operation, latency);
-                ticket.served();
-                let (link, operation) = (Arc::clone(self), call.operation);
-                read(Opened { link, ticket, operation, version, latency, response }).await
-            })
-            .await;
+            };
+            let server = response.headers().get(SERVER).map(HeaderValue::as_bytes);
+            waiting.answered(latency, server);
+            self.traffic.answered(call.operation, latency);
+            ticket.served();
+            let (link, operation) = (Arc::clone(self), call.operation);
+            read(Opened { link, ticket, operation, version, latency, response }).await
+        };
+        let result = if call.is_second {
+            // Its turn is that of the first attempt. In a box, because it is rare.
+            Box::pin(attempt(self.lanes.ticket())).await
+        } else {
+            self.lanes.run(call.operation, attempt).await
+        };
         if let Err(error) = &result {
             self.traffic.failed(error.kind);
         }
@@ -331,7 +354,8 @@ impl Link {
     ) -> Result<reqwest::Result<Response>> {
         let mut request = self.request(call, version)?;
         let Some(upload) = &call.upload else {
-            return self.in_time(call.operation, self.client.execute(request)).await;
+            let client = if call.is_second { self.clients.fresh()? } else { self.clients.kept() };
+            return self.in_time(call.operation, client.execute(request)).await;
         };
         // The Engine answers when it has everything, so what it takes is its progress.
         let movement = Movement::new();
@@ -354,7 +378,7 @@ impl Link {
         });
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
         *request.body_mut() = Some(Body::wrap_stream(content));
-        let sent = self.client.execute(request);
+        let sent = self.clients.kept().execute(request);
         tokio::pin!(sent);
         loop {
             let left = self.stall.saturating_sub(movement.still());

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! HttpConnector  makes and shares clients
+//!   clients        of reqwest, with and without kept connections
 //!   sessions       TLS sessions, for connections that are opened again
 //! HttpEngine     the trait, a file for each subject
 //!   system, images, containers, exec,
@@ -19,6 +20,7 @@
 mod answers;
 mod archives;
 mod build;
+mod clients;
 mod command;
 mod connector;
 mod containers;

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::FanoutOptions;
 use crate::domain::{Host, HostName};
-use crate::engine::{CallLog, Engine, Turn};
+use crate::engine::{CallLog, Engine, Hedge, Hedges, Turn};
 use crate::fleet::budget::{Budget, within};
 use crate::fleet::outcome::{Done, HostError, HostOutcome};
 use crate::fleet::pool::EnginePool;
@@ -48,6 +48,7 @@ pub(super) struct Begun {
 /// Works on the hosts.
 struct Driver {
     options: FanoutOptions,
+    hedges: Option<Hedges>,
     pool: Arc<EnginePool>,
     background: TaskTracker,
     work: Box<dyn Work>,
@@ -61,7 +62,8 @@ pub(super) fn start(
     background: TaskTracker,
     work: Box<dyn Work>,
 ) {
-    tokio::spawn(Driver { options, pool, background, work }.run(hosts));
+    let hedges = options.hedge_after.map(|after| Hedges::new(after, hosts.len()));
+    tokio::spawn(Driver { options, hedges, pool, background, work }.run(hosts));
 }
 
 impl Driver {
@@ -128,7 +130,8 @@ impl Driver {
         let note = Arc::clone(note);
         let Begun { work, _channel } =
             self.work.begin(HostWork { host, engine, budget: Arc::clone(&budget), note });
-        let work = CallLog::of(log, work);
+        let hedge = self.hedges.as_ref().map(Hedges::for_host);
+        let work = Hedge::of(hedge, CallLog::of(log, work));
         if self.options.detached {
             let limit = self.options.background_limit;
             let turn = Turn::new();
