@@ -6,7 +6,7 @@
 //!
 //! If the reader disconnects, waiting hosts do not start. [Detached](FanoutOptions::detached) work
 //! in progress is finished anyway, because an Engine that loses its client in the middle of a stop
-//! or a pull behaves badly, unless its first change still [waits](Turn); all other work is dropped,
+//! or a pull behaves badly, unless its first change still [waits](crate::engine::Turn); all other work is dropped,
 //! which closes its connection.
 
 mod driver;
