@@ -7,10 +7,6 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 use wharf_server::config::{Arguments, Config, Environment, LogFormat};
 
-/// A list of a thousand hosts allocates a million texts.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Wrong usage, an invalid configuration, or a server that cannot start.
 const EXIT_USAGE: u8 = 2;
 
