@@ -1,4 +1,4 @@
-//! Has the page embedded anew when a file is added to it.
+//! Embeds the page again when its files change.
 fn main() {
     println!("cargo:rerun-if-changed=dist");
 }

@@ -1,14 +1,9 @@
 // Does something to several containers, and says how each ended.
 
 import { containers as service } from './client';
-import { type Call, type Chosen, type Done, type Verb, calls } from './calls';
+import { type Call, type Chosen, type Done, type HostMessage, type Verb, calls } from './calls';
 import { problemOf, problemOfStatus } from './problem';
 import type { HostOutcome, ItemResult } from '../gen/wharf/v1/common_pb';
-
-interface Message {
-  host: string;
-  event: { case?: string; value?: unknown };
-}
 
 /** Does it, and reports every container as soon as it has ended. */
 export async function act(verb: Verb, chosen: Chosen[], report: (done: Done) => void): Promise<void> {
@@ -47,7 +42,7 @@ async function one(verb: Verb, call: Call, report: (done: Done) => void): Promis
   }
 }
 
-function send(verb: Verb, call: Call): AsyncIterable<Message> {
+function send(verb: Verb, call: Call): AsyncIterable<HostMessage> {
   const targets = { selection: { case: 'hosts' as const, value: { names: call.hosts } } };
   const request = { targets, containers: call.names, requestId: crypto.randomUUID() };
   switch (verb) {

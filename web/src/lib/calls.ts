@@ -23,6 +23,12 @@ export interface Call {
   names: string[];
 }
 
+/** What the messages of all calls on hosts have in common. */
+export interface HostMessage {
+  host: string;
+  event: { case?: string; value?: unknown };
+}
+
 /** The calls that together reach exactly the chosen containers. */
 export function calls(chosen: Chosen[]): Call[] {
   const byHost = new Map<string, string[]>();

@@ -3,9 +3,10 @@
 import type { HostOutcome, HostSelectorSchema } from '../gen/wharf/v1/common_pb';
 import type { Image, TransferProgress } from '../gen/wharf/v1/images_pb';
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { HostMessage } from './calls';
 import { images as service } from './client';
 import { quoted } from './draft';
-import { problemOfStatus } from './problem';
+import { problemOfStatus, reasonOf } from './problem';
 import { bytes } from './time';
 
 export type ImageVerb = 'pull' | 'prune' | 'send';
@@ -37,11 +38,6 @@ export function imageCommand(work: Work): string {
   return words.map(quoted).join(' ');
 }
 
-interface Message {
-  host: string;
-  event: { case?: string; value?: unknown };
-}
-
 /** Does it. `report` gets each host with what it does, and `true` once it has ended well or badly. */
 export async function work(task: Work, report: (host: string, text: string, ended?: 'good' | 'bad') => void): Promise<void> {
   const last = new Map<string, string>();
@@ -64,14 +60,14 @@ export async function work(task: Work, report: (host: string, text: string, ende
         const outcome = event.value as HostOutcome;
         const problem = problemOfStatus(outcome.status);
         const good = last.get(host) ?? (outcome.changed ? 'done' : 'no change needed');
-        report(host, problem ? `${problem.message} (${problem.reason})` : good, problem ? 'bad' : 'good');
+        report(host, problem ? problem.message + reasonOf(problem) : good, problem ? 'bad' : 'good');
         break;
       }
     }
   }
 }
 
-function send({ verb, image, source, named, labels }: Work): AsyncIterable<Message> {
+function send({ verb, image, source, named, labels }: Work): AsyncIterable<HostMessage> {
   const targets: MessageInitShape<typeof HostSelectorSchema> = labels
     ? { selection: { case: 'labels', value: labels } }
     : { selection: { case: 'all', value: {} } };

@@ -11,6 +11,11 @@ export interface Problem {
   reason: string;
 }
 
+/** The reason behind a message, such as ` (HOST_TIMEOUT)`; empty if there is none. */
+export function reasonOf({ reason }: Problem): string {
+  return reason && ` (${reason})`;
+}
+
 /** What a call threw. */
 export function problemOf(error: unknown): Problem {
   if (!(error instanceof ConnectError)) {

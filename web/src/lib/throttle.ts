@@ -1,7 +1,7 @@
 // Many changes, one update of the page.
 
-/** Calls `act` at most once in `milliseconds`, the first time at once after a short wait for more. */
-export function clockThrottle(act: () => void, milliseconds = 100): () => void {
+/** Calls `act` at most once in `milliseconds`: that long after the first of several changes. */
+export function throttle(act: () => void, milliseconds = 100): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   return () => {
     timer ??= setTimeout(() => {

@@ -3,7 +3,7 @@
 import { ViewSync, type ViewCursor, type ViewState } from '../gen/wharf/v1/common_pb';
 import type { Container, WatchContainersResponse } from '../gen/wharf/v1/containers_pb';
 import { containers as service } from '../lib/client';
-import { clockThrottle } from '../lib/throttle';
+import { throttle } from '../lib/throttle';
 import { Watch } from '../lib/watch.svelte';
 
 export interface Row {
@@ -28,7 +28,7 @@ export class ContainerWatch {
   private readonly known = new Map<string, Map<string, Row>>();
   private readonly states = new Map<string, ViewState>();
   private cursor: ViewCursor | undefined;
-  private readonly publish = clockThrottle(() => this.show(), 150);
+  private readonly publish = throttle(() => this.show(), 150);
 
   constructor() {
     const targets = { selection: { case: 'all' as const, value: {} } };

@@ -4,7 +4,7 @@ import { ViewSync, type ViewCursor } from '../gen/wharf/v1/common_pb';
 import type { Host, HostStatus, HostViewState, WatchHostsResponse } from '../gen/wharf/v1/hosts_pb';
 import { hosts as service } from '../lib/client';
 import { type Problem, problemOfStatus } from '../lib/problem';
-import { clockThrottle } from '../lib/throttle';
+import { throttle } from '../lib/throttle';
 import { Watch } from '../lib/watch.svelte';
 
 export interface HostRow {
@@ -27,11 +27,11 @@ export class HostWatch {
   private readonly known = new Map<string, HostRow>();
   private cursor: ViewCursor | undefined;
   private checking: AbortController | undefined;
-  private readonly publish = clockThrottle(() => {
+  private readonly publish = throttle(() => {
     this.rows = [...this.known.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   });
   private readonly timer: ReturnType<typeof setInterval>;
-  private readonly checkSoon = clockThrottle(() => void this.check(), 300);
+  private readonly checkSoon = throttle(() => void this.check(), 300);
 
   constructor() {
     this.watch = new Watch(

@@ -8,7 +8,7 @@ import {
 } from '../gen/wharf/v1/rollouts_pb';
 import { QUICK, rollouts as service } from '../lib/client';
 import { problemOf } from '../lib/problem';
-import { clockThrottle } from '../lib/throttle';
+import { throttle } from '../lib/throttle';
 import { Watch } from '../lib/watch.svelte';
 
 /** Follows one rollout until it ends, or until `stop`. */
@@ -26,7 +26,7 @@ export class RolloutWatch {
   private readonly planned = new Map<string, RolloutPlanHost>();
   private readonly pulling = new Map<string, TransferProgress>();
   private cursor: WatchCursor | undefined;
-  private readonly publish = clockThrottle(() => this.show(), 80);
+  private readonly publish = throttle(() => this.show(), 80);
 
   constructor(id: string) {
     this.watch = new Watch(
@@ -89,7 +89,7 @@ export class RolloutList {
   private readonly known = new Map<string, Rollout>();
   private token = '';
   private cursor: WatchCursor | undefined;
-  private readonly publish = clockThrottle(() => {
+  private readonly publish = throttle(() => {
     const newestFirst = (a: Rollout, b: Rollout) =>
       Number((b.createdAt?.seconds ?? 0n) - (a.createdAt?.seconds ?? 0n)) || (a.id < b.id ? -1 : 1);
     this.rows = [...this.known.values()].sort(newestFirst);
