@@ -1,6 +1,7 @@
 //! The way to one Engine: sends calls with the negotiated version, opens their answers, and
 //! classifies what went wrong. Called by the files of this folder that know what the calls mean.
 
+mod call;
 mod negotiate;
 mod opened;
 mod writes;
@@ -9,7 +10,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, stream};
 use http::header::{CONNECTION, CONTENT_TYPE, SERVER, UPGRADE};
@@ -37,6 +37,7 @@ use crate::engine::{
     ApiVersion, EngineError, ErrorKind, ProgressSink, Result, Upload, UploadError, registry_auth,
 };
 
+pub(super) use call::Call;
 pub(super) use negotiate::{VersionCell, is_podman, maximum_of};
 pub(super) use opened::{Answer, Opened, bad_answer, list_error};
 pub(super) use writes::Writes;
@@ -66,110 +67,6 @@ pub(super) struct Link {
     pub(super) version: VersionCell,
     /// Calls that may have changed what a list of containers shows.
     pub(super) writes: Writes,
-}
-
-/// A request to send.
-#[derive(Debug, Clone)]
-pub(super) struct Call {
-    pub(super) operation: &'static Operation,
-    segments: Vec<String>,
-    query: Vec<(&'static str, String)>,
-    body: Option<Bytes>,
-    upload: Option<Upload>,
-    /// Told how much of the upload the Engine has taken.
-    progress: Option<ProgressSink>,
-    registry_auth: Option<HeaderValue>,
-    registry_config: Option<HeaderValue>,
-    upgrade: bool,
-    /// Whether it is made beside another attempt, over a connection of its own.
-    is_second: bool,
-}
-
-impl Call {
-    pub(super) fn new(operation: &'static Operation, segments: &[&str]) -> Self {
-        Self {
-            operation,
-            segments: segments.iter().map(|segment| (*segment).to_owned()).collect(),
-            query: Vec::new(),
-            body: None,
-            upload: None,
-            progress: None,
-            registry_auth: None,
-            registry_config: None,
-            upgrade: false,
-            is_second: false,
-        }
-    }
-
-    /// The same path below another one.
-    pub(super) fn below(mut self, segment: &str) -> Self {
-        self.segments.insert(0, segment.to_owned());
-        self
-    }
-
-    /// Adds a parameter to the query.
-    pub(super) fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
-        self.query.push((key, value.into()));
-        self
-    }
-
-    /// Adds a parameter if it has a value.
-    pub(super) fn with_some(self, key: &'static str, value: Option<impl Into<String>>) -> Self {
-        match value {
-            Some(value) => self.with(key, value),
-            None => self,
-        }
-    }
-
-    /// Adds `key=1` if set. The Engine treats a missing one as false.
-    pub(super) fn with_flag(self, key: &'static str, is_set: bool) -> Self {
-        if is_set { self.with(key, "1") } else { self }
-    }
-
-    /// Adds filters, which the Engine expects as JSON; none if there are none.
-    pub(super) fn with_filters(self, filters: &crate::engine::Filters) -> Self {
-        if filters.is_empty() {
-            return self;
-        }
-        let json = serde_json::to_string(filters).expect("strings and lists of them are JSON");
-        self.with("filters", json)
-    }
-
-    /// Sends a JSON text.
-    pub(super) fn with_json(mut self, json: String) -> Self {
-        self.body = Some(json.into());
-        self
-    }
-
-    /// Sends a tar archive as it arrives.
-    pub(super) fn with_upload(mut self, upload: &Upload) -> Self {
-        self.upload = Some(upload.clone());
-        self
-    }
-
-    /// Reports how much of the upload the Engine has taken.
-    pub(super) fn with_progress(mut self, progress: &ProgressSink) -> Self {
-        self.progress = Some(progress.clone());
-        self
-    }
-
-    /// Asks the Engine to turn the connection into a stream in both directions.
-    pub(super) fn with_upgrade(mut self) -> Self {
-        self.upgrade = true;
-        self
-    }
-
-    /// Sends credentials for a registry.
-    pub(super) fn with_registry_auth(mut self, header: HeaderValue) -> Self {
-        self.registry_auth = Some(header);
-        self
-    }
-
-    /// Sends credentials for several registries.
-    pub(super) fn with_registry_config(mut self, header: HeaderValue) -> Self {
-        self.registry_config = Some(header);
-        self
-    }
 }
 
 /// What every call goes through is boxed: the compiler otherwise looks at all of it again in each of the
