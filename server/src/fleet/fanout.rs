@@ -6,8 +6,8 @@
 //!
 //! If the reader disconnects, waiting hosts do not start. [Detached](FanoutOptions::detached) work
 //! in progress is finished anyway, because an Engine that loses its client in the middle of a stop
-//! or a pull behaves badly, unless its first change still [waits](crate::engine::Turn); all other work is dropped,
-//! which closes its connection.
+//! or a pull behaves badly, unless its first change still [waits](crate::engine::Turn); all other
+//! work is dropped, which closes its connection.
 
 mod driver;
 
@@ -126,14 +126,13 @@ where
     fn begin(&self, host: HostWork) -> Begun {
         let sender = Arc::new(self.sender.clone());
         let HostWork { host, engine, budget, note } = host;
-        let (observe, earlier) = (None, Vec::new());
         let call = HostCall {
             host,
             engine,
             budget,
             sender: Arc::downgrade(&sender),
-            observe,
-            earlier,
+            observe: None,
+            earlier: Vec::new(),
             note,
         };
         Begun { work: (self.work)(call), _channel: sender }

@@ -15,12 +15,12 @@ pub struct CallTrace(pub Arc<dyn HostObserver>);
 /// Is told of work on hosts that has ended. Must not wait.
 pub trait HostObserver: fmt::Debug + Send + Sync {
     /// The work on one host has ended.
-    fn ended(&self, work: HostWork<'_>);
+    fn ended(&self, work: EndedWork<'_>);
 }
 
 /// The work on one host, at its end.
 #[derive(Debug)]
-pub struct HostWork<'a> {
+pub struct EndedWork<'a> {
     /// The host.
     pub host: &'a Host,
     /// When its turn came.
@@ -69,7 +69,7 @@ impl HostSpan {
 
     fn tell(&self, result: Option<&Result<Done, HostError>>) {
         let (calls, calls_left_out) = self.log.take();
-        self.trace.0.ended(HostWork {
+        self.trace.0.ended(EndedWork {
             host: &self.host,
             begun: self.begun,
             // The clock of the system may be set in between.

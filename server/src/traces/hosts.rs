@@ -8,7 +8,7 @@ use opentelemetry_sdk::trace::SdkTracer;
 use crate::api::table::host_problem;
 use crate::domain::{HostAddress, TcpHost};
 use crate::engine::{CallEnd, EngineCall};
-use crate::fleet::trace::{HostObserver, HostWork};
+use crate::fleet::trace::{EndedWork, HostObserver};
 
 /// Makes the spans of the hosts of one call.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl HostSpans {
 }
 
 impl HostObserver for HostSpans {
-    fn ended(&self, work: HostWork<'_>) {
+    fn ended(&self, work: EndedWork<'_>) {
         let mut attributes = vec![KeyValue::new("wharf.host.name", work.host.name.to_string())];
         attributes.extend(address(&work.host.address));
         let outcome = match work.result {

@@ -90,7 +90,7 @@ impl Driver {
         let name = host.name.clone();
         let note = Arc::new(OnceLock::new());
         let span = self.options.trace.as_ref().map(|trace| HostSpan::begin(trace, &host));
-        let result = self.attempt(host, &note, span.as_ref().map(HostSpan::log)).await;
+        let result = self.attempt(host, Arc::clone(&note), span.as_ref().map(HostSpan::log)).await;
         if let Some(span) = span {
             span.end(&result);
         }
@@ -103,7 +103,7 @@ impl Driver {
     async fn attempt(
         &self,
         host: Arc<Host>,
-        note: &Arc<OnceLock<ViewNote>>,
+        note: Arc<OnceLock<ViewNote>>,
         log: Option<CallLog>,
     ) -> Result<Done, HostError> {
         let budget = Arc::new(Budget::new(self.options.limit(&host), self.options.caller_deadline));
@@ -124,10 +124,9 @@ impl Driver {
         host: Arc<Host>,
         engine: Arc<dyn Engine>,
         budget: Arc<Budget>,
-        note: &Arc<OnceLock<ViewNote>>,
+        note: Arc<OnceLock<ViewNote>>,
         log: Option<CallLog>,
     ) -> Result<Done, HostError> {
-        let note = Arc::clone(note);
         let Begun { work, _channel } =
             self.work.begin(HostWork { host, engine, budget: Arc::clone(&budget), note });
         let hedge = self.hedges.as_ref().map(Hedges::for_host);

@@ -34,21 +34,25 @@ impl<T: Clone> Together<T> {
         let before = self.asked.load(Ordering::Acquire);
         let waiting = Waiting::of(&self.waiting);
         let mut last = self.last.lock().await;
-        let is_last = waiting.leave();
+        drop(waiting);
         if let Some((number, answer)) = &*last
             && *number > before
         {
             let answer = answer.clone();
-            if is_last {
+            if !self.is_awaited() {
                 *last = None;
             }
             return answer;
         }
         let number = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
         let answer = question.await;
-        let is_wanted = self.waiting.load(Ordering::Acquire) > 0;
-        *last = is_wanted.then(|| (number, answer.clone()));
+        *last = self.is_awaited().then(|| (number, answer.clone()));
         answer
+    }
+
+    /// Whether anybody waits for the answer to a question of somebody else.
+    fn is_awaited(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) > 0
     }
 }
 
@@ -56,13 +60,6 @@ impl<'a> Waiting<'a> {
     fn of(count: &'a AtomicUsize) -> Self {
         count.fetch_add(1, Ordering::AcqRel);
         Self(count)
-    }
-
-    /// Ends, and tells whether nobody else waits.
-    fn leave(self) -> bool {
-        let before = self.0.fetch_sub(1, Ordering::AcqRel);
-        std::mem::forget(self);
-        before == 1
     }
 }
 
