@@ -21,6 +21,7 @@ use wharf::v1;
 
 use crate::api::builds::Builds;
 use crate::api::call_limit::CallLimit;
+use crate::api::container_form::ContainerForm;
 use crate::api::containers::Containers;
 use crate::api::edge::Edge;
 use crate::api::events::Events;
@@ -35,7 +36,6 @@ use crate::api::registries::Registries;
 use crate::api::rollouts::RolloutApi;
 use crate::api::stats::Stats;
 use crate::api::system::System;
-use crate::api::view_form::ContainerForm;
 use crate::api::volumes::Volumes;
 use crate::config::{Access, Config, ConfigFile, Listen};
 use crate::domain::{Host, UnixPath};

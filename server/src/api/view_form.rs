@@ -1,42 +1,16 @@
 //! Views in the form of the API: containers as they are sent, and what is said of a view.
 
-use std::collections::BTreeMap;
-
-use bytes::Bytes;
-use prost::Message;
 use wharf::batch::{ContainerBatch, EncodedContainer};
 use wharf::v1;
 
 use super::convert;
 use super::size::batches;
-use super::views;
-use crate::engine::{ApiVersion, ContainerSummary, EngineError};
+use crate::engine::WrittenContainers;
+use crate::fleet::view::View;
 use crate::fleet::view::filter::Query;
 use crate::fleet::view::host::{SyncState, ViewNote};
 use crate::fleet::view::state::{Content, Entry};
 use crate::fleet::view::status::Millis;
-use crate::fleet::view::{Form, View};
-
-/// Containers as `wharf.v1.Container`.
-#[derive(Debug, Clone, Copy)]
-pub struct ContainerForm;
-
-impl Form for ContainerForm {
-    fn write(&self, summary: ContainerSummary) -> Result<Bytes, EngineError> {
-        // Without the Engine's JSON, which alone has the version.
-        let mut container = views::container(summary, ApiVersion::new(1, 0));
-        container.status.clear();
-        let container = [container];
-        views::fits(&container, "GET /containers/json", "container", |container| &container.name)?;
-        let [container] = container;
-        Ok(container.encode_to_vec().into())
-    }
-
-    fn labels(&self, form: &[u8]) -> BTreeMap<String, String> {
-        // Written above, so it can be read.
-        v1::Container::decode(form).map(|container| container.labels).unwrap_or_default()
-    }
-}
 
 /// The containers of a content that a query wants, in messages of bounded size.
 pub fn content_batches(
@@ -48,6 +22,14 @@ pub fn content_batches(
     let chosen: Vec<_> =
         query.choose(content, view.form()).map(|entry| encoded(entry, now)).collect();
     batches(chosen, EncodedContainer::encoded_len)
+        .map(|encoded| ContainerBatch { containers: Vec::new(), encoded })
+}
+
+/// Containers that were written with their status, in messages of bounded size.
+pub fn written_batches(written: WrittenContainers) -> impl Iterator<Item = ContainerBatch> {
+    let encoded = |body| EncodedContainer { body, status: String::new() };
+    let containers = written.into_containers().map(encoded).collect();
+    batches(containers, EncodedContainer::encoded_len)
         .map(|encoded| ContainerBatch { containers: Vec::new(), encoded })
 }
 

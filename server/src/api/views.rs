@@ -8,8 +8,8 @@ use super::convert::{self, timestamp, timestamp_from_text};
 use super::size::{self, batches};
 use crate::domain::{ContainerRef, ImageName, ImageReference, quoted};
 use crate::engine::{
-    ApiVersion, ContainerSummary, EngineDocument, EngineError, ErrorKind, FileChange,
-    FileChangeKind, HistoryLayer, ImageSummary, Listing, ProcessTable, Pulled, null_to_default,
+    ApiVersion, EngineDocument, EngineError, ErrorKind, FileChange, FileChangeKind, HistoryLayer,
+    ImageSummary, Listing, ProcessTable, Pulled, null_to_default,
 };
 
 /// Images of a listing, in messages of bounded size.
@@ -20,17 +20,6 @@ pub fn image_batches(
     let images: Vec<_> = listing.items.into_iter().map(|each| image(each, version)).collect();
     fits(&images, "GET /images/json", "image", |image| &image.id)?;
     Ok(batches(images, Message::encoded_len).map(|images| v1::ImageBatch { images }))
-}
-
-/// Containers of a listing, in messages of bounded size.
-pub fn container_batches(
-    listing: Listing<ContainerSummary>,
-) -> Result<impl Iterator<Item = v1::ContainerBatch>, EngineError> {
-    let version = listing.api_version;
-    let containers: Vec<_> =
-        listing.items.into_iter().map(|each| container(each, version)).collect();
-    fits(&containers, "GET /containers/json", "container", |container| &container.name)?;
-    Ok(batches(containers, Message::encoded_len).map(v1::ContainerBatch::of))
 }
 
 /// File changes, in messages of bounded size.
@@ -167,13 +156,24 @@ pub fn fits<T: Message>(
     what: &str,
     name: impl Fn(&T) -> &str,
 ) -> Result<(), EngineError> {
-    let Some(large) = items.iter().find(|item| item.encoded_len() > size::LARGEST) else {
+    let mut items = items.iter();
+    items.try_for_each(|item| too_large(item.encoded_len(), operation, what, || name(item)))
+}
+
+/// The same for one item of this many bytes.
+pub fn too_large<'n>(
+    length: usize,
+    operation: &'static str,
+    what: &str,
+    name: impl FnOnce() -> &'n str,
+) -> Result<(), EngineError> {
+    if length <= size::LARGEST {
         return Ok(());
-    };
+    }
     let message = format!(
         "the {what} {} is larger than {} MiB with its labels; exclude it with a filter, or omit the \
          Engine's JSON",
-        quoted(name(large)),
+        quoted(name()),
         size::LARGEST >> 20
     );
     Err(EngineError::new(ErrorKind::AnswerTooLarge, operation, message))
@@ -189,35 +189,6 @@ fn image(image: ImageSummary, version: ApiVersion) -> v1::Image {
         labels: image.labels,
         containers: image.containers,
         engine: image.json.map(|json| kept_json(json, version)),
-    }
-}
-
-/// A container of a listing.
-pub fn container(container: ContainerSummary, version: ApiVersion) -> v1::Container {
-    v1::Container {
-        id: container.id,
-        name: container.names.into_iter().next().unwrap_or_default(),
-        image: container.image,
-        image_id: container.image_id,
-        command: container.command,
-        created_at: container.created.map(timestamp),
-        state: container.state,
-        status: container.status,
-        ports: container
-            .ports
-            .into_iter()
-            .map(|port| v1::ContainerPort {
-                private_port: port.private.into(),
-                public_port: port.public.into(),
-                protocol: port.protocol,
-                host_ip: port.ip,
-            })
-            .collect(),
-        labels: container.labels,
-        networks: container.networks,
-        size_bytes: container.size_rw,
-        root_size_bytes: container.size_root_fs,
-        engine: container.json.map(|json| kept_json(json, version)),
     }
 }
 

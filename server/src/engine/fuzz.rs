@@ -9,13 +9,14 @@ use wharf_fuzz::{edited, edited_text};
 use super::archive::PathStat;
 use super::build::{BuildReader, BuildStep};
 use super::classify::{Complaint, classify, classify_line, one_line};
+use super::container_row::ContainerRow;
 use super::error::shortened;
 use super::events::EngineEvent;
 use super::frames::{last_frames, without_frames};
 use super::image_archive::tests::{DIGEST, archive_of};
 use super::image_archive::{image_ids, is_archive};
 use super::lines::{LineDecoder, LineTooLong};
-use super::list::{ListDecoder, parse_list};
+use super::list::{KeptItems, ListDecoder, parse_list};
 use super::logs::decoder::LogDecoder;
 use super::operation::{self, Operation};
 use super::progress::{Progress, Step};
@@ -23,8 +24,8 @@ use super::registry_auth;
 use super::version::{choose_version, needs_minimum};
 use super::wire::{self, parse};
 use super::{
-    ApiVersion, ContainerSummary, EngineDocument, ImageSummary, LogBatch, NetworkSummary,
-    StatsSample,
+    ApiVersion, ContainerSummary, EngineDocument, FileChange, ImageSummary, LogBatch,
+    NetworkSummary, StatsSample,
 };
 use crate::domain::{RegistryHost, RegistryLogin, Secret};
 
@@ -210,8 +211,8 @@ const CONTAINERS: [&str; 2] = [
 fn fuzz_container_list() {
     check!().for_each(|bytes: &[u8]| {
         let text = edited_text(bytes, &CONTAINERS);
-        let plain = parse_list::<wire::ContainerItem, ContainerSummary>(&text, false);
-        let kept = parse_list::<wire::ContainerItem, ContainerSummary>(&text, true);
+        let plain = parse_list::<ContainerSummary>(&text, false);
+        let kept = parse_list::<ContainerSummary>(&text, true);
         let (Ok(plain), Ok(kept)) = (&plain, &kept) else {
             assert_eq!(plain.is_err(), kept.is_err(), "{plain:?} {kept:?}");
             return;
@@ -233,13 +234,13 @@ fn fuzz_lists_in_pieces() {
         let (size, bytes) = bytes.split_first().map_or((1, bytes), |(size, rest)| (*size, rest));
         let bytes = edited(bytes, &CONTAINERS);
         let decode = |size: usize| {
-            let mut decoder = ListDecoder::<wire::ContainerItem, ContainerSummary>::new(false);
+            let mut decoder = ListDecoder::new(KeptItems::<ContainerSummary>::new(false));
             bytes.chunks(size).try_for_each(|piece| decoder.push(piece)).ok()?;
-            decoder.finish().ok()
+            decoder.finish().ok().map(KeptItems::into_items)
         };
         let whole = std::str::from_utf8(&bytes)
             .ok()
-            .and_then(|text| parse::<Option<Vec<wire::ContainerItem>>>(text).ok())
+            .and_then(|text| parse::<Option<Vec<ContainerRow<'_>>>>(text).ok())
             .map(|items| items.into_iter().flatten().map(ContainerSummary::from).collect());
         assert_eq!(decode(bytes.len().max(1)), whole);
         assert_eq!(decode(usize::from(size).max(1)), whole);
@@ -254,7 +255,7 @@ fn fuzz_image_list() {
     ];
     check!().for_each(|bytes: &[u8]| {
         let text = edited_text(bytes, &seeds);
-        let Ok(images) = parse_list::<wire::ImageItem, ImageSummary>(&text, true) else { return };
+        let Ok(images) = parse_list::<ImageSummary>(&text, true) else { return };
         for image in images {
             assert!(image.created.is_none_or(is_a_time), "{:?}", image.created);
             assert!(image.containers >= -1);
@@ -289,7 +290,7 @@ fn fuzz_small_answers() {
         let _ = parse::<wire::Update>(&text);
         let _ = parse::<wire::Wait>(&text).map(super::ContainerExit::from);
         let _ = parse::<wire::Top>(&text).map(super::ProcessTable::from);
-        let _ = parse::<Vec<wire::ChangeItem>>(&text);
+        let _ = parse_list::<FileChange>(&text, false);
         if let Ok(layers) = parse::<Vec<wire::HistoryItem>>(&text) {
             for layer in layers.into_iter().map(super::HistoryLayer::from) {
                 assert!(layer.created.is_none_or(is_a_time), "{:?}", layer.created);
@@ -299,7 +300,7 @@ fn fuzz_small_answers() {
         let _ = parse::<wire::ImagePrune>(&text).map(super::PrunedImages::from);
         let _ = parse::<wire::ContainerPrune>(&text).map(super::PrunedContainers::from);
         let _ = parse::<wire::Login>(&text).map(super::LoginAnswer::from);
-        let _ = parse_list::<wire::NetworkItem, NetworkSummary>(&text, false);
+        let _ = parse_list::<NetworkSummary>(&text, false);
         let _ = parse::<wire::Distribution>(&text);
         let _ = parse::<wire::Versions>(&text);
         let _ = parse::<wire::Identified>(&text);

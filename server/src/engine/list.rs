@@ -3,23 +3,50 @@
 //!
 //! Pure; the HTTP client feeds it.
 
-use std::marker::PhantomData;
-
-use serde::de::DeserializeOwned;
+use super::EngineError;
 
 /// Maximum size of an item, in bytes. Twice what fits in a message to a caller, so that the caller
 /// learns which item is too large to send; and small enough to decode without delaying other hosts.
 const LONGEST_ITEM: usize = 8 << 20;
 
 /// What JSON allows between its parts.
-const SPACE: [char; 4] = [' ', '\n', '\r', '\t'];
+pub(super) const SPACE: [char; 4] = [' ', '\n', '\r', '\t'];
 
-/// An item of a list.
-pub(super) trait ListItem {
+/// An item of a list that is kept.
+pub(super) trait ListItem: Sized {
+    /// Reads it.
+    fn read(json: &str) -> serde_json::Result<Self>;
     /// Keeps its own JSON with it, if possible.
     fn keep_json(&mut self, _json: String) {}
     /// Its approximate memory beside its own JSON, in bytes.
     fn memory(&self) -> usize;
+}
+
+/// What becomes of the items of a list.
+pub(super) trait ListItems {
+    /// Takes the next item.
+    fn take(&mut self, json: &str) -> Result<(), ItemError>;
+    /// How many there are.
+    fn count(&self) -> usize;
+    /// Their approximate memory, in bytes.
+    fn memory(&self) -> usize;
+}
+
+/// Items that are kept.
+#[derive(Debug)]
+pub(super) struct KeptItems<T> {
+    keep_json: bool,
+    items: Vec<T>,
+    memory: usize,
+}
+
+/// A problem of an item.
+#[derive(Debug)]
+pub(super) enum ItemError {
+    /// It is not what such an item should be.
+    Invalid(serde_json::Error),
+    /// It can be read, and not be taken.
+    Refused(EngineError),
 }
 
 /// A problem of a list.
@@ -31,15 +58,15 @@ pub(super) enum ListError {
     /// The item at this place, from 0, is too long.
     #[error("item {0} of the list is larger than the limit of {LONGEST_ITEM} bytes")]
     ItemTooLong(usize),
+    /// An item was refused by who takes them.
+    #[error("{}", .0.message)]
+    Refused(EngineError),
 }
 
-/// Reads one list. `W` is an item as sent.
+/// Reads one list.
 #[derive(Debug)]
-pub(super) struct ListDecoder<W, T> {
-    keep_json: bool,
-    items: Vec<T>,
-    /// Memory of the items.
-    memory: usize,
+pub(super) struct ListDecoder<I> {
+    items: I,
     /// The current item, or what may become `null`.
     partial: Vec<u8>,
     place: Place,
@@ -48,7 +75,6 @@ pub(super) struct ListDecoder<W, T> {
     /// Whether a string is open in the item, and whether the next byte is escaped.
     string: bool,
     escaped: bool,
-    sent: PhantomData<fn() -> W>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,23 +91,55 @@ enum Place {
     End,
 }
 
-impl<W, T> ListDecoder<W, T>
-where
-    W: DeserializeOwned + Into<T>,
-    T: ListItem,
-{
+impl<T> KeptItems<T> {
     /// Keeps each item's own JSON if `keep_json` is set.
     pub(super) fn new(keep_json: bool) -> Self {
+        Self { keep_json, items: Vec::new(), memory: 0 }
+    }
+
+    pub(super) fn into_items(self) -> Vec<T> {
+        self.items
+    }
+}
+
+impl<T: ListItem> ListItems for KeptItems<T> {
+    fn take(&mut self, json: &str) -> Result<(), ItemError> {
+        let mut item = T::read(json)?;
+        self.memory += item.memory();
+        if self.keep_json {
+            let json = json.trim_matches(SPACE);
+            self.memory += json.len();
+            item.keep_json(json.to_owned());
+        }
+        self.items.push(item);
+        Ok(())
+    }
+
+    fn count(&self) -> usize {
+        self.items.len()
+    }
+
+    fn memory(&self) -> usize {
+        self.memory
+    }
+}
+
+impl From<serde_json::Error> for ItemError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Invalid(error)
+    }
+}
+
+impl<I: ListItems> ListDecoder<I> {
+    /// The items go to `items`.
+    pub(super) fn new(items: I) -> Self {
         Self {
-            keep_json,
-            items: Vec::new(),
-            memory: 0,
+            items,
             partial: Vec::new(),
             place: Place::Start,
             depth: 0,
             string: false,
             escaped: false,
-            sent: PhantomData,
         }
     }
 
@@ -120,20 +178,20 @@ where
     }
 
     /// The items, at the end. An Engine may send `null` for an empty list.
-    pub(super) fn finish(self) -> Result<Vec<T>, ListError> {
+    pub(super) fn finish(self) -> Result<I, ListError> {
         match self.place {
             Place::End => Ok(self.items),
-            Place::Null if self.partial.trim_ascii() == b"null" => Ok(Vec::new()),
+            Place::Null if self.partial.trim_ascii() == b"null" => Ok(self.items),
             Place::Null => Err(invalid("not a list")),
             Place::Start | Place::First | Place::Item => {
-                Err(invalid(format!("it ends unexpectedly after {} items", self.items.len())))
+                Err(invalid(format!("it ends unexpectedly after {} items", self.items.count())))
             }
         }
     }
 
     /// Its current memory, in bytes.
     pub(super) fn memory(&self) -> usize {
-        self.memory + self.partial.capacity()
+        self.items.memory() + self.partial.capacity()
     }
 
     /// Reads on in an item, up to the comma or bracket that ends it, if that is there. Problems inside the
@@ -168,7 +226,7 @@ where
 
     fn extend(&mut self, bytes: &[u8]) -> Result<(), ListError> {
         if self.partial.len() + bytes.len() > LONGEST_ITEM {
-            return Err(ListError::ItemTooLong(self.items.len()));
+            return Err(ListError::ItemTooLong(self.items.count()));
         }
         self.partial.extend_from_slice(bytes);
         Ok(())
@@ -188,19 +246,13 @@ where
     }
 
     fn decode(&mut self, bytes: &[u8]) -> Result<(), ListError> {
-        let place = self.items.len();
+        let place = self.items.count();
         let wrong = |problem: &dyn std::fmt::Display| invalid(format!("item {place}: {problem}"));
         let json = std::str::from_utf8(bytes).map_err(|_| wrong(&"not UTF-8"))?;
-        let sent: W = serde_json::from_str(json).map_err(|error| wrong(&error))?;
-        let mut item: T = sent.into();
-        self.memory += item.memory();
-        if self.keep_json {
-            let json = json.trim_matches(SPACE);
-            self.memory += json.len();
-            item.keep_json(json.to_owned());
-        }
-        self.items.push(item);
-        Ok(())
+        self.items.take(json).map_err(|error| match error {
+            ItemError::Invalid(error) => wrong(&error),
+            ItemError::Refused(error) => ListError::Refused(error),
+        })
     }
 }
 
@@ -214,14 +266,10 @@ fn invalid(problem: impl Into<String>) -> ListError {
 
 /// Reads a whole list.
 #[cfg(test)]
-pub(super) fn parse_list<W, T>(text: &str, keep_json: bool) -> Result<Vec<T>, ListError>
-where
-    W: DeserializeOwned + Into<T>,
-    T: ListItem,
-{
-    let mut decoder = ListDecoder::<W, T>::new(keep_json);
+pub(super) fn parse_list<T: ListItem>(text: &str, keep_json: bool) -> Result<Vec<T>, ListError> {
+    let mut decoder = ListDecoder::new(KeptItems::new(keep_json));
     decoder.push(text.as_bytes())?;
-    decoder.finish()
+    Ok(decoder.finish()?.into_items())
 }
 
 #[cfg(test)]
@@ -231,13 +279,10 @@ mod tests {
     #[derive(Debug, PartialEq)]
     struct Number(i64, Option<String>);
 
-    impl From<i64> for Number {
-        fn from(sent: i64) -> Self {
-            Self(sent, None)
-        }
-    }
-
     impl ListItem for Number {
+        fn read(json: &str) -> serde_json::Result<Self> {
+            serde_json::from_str(json).map(|number| Self(number, None))
+        }
         fn keep_json(&mut self, json: String) {
             self.1 = Some(json);
         }
@@ -247,11 +292,11 @@ mod tests {
     }
 
     fn decode(text: &str, piece: usize) -> Result<Vec<i64>, ListError> {
-        let mut decoder = ListDecoder::<i64, Number>::new(false);
+        let mut decoder = ListDecoder::new(KeptItems::<Number>::new(false));
         for piece in text.as_bytes().chunks(piece) {
             decoder.push(piece)?;
         }
-        Ok(decoder.finish()?.into_iter().map(|number| number.0).collect())
+        Ok(decoder.finish()?.items.into_iter().map(|number| number.0).collect())
     }
 
     #[test]
@@ -276,7 +321,7 @@ mod tests {
 
     #[test]
     fn of_a_list_under_way_only_its_items_are_held() {
-        let mut decoder = ListDecoder::<String, Text>::new(false);
+        let mut decoder = ListDecoder::new(KeptItems::<Text>::new(false));
         decoder.push(b"[").unwrap();
         let item = format!("\"[,\\\"{}\",", "x".repeat(100));
         for _ in 0..10_000 {
@@ -291,7 +336,7 @@ mod tests {
 
     #[test]
     fn an_item_without_an_end_is_refused_and_not_held() {
-        let mut decoder = ListDecoder::<String, Text>::new(false);
+        let mut decoder = ListDecoder::new(KeptItems::<Text>::new(false));
         decoder.push(b"[\"a\",\"").unwrap();
         let piece = vec![b'x'; 1 << 20];
         let refused = (0..9).find_map(|_| decoder.push(&piece).err());
@@ -301,13 +346,10 @@ mod tests {
     #[derive(Debug)]
     struct Text(String);
 
-    impl From<String> for Text {
-        fn from(sent: String) -> Self {
-            Self(sent)
-        }
-    }
-
     impl ListItem for Text {
+        fn read(json: &str) -> serde_json::Result<Self> {
+            serde_json::from_str(json).map(Self)
+        }
         fn memory(&self) -> usize {
             size_of::<Self>() + self.0.len()
         }

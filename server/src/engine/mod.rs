@@ -15,6 +15,7 @@ mod archive;
 mod build;
 mod call_log;
 mod classify;
+mod container_row;
 mod error;
 mod events;
 mod exec;
@@ -41,12 +42,14 @@ mod progress;
 mod registry_auth;
 mod ssh;
 mod stats;
+mod text;
 mod turn;
 mod types;
 mod upload;
 mod version;
 pub mod volumes;
 mod wire;
+mod written;
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -54,6 +57,7 @@ use serde_json::Value;
 pub use archive::{ArchivePart, FileKind, FileSink, PathStat};
 pub use build::{BuildSink, BuildSpec, Built};
 pub use call_log::{CallEnd, CallLog, EngineCall};
+pub use container_row::{ContainerRow, PortRow};
 pub use error::{EngineError, ErrorKind};
 pub use events::{EngineEvent, EventBatch, EventQuery, EventSink, host_clock};
 pub use exec::{ExecSession, ExecSpec, SessionInput, SessionOutput, TerminalSize};
@@ -70,6 +74,7 @@ pub use logs::{LogBatch, LogQuery, LogSink, LogTime};
 pub use needs::{MANY_ENDPOINTS, in_form_of, split_endpoints, unsupported};
 pub use pause::{jittered, pause, spread};
 pub use stats::{CpuTime, StatsSample, StatsSink};
+pub use text::{Pairs, Text};
 pub use turn::{Turn, TurnGuard};
 pub use types::{
     ApiVersion, ArchiveSink, Change, CommandResult, ContainerExit, ContainerListing,
@@ -82,6 +87,7 @@ pub use types::{
 pub use upload::{Upload, UploadError, UploadSpace, UploadWriter};
 pub use version::{CLIENT_MAX, CLIENT_MIN};
 pub use wire::{network_of, null_to_default, volume_of, volumes_of};
+pub use written::{ContainerWriter, WrittenContainers};
 
 use crate::domain::{
     ContainerName, ContainerRef, ImageName, ImageReference, NetworkRef, RegistryLogin, VolumeName,
@@ -229,6 +235,19 @@ pub trait ContainerEngine: Send + Sync + 'static {
         &self,
         listing: &ContainerListing,
     ) -> Result<Listing<ContainerSummary>>;
+    /// The same, each container in the form of `writer`.
+    async fn write_containers(
+        &self,
+        listing: &ContainerListing,
+        writer: &dyn ContainerWriter,
+    ) -> Result<WrittenContainers> {
+        let listed = self.list_containers(listing).await?;
+        let mut written = WrittenContainers::default();
+        for container in &listed.items {
+            written.add(writer, &container.row(), listed.api_version)?;
+        }
+        Ok(written)
+    }
     /// `POST /containers/create`. `body` is the Engine's own JSON. A setting that requires a newer
     /// API version than the negotiated one is [`ErrorKind::Unsupported`]: the Engine would drop it.
     async fn create_container(

@@ -6,11 +6,11 @@
 mod items;
 mod resources;
 
+use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny};
-use serde::{Deserialize, de::DeserializeOwned};
 
-pub(super) use self::items::{ChangeItem, ContainerItem, HistoryItem, ImageItem};
-pub(super) use self::resources::{NetworkCreation, NetworkItem, NetworkPrune, VolumePrune};
+pub(super) use self::items::{HistoryItem, set_time, texts};
+pub(super) use self::resources::{NetworkCreation, NetworkPrune, VolumePrune};
 pub use self::resources::{network_of, volume_of, volumes_of};
 use super::{
     ContainerExit, Created, ImageRemoval, LoginAnswer, ProcessTable, PrunedContainers, PrunedImages,
@@ -18,7 +18,7 @@ use super::{
 use crate::domain::{ImageReference, Secret, is_engine_id, quoted};
 
 /// Reads a whole answer of one JSON value.
-pub(super) fn parse<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
+pub(super) fn parse<'de, T: Deserialize<'de>>(text: &'de str) -> serde_json::Result<T> {
     serde_json::from_str(text)
 }
 
@@ -314,14 +314,18 @@ where
 }
 
 /// Reads an ID. What is none would be shown to people, and stand in the path of the next call.
-pub fn engine_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let id = String::deserialize(deserializer)?;
-    if is_engine_id(&id) {
+pub fn engine_id<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + AsRef<str>,
+{
+    let id = T::deserialize(deserializer)?;
+    if is_engine_id(id.as_ref()) {
         Ok(id)
     } else {
         Err(Error::custom(format!(
             "{} is not an ID, which has only hexadecimal digits",
-            quoted(&id)
+            quoted(id.as_ref())
         )))
     }
 }

@@ -9,11 +9,11 @@ use wharf::v1;
 use wharf::v1::list_containers_response::Event;
 
 use crate::api::answer::outcome_message;
+use crate::api::container_form::ContainerForm;
 use crate::api::convert;
 use crate::api::edge::{Answered, Edge, checked};
 use crate::api::time_limits::READ;
-use crate::api::view_form::content_batches;
-use crate::api::views;
+use crate::api::view_form::{content_batches, written_batches};
 use crate::body::violation::Violations;
 use crate::domain::{Host, HostName};
 use crate::engine::ContainerListing;
@@ -148,11 +148,11 @@ impl Order {
             return Ok(Done::UNCHANGED);
         }
         let asked_at = SystemTime::now();
-        let containers = call.engine.list_containers(&self.listing).await?;
+        let containers = call.engine.write_containers(&self.listing, &ContainerForm).await?;
         let note = ViewNote::unfollowed(asked_at);
         let sync = followed.map(|view| view.sync());
         call.note(ViewNote { sync, ..note });
-        for batch in views::container_batches(containers)? {
+        for batch in written_batches(containers) {
             call.emit(Event::Batch(batch)).await;
         }
         Ok(Done::UNCHANGED)

@@ -20,7 +20,7 @@ use tonic_types::StatusExt;
 use v1::watch_rollouts_response::Event as WatchEvent;
 
 use super::*;
-use crate::api::view_form::ContainerForm;
+use crate::api::container_form::ContainerForm;
 use crate::config::FileHosts;
 use crate::config::ViewOptions;
 use crate::domain::{

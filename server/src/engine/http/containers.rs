@@ -16,14 +16,13 @@ use crate::engine::operation::{
     RENAME_CONTAINER, RESTART_CONTAINER, START_CONTAINER, STOP_CONTAINER, UNPAUSE_CONTAINER,
     UPDATE_CONTAINER, WAIT_CONTAINER,
 };
-use crate::engine::wire::{
-    ChangeItem, ContainerItem, ContainerPrune, Creation, Identified, Top, Update, Wait,
-};
+use crate::engine::wire::{ContainerPrune, Creation, Identified, Top, Update, Wait};
+use crate::engine::written::WrittenItems;
 use crate::engine::{
     ApiVersion, Change, CommandResult, ContainerEngine, ContainerExit, ContainerListing,
-    ContainerSummary, Created, EngineDocument, EngineError, ErrorKind, FileChange, Filters,
-    Inspection, Listing, LogQuery, LogSink, NetworkEngine, ProcessTable, PrunedContainers, Result,
-    StatsSink, WaitCondition, in_form_of, split_endpoints, unsupported,
+    ContainerSummary, ContainerWriter, Created, EngineDocument, EngineError, ErrorKind, FileChange,
+    Filters, Inspection, Listing, LogQuery, LogSink, NetworkEngine, ProcessTable, PrunedContainers,
+    Result, StatsSink, WaitCondition, WrittenContainers, in_form_of, split_endpoints, unsupported,
 };
 
 /// The API version that brought `platform` to creations.
@@ -41,12 +40,17 @@ impl ContainerEngine for HttpEngine {
         &self,
         listing: &ContainerListing,
     ) -> Result<Listing<ContainerSummary>> {
-        let call = Call::new(&LIST_CONTAINERS, &["containers", "json"])
-            .with_flag("all", listing.all)
-            .with_flag("size", listing.size)
-            .with_some("limit", (listing.limit > 0).then(|| listing.limit.to_string()))
-            .with_filters(&listing.filters);
-        self.link.list::<ContainerItem, _>(call, listing.keep_json).await
+        self.link.list(list_call(listing), listing.keep_json).await
+    }
+
+    async fn write_containers(
+        &self,
+        listing: &ContainerListing,
+        writer: &dyn ContainerWriter,
+    ) -> Result<WrittenContainers> {
+        let begin = |version| WrittenItems::new(writer, version, listing.keep_json);
+        let (items, _) = self.link.list_into(list_call(listing), begin).await?;
+        Ok(items.into_written())
     }
 
     async fn create_container(
@@ -215,7 +219,7 @@ impl ContainerEngine for HttpEngine {
 
     async fn container_changes(&self, container: &ContainerRef) -> Result<Vec<FileChange>> {
         let call = on(&CONTAINER_CHANGES, container, &["changes"]);
-        Ok(self.link.list::<ChangeItem, _>(call, false).await?.items)
+        Ok(self.link.list(call, false).await?.items)
     }
 
     // Removes a container. Where someone else is removing it already, waits until that is done.
@@ -284,6 +288,14 @@ impl ContainerEngine for HttpEngine {
     async fn read_stats(&self, container: &ContainerRef, sink: &StatsSink) -> Result<()> {
         stats::read(&self.link, container, sink).await
     }
+}
+
+fn list_call(listing: &ContainerListing) -> Call {
+    Call::new(&LIST_CONTAINERS, &["containers", "json"])
+        .with_flag("all", listing.all)
+        .with_flag("size", listing.size)
+        .with_some("limit", (listing.limit > 0).then(|| listing.limit.to_string()))
+        .with_filters(&listing.filters)
 }
 
 fn on(operation: &'static Operation, container: &ContainerRef, rest: &[&str]) -> Call {

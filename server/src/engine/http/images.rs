@@ -14,9 +14,7 @@ use crate::engine::operation::{
     IMAGE_HISTORY, INSPECT_IMAGE, INSPECT_IMAGE_OF_PODMAN, LIST_IMAGES, Operation, PRUNE_IMAGES,
     REMOVE_IMAGE, TAG_IMAGE,
 };
-use crate::engine::wire::{
-    self, HistoryItem, ImageFacts, ImageItem, ImageManifests, ImagePrune, RemovalItem,
-};
+use crate::engine::wire::{self, HistoryItem, ImageFacts, ImageManifests, ImagePrune, RemovalItem};
 use crate::engine::{
     ApiVersion, ArchiveSink, Change, EngineDocument, EngineError, ErrorKind, Filters, HistoryLayer,
     ImageEngine, ImageListing, ImageRemoval, ImageSummary, Listing, ProgressSink, PrunedImages,
@@ -29,7 +27,7 @@ impl ImageEngine for HttpEngine {
         let call = Call::new(&LIST_IMAGES, &["images", "json"])
             .with_flag("all", listing.all)
             .with_filters(&listing.filters);
-        self.link.list::<ImageItem, _>(call, listing.keep_json).await
+        self.link.list(call, listing.keep_json).await
     }
 
     async fn inspect_image(&self, image: &ImageName) -> Result<EngineDocument> {

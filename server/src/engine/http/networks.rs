@@ -10,7 +10,7 @@ use crate::engine::operation::{
     CONNECT_NETWORK, CREATE_NETWORK, DISCONNECT_NETWORK, INSPECT_NETWORK, LIST_NETWORKS,
     PRUNE_NETWORKS, REMOVE_NETWORK,
 };
-use crate::engine::wire::{Identified, NetworkCreation, NetworkItem, NetworkPrune};
+use crate::engine::wire::{Identified, NetworkCreation, NetworkPrune};
 use crate::engine::{
     Change, Created, EngineDocument, Filters, Listing, NetworkEngine, NetworkListing,
     NetworkSummary, Result,
@@ -20,7 +20,7 @@ use crate::engine::{
 impl NetworkEngine for HttpEngine {
     async fn list_networks(&self, listing: &NetworkListing) -> Result<Listing<NetworkSummary>> {
         let call = Call::new(&LIST_NETWORKS, &["networks"]).with_filters(&listing.filters);
-        self.link.list::<NetworkItem, _>(call, listing.keep_json).await
+        self.link.list(call, listing.keep_json).await
     }
 
     async fn inspect_network(&self, network: &NetworkRef) -> Result<EngineDocument> {

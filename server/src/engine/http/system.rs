@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::de::DeserializeOwned;
 
 use super::HttpEngine;
 use super::events;
 use super::link::{Answer, Opened, bad_answer, list_error};
 use super::link::{Call, Link, maximum_of};
 use crate::domain::RegistryLogin;
-use crate::engine::list::{ListDecoder, ListItem};
+use crate::engine::list::{KeptItems, ListDecoder, ListItem, ListItems};
 use crate::engine::operation::{DISK_USAGE, INFO, LOGIN, Operation, PING, VERSION};
 use crate::engine::{
     ApiVersion, EngineDocument, EngineError, ErrorKind, EventQuery, EventSink, Health, Listing,
@@ -102,22 +101,32 @@ impl Link {
         document_of(self.send_with(&call, Some(version)).await?)
     }
 
-    /// Makes a call that returns a list of `W`, and keeps each item's own JSON if `keep_json` is
-    /// set.
-    pub(super) async fn list<W, T>(
-        self: &Arc<Self>,
-        call: Call,
-        keep_json: bool,
-    ) -> Result<Listing<T>>
+    /// Makes a call that returns a list, and keeps each item's own JSON if `keep_json` is set.
+    pub(super) async fn list<T>(self: &Arc<Self>, call: Call, keep_json: bool) -> Result<Listing<T>>
     where
-        W: DeserializeOwned + Into<T>,
         T: ListItem + Send,
     {
-        let read = |opened: Opened| opened.read(ListDecoder::<W, T>::new(keep_json));
+        let (items, api_version) = self.list_into(call, |_| KeptItems::new(keep_json)).await?;
+        Ok(Listing { items: items.into_items(), api_version })
+    }
+
+    /// Makes a call that returns a list, and gives its items to what `begin` makes for its version.
+    pub(super) async fn list_into<I>(
+        self: &Arc<Self>,
+        call: Call,
+        begin: impl Fn(ApiVersion) -> I,
+    ) -> Result<(I, ApiVersion)>
+    where
+        I: ListItems + Send,
+    {
+        let read = |opened: Opened| {
+            let items = begin(spoken(opened.version));
+            opened.read(ListDecoder::new(items))
+        };
         let answer = self.open(&call, read).await?;
-        let (operation, api_version) = (answer.operation, spoken(&answer));
+        let (operation, version) = (answer.operation, spoken(answer.version));
         let items = answer.body.finish().map_err(|error| list_error(operation, error))?;
-        Ok(Listing { items, api_version })
+        Ok((items, version))
     }
 
     /// Refuses what the Engine is too old for: it would ignore it and do something else.
@@ -138,13 +147,13 @@ impl Link {
 }
 
 pub(super) fn document_of(answer: Answer) -> Result<EngineDocument> {
-    let (operation, api_version) = (answer.operation, spoken(&answer));
+    let (operation, api_version) = (answer.operation, spoken(answer.version));
     let json = answer.into_text()?;
     wire::check_object(&json).map_err(|problem| bad_answer(operation, &problem))?;
     Ok(EngineDocument { json, api_version })
 }
 
 /// The version of a call with the negotiated one.
-fn spoken<B>(answer: &Answer<B>) -> ApiVersion {
-    answer.version.expect("calls other than pings have a version")
+fn spoken(version: Option<ApiVersion>) -> ApiVersion {
+    version.expect("calls other than pings have a version")
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::items::texts;
-use super::{engine_id, null_to_default};
+use super::{engine_id, null_to_default, parse};
 use crate::engine::list::ListItem;
 use crate::engine::{
     ApiVersion, Created, EngineDocument, EngineError, ErrorKind, Listing, NetworkEndpoint,
@@ -15,6 +15,10 @@ use crate::engine::{
 };
 
 impl ListItem for NetworkSummary {
+    fn read(json: &str) -> serde_json::Result<Self> {
+        parse::<NetworkItem>(json).map(Into::into)
+    }
+
     fn keep_json(&mut self, json: String) {
         self.json = Some(json);
     }

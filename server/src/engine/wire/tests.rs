@@ -7,10 +7,10 @@ fn a_container_with_nulls_everywhere_is_read() {
     let text = r#"[{"Id":"4bc","Names":null,"Image":null,"ImageID":null,"Command":null,
         "Created":null,"State":null,"Status":null,"Ports":null,"Labels":null,
         "NetworkSettings":{"Networks":null},"SizeRw":null,"Later":{"x":1}},{"Id":"4bc","NetworkSettings":null}]"#;
-    let items: Vec<ContainerSummary> = parse_list::<ContainerItem, _>(text, false).unwrap();
+    let items: Vec<ContainerSummary> = parse_list(text, false).unwrap();
     assert_eq!(items[0], ContainerSummary { id: "4bc".into(), ..Default::default() });
     assert_eq!(items[1], items[0]);
-    assert!(parse_list::<ContainerItem, ContainerSummary>("null", true).unwrap().is_empty());
+    assert!(parse_list::<ContainerSummary>("null", true).unwrap().is_empty());
 }
 
 #[test]
@@ -19,12 +19,12 @@ fn what_is_no_id_is_not_taken_for_one() {
     {
         let text = format!(r#"{{"Id":{id},"Name":"/web"}}"#);
         let list = format!("[{text}]");
-        assert!(parse_list::<ContainerItem, ContainerSummary>(&list, false).is_err(), "{id}");
-        assert!(parse_list::<ContainerItem, ContainerSummary>(&list, true).is_err(), "{id}");
+        assert!(parse_list::<ContainerSummary>(&list, false).is_err(), "{id}");
+        assert!(parse_list::<ContainerSummary>(&list, true).is_err(), "{id}");
         assert!(parse::<Creation>(&text).is_err(), "{id}");
         assert!(parse::<Identified>(&text).is_err(), "{id}");
     }
-    assert!(parse_list::<ContainerItem, ContainerSummary>("[{}]", false).is_err());
+    assert!(parse_list::<ContainerSummary>("[{}]", false).is_err());
     let error = parse::<Creation>("{\"Id\":\"../x\\u202e\"}").err().unwrap().to_string();
     assert!(error.contains(r#""../x\u{202e}" is not an ID"#), "{error}");
 }
@@ -33,8 +33,8 @@ fn what_is_no_id_is_not_taken_for_one() {
 fn a_time_that_no_calendar_has_is_none() {
     for created in [0, -1, -62_135_596_800, i64::MIN, i64::MAX, 253_402_300_800] {
         let list = format!(r#"[{{"Id":"4bc","Created":{created}}}]"#);
-        let containers = parse_list::<ContainerItem, ContainerSummary>(&list, false).unwrap();
-        let images = parse_list::<ImageItem, ImageSummary>(&list, false).unwrap();
+        let containers = parse_list::<ContainerSummary>(&list, false).unwrap();
+        let images = parse_list::<ImageSummary>(&list, false).unwrap();
         assert_eq!((containers[0].created, images[0].created), (None, None), "{created}");
     }
 }
@@ -46,7 +46,7 @@ fn a_container_is_read_whole() {
         "Ports":[{"PrivatePort":80,"Type":"tcp"},{"IP":"0.0.0.0","PrivatePort":443,"PublicPort":8443,"Type":"tcp"}],
         "Labels":{"a":"b"},"NetworkSettings":{"Networks":{"z":{},"a":null}},"SizeRw":9007199254740993}"#;
     let list = format!("[{text}]");
-    let items: Vec<ContainerSummary> = parse_list::<ContainerItem, _>(&list, true).unwrap();
+    let items: Vec<ContainerSummary> = parse_list(&list, true).unwrap();
     let item = &items[0];
     assert_eq!(item.names, ["web", "front/db"]);
     assert_eq!(item.networks, ["a", "z"]);
@@ -67,7 +67,7 @@ fn an_image_without_name_time_and_count_is_read() {
         "Created":-62135596800,"Size":1,"VirtualSize":1,"Labels":null,"Containers":-1},
         {"Id":"sha256:2","RepoTags":null,"Size":2},
         {"Id":"sha256:3","RepoTags":["app:v1"],"Created":1700000000,"Size":3,"Containers":2}]"#;
-    let items: Vec<ImageSummary> = parse_list::<ImageItem, _>(text, false).unwrap();
+    let items: Vec<ImageSummary> = parse_list(text, false).unwrap();
     for item in &items[..2] {
         assert_eq!((item.created, item.containers), (None, -1));
         assert!(item.repo_tags.is_empty() && item.repo_digests.is_empty());
@@ -115,5 +115,5 @@ fn only_objects_are_documents() {
     // Far deeper than a parser that recurses could follow.
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
     assert_eq!(check_object(&deep), Ok(()));
-    assert!(parse_list::<ContainerItem, ContainerSummary>(&"[".repeat(100_000), false).is_err());
+    assert!(parse_list::<ContainerSummary>(&"[".repeat(100_000), false).is_err());
 }

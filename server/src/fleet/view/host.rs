@@ -150,7 +150,7 @@ impl HostView {
         let listing = ContainerListing { all: true, ..ContainerListing::default() };
         let containers = self.engine.list_containers(&listing).await?.items;
         let moment = Moment { asked_at, now: self.heard() };
-        let entries = self.entries(containers, moment.now)?;
+        let entries = self.entries(&containers, moment.now)?;
         let mut known = self.look();
         let next = &mut || self.shared.next_revision(&self.host.name);
         // Cheap: the bytes are shared.
@@ -174,7 +174,7 @@ impl HostView {
         let listing = ContainerListing { all: true, filters, ..ContainerListing::default() };
         let containers = self.engine.list_containers(&listing).await?.items;
         let moment = Moment { asked_at, now: self.heard() };
-        let mut entries = self.entries(containers, moment.now)?;
+        let mut entries = self.entries(&containers, moment.now)?;
         // Another rule for the filter must not add what was not asked for.
         entries.retain(|entry| ids.contains(&entry.id));
         let next = &mut || self.shared.next_revision(&self.host.name);
@@ -254,13 +254,13 @@ impl HostView {
 
     fn entries(
         &self,
-        containers: Vec<ContainerSummary>,
+        containers: &[ContainerSummary],
         now: Millis,
     ) -> Result<Vec<Entry>, EngineError> {
-        containers.into_iter().map(|container| self.entry(container, now)).collect()
+        containers.iter().map(|container| self.entry(container, now)).collect()
     }
 
-    fn entry(&self, container: ContainerSummary, now: Millis) -> Result<Entry, EngineError> {
+    fn entry(&self, container: &ContainerSummary, now: Millis) -> Result<Entry, EngineError> {
         Ok(Entry {
             id: container.id.as_str().into(),
             names: container.names.iter().map(|name| name.as_str().into()).collect(),
@@ -293,6 +293,11 @@ impl HostView {
 
     pub(super) fn ended(&self) -> &CancellationToken {
         &self.ended
+    }
+
+    /// How many hosts are followed.
+    pub(super) fn followed(&self) -> usize {
+        self.shared.followed()
     }
 
     /// Waits until something is out of date that no event told.

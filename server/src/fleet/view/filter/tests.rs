@@ -8,7 +8,7 @@ struct Lines;
 impl Form for Lines {
     fn write(
         &self,
-        _: crate::engine::ContainerSummary,
+        _: &crate::engine::ContainerSummary,
     ) -> Result<bytes::Bytes, crate::engine::EngineError> {
         Ok(bytes::Bytes::new())
     }

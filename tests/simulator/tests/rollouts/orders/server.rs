@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
+use wharf_server::api::container_form::ContainerForm;
 use wharf_server::api::edge::Edge;
 use wharf_server::api::rollouts::RolloutApi;
-use wharf_server::api::view_form::ContainerForm;
 use wharf_server::config::{FileHosts, ViewOptions};
 use wharf_server::domain::{Host, HostAddress, HostName, HostSource, Labels, Transport};
 use wharf_server::engine::{Engine, EngineError, ErrorKind, UploadSpace};

@@ -1,9 +1,7 @@
 //! How to read the body of a response: as a whole, or item by item.
 
-use serde::de::DeserializeOwned;
-
 use super::bad_answer;
-use crate::engine::list::{ListDecoder, ListError, ListItem};
+use crate::engine::list::{ListDecoder, ListError, ListItems};
 use crate::engine::operation::Operation;
 use crate::engine::{EngineError, ErrorKind, Result};
 
@@ -30,11 +28,7 @@ impl Intake for Vec<u8> {
     }
 }
 
-impl<W, T> Intake for ListDecoder<W, T>
-where
-    W: DeserializeOwned + Into<T>,
-    T: ListItem + Send,
-{
+impl<I: ListItems + Send> Intake for ListDecoder<I> {
     fn take(&mut self, operation: &Operation, bytes: &[u8]) -> Result<()> {
         self.push(bytes).map_err(|error| list_error(operation, error))
     }
@@ -51,5 +45,6 @@ pub(in crate::engine::http) fn list_error(operation: &Operation, error: ListErro
         ListError::ItemTooLong(_) => {
             EngineError::new(ErrorKind::AnswerTooLarge, operation.name, error.to_string())
         }
+        ListError::Refused(error) => error,
     }
 }
