@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
@@ -45,6 +45,10 @@ pub(super) struct Begun {
     pub(super) _channel: Arc<dyn Any + Send + Sync>,
 }
 
+/// Hosts to begin with before those that have begun get on: otherwise the answer of the first host waits
+/// until the requests to all others are sent.
+const BEGUN_AT_ONCE: usize = 8;
+
 /// Works on the hosts.
 struct Driver {
     options: FanoutOptions,
@@ -73,9 +77,14 @@ impl Driver {
         let mut running = JoinSet::new();
         let mut abandoned = driver.work.abandoned();
         loop {
+            let mut begun = 0;
             while running.len() < driver.options.max_parallel.max(1) {
                 let Some(host) = waiting.next() else { break };
                 running.spawn(Arc::clone(&driver).one_host(host));
+                begun += 1;
+                if begun % BEGUN_AT_ONCE == 0 {
+                    yield_now().await;
+                }
             }
             tokio::select! {
                 // Returning drops the set and with it all work that is not detached.
