@@ -13,11 +13,35 @@ pub struct ViewOptions {
     pub enabled: bool,
     /// How long a host is followed after its view was last wanted; 10 minutes by default.
     pub idle: Duration,
-    /// How often all containers of a followed host are listed anyway; 60 s by default.
+    /// How often all containers of a followed host are listed anyway; 60 s by default, and less often
+    /// in a large fleet.
     pub resync: Duration,
-    /// How often a followed host is asked whether it is there; 10 s by default. It may take half of
-    /// that to answer.
+    /// How often a followed host is asked whether it is there; 10 s by default, and less often in a
+    /// large fleet. It may take half of this to answer.
     pub ping: Duration,
+}
+
+/// Pings of all followed hosts together, in one second: so that the work of a fleet at rest does not grow
+/// with it.
+const PINGS_PER_SECOND: u32 = 200;
+/// The same for lists of all containers of a host.
+const LISTS_PER_SECOND: u32 = 20;
+
+impl ViewOptions {
+    /// How often to ask a host whether it is there while so many are followed.
+    pub fn ping_among(&self, followed: usize) -> Duration {
+        among(self.ping, PINGS_PER_SECOND, followed)
+    }
+
+    /// How often to list all containers of a host while so many are followed.
+    pub fn resync_among(&self, followed: usize) -> Duration {
+        among(self.resync, LISTS_PER_SECOND, followed)
+    }
+}
+
+fn among(pause: Duration, per_second: u32, followed: usize) -> Duration {
+    let followed = u32::try_from(followed).unwrap_or(u32::MAX);
+    pause.max(followed * (Duration::from_secs(1) / per_second))
 }
 
 /// `[view]` as written.
@@ -64,6 +88,18 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_of_a_large_fleet_are_asked_less_often_each() {
+        let options = ViewOptions::default();
+        let seconds = Duration::from_secs;
+        for (followed, ping, resync) in
+            [(0, 10, 60), (1000, 10, 60), (2000, 10, 100), (10_000, 50, 500)]
+        {
+            assert_eq!(options.ping_among(followed), seconds(ping), "{followed}");
+            assert_eq!(options.resync_among(followed), seconds(resync), "{followed}");
+        }
+    }
 
     #[test]
     fn what_is_not_written_has_its_default_and_what_is_wrong_is_named() {

@@ -254,6 +254,26 @@ async fn lost_events_are_made_up_for_by_the_next_complete_list() {
     until_it_agrees(&fleet, &[0]).await;
 }
 
+/// As behind a proxy that sends new connections to another Engine: the stream of events is still that of
+/// the first one, and calls are answered by the second one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_in_the_place_of_another_is_shown_with_the_next_complete_list() {
+    let view = ViewOptions { resync: secs(1), ..ViewOptions::default() };
+    let fleet = Fleet::with(FleetOptions { view, ..FleetOptions::of(2) }).await;
+    change(&fleet, 0, |model, now| create(model, now, "first"));
+    change(&fleet, 1, |model, now| create(model, now, "second"));
+    until_followed(&fleet, &[0, 1]).await;
+    change(&fleet, 0, |one, _| change(&fleet, 1, |other, _| std::mem::swap(one, other)));
+    until_it_agrees(&fleet, &[0, 1]).await;
+    // And from then on, although the events of this one are not read.
+    change(&fleet, 0, |model, now| create(model, now, "later"));
+    until_it_agrees(&fleet, &[0, 1]).await;
+    let known = containers(&until_followed(&fleet, &[0, 1]).await);
+    let names = |host| known[&name(host)].keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(0), ["c0", "later", "second"]);
+    assert_eq!(names(1), ["c0", "first"]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_that_is_gone_fails_as_ever_and_is_followed_again_when_it_is_back() {
     let view = ViewOptions { ping: secs(1), ..ViewOptions::default() };

@@ -131,7 +131,7 @@ impl Follower {
         let mut listing: Option<BoxFuture<'_, Result<(), EngineError>>> = None;
         // When to list what is out of date.
         let mut due: Option<Instant> = Some(Instant::now());
-        let mut resync = Instant::now() + jittered(self.options.resync);
+        let mut resync = Instant::now() + jittered(self.options.resync_among(self.view.followed()));
         loop {
             let at = due.map_or(resync, |due| due.min(resync));
             let is_listing = listing.is_some();
@@ -174,7 +174,7 @@ impl Follower {
                             async move { quick(view.list_some(&ids)).await }.boxed(),
                         ),
                         Need::Some(_) | Need::All => {
-                            resync = Instant::now() + jittered(self.options.resync);
+                            resync = Instant::now() + jittered(self.options.resync_among(self.view.followed()));
                             Some(async { quick(view.list()).await.map(drop) }.boxed())
                         }
                     };
@@ -208,7 +208,7 @@ impl Follower {
         let (limit, mut failures) = (self.options.ping / 2, 0);
         loop {
             if failures == 0 {
-                sleep(jittered(self.options.ping)).await;
+                sleep(jittered(self.options.ping_among(self.view.followed()))).await;
             }
             let answer = timeout(limit, self.view.engine().ping()).await;
             let error = match answer {

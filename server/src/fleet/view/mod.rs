@@ -31,7 +31,7 @@ pub mod watchers;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -56,7 +56,7 @@ const STARTING: usize = 64;
 /// How the readers of views want containers.
 pub trait Form: Send + Sync + 'static {
     /// A container without its status. Fails for one that no reader can take.
-    fn write(&self, container: ContainerSummary) -> Result<Bytes, EngineError>;
+    fn write(&self, container: &ContainerSummary) -> Result<Bytes, EngineError>;
     /// The labels of a written container.
     fn labels(&self, form: &[u8]) -> BTreeMap<String, String>;
 }
@@ -79,6 +79,8 @@ struct Views {
 pub struct Shared {
     form: Box<dyn Form>,
     started: Instant,
+    /// How many hosts are followed.
+    followed: AtomicUsize,
     /// Changes of all hosts so far.
     revision: AtomicU64,
     watchers: Watchers,
@@ -109,6 +111,7 @@ impl View {
         let shared = Arc::new(Shared {
             form: Box::new(form),
             started: Instant::now(),
+            followed: AtomicUsize::new(0),
             revision: AtomicU64::new(0),
             watchers: Watchers::default(),
             epoch: Uuid::new_v4().to_string(),
@@ -142,6 +145,7 @@ impl View {
         if let Some(before) = hosts.insert(host.name.clone(), Arc::clone(&view)) {
             before.end();
         }
+        views.shared.followed.store(hosts.len(), Ordering::Relaxed);
         drop(hosts);
         let follower =
             follower::Follower::new(Arc::clone(&view), Arc::clone(&views.starting), views.options);
@@ -164,13 +168,15 @@ impl View {
 
     /// Lets go of hosts that are gone or are reached in another way now.
     pub fn keep_only(&self, snapshot: &Snapshot) {
-        self.0.hosts().retain(|name, view| {
+        let mut hosts = self.0.hosts();
+        hosts.retain(|name, view| {
             let keep = snapshot.get(name).is_some_and(|host| host.same_connection(view.host()));
             if !keep {
                 view.end();
             }
             keep
         });
+        self.0.shared.followed.store(hosts.len(), Ordering::Relaxed);
     }
 
     /// How well each followed host is followed, sorted by name.
@@ -227,6 +233,7 @@ impl Views {
         let name = &view.host().name;
         if hosts.get(name).is_some_and(|known| Arc::ptr_eq(known, view)) {
             hosts.remove(name);
+            self.shared.followed.store(hosts.len(), Ordering::Relaxed);
         }
         true
     }
@@ -239,6 +246,10 @@ impl Shared {
 
     fn now(&self) -> Millis {
         Millis::try_from(self.started.elapsed().as_millis()).unwrap_or(Millis::MAX)
+    }
+
+    fn followed(&self) -> usize {
+        self.followed.load(Ordering::Relaxed)
     }
 
     /// The number of a change of a host, which its lock guards: who watches is told before.
