@@ -13,7 +13,7 @@ import type { Size } from './typed';
 
 export interface Screen {
   readonly size: Size;
-  /** Ends when it is shown, so whoever waits for it never fills the memory. */
+  /** Ends when there is room for more, so whoever waits for it never fills the memory. */
   write(data: Uint8Array): Promise<void>;
   focus(): void;
   /** Keeps what is there, and takes no more keys. */
@@ -32,6 +32,9 @@ export interface Listener {
 
 /** Lines above the screen that are kept. */
 const SCROLLBACK = 5000;
+
+/** Bytes that may wait to be shown. With fewer, the many small pieces of a terminal are shown one by one. */
+const MOST_WAITING = 256 * 1024;
 
 /** The sequence of terminals that makes text a link to anywhere. */
 const OSC_LINK = 8;
@@ -55,6 +58,7 @@ export function openScreen(element: HTMLElement, listener: Listener): Screen {
   const encoder = new TextEncoder();
   // Pieces of output are cut anywhere, also in a character.
   const decoder = new TextDecoder();
+  let waiting = 0;
   terminal.onData((text) => listener.typed(encoder.encode(text)));
   // Reports of the mouse in its oldest form, a byte for each character.
   terminal.onBinary((text) => listener.typed(Uint8Array.from(text, (letter) => letter.charCodeAt(0))));
@@ -77,7 +81,16 @@ export function openScreen(element: HTMLElement, listener: Listener): Screen {
     get size() {
       return { columns: terminal.cols, rows: terminal.rows };
     },
-    write: (data) => new Promise((resolve) => terminal.write(undirected(decoder.decode(data, { stream: true })), resolve)),
+    write: (data) => {
+      waiting += data.length;
+      const shown = new Promise<void>((resolve) => {
+        terminal.write(undirected(decoder.decode(data, { stream: true })), () => {
+          waiting -= data.length;
+          resolve();
+        });
+      });
+      return waiting > MOST_WAITING ? shown : Promise.resolve();
+    },
     focus: () => terminal.focus(),
     end: () => {
       terminal.options.disableStdin = true;
