@@ -312,7 +312,7 @@ fn routes(
             Arc::clone(edge),
         )))
         .add_service(v1::event_service_server::EventServiceServer::new(Events(Arc::clone(edge))))
-        .add_service(v1::exec_service_server::ExecServiceServer::new(Exec(Arc::clone(edge))))
+        .add_service(v1::exec_service_server::ExecServiceServer::new(Exec::new(Arc::clone(edge))))
         .add_service(v1::file_service_server::FileServiceServer::new(Files(Arc::clone(edge))))
         .add_service(v1::log_service_server::LogServiceServer::new(Logs(Arc::clone(edge))))
         .add_service(v1::stats_service_server::StatsServiceServer::new(Stats(Arc::clone(edge))))

@@ -1,5 +1,7 @@
-//! Commands in containers of real Engines: over gRPC, and with the command line (`command_line`).
+//! Commands in containers of real Engines: over gRPC, with input in calls (`calls`), and with the
+//! command line (`command_line`).
 
+mod calls;
 mod command_line;
 
 use std::time::Duration;

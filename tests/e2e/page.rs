@@ -21,6 +21,7 @@ async fn obey(stage: &Stage, order: &str) -> anyhow::Result<()> {
         Some(("expect", version)) => stage.expect(version).await,
         Some(("freeze", host)) => stage.engine(host).map(Engine::freeze),
         Some(("thaw", host)) => stage.engine(host).map(Engine::thaw),
+        Some(("shells", count)) => stage.shells(count.parse()?).await,
         _ => bail!("the program asks for {order:?}"),
     }
 }
@@ -37,6 +38,14 @@ async fn an_operator_works_through_wharf_ui() -> anyhow::Result<()> {
         "hostile": hostile,
     });
     browse(&stage, "command.mjs", &given, LIMIT, obey).await
+}
+
+#[tokio::test]
+async fn an_operator_has_a_terminal_in_a_container() -> anyhow::Result<()> {
+    let stage = Stage::start().await?;
+    let (_page, address) = stage.open().await?;
+    let given = json!({"address": address, "container": stage.container});
+    browse(&stage, "terminal.mjs", &given, LIMIT, obey).await
 }
 
 #[tokio::test]

@@ -151,15 +151,39 @@ mod tests {
         assert!(!text.contains("style=") && !text.contains("<style"), "{text}");
     }
 
+    /// The script of terminals, which is loaded when one is opened, and needed by nobody else.
+    fn is_of_terminals(path: &str) -> bool {
+        path.starts_with("assets/screen-")
+    }
+
     #[test]
-    fn scripts_have_at_most_150_kb_compressed_and_nothing_from_elsewhere() {
-        let mut sum = 0;
+    fn scripts_have_at_most_150_kb_compressed_and_that_of_terminals_100_kb() {
+        let (mut sum, mut of_terminals) = (0, 0);
         for path in scripts() {
             let file = get(&format!("/{path}"), &[("accept-encoding", "br, gzip")]).unwrap();
             assert_eq!(file.headers()[CONTENT_ENCODING], "gzip");
-            sum += file.body().len();
+            *(if is_of_terminals(&path) { &mut of_terminals } else { &mut sum }) +=
+                file.body().len();
         }
         assert!(sum > 10_000 && sum <= 150_000, "{sum} bytes");
+        assert!(of_terminals > 10_000 && of_terminals <= 100_000, "{of_terminals} bytes");
+    }
+
+    #[test]
+    fn the_script_of_terminals_is_loaded_only_when_one_is_opened() {
+        let path = scripts().into_iter().find(|path| is_of_terminals(path)).unwrap();
+        let name = path.strip_prefix("assets/").unwrap();
+        for other in Built::iter().filter(|other| **other != *path && !other.ends_with(".svg")) {
+            let file = get(&format!("/{other}"), &[]).unwrap();
+            let text = String::from_utf8_lossy(file.body());
+            for (place, _) in text.match_indices(name) {
+                // `from"./screen.js"`, and not `import("./screen.js")` or the list of what that loads.
+                let before = text[..place].trim_end_matches("./");
+                let is_at_once = other.ends_with(".html")
+                    || ["from\"", "import\""].iter().any(|word| before.ends_with(word));
+                assert!(!is_at_once, "{other} loads it at once");
+            }
+        }
     }
 
     #[test]

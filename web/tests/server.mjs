@@ -1,6 +1,6 @@
 // At wharfd itself, over TLS: a token becomes a session, with the role of the token.
 
-import { STAGE, check, run, until } from './browser.mjs';
+import { STAGE, ask, check, run, until } from './browser.mjs';
 
 const { address, tokens, container } = STAGE;
 
@@ -27,14 +27,19 @@ await run(async (browser) => {
   await page.goto(`${address}#/hosts`);
   await until(page, '[aria-label=Hosts]', 'reachable');
   check((await page.getByRole('button', { name: 'Add a host' }).count()) === 0, 'a reader may add hosts');
+  await page.goto(`${address}#/containers/anna/${container}`);
+  await page.getByRole('tab', { name: 'Logs' }).waitFor();
+  check((await page.getByRole('tab', { name: /Terminal|Run/ }).count()) === 0, 'a reader may run commands');
   // Whoever forges the call is refused by the server.
-  const forged = await page.evaluate(async () => {
-    const response = await fetch('/wharf.v1.HostService/RemoveHost', {
-      method: 'POST', headers: { 'content-type': 'application/grpc-web+proto' }, body: new Uint8Array(5),
-    });
-    return response.headers.get('grpc-status') ?? (await response.text());
-  });
-  check(forged === '7' || forged.includes('grpc-status:7'), `a forged call: ${forged}`);
+  for (const method of ['HostService/RemoveHost', 'ExecService/StartSession', 'ExecService/SendSessionInput']) {
+    const forged = await page.evaluate(async (path) => {
+      const response = await fetch(`/wharf.v1.${path}`, {
+        method: 'POST', headers: { 'content-type': 'application/grpc-web+proto' }, body: new Uint8Array(5),
+      });
+      return response.headers.get('grpc-status') ?? (await response.text());
+    }, method);
+    check(forged === '7' || forged.includes('grpc-status:7'), `a forged call of ${method}: ${forged}`);
+  }
 
   // The session is one of the browser, until it ends.
   await page.reload();
@@ -49,8 +54,23 @@ await run(async (browser) => {
   await page.goto(`${address}#/containers`);
   await page.getByRole('checkbox', { name: `Choose all of ${container}` }).waitFor();
 
+  await terminal(page);
   await foreignPages(browser);
 });
+
+/** Over HTTP/2, and closed with its page. */
+async function terminal(page) {
+  await page.goto(`${address}#/containers/anna/${container}`);
+  await page.getByRole('tab', { name: 'Terminal' }).click();
+  await page.getByRole('button', { name: 'Open a terminal' }).click();
+  await until(page, '.xterm-rows', '#');
+  await page.keyboard.type('echo "over TLS: $((6*7))"');
+  await page.keyboard.press('Enter');
+  await until(page, '.xterm-rows', 'over TLS: 42');
+  await ask('shells 1');
+  await page.goto(`${address}#/hosts`);
+  await ask('shells 0');
+}
 
 /** Another page can neither frame this one nor call in its name. */
 async function foreignPages(browser) {

@@ -1,5 +1,5 @@
 //! The audit log: one line for every call that changes something or is refused, written when it
-//! ends. Its fields are stable:
+//! ends. Input of a session has one only if it fails. Its fields are stable:
 //!
 //! `principal`, `peer`, `method`, `outcome` (a gRPC code, or `CALLER_GONE` if the caller
 //! disconnected), `reason` (see docs/errors.md), `subject` (set by the service), `elapsed_ms`, and
@@ -44,7 +44,12 @@ pub struct Subject(Arc<Mutex<String>>);
 
 /// Writes the line of a call when it has ended, or is dropped.
 #[derive(Debug)]
-pub struct Record(Option<Entry>);
+pub struct Record {
+    /// `None` when it is written.
+    entry: Option<Entry>,
+    /// Whether only a failure has a line.
+    only_failures: bool,
+}
 
 /// What is known about a call before it ends.
 #[derive(Debug)]
@@ -145,9 +150,10 @@ impl Entry {
 }
 
 impl Record {
-    /// Starts the record of a call.
-    pub fn begin(entry: Entry) -> Self {
-        Self(Some(entry))
+    /// Starts the record of a call. With `only_failures`, one that succeeds, or whose caller goes, has
+    /// no line.
+    pub fn begin(entry: Entry, only_failures: bool) -> Self {
+        Self { entry: Some(entry), only_failures }
     }
 
     /// Follows an answer to its end.
@@ -165,7 +171,9 @@ impl Record {
     /// Writes the line once the headers or trailers of a response contain the result.
     fn end(&mut self, headers: &HeaderMap) -> bool {
         let Some(status) = Status::from_header_map(headers) else { return false };
-        if let Some(entry) = self.0.take() {
+        if let Some(entry) = self.entry.take()
+            && !(self.only_failures && status.code() == Code::Ok)
+        {
             let info = status.get_details_error_info();
             let reason = info.as_ref().map(|info| info.reason.as_str()).unwrap_or_default();
             entry.write(name(status.code()), reason, 0);
@@ -176,7 +184,9 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        if let Some(entry) = self.0.take() {
+        if let Some(entry) = self.entry.take()
+            && !self.only_failures
+        {
             entry.write("CALLER_GONE", "", 0);
         }
     }

@@ -9,7 +9,8 @@
 //! user's client certificate, but not gRPC's content type. The same applies to requests with a
 //! wrong host name or from a foreign origin ([`origin`](super::origin)).
 //!
-//! Every refusal and every call that changes something has a line in the [`super::audit`] log;
+//! Every refusal and every call that changes something has a line in the [`super::audit`] log, but
+//! input of a session only if it fails, because each key is a call;
 //! repeated wrong credentials are throttled ([`throttle`](super::throttle)).
 
 use std::fmt;
@@ -27,7 +28,7 @@ use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tower::{Layer, Service};
 
 use super::audit::{self, Entry, Peer, Record};
-use super::methods::Methods;
+use super::methods::{Method, Methods};
 use super::origin::WebAccess;
 use super::problem::Problem;
 use super::throttle::{Held, Throttle};
@@ -148,7 +149,7 @@ impl AuthLayer {
             Err(problem) => return Admission::Refused(None, problem),
         };
         if path.starts_with("/grpc.reflection.") {
-            return Admission::Caller { principal, mutates: false };
+            return Admission::Caller { principal, audited: Audited::Never };
         }
         let Some(method) = self.methods.get(path) else {
             let message = format!("{path} is not a method of this server");
@@ -163,7 +164,12 @@ impl AuthLayer {
             let problem = Problem::new(Reason::RoleRequired, message);
             return Admission::Refused(Some(principal), problem);
         }
-        Admission::Caller { principal, mutates: method.mutates }
+        let audited = match method {
+            Method { mutates: false, .. } => Audited::Never,
+            Method { is_part: true, .. } => Audited::IfItFails,
+            Method { .. } => Audited::Always,
+        };
+        Admission::Caller { principal, audited }
     }
 
     fn authenticate<B>(&self, request: &Request<B>, peer: Peer) -> Result<Principal, Problem> {
@@ -225,13 +231,17 @@ enum Admission {
     /// It needs no caller.
     Nobody,
     /// It is let through.
-    Caller {
-        principal: Principal,
-        /// Whether it changes something.
-        mutates: bool,
-    },
+    Caller { principal: Principal, audited: Audited },
     /// Refused; with the caller, if known.
     Refused(Option<Principal>, Problem),
+}
+
+/// Whether a call that is let through has a line in the audit log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Audited {
+    Never,
+    IfItFails,
+    Always,
 }
 
 impl<S> Layer<S> for AuthLayer {
@@ -266,11 +276,11 @@ where
         }
         match self.layer.admit(&request, peer) {
             Admission::Nobody => Box::pin(self.inner.call(request)),
-            Admission::Caller { principal, mutates } => {
-                let record = mutates.then(|| {
+            Admission::Caller { principal, audited } => {
+                let record = (audited != Audited::Never).then(|| {
                     let entry = Entry::of(&request, peer, principal.to_string());
                     request.extensions_mut().insert(entry.subject.clone());
-                    Record::begin(entry)
+                    Record::begin(entry, audited == Audited::IfItFails)
                 });
                 request.extensions_mut().insert(principal);
                 let answer = self.inner.call(request);

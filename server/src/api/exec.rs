@@ -1,19 +1,31 @@
 //! `ExecService`: commands in containers. One command on many hosts is here; an interactive session
-//! is in `session`.
+//! is in `session`. Its input comes with the stream of requests, or in calls (`input`).
 
 mod attach;
+mod input;
+mod order;
 mod session;
 
 use std::sync::Arc;
 
-use tokio_stream::wrappers::ReceiverStream;
+use futures_util::{StreamExt, future};
 use tonic::{Request, Response, Status, Streaming};
 use wharf::v1;
+use wharf::v1::exec_request::Event as Sent;
+use wharf::v1::exec_response::Event as Told;
 use wharf::v1::exec_service_server::ExecService;
 use wharf::v1::run_command_response::Event;
+use wharf::v1::start_session_request::Target;
+use wharf::v1::start_session_response::Event as ToldCalled;
 
+use self::input::{Input, Sessions};
+use self::order::Order;
+use self::session::Session;
+use super::audit::Subject;
+use super::auth::Principal;
 use super::convert;
 use super::edge::{Edge, ResponseStream, TRANSFER_LIMIT, checked};
+use super::problem::Problem;
 use crate::body::violation::Violations;
 use crate::domain::{ContainerRef, quoted};
 use crate::engine::{Engine, EngineError, ErrorKind, ExecSession, ExecSpec, Frame};
@@ -22,12 +34,23 @@ use crate::fleet::{Done, HostError};
 
 /// The service.
 #[derive(Debug, Clone)]
-pub struct Exec(pub Arc<Edge>);
+pub struct Exec {
+    edge: Arc<Edge>,
+    sessions: Sessions,
+}
+
+impl Exec {
+    /// The service, without any session.
+    pub fn new(edge: Arc<Edge>) -> Self {
+        Self { edge, sessions: Sessions::default() }
+    }
+}
 
 #[tonic::async_trait]
 impl ExecService for Exec {
     type RunCommandStream = ResponseStream<v1::RunCommandResponse>;
-    type ExecStream = ReceiverStream<Result<v1::ExecResponse, Status>>;
+    type ExecStream = ResponseStream<v1::ExecResponse>;
+    type StartSessionStream = ResponseStream<v1::StartSessionResponse>;
 
     async fn run_command(
         &self,
@@ -38,8 +61,8 @@ impl ExecService for Exec {
             let container = violations.check("container", container);
             Some((container?, command(violations, "command", message.command.as_ref())?))
         })?;
-        let call = self.0.accept(&request, None)?.background_limit(TRANSFER_LIMIT);
-        self.0
+        let call = self.edge.accept(&request, None)?.background_limit(TRANSFER_LIMIT);
+        self.edge
             .run(call, order, |call, order| async move { run(&call, &order.0, &order.1).await })
             .await
     }
@@ -48,8 +71,80 @@ impl ExecService for Exec {
         &self,
         request: Request<Streaming<v1::ExecRequest>>,
     ) -> Result<Response<Self::ExecStream>, Status> {
-        session::open(&self.0, request).await
+        let subject = Subject::of(&request);
+        let mut requests = request.into_inner();
+        let order = match requests.message().await?.and_then(|message| message.event) {
+            Some(Sent::Start(start)) => Order::run(&start)?,
+            Some(Sent::Attach(attach)) => Order::attach(&attach)?,
+            _ => {
+                let problem = "must be the first message, or `attach`";
+                return Err(Problem::invalid_field("start", problem).into());
+            }
+        };
+        subject.say(order.subject());
+        let session = Session::open(&self.edge, order).await?;
+        let tty = session.tty();
+        let inputs = requests.filter_map(move |message| future::ready(sent(message, tty)));
+        let told = session.run(&self.edge, inputs);
+        let response = |told: Told| v1::ExecResponse { event: Some(told) };
+        Ok(Response::new(Box::pin(told.map(move |told| told.map(response)))))
     }
+
+    async fn start_session(
+        &self,
+        request: Request<v1::StartSessionRequest>,
+    ) -> Result<Response<Self::StartSessionStream>, Status> {
+        let (subject, caller) = (Subject::of(&request), Principal::of(&request).identity);
+        let order = match request.into_inner().target {
+            Some(Target::Start(start)) => Order::run(&start)?,
+            Some(Target::Attach(attach)) => Order::attach(&attach)?,
+            None => return Err(Problem::invalid_field("start", "must be set, or `attach`").into()),
+        };
+        let what = order.subject();
+        subject.say(&what);
+        let session = Session::open(&self.edge, order).await?;
+        let inputs = self.sessions.begin(caller, what, session.tty());
+        let told = session.run_called(&self.edge, inputs);
+        Ok(Response::new(Box::pin(told.map(|told| told.map(called)))))
+    }
+
+    async fn send_session_input(
+        &self,
+        request: Request<v1::SendSessionInputRequest>,
+    ) -> Result<Response<v1::SendSessionInputResponse>, Status> {
+        let (subject, caller) = (Subject::of(&request), Principal::of(&request).identity);
+        let request = request.into_inner();
+        subject.say(self.sessions.subject(&caller, &request.session_id));
+        self.sessions.send(&caller, request).await?;
+        Ok(Response::new(v1::SendSessionInputResponse {}))
+    }
+}
+
+/// A message after the first one; `None` where it says nothing.
+fn sent(message: Result<v1::ExecRequest, Status>, tty: bool) -> Option<Result<Input, Status>> {
+    let again = || Problem::invalid_field("start", "must be the first message only");
+    let event = match message {
+        Ok(message) => message.event?,
+        Err(status) => return Some(Err(status)),
+    };
+    let input = match event {
+        Sent::Stdin(bytes) => Ok(Input::Stdin(bytes)),
+        Sent::Resize(size) => Input::resize(size, tty),
+        Sent::CloseStdin(v1::CloseStdin {}) => Ok(Input::Close),
+        Sent::Start(_) | Sent::Attach(_) => Err(again()),
+    };
+    Some(input.map_err(Status::from))
+}
+
+/// What a session tells a caller whose input comes in calls.
+fn called(told: Told) -> v1::StartSessionResponse {
+    let event = match told {
+        Told::Started(started) => ToldCalled::Started(started),
+        Told::Output(output) => ToldCalled::Output(output),
+        Told::Exited(exit) => ToldCalled::Exited(exit),
+        Told::Heartbeat(heartbeat) => ToldCalled::Heartbeat(heartbeat),
+    };
+    v1::StartSessionResponse { event: Some(event) }
 }
 
 /// Runs a command on one host to its end.

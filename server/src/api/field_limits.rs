@@ -50,7 +50,7 @@ const ENGINE_JSON: Limit = Limit { bytes: 3 << 20, ..DEFAULT };
 const INPUT: Limit = Limit { bytes: 1 << 20, ..DEFAULT };
 
 /// The fields that need more than the default. They are also listed in docs/api.md.
-pub const OTHERS: [(&str, Limit); 29] = [
+pub const OTHERS: [(&str, Limit); 30] = [
     ("BuildImageRequest.build_args", ARGUMENTS),
     ("BuildImageRequest.chunk", INPUT),
     ("BuildImageRequest.labels", LABELS),
@@ -74,6 +74,7 @@ pub const OTHERS: [(&str, Limit); 29] = [
     ("RegistryCredentials.password", PASSWORD),
     ("RolloutPolicy.drain", ARGUMENTS),
     ("RolloutPolicy.verify", ARGUMENTS),
+    ("SendSessionInputRequest.stdin", INPUT),
     ("StreamEventsRequest.after", HOSTS),
     ("StreamLogsRequest.after", POSITIONS),
     ("TlsMaterial.ca_pem", CERTIFICATE),

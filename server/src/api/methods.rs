@@ -16,6 +16,8 @@ pub struct Method {
     pub role: Role,
     /// Whether it changes something on a host or in the server.
     pub mutates: bool,
+    /// Whether it is a part of another call, which has the line of the audit log for both.
+    pub is_part: bool,
     /// Whether all that a request says must be known here.
     pub strict: bool,
     /// Whether its request is a stream of messages.
@@ -45,6 +47,8 @@ impl Methods {
                 v1::Role::Admin | v1::Role::Unspecified => Role::Admin,
             },
             mutates: method.mutates,
+            // Every key is a call.
+            is_part: method.path == v1::SendSessionInputRequest::METHOD.path,
             strict: method.mutates || method.path == plans,
             streamed: method.streamed,
             message: pool.get_message_by_name(method.request).expect("the message of a method"),

@@ -74,6 +74,10 @@ reasons! {
     HostCordoned = "HOST_CORDONED" FailedPrecondition,
     /// No credentials are stored for the registry.
     LoginNotFound = "LOGIN_NOT_FOUND" NotFound,
+    /// The caller has no session of that ID.
+    SessionNotFound = "SESSION_NOT_FOUND" NotFound,
+    /// Input of a session came at another position than the next one.
+    SessionInputOrder = "SESSION_INPUT_ORDER" FailedPrecondition,
     /// The request ID was already used for another request.
     RequestIdReused = "REQUEST_ID_REUSED" AlreadyExists,
     /// The first call with this request ID is still in progress.

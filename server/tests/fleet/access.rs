@@ -33,8 +33,11 @@ pub struct Secured {
 }
 
 pub async fn secured() -> Secured {
-    // Its configuration without its hosts; its own server is not asked anything.
-    let fleet = Fleet::new(0).await;
+    secured_with(&Fleet::new(0).await).await
+}
+
+/// The same with the hosts of a fleet, whose own server is not asked anything.
+pub async fn secured_with(fleet: &Fleet) -> Secured {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     let certificate = certificate.self_signed(&key).unwrap().pem();

@@ -31,9 +31,9 @@ fn mutates(method: &MethodDescriptor) -> bool {
 }
 
 /// Every stream but watches, which follow the journal or views and ask no host, and but sessions
-/// in one container, and what is read of one host.
+/// in one container, which have an exit code, and what is read of one host.
 fn fans_out(method: &MethodDescriptor) -> bool {
-    let is_session = method.is_client_streaming() && !is_upload(method);
+    let is_session = method.output().get_field_by_name("exited").is_some();
     let is_of_one_host = has_text(&method.input(), 1, "host");
     method.is_server_streaming()
         && !is_session

@@ -28,6 +28,7 @@ mod repeats;
 mod resources;
 mod secrets;
 mod send;
+mod sessions;
 mod sizes;
 mod stats;
 mod status;

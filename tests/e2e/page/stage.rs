@@ -11,7 +11,7 @@ use anyhow::{Context, bail, ensure};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use testbed::tls::TlsFiles;
-use testbed::{Engine, Fleet, Image, Wharf, Wharfd, WharfdOptions, tools};
+use testbed::{Engine, Fleet, Image, Wharf, Wharfd, WharfdOptions, eventually, tools};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -133,6 +133,19 @@ impl Stage {
             ensure!(found["State"]["Running"] == true, "{}", found["State"]);
         }
         Ok(())
+    }
+
+    /// Waits until so many shells of terminals run in the container of the first host.
+    pub async fn shells(&self, expected: usize) -> anyhow::Result<()> {
+        let path = format!("/containers/{}/top?ps_args=-eo%20pid,args", self.container);
+        eventually("the shells of terminals", async || {
+            let listed = self.fleet.engines[0].get(&path).await?["Processes"].take();
+            let processes = listed.as_array().into_iter().flatten();
+            let shells = processes.filter(|process| process[1] == "sh").count();
+            ensure!(shells == expected, "{shells} of {expected}: {listed}");
+            Ok(())
+        })
+        .await
     }
 
     /// Runs `wharf ui`, and reads the address that it prints.

@@ -97,6 +97,8 @@ pub enum Operation {
     Exec,
     /// `POST /exec/{id}/start`.
     StartExec,
+    /// `POST /exec/{id}/resize`.
+    ResizeExec,
     /// `GET /exec/{id}/json`.
     InspectExec,
     /// `GET /containers/{id}/logs`.
@@ -164,6 +166,7 @@ impl Operation {
             Self::PruneVolumes => "POST /volumes/prune",
             Self::Exec => "POST /containers/{id}/exec",
             Self::StartExec => "POST /exec/{id}/start",
+            Self::ResizeExec => "POST /exec/{id}/resize",
             Self::InspectExec => "GET /exec/{id}/json",
             Self::Logs => "GET /containers/{id}/logs",
             Self::Stats => "GET /containers/{id}/stats",

@@ -15,6 +15,11 @@ export function plain(text: string): string {
   return text.replace(ANSI, '').replace(/\r+\n/g, '\n').replace(CONTROL, '\ufffd').replace(BIDI, '\ufffd');
 }
 
+/** Output for the screen of a terminal, which reads its sequences itself. */
+export function undirected(text: string): string {
+  return text.replace(BIDI, '\ufffd');
+}
+
 /** One line of at most `most` characters, for names and messages. */
 export function line(text: string, most = 500): string {
   const flat = plain(text).replace(/\s+/g, ' ');

@@ -162,6 +162,11 @@ impl Fleet {
         &self.config
     }
 
+    /// A connection of its own.
+    pub async fn connect(&self) -> Channel {
+        connect(&self.config).await
+    }
+
     /// Stops the server.
     pub async fn stop(&mut self) {
         self.server.take().expect("it runs").stop().await;

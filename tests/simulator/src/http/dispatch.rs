@@ -189,13 +189,22 @@ pub(super) async fn dispatch(
             must_be_json(extras)?;
             let body = parse_json(&extras.body)?;
             let command = crate::answers::texts(&body["Cmd"]);
-            let id = host.with(|model, _| model.create_exec(name, &command))?;
+            let tty = body["Tty"] == true;
+            let id = host.with(|model, _| model.create_exec(name, &command, tty))?;
             Ok(Reply::Json(201, json!({"Id": id})))
         }
         Operation::StartExec => {
             must_be_json(extras)?;
+            if let Some(command) = host.with(|model, _| model.interactive(name)) {
+                return Ok(Reply::Session(command));
+            }
             let output = host.with(|model, _| model.start_exec(name))?;
-            Ok(Reply::Frames(frame(&output)))
+            Ok(Reply::Frames(frame(output.as_bytes())))
+        }
+        Operation::ResizeExec => {
+            let size = (routed.text("w").to_owned(), routed.text("h").to_owned());
+            host.with(|model, _| model.resize_exec(name, size))?;
+            Ok(Reply::Status(201))
         }
         Operation::InspectExec => host.with(|model, _| model.inspect_exec(name)).map(ok),
         Operation::Logs if routed.flag("timestamps") => {
@@ -214,7 +223,8 @@ pub(super) async fn dispatch(
             let tail = integer(routed, "tail").ok().flatten().unwrap_or(i64::MAX);
             let lines = host.with(|model, _| model.log_tail(name))?;
             let surplus = lines.len().saturating_sub(usize::try_from(tail).unwrap_or(usize::MAX));
-            let frames = lines[surplus..].iter().flat_map(|line| frame(&format!("{line}\n")));
+            let frames =
+                lines[surplus..].iter().flat_map(|line| frame(format!("{line}\n").as_bytes()));
             Ok(Reply::Frames(frames.collect()))
         }
         Operation::Stats => {

@@ -18,6 +18,7 @@ mod resources;
 mod route;
 mod server;
 mod service;
+mod session;
 mod stream;
 mod wire;
 

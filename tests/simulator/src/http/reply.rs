@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 
 use crate::follow::{EventStream, Following};
-use crate::model::{BuildPlan, LoadPlan, PullPlan, PushPlan, Refusal};
+use crate::model::{BuildPlan, Interactive, LoadPlan, PullPlan, PushPlan, Refusal};
 use crate::sampling::Sampling;
 
 /// The body of an answer. An error in it ends the connection in the middle.
@@ -29,6 +29,8 @@ pub(super) enum Reply {
     Text(u16, String),
     /// Output of a process in frames.
     Frames(Vec<u8>),
+    /// A command that has its connection.
+    Session(Interactive),
     /// An archive of images.
     Archive(Vec<u8>),
     /// The lines of a load, and what it does.
@@ -69,9 +71,9 @@ pub(super) fn whole(status: u16, content_type: &str, body: impl Into<Bytes>) -> 
 }
 
 /// Output as the Engine frames that of containers without a terminal.
-pub(super) fn frame(output: &str) -> Vec<u8> {
+pub(super) fn frame(output: &[u8]) -> Vec<u8> {
     let length = u32::try_from(output.len()).unwrap_or(u32::MAX).to_be_bytes();
-    [&[1, 0, 0, 0][..], &length, output.as_bytes()].concat()
+    [&[1, 0, 0, 0][..], &length, output].concat()
 }
 
 /// A JSON body as Go's encoder writes it, with a line end.

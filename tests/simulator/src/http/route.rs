@@ -108,6 +108,7 @@ fn find(method: &str, segments: &[&str]) -> Option<(Operation, String)> {
         ("GET", ["volumes", name]) => named(O::InspectVolume, &[name]),
         ("DELETE", ["volumes", name]) => named(O::RemoveVolume, &[name]),
         ("POST", ["exec", id, "start"]) => named(O::StartExec, &[id]),
+        ("POST", ["exec", id, "resize"]) => named(O::ResizeExec, &[id]),
         ("GET", ["exec", id, "json"]) => named(O::InspectExec, &[id]),
         ("GET", ["distribution", name @ .., "json"]) => named(O::Distribution, name),
         ("GET" | "HEAD", ["_ping"]) => plain(O::Ping),

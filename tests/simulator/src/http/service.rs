@@ -20,6 +20,7 @@ use super::fault::HttpFault;
 use super::reply::{Body, Reply, json_bytes, whole};
 use super::route::{Routed, route, since};
 use super::server::HttpHost;
+use super::session;
 use super::stream::{self, Transfer, Work};
 use super::wire::{Control, End};
 use crate::model::EngineOptions;
@@ -108,6 +109,10 @@ pub(super) async fn serve(
         Reply::Kept(bytes) => plain(&control, 200, JSON, bytes, fault, in_flight).await,
         Reply::Text(status, text) => {
             plain(&control, status, TEXT, Bytes::from(text), fault, in_flight).await
+        }
+        Reply::Session(command) => {
+            tokio::spawn(session::run(connection, host.host().clone(), command, in_flight));
+            upgraded()
         }
         Reply::Frames(bytes) if head.headers.contains_key(header::UPGRADE) => {
             in_flight.whole();
@@ -226,6 +231,10 @@ fn hijacked(connection: OnUpgrade, output: Vec<u8>) -> Response<Body> {
         let _ = connection.write_all(&output).await;
         let _ = connection.shutdown().await;
     });
+    upgraded()
+}
+
+fn upgraded() -> Response<Body> {
     let mut response = whole(101, RAW_STREAM, Bytes::new());
     set(&mut response, "connection", "Upgrade");
     set(&mut response, "upgrade", "tcp");

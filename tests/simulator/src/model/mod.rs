@@ -59,6 +59,7 @@ pub use network::Network;
 pub use options::{EngineOptions, PingOptions, Timing};
 pub use refusal::Refusal;
 pub use registry::{Manifest, Registries, RegistryAuth, Repository, SimRegistry};
+pub use rollout_calls::Interactive;
 pub use signal::Signal;
 pub use time::{NEVER, Time};
 pub use transfer::{PullPlan, PushPlan, Step};

@@ -13,8 +13,24 @@ use super::{Model, RegistryAuth};
 pub(super) struct Exec {
     container: String,
     command: Vec<String>,
+    tty: bool,
+    /// What was typed, where somebody is connected.
+    typed: Vec<u8>,
+    /// Columns and rows, once they were set.
+    size: Option<(String, String)>,
     /// Once it has run.
     result: Option<CommandResult>,
+}
+
+/// A command that runs as long as somebody is connected.
+#[derive(Debug)]
+pub struct Interactive {
+    /// The ID of the command.
+    pub id: String,
+    /// Whether it has a terminal.
+    pub tty: bool,
+    /// Whether it reads its input.
+    pub reads: bool,
 }
 
 impl Model {
@@ -61,10 +77,16 @@ impl Model {
     }
 
     /// `POST /containers/{id}/exec`.
-    pub fn create_exec(&mut self, container: &str, command: &[String]) -> Result<String, Refusal> {
+    pub fn create_exec(
+        &mut self,
+        container: &str,
+        command: &[String],
+        tty: bool,
+    ) -> Result<String, Refusal> {
         let container = self.running(container)?;
         let id = self.new_id("exec");
-        let exec = Exec { container, command: command.to_vec(), result: None };
+        let (command, typed) = (command.to_vec(), Vec::new());
+        let exec = Exec { container, command, tty, typed, size: None, result: None };
         self.execs.insert(id.clone(), exec);
         Ok(id)
     }
@@ -80,12 +102,50 @@ impl Model {
         Ok(output)
     }
 
+    /// A command that was made, if it is `cat` or `sleep`.
+    pub fn interactive(&self, id: &str) -> Option<Interactive> {
+        let exec = self.execs.get(id)?;
+        let reads = match exec.command.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["cat"] => true,
+            ["sleep"] => false,
+            _ => return None,
+        };
+        Some(Interactive { id: id.to_owned(), tty: exec.tty, reads })
+    }
+
+    /// Notes what an interactive command reads.
+    pub fn type_into(&mut self, id: &str, read: &[u8]) {
+        if let Some(exec) = self.execs.get_mut(id) {
+            exec.typed.extend_from_slice(read);
+        }
+    }
+
+    /// Ends an interactive command.
+    pub fn end_exec(&mut self, id: &str, exit_code: i64) {
+        if let Some(exec) = self.execs.get_mut(id) {
+            exec.result = Some(CommandResult { exit_code, output: String::new() });
+        }
+    }
+
+    /// `POST /exec/{id}/resize`.
+    pub fn resize_exec(&mut self, id: &str, size: (String, String)) -> Result<(), Refusal> {
+        self.execs.get_mut(id).ok_or_else(|| no_such_exec(id))?.size = Some(size);
+        Ok(())
+    }
+
+    /// What was typed into a command, and the size of its terminal as `COLUMNSxROWS`.
+    pub fn seen_by_exec(&self, id: &str) -> Option<(Vec<u8>, Option<String>)> {
+        let exec = self.execs.get(id)?;
+        let size = exec.size.as_ref().map(|(columns, rows)| format!("{columns}x{rows}"));
+        Some((exec.typed.clone(), size))
+    }
+
     /// `GET /exec/{id}/json`.
     pub fn inspect_exec(&self, id: &str) -> Result<Value, Refusal> {
         let exec = self.execs.get(id).ok_or_else(|| no_such_exec(id))?;
         let code = exec.result.as_ref().map(|result| result.exit_code);
         let (program, arguments) = exec.command.split_first().unzip();
-        let process = json!({"tty": false, "entrypoint": program, "arguments": arguments});
+        let process = json!({"tty": exec.tty, "entrypoint": program, "arguments": arguments});
         Ok(json!({
             "ID": id,
             "ContainerID": exec.container,
