@@ -51,8 +51,7 @@ await run(async (browser) => {
   await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
 
   await page.goto(`${base}#/images`);
-  await page.locator('summary', { hasText: /2 hosts/ }).click();
-  await sound(browser, page, 'details.note', 'images');
+  await sound(browser, page, 'main .note.warn', 'images');
 
   const plan = async (entries) => {
     await page.goto(`${base}#/rollouts`);
