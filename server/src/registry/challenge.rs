@@ -65,7 +65,8 @@ mod tests {
     fn challenges_of_registries_are_read() {
         let header =
             r#"Bearer realm="https://auth.example/token?a=1,2",service="say \"hi\"",scope=x"#;
-        let [bearer] = &parse(header)[..] else { panic!() };
+        let found = parse(header);
+        let [bearer] = &found[..] else { panic!() };
         assert_eq!(bearer.scheme, "bearer");
         assert_eq!(bearer.parameter("realm"), Some("https://auth.example/token?a=1,2"));
         assert_eq!(bearer.parameter("service"), Some("say \"hi\""));

@@ -100,6 +100,6 @@ mod tests {
         let mut tags =
             vec!["2".to_owned(), long.clone(), "010".to_owned(), "1..2".to_owned(), ".".to_owned()];
         newest_first(&mut tags);
-        assert_eq!(tags, [&long, "010", "2", ".", "1..2"]);
+        assert_eq!(tags, [long.as_str(), "010", "2", "1..2", "."]);
     }
 }
