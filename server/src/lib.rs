@@ -16,6 +16,7 @@ pub mod fleet;
 pub mod listener;
 pub mod metrics;
 pub mod page;
+pub mod registry;
 pub mod rollout;
 pub mod store;
 pub mod traces;

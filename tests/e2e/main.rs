@@ -38,6 +38,7 @@ mod shutdown;
 mod ssh;
 mod stats;
 mod support;
+mod tags;
 mod testbed_works;
 mod tls;
 mod used;

@@ -1,6 +1,7 @@
 //! The page in a real browser: Chromium, driven by the programs in `web/tests/`, with the real `wharfd` and
 //! three real Engines of its own.
 
+mod hostile;
 mod stage;
 
 use std::time::Duration;
@@ -49,12 +50,22 @@ async fn an_operator_has_a_terminal_in_a_container() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn errors_of_others_stay_texts() -> anyhow::Result<()> {
+    let stage = Stage::start().await?;
+    let hostile = stage.hostile_errors().await?;
+    let (_page, address) = stage.open().await?;
+    let given = json!({"address": address, "container": stage.container, "hostile": hostile});
+    browse(&stage, "errors.mjs", &given, LIMIT, obey).await
+}
+
+#[tokio::test]
 async fn a_token_becomes_a_session_on_the_tls_listener() -> anyhow::Result<()> {
     let stage = Stage::start().await?;
     let given = json!({
         "address": stage.address,
         "container": stage.container,
         "tokens": {"reader": READER, "operator": OPERATOR},
+        "certificate": stage.certificate,
     });
     browse(&stage, "server.mjs", &given, LIMIT, obey).await?;
     ensure!(!stage.wharfd.log().contains(READER), "the log has the token");

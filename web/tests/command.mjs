@@ -16,6 +16,7 @@ await run(async (browser) => {
   await containers(browser, page);
   await oneContainer(browser, page);
   await storedImages(browser, page);
+  await offeredTags(page);
   const upgraded = await upgrade(browser, page);
   await undo(page, upgraded);
   await broken(browser, page);
@@ -123,6 +124,20 @@ async function planned(page, image, policy) {
   check((await page.getByRole('button', { name: /^Start/ }).count()) === 0, 'it can be started without a plan');
   await page.getByRole('button', { name: 'Show the plan' }).click();
   await until(page, '[aria-label=Plan]', (text) => text.includes('Plan: 3 hosts change') && text.includes('image'));
+}
+
+/** The registry's tags are an offer, and a registry that is none is no alarm. */
+async function offeredTags(page) {
+  await page.goto(`${base}#/rollouts/new`);
+  const image = page.locator('input[list=references]');
+  // Version 3 is on no host, only in the registry.
+  await image.fill(images.v3.replace(/:v3$/, ''));
+  await page.locator(`#references option[value="${images.v3}"]`).waitFor({ state: 'attached' });
+  await until(page, 'main', (text) => /\d tags of .* in the registry/.test(text));
+  await image.fill('127.0.0.1:1/nothing');
+  await until(page, 'main', 'No tags from the registry');
+  check((await page.getByRole('alert').count()) === 0, 'a registry that cannot be reached is an alarm');
+  check((await page.locator('#references option').count()) > 0, 'what is on the hosts is not offered any more');
 }
 
 async function upgrade(browser, page) {

@@ -2,7 +2,7 @@
 
 import { STAGE, ask, check, run, until } from './browser.mjs';
 
-const { address, tokens, container } = STAGE;
+const { address, tokens, container, certificate } = STAGE;
 
 await run(async (browser) => {
   const page = await browser.page();
@@ -44,6 +44,7 @@ await run(async (browser) => {
   // The session is one of the browser, until it ends.
   await page.reload();
   await until(page, 'header', 'token:reader');
+  await browser.inspect(page, 'server-reader');
   await page.goto(`${address}#/about`);
   await page.getByRole('button', { name: 'Sign out' }).click();
   await until(page, 'main', 'Token');
@@ -55,7 +56,9 @@ await run(async (browser) => {
   await page.getByRole('checkbox', { name: `Choose all of ${container}` }).waitFor();
 
   await terminal(page);
+  await everyPage(browser, page, 'operator');
   await foreignPages(browser);
+  await withCertificate(browser);
 });
 
 /** Over HTTP/2, and closed with its page. */
@@ -70,6 +73,40 @@ async function terminal(page) {
   await ask('shells 1');
   await page.goto(`${address}#/hosts`);
   await ask('shells 0');
+}
+
+/** All pages of somebody who is signed in at wharfd, in light and dark. */
+async function everyPage(browser, page, who) {
+  const pages = {
+    rollouts: ['h1', 'Rollouts'],
+    'rollouts/new': ['h1', 'New rollout'],
+    containers: ['[aria-label=Containers]', container],
+    [`containers/anna/${container}`]: ['h1', container],
+    images: ['main', 'in use,'],
+    hosts: ['[aria-label=Hosts]', 'reachable'],
+    about: ['main', who],
+  };
+  for (const [path, [selector, text]] of Object.entries(pages)) {
+    await page.goto(`${address}#/${path}`);
+    await until(page, selector, text);
+    await browser.inspect(page, `server-${who}-${path.replaceAll('/', '-')}`);
+  }
+}
+
+/** A certificate in the browser is enough, and has its own role. */
+async function withCertificate(browser) {
+  const [certPath, keyPath] = certificate;
+  const page = await browser.page({ clientCertificates: [{ origin: new URL(address).origin, certPath, keyPath }] });
+  await page.goto(address);
+  await until(page, 'header', 'cert:ann');
+  check((await page.getByLabel('Token').count()) === 0, 'a caller with a certificate is asked for a token');
+  await page.goto(`${address}#/hosts`);
+  await until(page, '[aria-label=Hosts]', 'reachable');
+  check((await page.getByRole('button', { name: 'Add a host' }).count()) === 0, 'an operator may add hosts');
+  await page.goto(`${address}#/about`);
+  await until(page, 'main', 'operator');
+  await browser.inspect(page, 'server-certificate');
+  await page.context().close();
 }
 
 /** Another page can neither frame this one nor call in its name. */

@@ -1,4 +1,4 @@
-//! `RegistryService`: credentials, checked by Engines and stored in the server.
+//! `RegistryService`: credentials, checked by Engines and stored in the server; tags, as registries have them.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,15 +12,18 @@ use super::convert;
 use super::edge::{Edge, ResponseStream};
 use super::problem::Finish;
 use super::problem::Problem;
-use super::table::host_problem;
-use super::table::store_problem;
+use super::table::{host_problem, registry_problem, store_problem};
 use crate::body::violation::Violations;
-use crate::domain::{Host, HostName, Reason, RegistryHost, RegistryLogin};
+use crate::domain::{Host, HostName, ImageReference, Reason, RegistryHost, RegistryLogin};
 use crate::engine::{EngineError, ErrorKind, LoginAnswer};
 use crate::fleet::{Done, HostError};
+use crate::registry;
 
 /// An Engine waits for the registry, which may be far away.
 const CHECK: Duration = Duration::from_secs(60);
+
+/// Tags to return unless the request says otherwise.
+const TAGS: i32 = 1000;
 
 /// The service.
 #[derive(Debug, Clone)]
@@ -106,6 +109,31 @@ impl RegistryService for Registries {
             Ok(Done::UNCHANGED)
         })
         .await
+    }
+
+    async fn list_tags(
+        &self,
+        request: Request<v1::ListTagsRequest>,
+    ) -> Result<Response<v1::ListTagsResponse>, Status> {
+        let v1::ListTagsRequest { repository, limit } = request.get_ref();
+        let image = repository_only(repository)?;
+        let limit = match limit {
+            0 => TAGS,
+            given => *given,
+        };
+        let most = usize::try_from(limit).ok().filter(|most| *most <= registry::MOST_TAGS);
+        let most = most.ok_or_else(|| {
+            Problem::invalid_field("limit", format!("must be from 0 to {}", registry::MOST_TAGS))
+        })?;
+        Subject::of(&request).say(format_args!("registry={}", image.registry()));
+        let kept = self.0.store.login(&image.registry()).await;
+        let login = kept.map_err(|error| store_problem(&error))?;
+        let found = registry::tags(&image, login.as_ref()).await;
+        let registry::Tags { mut names, more } =
+            found.map_err(|error| registry_problem(&image, &error))?;
+        let total = i32::try_from(names.len()).unwrap_or(i32::MAX);
+        names.truncate(most);
+        Ok(Response::new(v1::ListTagsResponse { tags: names, total, truncated: more }))
     }
 }
 
@@ -193,6 +221,18 @@ fn given_login(credentials: Option<&v1::RegistryCredentials>) -> Result<Registry
     let login = convert::login(&mut violations, "credentials", credentials, None);
     violations.finish()?;
     login.ok_or_else(|| Problem::invalid_field("credentials", "must be given"))
+}
+
+/// A repository as people write it; a tag would be one that nobody looks at.
+fn repository_only(text: &str) -> Result<ImageReference, Problem> {
+    let image =
+        ImageReference::parse(text).map_err(|error| Problem::invalid_field("repository", error))?;
+    if image.tag().is_some() || image.digest().is_some() {
+        let without = image.repository();
+        let problem = format!("has a tag or a digest; write only the repository: {without}");
+        return Err(Problem::invalid_field("repository", problem));
+    }
+    Ok(image)
 }
 
 fn not_kept(registry: &RegistryHost) -> Problem {

@@ -9,9 +9,10 @@ use std::time::SystemTime;
 use tonic::Code;
 
 use super::problem::Problem;
-use crate::domain::{HostName, Reason};
+use crate::domain::{HostName, ImageReference, Reason};
 use crate::engine::{EngineError, ErrorKind};
 use crate::fleet::{HostError, Unreachable};
+use crate::registry::RegistryError;
 use crate::store::{Failure, StoreError};
 
 /// The problem for an error on a host.
@@ -104,6 +105,32 @@ fn engine_problem(error: &EngineError, registry: &str) -> Problem {
         problem = problem.with("exit_code", exit_code.to_string());
     }
     problem
+}
+
+/// The problem for a registry that the server itself has asked.
+pub fn registry_problem(image: &ImageReference, error: &RegistryError) -> Problem {
+    let (registry, repository) = (image.registry(), image.repository());
+    let (reason, hint) = match error {
+        RegistryError::NotAsked(_) => return Problem::invalid_field("repository", error),
+        RegistryError::AuthRequired => (
+            Reason::RegistryAuthRequired,
+            format!("check the name, and log in with: wharf login {registry} -u USER"),
+        ),
+        RegistryError::NotFound => (
+            Reason::ImageNotFound,
+            format!(
+                "check the name; some registries hide it from others: wharf login {registry} -u USER"
+            ),
+        ),
+        RegistryError::RateLimited => {
+            (Reason::RegistryRateLimited, "log in, wait, or use your own registry".to_owned())
+        }
+        RegistryError::Unavailable(_) => {
+            (Reason::RegistryUnavailable, "check its address from the machine of wharfd".to_owned())
+        }
+    };
+    let message = format!("cannot list the tags of {repository} at {registry}: {error}; {hint}");
+    Problem::new(reason, message).with("registry", registry.as_str())
 }
 
 /// The problem for a failure of the store; the text has the directory and what to do.

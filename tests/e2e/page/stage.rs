@@ -9,12 +9,17 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use futures_util::future::try_join_all;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair,
+};
 use serde_json::{Value, json};
 use testbed::tls::TlsFiles;
 use testbed::{Engine, Fleet, Image, Wharf, Wharfd, WharfdOptions, eventually, tools};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::hostile;
 use crate::support::Server;
 
 /// The hosts, and a label of each.
@@ -31,6 +36,8 @@ pub struct Stage {
     pub container: String,
     /// Where `wharfd` serves the page.
     pub address: String,
+    /// The files of a client certificate with the role operator, and of its key.
+    pub certificate: [String; 2],
     cli: Wharf,
     fleet: Fleet,
     repository: String,
@@ -42,12 +49,13 @@ impl Stage {
     pub async fn start() -> anyhow::Result<Stage> {
         let directory = tempfile::tempdir()?;
         let port = tools::free_port()?;
+        let (authority, certificate) = client_certificate(directory.path())?;
         let wharfd = Wharfd::start_with(WharfdOptions {
             listen: vec![
                 format!("unix://{}", directory.path().join("wharfd.sock").display()),
                 format!("tcp://127.0.0.1:{port}"),
             ],
-            arguments: Some(credentials(directory.path())?),
+            arguments: Some(credentials(directory.path(), authority)?),
             ..Default::default()
         });
         let (wharfd, fleet) = tokio::try_join!(wharfd, Fleet::start())?;
@@ -60,6 +68,7 @@ impl Stage {
             wharfd,
             container: "shop".to_owned(),
             address: format!("https://127.0.0.1:{port}/"),
+            certificate,
             repository: fleet.open_registry.reference("shop"),
             fleet,
             _directory: directory,
@@ -120,6 +129,21 @@ impl Stage {
         Ok(json!({"name": name, "text": MARKUP}))
     }
 
+    /// Adds a host whose Engine answers nearly everything with a text that would take over a careless page,
+    /// and one whose Engine answers nothing else. Also an image whose start fails with such a text.
+    pub async fn hostile_errors(&self) -> anyhow::Result<Value> {
+        let server = Server::of(&self.wharfd).await?;
+        for (host, knows) in [("dora", true), ("emil", false)] {
+            server.add_labelled(host, &hostile::engine(knows).await?, &[]).await?;
+        }
+        let image = self.image("hostile");
+        let program = format!("/{}", hostile::text(1_500));
+        let [first, ..] = &self.fleet.engines;
+        first.import(&image, &Image::new("hostile").command(&[&program])).await?;
+        first.push(&image, None).await?;
+        Ok(json!({"image": image, "container": hostile::CONTAINER, "word": hostile::WORD}))
+    }
+
     pub fn engine(&self, host: &str) -> anyhow::Result<&Engine> {
         let place = HOSTS.iter().position(|(name, _)| *name == host);
         Ok(&self.fleet.engines[place.with_context(|| format!("no host {host}"))?])
@@ -158,8 +182,29 @@ impl Stage {
     }
 }
 
-/// The flags of a server with TLS and a token of each role.
-fn credentials(directory: &Path) -> anyhow::Result<Vec<String>> {
+/// The file of an authority, and those of a certificate that it has signed for an operator.
+fn client_certificate(directory: &Path) -> anyhow::Result<(String, [String; 2])> {
+    let mut authority = CertificateParams::default();
+    authority.distinguished_name.push(DnType::CommonName, "people");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
+    let mut client = CertificateParams::default();
+    client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    client.distinguished_name.push(DnType::CommonName, "ann");
+    client.distinguished_name.push(DnType::OrganizationName, "wharf:operator");
+    let key = KeyPair::generate()?;
+    let client = client.signed_by(&key, &authority)?;
+    let write = |name: &str, text: String| -> anyhow::Result<String> {
+        let path = directory.join(name);
+        fs::write(&path, text)?;
+        Ok(path.display().to_string())
+    };
+    let files = [write("ann.pem", client.pem())?, write("ann-key.pem", key.serialize_pem())?];
+    Ok((write("people.pem", authority.pem())?, files))
+}
+
+/// The flags of a server with TLS, a token of each role, and an authority of client certificates.
+fn credentials(directory: &Path, authority: String) -> anyhow::Result<Vec<String>> {
     let files = TlsFiles::create(&directory.join("tls"))?;
     let tokens = directory.join("tokens");
     fs::write(&tokens, format!("reader:reader:{READER}\noperator:operator:{OPERATOR}\n"))?;
@@ -171,6 +216,7 @@ fn credentials(directory: &Path) -> anyhow::Result<Vec<String>> {
         ("--tls-cert", path(&files.server_cert)),
         ("--tls-key", path(&files.server_key)),
         ("--token-file", path(&tokens)),
+        ("--tls-client-ca", authority),
     ];
     let flags = flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
     Ok(["--no-local".to_owned()].into_iter().chain(flags).collect())

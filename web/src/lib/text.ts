@@ -10,9 +10,20 @@ const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 /** Marks that turn the direction of the text, and so the meaning of what stands beside it. */
 const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
+/** Characters that nobody sees, with which two names look the same. Joiners are not among them: languages need them. */
+const UNSEEN = /[\u00ad\u180e\u200b\u2060-\u2064\ufeff\u{e0000}-\u{e007f}]/gu;
+/** More marks on one letter than any language has: they would be drawn over the lines above and below. */
+const PILED = /(\p{M}{4})\p{M}+/gu;
+
 /** Output of programs: without colors and cursor movement, with a sign for every other control. */
 export function plain(text: string): string {
-  return text.replace(ANSI, '').replace(/\r+\n/g, '\n').replace(CONTROL, '\ufffd').replace(BIDI, '\ufffd');
+  return text
+    .replace(ANSI, '')
+    .replace(/\r+\n|[\u2028\u2029]/g, '\n')
+    .replace(CONTROL, '\ufffd')
+    .replace(BIDI, '\ufffd')
+    .replace(UNSEEN, '\ufffd')
+    .replace(PILED, '$1');
 }
 
 /** Output for the screen of a terminal, which reads its sequences itself. */
@@ -26,10 +37,11 @@ export function line(text: string, most = 500): string {
   return flat.length > most ? `${flat.slice(0, most)}…` : flat;
 }
 
-/** As `line`, with its lines. */
-export function lines(text: string, most = 5000): string {
-  const flat = plain(text);
-  return flat.length > most ? `${flat.slice(0, most)}…` : flat;
+/** As `line`, with its lines, of which `tallest` are shown: the page around a message must stay in sight. */
+export function lines(text: string, most = 2000, tallest = 20): string {
+  const all = plain(text).trim().split('\n');
+  const flat = all.slice(0, tallest).join('\n');
+  return flat.length > most || all.length > tallest ? `${flat.slice(0, most)}…` : flat;
 }
 
 /** The first digits of an ID or digest, as docker shows them. */

@@ -12,6 +12,7 @@ pub mod remove;
 pub mod save;
 pub mod send;
 pub mod tag;
+pub mod tags;
 pub mod used;
 
 use crate::app::App;
@@ -33,6 +34,8 @@ pub enum Command {
     Push(push::Args),
     /// Add a name to an image
     Tag(tag::Args),
+    /// List the tags that a registry has
+    Tags(tags::Args),
     /// Remove images
     Rm(remove::Args),
     /// Show the Engine's details of images
@@ -58,6 +61,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Pull(args) => pull::run(app, args).await,
         Command::Push(args) => push::run(app, args).await,
         Command::Tag(args) => tag::run(app, args).await,
+        Command::Tags(args) => tags::run(app, args).await,
         Command::Rm(args) => remove::run(app, args).await,
         Command::Inspect(args) => inspect::run(app, args).await,
         Command::History(args) => history::run(app, args).await,
