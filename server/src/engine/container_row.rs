@@ -163,7 +163,7 @@ impl From<PortRow<'_>> for Port {
 /// The name that is no link comes first: links are "/other/alias".
 fn names<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Text<'a>>, D::Error> {
     let names: Vec<Text<'a>> = null_to_default(deserializer)?;
-    let bare = |name: Text<'a>| if name.starts_with('/') { name.from_byte(1) } else { name };
+    let bare = |name: Text<'a>| if name.starts_with('/') { name.without_start(1) } else { name };
     let mut names: Vec<_> = names.into_iter().map(bare).collect();
     names.sort_by_key(|name| name.contains('/'));
     Ok(names)

@@ -12,8 +12,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 pub struct Text<'a>(Cow<'a, str>);
 
 impl<'a> Text<'a> {
-    /// The text without what is before its byte at `start`.
-    pub(super) fn from_byte(self, start: usize) -> Self {
+    /// The text without its first `start` bytes.
+    pub(super) fn without_start(self, start: usize) -> Self {
         Self(match self.0 {
             Cow::Borrowed(text) => Cow::Borrowed(&text[start..]),
             Cow::Owned(mut text) => {
@@ -132,7 +132,7 @@ mod tests {
         let texts: Vec<Text<'_>> = serde_json::from_str(r#"["plain","a\tb"]"#).unwrap();
         assert!(matches!(texts[0].0, Cow::Borrowed("plain")));
         assert!(matches!(&texts[1].0, Cow::Owned(text) if text == "a\tb"));
-        let cut: Vec<String> = texts.into_iter().map(|text| text.from_byte(2).into()).collect();
+        let cut: Vec<String> = texts.into_iter().map(|text| text.without_start(2).into()).collect();
         assert_eq!(cut, ["ain", "b"]);
         assert!(serde_json::from_str::<Text<'_>>("null").is_err());
         assert!(serde_json::from_str::<Text<'_>>("1").is_err());

@@ -40,7 +40,7 @@ pub async fn run(app: &App, args: Args) -> Result<(), Failure> {
     match printer.format {
         // Tags belong to no host.
         Format::Json => {
-            printer.data(&serde_json::Value::from(json::message(&response)).to_string())
+            printer.data(&serde_json::Value::from(json::message(&response)).to_string());
         }
         Format::Name => {
             response
