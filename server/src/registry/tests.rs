@@ -111,7 +111,7 @@ fn with_tokens(own: &str, asked: &Asked) -> Answer {
     if asked.line.contains("last=") {
         return (200, vec![], r#"{"tags":["v10","latest","not a tag","<b>"]}"#.to_owned());
     }
-    let link = format!("</v2/team/app/tags/list?n=1000&last=v9>; rel=\"next\"");
+    let link = "</v2/team/app/tags/list?n=1000&last=v9>; rel=\"next\"".to_owned();
     (200, vec![("link", link)], r#"{"tags":["v9","v9-rc1"]}"#.to_owned())
 }
 
@@ -181,7 +181,7 @@ async fn credentials_go_to_no_other_place() {
         match (case, tags(&server.image("app"), Some(&login)).await) {
             ("link", Ok(found)) => assert_eq!(found.names, ["v1"]),
             ("redirect", Err(RegistryError::Unavailable(text))) => {
-                assert!(text.contains("redirect"), "{text}")
+                assert!(text.contains("redirect"), "{text}");
             }
             ("realm" | "cloud", Err(RegistryError::NotAsked(_))) => {}
             (_, result) => panic!("{case}: {result:?}"),
