@@ -19,6 +19,8 @@ use wharf::v1::start_session_request::Target;
 use wharf::v1::start_session_response::Event as ToldCalled;
 
 use self::input::{Input, Sessions};
+#[cfg(test)]
+pub use self::input::{not_found, out_of_order};
 use self::order::Order;
 use self::session::Session;
 use super::audit::Subject;

@@ -122,9 +122,9 @@ impl Question<'_> {
         let path = format!("/v2/{}/tags/list?n={PAGE}", self.image.path());
         let mut next = Some(place::join(&origin, &path)?);
         let (mut names, mut pages) = (Vec::new(), 0);
-        while let Some(url) = next.take()
-            && pages < MOST_PAGES
+        while pages < MOST_PAGES
             && names.len() < MOST_TAGS
+            && let Some(url) = next.take()
         {
             let response = self.get(&url).await?;
             let following = following(&url, response.headers());

@@ -150,12 +150,12 @@ impl Drop for Inputs {
     }
 }
 
-fn not_found() -> Problem {
+pub fn not_found() -> Problem {
     let message = "you have no session of this ID in progress; start one with StartSession";
     Problem::new(Reason::SessionNotFound, message)
 }
 
-fn out_of_order(position: u64, next: u64) -> Problem {
+pub fn out_of_order(position: u64, next: u64) -> Problem {
     let message = format!(
         "input came at position {position}, but the next one is {next}; send each piece after the answer to the one before, and repeat only the last one, unchanged"
     );

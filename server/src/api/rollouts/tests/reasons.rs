@@ -17,6 +17,7 @@ use crate::api::answer::{Answer, Part, outcome_message};
 use crate::api::auth::{Access, AuthLayer};
 use crate::api::call_limit::CallLimit;
 use crate::api::deadline;
+use crate::api::exec;
 use crate::api::hosts::Hosts;
 use crate::api::incoming::IncomingLayer;
 use crate::api::items;
@@ -247,6 +248,9 @@ async fn of_requests(world: &World) -> Seen {
         ..request("third")
     };
     of(world.create(at_work).await.unwrap_err());
+    // Of sessions, which need an Engine.
+    of(exec::not_found().into());
+    of(exec::out_of_order(2, 1).into());
     seen
 }
 
