@@ -21,7 +21,7 @@ async fn tags_come_from_the_registry_with_stored_credentials() -> anyhow::Result
         }
         let tags = ["image", "tags", &repository];
         if registry.auth().is_some() {
-            let refused = cli.run(&tags).await?.expect(2)?;
+            let refused = cli.run(&tags).await?.expect(1)?;
             assert!(refused.stderr.contains("REGISTRY_AUTH_REQUIRED"), "{refused:?}");
             assert!(refused.stderr.contains("wharf login"), "{refused:?}");
             let (user, password) = registry.login().expect("a login");
@@ -35,7 +35,7 @@ async fn tags_come_from_the_registry_with_stored_credentials() -> anyhow::Result
         assert_eq!(first.stdout, format!("{repository}:v1.10\n"));
         assert!(first.stderr.contains("3 more tags"), "{first:?}");
         let none =
-            cli.run(&["image", "tags", &registry.reference(&unique("none"))]).await?.expect(2)?;
+            cli.run(&["image", "tags", &registry.reference(&unique("none"))]).await?.expect(1)?;
         assert!(none.stderr.contains("IMAGE_NOT_FOUND"), "{none:?}");
     }
     // Nothing is sent where no registry is, whatever the spelling.

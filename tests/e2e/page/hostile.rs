@@ -57,6 +57,12 @@ async fn serve(connection: TcpStream, knows: bool) -> std::io::Result<()> {
         }
         connection.read_exact(&mut vec![0; length]).await?;
         let path = request.split(' ').nth(1).unwrap_or_default();
+        if knows && path.contains("/events") {
+            // Nothing ever happens there.
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+            connection.write_all(head.as_bytes()).await?;
+            std::future::pending::<()>().await;
+        }
         let (status, body) = answer(path, knows);
         let head = format!(
             "HTTP/1.1 {status} x\r\nApi-Version: 1.44\r\nServer: Docker/25.0.0 (linux)\r\n\
@@ -65,10 +71,6 @@ async fn serve(connection: TcpStream, knows: bool) -> std::io::Result<()> {
         );
         connection.write_all(head.as_bytes()).await?;
         connection.write_all(body.as_bytes()).await?;
-        if path.contains("/events") {
-            // Nothing ever happens there.
-            std::future::pending::<()>().await;
-        }
     }
 }
 
