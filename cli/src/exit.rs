@@ -95,15 +95,22 @@ pub fn code(result: &Result<(), Failure>) -> ExitCode {
     result.as_ref().map_or_else(|failure| ExitCode::from(failure.number()), |()| ExitCode::SUCCESS)
 }
 
-/// A call for one host that fails because of the host or its registry counts as a failed host
+/// A call that fails because of its one host, or of a registry or what is missing there, is a failed host
 /// (1); a call that the server refuses is 2.
 fn refusal(status: &Status) -> u8 {
     let error = ErrorText::of_status(status);
     // For a rollout, the host only says where another rollout is in progress.
     let by_a_host = (error.host.is_some() && !error.reason.starts_with("ROLLOUT_"))
-        || ["ENGINE_", "REGISTRY_", "HOST_UNREACHABLE", "HOST_TIMEOUT", "HOST_TLS_FAILED"]
-            .iter()
-            .any(|prefix| error.reason.starts_with(prefix));
+        || [
+            "ENGINE_",
+            "REGISTRY_",
+            "IMAGE_NOT_FOUND",
+            "HOST_UNREACHABLE",
+            "HOST_TIMEOUT",
+            "HOST_TLS_FAILED",
+        ]
+        .iter()
+        .any(|prefix| error.reason.starts_with(prefix));
     if by_a_host { 1 } else { 2 }
 }
 
@@ -130,6 +137,7 @@ mod tests {
         assert_eq!(refused(Code::NotFound, "HOST_NOT_FOUND").number(), 2);
         assert_eq!(refused(Code::InvalidArgument, "INVALID_FIELD").number(), 2);
         assert_eq!(refused(Code::PermissionDenied, "REGISTRY_AUTH_REQUIRED").number(), 1);
+        assert_eq!(refused(Code::NotFound, "IMAGE_NOT_FOUND").number(), 1);
         assert_eq!(refused(Code::Unavailable, "HOST_UNREACHABLE").number(), 1);
         assert_eq!(Failure::from(Status::unavailable("gone")).number(), 2);
         let at = || HashMap::from([("host".to_owned(), "web1".to_owned())]);

@@ -51,19 +51,21 @@ await run(async (browser) => {
   await page.goto(`${base}#/images`);
   await sound(browser, page, 'main .note', 'images');
 
-  const plan = async (entries) => {
+  const plan = async (entries, on) => {
     await page.goto(`${base}#/rollouts`);
     await page.getByRole('link', { name: 'New rollout' }).click();
     for (const [name, value] of Object.entries(entries)) {
       const label = page.locator('label.field').filter({ has: page.locator('span:first-child', { hasText: new RegExp(`^${name}$`) }) });
       await label.locator('input').fill(value);
     }
+    await page.getByRole('combobox', { name: 'Hosts' }).selectOption(on ? 'labels' : 'all');
+    if (on) await page.getByRole('textbox', { name: 'Labels' }).fill(on);
     await page.getByRole('button', { name: 'Show the plan' }).click();
   };
   await plan({ Container: hostile.container, 'New image': hostile.image });
   await sound(browser, page, 'main .note.bad', 'plan');
 
-  await plan({ Container: container, 'New image': hostile.image, 'Failures to tolerate': '0' });
+  await plan({ Container: container, 'New image': hostile.image, 'Failures to tolerate': '0' }, 'role');
   await page.getByRole('button', { name: 'Start: 3 hosts' }).click();
   await until(page, 'main', 'failed, restored');
   await sound(browser, page, 'main .note.bad', 'rollout');
