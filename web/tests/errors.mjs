@@ -58,8 +58,8 @@ await run(async (browser) => {
       const label = page.locator('label.field').filter({ has: page.locator('span:first-child', { hasText: new RegExp(`^${name}$`) }) });
       await label.locator('input').fill(value);
     }
-    await page.getByRole('combobox', { name: 'Hosts' }).selectOption(on ? 'labels' : 'all');
-    if (on) await page.getByRole('textbox', { name: 'Labels' }).fill(on);
+    await page.getByRole('combobox', { name: 'Hosts', exact: true }).selectOption(on ? 'labels' : 'all');
+    if (on) await page.getByRole('textbox', { name: 'Labels', exact: true }).fill(on);
     await page.getByRole('button', { name: 'Show the plan' }).click();
   };
   await plan({ Container: hostile.container, 'New image': hostile.image });
