@@ -8,7 +8,7 @@ use prost::Message;
 use wharf::v1;
 
 use super::encoder::Encoder;
-use super::views::too_large;
+use super::views::check_size;
 use crate::engine::{
     ApiVersion, ContainerRow, ContainerSummary, ContainerWriter, EngineError, PortRow, Text,
 };
@@ -27,7 +27,7 @@ impl ContainerWriter for ContainerForm {
     ) -> Result<(), EngineError> {
         let start = written.len();
         write(container, version, &mut Encoder(written));
-        too_large(written.len() - start, "GET /containers/json", "container", || name(container))
+        check_size(written.len() - start, "GET /containers/json", "container", || name(container))
     }
 }
 

@@ -11,13 +11,15 @@ impl Encoder<'_> {
     /// Writes a text.
     pub fn text(&mut self, number: u32, text: &str) {
         if !text.is_empty() {
-            self.bytes(number, text.as_bytes());
+            self.element(number, text);
         }
     }
 
     /// Writes a text even if it is empty, as an element of a repeated field.
     pub fn element(&mut self, number: u32, text: &str) {
-        self.bytes(number, text.as_bytes());
+        encode_key(number, WireType::LengthDelimited, self.0);
+        encode_varint(text.len() as u64, self.0);
+        self.0.extend_from_slice(text.as_bytes());
     }
 
     /// Writes an `int64`.
@@ -36,19 +38,13 @@ impl Encoder<'_> {
         self.0.push(0);
         write(&mut Encoder(self.0));
         let length = self.0.len() - start;
-        let mut prefix = Vec::new();
         match u8::try_from(length) {
             Ok(short) if short < 0x80 => self.0[start - 1] = short,
             _ => {
+                let mut prefix = Vec::new();
                 encode_varint(length as u64, &mut prefix);
                 self.0.splice(start - 1..start, prefix);
             }
         }
-    }
-
-    fn bytes(&mut self, number: u32, bytes: &[u8]) {
-        encode_key(number, WireType::LengthDelimited, self.0);
-        encode_varint(bytes.len() as u64, self.0);
-        self.0.extend_from_slice(bytes);
     }
 }

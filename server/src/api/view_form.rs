@@ -19,16 +19,18 @@ pub fn content_batches(
     view: &View,
 ) -> impl Iterator<Item = ContainerBatch> + use<> {
     let now = view.now();
-    let chosen: Vec<_> =
-        query.choose(content, view.form()).map(|entry| encoded(entry, now)).collect();
-    batches(chosen, EncodedContainer::encoded_len)
-        .map(|encoded| ContainerBatch { containers: Vec::new(), encoded })
+    encoded_batches(query.choose(content, view.form()).map(|entry| encoded(entry, now)).collect())
 }
 
 /// Containers that were written with their status, in messages of bounded size.
 pub fn written_batches(written: WrittenContainers) -> impl Iterator<Item = ContainerBatch> {
     let encoded = |body| EncodedContainer { body, status: String::new() };
-    let containers = written.into_containers().map(encoded).collect();
+    encoded_batches(written.into_containers().map(encoded).collect())
+}
+
+fn encoded_batches(
+    containers: Vec<EncodedContainer>,
+) -> impl Iterator<Item = ContainerBatch> + use<> {
     batches(containers, EncodedContainer::encoded_len)
         .map(|encoded| ContainerBatch { containers: Vec::new(), encoded })
 }

@@ -157,11 +157,11 @@ pub fn fits<T: Message>(
     name: impl Fn(&T) -> &str,
 ) -> Result<(), EngineError> {
     let mut items = items.iter();
-    items.try_for_each(|item| too_large(item.encoded_len(), operation, what, || name(item)))
+    items.try_for_each(|item| check_size(item.encoded_len(), operation, what, || name(item)))
 }
 
 /// The same for one item of this many bytes.
-pub fn too_large<'n>(
+pub fn check_size<'n>(
     length: usize,
     operation: &'static str,
     what: &str,

@@ -10,7 +10,7 @@ use super::EngineError;
 const LONGEST_ITEM: usize = 8 << 20;
 
 /// What JSON allows between its parts.
-pub(super) const SPACE: [char; 4] = [' ', '\n', '\r', '\t'];
+const SPACE: [char; 4] = [' ', '\n', '\r', '\t'];
 
 /// An item of a list that is kept.
 pub(super) trait ListItem: Sized {
@@ -24,7 +24,7 @@ pub(super) trait ListItem: Sized {
 
 /// What becomes of the items of a list.
 pub(super) trait ListItems {
-    /// Takes the next item.
+    /// Takes the next item, without space around it.
     fn take(&mut self, json: &str) -> Result<(), ItemError>;
     /// How many there are.
     fn count(&self) -> usize;
@@ -107,7 +107,6 @@ impl<T: ListItem> ListItems for KeptItems<T> {
         let mut item = T::read(json)?;
         self.memory += item.memory();
         if self.keep_json {
-            let json = json.trim_matches(SPACE);
             self.memory += json.len();
             item.keep_json(json.to_owned());
         }
@@ -249,7 +248,7 @@ impl<I: ListItems> ListDecoder<I> {
         let place = self.items.count();
         let wrong = |problem: &dyn std::fmt::Display| invalid(format!("item {place}: {problem}"));
         let json = std::str::from_utf8(bytes).map_err(|_| wrong(&"not UTF-8"))?;
-        self.items.take(json).map_err(|error| match error {
+        self.items.take(json.trim_matches(SPACE)).map_err(|error| match error {
             ItemError::Invalid(error) => wrong(&error),
             ItemError::Refused(error) => ListError::Refused(error),
         })

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::container_row::ContainerRow;
-use super::list::{ItemError, ListItems, SPACE};
+use super::list::{ItemError, ListItems};
 use super::{ApiVersion, EngineError};
 
 /// Writes containers of lists in the form in which they are wanted.
@@ -81,7 +81,7 @@ impl<'w> WrittenItems<'w> {
 impl ListItems for WrittenItems<'_> {
     fn take(&mut self, json: &str) -> Result<(), ItemError> {
         let mut row: ContainerRow<'_> = serde_json::from_str(json)?;
-        row.json = self.keep_json.then(|| json.trim_matches(SPACE));
+        row.json = self.keep_json.then_some(json);
         self.written.add(self.writer, &row, self.version).map_err(ItemError::Refused)
     }
 
